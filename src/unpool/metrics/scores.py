@@ -1,0 +1,93 @@
+"""Scores of a confusion matrix, each with its rule.
+
+With n_tp the pixels of true class t predicted as p, for a class c:
+
+* truth_c = sum_p n_cp, predicted_c = sum_t n_tc, hit_c = n_cc
+* IoU = hit / (truth + predicted - hit); Dice = 2 hit / (truth + predicted)
+* precision = hit / predicted; recall = hit / truth
+* global accuracy = sum_c hit_c / sum n; class accuracy = mean recall
+  (Badrinarayanan et al., arXiv 1511.00561 v3, sec. 3.3; Long et al., CVPR 2015, sec. 5)
+
+The rule for absent classes: a value whose denominator is 0 is None and is left out of every mean. So a class
+that is neither in the truth nor predicted counts nowhere, and a class that is predicted where it does not exist
+has IoU 0 and counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unpool.metrics.confusion import ConfusionMatrix
+
+ABSENT_RULE = (
+    "A class that is neither in the truth nor predicted is left out of every mean; "
+    "a class that is predicted but not in the truth has IoU 0 and counts."
+)
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: ratios in 0..1, or None where the denominator is 0."""
+
+    name: str
+    iou: float | None
+    dice: float | None
+    precision: float | None
+    recall: float | None
+    truth_pixels: int
+    predicted_pixels: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A set or one picture: ratios in 0..1, or None where nothing could be counted."""
+
+    classes: tuple[ClassScore, ...]
+    mean_iou: float | None
+    mean_dice: float | None
+    global_accuracy: float | None
+    class_accuracy: float | None
+    pixels: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return asdict(self)
+
+
+def scores(matrix: ConfusionMatrix) -> Scores:
+    """All scores of a confusion matrix, by the module's rules."""
+    classes = []
+    for k, name in enumerate(matrix.names):
+        hit = int(matrix.counts[k, k])
+        truth = int(matrix.counts[k].sum())
+        predicted = int(matrix.counts[:, k].sum())
+        classes.append(
+            ClassScore(
+                name=name,
+                iou=_ratio(hit, truth + predicted - hit),
+                dice=_ratio(2 * hit, truth + predicted),
+                precision=_ratio(hit, predicted),
+                recall=_ratio(hit, truth),
+                truth_pixels=truth,
+                predicted_pixels=predicted,
+            )
+        )
+    return Scores(
+        classes=tuple(classes),
+        mean_iou=_mean(c.iou for c in classes),
+        mean_dice=_mean(c.dice for c in classes),
+        global_accuracy=_ratio(int(matrix.counts.trace()), matrix.pixels),
+        class_accuracy=_mean(c.recall for c in classes),
+        pixels=matrix.pixels,
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
