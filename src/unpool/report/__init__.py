@@ -1,0 +1,32 @@
+"""What a run was: pictures, curves, tables and a page to show it."""
+
+from unpool.report.curves import confusion_svg, curves_svg
+from unpool.report.page import ImagePanel, ReportContents, render_report, write_report
+from unpool.report.pictures import (
+    colourise,
+    displayable,
+    error_picture,
+    jpeg_data_uri,
+    overlay,
+    png_data_uri,
+    shrink,
+)
+from unpool.report.text import scores_table, worst_images_table
+
+__all__ = [
+    "ImagePanel",
+    "ReportContents",
+    "colourise",
+    "confusion_svg",
+    "curves_svg",
+    "displayable",
+    "error_picture",
+    "jpeg_data_uri",
+    "overlay",
+    "png_data_uri",
+    "render_report",
+    "scores_table",
+    "shrink",
+    "worst_images_table",
+    "write_report",
+]

@@ -1,0 +1,142 @@
+"""Training batches: crops drawn from a set, prepared ahead of the step that asks for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unpool.classes import ClassTable
+from unpool.data.augmentation import Augmentation, augmented_crop
+from unpool.data.folder import Pair
+from unpool.data.samples import Sample, read_sample
+from unpool.normalisation import Normalisation
+
+AHEAD = 3
+"""Batches kept ready."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops for one step.
+
+    Attributes
+    ----------
+    images: float32 (N, C, rows, columns), normalised.
+    labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``.
+    names: N names of the pictures the crops were cut from.
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+
+
+class SampleStore(Sequence[Sample]):
+    """The pairs of a split, decoded once and kept while they fit in ``limit`` bytes; the rest is read when asked."""
+
+    def __init__(self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30) -> None:
+        self.pairs = tuple(pairs)
+        self._table = table
+        self._kept: dict[int, Sample] = {}
+        self._free = limit
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        if index >= len(self.pairs):
+            raise IndexError(index)
+        if index in self._kept:
+            return self._kept[index]
+        sample = read_sample(self.pairs[index], self._table)
+        size = sample.image.nbytes + sample.labels.nbytes
+        if size <= self._free:
+            self._free -= size
+            self._kept[index] = sample
+        return sample
+
+
+@dataclass(frozen=True)
+class CropSampler:
+    """Draws the batches of an epoch; every crop depends only on (seed, epoch, place in the epoch).
+
+    Attributes
+    ----------
+    samples: the training pictures.
+    areas: pixels of each picture; larger ones give more crops.
+    crop: rows and columns of a crop.
+    """
+
+    samples: Sequence[Sample]
+    areas: Sequence[int]
+    crop: tuple[int, int]
+    batch_size: int
+    augmentation: Augmentation
+    normalisation: Normalisation
+    seed: int
+    least_steps: int = 20
+    most_steps: int = 400
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch: enough crops to cover the training pixels once, within bounds."""
+        crops = sum(max(1, round(area / (self.crop[0] * self.crop[1]))) for area in self.areas)
+        return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of epoch ``number``, made in a thread of their own while the caller computes."""
+        order = self._order(number)
+        places = [range(step * self.batch_size, (step + 1) * self.batch_size) for step in range(self.steps)]
+        with ThreadPoolExecutor(1, thread_name_prefix="unpool-batches") as pool:
+            ready: deque[Future[Batch]] = deque()
+            try:
+                for step in range(self.steps + AHEAD):
+                    if step < self.steps:
+                        ready.append(pool.submit(self._batch, number, places[step], order))
+                    if step >= AHEAD:
+                        yield ready.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _order(self, epoch: int) -> list[int]:
+        """Which picture each crop of the epoch is cut from: all of them in turn, larger ones more often."""
+        random = np.random.default_rng((self.seed, epoch, 0))
+        count = self.steps * self.batch_size
+        shares = np.asarray(self.areas, dtype=np.float64)
+        shares = np.maximum(shares, self.crop[0] * self.crop[1])
+        wanted = shares / shares.sum() * count
+        times = np.floor(wanted).astype(int)
+        rest = count - int(times.sum())
+        if rest:
+            left = wanted - times
+            extra = random.choice(len(times), size=rest, replace=rest > len(times), p=left / left.sum())
+            np.add.at(times, extra, 1)
+        order = np.repeat(np.arange(len(times)), times)
+        random.shuffle(order)
+        return [int(index) for index in order]
+
+    def _batch(self, epoch: int, places: range, order: Sequence[int]) -> Batch:
+        images, labels, names = [], [], []
+        for place in places:
+            sample = self.samples[order[place]]
+            random = np.random.default_rng((self.seed, epoch, place + 1))
+            image, truth = augmented_crop(sample, self.crop, self.augmentation, self.normalisation, random)
+            images.append(image)
+            labels.append(truth)
+            names.append(sample.name)
+        return Batch(torch.stack(images), torch.stack(labels), tuple(names))
+
+
+def crop_size(sizes: Sequence[tuple[int, int]], largest: int, step: int) -> tuple[int, int]:
+    """A crop for pictures of these sizes: their median side, a multiple of ``step`` between ``step`` and ``largest``."""
+    rows, columns = (
+        min(max(int(np.median(sides)) // step * step, step), largest // step * step)
+        for sides in zip(*sizes, strict=True)
+    )
+    return rows, columns

@@ -1,0 +1,45 @@
+"""The optimiser and its schedule."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+WARM_UP = 0.1
+"""Share of the training in which the learning rate rises."""
+
+FLOOR = 1e-3
+"""Last learning rate as a share of the peak."""
+
+
+def optimiser(network: nn.Module, name: str, learning_rate: float, weight_decay: float) -> Optimizer:
+    """AdamW or SGD (momentum 0.9); weight decay only where there is something to decay.
+
+    Biases and normalisation scales are one-dimensional and are left out of the decay.
+    """
+    wide = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    narrow = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": wide, "weight_decay": weight_decay}, {"params": narrow, "weight_decay": 0.0}]
+    if name == "adamw":
+        return AdamW(groups, lr=learning_rate)
+    return SGD(groups, lr=learning_rate, momentum=0.9)
+
+
+def one_cycle(progress: float) -> float:
+    """Learning rate as a share of its peak, when ``progress`` (0..1) of the training is done.
+
+    A linear rise, then half a cosine down (after Smith, arXiv 1708.07120).
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < WARM_UP:
+        return FLOOR + (1 - FLOOR) * progress / WARM_UP
+    fall = (progress - WARM_UP) / (1 - WARM_UP)
+    return FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * fall)) / 2
+
+
+def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:
+    """Give every parameter group the learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate

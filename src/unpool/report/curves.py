@@ -1,0 +1,186 @@
+"""Drawings as SVG text: the course of a training, the confusion of classes.
+
+Lines and letters that should be readable on any ground are drawn in ``currentColor``, so a drawing set into a page
+follows its light or dark theme. The same input gives the same text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from unpool.metrics import ConfusionMatrix
+
+_INK = "#010203"  # stands for currentColor while matplotlib draws, which knows no such colour
+_BLUE, _ORANGE = "#3b7dc4", "#d9782d"
+_RAMP = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9fc2e3", "#2c6cb0", "#123a6b"])
+_MOST_NUMBERS = 12  # classes up to which a confusion matrix shows its numbers
+_MOST_NAMES = 40  # classes up to which it shows their names and is drawn as shapes, not as a raster
+_STYLE = {
+    "svg.hashsalt": "unpool",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.parse_math": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.5,
+}
+
+
+def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
+    """Draw losses and scores against the epoch, with the epoch of the best mean IoU marked.
+
+    Parameters
+    ----------
+    history: one row an epoch, with the keys ``epoch``, ``train_loss``, ``val_loss``, ``mean_iou`` and
+        ``global_accuracy``; a value that was not measured is None or absent and leaves a gap.
+
+    Returns
+    -------
+    An ``<svg>`` element.
+    """
+    with _drawing():
+        figure = Figure(figsize=(7.6, 2.7), layout="constrained")
+        losses, ratios = figure.subplots(1, 2)
+        _draw_series(losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE)))
+        _draw_series(
+            ratios, history, (("mean_iou", "mean IoU", _BLUE), ("global_accuracy", "global accuracy", _ORANGE))
+        )
+        losses.set_title("loss", loc="left", fontsize=10)
+        ratios.set_title("score on the validation pictures", loc="left", fontsize=10)
+        ratios.set_ylim(0, 1.02)
+        _mark_best(losses, ratios, history)
+        return _svg(figure)
+
+
+def confusion_svg(matrix: ConfusionMatrix) -> str:
+    """Draw a confusion matrix, each row as shares of the pixels of its true class.
+
+    A class without true pixels has an empty row. Numbers, in per cent, are shown for up to 12 classes.
+
+    Returns
+    -------
+    An ``<svg>`` element.
+    """
+    classes = len(matrix.names)
+    side = min(1.6 + 0.5 * classes, 7.6)
+    truth = matrix.counts.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix.counts, truth, out=np.full(matrix.counts.shape, np.nan), where=truth > 0)
+    with _drawing():
+        figure = Figure(figsize=(side + 0.7, side), layout="constrained")
+        axes = figure.subplots()
+        axes.pcolormesh(
+            shares, cmap=_RAMP, vmin=0, vmax=1, rasterized=classes > _MOST_NAMES, edgecolors="white", linewidth=0.5
+        )
+        axes.set_aspect("equal")
+        axes.invert_yaxis()
+        axes.set(xlabel="predicted class", ylabel="true class")
+        axes.spines[:].set_visible(False)
+        _name_classes(axes, matrix.names)
+        if classes <= _MOST_NUMBERS:
+            _write_shares(axes, shares)
+        return _svg(figure)
+
+
+def _draw_series(
+    axes: Axes, history: Sequence[Mapping[str, float | None]], series: Sequence[tuple[str, str, str]]
+) -> None:
+    epochs = _column(history, "epoch")
+    for key, name, colour in series:
+        values = _column(history, key)
+        if np.isfinite(values).any():
+            few = np.isfinite(values).sum() <= 30
+            axes.plot(epochs, values, color=colour, label=name, marker="o" if few else "", markersize=2.5)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.6)
+    if axes.lines:
+        axes.legend(loc="best", fontsize=8)
+
+
+def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float | None]]) -> None:
+    values = _column(history, "mean_iou")
+    if not np.isfinite(values).any():
+        return
+    best = int(np.nanargmax(values))
+    epoch = _column(history, "epoch")[best]
+    for axes in (losses, ratios):
+        axes.axvline(epoch, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
+    ratios.plot([epoch], [values[best]], "o", color=_BLUE, markersize=6, markeredgecolor="white", zorder=4)
+    late = best > len(values) / 2
+    ratios.annotate(
+        f"best {values[best]:.3f}, epoch {epoch:g}",
+        (epoch, values[best]),
+        xytext=(-5 if late else 5, -9),
+        textcoords="offset points",
+        ha="right" if late else "left",
+        va="top",
+        fontsize=8,
+    )
+
+
+def _column(history: Sequence[Mapping[str, float | None]], key: str) -> NDArray[np.float64]:
+    """One column of the history, not-a-number where a value is missing or not finite."""
+    values = np.array([row.get(key) for row in history], dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _name_classes(axes: Axes, names: Sequence[str]) -> None:
+    if len(names) > _MOST_NAMES:
+        return
+    places = np.arange(len(names)) + 0.5
+    shown = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
+    axes.set_xticks(places, shown, rotation=0 if len(names) <= 3 else 90)
+    axes.set_yticks(places, shown)
+    axes.tick_params(length=0)
+
+
+def _write_shares(axes: Axes, shares: NDArray[np.float64]) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if np.isfinite(share):
+            colour = "white" if share > 0.5 else "#222222"
+            axes.text(column + 0.5, row + 0.5, f"{100 * share:.1f}", color=colour, ha="center", va="center")
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """The drawing style; a letter missing from matplotlib's font is no fault, the viewer's font draws it."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        yield
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as one element that can stand in a page beside others: no prologue, no running ids."""
+    stream = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
+    return text.replace(_INK, "currentColor").strip()

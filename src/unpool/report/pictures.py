@@ -1,0 +1,167 @@
+"""Pictures for people: overlays of classes, pictures of errors, thumbnails, data URIs. All uint8 RGB."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from unpool.classes import IGNORE_ID, Colour, Labels
+
+WRONG: Colour = (226, 62, 48)
+"""In an error picture: another class was predicted than is true (with two classes: a false positive)."""
+
+MISSED: Colour = (66, 150, 255)
+"""In an error picture: class 0 was predicted where another class is true (a false negative)."""
+
+RIGHT: Colour = (104, 104, 104)
+"""In an error picture: correctly predicted and not class 0."""
+
+RIGHT_FIRST: Colour = (38, 38, 38)
+"""In an error picture: correctly predicted class 0."""
+
+_BLACK = (0, 0, 0)
+_HATCH = ((92, 92, 92), (58, 58, 58))
+_DARK = 100  # an 8-bit picture whose 99th percentile is below this is stretched for display
+
+
+def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """A picture as a person can look at it: uint8 (rows, columns, 3).
+
+    The first three channels are shown, a grey picture in grey, a picture of two channels in red and green. An
+    8-bit picture is left as it is unless it is dark; all others are stretched from their 1st to their 99th
+    percentile, all channels alike. Pixels that are not finite become black.
+
+    Parameters
+    ----------
+    image: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels).
+    """
+    shown = (image[..., None] if image.ndim == 2 else image)[..., :3]
+    if shown.dtype != np.uint8 or np.percentile(shown, 99) < _DARK:
+        shown = _stretch(shown)
+    if shown.shape[2] == 1:
+        return np.repeat(shown, 3, axis=2)
+    missing = 3 - shown.shape[2]
+    return np.pad(shown, ((0, 0), (0, 0), (0, missing)))
+
+
+def _stretch(image: NDArray[Any]) -> NDArray[np.uint8]:
+    values = image.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(image.shape, dtype=np.uint8)
+    low, high = np.percentile(values[finite], (1, 99))
+    if high <= low:  # a flat picture, or one whose few bright pixels are all it shows
+        low, high = values[finite].min(), values[finite].max()
+    scaled = (np.where(finite, values, low) - low) / max(high - low, np.finfo(np.float32).tiny)
+    return np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+
+
+def overlay(
+    image: NDArray[Any], labels: Labels, colours: Sequence[Colour], opacity: float = 0.4
+) -> NDArray[np.uint8]:
+    """Tint a picture with its classes and draw their borders in the full colour.
+
+    Class 0 is left untinted where its colour is black; ignored pixels are dimmed and hatched.
+
+    Parameters
+    ----------
+    image: as in ``displayable``.
+    labels: (rows, columns) class ids, or ``IGNORE_ID``.
+    colours: one RGB colour a class.
+    opacity: weight of the class colour inside a region, 0..1.
+
+    Returns
+    -------
+    uint8 (rows, columns, 3).
+    """
+    if image.shape[:2] != labels.shape:
+        raise ValueError(f"image of size {image.shape[:2]}, labels of size {labels.shape}")
+    shown = displayable(image)
+    flat = colourise(labels, colours)
+    ignored = labels == IGNORE_ID
+    tinted = ~ignored & ((labels != 0) | (tuple(colours[0]) != _BLACK))
+    blended = np.round(shown * (1 - opacity) + flat * opacity).astype(np.uint8)
+    result = np.where(tinted[..., None], blended, shown)
+    result = np.where((tinted & _borders(labels))[..., None], flat, result)
+    return np.where(ignored[..., None], shown // 3 + flat // 2, result)
+
+
+def colourise(labels: Labels, colours: Sequence[Colour]) -> NDArray[np.uint8]:
+    """Every class in its colour, ignored pixels hatched in grey: uint8 (rows, columns, 3)."""
+    ignored = labels == IGNORE_ID
+    palette = np.array(colours, dtype=np.uint8)
+    painted = palette[np.where(ignored, 0, labels)]
+    return np.where(ignored[..., None], _hatching(labels.shape), painted)
+
+
+def error_picture(labels: Labels, prediction: Labels) -> NDArray[np.uint8]:
+    """Where a prediction is wrong: uint8 (rows, columns, 3).
+
+    Right pixels are grey (class 0 darker), wrong ones ``WRONG`` or ``MISSED``, ignored ones hatched.
+
+    Parameters
+    ----------
+    labels: (rows, columns) class ids, or ``IGNORE_ID``.
+    prediction: (rows, columns) class ids.
+    """
+    if labels.shape != prediction.shape:
+        raise ValueError(f"labels of size {labels.shape}, prediction of size {prediction.shape}")
+    palette = np.array((RIGHT_FIRST, RIGHT, WRONG, MISSED), dtype=np.uint8)
+    right = (labels > 0).astype(np.uint8)
+    wrong = np.where(prediction == 0, 3, 2)
+    painted = palette[np.where(labels == prediction, right, wrong)]
+    return np.where((labels == IGNORE_ID)[..., None], _hatching(labels.shape), painted)
+
+
+def shrink(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Make a picture at most ``longest`` pixels long; a smaller one is returned as it is.
+
+    A picture (rows, columns, 3) is averaged over areas; labels (rows, columns) take the nearest pixel.
+    """
+    rows, columns = picture.shape[:2]
+    scale = longest / max(rows, columns)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    method = Image.Resampling.NEAREST if picture.ndim == 2 else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(picture).resize(size, method))
+
+
+def png_data_uri(picture: NDArray[np.uint8]) -> str:
+    """A picture as a lossless ``data:image/png`` URI: for flat colours."""
+    return _data_uri(picture, "png", optimize=True)
+
+
+def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
+    """A picture as a small ``data:image/jpeg`` URI, colours at full resolution: for photographs."""
+    return _data_uri(picture, "jpeg", quality=quality, subsampling=0, optimize=True)
+
+
+def _data_uri(picture: NDArray[np.uint8], kind: str, **options: int) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def _borders(labels: Labels) -> NDArray[np.bool_]:
+    """Pixels with another label above, below, left or right of them."""
+    border = np.zeros(labels.shape, dtype=bool)
+    vertical = labels[1:] != labels[:-1]
+    border[1:] |= vertical
+    border[:-1] |= vertical
+    horizontal = labels[:, 1:] != labels[:, :-1]
+    border[:, 1:] |= horizontal
+    border[:, :-1] |= horizontal
+    return border
+
+
+def _hatching(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Diagonal stripes three pixels wide."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.array(_HATCH, dtype=np.uint8)[(rows + columns) // 3 % 2]
