@@ -1,0 +1,91 @@
+"""Unpool: encoder-decoder networks for semantic segmentation on your own folder of pictures and masks.
+
+>>> import unpool
+>>> model = unpool.train("photos", net="unet", minutes=10)   # doctest: +SKIP
+>>> model = unpool.load("runs/photos-unet")                  # doctest: +SKIP
+>>> labels = model.predict("new.png")                        # doctest: +SKIP
+>>> model.test("photos").scores.mean_iou                     # doctest: +SKIP
+
+Names are loaded when they are first used, so importing the package does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unpool.errors import DataError, ModelFileError, RunError, UnpoolError, UsageError
+
+if TYPE_CHECKING:
+    from unpool import nets
+    from unpool.commands.model import Model, load
+    from unpool.data import Survey
+
+__all__ = [
+    "DataError",
+    "Model",
+    "ModelFileError",
+    "RunError",
+    "UnpoolError",
+    "UsageError",
+    "check",
+    "load",
+    "nets",
+    "train",
+]
+
+_LATE = {"load": "unpool.commands.model", "Model": "unpool.commands.model"}
+
+
+def train(
+    folder: str | Path,
+    *,
+    net: str = "unet",
+    minutes: float | None = None,
+    epochs: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    settings: dict[str, Any] | None = None,
+) -> Model:
+    """Train a network on a folder of pictures and masks; the same as ``unpool train``.
+
+    Parameters
+    ----------
+    folder: pictures and masks in any common layout.
+    net: a name of ``unpool.nets.NAMED_NETS``.
+    minutes, epochs: how long to train; give at most one. 10 minutes by default.
+    out: the run folder; by default the first free ``runs/<folder>-<net>``.
+    resume: go on with the run that the same call started.
+    settings: further settings, nested as in a recipe, for example ``{"training": {"crop": 128}}``.
+
+    Returns
+    -------
+    The best epoch's model.
+    """
+    from unpool.commands.events import finish
+    from unpool.commands.model import load
+    from unpool.commands.training import train as command
+    from unpool.config import merge
+
+    budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
+    whole = merge(settings or {}, {"net": net, "training": budget})
+    run = finish(command(Path(folder), whole, Path(out) if out is not None else None, resume=resume))
+    return load(run.model)
+
+
+def check(folder: str | Path, settings: dict[str, Any] | None = None) -> Survey:
+    """What is in a folder, and what is wrong with it; the same as ``unpool check``."""
+    from unpool.commands.checking import check as command
+    from unpool.commands.events import finish
+    from unpool.config import resolve
+
+    return finish(command(Path(folder), resolve(settings or {})))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "nets":
+        return import_module("unpool.nets")
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'unpool' has no attribute '{name}'")

@@ -1,0 +1,1 @@
+"""The verbs, each told in order; the only place that joins everything."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -89,18 +89,19 @@ class CropSampler:
         crops = sum(max(1, round(area / (self.crop[0] * self.crop[1]))) for area in self.areas)
         return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch ``number``, made in a thread of their own while the caller computes."""
+    def epoch(self, number: int, first: int = 0) -> Generator[Batch]:
+        """The batches of epoch ``number`` from step ``first`` on, made in a thread while the caller computes."""
         order = self._order(number)
-        places = [range(step * self.batch_size, (step + 1) * self.batch_size) for step in range(self.steps)]
         with ThreadPoolExecutor(1, thread_name_prefix="unpool-batches") as pool:
             ready: deque[Future[Batch]] = deque()
             try:
-                for step in range(self.steps + AHEAD):
-                    if step < self.steps:
-                        ready.append(pool.submit(self._batch, number, places[step], order))
-                    if step >= AHEAD:
+                for step in range(first, self.steps):
+                    places = range(step * self.batch_size, (step + 1) * self.batch_size)
+                    ready.append(pool.submit(self._batch, number, places, order))
+                    if len(ready) > AHEAD:
                         yield ready.popleft().result()
+                while ready:
+                    yield ready.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)
 

@@ -1,9 +1,9 @@
 """Synthetic micrographs: touching cells under a fluorescence microscope, with exact ground truth.
 
 Cells are smooth closed outlines (a radius as a short Fourier series of the angle) set against each other in
-clumps. What makes real micrographs hard is drawn too: uneven illumination, cells of very different brightness,
-clefts a pixel or two wide, blurred objects above and below the plane of focus that are no cells, shot noise and
-read noise. No single threshold separates the cells; a small network does.
+clumps. What makes real micrographs hard is drawn too: uneven light, cells of very different brightness,
+narrow clefts, blurred objects off the plane of focus that are no cells, shot noise and read noise. No single
+threshold separates the cells; a small network does.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unpool.errors import UsageError
-from unpool.io.files import write_text
-from unpool.io.images import write_image
+from unpool.io import write_image, write_text
 
 SIZES = ((160, 200), (192, 192), (177, 233), (208, 176), (181, 199))
 """Sizes (rows, columns) the pictures take in turn; odd ones are among them on purpose."""
@@ -49,7 +48,7 @@ class SyntheticPicture:
 
 @dataclass(frozen=True)
 class _Outline:
-    """A closed curve around ``centre``: its radius at an angle is ``radius`` times ``1 +`` a Fourier series."""
+    """A closed curve around ``centre``; at an angle it is ``radius * (1 + Fourier series)`` away."""
 
     centre: tuple[float, float]
     radius: float
@@ -75,7 +74,7 @@ def synthetic_cells(
 
 
 def separated_mask(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Draw object numbers (rows, columns) as a mask of 0 and 255 in which touching cells are two pixels apart.
+    """Draw object numbers (rows, columns) as a mask of 0 and 255 with touching cells two pixels apart.
 
     A pixel that touches another cell, diagonally too, becomes background.
     """
@@ -111,7 +110,7 @@ def _claim(folder: Path, description: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):
         write_text(marker, description)
-    elif not marker.is_file() or marker.read_text(encoding="utf-8") != description:
+    elif not marker.is_file() or marker.read_bytes() != description.encode():
         found = "another synthetic set" if marker.is_file() else f"'{min(p.name for p in folder.iterdir())}'"
         raise UsageError(
             f"{folder} already holds {found}",
@@ -170,16 +169,15 @@ def _interior(cell: _Outline, size: tuple[int, int]) -> NDArray[np.bool_]:
 def _has_room(inside: NDArray[np.bool_], instances: NDArray[np.uint16]) -> bool:
     """Enough of the cell lies in the field, and at most an eighth of it under others."""
     area = np.count_nonzero(inside)
-    return area > 120 and np.count_nonzero(inside & (instances > 0)) <= area / 8
+    return bool(area > 120 and np.count_nonzero(inside & (instances > 0)) <= area / 8)
 
 
 def _without_fragments(instances: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Keep of every cell its largest connected piece, numbered from 1 without gaps."""
     kept = np.zeros_like(instances)
     for number in range(1, int(instances.max()) + 1):
-        pieces, count = ndimage.label(instances == number)
-        if count:
-            kept[pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])] = number
+        pieces, _ = ndimage.label(instances == number)
+        kept[pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])] = number
     return kept
 
 
@@ -189,7 +187,7 @@ def _photograph(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDAr
     scene = 0.07 + _cell_light(instances, rng) + _out_of_focus(instances.shape, rng)
     focused = ndimage.gaussian_filter(scene * light, 0.7)
     noisy = rng.poisson(focused * _PHOTONS) / _PHOTONS + rng.normal(0, _READ_NOISE, instances.shape)
-    return np.clip(np.round(noisy * 235), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(noisy * 235), 0, 255), dtype=np.uint8)
 
 
 def _cell_light(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -202,7 +200,8 @@ def _cell_light(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDAr
     rim = 0.35 * np.exp(-(((depth - 3.5) / 1.6) ** 2))
     mottle = 1 + 0.20 * _grain(instances.shape, 2.2, rng) + 0.12 * _grain(instances.shape, 6, rng)
     spots = np.clip(_grain(instances.shape, 2.4, rng) - 1.7, 0, 1) * (depth > 5)
-    return brightness[instances] * edge * (0.9 + rim) * np.clip(mottle, 0.3, 2) * (1 - 0.55 * spots)
+    inside = edge * (0.9 + rim) * np.clip(mottle, 0.3, 2) * (1 - 0.55 * spots)
+    return np.asarray(brightness[instances] * inside)
 
 
 def _depth(instances: NDArray[np.uint16]) -> NDArray[np.float64]:
@@ -236,7 +235,7 @@ def _out_of_focus(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[n
 
 
 def _illumination(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Uneven light: brightest at a random place, fading to between a third and two thirds at the far corner."""
+    """Uneven light: brightest at a random place, fading to about half at the corner farthest from it."""
     down = np.linspace(0, 1, shape[0])[:, None] - rng.uniform(0.1, 0.9)
     right = np.linspace(0, 1, shape[1])[None, :] - rng.uniform(0.1, 0.9)
     distance = down**2 + right**2

@@ -60,7 +60,9 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: {error.strerror}", "a readable JSON file", "check the path") from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: no valid JSON ({error})", "a JSON file", "mend the file, or let the program that wrote it do so"
+            f"{path}: no valid JSON ({error})",
+            "a JSON file",
+            "mend the file, or let the program that wrote it do so",
         ) from error
 
 
@@ -74,5 +76,7 @@ def safe_child(folder: Path, relative: str | Path) -> Path:
     home = folder.resolve()
     child = (home / relative).resolve()
     if child == home or not child.is_relative_to(home):
-        raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")
+        raise DataError(
+            f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root"
+        )
     return child

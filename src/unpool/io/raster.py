@@ -66,7 +66,9 @@ def decoding(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise DataError(
-            f"{path}: too large for this machine's memory", "a picture that fits", "cut the picture into tiles"
+            f"{path}: too large for this machine's memory",
+            "a picture that fits",
+            "cut the picture into tiles",
         ) from error
     except (
         OSError,
@@ -132,15 +134,3 @@ def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
-
-
-def read_header(path: Path) -> Header:
-    """Read what the file says about its picture, without decoding it."""
-    from unpool.io import bitmaps, tiffs
-
-    with opened(path) as file:
-        return tiffs.tiff_header(file, path) if is_tiff(file) else bitmaps.bitmap_header(file, path)
-
-
-def read_raster(path: Path, file: BinaryIO | None = None) -> Raster:
-    raise NotImplementedError

@@ -49,7 +49,7 @@ class EncoderDecoder(nn.Module):
             self.encoder.append(_encoder_convolutions(structure, channels, width))
             channels = width
         self.bottom: nn.Module = nn.Identity()
-        if structure.bottom is not None:
+        if structure.bottom:
             self.bottom = _encoder_convolutions(structure, channels, structure.bottom)
             channels = structure.bottom
         self.decoder = nn.ModuleList()
@@ -71,7 +71,7 @@ class EncoderDecoder(nn.Module):
             pooled, positions = self._pool(maps)
             crossings.append(Crossing(maps, positions))
             maps = pooled
-        maps = self.dropout(self.bottom(maps)) if self.structure.bottom is not None else maps
+        maps = self.dropout(self.bottom(maps)) if self.structure.bottom else maps
         for stage, crossing in zip(self.decoder, reversed(crossings), strict=True):
             maps = stage(maps, crossing)
         logits: Tensor = self.head(maps)

@@ -21,24 +21,25 @@ SEARCH_LIMIT = 4096
 def output_size(structure: Structure, size: int) -> int | None:
     """The output's size along one axis for an input of ``size`` pixels, or None where the network cannot run."""
     pad = padding_of(structure.padding, structure.kernel)
+    least = 2 if structure.norm == "instance" else 1  # a single pixel has no deviation to normalise by
     crossing = []
     for _ in structure.widths:
         for _ in range(structure.encoder_convolutions):
             size = convolved_size(size, structure.kernel, pad)
-        if size < 1 or (structure.pooling_rounding == "floor" and size % 2):
+        if size < least or (structure.pooling_rounding == "floor" and size % 2):
             return None
         crossing.append(size)
         size = pooled_size(size, structure.pooling_rounding)
-    if structure.bottom is not None:
+    if structure.bottom:
         for _ in range(structure.encoder_convolutions):
             size = convolved_size(size, structure.kernel, pad)
     for across in reversed(crossing):
-        if size < 1:
+        if size < least:
             return None
         size = across if structure.up == "unpool" else 2 * size
         for _ in range(structure.decoder_convolutions):
             size = convolved_size(size, structure.kernel, pad)
-    return size if size >= 1 else None
+    return size if size >= least else None
 
 
 def legal_size(structure: Structure, size: int) -> int:
@@ -69,7 +70,7 @@ def halo(structure: Structure) -> int:
     for _ in structure.widths:
         seen = _before_convolutions(seen, structure.decoder_convolutions, structure.kernel, pad)
         seen = before_upsampling(seen, reach=1 if structure.up == "bilinear" else 0)
-    if structure.bottom is not None:
+    if structure.bottom:
         seen = _before_convolutions(seen, structure.encoder_convolutions, structure.kernel, pad)
     for _ in structure.widths:
         seen = before_pooling(seen)

@@ -22,7 +22,7 @@ class Structure(BaseModel):
     Attributes
     ----------
     widths: feature maps of each encoder stage, from the picture downwards; a 2x2 max-pooling follows each stage.
-    bottom: feature maps of the convolutions below the last pooling, or None where the decoder begins at once.
+    bottom: feature maps of the convolutions below the last pooling, or 0 where the decoder begins at once.
     encoder_convolutions, decoder_convolutions: convolutions in a stage.
     kernel: side of every convolution, odd.
     padding: ``same`` keeps the size, ``valid`` uses no padding and loses ``kernel - 1`` pixels a convolution.
@@ -40,7 +40,7 @@ class Structure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     widths: tuple[Width, ...] = Field(min_length=1, max_length=8)
-    bottom: Width | None = None
+    bottom: int = Field(0, ge=0, le=4096)
     encoder_convolutions: int = Field(2, ge=1, le=8)
     decoder_convolutions: int = Field(2, ge=1, le=8)
     kernel: int = Field(3, ge=1, le=15)
@@ -65,7 +65,7 @@ class Structure(BaseModel):
             raise ValueError("up 'unpool' needs the pooling positions; set skip=index, add or concat")
         if self.up == "unpool" and self.padding == "valid":
             raise ValueError("up 'unpool' puts values back where they were pooled, so it needs padding=same")
-        if self.up == "unpool" and self.bottom not in (None, self.widths[-1]):
+        if self.up == "unpool" and self.bottom not in (0, self.widths[-1]):
             raise ValueError(
                 f"up 'unpool' needs as many maps below the last pooling as above it: bottom {self.bottom} "
                 f"against {self.widths[-1]}"
@@ -92,7 +92,7 @@ class Structure(BaseModel):
         return (self.widths[0], *self.widths[:-1])
 
     def _all_widths(self) -> tuple[int, ...]:
-        return (*self.widths, *(() if self.bottom is None else (self.bottom,)))
+        return (*self.widths, self.bottom) if self.bottom else self.widths
 
 
 GROUPS = 8

@@ -1,7 +1,7 @@
 """Drawings as SVG text: the course of a training, the confusion of classes.
 
-Lines and letters that should be readable on any ground are drawn in ``currentColor``, so a drawing set into a page
-follows its light or dark theme. The same input gives the same text.
+Lines and letters that should be readable on any ground are drawn in ``currentColor``, so a drawing set into a
+page follows its light or dark theme. The same input gives the same text.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -28,7 +28,7 @@ _BLUE, _ORANGE = "#3b7dc4", "#d9782d"
 _RAMP = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9fc2e3", "#2c6cb0", "#123a6b"])
 _MOST_NUMBERS = 12  # classes up to which a confusion matrix shows its numbers
 _MOST_NAMES = 40  # classes up to which it shows their names and is drawn as shapes, not as a raster
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "unpool",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -63,14 +63,18 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
     An ``<svg>`` element.
     """
     with _drawing():
-        figure = Figure(figsize=(7.6, 2.7), layout="constrained")
+        figure = Figure(figsize=(9.6, 3.0), layout="constrained")
         losses, ratios = figure.subplots(1, 2)
-        _draw_series(losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE)))
         _draw_series(
-            ratios, history, (("mean_iou", "mean IoU", _BLUE), ("global_accuracy", "global accuracy", _ORANGE))
+            losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE))
+        )
+        _draw_series(
+            ratios,
+            history,
+            (("mean_iou", "mean IoU", _BLUE), ("global_accuracy", "global accuracy", _ORANGE)),
         )
         losses.set_title("loss", loc="left", fontsize=10)
-        ratios.set_title("score on the validation pictures", loc="left", fontsize=10)
+        ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)
         _mark_best(losses, ratios, history)
         return _svg(figure)
@@ -93,7 +97,13 @@ def confusion_svg(matrix: ConfusionMatrix) -> str:
         figure = Figure(figsize=(side + 0.7, side), layout="constrained")
         axes = figure.subplots()
         axes.pcolormesh(
-            shares, cmap=_RAMP, vmin=0, vmax=1, rasterized=classes > _MOST_NAMES, edgecolors="white", linewidth=0.5
+            shares,
+            cmap=_RAMP,
+            vmin=0,
+            vmax=1,
+            rasterized=classes > _MOST_NAMES,
+            edgecolors="white",
+            linewidth=0.5,
         )
         axes.set_aspect("equal")
         axes.invert_yaxis()
@@ -118,7 +128,7 @@ def _draw_series(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.6)
     if axes.lines:
-        axes.legend(loc="best", fontsize=8)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=2, fontsize=8, columnspacing=1.2)
 
 
 def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float | None]]) -> None:
@@ -133,11 +143,10 @@ def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float 
     late = best > len(values) / 2
     ratios.annotate(
         f"best {values[best]:.3f}, epoch {epoch:g}",
-        (epoch, values[best]),
-        xytext=(-5 if late else 5, -9),
+        (epoch, 0),
+        xytext=(-5 if late else 5, 5),
         textcoords="offset points",
         ha="right" if late else "left",
-        va="top",
         fontsize=8,
     )
 
@@ -177,7 +186,7 @@ def _drawing() -> Iterator[None]:
 def _svg(figure: Figure) -> str:
     """The figure as one element that can stand in a page beside others: no prologue, no running ids."""
     stream = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

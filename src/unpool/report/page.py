@@ -14,8 +14,8 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
-from numpy.typing import NDArray
 from numpy import uint8
+from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
@@ -27,6 +27,8 @@ from unpool.report.text import ratio_text, share_text, worst_first
 PANEL_LONGEST = 384
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
 
+_LARGEST_URI = 85_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
+_QUALITIES = (85, 65, 45, 25)
 _OPEN_ROWS = 20  # rows of the table of pictures that are shown without a click
 
 
@@ -101,7 +103,7 @@ def render_report(contents: ReportContents) -> str:
     """The report as one HTML text."""
     rows = worst_first(contents.image_rows)
     panels = sorted(contents.panels, key=lambda p: (p.mean_iou is None, p.mean_iou or 0.0, p.name))
-    return _template().render(
+    text = _template().render(
         page=contents,
         confusion=Markup(confusion_svg(contents.matrix)) if contents.matrix else None,  # noqa: S704
         curves=Markup(curves_svg(contents.history)) if contents.history else None,  # noqa: S704
@@ -111,6 +113,7 @@ def render_report(contents: ReportContents) -> str:
         other_rows=rows[_OPEN_ROWS:],
         absent_rule=ABSENT_RULE,
     )
+    return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold bytes that are no letters
 
 
 def write_report(path: Path, contents: ReportContents) -> None:
@@ -121,13 +124,24 @@ def write_report(path: Path, contents: ReportContents) -> None:
 def _shown(panel: ImagePanel) -> _ShownPanel:
     photographs = (("picture", panel.picture), ("truth", panel.truth), ("prediction", panel.prediction))
     figures = [
-        (caption, jpeg_data_uri(shrink(pixels, PANEL_LONGEST)), False)
+        (caption, _small_uri(pixels, flat=False), False)
         for caption, pixels in photographs
         if pixels is not None
     ]
     if panel.error is not None:
-        figures.append(("errors", png_data_uri(shrink(panel.error, PANEL_LONGEST)), True))
+        figures.append(("errors", _small_uri(panel.error, flat=True), True))
     return _ShownPanel(panel.name, panel.mean_iou, panel.note, tuple(figures))
+
+
+def _small_uri(pixels: NDArray[uint8], flat: bool) -> str:
+    """The best encoding that is small enough; a picture of flat colours is kept lossless where it can be."""
+    thumbnail = shrink(pixels, PANEL_LONGEST)
+    uri = png_data_uri(thumbnail) if flat else jpeg_data_uri(thumbnail, _QUALITIES[0])
+    for quality in _QUALITIES:
+        if len(uri) <= _LARGEST_URI:
+            break
+        uri = jpeg_data_uri(thumbnail, quality)
+    return uri
 
 
 def _legend(contents: ReportContents) -> list[tuple[str, Colour]]:

@@ -16,7 +16,7 @@ from unpool.classes import IGNORE_ID, Colour, Labels
 WRONG: Colour = (226, 62, 48)
 """In an error picture: another class was predicted than is true (with two classes: a false positive)."""
 
-MISSED: Colour = (66, 150, 255)
+MISSED: Colour = (255, 200, 70)
 """In an error picture: class 0 was predicted where another class is true (a false negative)."""
 
 RIGHT: Colour = (104, 104, 104)
@@ -59,7 +59,7 @@ def _stretch(image: NDArray[Any]) -> NDArray[np.uint8]:
     if high <= low:  # a flat picture, or one whose few bright pixels are all it shows
         low, high = values[finite].min(), values[finite].max()
     scaled = (np.where(finite, values, low) - low) / max(high - low, np.finfo(np.float32).tiny)
-    return np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.round(np.clip(scaled, 0, 1) * 255), dtype=np.uint8)
 
 
 def overlay(
@@ -86,7 +86,7 @@ def overlay(
     flat = colourise(labels, colours)
     ignored = labels == IGNORE_ID
     tinted = ~ignored & ((labels != 0) | (tuple(colours[0]) != _BLACK))
-    blended = np.round(shown * (1 - opacity) + flat * opacity).astype(np.uint8)
+    blended = np.round(shown * np.float32(1 - opacity) + flat * np.float32(opacity)).astype(np.uint8)
     result = np.where(tinted[..., None], blended, shown)
     result = np.where((tinted & _borders(labels))[..., None], flat, result)
     return np.where(ignored[..., None], shown // 3 + flat // 2, result)
@@ -140,7 +140,8 @@ def png_data_uri(picture: NDArray[np.uint8]) -> str:
 
 def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
     """A picture as a small ``data:image/jpeg`` URI, colours at full resolution: for photographs."""
-    return _data_uri(picture, "jpeg", quality=quality, subsampling=0, optimize=True)
+    # Pillow's optimize=True sizes its buffer too small for noise at full colour resolution, and fails.
+    return _data_uri(picture, "jpeg", quality=quality, subsampling=0)
 
 
 def _data_uri(picture: NDArray[np.uint8], kind: str, **options: int) -> str:
@@ -164,4 +165,4 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
 def _hatching(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Diagonal stripes three pixels wide."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return np.array(_HATCH, dtype=np.uint8)[(rows + columns) // 3 % 2]
+    return np.asarray(np.array(_HATCH, dtype=np.uint8)[(rows + columns) // 3 % 2])

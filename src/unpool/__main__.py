@@ -1,0 +1,5 @@
+"""``python -m unpool`` is ``unpool``."""
+
+from unpool.cli import main
+
+main()

@@ -1,0 +1,263 @@
+"""The command line: text to command and back; the only place that prints.
+
+Commands are imported when they run, so that help does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from cyclopts import App, CycloptsError, Parameter
+
+from unpool.errors import UnpoolError
+
+if TYPE_CHECKING:
+    from unpool.commands.events import Event
+
+Result = TypeVar("Result")
+
+FAILED = 1
+WRONG_USE = 2
+BAD_DATA = 3
+INTERRUPTED = 130
+
+app = App(
+    name="unpool",
+    help="Train, test and use encoder-decoder networks for semantic segmentation on your own folder of pictures.\n\n"
+    "Begin with: unpool demo",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
+Data = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
+ModelPath = Annotated[Path, Parameter(help="A model.safetensors, or the run folder that holds one.")]
+Net = Annotated[str, Parameter(name="--net", help="The network: unet or segnet-basic.")]
+Masks = Annotated[
+    Literal["auto", "values", "colours", "instances"] | None,
+    Parameter(name="--masks", help="What mask pixels are: values, colours, or instances (object numbers)."),
+]
+Classes = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--classes",
+        consume_multiple=True,
+        negative="",
+        help='Class names in order, or "value=name", or "#rrggbb=name".',
+    ),
+]
+Ignore = Annotated[
+    list[int] | None,
+    Parameter(name="--ignore", consume_multiple=True, negative="", help="Mask values that count nowhere."),
+]
+Settings = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative="", help="Any setting, as key=value; may be repeated."),
+]
+RecipeFile = Annotated[
+    Path | None, Parameter(name="--recipe", help="A TOML file of settings; a run's config.toml is one.")
+]
+Seed = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
+Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+
+
+@app.command
+def check(
+    data: Data,
+    *,
+    masks: Masks = None,
+    classes: Classes = None,
+    ignore: Ignore = None,
+    seed: Seed = None,
+    set_: Settings = None,
+    json_: Json = False,
+) -> int:
+    """Say what is in a folder, and what is wrong with it.
+
+    Example: unpool check photos --masks instances
+
+    Exit code 3 when training on it would be wrong.
+    """
+    from unpool.commands.checking import check as run
+    from unpool.config import resolve
+    from unpool.data import describe
+
+    settings = _settings(None, set_, masks=masks, classes=classes, ignore=ignore, seed=seed)
+    survey = _drive(run(data, resolve(settings)), quiet=json_)
+    print(json.dumps(survey.to_json(), indent=2, ensure_ascii=False) if json_ else describe(survey))
+    return BAD_DATA if survey.errors else 0
+
+
+@app.command
+def train(
+    data: Data,
+    *,
+    net: Annotated[str | None, Parameter(name="--net", help="The network: unet (default) or segnet-basic.")] = None,
+    minutes: Annotated[float | None, Parameter(help="How long to train; 10 unless --epochs is given.")] = None,
+    epochs: Annotated[int | None, Parameter(help="How many epochs to train.")] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; by default runs/DATA-NET.")] = None,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with the run this command started.")] = False,
+    masks: Masks = None,
+    classes: Classes = None,
+    ignore: Ignore = None,
+    seed: Seed = None,
+    device: Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    recipe: RecipeFile = None,
+    set_: Settings = None,
+    json_: Json = False,
+) -> int:
+    """Train a network on a folder and keep the best epoch.
+
+    Example: unpool train photos --net unet --minutes 10
+
+    The run folder holds the model, the settings, the log and what --resume needs. Ctrl-C stops with everything saved.
+    """
+    from unpool.commands.training import train as run
+
+    settings = _settings(
+        recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, seed=seed, minutes=minutes, epochs=epochs,
+        device=device,
+    )  # fmt: skip
+    trained = _drive(run(data, settings, out, resume=resume), quiet=json_)
+    if json_:
+        print(json.dumps(trained.to_json(), indent=2, ensure_ascii=False))
+    else:
+        score = "–" if trained.best_mean_iou is None else f"{trained.best_mean_iou:.4f}"
+        print(f"model: {trained.model}   (epoch {trained.best_epoch}, validation mean IoU {score})")
+        print(f"next:  unpool test {trained.folder} {data}")
+    return 0 if trained.finished else INTERRUPTED
+
+
+@app.command
+def test(
+    model: ModelPath,
+    data: Data,
+    *,
+    split: Annotated[
+        Literal["auto", "train", "val", "test", "all"],
+        Parameter(help="Which pictures: auto takes the test split, else the held-out ones, else all."),
+    ] = "auto",
+    out: Annotated[Path | None, Parameter(help="Folder of the report; by default beside the model.")] = None,
+    device: Device = "auto",
+    json_: Json = False,
+) -> int:
+    """Score a model on a folder's own masks and write a report.
+
+    Example: unpool test runs/photos-unet photos
+    """
+    from unpool.commands.testing import test as run
+
+    result = _drive(run(model, data, which=split, out=out, device=device), quiet=json_)
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@app.command
+def predict(
+    model: ModelPath,
+    inputs: Annotated[list[str], Parameter(help="Pictures, folders (with sub-folders) and patterns.")],
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder for the masks.")],
+    overlay: Annotated[bool, Parameter(negative="", help="Also write the picture with the mask over it.")] = False,
+    probabilities: Annotated[bool, Parameter(negative="", help="Also write every class's probability.")] = False,
+    overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
+    device: Device = "auto",
+    json_: Json = False,
+) -> int:
+    """Write a mask for every picture, in the values of the masks the model was trained on.
+
+    Example: unpool predict runs/photos-unet new-photos --out masks --overlay
+    """
+    from unpool.commands.predicting import predict as run
+
+    result = _drive(
+        run(model, inputs, out, overlays=overlay, probabilities=probabilities, overwrite=overwrite, device=device),
+        quiet=json_,
+    )
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return BAD_DATA if result.failed else 0
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path, Parameter(help="Where everything goes.")] = Path("unpool-demo"),
+    minutes: Annotated[float, Parameter(help="How long to train.")] = 1.5,
+    net: Net = "unet",
+    json_: Json = False,
+) -> int:
+    """Show the whole story in a few minutes, on pictures made on the spot.
+
+    Example: unpool demo
+    """
+    from unpool.commands.demo import demo as run
+
+    result = _drive(run(out, minutes=minutes, net=net), quiet=json_)
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def main() -> None:
+    """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted."""
+    try:
+        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        code = WRONG_USE
+    except UnpoolError as error:
+        print(f"unpool: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("unpool: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = FAILED
+    except OSError as error:
+        print(f"unpool: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:
+    """Settings from a recipe, then ``--set``, then the options of their own; the later wins."""
+    from unpool.config import merge, parse_assignments, read_recipe
+
+    given = {key: value for key, value in options.items() if value is not None}
+    places = {
+        "masks": "data", "classes": "data", "ignore": "data",
+        "seed": "training", "minutes": "training", "epochs": "training",
+        "device": "machine",
+    }  # fmt: skip
+    own: dict[str, Any] = {}
+    for key, value in given.items():
+        if key in places:
+            own.setdefault(places[key], {})[key] = value
+        else:
+            own[key] = value
+    base = read_recipe(recipe) if recipe is not None else {}
+    budget = {**parse_assignments(assignments or []).get("training", {}), **own.get("training", {})}
+    if "epochs" in budget or "minutes" in budget:  # a budget given here replaces the recipe's
+        base["training"] = {k: v for k, v in base.get("training", {}).items() if k not in ("epochs", "minutes")}
+    return merge(base, parse_assignments(assignments or []), own)
+
+
+def _drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:
+    """Run a command, showing what it says: a bar on a terminal, plain lines elsewhere, nothing with --json."""
+    from unpool.commands.events import finish
+
+    if quiet:
+        return finish(command)
+    from unpool.console import show
+
+    return show(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""``demo``: the whole story on pictures made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unpool.commands.events import Event, Said
+from unpool.commands.predicting import Predicted, predict
+from unpool.commands.testing import TestResult, test
+from unpool.commands.training import TrainedRun, train
+from unpool.data.synthetic import write_synthetic_set
+from unpool.errors import UsageError
+
+TRAINED_PICTURES = 20
+NEW_PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What ``demo`` made."""
+
+    folder: Path
+    trained: TrainedRun
+    tested: TestResult
+    predicted: Predicted
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "folder": str(self.folder),
+            "trained": self.trained.to_json(),
+            "tested": self.tested.to_json(),
+            "predicted": self.predicted.to_json(),
+        }
+
+
+def demo(out: Path, *, minutes: float, net: str = "unet") -> Generator[Event, None, Demonstration]:
+    """Make a set of pictures, check it, train on it, test and predict on new pictures.
+
+    Raises
+    ------
+    UsageError: ``out`` exists and is not empty.
+    """
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
+    yield Said(f"1  making {TRAINED_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on")
+    known, new = out / "cells", out / "new-cells"
+    write_synthetic_set(known, TRAINED_PICTURES, seed=1)
+    write_synthetic_set(new, NEW_PICTURES, seed=2)
+    yield Said(f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n")
+    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
+    trained = yield from train(known, settings, out / "run")
+    yield Said(f"\n4  unpool test {trained.folder} {new}\n")
+    tested = yield from test(trained.model, new, out=out / "test")
+    yield Said(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
+    predicted = yield from predict(trained.model, [str(new / "images")], out / "predictions", overlays=True)
+    yield Said(
+        f"\nLook at\n  report    {tested.report}\n  overlays  {out / 'predictions' / 'overlays'}\n"
+        f"  curves    {trained.folder / 'curves.svg'}"
+    )
+    return Demonstration(out, trained, tested, predicted)

@@ -1,0 +1,43 @@
+"""What a running command says while it works; whoever drives it prints, draws or drops it.
+
+A command is a generator: it yields events and returns its result. ``finish`` runs one to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from unpool.engine import EpochRecord, StepRecord
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line or a page of text for the person."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``done`` of ``total`` parts of some work are done."""
+
+    what: str
+    done: int
+    total: int
+
+
+Event: TypeAlias = Said | Progress | StepRecord | EpochRecord
+
+
+def finish(command: Generator[Event, None, Result]) -> Result:
+    """Run a command to its end and return its result; its events are dropped."""
+    while True:
+        try:
+            next(command)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result

@@ -1,0 +1,106 @@
+"""A trained model in a person's own program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool.checkpoint import Card, load_model
+from unpool.classes import Labels
+from unpool.commands.events import finish
+from unpool.commands.testing import TestResult, Which, model_file, test
+from unpool.engine import Machine, choose_machine, predict, predict_probabilities
+from unpool.errors import DataError
+from unpool.io.images import read_image
+from unpool.nets import EncoderDecoder
+from unpool.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: predicts arrays and files, tests itself on folders.
+
+    Attributes
+    ----------
+    path: the file it was read from.
+    card: everything the file says about itself, as plain JSON data.
+    """
+
+    path: Path
+    segmenter: Segmenter
+    card: Card
+    machine: Machine
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the class ids."""
+        return self.segmenter.classes.names
+
+    @property
+    def network(self) -> EncoderDecoder:
+        """The network, a plain ``nn.Module``."""
+        return self.segmenter.network
+
+    def predict(self, image: NDArray[Any] | str | Path) -> Labels:
+        """Class ids of every pixel: uint8 (rows, columns).
+
+        Parameters
+        ----------
+        image: a file, or an array (rows, columns) or (rows, columns, channels), RGB order, in the pixel type of
+            the training pictures.
+
+        Raises
+        ------
+        DataError: the picture cannot be read, or does not fit the model.
+        """
+        pixels, source = _pixels(image)
+        return predict(self.segmenter, pixels, source, self.machine)
+
+    def probabilities(self, image: NDArray[Any] | str | Path) -> NDArray[np.float32]:
+        """The probability of every class: float32 (K, rows, columns). ``image`` and errors as in ``predict``."""
+        pixels, source = _pixels(image)
+        return predict_probabilities(self.segmenter, pixels, source, self.machine)
+
+    def mask(self, image: NDArray[Any] | str | Path) -> NDArray[Any]:
+        """The prediction in the training masks' own values or colours. ``image`` and errors as in ``predict``."""
+        return self.segmenter.classes.decode(self.predict(image))
+
+    def test(self, folder: str | Path, *, which: Which = "auto", out: str | Path | None = None) -> TestResult:
+        """Score the model on a folder, as ``unpool test`` does."""
+        target = Path(out) if out is not None else None
+        device = str(self.machine.device)
+        precision = "bfloat16" if self.machine.reduced else "float32"
+        return finish(test(self.path, Path(folder), which=which, out=target, device=device, precision=precision))
+
+
+def load(path: str | Path, device: str = "auto") -> Model:
+    """Read a model file, or the one in a run folder.
+
+    Raises
+    ------
+    ModelFileError: the file is missing, truncated, foreign, or of a later version.
+    """
+    file = model_file(Path(path))
+    segmenter, card = load_model(file)
+    machine = choose_machine(device)
+    machine.place(segmenter.network)
+    return Model(file, segmenter, card, machine)
+
+
+def _pixels(image: NDArray[Any] | str | Path) -> tuple[NDArray[Any], str]:
+    if isinstance(image, str | Path):
+        return read_image(Path(image)), str(image)
+    pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or 0 in pixels.shape:
+        raise DataError(
+            f"an array of shape {np.shape(image)}",
+            "(rows, columns) or (rows, columns, channels), none of them 0",
+            "give one picture; for a batch, call predict for each",
+        )
+    return pixels, "the array"

@@ -1,0 +1,186 @@
+"""``predict``: a model and pictures in, masks in the person's own values out."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from unpool.checkpoint import load_model
+from unpool.classes import Labels
+from unpool.commands.events import Event, Progress, Said
+from unpool.commands.testing import model_file
+from unpool.engine import Machine, choose_machine, predict_probabilities
+from unpool.engine import predict as predict_labels
+from unpool.errors import DataError, UnpoolError, UsageError
+from unpool.io.files import safe_child
+from unpool.io.images import IMAGE_SUFFIXES, read_image, write_image
+from unpool.io.masks import write_mask
+from unpool.report import overlay
+from unpool.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Target:
+    """A picture and the name of its outputs: a relative path without suffix."""
+
+    source: Path
+    name: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What ``predict`` wrote.
+
+    Attributes
+    ----------
+    written: picture and mask of each prediction.
+    failed: pictures that could not be predicted, with the reason.
+    """
+
+    folder: Path
+    written: tuple[tuple[Path, Path], ...]
+    failed: tuple[tuple[Path, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "folder": str(self.folder),
+            "written": [{"image": str(image), "mask": str(mask)} for image, mask in self.written],
+            "failed": [{"image": str(image), "reason": reason} for image, reason in self.failed],
+        }
+
+
+def predict(
+    model: Path,
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    overlays: bool = False,
+    probabilities: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> Generator[Event, None, Predicted]:
+    """Write a mask for every picture.
+
+    Parameters
+    ----------
+    model: a model file or the run folder that holds one.
+    inputs: pictures, folders (searched with their sub-folders) and globs.
+    out: masks go to ``out/<name>.png``, mirroring sub-folders; overlays to ``out/overlays``, probabilities to
+        ``out/probabilities`` as float32 TIFF (classes, rows, columns).
+    overwrite: replace outputs that exist; otherwise they are refused before any work.
+
+    A picture that cannot be read does not stop the others; it is listed in ``failed``.
+
+    Raises
+    ------
+    UsageError, ModelFileError: see the message.
+    """
+    segmenter, _ = load_model(model_file(model))
+    targets = find_targets(inputs)
+    if not overwrite:
+        _refuse_existing(targets, out)
+    machine = choose_machine(device, precision)
+    machine.place(segmenter.network)
+    yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
+    written: list[tuple[Path, Path]] = []
+    failed: list[tuple[Path, str]] = []
+    for number, target in enumerate(targets, start=1):
+        try:
+            mask = _predict_one(segmenter, target, out, machine, overlays=overlays, probabilities=probabilities)
+            written.append((target.source, mask))
+        except UnpoolError as error:
+            failed.append((target.source, str(error)))
+            yield Said(f"skipped: {error}")
+        yield Progress("predicting", number, len(targets))
+    yield Said(f"{len(written)} mask{'s' if len(written) != 1 else ''} in {out}"
+               + (f"; {len(failed)} pictures could not be predicted" if failed else ""))  # fmt: skip
+    return Predicted(out, tuple(written), tuple(failed))
+
+
+def find_targets(inputs: Iterable[str]) -> list[Target]:
+    """The pictures that inputs name, with the names of their outputs.
+
+    Raises
+    ------
+    UsageError: an input matches nothing, or two pictures would have the same output.
+    """
+    targets: dict[PurePosixPath, Target] = {}
+    for text in inputs:
+        for target in _targets_of(text):
+            other = targets.setdefault(target.name, target)
+            if other.source.resolve() != target.source.resolve():
+                raise UsageError(
+                    f"{other.source} and {target.source} would both be written to {target.name}.png",
+                    "pictures with different names",
+                    "predict them into different --out folders",
+                )
+    return list(targets.values())
+
+
+def _targets_of(text: str) -> list[Target]:
+    path = Path(text)
+    if path.is_dir():
+        found = [(p, p.relative_to(path)) for p in sorted(path.rglob("*")) if _is_picture(p.relative_to(path), p)]
+    elif path.is_file():
+        found = [(path, Path(path.name))]
+    else:
+        found = [(p, Path(p.name)) for p in map(Path, sorted(glob.glob(text, recursive=True))) if _is_picture(p, p)]
+    if not found:
+        raise UsageError(
+            f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
+            f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'",
+            "check the path",
+        )
+    return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in found]
+
+
+def _is_picture(relative: Path, path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in relative.parts if part not in (".", ".."))
+    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _refuse_existing(targets: Sequence[Target], out: Path) -> None:
+    there = [path for path in (_mask_path(target, out) for target in targets) if path.exists()]
+    if there:
+        raise UsageError(
+            f"{there[0]} exists already" + (f", and {len(there) - 1} more" if len(there) > 1 else ""),
+            "outputs that do not exist yet",
+            "give another --out, or --overwrite to replace them",
+        )
+
+
+def _mask_path(target: Target, out: Path) -> Path:
+    return safe_child(out, f"{target.name}.png")
+
+
+def _predict_one(
+    segmenter: Segmenter, target: Target, out: Path, machine: Machine, *, overlays: bool, probabilities: bool
+) -> Path:
+    mask = _mask_path(target, out)
+    if target.source.resolve() == mask.resolve():
+        raise DataError(
+            f"{target.source}: its mask would replace the picture itself",
+            "an output folder apart from the pictures",
+            "give another --out",
+        )
+    image = read_image(target.source)
+    prediction: Labels
+    if probabilities:
+        likely = predict_probabilities(segmenter, image, str(target.source), machine)
+        write_image(safe_child(out, f"probabilities/{target.name}.tif"), np.moveaxis(likely, 0, -1))
+        prediction = likely.argmax(axis=0).astype(np.uint8)
+    else:
+        prediction = predict_labels(segmenter, image, str(target.source), machine)
+    if overlays:
+        write_image(
+            safe_child(out, f"overlays/{target.name}.png"), overlay(image, prediction, segmenter.classes.colours)
+        )
+    write_mask(mask, prediction, segmenter.classes)
+    return mask

@@ -1,0 +1,123 @@
+"""Reading one pair once, and everything that reading shows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool.classes import MaskKind
+from unpool.data.findings import Finding, from_error
+from unpool.data.folder import Pair
+from unpool.data.likeness import thumbnail
+from unpool.data.tally import MaskTally, tally_mask
+from unpool.errors import DataError
+from unpool.io.images import ImageInfo, Picture, load_picture
+from unpool.io.masks import MaskPicture, load_mask
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one pair is. ``image`` and ``tally`` are None where a file is broken.
+
+    Attributes
+    ----------
+    digest: sha256 of both files' bytes, in hex.
+    pixels_digest: of the decoded picture, for finding exact copies.
+    thumb: float32 thumbnail, see ``likeness.thumbnail``.
+    findings: what is wrong or noteworthy in this pair alone.
+    """
+
+    name: str
+    image: ImageInfo | None
+    tally: MaskTally | None
+    digest: str
+    pixels_digest: str
+    thumb: NDArray[np.float32] | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass
+class _Notes:
+    pair: Pair
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, severity: Any, code: str, found: str, expected: str = "", repair: str = "") -> None:
+        name = self.pair.name
+        self.findings.append(Finding(severity, code, f"{name}: {found}", expected, repair, (name,)))
+
+
+def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
+    """Read a pair and look at it. What is wrong becomes a finding; nothing is raised for the files."""
+    notes = _Notes(pair)
+    image_bytes, mask_bytes = _content(pair.image), _content(pair.mask)
+    picture = mask = None
+    try:
+        picture = load_picture(pair.image, image_bytes)
+    except DataError as error:
+        notes.findings.append(from_error(error, "broken-image", pair.name))
+    try:
+        mask = load_mask(pair.mask, kind, mask_bytes)
+    except DataError as error:
+        notes.findings.append(from_error(error, "broken-mask", pair.name))
+    if picture:
+        _look_at_picture(picture, notes)
+    if picture and mask:
+        _compare_sizes(picture, mask, notes)
+    return Inspection(
+        name=pair.name,
+        image=picture.info if picture else None,
+        tally=tally_mask(pair.name, mask) if mask else None,
+        digest=hashlib.sha256(_digest(image_bytes) + _digest(mask_bytes)).hexdigest(),
+        pixels_digest=_digest(picture.pixels.tobytes()).hex() if picture else "",
+        thumb=thumbnail(picture.pixels) if picture else None,
+        findings=tuple(notes.findings),
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    """A file's bytes; None where they cannot be read, and the decoder will say why."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _digest(content: bytes | None) -> bytes:
+    return hashlib.sha256(b"" if content is None else content).digest()
+
+
+def _look_at_picture(picture: Picture, notes: _Notes) -> None:
+    pixels, info = picture.pixels, picture.info
+    if info.orientation != 1:
+        notes.add("note", "exif-rotation", f"the picture is turned as its EXIF orientation {info.orientation} says")
+    if picture.transparent:
+        notes.add("note", "alpha-dropped", "the alpha channel is left out, and it hid some pixels")
+    if pixels.dtype.kind == "u" and pixels.max() < (int(np.iinfo(pixels.dtype).max) + 1) // 16:
+        top = np.iinfo(pixels.dtype).max
+        notes.add("note", "dark-picture", f"no pixel is above {pixels.max()} of {top}; it is scaled by the training set")
+
+
+def _compare_sizes(picture: Picture, mask: MaskPicture, notes: _Notes) -> None:
+    ours, theirs = picture.pixels.shape[:2], mask.values.shape[:2]
+    if ours == theirs:
+        return
+    hint = "make the mask anew at the picture's size; never stretch one to the other"
+    if ours == theirs[::-1]:
+        hint = "rows and columns are exchanged: turn the mask, or save it with its axes the other way round"
+        if picture.info.orientation >= 5:
+            hint = (
+                "the mask was drawn on the picture before its EXIF rotation: turn the mask as the picture is shown, "
+                "or remove the picture's EXIF orientation"
+            )
+    notes.add(
+        "error",
+        "size-mismatch",
+        f"the picture is {ours[0]} x {ours[1]} and its mask {theirs[0]} x {theirs[1]} (rows x columns)",
+        "one size",
+        hint,
+    )

@@ -1,0 +1,272 @@
+"""One look at a whole folder: every file is read once, and everything wrong is told at once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from unpool.classes import IGNORE_ID, ClassTable, MaskKind
+from unpool.data.class_names import ClassNames, names_by_hand, names_in_folder
+from unpool.data.facts import PictureFacts, Survey
+from unpool.data.findings import SEVERITIES, Finding, from_error
+from unpool.data.folder import Folder, Pair, find_pairs
+from unpool.data.inspection import Inspection, inspect_pair
+from unpool.data.page import describe
+from unpool.data.remarks import remarks
+from unpool.data.scan import Scan, choose_kind, instance_table, make_table
+from unpool.data.soundness import joined, looks_numbered, numbers_objects, smeared
+from unpool.data.split import Split, make_split
+from unpool.data.tally import MaskTally
+from unpool.errors import DataError
+from unpool.io import read_mask
+
+__all__ = ["Finding", "MaskForm", "PictureFacts", "Survey", "describe", "survey", "survey_steps"]
+
+MaskForm: TypeAlias = Literal["auto", "values", "colours", "instances"]
+READERS = 2
+
+
+def survey(
+    root: Path,
+    *,
+    masks: MaskForm = "auto",
+    classes: Sequence[str] = (),
+    ignore: Sequence[int] | None = None,
+    seed: int = 0,
+    val_share: float = 0.2,
+    table: ClassTable | None = None,
+) -> Survey:
+    """Look at a folder of pictures and masks.
+
+    Parameters
+    ----------
+    masks: what a mask pixel is; ``auto`` finds out, and refuses what could be object numbers.
+    classes: names by hand: ``name``, ``value=name`` or ``#rrggbb=name``; else a class file in the folder counts.
+    ignore: mask values that count nowhere; None lets the values decide.
+    seed, val_share: of the split, see ``make_split``.
+    table: read the masks by this table, as when a model is tested.
+
+    Returns
+    -------
+    The survey; what is wrong with single files is among its findings.
+
+    Raises
+    ------
+    DataError: there are no pairs, or no table can be made of the masks.
+    UsageError: ``classes`` or ``ignore`` cannot be understood.
+    """
+    steps = survey_steps(
+        root, masks=masks, classes=classes, ignore=ignore, seed=seed, val_share=val_share, table=table
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Survey = end.value
+            return found
+
+
+def survey_steps(
+    root: Path,
+    *,
+    masks: MaskForm = "auto",
+    classes: Sequence[str] = (),
+    ignore: Sequence[int] | None = None,
+    seed: int = 0,
+    val_share: float = 0.2,
+    table: ClassTable | None = None,
+) -> Generator[tuple[int, int], None, Survey]:
+    """``survey`` in steps: yields (pairs read, all pairs) and returns the survey."""
+    begun = time.perf_counter()
+    form = table.kind if table else masks
+    names = names_by_hand(classes) if classes else None
+    folder = find_pairs(root, instances=form == "instances")
+    if table is None and names is None:
+        names = names_in_folder(folder.root)
+    pairs = folder.pairs
+    inspections: list[Inspection] = []
+    for inspection in _inspected(pairs, "instances" if form == "instances" else None):
+        inspections.append(inspection)
+        yield len(inspections), len(pairs)
+    findings = [finding for inspection in inspections for finding in inspection.findings]
+    tallies = {i.name: i.tally for i in inspections if i.tally is not None}
+    if table is None:
+        scan, unsound = _table(folder, tallies, masks, names, ignore)
+        table, findings = scan.table, [*findings, *scan.findings, *unsound]
+        tallies = {name: tally for name, tally in tallies.items() if name not in _files(unsound)}
+    facts, unknown = _all_facts(inspections, tallies, table)
+    split, split_findings = _split(folder, seed, val_share)
+    findings = joined([*findings, *unknown])
+    result = Survey(
+        folder=folder,
+        table=table,
+        split=split,
+        pictures=facts,
+        channels=_channels(facts),
+        findings=(),
+        seconds=time.perf_counter() - begun,
+        fingerprint=_fingerprint(inspections),
+    )
+    findings += [*split_findings, *remarks(result, inspections)]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return replace(result, findings=tuple(findings), seconds=time.perf_counter() - begun)
+
+
+def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspection]:
+    """Inspections in the order of pairs, a few read ahead."""
+    waiting: deque[Future[Inspection]] = deque()
+    with ThreadPoolExecutor(READERS) as pool:
+        for pair in pairs:
+            waiting.append(pool.submit(inspect_pair, pair, kind))
+            if len(waiting) > 2 * READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _table(
+    folder: Folder,
+    tallies: Mapping[str, MaskTally],
+    masks: MaskForm,
+    names: ClassNames | None,
+    ignore: Sequence[int] | None,
+) -> tuple[Scan, list[Finding]]:
+    """The class table, with error findings for the masks that had to be left out of it."""
+    if masks == "instances":
+        return instance_table(names, ignore), []
+    if masks == "auto":
+        _refuse_object_numbers(folder, list(tallies.values()))
+    unsound = [finding for tally in tallies.values() if (finding := smeared(tally))]
+    sound = [tally for name, tally in tallies.items() if name not in _files(unsound)]
+    kind = choose_kind(sound, masks)
+    fitting = {tally.name: tally.as_kind(kind) for tally in sound}
+    usable = [tally for tally in fitting.values() if tally]
+    if not usable:
+        first = next(iter(unsound), None)
+        raise DataError(
+            first.found if first else f"{folder.root}: no mask can be read as {kind}",
+            first.expected if first else "masks in one form",
+            first.repair if first else "correct the masks",
+        )
+    camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
+    return make_table(usable, kind, names, ignore, camvid), unsound
+
+
+def _refuse_object_numbers(folder: Folder, tallies: Sequence[MaskTally]) -> None:
+    suspects = looks_numbered(tallies)
+    masks = {pair.name: pair.mask for pair in folder.pairs}
+    if suspects and all(numbers_objects(read_mask(masks[name])) for name in suspects):
+        top = max(max(tally.counts) for tally in tallies)
+        raise DataError(
+            f"{masks[suspects[0]]} and others number objects: values run to {top}, each is one connected region",
+            "masks whose values mean classes",
+            "use --masks instances (0 background, every other number an object), or --masks values if they are classes",
+        )
+
+
+def _files(findings: Sequence[Finding]) -> set[str]:
+    return {name for finding in findings for name in finding.files}
+
+
+def _all_facts(
+    inspections: Sequence[Inspection], tallies: Mapping[str, MaskTally], table: ClassTable
+) -> tuple[dict[str, PictureFacts], list[Finding]]:
+    facts: dict[str, PictureFacts] = {}
+    findings: list[Finding] = []
+    for inspection in inspections:
+        tally = tallies.get(inspection.name)
+        if tally is None:
+            continue
+        unknown = _unknown_values(tally, table)
+        findings += [unknown] if unknown else []
+        if not unknown and not any(finding.severity == "error" for finding in inspection.findings):
+            facts[inspection.name] = _facts(inspection, tally, table)
+    return facts, findings
+
+
+def _unknown_values(tally: MaskTally, table: ClassTable) -> Finding | None:
+    same = tally.as_kind(table.kind)
+    if same is None:
+        return Finding(
+            "error",
+            "mask-form",
+            f"{tally.name}: an RGB colour mask",
+            "single values as in the other masks",
+            "save all masks of a set in one form",
+            (tally.name,),
+        )
+    lookup = _lookup(table)
+    unknown = [] if table.kind == "instances" else [value for value in same.counts if value not in lookup]
+    if not unknown:
+        return None
+    shown = ", ".join(f"#{v:06x}" if same.colour else str(v) for v in unknown[:5])
+    return Finding(
+        "error",
+        "unknown-value",
+        f"{tally.name}: mask value {shown}{', …' if len(unknown) > 5 else ''} is in no class",
+        f"one of {table.describe_values()}",
+        "correct the mask, or name the value with --classes or --ignore",
+        (tally.name,),
+    )
+
+
+def _lookup(table: ClassTable) -> dict[int, int]:
+    """Flat mask value to class id."""
+    given = [(value, k) for k, values in enumerate(table.values) for value in values]
+    given += [(value, IGNORE_ID) for value in table.ignore]
+    return {
+        value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]: label
+        for value, label in given
+    }
+
+
+def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> PictureFacts:
+    info = inspection.image
+    same = tally.as_kind(table.kind)
+    assert info is not None
+    assert same is not None
+    lookup = _lookup(table)
+    counts = dict.fromkeys([*range(len(table)), IGNORE_ID], 0)
+    for value, pixels in same.counts.items():
+        counts[lookup.get(value, 1)] += pixels
+    ignored = counts.pop(IGNORE_ID)
+    objects = sum(lookup.get(value, 1) == 1 for value in same.counts) if table.kind == "instances" else None
+    return PictureFacts(
+        name=inspection.name,
+        rows=info.rows,
+        columns=info.columns,
+        channels=info.channels,
+        dtype=info.dtype,
+        form=info.form,
+        class_pixels=tuple(counts.values()),
+        ignored_pixels=ignored,
+        objects=objects,
+    )
+
+
+def _split(folder: Folder, seed: int, val_share: float) -> tuple[Split, list[Finding]]:
+    try:
+        return make_split(folder, seed, val_share), []
+    except DataError as error:
+        parts = {part: tuple(p.name for p in folder.pairs if p.split == part) for part in ("train", "val", "test")}
+        free = tuple(pair.name for pair in folder.pairs if pair.split is None)
+        split = Split(parts["train"], parts["val"], tuple(sorted((*parts["test"], *free))), "no training possible", seed)
+        return split, [from_error(error, "no-split")]
+
+
+def _channels(facts: Mapping[str, PictureFacts]) -> int:
+    found = {fact.channels for fact in facts.values()}
+    return max(found, default=1)
+
+
+def _fingerprint(inspections: Sequence[Inspection]) -> str:
+    whole = hashlib.sha256()
+    for inspection in inspections:
+        whole.update(f"{inspection.name}\0{inspection.digest}\n".encode())
+    return whole.hexdigest()

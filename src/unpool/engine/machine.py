@@ -1,0 +1,86 @@
+"""What the computation runs on: device, number type and memory format."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unpool.errors import UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and the number type of its convolutions.
+
+    Attributes
+    ----------
+    reduced: whether convolutions run in bfloat16; losses, sums and optimiser state are float32 in any case.
+    """
+
+    device: torch.device
+    reduced: bool
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network here, in channels-last format, which the convolutions of every backend prefer."""
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def put(self, images: Tensor) -> Tensor:
+        """Move a batch (N, C, H, W) here, in channels-last format."""
+        return images.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Run the network inside this: bfloat16 where the machine is good at it."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced):
+            yield
+
+    def describe(self) -> str:
+        """One line for people: device, threads, number type."""
+        if self.device.type == "cuda":
+            place = torch.cuda.get_device_name(self.device)
+        else:
+            place = f"{self.device.type}, {torch.get_num_threads()} of {os.cpu_count()} cores, {platform.machine()}"
+        return f"{place}, {'bfloat16 convolutions' if self.reduced else 'float32'}"
+
+
+def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:
+    """Pick the device and number type.
+
+    ``auto`` takes a CUDA GPU, then Apple's GPU, then the CPU; bfloat16 where the device has matrix units for it.
+
+    Raises
+    ------
+    UsageError: the device does not exist here.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"device '{device}' ({str(error).splitlines()[0]})",
+            "auto, cpu, cuda, cuda:1 or mps, present on this machine",
+            "leave --device out to let the machine decide",
+        ) from error
+    reduced = _has_bfloat16_units(chosen) if precision == "auto" else precision == "bfloat16"
+    return Machine(chosen, reduced)
+
+
+def _has_bfloat16_units(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        # The query is private in torch and may go; without it float32 is always right, only slower.
+        amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+        return bool(amx and amx())
+    return False

@@ -1,0 +1,104 @@
+"""From a picture to class ids: the one path that validation, testing and prediction all take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unpool.classes import Labels
+from unpool.engine.machine import Machine
+from unpool.errors import RunError
+from unpool.nets import halo
+from unpool.segmenter import Segmenter
+from unpool.tiling import tiles
+
+TILE = 1024
+"""Rows and columns kept of a tile; a picture that is not larger is computed whole."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The network's answer for one part of a picture.
+
+    Attributes
+    ----------
+    rows, columns: where the part lies in the picture.
+    logits: float32 (K, rows, columns), on the CPU.
+    """
+
+    rows: slice
+    columns: slice
+    logits: Tensor
+
+
+@torch.inference_mode()
+def pieces(
+    segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE
+) -> Iterator[Piece]:
+    """Run the network over a picture, tile by tile; the parts cover it once.
+
+    Parameters
+    ----------
+    image: (rows, columns, channels) in the pixel type it was stored in.
+    source: the file's name, for messages.
+
+    Raises
+    ------
+    DataError: channels or pixel type do not fit the model.
+    RunError: the network gave numbers that are not finite.
+    """
+    assert not segmenter.network.training, "prediction with batch statistics would depend on the batch"
+    rows, columns = image.shape[:2]
+    prepared = segmenter.prepare(image, source)
+    structure = segmenter.network.structure
+    size = (prepared.shape[2], prepared.shape[3])
+    for part in tiles(size, (tile, tile), halo(structure), structure.stride):
+        window = machine.put(prepared[:, :, part.window[0], part.window[1]])
+        with machine.arithmetic():
+            logits = segmenter.network(window)
+        logits = logits[0, :, part.inside[0], part.inside[1]].float().cpu()
+        kept_rows = slice(part.kept[0].start, min(part.kept[0].stop, rows))
+        kept_columns = slice(part.kept[1].start, min(part.kept[1].stop, columns))
+        height, width = kept_rows.stop - kept_rows.start, kept_columns.stop - kept_columns.start
+        if height <= 0 or width <= 0:
+            continue
+        logits = logits[:, :height, :width]
+        if not torch.isfinite(logits).all():
+            raise RunError(
+                f"{source}: the network's output is not finite",
+                "finite numbers",
+                "try --set precision=float32; if it stays, the model was damaged in training",
+            )
+        yield Piece(kept_rows, kept_columns, logits)
+
+
+def predict(
+    segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE
+) -> Labels:
+    """The most probable class of every pixel: uint8 class ids (rows, columns). Errors as in ``pieces``."""
+    prediction = np.empty(image.shape[:2], dtype=np.uint8)
+    for piece in pieces(segmenter, image, source, machine, tile):
+        prediction[piece.rows, piece.columns] = most_probable(piece)
+    return prediction
+
+
+def predict_probabilities(
+    segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE
+) -> NDArray[np.float32]:
+    """The probability of every class: float32 (K, rows, columns), summing to 1. Errors as in ``pieces``."""
+    probabilities = np.empty((len(segmenter.classes), *image.shape[:2]), dtype=np.float32)
+    for piece in pieces(segmenter, image, source, machine, tile):
+        probabilities[:, piece.rows, piece.columns] = piece.logits.softmax(dim=0).numpy()
+    return probabilities
+
+
+def most_probable(piece: Piece) -> Labels:
+    """Class ids of a piece, uint8 (rows, columns); the lower id where two classes tie."""
+    labels: Labels = piece.logits.argmax(dim=0).to(torch.uint8).numpy()
+    return labels

@@ -1,0 +1,145 @@
+"""PNG, JPEG, BMP, GIF and WebP through Pillow.
+
+The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to the
+person's program. The bound here is ``MAX_PIXELS``, read from the header.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from unpool.errors import DataError
+from unpool.io.raster import Header, Raster, broken, check_size, decoding, exif_orientation
+
+PNG_MARK = b"\x89PNG\r\n\x1a\n"
+
+_READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (PNG_MARK, PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"BM", BmpImageFile),
+    (b"GIF8", GifImageFile),
+    (b"RIFF", WebPImageFile),
+)
+_FORMS = {
+    "1": ("one-bit", 1, 1),
+    "L": ("grey", 1, 8),
+    "I;16": ("grey", 1, 16),
+    "LA": ("grey-alpha", 2, 8),
+    "P": ("palette", 1, 8),
+    "RGB": ("rgb", 3, 8),
+    "RGBA": ("rgba", 4, 8),
+    "CMYK": ("cmyk", 4, 8),
+}
+_DEEP_PNG_FORMS = {2: ("rgb", 3), 4: ("grey-alpha", 2), 6: ("rgba", 4)}
+"""PNG colour types of which Pillow keeps only the upper 8 of 16 bits."""
+
+
+def bitmap_header(file: BinaryIO, path: Path) -> Header:
+    """The header of a file that is no TIFF. Raises DataError."""
+    with decoding(path):
+        return _header(_open(file, path), file, path)
+
+
+def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
+    """Decode a file that is no TIFF. Raises DataError."""
+    with decoding(path):
+        image = _open(file, path)
+        header = _header(image, file, path)
+        if header.bits == 16 and header.channels > 1:
+            return Raster(header, _deep_png(file, path))
+        palette = _palette(image) if header.form == "palette" else None
+        return Raster(header, np.array(image), palette)
+
+
+def _open(file: BinaryIO, path: Path) -> ImageFile:
+    start = file.read(12)
+    file.seek(0)
+    for mark, reader in _READERS:
+        if start.startswith(mark) and (mark != b"RIFF" or start.endswith(b"WEBP")):
+            return reader(file, str(path))
+    raise broken(path, "its first bytes are of no known picture format")
+
+
+def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
+    columns, rows = image.size
+    if getattr(image, "n_frames", 1) > 1:
+        raise DataError(
+            f"{path}: an animation", "one picture in a file", "save each frame as its own picture"
+        )
+    if image.mode not in _FORMS:
+        raise broken(path, f"pixels of Pillow's mode {image.mode} are not known here")
+    form, channels, bits = _FORMS[image.mode]
+    exif = image.info.get("exif", b"")
+    if isinstance(image, PngImageFile):
+        chunks = _png_chunks(file)
+        exif = chunks.get(b"eXIf", exif)
+        depth, colour_type = chunks[b"IHDR"][8:10]
+        bits = depth
+        if depth == 16 and colour_type in _DEEP_PNG_FORMS:
+            form, channels = _DEEP_PNG_FORMS[colour_type]
+    check_size(path, rows, columns, channels)
+    return Header(
+        rows=rows,
+        columns=columns,
+        channels=channels,
+        dtype="uint16" if bits == 16 else "uint8",
+        bits=bits,
+        form=form,
+        orientation=exif_orientation(exif),
+        lossy=isinstance(image, JpegImageFile)
+        or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
+    )
+
+
+def _png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
+    """The chunks ``IHDR`` and ``eXIf``, found by stepping over all others."""
+    place = file.tell()
+    file.seek(len(PNG_MARK))
+    found: dict[bytes, bytes] = {}
+    while len(start := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", start)
+        if name in (b"IHDR", b"eXIf"):
+            found[name] = file.read(size)
+            size = 0
+        file.seek(size + 4, 1)
+    file.seek(place)
+    return found
+
+
+def _lossless_webp(file: BinaryIO) -> bool:
+    place = file.tell()
+    file.seek(0)
+    start = file.read(4096)
+    file.seek(place)
+    return b"VP8L" in start
+
+
+def _palette(image: ImageFile) -> NDArray[np.uint8]:
+    image.load()
+    colours = image.getpalette("RGB") or []
+    return np.array(colours, dtype=np.uint8).reshape(-1, 3)
+
+
+def _deep_png(file: BinaryIO, path: Path) -> NDArray[Any]:
+    try:
+        import imagecodecs  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a PNG with several channels of 16 bits",
+            "8 bits a channel, one channel of 16 bits, or a TIFF",
+            "pip install 'unpool[codecs]', or save the picture as a TIFF",
+        ) from error
+    file.seek(0)
+    pixels: NDArray[Any] = imagecodecs.png_decode(file.read())
+    return pixels

@@ -1,0 +1,56 @@
+"""From a path to its raster: the file's first bytes choose the decoder, never its suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from unpool.errors import DataError
+from unpool.io.bitmaps import bitmap_header, bitmap_raster
+from unpool.io.raster import Header, Raster, broken
+from unpool.io.tiffs import tiff_header, tiff_raster
+
+TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+def read_header(path: Path) -> Header:
+    """Read what a picture file says about itself, without decoding it. Raises DataError."""
+    with _opened(path) as file:
+        return tiff_header(file, path) if _is_tiff(file, path) else bitmap_header(file, path)
+
+
+def read_raster(path: Path, content: bytes | None = None) -> Raster:
+    """Decode a picture file, or its ``content`` where the caller has read the bytes already. Raises DataError."""
+    if content is not None:
+        return _decode(BytesIO(content), path)
+    with _opened(path) as file:
+        return _decode(file, path)
+
+
+def _decode(file: BinaryIO, path: Path) -> Raster:
+    return tiff_raster(file, path) if _is_tiff(file, path) else bitmap_raster(file, path)
+
+
+def _is_tiff(file: BinaryIO, path: Path) -> bool:
+    start = file.read(4)
+    file.seek(0)
+    if not start:
+        raise broken(path, "the file is empty")
+    return start in TIFF_MARKS
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror or error}",
+            "a picture file that can be read",
+            "check the path and its rights",
+        ) from error
+    with file:
+        yield file

@@ -1,0 +1,207 @@
+"""Masks: the values a person drew, exactly as stored, and predictions written back in the same values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from unpool.classes import ClassTable, Colour, Labels, MaskKind
+from unpool.errors import DataError, UsageError
+from unpool.io.files import atomic_path
+from unpool.io.formats import read_header, read_raster
+from unpool.io.images import inverted, opaque, through_palette
+from unpool.io.raster import Header, Raster, turn
+
+
+class MaskPicture(NamedTuple):
+    """A mask's values (see ``read_mask``), its palette where it has one, and its header."""
+
+    values: NDArray[Any]
+    palette: tuple[Colour, ...] | None
+    header: Header
+
+
+def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
+    """Read a mask without changing its values.
+
+    Parameters
+    ----------
+    kind: how the values will be read. ``colours`` gives RGB whatever the file's form; ``values`` and
+        ``instances`` give one channel where the three of an RGB file are equal; None gives the file's own form.
+
+    Returns
+    -------
+    Integers (rows, columns): ids, greys or palette indices, one-bit masks as 0 and 1. Or uint8
+    (rows, columns, 3) in the order RGB. EXIF orientation is applied.
+
+    Raises
+    ------
+    DataError: the file is broken, has transparent pixels, fractions, negative values, or channels that are
+        neither grey nor RGB.
+    """
+    return load_mask(path, kind).values
+
+
+def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = None) -> MaskPicture:
+    """``read_mask`` with what else is known; ``content`` spares reading bytes that the caller has. Raises DataError."""
+    raster = read_raster(path, content)
+    palette = (
+        None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
+    )
+    values = _in_kind(_stored_values(raster, path), raster, kind)
+    return MaskPicture(turn(values, raster.header.orientation), palette, raster.header)
+
+
+def mask_palette(path: Path) -> tuple[Colour, ...] | None:
+    """The colours of a palette file, by index; None for every other file. Raises DataError."""
+    return load_mask(path).palette if read_header(path).form == "palette" else None
+
+
+def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
+    """Write a prediction as a PNG in the person's own mask values, atomically.
+
+    Values up to 255 are written as palette indices with the classes' colours, so the file opens in colour and
+    reads as ids. Larger values are written as 16-bit grey. A table of colours is written as a palette of exactly
+    those colours. Objects and background are written as indices 1 and 0.
+
+    Parameters
+    ----------
+    prediction: class ids (rows, columns).
+
+    Raises
+    ------
+    UsageError: a class has a value above 65535.
+    """
+    values, colours = _written_form(prediction, table)
+    if colours is None:
+        write_image(path, values)
+        return
+    picture = Image.fromarray(values.astype(np.uint8)).convert("L")
+    picture.putpalette([part for colour in colours for part in colour])
+    with atomic_path(path) as draft:
+        picture.save(draft, format="PNG")
+
+
+def write_image(path: Path, array: NDArray[Any]) -> None:
+    """Write pixels as PNG or TIFF, by the path's suffix, atomically.
+
+    Parameters
+    ----------
+    array: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels). A PNG takes uint8 with
+        1 or 3 channels, or uint16 with one.
+
+    Raises
+    ------
+    UsageError: the suffix cannot hold these pixels.
+    """
+    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if path.suffix.lower() in (".tif", ".tiff"):
+        colour = flat.ndim == 3 and flat.shape[2] == 3 and flat.dtype != np.float32
+        with atomic_path(path) as draft:
+            tifffile.imwrite(
+                draft,
+                flat,
+                photometric="rgb" if colour else "minisblack",
+                planarconfig="contig" if flat.ndim == 3 else None,
+                compression="zlib",
+            )
+        return
+    fits = (flat.dtype == np.uint8 and flat.shape[2:] in ((), (3,))) or (
+        flat.dtype == np.uint16 and flat.ndim == 2
+    )
+    if path.suffix.lower() != ".png" or not fits:
+        raise UsageError(
+            f"{path.name}: {flat.dtype} pixels of shape {flat.shape}",
+            "a .png of 8-bit grey or RGB or 16-bit grey, or a .tif",
+            "write a .tif instead",
+        )
+    with atomic_path(path) as draft:
+        Image.fromarray(np.ascontiguousarray(flat)).save(draft, format="PNG")
+
+
+def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
+    header, pixels = raster.header, raster.pixels
+    if header.white_is_zero:
+        pixels = inverted(pixels)
+    if header.form in ("rgba", "grey-alpha"):
+        pixels = _without_alpha(pixels, path)
+    if pixels.ndim == 3 and (
+        pixels.shape[2] != 3 or header.form not in ("rgb", "rgba") or pixels.dtype != np.uint8
+    ):
+        raise DataError(
+            f"{path}: a mask with {pixels.shape[2]} channels of type {pixels.dtype}",
+            "one channel, or RGB of 8 bits",
+            "save the mask as a single-channel PNG of class ids",
+        )
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8)
+    if header.form == "grey" and header.bits in (2, 4) and pixels.max() > (1 << header.bits) - 1:
+        # Pillow stretches 2- and 4-bit greys to 0..255; the person drew 0..3 or 0..15
+        return pixels // np.uint8(255 // ((1 << header.bits) - 1))
+    return _whole_numbers(pixels, path)
+
+
+def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    alpha = pixels[..., -1]
+    hidden = int((alpha != opaque(alpha)).sum())
+    if hidden:
+        raise DataError(
+            f"{path}: {hidden:,} transparent pixels in a mask",
+            "a mask without transparency",
+            "save the mask without an alpha channel, with a value of its own for unmarked pixels",
+        )
+    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
+
+
+def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    wrong = (
+        pixels[~np.isfinite(pixels) | (pixels != np.floor(pixels))]
+        if pixels.dtype.kind == "f"
+        else pixels[:0]
+    )
+    if not wrong.size:
+        wrong = pixels[(pixels < 0) | (pixels > np.iinfo(np.int32).max)]
+    if wrong.size:
+        raise DataError(
+            f"{path}: {wrong.size:,} mask values such as {wrong.flat[0]:g}",
+            "whole numbers from 0 in a mask",
+            "save the mask as a single-channel PNG of class ids",
+        )
+    return pixels.astype(np.int32)
+
+
+def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None) -> NDArray[Any]:
+    if kind == "colours" and values.ndim == 2:
+        if raster.palette is not None:
+            return through_palette(raster)
+        top = 255 if raster.header.form == "one-bit" else 1
+        return np.repeat((values * top).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    if kind in ("values", "instances") and values.ndim == 3 and (values == values[..., :1]).all():
+        return values[..., 0]
+    return values
+
+
+def _written_form(prediction: Labels, table: ClassTable) -> tuple[NDArray[Any], tuple[Colour, ...] | None]:
+    """What is written: indices with their palette, or greys without one."""
+    if table.kind == "colours":
+        return prediction, tuple(value[0] for value in table.values if isinstance(value[0], tuple))
+    if table.kind == "instances":
+        return prediction, table.colours
+    values = [value[0] for value in table.values if isinstance(value[0], int)]
+    if max(values) > 65535:
+        raise UsageError(
+            f"mask value {max(values)}", "mask values up to 65535", "renumber the classes in the masks"
+        )
+    if max(values) > 255:
+        return table.decode(prediction).astype(np.uint16), None
+    palette = [(0, 0, 0)] * (max(values) + 1)
+    for value, colour in zip(values, table.colours, strict=True):
+        palette[value] = colour
+    return table.decode(prediction), tuple(palette)

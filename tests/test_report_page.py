@@ -1,0 +1,177 @@
+"""The HTML report: complete, harmless, small."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from unpool.metrics import ABSENT_RULE, ConfusionMatrix, scores
+from unpool.report import ImagePanel, ReportContents, render_report, write_report
+
+EVIL = '<script>alert("1")</script>.png'
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text, and checks that every element is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.links, self.text, self.open = [], [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "action", "srcset", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def matrix(counts=((6, 2), (1, 1))):
+    return ConfusionMatrix(("background", "cell"), np.array(counts, dtype=np.int64))
+
+
+def panel(name="a.png", mean_iou=0.5, size=(12, 20), seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return ImagePanel(name, pixels, pixels, pixels, pixels, mean_iou, "dim")
+
+
+@pytest.fixture
+def contents():
+    return ReportContents(
+        title="U-Net on cells",
+        subtitle="tested on 3 pictures",
+        summary=[("mean IoU", "0.458")],
+        facts=[("Data", [("folder", "cells")]), ("Machine", [("cores", "2")])],
+        colours=((0, 0, 0), (10, 120, 230)),
+        matrix=matrix(),
+        scores=scores(matrix()),
+        image_rows=[("good.png", scores(matrix(((9, 0), (0, 1))))), ("bad.png", scores(matrix()))],
+        panels=[panel("fine.png", 0.9), panel("poor.png", 0.2), panel("unknown.png", None)],
+        history=[{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "mean_iou": 0.4, "global_accuracy": 0.7}],
+        findings=["dim cells are missed"],
+        notes=["ignored pixels count nowhere"],
+        command="unpool test m d",
+    )
+
+
+def test_every_part_is_on_the_page(contents):
+    text = " ".join(Page(render_report(contents)).text)
+    for part in (
+        "U-Net on cells",
+        "tested on 3 pictures",
+        "0.458",
+        "cores",
+        "dim cells are missed",
+        "ignored pixels count nowhere",
+        "unpool test m d",
+        "validation score",
+        "predicted class",
+        "error: missed, taken for background",
+        ABSENT_RULE,
+    ):
+        assert part in text
+
+
+def test_worst_first_in_panels_and_rows(contents):
+    html = render_report(contents)
+    places = [html.index(name) for name in ("poor.png", "fine.png", "unknown.png", "bad.png", "good.png")]
+    assert places == sorted(places)
+
+
+def test_names_and_words_are_escaped_everywhere(contents):
+    evil_matrix = ConfusionMatrix((EVIL, "b"), matrix().counts)
+    page = render_report(
+        replace(
+            contents,
+            title=EVIL,
+            subtitle=EVIL,
+            summary=[(EVIL, EVIL)],
+            facts=[(EVIL, [(EVIL, EVIL)])],
+            matrix=evil_matrix,
+            scores=scores(evil_matrix),
+            image_rows=[(EVIL, scores(matrix()))],
+            panels=[replace(panel(EVIL), note=EVIL)],
+            findings=[EVIL],
+            notes=[EVIL],
+            command=EVIL,
+        )
+    )
+    assert "<script" not in page
+    seen = Page(page)
+    assert "script" not in seen.tags
+    assert sum(EVIL in text for text in seen.text) >= 10
+
+
+def test_the_page_asks_the_network_for_nothing(contents):
+    html = render_report(contents)
+    page = Page(html)
+    assert page.links
+    assert all(link.startswith(("data:image/", "#")) for link in page.links)
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    assert "@import" not in html
+    assert html.count("url(") == html.count("url(#")
+    assert "default-src 'none'" in html
+
+
+def test_a_value_that_is_none_is_a_dash(contents):
+    nothing = scores(matrix(((0, 0), (0, 0))))
+    html = render_report(replace(contents, scores=nothing, image_rows=[("x.png", nothing)], panels=[]))
+    assert "None" not in html
+    assert html.count("–") >= 11
+
+
+def test_parts_without_contents_are_left_out(contents):
+    bare = replace(
+        contents,
+        matrix=None,
+        scores=None,
+        image_rows=[],
+        panels=[],
+        history=[],
+        findings=[],
+        notes=[],
+        command="",
+    )
+    page = Page(render_report(bare))
+    assert page.tags.count("h2") == 1
+    assert "svg" not in page.tags
+    unlabelled = replace(panel("x.png", None), truth=None, error=None)
+    html = render_report(replace(bare, panels=[unlabelled]))
+    assert html.count("<img") == 2
+    assert "missed" not in html
+
+
+def test_all_pictures_after_the_twentieth_are_folded_away(contents):
+    rows = [(f"{k:03d}.png", scores(matrix())) for k in range(1030)]
+    html = render_report(replace(contents, image_rows=rows, panels=[]))
+    assert "The other 1,010 pictures" in html
+    assert html.index("019.png") < html.index("<details>") < html.index("020.png")
+
+
+def test_the_same_contents_give_the_same_page(contents):
+    assert render_report(contents) == render_report(contents)
+
+
+def test_eight_panels_of_the_worst_pictures_stay_small(contents):
+    # Noise in full colour cannot be compressed; no photograph is as large.
+    noisy = [panel(f"{k}.png", size=(384, 384), seed=k) for k in range(8)]
+    assert len(render_report(replace(contents, panels=noisy)).encode()) < 3_000_000
+
+
+def test_write_report_with_a_name_that_is_no_unicode(contents, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, replace(contents, image_rows=[("a\udc80.png", scores(matrix()))]))
+    assert "a?.png" in path.read_text(encoding="utf-8")

@@ -1,0 +1,63 @@
+"""Tables for the terminal, letter by letter."""
+
+import numpy as np
+
+from unpool.metrics import ConfusionMatrix, scores
+from unpool.report import scores_table, worst_images_table
+
+
+def matrix(names, counts):
+    return ConfusionMatrix(tuple(names), np.array(counts, dtype=np.int64))
+
+
+def test_scores_table_by_hand():
+    # background: hit 6, truth 8, predicted 7: IoU 6/9; cell: hit 1, truth 2, predicted 3: IoU 1/4; no sky.
+    table = scores_table(scores(matrix(("background", "cell", "sky"), [[6, 2, 0], [1, 1, 0], [0, 0, 0]])))
+    assert table == (
+        "mean IoU 0.458   mean Dice 0.600   global accuracy 0.700   class accuracy 0.625\n"
+        "\n"
+        "class         IoU   Dice  precision  recall  pixels\n"
+        "background  0.667  0.800      0.857   0.750  80.0 %\n"
+        "cell        0.250  0.400      0.333   0.500  20.0 %\n"
+        "sky             –      –          –       –   0.0 %\n"
+        "\n"
+        "A class that is neither in the truth nor predicted is left out of every mean; a class that is\n"
+        "predicted but not in the truth has IoU 0 and counts."
+    )
+
+
+def test_nothing_counted_is_dashes():
+    table = scores_table(scores(matrix(("a", "b"), [[0, 0], [0, 0]])))
+    assert table.startswith("mean IoU –   mean Dice –   global accuracy –   class accuracy –\n")
+    assert "\na        –     –          –       –       –\n" in table
+
+
+def test_long_names_are_cut_in_the_middle_and_lines_stay_short():
+    names = ("n" * 300, "m" * 50 + "end")
+    lines = scores_table(scores(matrix(names, [[1, 0], [0, 1]]))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith("m" * 20 + "…" + "m" * 16 + "end ") for line in lines)
+
+
+def test_worst_images_come_first_and_unscored_ones_last():
+    def row(name, hit, miss):
+        return name, scores(matrix(("a", "b"), [[hit, miss], [0, 0]]))
+
+    rows = [row("good.png", 4, 0), row("none.png", 0, 0), row("bad.png", 1, 3), row("bad.jpg", 1, 3)]
+    # bad: a has IoU 1/4 and b, predicted where it is not, 0: mean 1/8; Dice 2/5 and 0.
+    assert worst_images_table(rows, 4) == (
+        "picture   mean IoU  mean Dice  accuracy\n"
+        "bad.jpg      0.125      0.200     0.250\n"
+        "bad.png      0.125      0.200     0.250\n"
+        "good.png     1.000      1.000     1.000\n"
+        "none.png         –          –         –"
+    )
+    assert worst_images_table(rows, 1).count("\n") == 1
+    assert worst_images_table([], 3) == "picture  mean IoU  mean Dice  accuracy"
+
+
+def test_a_file_name_cannot_command_the_terminal():
+    one = scores(matrix(("a", "b"), [[1, 0], [0, 1]]))
+    table = worst_images_table([("\x1b[2J\nred\udc80.png", one)], 1)
+    assert "?[2J?red?.png" in table
+    assert "\x1b" not in table
