@@ -10,7 +10,13 @@ from unpool.tiling import tiles
 sides = st.integers(1, 90)
 
 
-@given(rows=sides, columns=sides, tile=st.integers(1, 50), halo=st.integers(0, 40), stride=st.sampled_from([1, 4, 16]))
+@given(
+    rows=sides,
+    columns=sides,
+    tile=st.integers(1, 50),
+    halo=st.integers(0, 40),
+    stride=st.sampled_from([1, 4, 16]),
+)
 def test_tiles_cover_once_with_context(rows: int, columns: int, tile: int, halo: int, stride: int) -> None:
     covered = np.zeros((rows, columns), dtype=int)
     for part in tiles((rows, columns), (tile, tile), halo, stride):

@@ -176,7 +176,15 @@ def predict(
     from unpool.commands.predicting import predict as run
 
     result = _drive(
-        run(model, inputs, out, overlays=overlay, probabilities=probabilities, overwrite=overwrite, device=device),
+        run(
+            model,
+            inputs,
+            out,
+            overlays=overlay,
+            probabilities=probabilities,
+            overwrite=overwrite,
+            device=device,
+        ),
         quiet=json_,
     )
     if json_:

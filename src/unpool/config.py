@@ -180,7 +180,11 @@ def to_toml(config: RunConfig) -> str:
     lines = [line for key, value in plain.items() if not isinstance(value, dict) for line in _toml_line(key, value)]
     for key, value in plain.items():
         if isinstance(value, dict):
-            lines += ["", f"[{key}]", *(line for name, part in value.items() for line in _toml_line(name, part))]
+            lines += [
+                "",
+                f"[{key}]",
+                *(line for name, part in value.items() for line in _toml_line(name, part)),
+            ]
     return "\n".join(lines) + "\n"
 
 

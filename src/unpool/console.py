@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from unpool.commands.events import Event, Said
 from unpool.commands.events import Progress as Part
@@ -120,7 +120,10 @@ class _Terminal:
             text = f"epoch {event.epoch}, step {event.step}/{event.steps}, loss {event.loss:.3f}"
         left = _seconds_left(done, spent)
         self._bar.update(
-            self._task, completed=done, description=f"{what} {text}", left=f"{_clock(left)} left" if left else ""
+            self._task,
+            completed=done,
+            description=f"{what} {text}",
+            left=f"{_clock(left)} left" if left else "",
         )
         if _is_last(event):
             self._bar.remove_task(self._task)

@@ -96,6 +96,4 @@ def balanced_weights(shares: Sequence[float], cap: float) -> tuple[float, ...]:
         return (1.0,) * len(shares)
     middle = len(present) // 2
     median = present[middle] if len(present) % 2 else (present[middle - 1] + present[middle]) / 2
-    return tuple(
-        min(max((median / share) ** 0.5, 1 / cap), cap) if share > 0 else 1.0 for share in shares
-    )
+    return tuple(min(max((median / share) ** 0.5, 1 / cap), cap) if share > 0 else 1.0 for share in shares)

@@ -12,9 +12,7 @@ from unpool.data import Finding, Survey, survey_steps
 from unpool.errors import DataError
 
 
-def check(
-    folder: Path, config: RunConfig, table: ClassTable | None = None
-) -> Generator[Event, None, Survey]:
+def check(folder: Path, config: RunConfig, table: ClassTable | None = None) -> Generator[Event, None, Survey]:
     """Survey a folder of pictures and masks.
 
     With ``table`` the masks are read by the table of a model that exists; a value that it does not know is an

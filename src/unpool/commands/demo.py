@@ -50,7 +50,9 @@ def demo(out: Path, *, minutes: float, net: str = "unet") -> Generator[Event, No
     known, new = out / "cells", out / "new-cells"
     write_synthetic_set(known, TRAINED_PICTURES, seed=1)
     write_synthetic_set(new, NEW_PICTURES, seed=2)
-    yield Said(f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n")
+    yield Said(
+        f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n"
+    )
     settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     yield Said(f"\n4  unpool test {trained.folder} {new}\n")

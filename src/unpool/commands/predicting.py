@@ -17,9 +17,8 @@ from unpool.commands.testing import model_file
 from unpool.engine import Machine, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
 from unpool.errors import DataError, UnpoolError, UsageError
+from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from unpool.io.files import safe_child
-from unpool.io.images import IMAGE_SUFFIXES, read_image, write_image
-from unpool.io.masks import write_mask
 from unpool.report import overlay
 from unpool.segmenter import Segmenter
 
@@ -180,7 +179,8 @@ def _predict_one(
         prediction = predict_labels(segmenter, image, str(target.source), machine)
     if overlays:
         write_image(
-            safe_child(out, f"overlays/{target.name}.png"), overlay(image, prediction, segmenter.classes.colours)
+            safe_child(out, f"overlays/{target.name}.png"),
+            overlay(image, prediction, segmenter.classes.colours),
         )
     write_mask(mask, prediction, segmenter.classes)
     return mask

@@ -92,7 +92,9 @@ def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder 
     run = RunFolder(out)
     if not run.config.is_file():
         raise UsageError(
-            f"{out} holds no config.toml", "the folder of a run that unpool started", "give that folder with --out"
+            f"{out} holds no config.toml",
+            "the folder of a run that unpool started",
+            "give that folder with --out",
         )
     return run
 

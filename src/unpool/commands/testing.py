@@ -184,9 +184,7 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
     return warnings
 
 
-def _evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine
-) -> Generator[Event, None, Evaluation]:
+def _evaluate(segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine) -> Generator[Event, None, Evaluation]:
     results: list[ImageResult] = []
     samples = (read_sample(pair, segmenter.classes) for pair in pairs)
     for result in evaluate_each(segmenter, samples, machine):

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,14 +25,13 @@ from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config, write_config
 from unpool.config import AugmentationSettings, RunConfig, merge, resolve
-from unpool.data import Pair, Sample, Survey, describe, training_normalisation
+from unpool.data import Sample, Survey, describe, training_normalisation
 from unpool.data.augmentation import Augmentation
 from unpool.data.batches import CropSampler, SampleStore, crop_size
 from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
 from unpool.engine import (
     Budget,
     EpochRecord,
-    Machine,
     Recipe,
     TrainingState,
     choose_machine,
@@ -40,8 +39,8 @@ from unpool.engine import (
     training,
 )
 from unpool.errors import ModelFileError, UsageError
+from unpool.io import write_image
 from unpool.io.files import write_json, write_text
-from unpool.io.images import write_image
 from unpool.nets import EncoderDecoder, named_net
 from unpool.report import curves_svg, displayable, overlay
 from unpool.segmenter import Segmenter
@@ -198,7 +197,12 @@ def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
     free = orientation == "free"
-    suited = {"flip_rows": free, "flip_columns": True, "rotation": 180.0 if free else 5.0, "elastic": 4.0 if free else 0.0}
+    suited = {
+        "flip_rows": free,
+        "flip_columns": True,
+        "rotation": 180.0 if free else 5.0,
+        "elastic": 4.0 if free else 0.0,
+    }
     chosen = {key: value for key, value in suited.items() if getattr(given, key) is None}
     return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
 
@@ -325,7 +329,9 @@ def _story(job: Job, state: TrainingState) -> dict[str, Any]:
         "machine": job.recipe.machine.describe(),
         "crop": list(job.recipe.batches.crop),
         "class_weights": list(job.recipe.loss.weights or ()),
-        "validation": {k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")},
+        "validation": {
+            k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
+        },
         "history": state.history,
         "software": {
             "unpool": metadata.version("unpool"),
@@ -346,13 +352,25 @@ def _plan(job: Job, run: RunFolder) -> str:
     parameters = sum(p.numel() for p in job.segmenter.network.parameters())
     turned = job.config.augmentation
     rows = [
-        ("network", f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
-                    f"{len(job.segmenter.classes)} classes out"),
-        ("crops", f"{batches.crop[0]} x {batches.crop[1]} pixels, {given.batch_size} a step, {batches.steps} steps an epoch"),
-        ("pictures are", f"{turned.orientation}: turned up to {turned.rotation:g} degrees"
-                         f"{', mirrored both ways' if turned.flip_rows else ', mirrored left to right' if turned.flip_columns else ''}"),
+        (
+            "network",
+            f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
+            f"{len(job.segmenter.classes)} classes out",
+        ),
+        (
+            "crops",
+            f"{batches.crop[0]} x {batches.crop[1]} pixels, {given.batch_size} a step, {batches.steps} steps an epoch",
+        ),
+        (
+            "pictures are",
+            f"{turned.orientation}: turned up to {turned.rotation:g} degrees"
+            f"{', mirrored both ways' if turned.flip_rows else ', mirrored left to right' if turned.flip_columns else ''}",
+        ),
         ("class weights", weights),
-        ("optimiser", f"{given.optimiser}, one cycle up to {given.learning_rate:g}, weight decay {given.weight_decay:g}"),
+        (
+            "optimiser",
+            f"{given.optimiser}, one cycle up to {given.learning_rate:g}, weight decay {given.weight_decay:g}",
+        ),
         ("budget", budget),
         ("machine", job.recipe.machine.describe()),
         ("run folder", str(run.path)),

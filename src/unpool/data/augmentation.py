@@ -71,9 +71,7 @@ def augmented_crop(
     return _vary_grey_values(image, augmentation, random), labels
 
 
-def _centre(
-    labels: Labels, size: tuple[int, int], rare: float, random: np.random.Generator
-) -> tuple[float, float]:
+def _centre(labels: Labels, size: tuple[int, int], rare: float, random: np.random.Generator) -> tuple[float, float]:
     rows, columns = labels.shape
     if random.random() < rare:
         present = np.unique(labels)
@@ -124,9 +122,7 @@ def _read(sample: Sample, rows: Field, columns: Field, normalisation: Normalisat
     top, left = int(rows.min()), int(columns.min())
     bottom, right = int(np.ceil(rows.max())) + 1, int(np.ceil(columns.max())) + 1
     window = normalisation.apply(sample.image[top:bottom, left:right], sample.name)
-    grid = torch.from_numpy(
-        np.stack([_unit(columns - left, right - left), _unit(rows - top, bottom - top)], axis=-1)
-    )
+    grid = torch.from_numpy(np.stack([_unit(columns - left, right - left), _unit(rows - top, bottom - top)], axis=-1))
     image = F.grid_sample(
         torch.from_numpy(window).movedim(-1, 0)[None], grid[None], padding_mode="border", align_corners=True
     )[0]

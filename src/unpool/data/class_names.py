@@ -20,6 +20,7 @@ IGNORED_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled
 _TEXTS = ("classes.txt", "codes.txt")
 _YAMLS = ("classes.yaml", "classes.yml", "data.yaml", "data.yml", "dataset.yaml")
 _TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv")
+_FORMS = "name, value=name or #rrggbb=name"
 _LONGEST = 1_000_000
 _COLOUR = re.compile(r"#([0-9a-fA-F]{6})$")
 
@@ -80,7 +81,7 @@ def _reader(path: Path) -> Any:
 def _broken(path: Path, why: str) -> DataError:
     return DataError(
         f"{path}: cannot be read as class names ({why})",
-        "a name on each line (.txt), 'names: [...]' or 'names: {0: ...}' (.yaml), or name,r,g,b on each line (.csv)",
+        "a name a line (.txt), 'names: [...]' or 'names: {0: ...}' (.yaml), or name,r,g,b a line (.csv)",
         "correct the file, or give --classes",
     )
 
@@ -91,14 +92,14 @@ def _by_hand(item: str) -> NamedClass:
     if not mark:
         name, before = item, ""
     if not name:
-        raise UsageError(f"--classes {item or '(empty)'}", "name, value=name or #rrggbb=name", "give the name")
+        raise UsageError(f"--classes {item or '(empty)'}", _FORMS, "give the name")
     if not before:
         return NamedClass(name)
     if _COLOUR.match(before.strip()):
         return NamedClass(name, colour=_colour(before.strip()))
     if before.strip().isdigit():
         return NamedClass(name, value=int(before))
-    raise UsageError(f"--classes {item}", "name, value=name or #rrggbb=name", "write the value as a number or #rrggbb")
+    raise UsageError(f"--classes {item}", _FORMS, "write the value as a number or as #rrggbb")
 
 
 def _colour(text: str) -> Colour:
@@ -122,7 +123,8 @@ def _from_yaml(path: Path) -> ClassNames:
         NamedClass(str(name), None if value is None else int(value), colour)
         for (value, name), colour in zip(items, colours, strict=False)
     )
-    chosen = None if ignore is None else tuple(int(v) for v in (ignore if isinstance(ignore, list) else [ignore]))
+    skipped = ignore if isinstance(ignore, list) else [] if ignore is None else [ignore]
+    chosen = None if ignore is None else tuple(int(value) for value in skipped)
     return ClassNames(tuple(classes), chosen, path.name)
 
 

@@ -21,6 +21,7 @@ class PictureFacts:
     rows, columns, channels, dtype, form: of the picture as ``read_image`` returns it.
     class_pixels: pixels of each of the K classes; ``ignored_pixels`` count nowhere.
     objects: how many objects a mask of object numbers has; None for other masks.
+    digest: sha256 of the decoded picture, in hex; equal for equal pixels.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PictureFacts:
     class_pixels: tuple[int, ...]
     ignored_pixels: int
     objects: int | None
+    digest: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Finding:
 
     Attributes
     ----------
-    severity: ``error`` makes training or testing impossible, ``warning`` may spoil it, ``note`` is good to know.
+    severity: ``error`` makes training or testing impossible, ``warning`` may spoil it, ``note`` informs.
     code: a short fixed name such as ``size-mismatch``.
     found, expected, repair: as in an error; the last two may be empty in a note.
     files: pair names or file paths concerned.

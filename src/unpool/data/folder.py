@@ -96,12 +96,14 @@ def _apart(root: Path, files: Sequence[FoundFile], masks: Sequence[FoundFile], i
         raise DataError(
             f"{root}: more than one way to pair: {folders}",
             "one folder of pictures and one of masks",
-            "move the folder that is not meant elsewhere, or name it so that it is no candidate, as 'unused'",
+            "move the folder that is not meant elsewhere, or rename it, as 'unused'",
         )
     ours, theirs, match = matches[0]
     layout = f"pictures in {_place(root, ours)}, masks in {_place(root, theirs)}, paired by {match.rule}"
     others = len(files) - len(ours) - len(theirs)
-    return _folder(root, layout + (f"; {others} picture files elsewhere were left alone" if others else ""), match)
+    if others:
+        layout += f"; {others} picture files elsewhere were left alone"
+    return _folder(root, layout, match)
 
 
 def _together(root: Path, files: Sequence[FoundFile]) -> Folder:
@@ -204,6 +206,7 @@ def _no_pairs(root: Path, images: Sequence[FoundFile], masks: Sequence[FoundFile
 
 
 def _seen(root: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir() if not _is_junk(path.name))
+    seen = [path for path in root.iterdir() if not _is_junk(path.name)]
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in seen)
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"seen: {', '.join(names[:6])}{more}" if names else "it is empty"

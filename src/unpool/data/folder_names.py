@@ -18,18 +18,86 @@ SPLITS = {
     "ts": "test",
 }
 IMAGE_FOLDERS = frozenset(
-    "image images img imgs imgdir imagedir raw input inputs jpegimages leftimg8bit pictures photos x".split()
+    [
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "imgdir",
+        "imagedir",
+        "raw",
+        "input",
+        "inputs",
+        "jpegimages",
+        "leftimg8bit",
+        "pictures",
+        "photos",
+        "x",
+    ]
 )
 MASK_FOLDERS = frozenset(
-    "mask masks label labels anndir maskdir labeldir annotation annotations annot annots ann anns anno gt gts "
-    "groundtruth groundtruths instances instance segmentation segmentations segmentationclass seg segs gtfine "
-    "manual 1stmanual target targets y".split()
+    [
+        "mask",
+        "masks",
+        "label",
+        "labels",
+        "anndir",
+        "maskdir",
+        "labeldir",
+        "annotation",
+        "annotations",
+        "annot",
+        "annots",
+        "ann",
+        "anns",
+        "anno",
+        "gt",
+        "gts",
+        "groundtruth",
+        "groundtruths",
+        "instances",
+        "instance",
+        "segmentation",
+        "segmentations",
+        "segmentationclass",
+        "seg",
+        "segs",
+        "gtfine",
+        "manual",
+        "1stmanual",
+        "target",
+        "targets",
+        "y",
+    ]
 )
-MASK_WORDS = (
-    "mask masks label labels labelids gtfine_labelids gt groundtruth ground_truth l p seg segs segmentation anno "
-    "annotation annot target manual manual1 1st_manual instances instance instanceids mask_rgb"
-).split()
-IMAGE_WORDS = "image img raw sat leftimg8bit 0000 input training test".split()
+MASK_WORDS = [
+    "mask",
+    "masks",
+    "label",
+    "labels",
+    "labelids",
+    "gtfine_labelids",
+    "gt",
+    "groundtruth",
+    "ground_truth",
+    "l",
+    "p",
+    "seg",
+    "segs",
+    "segmentation",
+    "anno",
+    "annotation",
+    "annot",
+    "target",
+    "manual",
+    "manual1",
+    "1st_manual",
+    "instances",
+    "instance",
+    "instanceids",
+    "mask_rgb",
+]
+IMAGE_WORDS = ["image", "img", "raw", "sat", "leftimg8bit", "0000", "input", "training", "test"]
 
 
 class FolderRole(NamedTuple):

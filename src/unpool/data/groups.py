@@ -16,8 +16,8 @@ def group_of(names: Iterable[str]) -> dict[str, str]:
     """Give every name the name of its group.
 
     Tiles of one slide, slices of one patient and frames of one film make a group: ``slideA_x0_y128`` belongs to
-    ``slideA``, ``0001TP_006690`` to ``0001TP``. Names in sub-folders group by their folder. A name that is only
-    a counter (``01``, ``img_001``) or has no counter is a group of its own, as all names are where everything
+    ``slideA``, ``0001TP_006690`` to ``0001TP``. Names in sub-folders group by their folder. A name that is
+    only a counter (``01``, ``img_001``) or has none is a group of its own, as all names are where everything
     would fall into one group.
 
     Parameters

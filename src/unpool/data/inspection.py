@@ -27,7 +27,7 @@ class Inspection:
     Attributes
     ----------
     digest: sha256 of both files' bytes, in hex.
-    pixels_digest: of the decoded picture, for finding exact copies.
+    pixels_digest: sha256 of the decoded picture, in hex; empty where it is broken.
     thumb: float32 thumbnail, see ``likeness.thumbnail``.
     findings: what is wrong or noteworthy in this pair alone.
     """
@@ -73,7 +73,7 @@ def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
         image=picture.info if picture else None,
         tally=tally_mask(pair.name, mask) if mask else None,
         digest=hashlib.sha256(_digest(image_bytes) + _digest(mask_bytes)).hexdigest(),
-        pixels_digest=_digest(picture.pixels.tobytes()).hex() if picture else "",
+        pixels_digest=_pixels_digest(picture.pixels) if picture else "",
         thumb=thumbnail(picture.pixels) if picture else None,
         findings=tuple(notes.findings),
     )
@@ -91,15 +91,21 @@ def _digest(content: bytes | None) -> bytes:
     return hashlib.sha256(b"" if content is None else content).digest()
 
 
+def _pixels_digest(pixels: NDArray[Any]) -> str:
+    head = f"{pixels.shape} {pixels.dtype}".encode()
+    return hashlib.sha256(head + pixels.tobytes()).hexdigest()
+
+
 def _look_at_picture(picture: Picture, notes: _Notes) -> None:
     pixels, info = picture.pixels, picture.info
     if info.orientation != 1:
-        notes.add("note", "exif-rotation", f"the picture is turned as its EXIF orientation {info.orientation} says")
+        notes.add("note", "exif-rotation", f"is turned as its EXIF orientation {info.orientation} says")
     if picture.transparent:
         notes.add("note", "alpha-dropped", "the alpha channel is left out, and it hid some pixels")
     if pixels.dtype.kind == "u" and pixels.max() < (int(np.iinfo(pixels.dtype).max) + 1) // 16:
         top = np.iinfo(pixels.dtype).max
-        notes.add("note", "dark-picture", f"no pixel is above {pixels.max()} of {top}; it is scaled by the training set")
+        found = f"no pixel is above {pixels.max()} of {top}; pictures are scaled by the training set"
+        notes.add("note", "dark-picture", found)
 
 
 def _compare_sizes(picture: Picture, mask: MaskPicture, notes: _Notes) -> None:
@@ -111,8 +117,8 @@ def _compare_sizes(picture: Picture, mask: MaskPicture, notes: _Notes) -> None:
         hint = "rows and columns are exchanged: turn the mask, or save it with its axes the other way round"
         if picture.info.orientation >= 5:
             hint = (
-                "the mask was drawn on the picture before its EXIF rotation: turn the mask as the picture is shown, "
-                "or remove the picture's EXIF orientation"
+                "the mask was drawn on the picture before its EXIF rotation: turn the mask as the picture is "
+                "shown, or remove the picture's EXIF orientation"
             )
     notes.add(
         "error",

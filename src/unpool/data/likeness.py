@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 SIDE = 24
 """Rows and columns of a thumbnail."""
 NEARLY = 0.995
 """Correlation of two thumbnails from which pictures count as nearly the same."""
+NEARLY_IN_DETAIL = 0.95
+"""The same for thumbnails less their smooth part, which uneven light gives to quite different pictures."""
 _BLOCK = 512
 
 
@@ -35,7 +38,7 @@ def thumbnail(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
 def near_copies(
     ours: Mapping[str, NDArray[np.float32]], theirs: Mapping[str, NDArray[np.float32]]
 ) -> list[tuple[str, str, float]]:
-    """Pairs of one name from each side whose thumbnails correlate above ``NEARLY``; the most alike first.
+    """One name of each side whose thumbnails are nearly the same, with their correlation; the highest first.
 
     For every name of ``theirs`` only its best partner is told.
     """
@@ -52,9 +55,14 @@ def near_copies(
         found += [
             (names[best[k]], name, float(likeness[k, best[k]]))
             for k, name in enumerate(block)
-            if likeness[k, best[k]] > NEARLY
+            if likeness[k, best[k]] > NEARLY and _detail_likeness(stack[best[k]], theirs[name]) > NEARLY_IN_DETAIL
         ]
     return sorted(found, key=lambda item: (-item[2], item[:2]))
+
+
+def _detail_likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    first, second = (thumb - ndimage.uniform_filter(thumb.reshape(SIDE, SIDE), 5).ravel() for thumb in (one, other))
+    return float(first @ second / max(np.linalg.norm(first) * np.linalg.norm(second), 1e-12))
 
 
 def copies(digests: Mapping[str, str]) -> list[tuple[str, ...]]:

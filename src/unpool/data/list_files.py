@@ -43,12 +43,12 @@ def find_lists(root: Path) -> dict[str, Path]:
 def read_lists(lists: Mapping[str, Path]) -> list[Listed]:
     """The lines of all lists, with the files they name.
 
-    A path is relative to its list's folder. Leading folders that do not exist here, as in ``/SegNet/CamVid/train``,
-    are left out, the same number on every line of a list.
+    A path is relative to its list's folder. Leading folders that do not exist here, as in
+    ``/SegNet/CamVid/train``, are left out, the same number on every line of a list.
 
     Raises
     ------
-    DataError: a line names no two files, a file is missing, or more than one number of folders could be left out.
+    DataError: a line names no two files, a file is missing, or it is unclear how many folders to leave out.
     """
     return [line for split, path in lists.items() for line in _read(split, path)]
 
@@ -92,9 +92,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str] | None]:
 def _dropped_folders(path: Path, image: str, mask: str) -> int:
     depth = min(len(_parts(image)), len(_parts(mask)))
     fits = [
-        drop
-        for drop in range(depth)
-        if all(_located(path.parent, words, drop).is_file() for words in (image, mask))
+        drop for drop in range(depth) if all(_located(path.parent, words, drop).is_file() for words in (image, mask))
     ]
     if len(fits) == 1 or 0 in fits:
         return fits[0]

@@ -82,7 +82,7 @@ def match_together(files: Sequence[FoundFile]) -> Match:
         for ours in IMAGE_AFFIXES if masked else ():
             counts[_Rule(ours, theirs)] = len(masked & _keys(files, ours))
     rule = _best(counts)
-    named = {file.path for file in files if rule.mask.strip(file.path.stem)} if rule.mask != NO_AFFIX else set()
+    named = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
     return _apply(
         rule,
         [file for file in files if file.path not in named],

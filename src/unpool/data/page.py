@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable
 
-from unpool.data.facts import Survey
+from unpool.data.facts import PictureFacts, Survey
 from unpool.data.findings import Finding
 
 WIDTH = 100
@@ -15,7 +15,7 @@ _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
 
 
 def describe(survey: Survey) -> str:
-    """The page of ``unpool check``, at most ``WIDTH`` columns wide: what is there, what is wrong, a verdict."""
+    """The page of ``unpool check``, ``WIDTH`` columns wide: what is there, what is wrong, a verdict."""
     parts = [_about(survey), _classes(survey), _split(survey), _findings(survey), [verdict(survey)]]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -23,11 +23,12 @@ def describe(survey: Survey) -> str:
 def verdict(survey: Survey) -> str:
     """One line: whether the folder can be used."""
     counts = Counter(finding.severity for finding in survey.findings)
+    ready = "Ready to train" if survey.split.train else "Ready to test"
     if counts["error"]:
         return f"Not ready: {_count(counts['error'], 'error')} to mend first."
     if counts["warning"]:
-        return f"Ready to train, with {_count(counts['warning'], 'warning')} to think about."
-    return "Ready to train."
+        return f"{ready}, with {_count(counts['warning'], 'warning')} to think about."
+    return f"{ready}."
 
 
 def _about(survey: Survey) -> list[str]:
@@ -43,18 +44,22 @@ def _about(survey: Survey) -> list[str]:
     if orphans:
         pairs += f"; {' and '.join(orphans)} without a partner"
     sizes = Counter(f"{fact.rows} x {fact.columns}" for fact in facts)
-    types = Counter(f"{fact.form} {fact.dtype}" for fact in facts)
+    types = Counter(f"{fact.dtype} {_form(fact)}" for fact in facts)
     lines = [
         ("folder", str(folder.root)),
         ("layout", folder.layout),
         ("pairs", pairs),
-        ("sizes", _tallied(sizes, 4) + " (rows x columns)" if sizes else "none could be read"),
-        ("pixels", _tallied(types, 4)),
+        ("sizes", "rows x columns: " + _tallied(sizes, 4) if sizes else "none could be read"),
+        ("pixels", _tallied(types, 4) if types else "none could be read"),
         ("network", f"takes {_count(survey.channels, 'channel')}, tells {len(survey.table)} classes apart"),
     ]
     if survey.table.kind == "instances":
         lines.append(("objects", f"{sum(fact.objects or 0 for fact in facts):,} in {len(facts)} pictures"))
     return [line for label, text in lines for line in _labelled(label, text)]
+
+
+def _form(fact: PictureFacts) -> str:
+    return f"{fact.channels} channels" if fact.form == "channels" else fact.form
 
 
 def _classes(survey: Survey) -> list[str]:
@@ -117,8 +122,8 @@ def _labelled(label: str, text: str) -> list[str]:
 def _tallied(counts: Counter[str], most: int) -> str:
     if len(counts) == 1:
         return next(iter(counts))
-    shown = ", ".join(f"{count} of {text}" for text, count in counts.most_common(most))
-    return shown + (f", {len(counts) - most} more kinds" if len(counts) > most else "")
+    shown = ", ".join(f"{text} ({count})" for text, count in counts.most_common(most))
+    return shown + (f", {len(counts) - most} more" if len(counts) > most else "")
 
 
 def _bar(share: float) -> str:

@@ -170,7 +170,9 @@ def _near_copies(part_of: dict[str, str], known: set[str], inspections: Sequence
     held = {name: thumb for name, thumb in thumbs.items() if part_of[name] != "train"}
     near = near_copies(train, held)
     if near:
-        shown = ", ".join(f"{a} ~ {b}" for a, b, _ in near[:3]) + (f" and {len(near) - 3} more" if len(near) > 3 else "")
+        shown = ", ".join(f"{a} ~ {b}" for a, b, _ in near[:3]) + (
+            f" and {len(near) - 3} more" if len(near) > 3 else ""
+        )
         yield Finding(
             "warning",
             "near-copies-across-split",

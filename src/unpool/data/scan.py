@@ -75,7 +75,8 @@ def make_table(
     DataError: too many values, only one class, or names that do not fit the values.
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
-    if len(present) > MAX_VALUES and not (names and all(n.value is not None or n.colour for n in names.classes)):
+    stated = names is not None and all(n.value is not None or n.colour for n in names.classes)
+    if len(present) > MAX_VALUES and not stated:
         raise _too_many(present, kind)
     if ignore is None and names is not None:
         ignore = names.ignore
@@ -126,11 +127,11 @@ def _named(present: list[int], kind: MaskKind, names: ClassNames, ignore: Sequen
     given = _with_values(present, kind, names, ignore)
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
     kept = [(named, value) for named, value in given if value not in skipped]
-    findings = []
-    if ignore is None and kind == "values" and 255 in present and 255 not in {v for _, v in given}:
-        if _usual_ignore([*(v for _, v in given), 255]):
-            skipped.add(255)
-            findings += _ignore_note({255})
+    findings: list[Finding] = []
+    undecided = ignore is None and kind == "values" and 255 in present
+    if undecided and 255 not in {v for _, v in given} and _usual_ignore([*(v for _, v in given), 255]):
+        skipped.add(255)
+        findings += _ignore_note({255})
     by_name: dict[str, list[MaskValue]] = {}
     for named, value in kept:
         by_name.setdefault(named.name, []).append(_value(value, kind))

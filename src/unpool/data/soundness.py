@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def smeared(tally: MaskTally) -> Finding | None:
         wrong = tally.distinct > MAX_VALUES
     elif tally.lossy:
         values = sorted(tally.counts)
-        wrong = tally.distinct > 16 or min(b - a for a, b in zip(values, values[1:], strict=False)) <= 8
+        wrong = tally.distinct > 16 or min(b - a for a, b in pairwise(values)) <= 8
     else:
         wrong = tally.bits <= 8 and _strays_near_anchors(tally)
     if not wrong:
@@ -52,7 +53,7 @@ def _strays_near_anchors(tally: MaskTally) -> bool:
     strays = [v for v in counts.counts if v not in anchors]
     if len(strays) < 4 or not 1 <= len(anchors) <= 4:
         return False
-    if any(b - a < 64 for a, b in zip(anchors, anchors[1:], strict=False)):
+    if any(b - a < 64 for a, b in pairwise(anchors)):
         return False
     near = sum(any(abs(stray - anchor) <= NEAR for anchor in anchors) for stray in strays)
     spread = max(counts.counts) - min(counts.counts) >= 64

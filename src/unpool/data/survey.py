@@ -50,7 +50,8 @@ def survey(
     classes: names by hand: ``name``, ``value=name`` or ``#rrggbb=name``; else a class file in the folder counts.
     ignore: mask values that count nowhere; None lets the values decide.
     seed, val_share: of the split, see ``make_split``.
-    table: read the masks by this table, as when a model is tested.
+    table: read the masks by this table, as when a model is tested; then no split is made, and pictures that the
+        folder puts in none are all test pictures.
 
     Returns
     -------
@@ -61,9 +62,7 @@ def survey(
     DataError: there are no pairs, or no table can be made of the masks.
     UsageError: ``classes`` or ``ignore`` cannot be understood.
     """
-    steps = survey_steps(
-        root, masks=masks, classes=classes, ignore=ignore, seed=seed, val_share=val_share, table=table
-    )
+    steps = survey_steps(root, masks=masks, classes=classes, ignore=ignore, seed=seed, val_share=val_share, table=table)
     while True:
         try:
             next(steps)
@@ -84,6 +83,7 @@ def survey_steps(
 ) -> Generator[tuple[int, int], None, Survey]:
     """``survey`` in steps: yields (pairs read, all pairs) and returns the survey."""
     begun = time.perf_counter()
+    testing = table is not None
     form = table.kind if table else masks
     names = names_by_hand(classes) if classes else None
     folder = find_pairs(root, instances=form == "instances")
@@ -101,7 +101,7 @@ def survey_steps(
         table, findings = scan.table, [*findings, *scan.findings, *unsound]
         tallies = {name: tally for name, tally in tallies.items() if name not in _files(unsound)}
     facts, unknown = _all_facts(inspections, tallies, table)
-    split, split_findings = _split(folder, seed, val_share)
+    split, split_findings = (_given_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     findings = joined([*findings, *unknown])
     result = Survey(
         folder=folder,
@@ -221,8 +221,7 @@ def _lookup(table: ClassTable) -> dict[int, int]:
     given = [(value, k) for k, values in enumerate(table.values) for value in values]
     given += [(value, IGNORE_ID) for value in table.ignore]
     return {
-        value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]: label
-        for value, label in given
+        value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]: label for value, label in given
     }
 
 
@@ -247,6 +246,7 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
         class_pixels=tuple(counts.values()),
         ignored_pixels=ignored,
         objects=objects,
+        digest=inspection.pixels_digest,
     )
 
 
@@ -254,10 +254,15 @@ def _split(folder: Folder, seed: int, val_share: float) -> tuple[Split, list[Fin
     try:
         return make_split(folder, seed, val_share), []
     except DataError as error:
-        parts = {part: tuple(p.name for p in folder.pairs if p.split == part) for part in ("train", "val", "test")}
-        free = tuple(pair.name for pair in folder.pairs if pair.split is None)
-        split = Split(parts["train"], parts["val"], tuple(sorted((*parts["test"], *free))), "no training possible", seed)
-        return split, [from_error(error, "no-split")]
+        return _given_split(folder, seed), [from_error(error, "no-split")]
+
+
+def _given_split(folder: Folder, seed: int) -> Split:
+    """The folder's own splits; pictures in none are test pictures."""
+    parts = {
+        part: tuple(p.name for p in folder.pairs if (p.split or "test") == part) for part in ("train", "val", "test")
+    }
+    return Split(parts["train"], parts["val"], parts["test"], "as the folder gives it, the rest for testing", seed)
 
 
 def _channels(facts: Mapping[str, PictureFacts]) -> int:

@@ -62,9 +62,7 @@ def evaluate_each(
         for piece in pieces(segmenter, sample.image, sample.name, machine, tile):
             prediction[piece.rows, piece.columns] = most_probable(piece)
             truth = torch.from_numpy(sample.labels[piece.rows, piece.columns].astype(np.int64))
-            loss += float(
-                F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum")
-            )
+            loss += float(F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
         matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
         yield ImageResult(sample.name, prediction, matrix, loss)
 

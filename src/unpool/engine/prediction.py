@@ -78,9 +78,7 @@ def pieces(
         yield Piece(kept_rows, kept_columns, logits)
 
 
-def predict(
-    segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE
-) -> Labels:
+def predict(segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE) -> Labels:
     """The most probable class of every pixel: uint8 class ids (rows, columns). Errors as in ``pieces``."""
     prediction = np.empty(image.shape[:2], dtype=np.uint8)
     for piece in pieces(segmenter, image, source, machine, tile):

@@ -66,7 +66,7 @@ class TrainingState:
     best_score: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    sums: EpochSums = field(default_factory=lambda: EpochSums())
+    sums: EpochSums = field(default_factory=lambda: EpochSums())  # noqa: PLW0108 (the class stands further down)
 
     def to_plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts of them; ``from_plain`` reads them back."""
@@ -200,9 +200,7 @@ def fit(segmenter: Segmenter, recipe: Recipe, state: TrainingState | None = None
             yield record
 
 
-def training(
-    segmenter: Segmenter, recipe: Recipe, state: TrainingState
-) -> Iterator[StepRecord | EpochRecord]:
+def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iterator[StepRecord | EpochRecord]:
     """The loop: yields every step, and every epoch after its validation.
 
     ``state`` is true at every yield, so a caller who saves it then, with the network and the optimiser, can go on
@@ -254,7 +252,7 @@ def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[floa
         norm = torch.nn.utils.clip_grad_norm_(segmenter.network.parameters(), recipe.clip)
         if torch.isfinite(norm):
             recipe.optimiser.step()
-    return float(loss.total), float(loss.cross_entropy), float(loss.dice)
+    return loss.total.item(), loss.cross_entropy.item(), loss.dice.item()
 
 
 def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Evaluation:
@@ -267,9 +265,7 @@ def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Eval
     return evaluation
 
 
-def _epoch_record(
-    state: TrainingState, evaluation: Evaluation | None, recipe: Recipe, progress: float
-) -> EpochRecord:
+def _epoch_record(state: TrainingState, evaluation: Evaluation | None, recipe: Recipe, progress: float) -> EpochRecord:
     found = evaluation.scores if evaluation else None
     best = found is not None and found.mean_iou is not None and found.mean_iou > state.best_score
     if best and found is not None and found.mean_iou is not None:
@@ -304,4 +300,3 @@ def _worth_validating(budget: Budget, state: TrainingState) -> bool:
     if budget.epochs is not None:
         return True
     return state.validation_seconds + state.last_validation <= VALIDATION_SHARE * state.seconds
-

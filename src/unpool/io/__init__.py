@@ -1,8 +1,8 @@
 """Bytes to arrays and back: pictures, masks and small text files."""
 
 from unpool.io.files import atomic_path, read_json, safe_child, write_bytes, write_json, write_text
-from unpool.io.images import IMAGE_SUFFIXES, ImageInfo, image_info, read_image
-from unpool.io.masks import mask_palette, read_mask, write_image, write_mask
+from unpool.io.images import IMAGE_SUFFIXES, ImageInfo, image_info, read_image, write_image
+from unpool.io.masks import mask_palette, read_mask, write_mask
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -1,7 +1,7 @@
 """PNG, JPEG, BMP, GIF and WebP through Pillow.
 
-The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to the
-person's program. The bound here is ``MAX_PIXELS``, read from the header.
+The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to
+the person's program. The bound here is ``MAX_PIXELS``, read from the header.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ def _open(file: BinaryIO, path: Path) -> ImageFile:
 def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     columns, rows = image.size
     if getattr(image, "n_frames", 1) > 1:
-        raise DataError(
-            f"{path}: an animation", "one picture in a file", "save each frame as its own picture"
-        )
+        raise DataError(f"{path}: an animation", "one picture in a file", "save each frame as its own picture")
     if image.mode not in _FORMS:
         raise broken(path, f"pixels of Pillow's mode {image.mode} are not known here")
     form, channels, bits = _FORMS[image.mode]
@@ -97,8 +95,7 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         bits=bits,
         form=form,
         orientation=exif_orientation(exif),
-        lossy=isinstance(image, JpegImageFile)
-        or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
+        lossy=isinstance(image, JpegImageFile) or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
     )
 
 

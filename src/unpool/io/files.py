@@ -17,8 +17,8 @@ from unpool.errors import DataError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the body succeeds.
 
-    The folder is made if it is missing. The temporary file has the same suffix as ``path``; it is flushed to the
-    disk before the swap, and removed when the body raises. The body must write the file.
+    The folder is made if it is missing. The temporary file has the same suffix as ``path``; it is flushed to
+    the disk before the swap, and removed when the body raises. The body must write the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
@@ -76,7 +76,5 @@ def safe_child(folder: Path, relative: str | Path) -> Path:
     home = folder.resolve()
     child = (home / relative).resolve()
     if child == home or not child.is_relative_to(home):
-        raise DataError(
-            f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root"
-        )
+        raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")
     return child

@@ -23,7 +23,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_raster(path: Path, content: bytes | None = None) -> Raster:
-    """Decode a picture file, or its ``content`` where the caller has read the bytes already. Raises DataError."""
+    """Decode a picture file, or its ``content`` where the bytes are read already. Raises DataError."""
     if content is not None:
         return _decode(BytesIO(content), path)
     with _opened(path) as file:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from unpool.errors import DataError
+from unpool.errors import DataError, UsageError
+from unpool.io.files import atomic_path
 from unpool.io.formats import read_header, read_raster
 from unpool.io.raster import Header, Raster, turn
 
@@ -44,7 +46,7 @@ class ImageInfo:
 
 
 class Picture(NamedTuple):
-    """Pixels (rows, columns, channels), their header's facts, and whether an alpha channel hid some of them."""
+    """Pixels (rows, columns, channels), their facts, and whether an alpha channel hid some of them."""
 
     pixels: NDArray[Any]
     info: ImageInfo
@@ -72,8 +74,43 @@ def read_image(path: Path) -> NDArray[Any]:
     return load_picture(path).pixels
 
 
+def write_image(path: Path, array: NDArray[Any]) -> None:
+    """Write pixels as PNG or TIFF, by the path's suffix, atomically.
+
+    Parameters
+    ----------
+    array: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels). A PNG takes uint8
+        with 1 or 3 channels, or uint16 with one.
+
+    Raises
+    ------
+    UsageError: the suffix cannot hold these pixels.
+    """
+    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if path.suffix.lower() in (".tif", ".tiff"):
+        colour = flat.ndim == 3 and flat.shape[2] == 3 and flat.dtype != np.float32
+        with atomic_path(path) as draft:
+            tifffile.imwrite(
+                draft,
+                flat,
+                photometric="rgb" if colour else "minisblack",
+                planarconfig="contig" if flat.ndim == 3 else None,
+                compression="zlib",
+            )
+        return
+    fits = (flat.dtype == np.uint8 and flat.shape[2:] in ((), (3,))) or (flat.dtype == np.uint16 and flat.ndim == 2)
+    if path.suffix.lower() != ".png" or not fits:
+        raise UsageError(
+            f"{path.name}: {flat.dtype} pixels of shape {flat.shape}",
+            "a .png of 8-bit grey or RGB or 16-bit grey, or a .tif",
+            "write a .tif instead",
+        )
+    with atomic_path(path) as draft:
+        Image.fromarray(np.ascontiguousarray(flat)).save(draft, format="PNG")
+
+
 def load_picture(path: Path, content: bytes | None = None) -> Picture:
-    """``read_image`` with what else is known; ``content`` spares reading bytes that the caller has. Raises DataError."""
+    """``read_image`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
     raster = read_raster(path, content)
     info = _info(raster.header, path)
     pixels, transparent = _displayed(raster)
@@ -133,7 +170,8 @@ def through_palette(raster: Raster) -> NDArray[np.uint8]:
     assert raster.palette is not None
     entries = np.zeros((max(256, len(raster.palette), int(raster.pixels.max()) + 1), 3), dtype=np.uint8)
     entries[: len(raster.palette)] = raster.palette
-    return entries[raster.pixels]
+    colours: NDArray[np.uint8] = entries[raster.pixels]
+    return colours
 
 
 def _plain_type(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -141,7 +179,7 @@ def _plain_type(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype.kind == "f":
         return _finite(pixels, path)
-    if pixels.dtype.kind in "ui" and 0 <= pixels.min() and pixels.max() <= 65535:
+    if pixels.dtype.kind in "ui" and pixels.min() >= 0 and pixels.max() <= 65535:
         return pixels.astype(np.uint16)
     raise DataError(
         f"{path}: pixels of type {pixels.dtype} from {pixels.min()} to {pixels.max()}",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,7 +13,7 @@ from unpool.classes import ClassTable, Colour, Labels, MaskKind
 from unpool.errors import DataError, UsageError
 from unpool.io.files import atomic_path
 from unpool.io.formats import read_header, read_raster
-from unpool.io.images import inverted, opaque, through_palette
+from unpool.io.images import inverted, opaque, through_palette, write_image
 from unpool.io.raster import Header, Raster, turn
 
 
@@ -32,7 +31,7 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
     Parameters
     ----------
     kind: how the values will be read. ``colours`` gives RGB whatever the file's form; ``values`` and
-        ``instances`` give one channel where the three of an RGB file are equal; None gives the file's own form.
+        ``instances`` give one channel where the three of an RGB file are equal; None the file's own form.
 
     Returns
     -------
@@ -48,11 +47,9 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
 
 
 def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = None) -> MaskPicture:
-    """``read_mask`` with what else is known; ``content`` spares reading bytes that the caller has. Raises DataError."""
+    """``read_mask`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
     raster = read_raster(path, content)
-    palette = (
-        None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
-    )
+    palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
     values = _in_kind(_stored_values(raster, path), raster, kind)
     return MaskPicture(turn(values, raster.header.orientation), palette, raster.header)
 
@@ -66,8 +63,8 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
     """Write a prediction as a PNG in the person's own mask values, atomically.
 
     Values up to 255 are written as palette indices with the classes' colours, so the file opens in colour and
-    reads as ids. Larger values are written as 16-bit grey. A table of colours is written as a palette of exactly
-    those colours. Objects and background are written as indices 1 and 0.
+    reads as ids. Larger values are written as 16-bit grey. A table of colours is written as a palette of
+    exactly those colours. Objects and background are written as indices 1 and 0.
 
     Parameters
     ----------
@@ -87,52 +84,13 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
         picture.save(draft, format="PNG")
 
 
-def write_image(path: Path, array: NDArray[Any]) -> None:
-    """Write pixels as PNG or TIFF, by the path's suffix, atomically.
-
-    Parameters
-    ----------
-    array: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels). A PNG takes uint8 with
-        1 or 3 channels, or uint16 with one.
-
-    Raises
-    ------
-    UsageError: the suffix cannot hold these pixels.
-    """
-    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if path.suffix.lower() in (".tif", ".tiff"):
-        colour = flat.ndim == 3 and flat.shape[2] == 3 and flat.dtype != np.float32
-        with atomic_path(path) as draft:
-            tifffile.imwrite(
-                draft,
-                flat,
-                photometric="rgb" if colour else "minisblack",
-                planarconfig="contig" if flat.ndim == 3 else None,
-                compression="zlib",
-            )
-        return
-    fits = (flat.dtype == np.uint8 and flat.shape[2:] in ((), (3,))) or (
-        flat.dtype == np.uint16 and flat.ndim == 2
-    )
-    if path.suffix.lower() != ".png" or not fits:
-        raise UsageError(
-            f"{path.name}: {flat.dtype} pixels of shape {flat.shape}",
-            "a .png of 8-bit grey or RGB or 16-bit grey, or a .tif",
-            "write a .tif instead",
-        )
-    with atomic_path(path) as draft:
-        Image.fromarray(np.ascontiguousarray(flat)).save(draft, format="PNG")
-
-
 def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
     header, pixels = raster.header, raster.pixels
     if header.white_is_zero:
         pixels = inverted(pixels)
     if header.form in ("rgba", "grey-alpha"):
         pixels = _without_alpha(pixels, path)
-    if pixels.ndim == 3 and (
-        pixels.shape[2] != 3 or header.form not in ("rgb", "rgba") or pixels.dtype != np.uint8
-    ):
+    if pixels.ndim == 3 and (pixels.shape[2] != 3 or header.form not in ("rgb", "rgba") or pixels.dtype != np.uint8):
         raise DataError(
             f"{path}: a mask with {pixels.shape[2]} channels of type {pixels.dtype}",
             "one channel, or RGB of 8 bits",
@@ -161,11 +119,7 @@ def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
 def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    wrong = (
-        pixels[~np.isfinite(pixels) | (pixels != np.floor(pixels))]
-        if pixels.dtype.kind == "f"
-        else pixels[:0]
-    )
+    wrong = pixels[~np.isfinite(pixels) | (pixels != np.floor(pixels))] if pixels.dtype.kind == "f" else pixels[:0]
     if not wrong.size:
         wrong = pixels[(pixels < 0) | (pixels > np.iinfo(np.int32).max)]
     if wrong.size:
@@ -196,9 +150,7 @@ def _written_form(prediction: Labels, table: ClassTable) -> tuple[NDArray[Any], 
         return prediction, table.colours
     values = [value[0] for value in table.values if isinstance(value[0], int)]
     if max(values) > 65535:
-        raise UsageError(
-            f"mask value {max(values)}", "mask values up to 65535", "renumber the classes in the masks"
-        )
+        raise UsageError(f"mask value {max(values)}", "mask values up to 65535", "renumber the classes in the masks")
     if max(values) > 255:
         return table.decode(prediction).astype(np.uint16), None
     palette = [(0, 0, 0)] * (max(values) + 1)

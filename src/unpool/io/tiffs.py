@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
+from tifffile import COMPRESSION
 
 from unpool.errors import DataError
 from unpool.io.raster import Header, Raster, broken, check_size, decoding
@@ -60,9 +61,7 @@ def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries
 
 
 def _layout(series: tifffile.TiffPageSeries, path: Path) -> _Layout:
-    axes = "".join(
-        axis for axis, size in zip(series.axes, series.shape, strict=True) if size != 1 or axis in "YX"
-    )
+    axes = "".join(axis for axis, size in zip(series.axes, series.shape, strict=True) if size != 1 or axis in "YX")
     sizes = dict(zip(series.axes, series.shape, strict=True))
     others = axes.replace("Y", "").replace("X", "")
     if "Y" not in axes or "X" not in axes or len(others) > 1 or axes.index("Y") > axes.index("X"):
@@ -78,7 +77,7 @@ def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
     shape = " x ".join(f"{size}" for size in series.shape)
     return DataError(
         f"{path}: a stack of {shape} (axes {series.axes})",
-        f"one picture, of rows and columns and channels (up to {MAX_UNNAMED_CHANNELS} unnamed pages are channels)",
+        f"one picture of rows, columns and channels (up to {MAX_UNNAMED_CHANNELS} unnamed pages are channels)",
         "save each page as its own picture",
     )
 
@@ -136,7 +135,7 @@ def _pixels(series: tifffile.TiffPageSeries, path: Path) -> Any:
         if "imagecodecs" not in str(error):
             raise
         raise DataError(
-            f"{path}: compressed as {series.keyframe.compression.name}",
+            f"{path}: compressed as {COMPRESSION(series.keyframe.compression).name}",
             "a TIFF without compression, or with deflate",
             "pip install 'unpool[codecs]', or save the file uncompressed",
         ) from error
