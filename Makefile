@@ -1,0 +1,32 @@
+# Two commands: `make demo` and `make test`. Each makes .venv, installs from pinned constraints and runs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format slow clean
+
+demo: .venv/installed
+	$(BIN)/unpool demo --out "$(or $(OUT),unpool-demo)"
+
+test: .venv/installed check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: .venv/installed
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+
+slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+format: .venv/installed
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("unpool needs Python 3.11 or later, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv unpool-demo
