@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unpool.data import Folder, Pair, Split, group_of, make_split
+from unpool.errors import DataError
+
+
+def folder(*names: str) -> Folder:
+    parts = ("train", "val", "test")
+    pairs = [
+        Pair(name, Path(name + ".png"), Path(name + "_m.png"), name.split("/")[0] if name.startswith(parts) else None)
+        for name in names
+    ]
+    return Folder(Path("set"), "made up", tuple(pairs), (), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("slideA_x0_y128", "slideA"),
+        ("slideA_x0y128", "slideA"),
+        ("slideA_r1_c2", "slideA"),
+        ("P12_tile_3", "P12"),
+        ("patient-04_slice_10", "patient-04"),
+        ("train/0001TP_006690", "0001TP"),
+        ("0006R0_f00930", "0006R0"),
+        ("case3/img_7", "case3"),
+    ],
+)
+def test_groups_of_names(name: str, group: str) -> None:
+    same = name[:-1] + ("1" if name[-1] != "1" else "2")
+    names = [name, same, "other9_x3", "other9_x4"] if "/img" not in name else [name, same, "case4/img_1"]
+    groups = group_of(names)
+    assert groups[name] == group
+    assert groups[same] == group
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["00", "01", "02"],
+        ["img_001", "img_002"],
+        ["00071198d059", "003cee89357d"],
+        ["benign (1)", "benign (2)", "malignant (1)"],
+        ["maximum12", "maximum13"],
+        ["slideA_x0_y0", "slideA_x0_y1"],
+    ],
+)
+def test_names_that_are_groups_of_their_own(names: list[str]) -> None:
+    assert len(set(group_of(names).values())) == len(names)
+
+
+@given(st.sets(st.text("abc019_-/ ", min_size=1, max_size=8), min_size=2, max_size=30), st.integers(0, 9), st.randoms())
+def test_a_split_divides_everything_whatever_the_order(names: set[str], seed: int, random: object) -> None:
+    ordered = sorted(names)
+    split = make_split(folder(*ordered), seed)
+    assert sorted((*split.train, *split.val)) == ordered
+    assert split.train
+    assert split.val
+    random.shuffle(ordered)  # type: ignore[attr-defined]
+    assert make_split(folder(*ordered), seed) == split
+
+
+def test_groups_stay_together() -> None:
+    names = [f"P{patient}_slice_{k}" for patient in range(10) for k in range(5)]
+    for seed in range(5):
+        split = make_split(folder(*names), seed)
+        sides = [{name.split("_")[0] for name in part} for part in (split.train, split.val)]
+        assert not sides[0] & sides[1]
+        assert len(split.val) == 10
+        assert "by whole groups" in split.origin
+
+
+def test_seeds_differ() -> None:
+    names = [f"{k:02}" for k in range(30)]
+    assert make_split(folder(*names), 0).val != make_split(folder(*names), 1).val
+    assert len(make_split(folder(*names), 0).val) == 6
+
+
+def test_too_few_groups_are_broken_up() -> None:
+    names = [f"A1_{k}" for k in range(10)] + [f"B1_{k}" for k in range(10)]
+    split = make_split(folder(*names), 0)
+    assert len(split.val) == 4
+    assert "too few or too unequal" in split.origin
+
+
+def test_the_folders_own_parts_are_honoured() -> None:
+    split = make_split(folder("train/a", "train/b", "val/c", "test/d"), 0)
+    assert (split.train, split.val, split.test) == (("train/a", "train/b"), ("val/c",), ("test/d",))
+    made = make_split(folder("train/a", "train/b", "test/d"), 0)
+    assert len(made.val) == len(made.train) == 1
+    assert made.members("test") == ("test/d",)
+
+
+def test_what_cannot_be_divided() -> None:
+    with pytest.raises(DataError, match="only pairs for val and test"):
+        make_split(folder("val/c", "test/d"), 0)
+    with pytest.raises(DataError, match="1 pair to train"):
+        make_split(folder("a"), 0)
+
+
+def test_json_round_trip() -> None:
+    split = make_split(folder("a", "b", "c"), 3)
+    assert Split.from_json(split.to_json()) == split
