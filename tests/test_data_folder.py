@@ -124,7 +124,7 @@ def test_two_rules_that_fit_are_refused(tmp_path: Path) -> None:
         (("notes.txt",), r"no picture files .*notes\.txt"),
         (("masks/a.png",), "1 masks and no pictures"),
         (("images/a.png", "masks/b.png"), "no picture and mask have the same name"),
-        (("a.png", "a.jpg"), "no masks among them"),
+        (("a.png", "a.jpg"), "two pictures of one name"),
     ],
 )
 def test_folders_without_pairs(tmp_path: Path, names: tuple[str, ...], message: str) -> None:

@@ -15,9 +15,14 @@ def test_text_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_path(target) as draft:
-        draft.write_text("half")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with atomic_path(target) as draft:
+            draft.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 

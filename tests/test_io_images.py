@@ -23,14 +23,14 @@ def saved(path: Path, array: np.ndarray, **options: object) -> Path:
     return path
 
 
-def png(path: Path, rows: int, columns: int, depth: int, colour_type: int, data: bytes) -> Path:
+def png(path: Path, size: tuple[int, int], depth: int, colour_type: int, data: bytes) -> Path:
     """A PNG made by hand, of any depth and colour type."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = zlib.crc32(name + content)
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
-    head = struct.pack(">IIBBBBB", columns, rows, depth, colour_type, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", size[1], size[0], depth, colour_type, 0, 0, 0)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     )
@@ -95,7 +95,7 @@ def test_damaged_exif_is_no_orientation() -> None:
 
 def test_16_bit_rgb_png_is_refused_without_the_codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    path = png(tmp_path / "deep.png", 1, 1, 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
+    path = png(tmp_path / "deep.png", (1, 1), 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
     assert image_info(path).dtype == "uint16"
     with pytest.raises(DataError, match=r"unpool\[codecs\]"):
         read_image(path)
@@ -104,7 +104,7 @@ def test_16_bit_rgb_png_is_refused_without_the_codecs(tmp_path: Path, monkeypatc
 def test_16_bit_rgb_png_is_read_by_the_codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = np.array([[[1, 300, 65535]]], dtype=np.uint16)
     monkeypatch.setitem(sys.modules, "imagecodecs", types.SimpleNamespace(png_decode=lambda _: deep))
-    path = png(tmp_path / "deep.png", 1, 1, 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
+    path = png(tmp_path / "deep.png", (1, 1), 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
     assert (agreed(path) == deep).all()
 
 
@@ -190,18 +190,30 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_a_header_may_not_claim_too_much(tmp_path: Path) -> None:
-    path = png(tmp_path / "bomb.png", 60_000, 60_000, 8, 0, b"")
+    path = png(tmp_path / "bomb.png", (60_000, 60_000), 8, 0, b"")
     with pytest.raises(DataError, match="60000 x 60000 pixels"):
         read_image(path)
 
 
 def test_pillow_limits_stay_as_they_are(tmp_path: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
-    path = png(tmp_path / "wide.png", 1, 200_000_000, 1, 0, bytes(1 + 25_000_000))
+    path = png(tmp_path / "wide.png", (1, 200_000_000), 1, 0, bytes(1 + 25_000_000))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert image_info(path).columns == 200_000_000
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_damaged_exif_warns_nobody(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "e.jpg", GREY, exif=exif)
+    whole = path.read_bytes()
+    at = whole.index(b"\x01\x12")
+    path.write_bytes(whole[: at + 4] + b"\xff" * 8 + whole[at + 12 :])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(path).shape == (3, 4, 1)
 
 
 def test_animations_are_refused(tmp_path: Path) -> None:

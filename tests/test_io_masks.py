@@ -43,9 +43,9 @@ def test_grey_16_bit_and_one_bit_masks_keep_their_values(tmp_path: Path) -> None
 def test_small_greys_are_not_stretched(tmp_path: Path) -> None:
     from test_io_images import png
 
-    two = png(tmp_path / "two.png", 1, 4, 2, 0, b"\0\x1b")
+    two = png(tmp_path / "two.png", (1, 4), 2, 0, b"\0\x1b")
     assert read_mask(two).tolist() == [[0, 1, 2, 3]]
-    four = png(tmp_path / "four.png", 1, 4, 4, 0, b"\0\x01\x0f")
+    four = png(tmp_path / "four.png", (1, 4), 4, 0, b"\0\x01\x0f")
     assert read_mask(four).tolist() == [[0, 1, 0, 15]]
 
 

@@ -125,6 +125,11 @@ def test_object_numbers_are_refused_and_read_on_request(tmp_path: Path) -> None:
     assert survey(tmp_path, masks="values").table.names[-1] == "class 11"
 
 
+def test_class_ids_that_vary_are_no_object_numbers(tmp_path: Path) -> None:
+    made(tmp_path, [squares([0, 1, 2, 255])] * 5 + [squares([0, 1]), squares([0, 3, 9])])
+    assert survey(tmp_path, ignore=[255]).table.names[-1] == "class 9"
+
+
 def test_jpeg_masks(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="different mask values"):
         survey(made(tmp_path / "bad", [squares([0, 255])] * 4, suffix="jpg"))

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pydantic
 import safetensors
 import torch
 from safetensors.torch import save_file
@@ -81,7 +80,7 @@ def load_model(path: Path) -> LoadedModel:
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
         segmenter = Segmenter(str(card["net"]), network.eval(), normalisation, classes)
-    except (KeyError, TypeError, ValueError, RuntimeError, UnpoolError, pydantic.ValidationError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, UnpoolError) as error:
         raise ModelFileError(
             f"{path}: the model card and the weights do not fit together ({_first_line(error)})",
             "a file written by unpool and not changed since",

@@ -16,7 +16,7 @@ from unpool.nets import Structure, named_net
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(_Section):
@@ -118,6 +118,7 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
     ------
     UsageError: an unknown key (with the nearest known one), or a value that cannot be.
     """
+    _require_tables(settings, origin)
     net = str(settings.get("net", "unet"))
     structure = {**named_net(net).structure.model_dump(), **settings.get("structure", {})}
     try:
@@ -157,11 +158,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     UsageError: the file is missing or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "a readable TOML recipe", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", "a TOML file", "correct the line named above") from error
+    _require_tables(settings, str(path))
+    return settings
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,6 +189,13 @@ def to_toml(config: RunConfig) -> str:
                 *(line for name, part in value.items() for line in _toml_line(name, part)),
             ]
     return "\n".join(lines) + "\n"
+
+
+def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
+    for section in SECTIONS:
+        given = settings.get(section, {})
+        if not isinstance(given, Mapping):
+            raise UsageError(f"{origin}: {section} = {given!r}", f"a table [{section}]", f"write its keys under [{section}]")
 
 
 def _toml_line(key: str, value: Any) -> Iterator[str]:

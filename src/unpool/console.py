@@ -52,7 +52,7 @@ class _Lines:
     """Plain lines, for logs and pipes."""
 
     def __init__(self) -> None:
-        self._last = 0.0
+        self._last = time.monotonic()  # work that is done at once needs no line
 
     def __enter__(self) -> None:
         return None

@@ -13,7 +13,7 @@ from unpool.checkpoint import Card, load_model
 from unpool.classes import Labels
 from unpool.commands.events import finish
 from unpool.commands.testing import TestResult, Which, model_file, test
-from unpool.engine import Machine, choose_machine, predict, predict_probabilities
+from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
 from unpool.errors import DataError
 from unpool.io.images import read_image
 from unpool.nets import EncoderDecoder
@@ -73,7 +73,7 @@ class Model:
         """Score the model on a folder, as ``unpool test`` does."""
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
-        precision = "bfloat16" if self.machine.reduced else "float32"
+        precision: Precision = "bfloat16" if self.machine.reduced else "float32"
         return finish(test(self.path, Path(folder), which=which, out=target, device=device, precision=precision))
 
 

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from unpool.checkpoint import load_model
 from unpool.classes import Labels
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.testing import model_file
-from unpool.engine import Machine, choose_machine, predict_probabilities
+from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
@@ -29,6 +29,19 @@ class Target:
 
     source: Path
     name: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results of one picture go; None for what is not wanted."""
+
+    mask: Path
+    overlay: Path | None
+    probabilities: Path | None
+
+    def paths(self) -> tuple[Path, ...]:
+        """The files that will be written."""
+        return tuple(path for path in (self.mask, self.overlay, self.probabilities) if path is not None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ def predict(
     probabilities: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    precision: Precision = "auto",
 ) -> Generator[Event, None, Predicted]:
     """Write a mask for every picture.
 
@@ -83,17 +96,19 @@ def predict(
     """
     segmenter, _ = load_model(model_file(model))
     targets = find_targets(inputs)
+    outputs = [_outputs(target, out, overlays=overlays, probabilities=probabilities) for target in targets]
+    _refuse_collisions(targets, outputs)
     if not overwrite:
-        _refuse_existing(targets, out)
+        _refuse_existing(outputs)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
     written: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
-    for number, target in enumerate(targets, start=1):
+    for number, (target, wanted) in enumerate(zip(targets, outputs, strict=True), start=1):
         try:
-            mask = _predict_one(segmenter, target, out, machine, overlays=overlays, probabilities=probabilities)
-            written.append((target.source, mask))
+            _predict_one(segmenter, target.source, wanted, machine)
+            written.append((target.source, wanted.mask))
         except UnpoolError as error:
             failed.append((target.source, str(error)))
             yield Said(f"skipped: {error}")
@@ -104,23 +119,14 @@ def predict(
 
 
 def find_targets(inputs: Iterable[str]) -> list[Target]:
-    """The pictures that inputs name, with the names of their outputs.
+    """The pictures that inputs name, each once, with the names of their outputs.
 
     Raises
     ------
-    UsageError: an input matches nothing, or two pictures would have the same output.
+    UsageError: an input matches nothing.
     """
-    targets: dict[PurePosixPath, Target] = {}
-    for text in inputs:
-        for target in _targets_of(text):
-            other = targets.setdefault(target.name, target)
-            if other.source.resolve() != target.source.resolve():
-                raise UsageError(
-                    f"{other.source} and {target.source} would both be written to {target.name}.png",
-                    "pictures with different names",
-                    "predict them into different --out folders",
-                )
-    return list(targets.values())
+    found = [target for text in inputs for target in _targets_of(text)]
+    return list({(target.name, target.source.resolve()): target for target in found}.values())
 
 
 def _targets_of(text: str) -> list[Target]:
@@ -130,7 +136,7 @@ def _targets_of(text: str) -> list[Target]:
     elif path.is_file():
         found = [(path, Path(path.name))]
     else:
-        found = [(p, Path(p.name)) for p in map(Path, sorted(glob.glob(text, recursive=True))) if _is_picture(p, p)]
+        found = [(p, Path(p.name)) for p in map(Path, sorted(glob.glob(text, recursive=True))) if _is_picture(Path(p.name), p)]
     if not found:
         raise UsageError(
             f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
@@ -145,8 +151,29 @@ def _is_picture(relative: Path, path: Path) -> bool:
     return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
-def _refuse_existing(targets: Sequence[Target], out: Path) -> None:
-    there = [path for path in (_mask_path(target, out) for target in targets) if path.exists()]
+def _outputs(target: Target, out: Path, *, overlays: bool, probabilities: bool) -> Outputs:
+    return Outputs(
+        mask=safe_child(out, f"{target.name}.png"),
+        overlay=safe_child(out, f"overlays/{target.name}.png") if overlays else None,
+        probabilities=safe_child(out, f"probabilities/{target.name}.tif") if probabilities else None,
+    )
+
+
+def _refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
+    writers: dict[Path, Target] = {}
+    for target, wanted in zip(targets, outputs, strict=True):
+        for path in wanted.paths():
+            other = writers.setdefault(path, target)
+            if other is not target:
+                raise UsageError(
+                    f"{other.source} and {target.source} would both be written to {path}",
+                    "pictures with different names",
+                    "predict them into different --out folders",
+                )
+
+
+def _refuse_existing(outputs: Sequence[Outputs]) -> None:
+    there = [path for wanted in outputs for path in wanted.paths() if path.exists()]
     if there:
         raise UsageError(
             f"{there[0]} exists already" + (f", and {len(there) - 1} more" if len(there) > 1 else ""),
@@ -155,32 +182,21 @@ def _refuse_existing(targets: Sequence[Target], out: Path) -> None:
         )
 
 
-def _mask_path(target: Target, out: Path) -> Path:
-    return safe_child(out, f"{target.name}.png")
-
-
-def _predict_one(
-    segmenter: Segmenter, target: Target, out: Path, machine: Machine, *, overlays: bool, probabilities: bool
-) -> Path:
-    mask = _mask_path(target, out)
-    if target.source.resolve() == mask.resolve():
+def _predict_one(segmenter: Segmenter, source: Path, outputs: Outputs, machine: Machine) -> None:
+    if source.resolve() in outputs.paths():
         raise DataError(
-            f"{target.source}: its mask would replace the picture itself",
+            f"{source}: its mask would replace the picture itself",
             "an output folder apart from the pictures",
             "give another --out",
         )
-    image = read_image(target.source)
+    image = read_image(source)
     prediction: Labels
-    if probabilities:
-        likely = predict_probabilities(segmenter, image, str(target.source), machine)
-        write_image(safe_child(out, f"probabilities/{target.name}.tif"), np.moveaxis(likely, 0, -1))
+    if outputs.probabilities:
+        likely = predict_probabilities(segmenter, image, str(source), machine)
+        write_image(outputs.probabilities, np.moveaxis(likely, 0, -1))
         prediction = likely.argmax(axis=0).astype(np.uint8)
     else:
-        prediction = predict_labels(segmenter, image, str(target.source), machine)
-    if overlays:
-        write_image(
-            safe_child(out, f"overlays/{target.name}.png"),
-            overlay(image, prediction, segmenter.classes.colours),
-        )
-    write_mask(mask, prediction, segmenter.classes)
-    return mask
+        prediction = predict_labels(segmenter, image, str(source), machine)
+    if outputs.overlay:
+        write_image(outputs.overlay, overlay(image, prediction, segmenter.classes.colours))
+    write_mask(outputs.mask, prediction, segmenter.classes)

@@ -17,7 +17,7 @@ from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import free_path
 from unpool.config import resolve
 from unpool.data import Pair, Sample, Survey, read_sample
-from unpool.engine import Evaluation, ImageResult, Machine, choose_machine, evaluate_each, summarise
+from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_each, summarise
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.metrics import ABSENT_RULE, Scores
@@ -100,7 +100,7 @@ def test(
     which: Which = "auto",
     out: Path | None = None,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    precision: Precision = "auto",
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 

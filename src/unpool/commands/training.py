@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
 import signal
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
@@ -19,36 +16,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from unpool import losses, optim
 from unpool.checkpoint import load_model, load_state, save_model, save_state
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
+from unpool.commands.preparation import Job, plan, prepare, story, with_budget
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config, write_config
-from unpool.config import AugmentationSettings, RunConfig, merge, resolve
-from unpool.data import Sample, Survey, describe, training_normalisation
-from unpool.data.augmentation import Augmentation
-from unpool.data.batches import CropSampler, SampleStore, crop_size
-from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
+from unpool.config import resolve
+from unpool.data import describe
 from unpool.engine import (
-    Budget,
     EpochRecord,
-    Recipe,
     TrainingState,
-    choose_machine,
     evaluate_each,
     training,
 )
 from unpool.errors import ModelFileError, UsageError
 from unpool.io import write_image
 from unpool.io.files import write_json, write_text
-from unpool.nets import EncoderDecoder, named_net
 from unpool.report import curves_svg, displayable, overlay
-from unpool.segmenter import Segmenter
 
 SAVE_EVERY = 60.0
 """Seconds between saved states inside an epoch."""
 
-DEFAULT_MINUTES = 10.0
 SHOWN = 6
 """Validation pictures written at the end."""
 
@@ -109,15 +97,15 @@ def train(
         run = new_run(out, folder, config)
         if resume:
             yield Said("nothing to resume yet: starting a new run")
-    config = _with_budget(config)
+    config = with_budget(config)
     survey = yield from check(folder, config)
     yield Said(describe(survey))
     require_sound(survey)
     yield Progress("preparing", 0, 1)
-    job = _prepare(survey, config)
+    job = prepare(survey, config)
     yield Progress("preparing", 1, 1)
     state = _open(run, job)
-    yield Said(_plan(job, run))
+    yield Said(plan(job, run.path))
     if state.epoch or state.step:
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     finished = yield from _train(job, run, state)
@@ -130,85 +118,6 @@ def train(
         finished=finished,
         history=tuple(state.history),
     )
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training, ready to run."""
-
-    config: RunConfig
-    survey: Survey
-    segmenter: Segmenter
-    recipe: Recipe
-
-
-def _with_budget(config: RunConfig) -> RunConfig:
-    given = config.training
-    if given.epochs is None and given.minutes is None:
-        return resolve(merge(config.model_dump(), {"training": {"minutes": DEFAULT_MINUTES}}))
-    return config
-
-
-def _prepare(survey: Survey, config: RunConfig) -> Job:
-    pairs = {pair.name: pair for pair in survey.folder.pairs}
-    cache = int(config.data.cache_gb * (1 << 30))
-
-    def store(names: Sequence[str], limit: int) -> SampleStore:
-        return SampleStore([pairs[name] for name in names], survey.table, limit)
-
-    trained = store(survey.split.train, cache * 4 // 5)
-    validated = store(survey.split.val, cache // 5)
-    config = _with_orientation(config, trained, len(survey.table))
-    given = config.training
-    torch.manual_seed(given.seed)
-    network = EncoderDecoder(config.structure, survey.channels, len(survey.table))
-    segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
-    machine = choose_machine(config.machine.device, config.machine.precision)
-    machine.place(network)  # before the optimiser, which keeps references to the parameters
-    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
-    recipe = Recipe(
-        batches=CropSampler(
-            samples=trained,
-            areas=[rows * columns for rows, columns in sizes],
-            crop=crop_size(sizes, given.crop, max(config.structure.stride, 16)),
-            batch_size=given.batch_size,
-            augmentation=_augmentation(config.augmentation),
-            normalisation=segmenter.normalisation,
-            seed=given.seed,
-        ),
-        validation=validated,
-        loss=losses.CrossEntropyDice(
-            weights=losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap),
-            dice=given.dice,
-        ),
-        optimiser=optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay),
-        learning_rate=given.learning_rate,
-        budget=Budget(given.epochs, given.minutes),
-        machine=machine,
-    )
-    return Job(config, survey, segmenter, recipe)
-
-
-def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
-    """Fill in what the augmentation leaves to the pictures."""
-    given = config.augmentation
-    orientation = given.orientation
-    if orientation == "auto":
-        upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
-        orientation = "upright" if upright else "free"
-    free = orientation == "free"
-    suited = {
-        "flip_rows": free,
-        "flip_columns": True,
-        "rotation": 180.0 if free else 5.0,
-        "elastic": 4.0 if free else 0.0,
-    }
-    chosen = {key: value for key, value in suited.items() if getattr(given, key) is None}
-    return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
-
-
-def _augmentation(settings: AugmentationSettings) -> Augmentation:
-    return Augmentation(**settings.model_dump(exclude={"orientation"}))
 
 
 def _open(run: RunFolder, job: Job) -> TrainingState:
@@ -260,7 +169,7 @@ def _train(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, N
             if stop.asked:
                 _save_state(job, run, state)
                 if not run.model.is_file():
-                    save_model(run.model, job.segmenter, _story(job, state))
+                    save_model(run.model, job.segmenter, story(job, state))
                 yield Said("interrupted: everything is saved; the same command with --resume goes on from here")
                 return False
     return True
@@ -270,7 +179,7 @@ def _keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochRec
     with run.log.open("a", encoding="utf-8") as log:
         log.write(json.dumps(record.to_json()) + "\n")
     if record.best or not run.model.is_file():
-        save_model(run.model, job.segmenter, _story(job, state))
+        save_model(run.model, job.segmenter, story(job, state))
     _save_state(job, run, state)
     write_text(run.curves, curves_svg(state.history))
 
@@ -309,73 +218,6 @@ def _stop_on_interrupt() -> Iterator[_Stop]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _story(job: Job, state: TrainingState) -> dict[str, Any]:
-    """How the model came to be, for its card."""
-    survey, last = job.survey, state.history[-1] if state.history else {}
-    return {
-        "config": job.config.model_dump(mode="json"),
-        "citation": named_net(job.segmenter.net).citation,
-        "data": {
-            "name": survey.folder.root.resolve().name,
-            "fingerprint": survey.fingerprint,
-            "pairs": len(survey.folder.pairs),
-            "split": survey.split.to_json(),
-            "digests": {name: survey.pictures[name].digest for name in survey.split.train},
-        },
-        "epoch": state.epoch,
-        "seconds": round(state.seconds, 1),
-        "machine": job.recipe.machine.describe(),
-        "crop": list(job.recipe.batches.crop),
-        "class_weights": list(job.recipe.loss.weights or ()),
-        "validation": {
-            k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
-        },
-        "history": state.history,
-        "software": {
-            "unpool": metadata.version("unpool"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _plan(job: Job, run: RunFolder) -> str:
-    given, batches = job.config.training, job.recipe.batches
-    budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
-    weights = ", ".join(
-        f"{name} {weight:.2f}"
-        for name, weight in zip(job.segmenter.classes.names, job.recipe.loss.weights or (), strict=False)
-    )
-    parameters = sum(p.numel() for p in job.segmenter.network.parameters())
-    turned = job.config.augmentation
-    rows = [
-        (
-            "network",
-            f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
-            f"{len(job.segmenter.classes)} classes out",
-        ),
-        (
-            "crops",
-            f"{batches.crop[0]} x {batches.crop[1]} pixels, {given.batch_size} a step, {batches.steps} steps an epoch",
-        ),
-        (
-            "pictures are",
-            f"{turned.orientation}: turned up to {turned.rotation:g} degrees"
-            f"{', mirrored both ways' if turned.flip_rows else ', mirrored left to right' if turned.flip_columns else ''}",
-        ),
-        ("class weights", weights),
-        (
-            "optimiser",
-            f"{given.optimiser}, one cycle up to {given.learning_rate:g}, weight decay {given.weight_decay:g}",
-        ),
-        ("budget", budget),
-        ("machine", job.recipe.machine.describe()),
-        ("run folder", str(run.path)),
-    ]
-    return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])
 
 
 def _leave_pictures(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, None, None]:

@@ -139,7 +139,8 @@ def _mirror(place: Field, length: int) -> Field:
         return np.zeros_like(place)
     period = 2 * (length - 1)
     folded = np.abs(place) % period
-    return np.minimum(folded, period - folded).astype(np.float32)
+    mirrored: Field = np.minimum(folded, period - folded).astype(np.float32)
+    return mirrored
 
 
 def _unit(place: Field, length: int) -> Field:

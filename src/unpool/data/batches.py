@@ -135,9 +135,9 @@ class CropSampler:
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], largest: int, step: int) -> tuple[int, int]:
-    """A crop for pictures of these sizes: their median side, a multiple of ``step`` between ``step`` and ``largest``."""
+    """A crop for pictures of these sizes: their median sides, as multiples of ``step`` up to ``largest``, at least one."""
     rows, columns = (
-        min(max(int(np.median(sides)) // step * step, step), largest // step * step)
+        max(min(int(np.median(sides)), largest) // step * step, step)
         for sides in zip(*sizes, strict=True)
     )
     return rows, columns

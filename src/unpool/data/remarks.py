@@ -19,7 +19,7 @@ def remarks(survey: Survey, inspections: Sequence[Inspection]) -> list[Finding]:
     """What the whole set shows."""
     parts = (_orphans, _amounts, _mixtures, _classes, _empties)
     findings = [finding for part in parts for finding in part(survey)]
-    return [*findings, *_split(survey), *_copies(survey, inspections)]
+    return [*findings, *_lossy(survey, inspections), *_split(survey), *_copies(survey, inspections)]
 
 
 def _orphans(survey: Survey) -> Iterator[Finding]:
@@ -122,6 +122,13 @@ def _empties(survey: Survey) -> Iterator[Finding]:
             "remove these pairs, or check the ignore value",
             tuple(blank),
         )
+
+
+def _lossy(survey: Survey, inspections: Sequence[Inspection]) -> Iterator[Finding]:
+    lossy = [i.name for i in inspections if i.tally is not None and i.tally.lossy and i.name in survey.pictures]
+    if lossy:
+        found = f"{len(lossy)} masks are JPEGs, whose values are exact by luck: {_some(lossy)}"
+        yield Finding("note", "lossy-mask", found, "", "save masks as PNG", tuple(lossy))
 
 
 def _split(survey: Survey) -> Iterator[Finding]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unpool.classes import IGNORE_ID
 from unpool.data.findings import Finding
 from unpool.data.scan import MAX_VALUES
 from unpool.data.tally import MaskTally
@@ -19,8 +21,11 @@ NEAR = 24
 """Grey levels around a drawn value within which smearing throws its strays."""
 
 
-def smeared(tally: MaskTally) -> Finding | None:
-    """The error of a mask whose values were blurred by JPEG or by resizing; None for a sound one."""
+def smeared(tally: MaskTally, common: frozenset[int]) -> Finding | None:
+    """The error of a mask whose values were blurred by JPEG or by resizing; None for a sound one.
+
+    ``common`` are the values most masks of the set hold, see ``common_values``.
+    """
     if tally.palette is not None or tally.distinct <= 2:
         return None
     if tally.colour and not tally.grey:
@@ -29,7 +34,7 @@ def smeared(tally: MaskTally) -> Finding | None:
         values = sorted(tally.counts)
         wrong = tally.distinct > 16 or min(b - a for a, b in pairwise(values)) <= 8
     else:
-        wrong = tally.bits <= 8 and _strays_near_anchors(tally)
+        wrong = tally.bits <= 8 and _has_strays(tally, common)
     if not wrong:
         return None
     pixels = sum(tally.counts.values())
@@ -45,19 +50,26 @@ def smeared(tally: MaskTally) -> Finding | None:
     )
 
 
-def _strays_near_anchors(tally: MaskTally) -> bool:
-    counts = tally.as_kind("values")
-    assert counts is not None
-    pixels = sum(counts.counts.values())
-    anchors = [v for v, count in counts.counts.items() if count >= ANCHOR_SHARE * pixels]
-    strays = [v for v in counts.counts if v not in anchors]
-    if len(strays) < 4 or not 1 <= len(anchors) <= 4:
-        return False
-    if any(b - a < 64 for a, b in pairwise(anchors)):
+def common_values(tallies: Iterable[MaskTally]) -> frozenset[int]:
+    """The values, of sets of single values, that at least half of the masks hold."""
+    single = [counts for tally in tallies if (counts := tally.as_kind("values"))]
+    masks_with = Counter(value for tally in single for value in tally.counts)
+    return frozenset(value for value, masks in masks_with.items() if 2 * masks >= len(single))
+
+
+def _has_strays(tally: MaskTally, common: frozenset[int]) -> bool:
+    """Whether rare values lie around or between a few drawn ones that are far apart, as 3 and 251 beside 0 and 255."""
+    single = tally.as_kind("values")
+    assert single is not None
+    pixels = sum(single.counts.values())
+    drawn = {value for value, count in single.counts.items() if count >= ANCHOR_SHARE * pixels}
+    anchors = sorted(drawn | common)
+    strays = [value for value in single.counts if value not in anchors]
+    if len(strays) < 4 or len(anchors) > 4 or any(b - a < 64 for a, b in pairwise(anchors)):
         return False
     near = sum(any(abs(stray - anchor) <= NEAR for anchor in anchors) for stray in strays)
-    spread = max(counts.counts) - min(counts.counts) >= 64
-    return spread and (len(strays) > NEAR or near >= 0.9 * len(strays))
+    spread = max(single.counts) - min(single.counts) >= 64
+    return len(anchors) > 1 or (spread and (len(strays) > NEAR or near >= 0.9 * len(strays)))
 
 
 def looks_numbered(tallies: Sequence[MaskTally]) -> list[str]:
@@ -67,10 +79,12 @@ def looks_numbered(tallies: Sequence[MaskTally]) -> list[str]:
     is absent, and few of them.
     """
     used = [t for t in tallies if len(t.counts) > 1 and not t.colour]
-    tops = {max(t.counts) for t in used}
-    whole = sum(max(t.counts) == sum(v > 0 for v in t.counts) for t in used)
+    numbers = [{v for v in t.counts if v > 0 and (t.bits > 8 or v != IGNORE_ID)} for t in used]
+    tops = {max(found, default=0) for found in numbers}
+    gapless = sum(max(found, default=0) == len(found) for found in numbers)
     limit = 3 if used and all(t.bits > 8 for t in used) else 8
-    if len(tops) < 2 or max(tops) < limit or (whole < 0.9 * len(used) and max(tops) <= MAX_VALUES):
+    too_many = len(set().union(*numbers)) > MAX_VALUES
+    if len(tops) < 2 or max(tops) < limit or (gapless < 0.9 * len(used) and not too_many):
         return []
     return [t.name for t in sorted(used, key=lambda t: -len(t.counts))[:3]]
 

@@ -20,7 +20,7 @@ from unpool.data.inspection import Inspection, inspect_pair
 from unpool.data.page import describe
 from unpool.data.remarks import remarks
 from unpool.data.scan import Scan, choose_kind, instance_table, make_table
-from unpool.data.soundness import joined, looks_numbered, numbers_objects, smeared
+from unpool.data.soundness import common_values, joined, looks_numbered, numbers_objects, smeared
 from unpool.data.split import Split, make_split
 from unpool.data.tally import MaskTally
 from unpool.errors import DataError
@@ -142,7 +142,8 @@ def _table(
         return instance_table(names, ignore), []
     if masks == "auto":
         _refuse_object_numbers(folder, list(tallies.values()))
-    unsound = [finding for tally in tallies.values() if (finding := smeared(tally))]
+    common = common_values(tallies.values())
+    unsound = [finding for tally in tallies.values() if (finding := smeared(tally, common))]
     sound = [tally for name, tally in tallies.items() if name not in _files(unsound)]
     kind = choose_kind(sound, masks)
     fitting = {tally.name: tally.as_kind(kind) for tally in sound}

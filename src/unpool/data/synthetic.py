@@ -56,9 +56,7 @@ class _Outline:
     sines: NDArray[np.float64]
 
 
-def synthetic_cells(
-    count: int, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES
-) -> Iterator[SyntheticPicture]:
+def synthetic_cells(count: int, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator[SyntheticPicture]:
     """Make pictures of touching cells, one after another.
 
     Parameters
@@ -159,9 +157,7 @@ def _interior(cell: _Outline, size: tuple[int, int]) -> NDArray[np.bool_]:
     distance = np.hypot(down, right)[near]
     angle = np.arctan2(down, right)[near]
     orders = np.arange(2, 2 + cell.cosines.size)[:, None, None]
-    waves = np.tensordot(cell.cosines, np.cos(orders * angle), 1) + np.tensordot(
-        cell.sines, np.sin(orders * angle), 1
-    )
+    waves = np.tensordot(cell.cosines, np.cos(orders * angle), 1) + np.tensordot(cell.sines, np.sin(orders * angle), 1)
     inside[near] = distance < cell.radius * np.clip(1 + waves, 0.4, 1.9)
     return inside
 

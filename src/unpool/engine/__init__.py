@@ -1,7 +1,7 @@
 """The loops: training, evaluation, prediction, on plain objects."""
 
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, summarise
-from unpool.engine.machine import Machine, choose_machine
+from unpool.engine.machine import Machine, Precision, choose_machine
 from unpool.engine.prediction import pieces, predict, predict_probabilities
 from unpool.engine.training import (
     Budget,
@@ -21,6 +21,7 @@ __all__ = [
     "Evaluation",
     "ImageResult",
     "Machine",
+    "Precision",
     "Recipe",
     "StepRecord",
     "TrainingState",

@@ -213,7 +213,7 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
     recipe.machine.place(segmenter.network)
     started = time.monotonic() - state.seconds
     progress = recipe.budget.progress(state, recipe.batches.steps)
-    while progress < 1.0:
+    while progress < 1.0 or state.sums.done:  # all steps may be done, and the epoch still wait for its validation
         segmenter.network.train()
         batches = recipe.batches.epoch(state.epoch, first=state.sums.done)
         while progress < 1.0 and state.sums.done < recipe.batches.steps:
@@ -238,21 +238,24 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
 
 
 def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[float, float, float]:
-    """One step of the optimiser; returns the loss and its two parts.
+    """One step of the optimiser; returns the loss and its two parts, NaN where the step was left out.
 
-    A loss that is not finite changes nothing: the step is left out.
+    A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
     """
-    machine = recipe.machine
+    machine, network = recipe.machine, segmenter.network
+    statistics = [buffer.clone() for buffer in network.buffers()]
     recipe.optimiser.zero_grad(set_to_none=True)
     with machine.arithmetic():
-        logits = segmenter.network(machine.put(batch.images))
+        logits = network(machine.put(batch.images))
     loss = recipe.loss(logits, batch.labels.to(machine.device, non_blocking=True))
-    if torch.isfinite(loss.total):
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(segmenter.network.parameters(), recipe.clip)
-        if torch.isfinite(norm):
-            recipe.optimiser.step()
-    return loss.total.item(), loss.cross_entropy.item(), loss.dice.item()
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+    if torch.isfinite(loss.total) and torch.isfinite(norm):
+        recipe.optimiser.step()
+        return loss.total.item(), loss.cross_entropy.item(), loss.dice.item()
+    for buffer, before in zip(network.buffers(), statistics, strict=True):
+        buffer.copy_(before)
+    return math.nan, math.nan, math.nan
 
 
 def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Evaluation:

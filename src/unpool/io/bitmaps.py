@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -24,9 +25,17 @@ from unpool.io.raster import Header, Raster, broken, check_size, decoding, exif_
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
 
+
+class _JpegFile(JpegImageFile):
+    """A JPEG whose EXIF Pillow does not parse: it would only look for the resolution, and warn where it is damaged."""
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()
+
+
 _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (PNG_MARK, PngImageFile),
-    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\xff\xd8\xff", _JpegFile),
     (b"BM", BmpImageFile),
     (b"GIF8", GifImageFile),
     (b"RIFF", WebPImageFile),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import DecompressionBombError
 
 from unpool.errors import DataError
 
@@ -80,6 +81,7 @@ def decoding(path: Path) -> Iterator[None]:
         AttributeError,
         ArithmeticError,
         RuntimeError,
+        DecompressionBombError,
         struct.error,
         zlib.error,
     ) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -11,6 +12,9 @@ from tifffile import COMPRESSION
 
 from unpool.errors import DataError
 from unpool.io.raster import Header, Raster, broken, check_size, decoding
+
+# what tifffile has to say about a broken file is in the DataError; unheard, it would go to the terminal
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_UNNAMED_CHANNELS = 16
 """A stack whose leading axis has no name is taken as channels up to this many pages."""

@@ -61,6 +61,7 @@ class EncoderDecoder(nn.Module):
         self.apply(_he_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Logits of a batch. Raises UsageError for a size that cannot be halved at every pooling."""
         self._require_legal(image)
         maps = self.input_norm(image)
         crossings: list[Crossing] = []
@@ -118,6 +119,7 @@ class DecoderStage(nn.Module):
         self.convolutions = _convolutions(structure, fused, widths, relu=structure.decoder_relu)
 
     def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
+        """Maps from below (N, below, H, W) and what crossed at twice the size, to (N, out, 2H, 2W)."""
         maps = self._grow(maps, crossing)
         if self.skip == "add":
             maps = maps + centre_crop(crossing.maps, maps)
@@ -129,7 +131,7 @@ class DecoderStage(nn.Module):
     def _grow(self, maps: Tensor, crossing: Crossing) -> Tensor:
         if self.up == "unpool":
             assert crossing.positions is not None
-            return F.max_unpool2d(maps, crossing.positions, 2, output_size=list(crossing.maps.shape[2:]))
+            return F.max_unpool2d(maps, crossing.positions, (2, 2), output_size=list(crossing.maps.shape[2:]))
         if self.up == "bilinear":
             maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
         elif self.up == "nearest":

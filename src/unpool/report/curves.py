@@ -65,15 +65,14 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
     with _drawing():
         figure = Figure(figsize=(9.6, 3.0), layout="constrained")
         losses, ratios = figure.subplots(1, 2)
-        _draw_series(
-            losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE))
-        )
+        _draw_series(losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE)))
         _draw_series(
             ratios,
             history,
             (("mean_iou", "mean IoU", _BLUE), ("global_accuracy", "global accuracy", _ORANGE)),
         )
         losses.set_title("loss", loc="left", fontsize=10)
+        losses.set_yscale("log")  # the first epochs' losses may be ten times the last ones'
         ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)
         _mark_best(losses, ratios, history)

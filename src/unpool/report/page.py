@@ -124,9 +124,7 @@ def write_report(path: Path, contents: ReportContents) -> None:
 def _shown(panel: ImagePanel) -> _ShownPanel:
     photographs = (("picture", panel.picture), ("truth", panel.truth), ("prediction", panel.prediction))
     figures = [
-        (caption, _small_uri(pixels, flat=False), False)
-        for caption, pixels in photographs
-        if pixels is not None
+        (caption, _small_uri(pixels, flat=False), False) for caption, pixels in photographs if pixels is not None
     ]
     if panel.error is not None:
         figures.append(("errors", _small_uri(panel.error, flat=True), True))

@@ -62,9 +62,7 @@ def _stretch(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(np.round(np.clip(scaled, 0, 1) * 255), dtype=np.uint8)
 
 
-def overlay(
-    image: NDArray[Any], labels: Labels, colours: Sequence[Colour], opacity: float = 0.4
-) -> NDArray[np.uint8]:
+def overlay(image: NDArray[Any], labels: Labels, colours: Sequence[Colour], opacity: float = 0.4) -> NDArray[np.uint8]:
     """Tint a picture with its classes and draw their borders in the full colour.
 
     Class 0 is left untinted where its colour is black; ignored pixels are dimmed and hatched.

@@ -1,0 +1,175 @@
+"""From a survey and a configuration to a training that is ready to run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unpool import losses, optim
+from unpool.config import AugmentationSettings, RunConfig, merge, resolve
+from unpool.data import Sample, Survey, training_normalisation
+from unpool.data.augmentation import Augmentation
+from unpool.data.batches import CropSampler, SampleStore, crop_size
+from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
+from unpool.engine import Budget, Recipe, TrainingState, choose_machine
+from unpool.nets import EncoderDecoder, named_net
+from unpool.segmenter import Segmenter
+
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training, ready to run."""
+
+    config: RunConfig
+    survey: Survey
+    segmenter: Segmenter
+    recipe: Recipe
+
+
+def with_budget(config: RunConfig) -> RunConfig:
+    """The configuration with the default budget where none is given."""
+    given = config.training
+    if given.epochs is None and given.minutes is None:
+        return resolve(merge(config.model_dump(), {"training": {"minutes": DEFAULT_MINUTES}}))
+    return config
+
+
+def prepare(survey: Survey, config: RunConfig) -> Job:
+    """Build network, batches, loss and optimiser; the configuration comes back with every choice made."""
+    pairs = {pair.name: pair for pair in survey.folder.pairs}
+    cache = int(config.data.cache_gb * (1 << 30))
+
+    def store(names: Sequence[str], limit: int) -> SampleStore:
+        return SampleStore([pairs[name] for name in names], survey.table, limit)
+
+    trained = store(survey.split.train, cache * 4 // 5)
+    validated = store(survey.split.val, cache // 5)
+    config = _with_orientation(config, trained, len(survey.table))
+    given = config.training
+    torch.manual_seed(given.seed)
+    network = EncoderDecoder(config.structure, survey.channels, len(survey.table))
+    segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
+    machine = choose_machine(config.machine.device, config.machine.precision)
+    machine.place(network)  # before the optimiser, which keeps references to the parameters
+    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
+    recipe = Recipe(
+        batches=CropSampler(
+            samples=trained,
+            areas=[rows * columns for rows, columns in sizes],
+            crop=crop_size(sizes, given.crop, max(config.structure.stride, 16)),
+            batch_size=given.batch_size,
+            augmentation=_augmentation(config.augmentation),
+            normalisation=segmenter.normalisation,
+            seed=given.seed,
+        ),
+        validation=validated,
+        loss=losses.CrossEntropyDice(
+            weights=losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap),
+            dice=given.dice,
+        ),
+        optimiser=optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay),
+        learning_rate=given.learning_rate,
+        budget=Budget(given.epochs, given.minutes),
+        machine=machine,
+    )
+    return Job(config, survey, segmenter, recipe)
+
+
+def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
+    """Fill in what the augmentation leaves to the pictures."""
+    given = config.augmentation
+    orientation = given.orientation
+    if orientation == "auto":
+        upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
+        orientation = "upright" if upright else "free"
+    free = orientation == "free"
+    suited = {
+        "flip_rows": free,
+        "flip_columns": True,
+        "rotation": 180.0 if free else 5.0,
+        "elastic": 4.0 if free else 0.0,
+    }
+    chosen = {key: value for key, value in suited.items() if getattr(given, key) is None}
+    return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
+
+
+def _augmentation(settings: AugmentationSettings) -> Augmentation:
+    return Augmentation(**settings.model_dump(exclude={"orientation"}))
+
+
+def story(job: Job, state: TrainingState) -> dict[str, Any]:
+    """How the model came to be, for its card."""
+    survey, last = job.survey, state.history[-1] if state.history else {}
+    return {
+        "config": job.config.model_dump(mode="json"),
+        "citation": named_net(job.segmenter.net).citation,
+        "data": {
+            "name": survey.folder.root.resolve().name,
+            "fingerprint": survey.fingerprint,
+            "pairs": len(survey.folder.pairs),
+            "split": survey.split.to_json(),
+            "digests": {name: survey.pictures[name].digest for name in survey.split.train},
+        },
+        "epoch": state.epoch,
+        "seconds": round(state.seconds, 1),
+        "machine": job.recipe.machine.describe(),
+        "crop": list(job.recipe.batches.crop),
+        "class_weights": list(job.recipe.loss.weights or ()),
+        "validation": {
+            k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
+        },
+        "history": state.history,
+        "software": {
+            "unpool": metadata.version("unpool"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def plan(job: Job, run: Path) -> str:
+    """What is about to be trained, as a page of text."""
+    given, batches = job.config.training, job.recipe.batches
+    budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
+    weights = ", ".join(
+        f"{name} {weight:.2f}"
+        for name, weight in zip(job.segmenter.classes.names, job.recipe.loss.weights or (), strict=False)
+    )
+    parameters = sum(p.numel() for p in job.segmenter.network.parameters())
+    turned = job.config.augmentation
+    ways = [way for way, on in (("top to bottom", turned.flip_rows), ("left to right", turned.flip_columns)) if on]
+    mirrored = " and ".join(ways) or "not at all"
+    rows = [
+        (
+            "network",
+            f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
+            f"{len(job.segmenter.classes)} classes out",
+        ),
+        (
+            "crops",
+            f"{batches.crop[0]} x {batches.crop[1]} pixels, {given.batch_size} a step, {batches.steps} steps an epoch",
+        ),
+        (
+            "pictures are",
+            f"{turned.orientation}: turned up to {turned.rotation:g} degrees, mirrored {mirrored}",
+        ),
+        ("class weights", weights),
+        (
+            "optimiser",
+            f"{given.optimiser}, one cycle up to {given.learning_rate:g}, weight decay {given.weight_decay:g}",
+        ),
+        ("budget", budget),
+        ("machine", job.recipe.machine.describe()),
+        ("run folder", str(run)),
+    ]
+    return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])
