@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from unpool.geometry import (
@@ -11,7 +9,6 @@ from unpool.geometry import (
     before_pooling,
     before_upsampling,
     convolved_size,
-    multiple_above,
     padding_of,
     pooled_size,
 )
@@ -44,13 +41,6 @@ def test_same_padding_keeps_and_valid_loses() -> None:
     assert [padding_of("same", k) for k in (1, 3, 7)] == [0, 1, 3]
     assert convolved_size(10, 7, padding_of("same", 7)) == 10
     assert convolved_size(572, 3, padding_of("valid", 3)) == 570
-
-
-@given(st.integers(0, 1000), st.integers(1, 64))
-def test_multiple_above(size: int, step: int) -> None:
-    found = multiple_above(size, step)
-    assert found % step == 0
-    assert size <= found < size + step
 
 
 def test_intervals_by_hand() -> None:

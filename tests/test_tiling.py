@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool.geometry import multiple_above
-from unpool.tiling import tiles
+from unpool.tiling import multiple_above, tiles
 
 sides = st.integers(1, 90)
 
@@ -28,3 +27,10 @@ def test_tiles_cover_once_with_context(rows: int, columns: int, tile: int, halo:
             assert window.start + inside.start == kept.start
             assert inside.stop - inside.start == kept.stop - kept.start
     assert (covered == 1).all()
+
+
+@given(st.integers(0, 1000), st.integers(1, 64))
+def test_multiple_above(size: int, step: int) -> None:
+    found = multiple_above(size, step)
+    assert found % step == 0
+    assert size <= found < size + step

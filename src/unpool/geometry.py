@@ -28,11 +28,6 @@ def pooled_size(size: int, rounding: Rounding) -> int:
     return size // 2 if rounding == "floor" else (size + 1) // 2
 
 
-def multiple_above(size: int, step: int) -> int:
-    """The smallest multiple of ``step`` that is at least ``size``."""
-    return -(-size // step) * step
-
-
 def before_convolution(seen: Interval, kernel: int, padding: int = 0) -> Interval:
     """The input pixels that a stride-1 convolution reads to compute the output pixels ``seen``."""
     return seen[0] - padding, seen[1] + kernel - 1 - padding

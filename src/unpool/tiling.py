@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unpool.geometry import multiple_above
-
 Size = tuple[int, int]
 
 
@@ -53,3 +51,8 @@ def _spans(length: int, step: int, halo: int, stride: int) -> Iterator[tuple[sli
         stop = min(start + step, length)
         first, last = max(start - halo, 0), min(stop + halo, length)
         yield slice(first, last), slice(start, stop), slice(start - first, stop - first)
+
+
+def multiple_above(size: int, step: int) -> int:
+    """The smallest multiple of ``step`` that is at least ``size``."""
+    return -(-size // step) * step
