@@ -168,3 +168,27 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png")
     (tmp_path / "images" / "again").symlink_to(tmp_path)
     assert list(paired(tmp_path)) == ["a"]
+
+
+@pytest.mark.parametrize("lists", ["", "ImageSets/Segmentation/"])
+@pytest.mark.parametrize("line", ["{}", "{}.png", "images/{}.png"])
+def test_lists_of_names_divide_the_pairs(tmp_path: Path, lists: str, line: str) -> None:
+    touch(tmp_path, *(f"{folder}/{name}.png" for name in "abc" for folder in ("images", "masks")))
+    for split, names in (("train", "ac"), ("val", "b")):
+        path = tmp_path / f"{lists}{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(map(line.format, names)) + "\n")
+    found = find_pairs(tmp_path)
+    assert {pair.name: pair.split for pair in found.pairs} == {"a": "train", "b": "val", "c": "train"}
+    assert f"split by {lists}train.txt, {lists}val.txt" in found.layout
+
+
+@pytest.mark.parametrize(
+    ("train", "message"), [("a\nzebra", "'zebra' names 0 pairs"), ("a\nb", "names a pair of another")]
+)
+def test_lists_of_names_must_be_right(tmp_path: Path, train: str, message: str) -> None:
+    touch(tmp_path, *(f"{folder}/{name}.png" for name in "ab" for folder in ("images", "masks")))
+    (tmp_path / "train.txt").write_text(train)
+    (tmp_path / "val.txt").write_text("b")
+    with pytest.raises(DataError, match=message):
+        find_pairs(tmp_path)

@@ -25,9 +25,7 @@ def history(epochs):
 
 
 def texts(svg):
-    return [
-        "".join(node.itertext()).strip() for node in ET.fromstring(svg).iter() if node.tag.endswith("}text")
-    ]
+    return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter() if node.tag.endswith("}text")]
 
 
 def matrix(names, counts):

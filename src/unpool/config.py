@@ -195,7 +195,7 @@ def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
     for section in SECTIONS:
         given = settings.get(section, {})
         if not isinstance(given, Mapping):
-            raise UsageError(f"{origin}: {section} = {given!r}", f"a table [{section}]", f"write its keys under [{section}]")
+            raise UsageError(f"{origin}: {section} = {given!r}", f"a table [{section}]", "write keys under it")
 
 
 def _toml_line(key: str, value: Any) -> Iterator[str]:

@@ -136,7 +136,8 @@ def _targets_of(text: str) -> list[Target]:
     elif path.is_file():
         found = [(path, Path(path.name))]
     else:
-        found = [(p, Path(p.name)) for p in map(Path, sorted(glob.glob(text, recursive=True))) if _is_picture(Path(p.name), p)]
+        matches = map(Path, sorted(glob.glob(text, recursive=True)))
+        found = [(p, Path(p.name)) for p in matches if _is_picture(Path(p.name), p)]
     if not found:
         raise UsageError(
             f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",

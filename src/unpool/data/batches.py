@@ -135,9 +135,8 @@ class CropSampler:
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], largest: int, step: int) -> tuple[int, int]:
-    """A crop for pictures of these sizes: their median sides, as multiples of ``step`` up to ``largest``, at least one."""
+    """A crop for pictures of these sizes: median sides as multiples of ``step`` up to ``largest``, at least one."""
     rows, columns = (
-        max(min(int(np.median(sides)), largest) // step * step, step)
-        for sides in zip(*sizes, strict=True)
+        max(min(int(np.median(sides)), largest) // step * step, step) for sides in zip(*sizes, strict=True)
     )
     return rows, columns

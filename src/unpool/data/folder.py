@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from unpool.data.folder_names import SPLITS, folder_role
-from unpool.data.list_files import Listed, find_lists, read_lists
+from unpool.data.list_files import Listed, find_lists, find_name_lists, read_lists, read_name_lists
 from unpool.data.matching import FoundFile, Match, match_apart, match_together
 from unpool.errors import DataError
 from unpool.io import IMAGE_SUFFIXES
@@ -75,7 +75,8 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
         return _listed(root, lists.values(), read_lists(lists))
     files = [_found(root, path) for path in _picture_files(root)]
     masks = [file for file in files if file.kind == "mask"]
-    return _apart(root, files, masks, instances) if masks else _together(root, files)
+    folder = _apart(root, files, masks, instances) if masks else _together(root, files)
+    return _split_by_lists(folder)
 
 
 def _apart(root: Path, files: Sequence[FoundFile], masks: Sequence[FoundFile], instances: bool) -> Folder:
@@ -124,6 +125,18 @@ def _folder(root: Path, layout: str, match: Match) -> Folder:
         pairs=tuple(sorted(pairs, key=lambda pair: pair.name)),
         orphan_images=tuple(sorted(file.path for file in match.images)),
         orphan_masks=tuple(sorted(file.path for file in match.masks)),
+    )
+
+
+def _split_by_lists(folder: Folder) -> Folder:
+    """Honour lists of names, where the folders themselves give no split."""
+    if any(pair.split for pair in folder.pairs) or not (lists := find_name_lists(folder.root)):
+        return folder
+    splits = read_name_lists(lists, {pair.name for pair in folder.pairs})
+    return replace(
+        folder,
+        layout=f"{folder.layout}; split by {', '.join(str(path.relative_to(folder.root)) for path in lists.values())}",
+        pairs=tuple(replace(pair, split=splits.get(pair.name)) for pair in folder.pairs),
     )
 
 

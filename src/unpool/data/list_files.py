@@ -1,9 +1,10 @@
-"""List files: ``train.txt`` with a picture and its mask on every line, as Caffe's SegNet and others write."""
+"""List files: ``train.txt`` with a picture and its mask on every line, as Caffe's SegNet and others write, or with
+only a picture's name, as Pascal VOC does."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -51,6 +52,46 @@ def read_lists(lists: Mapping[str, Path]) -> list[Listed]:
     DataError: a line names no two files, a file is missing, or it is unclear how many folders to leave out.
     """
     return [line for split, path in lists.items() for line in _read(split, path)]
+
+
+def find_name_lists(root: Path) -> dict[str, Path]:
+    """Split to list file, for the ``.txt`` files whose lines are bare names; in the folder or in VOC's ``ImageSets``."""
+    for folder in (root, root / "ImageSets" / "Segmentation"):
+        found: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.txt")):
+            split = SPLITS.get(path.stem.lower())
+            if split is not None and path.stat().st_size <= _LONGEST and next(_lines(path), None) is None:
+                found.setdefault(split, path)
+        if found:
+            return found
+    return {}
+
+
+def read_name_lists(lists: Mapping[str, Path], names: Collection[str]) -> dict[str, str]:
+    """Which split the lists put each pair in; ``names`` are the folder's pairs.
+
+    A line may be a pair's whole name or its last part, with or without the picture's suffix.
+
+    Raises
+    ------
+    DataError: a line names no pair or several, or a pair stands in two lists.
+    """
+    by_stem: dict[str, list[str]] = {}
+    for name in names:
+        by_stem.setdefault(PurePosixPath(name).name, []).append(name)
+    splits: dict[str, str] = {}
+    for split, path in lists.items():
+        for line in filter(None, map(str.strip, path.read_text(encoding="utf-8-sig", errors="replace").splitlines())):
+            word = PurePosixPath(line.replace("\\", "/"))
+            word = word.with_suffix("") if word.suffix.lower() in IMAGE_SUFFIXES else word
+            fits = [str(word)] if str(word) in names else by_stem.get(word.name, [])
+            if len(fits) != 1 or splits.setdefault(fits[0], split) != split:
+                raise DataError(
+                    f"{path}: '{line[:80]}' names {'a pair of another list' if len(fits) == 1 else f'{len(fits)} pairs'}",
+                    "each line to name one pair of picture and mask, in one list",
+                    "correct the list, or remove it so that a split is made",
+                )
+    return splits
 
 
 def _read(split: str, path: Path) -> Iterator[Listed]:

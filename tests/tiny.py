@@ -1,0 +1,126 @@
+"""Small sets, networks and settings that train in a second."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unpool import optim
+from unpool.classes import ClassTable
+from unpool.data import Sample
+from unpool.data.augmentation import Augmentation
+from unpool.data.batches import CropSampler
+from unpool.data.synthetic import separated_mask, synthetic_cells
+from unpool.engine import Budget, Machine, Recipe
+from unpool.io import write_image
+from unpool.losses import CrossEntropyDice
+from unpool.nets import EncoderDecoder, Structure, named_net
+from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.segmenter import Segmenter
+
+CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
+CPU = Machine(torch.device("cpu"), reduced=False)
+NO_CHANGE = Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+SIZES = ((48, 56), (49, 63), (64, 48))
+STRUCTURES: dict[str, dict[str, Any]] = {
+    "unet": {"widths": (4, 8), "bottom": 8},
+    "segnet-basic": {"widths": (4, 4), "kernel": 3},
+}
+
+
+def settings(net: str = "unet", **training: Any) -> dict[str, Any]:
+    """Settings of a run with few maps and small crops, in float32 on the CPU."""
+    return {
+        "net": net,
+        "structure": STRUCTURES[net],
+        "training": {"epochs": 2, "crop": 32, "batch_size": 2, **training},
+        "machine": {"device": "cpu", "precision": "float32"},
+    }
+
+
+def options(net: str = "unet") -> list[str]:
+    """``settings`` as options of the command line, without the budget."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in STRUCTURES[net].items()}
+    given = {**plain, "crop": 32, "batch_size": 2, "precision": "float32"}
+    sets = itertools.chain.from_iterable(("--set", f"{key}={value}") for key, value in given.items())
+    return ["--net", net, "--device", "cpu", *sets]
+
+
+def pictures(count: int, seed: int = 0) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Name, grey picture and 0/255 mask of synthetic cells."""
+    for picture in synthetic_cells(count, seed, SIZES):
+        yield picture.name, picture.image, separated_mask(picture.instances)
+
+
+def write_set(folder: Path, count: int, seed: int = 0) -> Path:
+    """A folder with ``images/NN.png`` and ``masks/NN.png``."""
+    for name, image, mask in pictures(count, seed):
+        write_image(folder / "images" / f"{name}.png", image)
+        write_image(folder / "masks" / f"{name}.png", mask)
+    return folder
+
+
+def samples(count: int, seed: int = 0) -> list[Sample]:
+    """The same pictures as samples."""
+    return [
+        Sample(name, image[..., None], CELLS.encode(mask, name), None) for name, image, mask in pictures(count, seed)
+    ]
+
+
+def segmenter(net: str = "unet", channels: int = 1, classes: ClassTable = CELLS, seed: int = 0) -> Segmenter:
+    """A freshly initialised small network that takes uint8, in evaluation mode."""
+    torch.manual_seed(seed)
+    structure = Structure(**{**named_net(net).structure.model_dump(), **STRUCTURES[net]})
+    network = EncoderDecoder(structure, channels, len(classes)).eval()
+    constants = ChannelConstants((60.0,) * channels, (50.0,) * channels)
+    return Segmenter(net, network, Normalisation(channels, {"uint8": constants}), classes)
+
+
+def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any) -> CropSampler:
+    """Crops of 32 x 32, two a step, six steps an epoch."""
+    given = {
+        "samples": data,
+        "areas": [s.labels.size for s in data],
+        "crop": (32, 32),
+        "batch_size": 2,
+        "augmentation": Augmentation(),
+        "normalisation": model.normalisation,
+        "seed": seed,
+        "least_steps": 6,
+        "most_steps": 6,
+    }
+    return CropSampler(**{**given, **changes})
+
+
+def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> Recipe:
+    """A recipe of three epochs over ``sampler``."""
+    given = {
+        "batches": sampler(data, model),
+        "validation": validation,
+        "loss": CrossEntropyDice(),
+        "optimiser": optim.optimiser(model.network, "adamw", 1e-2, 1e-2),
+        "learning_rate": 1e-2,
+        "budget": Budget(epochs=3),
+        "machine": CPU,
+    }
+    return Recipe(**{**given, **changes})
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether all parameters and buffers are equal, bit for bit."""
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread, whatever the environment says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
