@@ -9,16 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unpool.errors import UsageError
-from unpool.geometry import padding_of
+from unpool.geometry import Rounding
+from unpool.nets.blocks import bilinear_start, convolutions, crop_to, he_initialise
+from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
 from unpool.nets.sizes import legal_size, output_size
-from unpool.nets.structure import GROUPS, Structure
+from unpool.nets.structure import Structure
 
 
 class Crossing(NamedTuple):
-    """What one encoder stage sends across to its decoder stage."""
+    """What one encoder stage sends across to its decoder stage.
 
-    maps: Tensor  # (N, width, H, W): the stage's output before pooling
-    positions: Tensor | None  # (N, width, H/2, W/2): where each maximum was, for unpooling
+    ``maps`` (N, C, H, W) for a sum or concatenation, else None; ``positions`` of the maxima for unpooling, else
+    None; ``size`` (rows, columns) before pooling.
+    """
+
+    maps: Tensor | None
+    positions: Positions | None
+    size: tuple[int, int]
 
 
 class EncoderDecoder(nn.Module):
@@ -30,8 +37,7 @@ class EncoderDecoder(nn.Module):
     in_channels: channels of the picture.
     classes: number of classes, the channels of the output.
 
-    Input float (N, in_channels, H, W); output logits (N, classes, H', W') with H' = H and W' = W for same padding.
-    Convolutions begin as in He et al., arXiv 1502.01852 (normal, variance 2 / fan-in), biases at 0.
+    Input float (N, in_channels, H, W); output logits (N, classes, H', W'), with the sizes of ``unpool.nets.sizes``.
     """
 
     def __init__(self, structure: Structure, in_channels: int, classes: int) -> None:
@@ -45,45 +51,44 @@ class EncoderDecoder(nn.Module):
         )
         self.encoder = nn.ModuleList()
         channels = in_channels
-        for width in structure.widths:
-            self.encoder.append(_encoder_convolutions(structure, channels, width))
-            channels = width
+        for stage in range(1, structure.depth + 1):
+            self.encoder.append(EncoderStage(structure, stage, channels))
+            channels = structure.widths[stage - 1]
         self.bottom: nn.Module = nn.Identity()
         if structure.bottom:
-            self.bottom = _encoder_convolutions(structure, channels, structure.bottom)
-            channels = structure.bottom
+            self.bottom = _bottom(structure, channels)
+            channels = structure.bottom_width
+        self.squeeze: nn.Module = nn.Identity()
+        if structure.squeeze:
+            self.squeeze = nn.Conv2d(channels, classes, 1)
+            channels = classes
         self.decoder = nn.ModuleList()
-        for width, out in zip(reversed(structure.widths), reversed(structure.stage_outputs()), strict=True):
-            self.decoder.append(DecoderStage(structure, channels, width, out))
-            channels = out
-        self.dropout = nn.Dropout2d(structure.dropout)
-        self.head = nn.Conv2d(channels, classes, 1)
-        self.apply(_he_initialise)
+        for stage in range(structure.depth, 0, -1):
+            decoder_stage = DecoderStage(structure, stage, channels, classes)
+            self.decoder.append(decoder_stage)
+            channels = decoder_stage.out_channels
+        self.head: nn.Module = nn.Identity()
+        if not structure.squeeze:
+            self.head = nn.Conv2d(channels, classes, structure.head_kernel, padding=structure.head_kernel // 2)
+        self.apply(he_initialise)
+        if structure.up_start == "bilinear":
+            for module in self.modules():
+                if isinstance(module, nn.ConvTranspose2d):
+                    bilinear_start(module.weight)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of a batch. Raises UsageError for a size that cannot be halved at every pooling."""
         self._require_legal(image)
         maps = self.input_norm(image)
         crossings: list[Crossing] = []
-        for convolutions in self.encoder:
-            maps = convolutions(maps)
-            if len(crossings) == len(self.encoder) - 1:
-                maps = self.dropout(maps)
-            pooled, positions = self._pool(maps)
-            crossings.append(Crossing(maps, positions))
-            maps = pooled
-        maps = self.dropout(self.bottom(maps)) if self.structure.bottom else maps
+        for stage in self.encoder:
+            maps, crossing = stage(maps)
+            crossings.append(crossing)
+        maps = self.squeeze(self.bottom(maps))
         for stage, crossing in zip(self.decoder, reversed(crossings), strict=True):
             maps = stage(maps, crossing)
         logits: Tensor = self.head(maps)
         return logits
-
-    def _pool(self, maps: Tensor) -> tuple[Tensor, Tensor | None]:
-        ceil = self.structure.pooling_rounding == "ceil"
-        if self.structure.up == "unpool":
-            pooled, positions = F.max_pool2d(maps, 2, ceil_mode=ceil, return_indices=True)
-            return pooled, positions
-        return F.max_pool2d(maps, 2, ceil_mode=ceil), None
 
     def _require_legal(self, image: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != self.in_channels:
@@ -102,78 +107,160 @@ class EncoderDecoder(nn.Module):
             )
 
 
-class DecoderStage(nn.Module):
-    """Double the size, fuse what crosses from the encoder, convolve."""
+class EncoderStage(nn.Module):
+    """Convolve, then pool."""
 
-    def __init__(self, structure: Structure, below: int, width: int, out: int) -> None:
+    def __init__(self, structure: Structure, stage: int, channels: int) -> None:
         super().__init__()
-        self.up = structure.up
-        self.skip = structure.skip
-        self.grow: nn.Module = nn.Identity()
-        if structure.up == "transposed":
-            self.grow = nn.ConvTranspose2d(below, width, 2, stride=2)
-        elif structure.up in ("bilinear", "nearest") and below != width:
-            self.grow = nn.Conv2d(below, width, 1)
-        fused = 2 * width if structure.skip == "concat" else width
-        widths = [width] * (structure.decoder_convolutions - 1) + [out]
-        self.convolutions = _convolutions(structure, fused, widths, relu=structure.decoder_relu)
+        self.structure = structure
+        width = structure.widths[stage - 1]
+        self.convolutions = convolutions(
+            structure, channels, [width] * structure.encoder_count(stage),
+            padding=structure.padding, relu=structure.encoder_relu,
+        )  # fmt: skip
+        self.dropout = _dropout(structure, f"encoder{stage}")
+        self.pool = MaxPooling(structure.pooling_rounding, positions=structure.up == "unpool")
+        self.pool_dropout = _dropout(structure, f"pool{stage}")
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Crossing]:
+        """(N, C, H, W) to the pooled maps (N, width, H/2, W/2) and what crosses."""
+        given = self.structure
+        convolved = self.dropout(self.convolutions(maps))
+        pooled, positions = self.pool(convolved)
+        across = None
+        if given.skip in ("add", "concat"):
+            across = convolved if given.skip_from == "convolved" else maps  # its input is what was pooled above
+        size = (int(convolved.shape[2]), int(convolved.shape[3]))
+        return self.pool_dropout(pooled), Crossing(across, positions, size)
+
+
+class DecoderStage(nn.Module):
+    """Double the size, take in what crosses, convolve.
+
+    A decoder stage never grows beyond the encoder stage it mirrors; where the sizes of the two sides differ, the
+    larger one is cropped at the centre.
+    """
+
+    def __init__(self, structure: Structure, stage: int, below: int, classes: int) -> None:
+        super().__init__()
+        maps = decoder_maps(structure, stage, below, classes)
+        self.up = UpSampling(structure, below, maps.grown)
+        join = Join(structure, maps.across, maps.crossing) if structure.joins_at(stage) else None
+        self.join_before = join if structure.join == "before" else None
+        self.convolutions = convolutions(
+            structure, maps.fused, maps.convolved,
+            padding=structure.padding_in_decoder(), relu=structure.decoder_relu, depthwise=structure.decoder_depthwise,
+        )  # fmt: skip
+        self.dropout = _dropout(structure, f"decoder{stage}")
+        self.join_after = join if structure.join == "after" else None
+        self.out_channels = maps.convolved[-1] if maps.convolved else maps.fused
 
     def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
         """Maps from below (N, below, H, W) and what crossed at twice the size, to (N, out, 2H, 2W)."""
-        maps = self._grow(maps, crossing)
-        if self.skip == "add":
-            maps = maps + centre_crop(crossing.maps, maps)
-        elif self.skip == "concat":
-            maps = torch.cat([centre_crop(crossing.maps, maps), maps], dim=1)
-        convolved: Tensor = self.convolutions(maps)
-        return convolved
+        maps = crop_to(self.up(maps, crossing), crossing.size)
+        if self.join_before is not None:
+            maps = self.join_before(maps, crossing)
+        maps = self.dropout(self.convolutions(maps))
+        if self.join_after is not None:
+            maps = self.join_after(maps, crossing)
+        return maps
 
-    def _grow(self, maps: Tensor, crossing: Crossing) -> Tensor:
+
+class MaxPooling(nn.Module):
+    """2x2 max-pooling with stride 2, and where each maximum was, if the decoder asks for it."""
+
+    def __init__(self, rounding: Rounding, *, positions: bool) -> None:
+        super().__init__()
+        self.rounding: Rounding = rounding
+        self.positions = positions
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Positions | None]:
+        """(N, C, H, W) to (N, C, H/2, W/2) and the positions."""
+        return max_pool(maps, self.rounding) if self.positions else (max_pool_plain(maps, self.rounding), None)
+
+
+class UpSampling(nn.Module):
+    """Twice the size: unpooling, an up-convolution, or interpolation with a 1x1 convolution where the maps change."""
+
+    def __init__(self, structure: Structure, below: int, grown: int) -> None:
+        super().__init__()
+        self.up = structure.up
+        self.convolution: nn.Module = nn.Identity()
+        if structure.up == "transposed":
+            kernel = structure.up_kernel
+            padding, missing = (kernel - 1) // 2, kernel % 2  # so that the size doubles exactly
+            self.convolution = nn.ConvTranspose2d(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
+        elif structure.up != "unpool" and below != grown:
+            self.convolution = nn.Conv2d(below, grown, 1)
+        self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()
+
+    def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
+        """(N, below, H, W) to (N, grown, 2H, 2W)."""
         if self.up == "unpool":
             assert crossing.positions is not None
-            return F.max_unpool2d(maps, crossing.positions, (2, 2), output_size=list(crossing.maps.shape[2:]))
+            return max_unpool(maps, crossing.positions)
         if self.up == "bilinear":
             maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
         elif self.up == "nearest":
             maps = F.interpolate(maps, scale_factor=2, mode="nearest")
-        grown: Tensor = self.grow(maps)
+        grown: Tensor = self.relu(self.convolution(maps))
         return grown
 
 
-def centre_crop(maps: Tensor, like: Tensor) -> Tensor:
-    """Crop (N, C, H, W) at the centre to the rows and columns of ``like``."""
-    rows, columns = like.shape[2:]
-    top, left = (maps.shape[2] - rows) // 2, (maps.shape[3] - columns) // 2
-    return maps[:, :, top : top + rows, left : left + columns]
+class Join(nn.Module):
+    """Add or concatenate what crosses; the larger side is cropped at the centre."""
+
+    def __init__(self, structure: Structure, across: int, crossing: int) -> None:
+        super().__init__()
+        self.skip = structure.skip
+        self.order = structure.concat_order
+        self.squeeze: nn.Module = nn.Conv2d(across, crossing, 1) if structure.squeeze else nn.Identity()
+
+    def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
+        """Maps (N, C, H, W) with those of the crossing: (N, C or the sum of both, H, W)."""
+        assert crossing.maps is not None
+        across = crop_to(self.squeeze(crossing.maps), maps.shape[2:])
+        maps = crop_to(maps, across.shape[2:])
+        if self.skip == "add":
+            return maps + across
+        return torch.cat([across, maps] if self.order == "skip" else [maps, across], dim=1)
 
 
-def _encoder_convolutions(structure: Structure, channels: int, width: int) -> nn.Sequential:
-    return _convolutions(structure, channels, [width] * structure.encoder_convolutions, relu=structure.encoder_relu)
+class DecoderMaps(NamedTuple):
+    """Feature maps on the way through a decoder stage."""
+
+    across: int  # of what crosses, as the encoder made it
+    crossing: int  # the same after squeezing
+    grown: int  # after upsampling
+    fused: int  # after a join before the convolutions
+    convolved: list[int]  # after each convolution
 
 
-def _convolutions(structure: Structure, channels: int, widths: list[int], *, relu: bool) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    pad = padding_of(structure.padding, structure.kernel)
-    for width in widths:
-        layers.append(nn.Conv2d(channels, width, structure.kernel, padding=pad, bias=structure.bias))
-        if structure.norm != "none":
-            layers.append(_norm(structure.norm, width))
-        if relu:
-            layers.append(nn.ReLU(inplace=True))
-        channels = width
-    return nn.Sequential(*layers)
+def decoder_maps(structure: Structure, stage: int, below: int, classes: int) -> DecoderMaps:
+    """Count the feature maps of a decoder stage that gets ``below`` maps."""
+    width = structure.widths[stage - 1]
+    across = structure.widths[stage - 2] if structure.skip_from == "pooled" and stage > 1 else width
+    crossing = classes if structure.squeeze else across
+    grown = classes if structure.squeeze else width
+    if structure.skip == "add" and structure.join == "before" and structure.joins_at(stage):
+        grown = crossing
+    if structure.up == "transposed" and stage == 1 and not structure.up_halves_last:
+        grown = below
+    joined = structure.skip == "concat" and structure.joins_at(stage)
+    # Unpooling keeps the number of maps, so a stage ends with as many as the one above was pooled from.
+    out = structure.widths[max(stage - 2, 0)] if structure.up == "unpool" else width
+    count = structure.decoder_count(stage)
+    convolved = [*[width] * (count - 1), out] if count else []
+    return DecoderMaps(across, crossing, grown, grown + crossing if joined else grown, convolved)
 
 
-def _norm(norm: str, width: int) -> nn.Module:
-    if norm == "batch":
-        return nn.BatchNorm2d(width)
-    if norm == "group":
-        return nn.GroupNorm(GROUPS, width)
-    return nn.InstanceNorm2d(width, affine=True)
+def _bottom(structure: Structure, channels: int) -> nn.Module:
+    block = convolutions(
+        structure, channels, [structure.bottom_width] * structure.encoder_count(structure.depth + 1),
+        padding=structure.padding, relu=structure.encoder_relu,
+    )  # fmt: skip
+    return nn.Sequential(block, _dropout(structure, "bottom"))
 
 
-def _he_initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def _dropout(structure: Structure, place: str) -> nn.Module:
+    return nn.Dropout(structure.dropout) if place in structure.dropout_after else nn.Identity()

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
 
 from unpool.errors import UsageError
 from unpool.nets.encoder_decoder import EncoderDecoder
+from unpool.nets.fcn import CITATION as FCN_CITATION
+from unpool.nets.fcn import DEPARTURES as FCN_DEPARTURES
+from unpool.nets.fcn import FCN, FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S, FCNStructure
+from unpool.nets.sizes import AnyStructure
 from unpool.nets.structure import Structure
+
+Network = EncoderDecoder | FCN
 
 
 @dataclass(frozen=True)
@@ -16,64 +25,157 @@ class NamedNet:
 
     Attributes
     ----------
+    summary: one line on what it is.
     citation: where the network is described.
     departures: what differs from the source, one sentence each.
     """
 
     name: str
-    structure: Structure
+    structure: AnyStructure
+    summary: str
     citation: str
     departures: tuple[str, ...]
 
 
-UNET = NamedNet(
-    name="unet",
-    structure=Structure(
-        widths=(32, 64, 128, 256),
-        bottom=512,
-        encoder_convolutions=2,
-        decoder_convolutions=2,
-        kernel=3,
-        padding="same",
-        norm="batch",
-        bias=False,
-        skip="concat",
-        up="transposed",
-    ),
-    citation="Ronneberger, Fischer, Brox: U-Net. MICCAI 2015, arXiv 1505.04597",
-    departures=(
-        "same padding instead of valid convolutions, so that the output has the picture's size",
-        "batch normalisation after each 3x3 convolution, which then has no bias",
-        "half the feature maps (32 to 512 instead of 64 to 1024), for machines without a GPU",
-        "no dropout",
-    ),
-)
+UNET_PAPER = "Ronneberger, Fischer, Brox: U-Net. MICCAI 2015, arXiv 1505.04597"
+SEGNET_PAPER = "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561"
+BAYESIAN_PAPER = "Kendall, Badrinarayanan, Cipolla: Bayesian SegNet. BMVC 2017, arXiv 1511.02680"
+FUSIONNET_PAPER = "Quan, Hildebrand, Jeong: FusionNet. Frontiers in Computer Science 2021, arXiv 1612.05360"
 
-SEGNET_BASIC = NamedNet(
-    name="segnet-basic",
-    structure=Structure(
-        widths=(64, 64, 64, 64),
-        bottom=0,
-        encoder_convolutions=1,
-        decoder_convolutions=1,
-        kernel=7,
-        padding="same",
-        norm="batch",
-        decoder_relu=False,
-        bias=True,
-        input_norm="lrn",
-        pooling_rounding="ceil",
-        skip="index",
-        up="unpool",
-    ),
-    citation="Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561; released SegNet-Basic",
-    departures=(
-        "the picture is normalised by the training set's mean and deviation before the local response normalisation",
-        "batch normalisation keeps a running average instead of statistics recomputed over the training set",
-    ),
-)
+OUR_NORMALISATION = "pictures are normalised by the training set's mean and deviation before the network"
+RUNNING_AVERAGE = "batch normalisation keeps a running average, where the release recomputes statistics after training"
 
-NAMED_NETS = {net.name: net for net in (UNET, SEGNET_BASIC)}
+
+def changed(structure: Structure, **changes: Any) -> Structure:
+    """The structure with some choices changed, checked again."""
+    return Structure(**{**structure.model_dump(), **changes})
+
+
+UNET_2015 = Structure(
+    width=64, depth=4, bottom=True, kernel=3, padding="valid", norm="none",
+    skip="concat", concat_order="skip", up="transposed", up_kernel=2,
+    dropout=0.5, dropout_after=("encoder4", "bottom"),
+)  # fmt: skip
+
+UNET = changed(UNET_2015, width=32, padding="same", norm="batch", bias=False, dropout_after=())
+
+SEGNET_BASIC = Structure(
+    width=64, growth=1, depth=4, bottom=False, encoder_convolutions=1, decoder_convolutions=1, kernel=7,
+    norm="batch", decoder_relu=False, input_norm="lrn", pooling_rounding="ceil", skip="index", up="unpool",
+)  # fmt: skip
+
+SEGNET = Structure(
+    width=64, growth=2, widest=8, depth=5, bottom=False,
+    encoder_convolutions=(2, 2, 3, 3, 3), decoder_convolutions=(1, 2, 3, 3, 3), kernel=3,
+    norm="batch", pooling_rounding="ceil", skip="index", up="unpool", head_kernel=3,
+)  # fmt: skip
+
+FUSIONNET = Structure(
+    width=64, depth=4, bottom=True, encoder_convolutions=5, decoder_convolutions=5, block="residual",
+    norm="batch", bias=True, skip="add", up="transposed", up_kernel=3, head_kernel=3,
+)  # fmt: skip
+
+# SegNet, Table 1: one encoder, eight decoders.
+FCN_BASIC = changed(
+    SEGNET_BASIC, skip="add", skip_from="pooled", squeeze=True, up="transposed", up_kernel=8, up_bias=False,
+    up_start="bilinear", decoder_convolutions=0,
+)  # fmt: skip
+FCN_BASIC_NO_REDUCTION = changed(FCN_BASIC, squeeze=False)
+
+
+def _variant(name: str, structure: Structure, summary: str, *departures: str) -> NamedNet:
+    return NamedNet(
+        name, structure, summary, f"{SEGNET_PAPER}, Table 1", (OUR_NORMALISATION, RUNNING_AVERAGE, *departures)
+    )
+
+
+NAMED_NETS: dict[str, NamedNet] = {
+    net.name: net
+    for net in (
+        NamedNet(
+            "unet", UNET, "the practical U-Net: same padding, batch normalisation, 32 to 512 maps", UNET_PAPER,
+            (
+                "same padding instead of valid convolutions, so that the output has the picture's size",
+                "batch normalisation after each 3x3 convolution, which then has no bias",
+                "half the feature maps (32 to 512 instead of 64 to 1024), for machines without a GPU",
+                "no dropout",
+            ),
+        ),
+        NamedNet(
+            "unet-2015", UNET_2015, "U-Net as printed: valid convolutions, 572 to 388", UNET_PAPER,
+            (
+                "the paper puts dropout at the end of the contracting path and names no layer: it is where the release "
+                "has it, after the last ReLU with 512 and with 1024 maps, so that the 512 skip carries it",
+                "the order of the concatenation is not printed: the skip comes first, as drawn",
+                "the softmax is in the loss",
+            ),
+        ),
+        NamedNet(
+            "unet-2015-released", changed(UNET_2015, up_relu=True, up_halves_last=False, concat_order="up"),
+            "U-Net as released for Caffe: ReLU after up-convolutions, 128 maps in the last",
+            f"{UNET_PAPER}; release of 2 October 2015", ("the softmax is in the loss",),
+        ),
+        NamedNet(
+            "segnet", SEGNET, "VGG16's 13 convolutions and their mirror, unpooling with indices",
+            f"{SEGNET_PAPER}; released segnet_train",
+            (OUR_NORMALISATION, RUNNING_AVERAGE,
+             "the encoder starts from He's initialisation, not from ImageNet",
+             "convolutions have biases as in the release; the paper has none"),
+        ),
+        NamedNet(
+            "segnet-basic", SEGNET_BASIC, "four 7x7 stages of 64 maps, unpooling with indices, no ReLU in the decoder",
+            f"{SEGNET_PAPER}; released segnet_basic_train",
+            (OUR_NORMALISATION, RUNNING_AVERAGE, "convolutions have biases as in the release; the paper has none"),
+        ),
+        NamedNet(
+            "bayesian-segnet",
+            changed(SEGNET, dropout=0.5, dropout_after=("pool3", "pool4", "pool5", "decoder5", "decoder4", "decoder3")),
+            "SegNet with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_train",
+            (OUR_NORMALISATION, RUNNING_AVERAGE),
+        ),
+        NamedNet(
+            "bayesian-segnet-basic",
+            changed(SEGNET_BASIC, dropout=0.5, dropout_after=("pool3", "pool4", "decoder4", "decoder3")),
+            "SegNet-Basic with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
+            (OUR_NORMALISATION, RUNNING_AVERAGE),
+        ),
+        _variant(
+            "segnet-basic-bilinear",
+            changed(SEGNET_BASIC, skip="none", up="bilinear", decoder_convolutions=0),
+            "Bilinear-Interpolation: nothing is learned in the decoder",
+            "the paper does not say where the classifier stands: it comes last",
+        ),
+        _variant(
+            "segnet-basic-encoder-addition", changed(SEGNET_BASIC, skip="add", join="after"),
+            "SegNet-Basic-EncoderAddition: unpool, convolve, add the encoder's 64 maps",
+        ),
+        _variant(
+            "segnet-basic-single-channel", changed(SEGNET_BASIC, decoder_depthwise=True),
+            "SegNet-Basic-SingleChannelDecoder: each decoder filter sees its own map only",
+        ),
+        _variant("fcn-basic", FCN_BASIC, "FCN-Basic: encoder maps reduced to the classes, 8x8 deconvolutions, sums"),
+        _variant("fcn-basic-no-addition", changed(FCN_BASIC, skip="none", skip_from="convolved"),
+                 "FCN-Basic-NoAddition: no encoder maps are added"),
+        _variant("fcn-basic-no-reduction", FCN_BASIC_NO_REDUCTION,
+                 "FCN-Basic-NoDimReduction: 64 maps throughout, sums of 64 maps"),
+        _variant("fcn-basic-no-addition-no-reduction",
+                 changed(FCN_BASIC_NO_REDUCTION, skip="none", skip_from="convolved"),
+                 "FCN-Basic-NoAddition-NoDimReduction: 64-map deconvolutions, no sums"),
+        NamedNet("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times", FCN_CITATION, FCN_DEPARTURES),
+        NamedNet("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4", FCN_CITATION, FCN_DEPARTURES),
+        NamedNet("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3", FCN_CITATION, FCN_DEPARTURES),
+        NamedNet("fcn-8s-at-once", FCN_8S_AT_ONCE, "FCN-8s trained in one stage", FCN_CITATION, FCN_DEPARTURES),
+        NamedNet(
+            "fusionnet", FUSIONNET, "conv, residual of three, conv; summed long skips", FUSIONNET_PAPER,
+            (
+                "the paper's loss and layer table could not be checked line by line: batch normalisation, ReLU and 3x3 "
+                "up-convolutions are choices",
+                "the output is one map a class with the softmax in the loss",
+                "no Gaussian noise or mirrored boundary in the network",
+            ),
+        ),
+    )
+}  # fmt: skip
 
 
 def named_net(name: str) -> NamedNet:
@@ -88,10 +190,12 @@ def named_net(name: str) -> NamedNet:
     )
 
 
-def build(name: str, in_channels: int, classes: int) -> EncoderDecoder:
-    """A named network as a plain ``nn.Module``, freshly initialised.
+def network_of(structure: AnyStructure, in_channels: int, classes: int) -> Network:
+    """A network of any structure, freshly initialised."""
+    kind: type[nn.Module] = FCN if isinstance(structure, FCNStructure) else EncoderDecoder
+    return kind(structure, in_channels, classes)  # type: ignore[return-value]
 
-    >>> build("unet", in_channels=1, classes=2)  # doctest: +ELLIPSIS
-    EncoderDecoder(...
-    """
-    return EncoderDecoder(named_net(name).structure, in_channels, classes)
+
+def build(name: str, in_channels: int, classes: int) -> Network:
+    """A named network as a plain ``nn.Module``, freshly initialised."""
+    return network_of(named_net(name).structure, in_channels, classes)

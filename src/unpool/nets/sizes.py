@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from unpool.errors import UsageError
-from unpool.geometry import (
-    Interval,
-    before_convolution,
-    before_pooling,
-    before_upsampling,
-    convolved_size,
-    padding_of,
-    pooled_size,
-)
+from unpool.geometry import BILINEAR, BLOCKS, Layer, Padding, Transposed, Window, pooled_size, reads, sides
+from unpool.nets.fcn import FCNStructure, fcn_halo, fcn_output_size
 from unpool.nets.structure import Structure
+
+AnyStructure = Structure | FCNStructure
 
 SEARCH_LIMIT = 4096
 """How far above a size the nearest legal one is looked for, in pixels."""
 
 
-def output_size(structure: Structure, size: int) -> int | None:
+def output_size(structure: AnyStructure, size: int) -> int | None:
     """The output's size along one axis for an input of ``size`` pixels, or None where the network cannot run."""
-    pad = padding_of(structure.padding, structure.kernel)
+    if isinstance(structure, FCNStructure):
+        return fcn_output_size(structure, size)
     least = 2 if structure.norm == "instance" else 1  # a single pixel has no deviation to normalise by
     crossing = []
-    for _ in structure.widths:
-        for _ in range(structure.encoder_convolutions):
-            size = convolved_size(size, structure.kernel, pad)
+    for stage in range(1, structure.depth + 1):
+        entered = size
+        size = _convolved(structure, structure.encoder_count(stage), structure.padding, size)
         if size < least or (structure.pooling_rounding == "floor" and size % 2):
             return None
-        crossing.append(size)
+        crossing.append((size, entered if structure.skip_from == "pooled" else size))
         size = pooled_size(size, structure.pooling_rounding)
     if structure.bottom:
-        for _ in range(structure.encoder_convolutions):
-            size = convolved_size(size, structure.kernel, pad)
-    for across in reversed(crossing):
+        size = _convolved(structure, structure.encoder_count(structure.depth + 1), structure.padding, size)
+    for stage in range(structure.depth, 0, -1):
         if size < least:
             return None
-        size = across if structure.up == "unpool" else 2 * size
-        for _ in range(structure.decoder_convolutions):
-            size = convolved_size(size, structure.kernel, pad)
+        before_pooling_size, across = crossing[stage - 1]
+        size = min(2 * size, before_pooling_size)
+        joins = structure.joins_at(stage)
+        if joins and structure.join == "before":
+            size = min(size, across)
+        size = _convolved(structure, structure.decoder_count(stage), structure.padding_in_decoder(), size)
+        if joins and structure.join == "after":
+            size = min(size, across)
     return size if size >= least else None
 
 
-def legal_size(structure: Structure, size: int) -> int:
+def legal_size(structure: AnyStructure, size: int) -> int:
     """The smallest size at or above ``size`` that the network can run on.
 
     Raises
     ------
     UsageError: there is none within reach.
     """
-    for candidate in range(size, size + SEARCH_LIMIT):
+    for candidate in range(max(size, 1), size + SEARCH_LIMIT):
         if output_size(structure, candidate) is not None:
             return candidate
     raise UsageError(
@@ -59,26 +61,71 @@ def legal_size(structure: Structure, size: int) -> int:
     )
 
 
-def halo(structure: Structure) -> int:
-    """Pixels around an aligned block of output that its computation reads, on the wider side.
+def margin(structure: AnyStructure, size: int) -> int:
+    """Pixels the output lacks on each side for a legal input of ``size``; negative where it has too many."""
+    found = output_size(structure, size)
+    assert found is not None
+    return (size - found) // 2
 
-    The walk goes from the output back to the picture along the deepest path, which contains every other.
+
+class Context(NamedTuple):
+    """Pixels of input that an aligned block of output reads before its first and after its last pixel.
+
+    In the output's own count: output pixel o and input pixel o share a number, whatever the padding took away.
     """
-    pad = padding_of(structure.padding, structure.kernel)
+
+    before: int
+    after: int
+
+
+def context(structure: AnyStructure) -> Context | None:
+    """What a tile must read around itself to be exact, or None where tiles cannot be exact.
+
+    The walk goes from the output back to the picture along the deepest path, which contains every other. ``full``
+    padding moves the maps against each other by crops, so there it gives None.
+    """
+    if isinstance(structure, FCNStructure):
+        reach = fcn_halo(structure)
+        return Context(reach, reach)
+    if (
+        "full" in (structure.padding, structure.padding_in_decoder())
+        or structure.padding_in_decoder() != structure.padding
+    ):
+        return None
     last = structure.stride - 1
-    seen: Interval = (0, last)
-    for _ in structure.widths:
-        seen = _before_convolutions(seen, structure.decoder_convolutions, structure.kernel, pad)
-        seen = before_upsampling(seen, reach=1 if structure.up == "bilinear" else 0)
+    first_read, last_read = reads(deepest_path(structure), (0, last))
+    return Context(max(-first_read, 0), max(last_read - last, 0))
+
+
+def deepest_path(structure: Structure) -> list[Layer]:
+    """The layers from the picture down to the bottom and up again; every other path sees less."""
+    down: list[Layer] = []
+    up: list[Layer] = []
+    for stage in range(1, structure.depth + 1):
+        down += [*_convolutions(structure, structure.encoder_count(stage), structure.padding), POOLING]
+        up = [
+            UP_LAYERS.get(structure.up, _up_convolution(structure.up_kernel)),
+            *_convolutions(structure, structure.decoder_count(stage), structure.padding_in_decoder()),
+            *up,
+        ]
     if structure.bottom:
-        seen = _before_convolutions(seen, structure.encoder_convolutions, structure.kernel, pad)
-    for _ in structure.widths:
-        seen = before_pooling(seen)
-        seen = _before_convolutions(seen, structure.encoder_convolutions, structure.kernel, pad)
-    return max(-seen[0], seen[1] - last)
+        down += _convolutions(structure, structure.encoder_count(structure.depth + 1), structure.padding)
+    return [*down, *up, Window(structure.head_kernel, 1, *sides("same", structure.head_kernel))]
 
 
-def _before_convolutions(seen: Interval, count: int, kernel: int, padding: int) -> Interval:
-    for _ in range(count):
-        seen = before_convolution(seen, kernel, padding)
-    return seen
+POOLING = Window(2, 2)
+UP_LAYERS: dict[str, Layer] = {"unpool": BLOCKS, "nearest": BLOCKS, "bilinear": BILINEAR}
+
+
+def _up_convolution(kernel: int) -> Layer:
+    return Transposed(Window(kernel, 2, (kernel - 1) // 2, (kernel - 2) // 2))
+
+
+def _convolutions(structure: Structure, count: int, padding: Padding) -> list[Layer]:
+    return [Window(structure.kernel, 1, *sides(padding, structure.kernel))] * count
+
+
+def _convolved(structure: Structure, count: int, padding: Padding, size: int) -> int:
+    for layer in _convolutions(structure, count, padding):
+        size = layer.size(size)
+    return size

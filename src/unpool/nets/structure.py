@@ -7,93 +7,218 @@ is one value (see ``unpool.nets.named``).
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unpool.geometry import Padding, Rounding
 
-Width = Annotated[int, Field(ge=1, le=4096)]
+Count = Annotated[int, Field(ge=0, le=16)]
+PerStage = Count | tuple[Count, ...]
+
+GROUPS = 8
+"""Groups of ``norm='group'``."""
+
+PLACE = re.compile(r"(encoder|pool|decoder)([1-9])|bottom")
+"""A place for dropout: after a stage's convolutions, after its pooling, or after the bottom's convolutions."""
 
 
 class Structure(BaseModel):
-    """What a network is made of, stage by stage; image channels and classes come from the data.
+    """What a network is made of; image channels and classes come from the data.
+
+    Stages count from 1 at the picture downwards; a decoder stage has the number of the encoder stage it mirrors.
 
     Attributes
     ----------
-    widths: feature maps of each encoder stage, from the picture downwards; a 2x2 max-pooling follows each stage.
-    bottom: feature maps of the convolutions below the last pooling, or 0 where the decoder begins at once.
-    encoder_convolutions, decoder_convolutions: convolutions in a stage.
+    width, growth, widest, depth: stage i of ``depth`` has ``width * growth**(i-1)`` feature maps, at most ``widest``
+        times ``width``; a 2x2 max-pooling follows each stage.
+    bottom: whether convolutions follow below the last pooling, with the next width.
+    encoder_convolutions, decoder_convolutions: convolutions in each stage (a tuple gives each stage's own); the
+        bottom has as many as the last encoder stage.
     kernel: side of every convolution, odd.
-    padding: ``same`` keeps the size, ``valid`` uses no padding and loses ``kernel - 1`` pixels a convolution.
+    padding: ``same`` keeps the size, ``valid`` loses ``kernel - 1`` pixels a convolution, ``full`` gains as many.
+    decoder_padding: padding in the decoder, where it is another.
+    block: ``plain`` convolutions in a row, or ``residual``: the first, then a sum around all but the last, then
+        the last (FusionNet's conv, residual, conv).
     norm: what follows each convolution; ``group`` and ``instance`` look at the whole picture and so depend on tiles.
-    encoder_relu, decoder_relu: whether a ReLU follows.
-    bias: whether convolutions in stages have a bias.
+    encoder_relu, decoder_relu, up_relu: whether a ReLU follows convolutions of the encoder, of the decoder, and
+        up-convolutions.
+    bias: whether the convolutions have a bias.
     input_norm: ``lrn`` puts local response normalisation before the first convolution.
-    pooling_rounding: ``floor`` drops an odd last row, ``ceil`` keeps it, as Caffe does.
-    skip: what crosses from encoder to decoder: ``none``, ``index`` (positions of the maxima), ``add`` or
-        ``concat`` (feature maps, cropped at the centre where they are larger).
+    pooling_rounding: ``floor`` drops an odd last row, so odd sizes are not legal; ``ceil`` keeps it, as Caffe does.
+    skip: what crosses from encoder to decoder: ``none``, ``index`` (positions of the maxima), ``add`` or ``concat``
+        (feature maps; the larger side is cropped at the centre).
+    skip_from: which maps cross: the stage's ``convolved`` ones, or the ``pooled`` ones of the stage above, which
+        have the same size.
+    join: whether what crosses is added or concatenated ``before`` or ``after`` the decoder stage's convolutions.
+    concat_order: which comes first in a concatenation, the ``skip`` or the ``up``-sampled maps.
+    squeeze: 1x1 convolutions reduce to one map a class what crosses and what enters the decoder (FCN's dimension
+        reduction); the last decoder stage then gives the logits.
     up: how a decoder stage doubles the size.
-    dropout: share of feature maps set to 0 after the last encoder stage and after the bottom.
+    up_kernel: side of a ``transposed`` convolution, stride 2.
+    up_bias: whether a transposed convolution has a bias.
+    up_start: initial weights of a transposed convolution: ``he``, or ``bilinear`` interpolation.
+    up_halves_last: whether the last up-convolution halves the maps as the others do.
+    decoder_depthwise: decoder convolutions see one feature map each (SegNet's SingleChannelDecoder).
+    dropout, dropout_after: share of values set to 0, and the places: ``encoder4``, ``pool4``, ``bottom``, ``decoder4``.
+    head_kernel: side of the last convolution, which gives the logits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    widths: tuple[Width, ...] = Field(min_length=1, max_length=8)
-    bottom: int = Field(0, ge=0, le=4096)
-    encoder_convolutions: int = Field(2, ge=1, le=8)
-    decoder_convolutions: int = Field(2, ge=1, le=8)
+    kind: Literal["encoder-decoder"] = "encoder-decoder"
+    width: int = Field(32, ge=1, le=4096)
+    growth: Literal[1, 2] = 2
+    widest: int = Field(64, ge=1, le=64)
+    depth: int = Field(4, ge=1, le=8)
+    bottom: bool = True
+    encoder_convolutions: PerStage = 2
+    decoder_convolutions: PerStage = 2
     kernel: int = Field(3, ge=1, le=15)
     padding: Padding = "same"
+    decoder_padding: Padding | None = None
+    block: Literal["plain", "residual"] = "plain"
     norm: Literal["none", "batch", "group", "instance"] = "batch"
     encoder_relu: bool = True
     decoder_relu: bool = True
+    up_relu: bool = False
     bias: bool = True
     input_norm: Literal["none", "lrn"] = "none"
     pooling_rounding: Rounding = "floor"
     skip: Literal["none", "index", "add", "concat"] = "concat"
+    skip_from: Literal["convolved", "pooled"] = "convolved"
+    join: Literal["before", "after"] = "before"
+    concat_order: Literal["skip", "up"] = "skip"
+    squeeze: bool = False
     up: Literal["unpool", "transposed", "bilinear", "nearest"] = "transposed"
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even; a centred convolution needs an odd kernel")
-        if self.skip == "index" and self.up != "unpool":
-            raise ValueError(f"skip 'index' carries pooling positions, which up '{self.up}' cannot use; set up=unpool")
-        if self.up == "unpool" and self.skip == "none":
-            raise ValueError("up 'unpool' needs the pooling positions; set skip=index, add or concat")
-        if self.up == "unpool" and self.padding == "valid":
-            raise ValueError("up 'unpool' puts values back where they were pooled, so it needs padding=same")
-        if self.up == "unpool" and self.bottom not in (0, self.widths[-1]):
-            raise ValueError(
-                f"up 'unpool' needs as many maps below the last pooling as above it: bottom {self.bottom} "
-                f"against {self.widths[-1]}"
-            )
-        if self.pooling_rounding == "ceil" and self.up != "unpool":
-            raise ValueError(f"pooling_rounding 'ceil' makes odd sizes that up '{self.up}' cannot restore; use floor")
-        if self.norm == "group" and any(width % GROUPS for width in self._all_widths()):
-            raise ValueError(f"norm 'group' needs widths that are multiples of {GROUPS}: {self._all_widths()}")
-        return self
+    up_kernel: int = Field(2, ge=2, le=16)
+    up_bias: bool = True
+    up_start: Literal["he", "bilinear"] = "he"
+    up_halves_last: bool = True
+    decoder_depthwise: bool = False
+    dropout: float = Field(0.5, ge=0.0, lt=1.0)
+    dropout_after: tuple[str, ...] = ()
+    head_kernel: int = Field(1, ge=1, le=15)
 
     @property
     def stride(self) -> int:
         """Pixels of the picture between neighbouring pixels below the last pooling."""
-        return 1 << len(self.widths)
+        return 1 << self.depth
 
-    def stage_outputs(self) -> tuple[int, ...]:
-        """Feature maps that leave each decoder stage, in encoder order.
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature maps of each encoder stage."""
+        return tuple(self._width(stage) for stage in range(1, self.depth + 1))
 
-        Unpooling keeps the number of maps, so there a stage must end with as many as the stage above was pooled
-        from (SegNet's conv4_1_D: 512 to 256).
-        """
-        if self.up != "unpool":
-            return self.widths
-        return (self.widths[0], *self.widths[:-1])
+    @property
+    def bottom_width(self) -> int:
+        """Feature maps below the last pooling."""
+        return self._width(self.depth + 1) if self.bottom else self.widths[-1]
 
-    def _all_widths(self) -> tuple[int, ...]:
-        return (*self.widths, self.bottom) if self.bottom else self.widths
+    def encoder_count(self, stage: int) -> int:
+        """Convolutions of encoder stage ``stage``; of the bottom for ``depth + 1``."""
+        return _of_stage(self.encoder_convolutions, min(stage, self.depth))
+
+    def decoder_count(self, stage: int) -> int:
+        """Convolutions of decoder stage ``stage``."""
+        return _of_stage(self.decoder_convolutions, stage)
+
+    def padding_in_decoder(self) -> Padding:
+        """The padding of the decoder's convolutions."""
+        return self.decoder_padding or self.padding
+
+    def joins_at(self, stage: int) -> bool:
+        """Whether maps cross to decoder stage ``stage``; above the first stage nothing was pooled."""
+        return self.skip in ("add", "concat") and not (self.skip_from == "pooled" and stage == 1)
+
+    def _width(self, stage: int) -> int:
+        return self.width * min(self.growth ** (stage - 1), self.widest)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        for reason in _objections(self):
+            raise ValueError(reason)
+        return self
 
 
-GROUPS = 8
-"""Groups of ``norm='group'``."""
+def _of_stage(counts: PerStage, stage: int) -> int:
+    return counts if isinstance(counts, int) else counts[stage - 1]
+
+
+def _objections(given: Structure) -> list[str]:  # noqa: C901 (a list of rules reads best as one)
+    """Why the choices do not fit together, each with what to set."""
+    reasons = []
+    if given.kernel % 2 == 0 or given.head_kernel % 2 == 0:
+        reasons.append("a centred convolution needs an odd kernel; set kernel and head_kernel to odd numbers")
+    for name in ("encoder_convolutions", "decoder_convolutions"):
+        counts = getattr(given, name)
+        if isinstance(counts, tuple) and len(counts) != given.depth:
+            reasons.append(
+                f"{name} has {len(counts)} stages, depth is {given.depth}; set {name} to one number or {given.depth}"
+            )
+    if reasons:
+        return reasons
+    counts = [given.encoder_count(stage) for stage in range(1, given.depth + 1)]
+    if min(counts) < 1:
+        reasons.append("every encoder stage needs a convolution; set encoder_convolutions to 1 or more")
+    if given.block == "residual":
+        counts += [count for stage in range(1, given.depth + 1) if (count := given.decoder_count(stage))]
+        if min(counts) < 3:
+            reasons.append("a residual block is conv, residual, conv; set the convolutions of a stage to 3 or more")
+        if "same" not in (given.padding, given.padding_in_decoder()) or given.padding != given.padding_in_decoder():
+            reasons.append("a residual sum needs equal sizes; set padding=same")
+    if given.skip == "index" and given.up != "unpool":
+        reasons.append(f"skip 'index' carries pooling positions, which up '{given.up}' cannot use; set up=unpool")
+    if given.up == "unpool":
+        reasons += _objections_to_unpooling(given)
+    if given.skip_from == "pooled" and given.skip in ("none", "index"):
+        reasons.append(f"skip '{given.skip}' carries no maps to choose from; set skip_from=convolved, or skip=add")
+    if given.join == "after" and given.skip not in ("add",):
+        reasons.append("only a sum can be joined after the convolutions; set skip=add, or join=before")
+    if given.squeeze and (given.skip == "concat" or any(given.decoder_count(s) for s in range(1, given.depth + 1))):
+        reasons.append("squeezed maps are summed and not convolved; set skip=add or none, and decoder_convolutions=0")
+    if given.squeeze and given.up == "unpool":
+        reasons.append("squeezed maps have lost the maps that positions belong to; set up=transposed or bilinear")
+    if given.norm == "group" and any(w % GROUPS for w in (*given.widths, given.bottom_width)):
+        reasons.append(f"norm 'group' needs widths that are multiples of {GROUPS}; set width to one")
+    if given.decoder_depthwise and (given.skip == "concat" or given.growth != 1):
+        reasons.append(
+            "depthwise decoder convolutions keep the number of maps; set growth=1 and skip=index, add or none"
+        )
+    if not _maps_fit(given):
+        reasons.append("without decoder convolutions the sum needs equal widths; set growth=1, or up=transposed")
+    for place in given.dropout_after:
+        match = PLACE.fullmatch(place)
+        if not match or (match[2] and int(match[2]) > given.depth) or (place == "bottom" and not given.bottom):
+            reasons.append(
+                f"no place '{place}' for dropout; set dropout_after to encoder1 … decoder{given.depth}, pool1 … or bottom"
+            )
+    return reasons
+
+
+def _objections_to_unpooling(given: Structure) -> list[str]:
+    reasons = []
+    if given.skip == "none":
+        reasons.append("up 'unpool' needs the pooling positions; set skip=index, add or concat")
+    if (given.padding, given.padding_in_decoder()) != ("same", "same"):
+        reasons.append("up 'unpool' puts values back where they were pooled; set padding=same")
+    if given.bottom and given.bottom_width != given.widths[-1]:
+        reasons.append(
+            "up 'unpool' needs as many maps below the last pooling as above it; set bottom=false or growth=1"
+        )
+    if (
+        given.growth != 1
+        and not all(given.decoder_count(s) for s in range(1, given.depth + 1))
+        and len(set(given.widths)) > 1
+    ):
+        reasons.append("unpooling keeps the number of maps, so each stage needs a convolution to change it; "
+                       "set decoder_convolutions to 1 or more")  # fmt: skip
+    return reasons
+
+
+def _maps_fit(given: Structure) -> bool:
+    """Whether sums are between equal numbers of maps where nothing changes the number in between."""
+    plain_up = given.up in ("bilinear", "nearest")
+    no_convolutions = not any(given.decoder_count(s) for s in range(1, given.depth + 1))
+    return given.squeeze or not (plain_up and no_convolutions and given.skip == "add" and given.growth != 1)

@@ -1,0 +1,94 @@
+"""Groups of convolutions, and how sizes meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from unpool.geometry import Padding, padding_of
+from unpool.nets.structure import GROUPS, Structure
+
+
+class Residual(nn.Module):
+    """FusionNet's block: a convolution, a sum around the inner ones, a convolution (Quan et al., arXiv 1612.05360)."""
+
+    def __init__(self, first: nn.Module, inner: nn.Module, last: nn.Module) -> None:
+        super().__init__()
+        self.first = first
+        self.inner = inner
+        self.last = last
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H, W)."""
+        maps = self.first(maps)
+        convolved: Tensor = self.last(maps + self.inner(maps))
+        return convolved
+
+
+def convolutions(
+    structure: Structure, channels: int, widths: Sequence[int], *, padding: Padding, relu: bool, depthwise: bool = False
+) -> nn.Module:
+    """The convolutions of one stage, each with its norm and ReLU."""
+    layers: list[nn.Sequential] = []
+    for width in widths:
+        layers.append(_convolution(structure, channels, width, padding, relu=relu, depthwise=depthwise))
+        channels = width
+    if structure.block == "residual" and layers:
+        return Residual(layers[0], nn.Sequential(*layers[1:-1]), layers[-1])
+    return nn.Sequential(*layers)
+
+
+def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Crop (N, C, H, W) at the centre to at most ``size`` (rows, columns)."""
+    rows, columns = (min(have, want) for have, want in zip(maps.shape[2:], size, strict=True))
+    top, left = (maps.shape[2] - rows) // 2, (maps.shape[3] - columns) // 2
+    return maps[:, :, top : top + rows, left : left + columns]
+
+
+def bilinear_start(weight: Tensor) -> None:
+    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation, map by map.
+
+    One-dimensional filter: 1 - |x - centre| / factor with factor = (k + 1) // 2, as FCN's release fills it.
+    """
+    kernel = weight.shape[-1]
+    factor = (kernel + 1) // 2
+    centre = factor - 1 if kernel % 2 else factor - 0.5
+    line = 1 - (torch.arange(kernel) - centre).abs() / factor
+    with torch.no_grad():
+        weight.zero_()
+        for each in range(min(weight.shape[:2])):
+            weight[each, each] = torch.outer(line, line)
+
+
+def he_initialise(module: nn.Module) -> None:
+    """He et al., arXiv 1502.01852: normal weights of variance 2 / fan-in, biases 0."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _convolution(
+    structure: Structure, channels: int, width: int, padding: Padding, *, relu: bool, depthwise: bool
+) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(
+            channels,
+            width,
+            structure.kernel,
+            padding=padding_of(padding, structure.kernel),
+            bias=structure.bias,
+            groups=width if depthwise else 1,
+        )
+    ]
+    if structure.norm == "batch":
+        layers.append(nn.BatchNorm2d(width))
+    elif structure.norm == "group":
+        layers.append(nn.GroupNorm(GROUPS, width))
+    elif structure.norm == "instance":
+        layers.append(nn.InstanceNorm2d(width, affine=True))
+    if relu:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
