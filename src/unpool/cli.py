@@ -31,6 +31,7 @@ app = App(
     "Begin with: unpool demo",
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
@@ -215,7 +216,7 @@ def demo(
 def main() -> None:
     """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted."""
     try:
-        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         code = WRONG_USE
     except UnpoolError as error:

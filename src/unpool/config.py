@@ -200,8 +200,8 @@ def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
 
 def _toml_line(key: str, value: Any) -> Iterator[str]:
     if value is not None:  # TOML has no null: an absent key means the default, which is None wherever None is legal
-        # JSON's texts, numbers, booleans and lists are TOML's, except that TOML reads no lone surrogates.
-        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        # JSON's texts, numbers, booleans and lists are TOML's, except that TOML wants DEL escaped too.
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
 
 
 def _value(text: str) -> Any:

@@ -113,6 +113,7 @@ def stored_config(run: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
     before, after = _flat(stored.model_dump()), _flat(wanted.model_dump())
     for key, value in after.items():
         free = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
+        free |= key == "augmentation.orientation" and value == "auto"  # the stored one is what the pictures gave
         if value != before.get(key) and not free:
             raise UsageError(
                 f"{key} = {value!r}, but the run in {run.path} was started with {before.get(key)!r}",

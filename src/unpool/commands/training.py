@@ -132,10 +132,10 @@ def _open(run: RunFolder, job: Job) -> TrainingState:
 
 def _restore(run: RunFolder, job: Job) -> TrainingState:
     saved = load_state(run.state)
-    if saved.get("fingerprint") != job.survey.fingerprint:
+    if (saved.get("fingerprint"), saved.get("classes")) != (job.survey.fingerprint, job.survey.table.to_card()):
         raise UsageError(
             f"{job.survey.folder.root} has changed since the run in {run.path} was started",
-            "the same pictures and masks",
+            "the same pictures, masks and classes",
             "put the data back as it was, or start a new run without --resume",
         )
     try:
@@ -189,6 +189,7 @@ def _save_state(job: Job, run: RunFolder, state: TrainingState) -> None:
         run.state,
         {
             "fingerprint": job.survey.fingerprint,
+            "classes": job.survey.table.to_card(),
             "network": job.segmenter.network.state_dict(),
             "optimiser": job.recipe.optimiser.state_dict(),
             "training": state.to_plain(),
