@@ -18,6 +18,7 @@ from unpool.commands.predicting import Predicted, find_targets, predict
 from unpool.commands.training import TrainedRun
 from unpool.errors import DataError, UsageError
 from unpool.io import read_image, read_mask, write_image
+from unpool.io.folders import OUTPUT_MARK
 
 
 def masks(run: TrainedRun, out: Path, *inputs: object, **options: bool) -> Predicted:
@@ -25,7 +26,8 @@ def masks(run: TrainedRun, out: Path, *inputs: object, **options: bool) -> Predi
 
 
 def files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*") if path.is_file()}
+    return written - {OUTPUT_MARK}
 
 
 @pytest.fixture

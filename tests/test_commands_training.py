@@ -73,7 +73,7 @@ def unbroken(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def test_a_run_folder_holds_everything(run: TrainedRun) -> None:
-    names = {path.name for path in run.folder.iterdir()}
+    names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     assert names == {
         "config.toml", "log.jsonl", "split.json", "model.safetensors", "state.pt", "curves.svg", "validation",
     }  # fmt: skip
@@ -248,9 +248,17 @@ def test_a_run_cut_off_before_its_first_state_starts_anew(
         if isinstance(event, StepRecord):
             steps.close()
             break
-    assert not (out / "state.pt").exists()
+    (out / "state.pt").unlink()
     finish(train(cells, SETTINGS["unet"], out, resume=True))
     assert_same_run(out, unbroken["unet"])
+
+
+def test_a_model_without_its_state_is_not_trained_over(cells: Path, run: TrainedRun, tmp_path: Path) -> None:
+    copied = shutil.copytree(run.folder, tmp_path / "run")
+    (copied / "state.pt").unlink()
+    with pytest.raises(ModelFileError, match=r"state\.pt is missing, .*model\.safetensors is there"):
+        finish(train(cells, {}, copied, resume=True))
+    assert (copied / "model.safetensors").read_bytes() == run.model.read_bytes()
 
 
 def test_the_model_is_the_best_epochs_and_not_the_last(
@@ -317,7 +325,7 @@ def words(cells: Path, out: Path, epochs: int) -> list[str]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -329,7 +337,7 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(cells: Path, tmp_path: Path, 
     process = subprocess.Popen(words(cells, out, 10_000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(out / "state.pt", process)
     process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors == ""
     assert "interrupted: everything is saved" in said

@@ -54,6 +54,9 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     """
     _require_same_padding(config)
     _require_trained_types(survey)
+    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
+    crop = crop_size(sizes, config.training.crop, max(config.structure.stride, 16))
+    _require_statistics(config, crop)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -69,12 +72,11 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
-    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     recipe = Recipe(
         batches=CropSampler(
             samples=trained,
             areas=[rows * columns for rows, columns in sizes],
-            crop=crop_size(sizes, given.crop, max(config.structure.stride, 16)),
+            crop=crop,
             batch_size=given.batch_size,
             augmentation=_augmentation(config.augmentation),
             normalisation=segmenter.normalisation,
@@ -99,6 +101,17 @@ def _require_same_padding(config: RunConfig) -> None:
             f"structure.padding = '{config.structure.padding}', whose output is smaller than the picture",
             "padding=same, so that every pixel of a crop and of a picture gets a class",
             "leave padding out",
+        )
+
+
+def _require_statistics(config: RunConfig, crop: tuple[int, int]) -> None:
+    stride = config.structure.stride
+    values = config.training.batch_size * (crop[0] // stride) * (crop[1] // stride)
+    if config.structure.norm == "batch" and config.structure.bottom and values < 2:
+        raise UsageError(
+            f"crops of {crop[0]} x {crop[1]} pixels, one a step, leave one value a map below the last pooling",
+            "at least two, for batch normalisation",
+            "raise --set batch_size=… or crop=…, or set norm=group",
         )
 
 
