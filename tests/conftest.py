@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import tiny
 
+import tiny
 from unpool.commands.events import finish
 from unpool.commands.training import TrainedRun, train
 

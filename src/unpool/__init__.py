@@ -41,7 +41,7 @@ _LATE = {"load": "unpool.commands.model", "Model": "unpool.commands.model"}
 def train(
     folder: str | Path,
     *,
-    net: str = "unet",
+    net: str | None = None,
     minutes: float | None = None,
     epochs: int | None = None,
     out: str | Path | None = None,
@@ -53,7 +53,7 @@ def train(
     Parameters
     ----------
     folder: pictures and masks in any common layout.
-    net: a name of ``unpool.nets.NAMED_NETS``.
+    net: a name of ``unpool.nets.NAMED_NETS``; "unet" unless the settings name another.
     minutes, epochs: how long to train; give at most one. 10 minutes by default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: go on with the run that the same call started.
@@ -69,7 +69,7 @@ def train(
     from unpool.config import merge
 
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
-    whole = merge(settings or {}, {"net": net, "training": budget})
+    whole = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
     run = finish(command(Path(folder), whole, Path(out) if out is not None else None, resume=resume))
     return load(run.model)
 
@@ -80,7 +80,8 @@ def check(folder: str | Path, settings: dict[str, Any] | None = None) -> Survey:
     from unpool.commands.events import finish
     from unpool.config import resolve
 
-    return finish(command(Path(folder), resolve(settings or {})))
+    config = resolve(settings or {})
+    return finish(command(Path(folder), config.data, config.training.seed))
 
 
 def __getattr__(name: str) -> Any:

@@ -80,9 +80,11 @@ def load_model(path: Path) -> LoadedModel:
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
         segmenter = Segmenter(str(card["net"]), network.eval(), normalisation, classes)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, UnpoolError) as error:
+        if not isinstance(card["story"], dict):
+            raise TypeError("the story is not an object")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, UnpoolError) as error:
         raise ModelFileError(
-            f"{path}: the model card and the weights do not fit together ({_first_line(error)})",
+            f"{path}: the model card and the weights do not fit together ({first_line(error)})",
             "a file written by unpool and not changed since",
             "take the file from its run folder again",
         ) from error
@@ -117,7 +119,7 @@ def load_state(path: Path) -> dict[str, Any]:
         version = state["version"]
     except Exception as error:  # torch raises many kinds on a broken file
         raise ModelFileError(
-            f"{path}: not a readable training state ({_first_line(error)})",
+            f"{path}: not a readable training state ({type(error).__name__})",
             "a state.pt written by unpool",
             "start the training again without --resume, in another folder",
         ) from error
@@ -141,7 +143,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, torch.Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: not a readable safetensors file ({_first_line(error)})",
+            f"{path}: not a readable safetensors file ({first_line(error)})",
             "a model.safetensors written by unpool, complete",
             "take the file from its run folder again, or train again",
         ) from error
@@ -158,6 +160,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, torch.Tensor]]:
     return card, tensors
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 200 letters."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Generator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -31,6 +32,7 @@ app = App(
     "Begin with: unpool demo",
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
@@ -62,7 +64,11 @@ RecipeFile = Annotated[
     Path | None, Parameter(name="--recipe", help="A TOML file of settings; a run's config.toml is one.")
 ]
 Seed = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
-Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"] | None,
+    Parameter(name="--precision", help="Number type of the convolutions; auto takes what the machine is good at."),
+]
 
 
 @app.command
@@ -73,6 +79,7 @@ def check(
     classes: Classes = None,
     ignore: Ignore = None,
     seed: Seed = None,
+    recipe: RecipeFile = None,
     set_: Settings = None,
     json_: Json = False,
 ) -> int:
@@ -86,8 +93,9 @@ def check(
     from unpool.config import resolve
     from unpool.data import describe
 
-    settings = _settings(None, set_, masks=masks, classes=classes, ignore=ignore, seed=seed)
-    survey = _drive(run(data, resolve(settings)), quiet=json_)
+    settings = _settings(recipe, set_, masks=masks, classes=classes, ignore=ignore, seed=seed)
+    config = resolve(settings)
+    survey = _drive(run(data, config.data, config.training.seed), quiet=json_)
     print(json.dumps(survey.to_json(), indent=2, ensure_ascii=False) if json_ else describe(survey))
     return BAD_DATA if survey.errors else 0
 
@@ -105,7 +113,8 @@ def train(
     classes: Classes = None,
     ignore: Ignore = None,
     seed: Seed = None,
-    device: Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    device: Device = None,
+    precision: Precision = None,
     recipe: RecipeFile = None,
     set_: Settings = None,
     json_: Json = False,
@@ -120,7 +129,7 @@ def train(
 
     settings = _settings(
         recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, seed=seed, minutes=minutes, epochs=epochs,
-        device=device,
+        device=device, precision=precision,
     )  # fmt: skip
     trained = _drive(run(data, settings, out, resume=resume), quiet=json_)
     if json_:
@@ -139,10 +148,11 @@ def test(
     *,
     split: Annotated[
         Literal["auto", "train", "val", "test", "all"],
-        Parameter(help="Which pictures: auto takes the test split, else the held-out ones, else all."),
+        Parameter(help="Which pictures: auto takes the test split, else the validation split, else all."),
     ] = "auto",
     out: Annotated[Path | None, Parameter(help="Folder of the report; by default beside the model.")] = None,
-    device: Device = "auto",
+    device: Device = None,
+    precision: Precision = None,
     json_: Json = False,
 ) -> int:
     """Score a model on a folder's own masks and write a report.
@@ -151,7 +161,10 @@ def test(
     """
     from unpool.commands.testing import test as run
 
-    result = _drive(run(model, data, which=split, out=out, device=device), quiet=json_)
+    result = _drive(
+        run(model, data, which=split, out=out, device=device or "auto", precision=precision or "auto"),
+        quiet=json_,
+    )
     if json_:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     return 0
@@ -166,7 +179,8 @@ def predict(
     overlay: Annotated[bool, Parameter(negative="", help="Also write the picture with the mask over it.")] = False,
     probabilities: Annotated[bool, Parameter(negative="", help="Also write every class's probability.")] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
-    device: Device = "auto",
+    device: Device = None,
+    precision: Precision = None,
     json_: Json = False,
 ) -> int:
     """Write a mask for every picture, in the values of the masks the model was trained on.
@@ -183,7 +197,8 @@ def predict(
             overlays=overlay,
             probabilities=probabilities,
             overwrite=overwrite,
-            device=device,
+            device=device or "auto",
+            precision=precision or "auto",
         ),
         quiet=json_,
     )
@@ -214,8 +229,11 @@ def demo(
 
 def main() -> None:
     """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop
     try:
-        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         code = WRONG_USE
     except UnpoolError as error:
@@ -226,6 +244,10 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+        code = FAILED
+    except MemoryError:
+        print("unpool: out of memory\n  expected: a smaller picture, crop, batch or network\n"
+              "  to do:    lower --set crop=… or batch_size=…, or close other programs", file=sys.stderr)  # fmt: skip
         code = FAILED
     except OSError as error:
         print(f"unpool: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
@@ -241,7 +263,7 @@ def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any
     places = {
         "masks": "data", "classes": "data", "ignore": "data",
         "seed": "training", "minutes": "training", "epochs": "training",
-        "device": "machine",
+        "device": "machine", "precision": "machine",
     }  # fmt: skip
     own: dict[str, Any] = {}
     for key, value in given.items():
@@ -250,10 +272,10 @@ def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any
         else:
             own[key] = value
     base = read_recipe(recipe) if recipe is not None else {}
-    budget = {**parse_assignments(assignments or []).get("training", {}), **own.get("training", {})}
-    if "epochs" in budget or "minutes" in budget:  # a budget given here replaces the recipe's
+    here = merge(parse_assignments(assignments or []), own)
+    if {"epochs", "minutes"} & here.get("training", {}).keys():  # a budget given here replaces the recipe's
         base["training"] = {k: v for k, v in base.get("training", {}).items() if k not in ("epochs", "minutes")}
-    return merge(base, parse_assignments(assignments or []), own)
+    return merge(base, here)
 
 
 def _drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:

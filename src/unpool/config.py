@@ -46,11 +46,11 @@ class TrainingSettings(_Section):
     batch_size: int = Field(4, ge=1, le=4096)
     crop: int = Field(256, ge=16, le=8192)
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0, le=10)
+    learning_rate: float = Field(1e-3, gt=0, le=10)
     weight_decay: float = Field(1e-2, ge=0, le=1)
     dice: float = Field(1.0, ge=0)
     class_weight_cap: float = Field(3.0, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=1 << 63)
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -178,8 +178,13 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_toml(config: RunConfig) -> str:
-    """The configuration as TOML that ``read_recipe`` and ``resolve`` read back to an equal one."""
+    """The configuration as TOML that ``read_recipe`` and ``resolve`` read back to an equal one.
+
+    Of the structure it has what departs from the named net, so that another ``--net`` over the recipe means that net.
+    """
     plain = config.model_dump(mode="json")
+    named = named_net(config.net).structure.model_dump(mode="json")
+    plain["structure"] = {key: value for key, value in plain["structure"].items() if value != named[key]}
     lines = [line for key, value in plain.items() if not isinstance(value, dict) for line in _toml_line(key, value)]
     for key, value in plain.items():
         if isinstance(value, dict):
@@ -200,8 +205,8 @@ def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
 
 def _toml_line(key: str, value: Any) -> Iterator[str]:
     if value is not None:  # TOML has no null: an absent key means the default, which is None wherever None is legal
-        # JSON's texts, numbers, booleans and lists are TOML's, except that TOML reads no lone surrogates.
-        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        # JSON's texts, numbers, booleans and lists are TOML's, except that TOML wants DEL escaped too.
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
 
 
 def _value(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,4 +102,7 @@ class Normalisation:
         channels = int(card["channels"])
         if not constants or any(len(c.mean) != channels or len(c.std) != channels for c in constants.values()):
             raise ValueError("normalisation constants do not fit the channel count")
+        numbers = [(m, s) for c in constants.values() for m, s in zip(c.mean, c.std, strict=True)]
+        if any(not math.isfinite(mean) or not 0 < std < math.inf for mean, std in numbers):
+            raise ValueError("normalisation constants are not finite, or a deviation is not positive")
         return cls(channels, constants)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from unpool.classes import ClassTable
 from unpool.commands.events import Event, Progress
-from unpool.config import RunConfig
+from unpool.config import DataSettings
 from unpool.data import Finding, Survey, survey_steps
 from unpool.errors import DataError
 
 
-def check(folder: Path, config: RunConfig, table: ClassTable | None = None) -> Generator[Event, None, Survey]:
+def check(
+    folder: Path, settings: DataSettings, seed: int = 0, table: ClassTable | None = None
+) -> Generator[Event, None, Survey]:
     """Survey a folder of pictures and masks.
 
     With ``table`` the masks are read by the table of a model that exists; a value that it does not know is an
@@ -20,11 +22,11 @@ def check(folder: Path, config: RunConfig, table: ClassTable | None = None) -> G
     """
     steps = survey_steps(
         folder,
-        masks=config.data.masks,
-        classes=config.data.classes,
-        ignore=config.data.ignore,
-        seed=config.training.seed,
-        val_share=config.data.val_share,
+        masks=settings.masks,
+        classes=settings.classes,
+        ignore=settings.ignore,
+        seed=seed,
+        val_share=settings.val_share,
         table=table,
     )
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 from unpool.checkpoint import load_model
 from unpool.classes import Labels
 from unpool.commands.events import Event, Progress, Said
+from unpool.commands.run_folder import require_writable
 from unpool.commands.testing import model_file
 from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from unpool.io.files import safe_child
+from unpool.io.folders import mark_output, picture_files
 from unpool.report import overlay
 from unpool.segmenter import Segmenter
 
@@ -85,7 +88,7 @@ def predict(
     model: a model file or the run folder that holds one.
     inputs: pictures, folders (searched with their sub-folders) and globs.
     out: masks go to ``out/<name>.png``, mirroring sub-folders; overlays to ``out/overlays``, probabilities to
-        ``out/probabilities`` as float32 TIFF (classes, rows, columns).
+        ``out/probabilities`` as float32 TIFF (rows, columns, classes).
     overwrite: replace outputs that exist; otherwise they are refused before any work.
 
     A picture that cannot be read does not stop the others; it is listed in ``failed``.
@@ -95,13 +98,15 @@ def predict(
     UsageError, ModelFileError: see the message.
     """
     segmenter, _ = load_model(model_file(model))
-    targets = find_targets(inputs)
+    targets = find_targets(inputs, out)
+    require_writable(out)
     outputs = [_outputs(target, out, overlays=overlays, probabilities=probabilities) for target in targets]
     _refuse_collisions(targets, outputs)
     if not overwrite:
         _refuse_existing(outputs)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
+    mark_output(out)
     yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
     written: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
@@ -118,26 +123,28 @@ def predict(
     return Predicted(out, tuple(written), tuple(failed))
 
 
-def find_targets(inputs: Iterable[str]) -> list[Target]:
-    """The pictures that inputs name, each once, with the names of their outputs.
+def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
+    """The pictures that inputs name, each once, with the names of their outputs; none from under ``out``.
 
     Raises
     ------
     UsageError: an input matches nothing.
     """
-    found = [target for text in inputs for target in _targets_of(text)]
+    home = out.resolve()
+    found = [target for text in inputs for target in _targets_of(text, home)]
     return list({(target.name, target.source.resolve()): target for target in found}.values())
 
 
-def _targets_of(text: str) -> list[Target]:
+def _targets_of(text: str, out: Path) -> list[Target]:
     path = Path(text)
     if path.is_dir():
-        found = [(p, p.relative_to(path)) for p in sorted(path.rglob("*")) if _is_picture(p.relative_to(path), p)]
+        found = [(p, p.relative_to(path)) for p in picture_files(path) if not p.resolve().is_relative_to(out)]
     elif path.is_file():
         found = [(path, Path(path.name))]
     else:
-        matches = map(Path, sorted(glob.glob(text, recursive=True)))
-        found = [(p, Path(p.name)) for p in matches if _is_picture(Path(p.name), p)]
+        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
+        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
+        found = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not p.resolve().is_relative_to(out)]
     if not found:
         raise UsageError(
             f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
@@ -145,11 +152,6 @@ def _targets_of(text: str) -> list[Target]:
             "check the path",
         )
     return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in found]
-
-
-def _is_picture(relative: Path, path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in relative.parts if part not in (".", ".."))
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _outputs(target: Target, out: Path, *, overlays: bool, probabilities: bool) -> Outputs:

@@ -19,6 +19,7 @@ from unpool.data.augmentation import Augmentation
 from unpool.data.batches import CropSampler, SampleStore, crop_size
 from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
 from unpool.engine import Budget, Recipe, TrainingState, choose_machine
+from unpool.errors import DataError, UsageError
 from unpool.nets import EncoderDecoder, named_net
 from unpool.segmenter import Segmenter
 
@@ -44,7 +45,18 @@ def with_budget(config: RunConfig) -> RunConfig:
 
 
 def prepare(survey: Survey, config: RunConfig) -> Job:
-    """Build network, batches, loss and optimiser; the configuration comes back with every choice made."""
+    """Build network, batches, loss and optimiser; the configuration comes back with every choice made.
+
+    Raises
+    ------
+    UsageError: the network's output is smaller than its input, or the device does not exist.
+    DataError: validation pictures of a pixel type that no training picture has.
+    """
+    _require_same_padding(config)
+    _require_trained_types(survey)
+    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
+    crop = crop_size(sizes, config.training.crop, max(config.structure.stride, 16))
+    _require_statistics(config, crop)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -60,12 +72,11 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
-    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     recipe = Recipe(
         batches=CropSampler(
             samples=trained,
             areas=[rows * columns for rows, columns in sizes],
-            crop=crop_size(sizes, given.crop, max(config.structure.stride, 16)),
+            crop=crop,
             batch_size=given.batch_size,
             augmentation=_augmentation(config.augmentation),
             normalisation=segmenter.normalisation,
@@ -82,6 +93,37 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
         machine=machine,
     )
     return Job(config, survey, segmenter, recipe)
+
+
+def _require_same_padding(config: RunConfig) -> None:
+    if config.structure.padding != "same":
+        raise UsageError(
+            f"structure.padding = '{config.structure.padding}', whose output is smaller than the picture",
+            "padding=same, so that every pixel of a crop and of a picture gets a class",
+            "leave padding out",
+        )
+
+
+def _require_statistics(config: RunConfig, crop: tuple[int, int]) -> None:
+    stride = config.structure.stride
+    values = config.training.batch_size * (crop[0] // stride) * (crop[1] // stride)
+    if config.structure.norm == "batch" and config.structure.bottom and values < 2:
+        raise UsageError(
+            f"crops of {crop[0]} x {crop[1]} pixels, one a step, leave one value a map below the last pooling",
+            "at least two, for batch normalisation",
+            "raise --set batch_size=… or crop=…, or set norm=group",
+        )
+
+
+def _require_trained_types(survey: Survey) -> None:
+    known = {survey.pictures[name].dtype for name in survey.split.train}
+    for name in survey.split.val:
+        if survey.pictures[name].dtype not in known:
+            raise DataError(
+                f"validation picture {name}: pixels of type {survey.pictures[name].dtype}",
+                f"{' or '.join(sorted(known))}, as in the training pictures",
+                "convert it with the same scaling as the training pictures, or train on pictures of this type too",
+            )
 
 
 def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from unpool.config import RunConfig, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
 from unpool.io.files import write_text
+
+MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The best epoch's weights and card."""
-        return self.path / "model.safetensors"
+        return self.path / MODEL_FILE
 
     @property
     def state(self) -> Path:
@@ -59,10 +62,11 @@ def new_run(out: Path | None, data: Path, config: RunConfig) -> RunFolder:
 
     Raises
     ------
-    UsageError: ``out`` already holds something.
+    UsageError: ``out`` already holds something, or cannot be made.
     """
     if out is None:
-        return RunFolder(free_path(_default_path(data, config)))
+        out = free_path(_default_path(data, config))
+    require_writable(out)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UsageError(
             f"{out} already exists and is not empty",
@@ -113,6 +117,7 @@ def stored_config(run: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
     before, after = _flat(stored.model_dump()), _flat(wanted.model_dump())
     for key, value in after.items():
         free = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
+        free |= key == "augmentation.orientation" and value == "auto"  # the stored one is what the pictures gave
         if value != before.get(key) and not free:
             raise UsageError(
                 f"{key} = {value!r}, but the run in {run.path} was started with {before.get(key)!r}",
@@ -125,6 +130,22 @@ def stored_config(run: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
 def write_config(run: RunFolder, config: RunConfig) -> None:
     """Write the whole configuration into the run folder."""
     write_text(run.config, to_toml(config))
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before work is spent on what should go there.
+
+    Raises
+    ------
+    UsageError: names the folder that stands in the way.
+    """
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{folder}: {nearest} is {'not writable' if nearest.is_dir() else 'a file'}",
+            "a folder that can be made and written to",
+            "give another --out",
+        )
 
 
 def free_path(base: Path) -> Path:
@@ -141,7 +162,7 @@ def _default_path(data: Path, config: RunConfig) -> Path:
 
 
 def _is_numbered(path: Path, base: Path) -> bool:
-    return path.is_dir() and (path == base or path.name.removeprefix(f"{base.name}-").isdigit())
+    return path.is_dir() and (path == base or path.name.removeprefix(f"{base.name}-").isdecimal())
 
 
 def _number(path: Path, base: Path) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unpool.checkpoint import load_model, load_state, save_model, save_state
+from unpool.checkpoint import first_line, load_model, load_state, save_model, save_state
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job, plan, prepare, story, with_budget
@@ -32,6 +32,7 @@ from unpool.engine import (
 from unpool.errors import ModelFileError, UsageError
 from unpool.io import write_image
 from unpool.io.files import write_json, write_text
+from unpool.io.folders import mark_output
 from unpool.report import curves_svg, displayable, overlay
 
 SAVE_EVERY = 60.0
@@ -98,7 +99,7 @@ def train(
         if resume:
             yield Said("nothing to resume yet: starting a new run")
     config = with_budget(config)
-    survey = yield from check(folder, config)
+    survey = yield from check(folder, config.data, config.training.seed)
     yield Said(describe(survey))
     require_sound(survey)
     yield Progress("preparing", 0, 1)
@@ -123,19 +124,30 @@ def train(
 def _open(run: RunFolder, job: Job) -> TrainingState:
     """Start the run folder, or read back where the run in it stood."""
     if run.state.is_file():
-        return _restore(run, job)
+        state = _restore(run, job)
+        write_config(run, job.config)  # the budget may be another one
+        return state
+    if run.model.exists():
+        raise ModelFileError(
+            f"{run.state} is missing, {run.model} is there",
+            "both, to go on with a run",
+            "put state.pt back, or start a new run in another --out",
+        )
+    mark_output(run.path)
     write_config(run, job.config)
     write_json(run.split, {**job.survey.split.to_json(), "fingerprint": job.survey.fingerprint})
     write_text(run.log, "")
-    return TrainingState()
+    state = TrainingState()
+    _save_state(job, run, state)
+    return state
 
 
 def _restore(run: RunFolder, job: Job) -> TrainingState:
     saved = load_state(run.state)
-    if saved.get("fingerprint") != job.survey.fingerprint:
+    if saved.get("data") != _data_of(job):
         raise UsageError(
             f"{job.survey.folder.root} has changed since the run in {run.path} was started",
-            "the same pictures and masks",
+            "the same pictures, masks, classes and split",
             "put the data back as it was, or start a new run without --resume",
         )
     try:
@@ -145,7 +157,7 @@ def _restore(run: RunFolder, job: Job) -> TrainingState:
         torch.set_rng_state(saved["random"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
-            f"{run.state}: does not fit the run ({str(error).splitlines()[0]})",
+            f"{run.state}: does not fit the run ({first_line(error)})",
             "the state this run saved",
             "start a new run without --resume",
         ) from error
@@ -188,13 +200,23 @@ def _save_state(job: Job, run: RunFolder, state: TrainingState) -> None:
     save_state(
         run.state,
         {
-            "fingerprint": job.survey.fingerprint,
+            "data": _data_of(job),
             "network": job.segmenter.network.state_dict(),
             "optimiser": job.recipe.optimiser.state_dict(),
             "training": state.to_plain(),
             "random": torch.get_rng_state(),
         },
     )
+
+
+def _data_of(job: Job) -> dict[str, Any]:
+    """What must not change in the course of a run."""
+    survey = job.survey
+    return {
+        "fingerprint": survey.fingerprint,
+        "classes": survey.table.to_card(),
+        "split": survey.split.to_json(),
+    }
 
 
 class _Stop:

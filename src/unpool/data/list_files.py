@@ -55,7 +55,7 @@ def read_lists(lists: Mapping[str, Path]) -> list[Listed]:
 
 
 def find_name_lists(root: Path) -> dict[str, Path]:
-    """Split to list file, for the ``.txt`` files whose lines are bare names; in the folder or in VOC's ``ImageSets``."""
+    """Split to list file, for ``.txt`` files whose lines are bare names, in the folder or VOC's ``ImageSets``."""
     for folder in (root, root / "ImageSets" / "Segmentation"):
         found: dict[str, Path] = {}
         for path in sorted(folder.glob("*.txt")):

@@ -65,7 +65,7 @@ def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machi
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.empty(1, device=chosen).cpu()  # there and back: torch's 'meta' device holds nothing
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"device '{device}' ({str(error).splitlines()[0]})",

@@ -73,7 +73,7 @@ def pieces(
             raise RunError(
                 f"{source}: the network's output is not finite",
                 "finite numbers",
-                "try --set precision=float32; if it stays, the model was damaged in training",
+                "try --precision float32; if it stays, the model was damaged in training",
             )
         yield Piece(kept_rows, kept_columns, logits)
 

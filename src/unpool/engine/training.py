@@ -294,7 +294,7 @@ def _epoch_record(state: TrainingState, evaluation: Evaluation | None, recipe: R
         skipped=sums.skipped,
     )
     state.history.append(record.to_json())
-    state.sums = EpochSums()
+    state.sums = EpochSums(in_a_row=sums.in_a_row)
     return record
 
 

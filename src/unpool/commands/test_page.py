@@ -1,0 +1,133 @@
+"""The page of a test: from scores and a model's card to what the report says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unpool.checkpoint import Card
+from unpool.classes import IGNORE_ID
+from unpool.data import Sample
+from unpool.engine import Evaluation, ImageResult
+from unpool.metrics import Scores, scores
+from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
+from unpool.report.text import headline, ratio_text, worst_first
+from unpool.segmenter import Segmenter
+
+Rows = list[tuple[str, str]]
+
+TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
+
+
+def panel(sample: Sample, result: ImageResult, segmenter: Segmenter) -> ImagePanel:
+    """A sample's pictures for the report."""
+    colours = segmenter.classes.colours
+    ignored = float((sample.labels == IGNORE_ID).mean())
+    return ImagePanel(
+        name=sample.name,
+        picture=displayable(sample.image),
+        truth=overlay(sample.image, sample.labels, colours),
+        prediction=overlay(sample.image, result.prediction, colours),
+        error=error_picture(sample.labels, result.prediction),
+        mean_iou=scores(result.matrix).mean_iou,
+        note=f"{ignored:.0%} of the pixels are ignored" if ignored >= 0.005 else "",
+    )
+
+
+def images_csv(evaluation: Evaluation) -> str:
+    """The per-image table, worst first; empty cells where nothing could be counted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
+    writer.writerow(["image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names)])
+    for name, found in worst_first(evaluation.images):
+        cells = [_cell(getattr(found, mean)) for mean in means]
+        writer.writerow([name, *cells, found.pixels, *(_cell(each.iou) for each in found.classes)])
+    return text.getvalue()
+
+
+def report_contents(
+    segmenter: Segmenter,
+    card: Card,
+    evaluation: Evaluation,
+    panels: Sequence[ImagePanel],
+    *,
+    model: Path,
+    test: Mapping[str, str],
+    warnings: Sequence[str],
+    command: str,
+) -> ReportContents:
+    """Everything the page of a test says.
+
+    Parameters
+    ----------
+    model: the model's file; the log of its run is looked for beside it.
+    test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
+    warnings: what a reader of the scores must know.
+    """
+    found, story = evaluation.scores, card["story"]
+    return ReportContents(
+        title=f"{segmenter.net} on {Path(test['data']).resolve().name}",
+        subtitle=f"{len(evaluation.images)} pictures, {found.pixels:,} pixels: {test['pictures']}",
+        summary=[*headline(found), ("pixel error", _pixel_error(found))],
+        facts=[
+            ("Model", _model_rows(segmenter, story)),
+            ("Training", _training_rows(story)),
+            ("Test", [*test.items()]),
+        ],
+        colours=segmenter.classes.colours,
+        matrix=evaluation.matrix,
+        scores=found,
+        image_rows=evaluation.images,
+        panels=panels,
+        history=_history(model, story),
+        findings=list(warnings),
+        notes=["Scores count the original pixels of each picture once; ignored pixels count nowhere."],
+        command=command,
+    )
+
+
+def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> Rows:
+    return [
+        ("network", segmenter.net),
+        ("source", str(story.get("citation", ""))),
+        ("parameters", f"{sum(p.numel() for p in segmenter.network.parameters()):,}"),
+        ("classes", segmenter.classes.describe_values()),
+    ]
+
+
+def _training_rows(story: Mapping[str, Any]) -> Rows:
+    data = story.get("data", {})
+    split = data.get("split", {})
+    given = story.get("config", {}).get("training", {})
+    software = story.get("software", {})
+    counts = [len(split.get(part, ())) for part in ("train", "val")]
+    return [
+        ("data", f"{data.get('name', 'unknown')}: {counts[0]} pictures trained on, {counts[1]} for validation"),
+        ("how the split was made", str(split.get("origin", ""))),
+        ("best epoch", f"{story.get('epoch', '')} after {story.get('seconds', '')} s"),
+        ("settings", ", ".join(f"{key} {given.get(key)}" for key in TOLD)),
+        ("machine", str(story.get("machine", ""))),
+        ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
+        ("created", str(story.get("created", ""))),
+    ]
+
+
+def _history(model: Path, story: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All epochs of the run beside the model, or those up to the best from the card."""
+    try:
+        return [json.loads(line) for line in (model.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return list(story.get("history", ()))
+
+
+def _pixel_error(found: Scores) -> str:
+    return ratio_text(None if found.global_accuracy is None else 1 - found.global_accuracy)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"

@@ -1,0 +1,284 @@
+"""The command line: help without waiting, clean JSON, exit codes, one message a refusal."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tiny
+from conftest import Program, Said
+from unpool.commands.training import TrainedRun
+from unpool.io import read_image, write_image
+
+VERBS = ("check", "train", "test", "predict", "demo")
+
+
+def refused(said: Said, code: int, *words: str) -> None:
+    """Exactly one message on standard error, in three parts, and nothing on standard output."""
+    assert said.code == code, said
+    assert "Traceback" not in said.err + said.out
+    assert said.err.startswith("unpool: ")
+    assert [line[:12] for line in said.err.splitlines()].count("  expected: ") == 1
+    assert said.err.count("\nunpool: ") == 0
+    assert said.err.count("  to do:    ") == 1
+    for word in words:
+        assert word in said.err, said.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_does_not_wait_for_torch(words: list[str]) -> None:
+    program = "import sys; from unpool.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert done.stderr == ""
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    program = "import sys, unpool; assert 'torch' not in sys.modules; unpool.nets; assert 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_an_example(verb: str, program: Program) -> None:
+    said = program(verb, "--help")
+    assert said.code == 0
+    assert f"Example: unpool {verb}" in said.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nosuch"],
+        ["check"],
+        ["check", ".", "--nosuch"],
+        ["check", ".", "--masks", "nosuch"],
+        ["train", ".", "--epochs", "many"],
+        ["test", "model", ".", "--split", "nosuch"],
+        ["predict", "model", "picture"],
+        ["demo", "--minutes"],
+    ],
+)
+def test_words_that_cannot_be_understood_exit_with_2(words: list[str], program: Program) -> None:
+    said = program(*words)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.strip()
+    assert "Traceback" not in said.err
+
+
+def test_check_says_what_is_there(cells: Path, program: Program) -> None:
+    said = program("check", cells)
+    assert (said.code, said.err) == (0, "")
+    assert "8" in said.out
+    found = json.loads(program("check", cells, "--json").out)
+    assert found["pairs"] == 8
+    assert [c["values"] for c in found["table"]["classes"]] == [[0], [255]]
+
+
+def test_check_takes_names_and_seed(cells: Path, program: Program) -> None:
+    found = json.loads(program("check", cells, "--classes", "0=ground", "255=thing", "--seed", 3, "--json").out)
+    assert [c["name"] for c in found["table"]["classes"]] == ["ground", "thing"]
+    assert found["split"]["seed"] == 3
+
+
+def test_train_test_and_predict_print_json_alone(cells: Path, tmp_path: Path, program: Program) -> None:
+    run = tmp_path / "run"
+    said = program("train", cells, "--epochs", 1, "--out", run, "--json", *tiny.options("segnet-basic"))
+    assert (said.code, said.err) == (0, "")
+    trained = json.loads(said.out)
+    assert (trained["folder"], trained["finished"], len(trained["history"])) == (str(run), True, 1)
+    said = program("test", run, cells, "--out", tmp_path / "test", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out) == json.loads((tmp_path / "test" / "scores.json").read_text())
+    said = program("predict", run, cells / "images" / "00.png", "--out", tmp_path / "out", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert [Path(row["mask"]).name for row in json.loads(said.out)["written"]] == ["00.png"]
+
+
+def test_the_last_line_of_train_is_the_next_command(cells: Path, tmp_path: Path, program: Program) -> None:
+    said = program("train", cells, "--epochs", 1, "--out", tmp_path / "run", *tiny.options())
+    assert said.code == 0
+    assert said.out.splitlines()[-1] == f"next:  unpool test {tmp_path / 'run'} {cells}"
+    assert re.search(r"^epoch   1 .* best$", said.out, re.MULTILINE)
+    next_command = said.out.splitlines()[-1].split()[2:]
+    assert program(*next_command).code == 0
+
+
+def test_a_recipe_gives_way_to_set_and_set_to_options(cells: Path, tmp_path: Path, program: Program) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[training]\nminutes = 5.0\nseed = 1\nbatch_size = 3\n")
+    said = program(
+        "train", cells, "--recipe", recipe, *tiny.options(), "--set", "seed=2", "--seed", 3, "--epochs", 1,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    written = (tmp_path / "run" / "config.toml").read_text()
+    assert "seed = 3\n" in written
+    assert "batch_size = 2\n" in written
+    assert "epochs = 1\n" in written
+    assert "minutes" not in written
+
+
+# Each breaks a copy of the cells; then check, and train, must refuse it with these words.
+def _empty(folder: Path) -> None:
+    (folder / "images" / "03.png").write_bytes(b"")
+
+
+def _truncated(folder: Path) -> None:
+    path = folder / "images" / "03.png"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _text(folder: Path) -> None:
+    (folder / "images" / "03.png").write_text("this is no picture")
+
+
+def _broken_mask(folder: Path) -> None:
+    path = folder / "masks" / "03.png"
+    path.write_bytes(path.read_bytes()[:80])
+
+
+def _other_size(folder: Path) -> None:
+    write_image(folder / "masks" / "03.png", np.zeros((20, 20), np.uint8))
+
+
+def _smeared(folder: Path) -> None:
+    for path in sorted((folder / "masks").iterdir()):
+        Image.open(path).convert("L").save(path.with_suffix(".jpg"), quality=50)
+        path.unlink()
+
+
+def _no_masks(folder: Path) -> None:
+    shutil.rmtree(folder / "masks")
+
+
+def _ambiguous(folder: Path) -> None:
+    shutil.copytree(folder / "masks", folder / "labels")
+
+
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def _nothing(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+DAMAGE: dict[Callable[[Path], None], tuple[str, ...]] = {
+    _empty: ("03", "empty"),
+    _truncated: ("03",),
+    _text: ("03",),
+    _broken_mask: ("masks/03.png",),
+    _other_size: ("03", "20 x 20"),
+    _smeared: ("JPEG",),
+    _no_masks: ("no masks",),
+    _ambiguous: ("labels", "masks"),
+    _gone: ("there is no such folder",),
+    _nothing: ("no picture files",),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__.strip("_"))
+def test_broken_folders_are_refused_in_one_message(
+    damage: Callable[[Path], None], cells: Path, tmp_path: Path, program: Program
+) -> None:
+    folder = shutil.copytree(cells, tmp_path / "cells")
+    damage(folder)
+    said = program("train", folder, "--epochs", 1, "--out", tmp_path / "run", *tiny.options(), "--json")
+    refused(said, 3, *DAMAGE[damage])
+    assert not (tmp_path / "run").exists()
+    assert program("check", folder).code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--net", "unett"], "did you mean --net unet?"),
+        (["--epochs", "1", "--minutes", "1"], "one budget"),
+        (["--set", "epoch=3"], "did you mean epochs?"),
+        (["--set", "crop"], "key=value"),
+        (["--set", "crop=5"], "training.crop = 5"),
+        (["--set", "kernel=4"], "kernel 4 is even"),
+        (["--recipe", "gone.toml"], "gone.toml: No such file"),
+        (["--device", "nosuch", "--epochs", "1"], "device 'nosuch'"),
+        (["--classes", "x=cell"], "--classes x=cell"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_message(
+    words: list[str], message: str, cells: Path, tmp_path: Path, program: Program
+) -> None:
+    refused(program("train", cells, *words, "--out", tmp_path / "run", "--json"), 2, message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_models_that_cannot_be_read_are_refused_in_one_message(
+    cells: Path, run: TrainedRun, tmp_path: Path, program: Program
+) -> None:
+    broken = tmp_path / "model.safetensors"
+    broken.write_bytes(run.model.read_bytes()[:5000])
+    for verb in (["test", "{}", cells], ["predict", "{}", cells, "--out", tmp_path / "out"]):
+        for model, found in ((broken, "not a readable safetensors"), (tmp_path / "gone", "no such file")):
+            refused(program(verb[0], model, *verb[2:]), 3, found)
+
+
+def test_predicting_over_existing_masks_is_refused(
+    cells: Path, run: TrainedRun, tmp_path: Path, program: Program
+) -> None:
+    words = ["predict", run.folder, cells / "images" / "00.png", "--out", tmp_path / "out"]
+    assert program(*words).code == 0
+    refused(program(*words), 2, "exists already")
+    assert program(*words, "--overwrite").code == 0
+
+
+def test_a_full_or_forbidden_disk_is_one_line(cells: Path, tmp_path: Path, program: Program) -> None:
+    (tmp_path / "file").write_text("")
+    said = program("train", cells, "--epochs", 1, "--out", tmp_path / "file" / "run", *tiny.options(), "--json")
+    assert said.code == 1
+    assert said.err == f"unpool: {tmp_path / 'file' / 'run'}: Not a directory\n"
+
+
+def test_a_closed_pipe_is_no_traceback(cells: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "unpool", "check", str(cells)],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipeError" not in done.stderr
+
+
+def test_an_interrupt_before_the_training_is_one_line(
+    cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unpool.commands import checking
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checking, "survey_steps", interrupted)
+    said = program("check", cells)
+    assert (said.code, said.out, said.err) == (130, "", "unpool: interrupted\n")
+
+
+@pytest.mark.slow
+def test_demo_tells_the_whole_story(tmp_path: Path, program: Program) -> None:
+    said = program("demo", "--out", tmp_path / "demo", "--minutes", 0.5, "--json")
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(said.out)
+    assert told["tested"]["scores"]["mean_iou"] > 0.5
+    assert len(told["predicted"]["written"]) == 6
+    overlay = next((tmp_path / "demo" / "predictions" / "overlays").iterdir())
+    assert read_image(overlay).shape[2] == 3
+    refused(program("demo", "--out", tmp_path / "demo"), 2, "exists and is not empty")

@@ -1,0 +1,153 @@
+"""``test``: the scores are those a person would count by hand, and nobody is fooled by them."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from unpool.commands.events import Event, Said, finish
+from unpool.commands.predicting import predict
+from unpool.commands.testing import test as score
+from unpool.commands.training import TrainedRun
+from unpool.errors import DataError, UsageError
+from unpool.io import read_mask, write_image, write_mask
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures the run has not seen. Read only."""
+    return tiny.write_set(tmp_path_factory.mktemp("new") / "new-cells", 3, seed=5)
+
+
+def of(run: TrainedRun, folder: Path, **options: object):  # type: ignore[no-untyped-def]
+    return finish(score(run.folder, folder, device="cpu", precision="float32", **options))  # type: ignore[arg-type]
+
+
+def test_the_scores_are_those_counted_by_hand(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = of(run, new, out=tmp_path / "test")
+    finish(predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    hits, unions, right, pixels = [0, 0], [0, 0], 0, 0
+    for path in sorted((new / "masks").iterdir()):
+        truth, found = read_mask(path), read_mask(tmp_path / "masks" / path.name)
+        right, pixels = right + int((truth == found).sum()), pixels + truth.size
+        for number, value in enumerate((0, 255)):
+            hits[number] += int(((truth == value) & (found == value)).sum())
+            unions[number] += int(((truth == value) | (found == value)).sum())
+    assert result.scores.pixels == pixels
+    assert result.scores.global_accuracy == right / pixels
+    assert [c.iou for c in result.scores.classes] == [hit / union for hit, union in zip(hits, unions, strict=True)]
+    assert result.scores.mean_iou == pytest.approx((hits[0] / unions[0] + hits[1] / unions[1]) / 2)
+
+
+def test_perfect_masks_score_one(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    perfect = shutil.copytree(new / "images", tmp_path / "set" / "images").parent
+    finish(predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
+    result = of(run, perfect, out=tmp_path / "test")
+    assert result.scores.mean_iou == 1.0
+    assert result.scores.global_accuracy == 1.0
+
+
+def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = of(run, new, out=tmp_path / "deep" / "test")
+    folder = tmp_path / "deep" / "test"
+    assert {path.name for path in folder.glob("[!.]*")} == {"scores.json", "images.csv", "report.html"}
+    written = json.loads((folder / "scores.json").read_text())
+    assert written == json.loads(json.dumps(result.to_json()))
+    assert np.sum(written["confusion"]["counts"]) == result.scores.pixels
+    with (folder / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["image"] for row in rows) == ["00", "01", "02"]
+    assert [float(row["mean_iou"]) for row in rows] == sorted(float(row["mean_iou"]) for row in rows)
+    page = (folder / "report.html").read_text()
+    assert f"{result.scores.mean_iou:.4f}" in page
+    assert "new-cells" in page
+
+
+def test_validation_pictures_of_the_training_are_chosen_and_it_is_said(
+    run: TrainedRun, cells: Path, tmp_path: Path
+) -> None:
+    result = of(run, cells, out=tmp_path / "test")
+    split = json.loads((run.folder / "split.json").read_text())
+    assert result.which == "the val split of the folder the model was trained on"
+    assert sorted(name for name, _ in result.evaluation.images) == sorted(split["val"])
+    assert any("chose the best epoch" in warning for warning in result.warnings)
+    assert result.scores.mean_iou == pytest.approx(run.best_mean_iou)
+
+
+@pytest.mark.parametrize("which", ["train", "all"])
+def test_pictures_that_were_trained_on_are_named(which: str, run: TrainedRun, cells: Path, tmp_path: Path) -> None:
+    result = of(run, cells, which=which, out=tmp_path / "test")
+    trained = len(json.loads((run.folder / "split.json").read_text())["train"])
+    scored = trained if which == "train" else 8
+    assert any(f"{trained} of the {scored} pictures were trained on" in warning for warning in result.warnings)
+    assert "trained on" in (tmp_path / "test" / "report.html").read_text()
+
+
+def test_renamed_copies_of_trained_pictures_are_recognised(run: TrainedRun, cells: Path, tmp_path: Path) -> None:
+    name = json.loads((run.folder / "split.json").read_text())["train"][0]
+    for kind in ("images", "masks"):
+        (tmp_path / "other" / kind).mkdir(parents=True)
+        shutil.copy(cells / kind / f"{name}.png", tmp_path / "other" / kind / "innocent.png")
+    result = of(run, tmp_path / "other", out=tmp_path / "test")
+    assert any("1 of the 1 pictures were trained on (innocent)" in warning for warning in result.warnings)
+
+
+def test_new_pictures_are_all_scored_without_a_warning(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = of(run, new, out=tmp_path / "test")
+    assert result.which == "all pictures"
+    assert len(result.evaluation.images) == 3
+    assert result.warnings == ()
+
+
+def test_a_folders_own_test_split_is_preferred(run: TrainedRun, tmp_path: Path) -> None:
+    for part, seed in (("train", 6), ("val", 7), ("test", 8)):
+        tiny.write_set(tmp_path / "set" / part, 2, seed)
+    result = of(run, tmp_path / "set", out=tmp_path / "auto")
+    assert result.which == "the test split"
+    assert sorted(name for name, _ in result.evaluation.images) == ["test/00", "test/01"]
+    whole = of(run, tmp_path / "set", out=tmp_path / "all", which="all")
+    assert len(whole.evaluation.images) == 6
+
+
+def test_a_split_that_is_not_there_is_refused(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no train split(.|\n)*--split all"):
+        of(run, new, which="train", out=tmp_path / "test")
+
+
+def test_default_folders_are_numbered_and_others_never_overwritten(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "run"
+    copied.mkdir()
+    shutil.copy(run.model, copied)
+    for name in ("test-new-cells", "test-new-cells-2", "test-new-cells-3"):
+        result = finish(score(copied / "model.safetensors", new, device="cpu"))
+        assert result.report == copied / name / "report.html"
+    with pytest.raises(UsageError, match="exists and is not empty"):
+        of(run, new, out=copied / "test-new-cells")
+
+
+def test_masks_with_a_value_the_model_does_not_know_are_refused(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(new, tmp_path / "set")
+    mask = read_mask(other / "masks" / "01.png")
+    mask[:2] = 128
+    write_image(other / "masks" / "01.png", mask)
+    with pytest.raises(DataError, match=r"mask value 128 is in no class\n  expected: one of 0 .*255"):
+        of(run, other, out=tmp_path / "test")
+    assert not (tmp_path / "test").exists()
+
+
+def test_a_written_prediction_is_a_mask_that_can_be_tested_on(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(new / "images", tmp_path / "set" / "images").parent
+    for path in sorted((new / "masks").iterdir()):
+        write_mask(other / "masks" / path.name, (read_mask(path) == 255).astype(np.uint8), tiny.CELLS)
+    assert of(run, other, out=tmp_path / "a").scores == of(run, new, out=tmp_path / "b").scores
+
+
+def test_what_is_said_ends_with_the_scores(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    events: list[Event] = list(score(run.folder, new, out=tmp_path / "test", device="cpu"))
+    texts = [event.text for event in events if isinstance(event, Said)]
+    assert texts[0].startswith("scoring 3 pictures: all pictures")
+    assert str(tmp_path / "test" / "report.html") in texts[-1]

@@ -1,0 +1,198 @@
+"""Settings: every key, every way in, every refusal."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny
+from unpool.config import SECTIONS, merge, parse_assignments, read_recipe, resolve, to_toml
+from unpool.errors import UsageError
+
+ANOTHER: dict[str, str] = {
+    "structure.widths": "[8, 16]",
+    "structure.bottom": "32",
+    "structure.encoder_convolutions": "1",
+    "structure.decoder_convolutions": "1",
+    "structure.kernel": "5",
+    "structure.padding": "valid",
+    "structure.norm": "instance",
+    "structure.encoder_relu": "false",
+    "structure.decoder_relu": "false",
+    "structure.bias": "true",
+    "structure.input_norm": "lrn",
+    "structure.pooling_rounding": "ceil",
+    "structure.skip": "add",
+    "structure.up": "nearest",
+    "structure.dropout": "0.5",
+    "data.masks": "values",
+    "data.classes": '["sky", "7=road"]',
+    "data.ignore": "[255]",
+    "data.val_share": "0.3",
+    "data.cache_gb": "0",
+    "training.epochs": "3",
+    "training.minutes": "1.5",
+    "training.batch_size": "8",
+    "training.crop": "64",
+    "training.optimiser": "sgd",
+    "training.learning_rate": "0.1",
+    "training.weight_decay": "0",
+    "training.dice": "0",
+    "training.class_weight_cap": "1",
+    "training.seed": "7",
+    "augmentation.orientation": "upright",
+    "augmentation.flip_rows": "true",
+    "augmentation.flip_columns": "false",
+    "augmentation.rotation": "90",
+    "augmentation.scale": "0",
+    "augmentation.elastic": "0",
+    "augmentation.contrast": "0",
+    "augmentation.brightness": "0",
+    "augmentation.noise": "0",
+    "augmentation.rare": "1",
+    "machine.device": "cpu",
+    "machine.precision": "float32",
+}
+LEAVES = [f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields]
+NEEDS = {"structure.pooling_rounding": ["net=segnet-basic", "pooling_rounding=floor"]}
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_every_key_can_be_set_with_and_without_its_section(key: str) -> None:
+    section, name = key.split(".")
+    text = ANOTHER[key]  # a new key needs a line in the table above
+    extra = NEEDS.get(key)
+    given = [extra[0], extra[1]] if extra else [f"{key}={text}"]
+    before = resolve(parse_assignments(given[:-1])).model_dump()[section][name]
+    after = resolve(parse_assignments(given)).model_dump()[section][name]
+    assert after != before
+    assert parse_assignments([f"{name}={text}"]) == parse_assignments([f"{key} = {text}"])
+
+
+def test_values_are_toml_and_words_need_no_quotes() -> None:
+    assert parse_assignments(["skip=add", "crop=64", "device='cuda:1'", "widths=[4, 8]", "net=unet"]) == {
+        "structure": {"skip": "add", "widths": [4, 8]},
+        "training": {"crop": 64},
+        "machine": {"device": "cuda:1"},
+        "net": "unet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("epochs", r"--set epochs\n  expected: key=value"),
+        ("epoch=3", r"--set epoch: no such setting(.|\n)*did you mean epochs\?"),
+        ("training.learningrate=3", r"(.|\n)*did you mean learning_rate\?"),
+        ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*did you mean epochs\?"),
+        ("zzzz=3", r"(.|\n)*the keys are batch_size, bias, bottom"),
+    ],
+)
+def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_assignments([assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "found"),
+    [
+        ("epochs=0", "training.epochs = 0"),
+        ("epochs=many", "training.epochs = 'many'"),
+        ("seed=1.5", "training.seed = 1.5"),
+        ("minutes=nan", "training.minutes = nan"),
+        ("minutes=inf", "training.minutes = inf"),
+        ("cache_gb=inf", "data.cache_gb = inf"),
+        ("masks=instance", "data.masks = 'instance'"),
+        ("val_share=1", "data.val_share = 1"),
+        ("ignore=255", "data.ignore = 255"),
+        ("rotation=200", "augmentation.rotation = 200"),
+        ("widths=[]", "structure.widths = "),
+        ("widths=[0]", "structure.widths.0 = 0"),
+        ("kernel=4", "structure"),
+        ("precision=half", "machine.precision = 'half'"),
+    ],
+)
+def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        resolve(parse_assignments([assignment]), "recipe.toml")
+    assert refusal.value.found.startswith(f"recipe.toml: {found}")
+    assert refusal.value.repair.startswith("change ")
+
+
+def test_structures_that_cannot_be_say_why() -> None:
+    with pytest.raises(UsageError, match="kernel 4 is even"):
+        resolve({"structure": {"kernel": 4}})
+
+
+def test_two_budgets_are_refused() -> None:
+    with pytest.raises(UsageError, match="both epochs and minutes are given; a training has one budget"):
+        resolve({"training": {"epochs": 3, "minutes": 1.0}})
+
+
+def test_unknown_keys_of_a_recipe_are_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"run.toml: unknown key training.epoch\n(.|\n)*did you mean epochs\?"):
+        resolve({"training": {"epoch": 3}}, "run.toml")
+
+
+def test_unknown_net() -> None:
+    with pytest.raises(UsageError, match=r"did you mean --net unet\?"):
+        resolve({"net": "u-net"})
+
+
+@pytest.mark.parametrize("section", list(SECTIONS))
+def test_a_section_that_is_no_table_is_refused(section: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"{section} = 5\n")
+    with pytest.raises(UsageError, match=rf"{section} = 5\n  expected: a table \[{section}\]"):
+        read_recipe(path)
+    with pytest.raises(UsageError, match=f"{section} = 5"):
+        resolve({section: 5})
+
+
+def test_unreadable_recipes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone.toml: No such file or directory"):
+        read_recipe(tmp_path / "gone.toml")
+    path = tmp_path / "bad.toml"
+    path.write_text("epochs = = 3\n")
+    with pytest.raises(UsageError, match=r"bad.toml: (.|\n)*at line 1"):
+        read_recipe(path)
+    path.write_bytes(b"net = '\xff'\n")
+    with pytest.raises(UsageError, match=r"bad.toml: (.|\n)*a TOML file"):
+        read_recipe(path)
+
+
+def test_later_layers_win_and_leave_the_rest() -> None:
+    first = {"net": "unet", "training": {"epochs": 3, "seed": 1}}
+    merged = merge(first, {"training": {"seed": 2}}, {"data": {"masks": "values"}})
+    assert merged == {"net": "unet", "training": {"epochs": 3, "seed": 2}, "data": {"masks": "values"}}
+    assert first == {"net": "unet", "training": {"epochs": 3, "seed": 1}}
+
+
+positive = st.floats(1e-9, 1e3)
+recipes = st.fixed_dictionaries(
+    {
+        "net": st.sampled_from(sorted(tiny.STRUCTURES)),
+        "data": st.fixed_dictionaries(
+            {
+                "classes": st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9)),
+                "ignore": st.none() | st.lists(st.integers(0, 65535)),
+                "cache_gb": positive,
+            }
+        ),
+        "training": st.fixed_dictionaries({"epochs": st.none() | st.integers(1, 10**9), "dice": positive}),
+        "augmentation": st.fixed_dictionaries(
+            {"flip_rows": st.none() | st.booleans(), "rotation": st.none() | st.floats(0, 180)}
+        ),
+    }
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(recipes)
+def test_a_configuration_survives_its_toml(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> None:
+    config = resolve(recipe)
+    path = tmp_path_factory.mktemp("config") / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8", newline="")
+    assert resolve(read_recipe(path)) == config

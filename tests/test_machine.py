@@ -1,0 +1,40 @@
+"""Devices: what is there is used, what is not is refused."""
+
+import pytest
+import torch
+
+import tiny
+from unpool.engine import Machine, choose_machine
+from unpool.errors import UsageError
+
+
+def test_the_cpu_in_both_number_types() -> None:
+    assert choose_machine("cpu", "float32") == Machine(torch.device("cpu"), reduced=False)
+    assert choose_machine("cpu", "bfloat16") == Machine(torch.device("cpu"), reduced=True)
+    assert choose_machine("auto").device.type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta", ""])
+def test_devices_that_are_not_there_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"device '{name}' \(.+\)\n  expected: auto, cpu, cuda") as refusal:
+        choose_machine(name)
+    assert "--device" in refusal.value.repair
+
+
+@pytest.mark.parametrize(("reduced", "kind"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_arithmetic_sets_the_number_type_of_convolutions(reduced: bool, kind: torch.dtype) -> None:
+    machine = Machine(torch.device("cpu"), reduced)
+    network = machine.place(tiny.segmenter().network)
+    with machine.arithmetic(), torch.inference_mode():
+        assert network(machine.put(torch.zeros(1, 1, 32, 32))).dtype == kind
+    assert next(network.parameters()).dtype == torch.float32
+
+
+def test_batches_are_channels_last() -> None:
+    assert tiny.CPU.put(torch.zeros(2, 3, 8, 8)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_machine_describes_itself() -> None:
+    assert tiny.CPU.describe().startswith("cpu, ")
+    assert tiny.CPU.describe().endswith("float32")
+    assert Machine(torch.device("cpu"), reduced=True).describe().endswith("bfloat16 convolutions")

@@ -1,0 +1,112 @@
+"""Prediction: tiles fit without a seam, any size is right, nothing wrong passes in silence."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import tiny
+from unpool.engine import pieces, predict, predict_probabilities
+from unpool.errors import DataError, RunError
+from unpool.nets import NAMED_NETS
+from unpool.segmenter import Segmenter
+
+every_net = pytest.mark.parametrize("net", list(NAMED_NETS))
+
+
+def picture(rows: int, columns: int, channels: int = 1) -> np.ndarray:
+    return np.random.default_rng(rows).integers(0, 256, (rows, columns, channels), dtype=np.uint8)
+
+
+def lively(net: str) -> Segmenter:
+    """A segmenter with running statistics and biases that are not 0."""
+    model = tiny.segmenter(net)
+    with torch.no_grad():
+        for module in model.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.2)
+                module.running_var.uniform_(0.5, 2)
+                module.bias.normal_(std=0.2)
+    return model
+
+
+def logits(model: Segmenter, image: np.ndarray, tile: int) -> np.ndarray:
+    whole = np.full((2, *image.shape[:2]), np.nan, dtype=np.float32)
+    for piece in pieces(model, image, "p", tiny.CPU, tile):
+        assert np.isnan(whole[:, piece.rows, piece.columns]).all()  # every pixel once
+        whole[:, piece.rows, piece.columns] = piece.logits.numpy()
+    return whole
+
+
+@every_net
+@pytest.mark.parametrize("size", [(97, 131), (64, 200), (101, 33), (1, 90)])
+def test_tiles_equal_the_whole(net: str, size: tuple[int, int]) -> None:
+    model, image = lively(net), picture(*size)
+    whole = logits(model, image, 1024)
+    assert np.isfinite(whole).all()
+    for tile in (32, 45, 64):
+        np.testing.assert_allclose(logits(model, image, tile), whole, atol=1e-5)
+
+
+@every_net
+def test_any_size_gives_its_own_shape(net: str) -> None:
+    model = lively(net)
+    for side in range(1, 41):
+        for rows, columns in ((side, 41 - side), (side, 7), (1, side)):
+            found = predict(model, picture(rows, columns), "p", tiny.CPU)
+            assert found.shape == (rows, columns)
+            assert found.dtype == np.uint8
+            assert found.max() <= 1
+
+
+def test_a_size_the_network_cannot_halve_is_mirrored_up() -> None:
+    model, image = lively("unet"), picture(30, 21)
+    mirrored = np.pad(image, ((0, 2), (0, 3), (0, 0)), mode="reflect")
+    np.testing.assert_allclose(logits(model, image, 64), logits(model, mirrored, 64)[:, :30, :21], atol=1e-5)
+
+
+@every_net
+def test_a_constant_network_gives_a_constant_picture(net: str) -> None:
+    model = tiny.segmenter(net)
+    nn.init.zeros_(model.network.head.weight)
+    model.network.head.bias.data = torch.tensor([0.0, 1.0])
+    assert (predict(model, picture(50, 61), "p", tiny.CPU, tile=32) == 1).all()
+    likely = predict_probabilities(model, picture(50, 61), "p", tiny.CPU, tile=32)
+    np.testing.assert_allclose(likely[1], 1 / (1 + np.exp(-1)), rtol=1e-6)
+
+
+@every_net
+def test_probabilities_sum_to_one_and_agree_with_the_prediction(net: str) -> None:
+    model, image = lively(net), picture(45, 70)
+    likely = predict_probabilities(model, image, "p", tiny.CPU, tile=32)
+    assert (likely.shape, likely.dtype) == ((2, 45, 70), np.float32)
+    np.testing.assert_allclose(likely.sum(axis=0), 1, atol=1e-6)
+    assert (likely.argmax(axis=0) == predict(model, image, "p", tiny.CPU, tile=32)).all()
+
+
+def test_two_classes_that_tie_give_the_lower_id() -> None:
+    model = tiny.segmenter()
+    nn.init.zeros_(model.network.head.weight)
+    assert (predict(model, picture(20, 20), "p", tiny.CPU) == 0).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_output_that_is_not_finite_is_refused(value: float) -> None:
+    model = tiny.segmenter()
+    nn.init.constant_(model.network.head.bias, value)
+    with pytest.raises(RunError, match=r"scan\.png: the network's output is not finite"):
+        predict(model, picture(20, 20), "scan.png", tiny.CPU)
+
+
+def test_pictures_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match=r"scan\.png: 3 channels"):
+        predict(tiny.segmenter(), picture(20, 20, 3), "scan.png", tiny.CPU)
+    with pytest.raises(DataError, match=r"scan\.png: pixels of type uint16"):
+        predict(tiny.segmenter(), picture(20, 20).astype(np.uint16), "scan.png", tiny.CPU)
+
+
+def test_a_network_in_training_mode_is_a_mistake_of_the_program() -> None:
+    model = tiny.segmenter()
+    model.network.train()
+    with pytest.raises(AssertionError, match="batch statistics"):
+        predict(model, picture(20, 20), "p", tiny.CPU)

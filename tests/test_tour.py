@@ -1,0 +1,88 @@
+"""One picture through every seam of the house."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import tiny
+from unpool.checkpoint import LoadedModel, load_model, save_model
+from unpool.classes import IGNORE_ID
+from unpool.data import Sample, find_pairs, read_sample, survey, training_normalisation
+from unpool.data.batches import Batch
+from unpool.engine import Budget, EpochRecord, evaluate_each, fit, predict, predict_probabilities
+from unpool.io import read_image, read_mask, write_mask
+from unpool.losses import LossValue
+from unpool.metrics import ConfusionMatrix, Scores, scores
+from unpool.segmenter import Segmenter
+
+
+def test_one_picture_through_every_seam(tmp_path: Path) -> None:
+    # file -> array
+    folder = tiny.write_set(tmp_path / "cells", 4)
+    pair = find_pairs(folder).pairs[1]
+    image, mask = read_image(pair.image), read_mask(pair.mask)
+    assert (image.shape, image.dtype) == ((49, 63, 1), np.uint8)
+    assert (mask.shape, mask.dtype) == ((49, 63), np.uint8)
+    assert np.unique(mask).tolist() == [0, 255]
+
+    # array -> Sample
+    found = survey(folder)
+    sample = read_sample(pair, found.table)
+    assert isinstance(sample, Sample)
+    assert (sample.labels.shape, sample.labels.dtype) == ((49, 63), np.uint8)
+    assert (sample.labels == mask // 255).all()
+
+    # Sample -> Batch
+    data = [read_sample(p, found.table) for p in found.folder.pairs]
+    fresh = tiny.segmenter(classes=found.table)
+    model = Segmenter(fresh.net, fresh.network, training_normalisation(data, 1), found.table)
+    batch = next(tiny.sampler(data, model).epoch(0))
+    assert isinstance(batch, Batch)
+    assert (batch.images.shape, batch.images.dtype) == ((2, 1, 32, 32), torch.float32)
+    assert (batch.labels.shape, batch.labels.dtype) == ((2, 32, 32), torch.int64)
+    assert set(batch.labels.unique().tolist()) <= {0, 1, IGNORE_ID}
+
+    # Batch -> logits -> LossValue
+    recipe = tiny.recipe(model, data[:3], data[3:], budget=Budget(epochs=1))
+    logits = model.network(batch.images)
+    assert (logits.shape, logits.dtype) == ((2, 2, 32, 32), torch.float32)
+    loss = recipe.loss(logits, batch.labels)
+    assert isinstance(loss, LossValue)
+    assert all((part.shape, part.dtype) == ((), torch.float32) for part in loss)
+
+    # LossValue -> EpochRecord
+    (record,) = fit(model, recipe)
+    assert isinstance(record, EpochRecord)
+    assert record.best
+    assert isinstance(record.train_loss, float)
+    assert isinstance(record.mean_iou, float)
+
+    # Segmenter -> model file -> Segmenter
+    save_model(tmp_path / "model.safetensors", model, {"history": [record.to_json()]})
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert isinstance(loaded, LoadedModel)
+    assert tiny.same_weights(loaded.segmenter.network, model.network)
+    prepared = loaded.segmenter.prepare(image, pair.name)
+    assert (prepared.shape, prepared.dtype) == ((1, 1, 52, 64), torch.float32)
+
+    # Segmenter -> prediction, probabilities
+    prediction = predict(loaded.segmenter, image, pair.name, tiny.CPU)
+    assert (prediction.shape, prediction.dtype) == ((49, 63), np.uint8)
+    likely = predict_probabilities(loaded.segmenter, image, pair.name, tiny.CPU)
+    assert (likely.shape, likely.dtype) == ((2, 49, 63), np.float32)
+
+    # prediction -> ConfusionMatrix -> Scores
+    (result,) = evaluate_each(loaded.segmenter, [sample], tiny.CPU)
+    assert (result.prediction == prediction).all()
+    assert isinstance(result.matrix, ConfusionMatrix)
+    assert (result.matrix.counts.shape, result.matrix.counts.dtype) == ((2, 2), np.int64)
+    assert result.matrix.pixels == 49 * 63
+    assert isinstance(scores(result.matrix), Scores)
+
+    # prediction -> file
+    write_mask(tmp_path / "out.png", prediction, loaded.segmenter.classes)
+    written = read_mask(tmp_path / "out.png")
+    assert (written.shape, written.dtype) == (mask.shape, mask.dtype)
+    assert (written == np.where(prediction == 1, 255, 0)).all()
+    assert (found.table.encode(written, "out.png") == prediction).all()

@@ -1,0 +1,265 @@
+"""The loop: it learns, it is deterministic, and an interruption changes nothing."""
+
+import copy
+import dataclasses
+import io
+import math
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from unpool.data import Sample
+from unpool.engine import (
+    Budget,
+    EpochRecord,
+    EpochSums,
+    Recipe,
+    StepRecord,
+    TrainingState,
+    evaluate_each,
+    fit,
+    summarise,
+    training,
+)
+from unpool.errors import DataError, RunError
+from unpool.losses import LossValue
+from unpool.nets import NAMED_NETS
+from unpool.segmenter import Segmenter
+
+DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
+every_net = pytest.mark.parametrize("net", list(NAMED_NETS))
+
+
+def start(net: str = "unet", **changes: Any) -> tuple[Segmenter, Recipe]:
+    model = tiny.segmenter(net)
+    return model, tiny.recipe(model, DATA, HELD_OUT, **changes)
+
+
+@every_net
+def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
+    model, recipe = start(net)
+    state = TrainingState()
+    records = list(fit(model, recipe, state))
+    assert [r.epoch for r in records] == [1, 2, 3]
+    assert [r.steps for r in records] == [6, 12, 18]
+    assert [r.progress for r in records] == pytest.approx([1 / 3, 2 / 3, 1])
+    losses = [r.train_loss for r in records]
+    assert losses[-1] < losses[0]
+    for record in records:
+        assert record.train_loss == pytest.approx(record.cross_entropy + record.dice)
+        assert set(record.class_iou) == {"background", "cell"}
+        assert 0 <= record.mean_iou <= 1
+        assert record.val_loss > 0
+        assert record.skipped == 0
+    assert [r.seconds for r in records] == sorted(r.seconds for r in records)
+    assert state.history == [record.to_json() for record in records]
+    assert state.best_score == max(r.mean_iou for r in records)
+    assert [r.epoch for r in records if r.best][-1] == state.best_epoch
+    evaluation = summarise(model, evaluate_each(model, HELD_OUT, tiny.CPU))
+    assert records[-1].mean_iou == evaluation.scores.mean_iou
+    assert records[-1].val_loss == evaluation.loss
+
+
+def test_the_learning_rate_follows_the_cycle() -> None:
+    model, recipe = start()
+    rates = []
+    for record in training(model, recipe, TrainingState()):
+        if isinstance(record, StepRecord):
+            rates.append(recipe.optimiser.param_groups[0]["lr"])
+    assert len(rates) == 18
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == rates[2]
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+@every_net
+def test_two_trainings_are_equal_bit_for_bit(net: str) -> None:
+    one, other = start(net), start(net)
+    list(fit(*one))
+    list(fit(*other))
+    assert tiny.same_weights(one[0].network, other[0].network)
+
+
+def stop_and_go_on(net: str, stop: int, **changes: Any) -> tuple[Segmenter, TrainingState]:
+    """Train, stop after so many records, save and restore everything in new objects, and go on."""
+    model, recipe = start(net, **changes)
+    state = TrainingState()
+    records = training(model, recipe, state)
+    for _ in range(stop):
+        next(records)
+    file = io.BytesIO()
+    torch.save([model.network.state_dict(), recipe.optimiser.state_dict(), state.to_plain()], file)
+    records.close()
+    file.seek(0)
+    weights, moments, plain = torch.load(file, weights_only=True)
+    model, recipe = start(net, **changes)
+    model.network.load_state_dict(weights)
+    recipe.optimiser.load_state_dict(moments)
+    state = TrainingState.from_plain(plain)
+    list(fit(model, recipe, state))
+    return model, state
+
+
+def without_clock(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in ("seconds", "waiting")} for row in history]
+
+
+@every_net
+@pytest.mark.parametrize("stop", [1, 4, 6, 7, 10, 20, 21])
+def test_a_resumed_training_is_an_unbroken_one_bit_for_bit(net: str, stop: int) -> None:
+    """Records 7, 14 and 21 are epochs; 6 and 20 fall between an epoch's last step and its validation."""
+    model, recipe = start(net)
+    unbroken = TrainingState()
+    list(fit(model, recipe, unbroken))
+    resumed, state = stop_and_go_on(net, stop)
+    assert tiny.same_weights(model.network, resumed.network)
+    assert without_clock(state.history) == without_clock(unbroken.history)
+    assert (state.best_epoch, state.best_score) == (unbroken.best_epoch, unbroken.best_score)
+
+
+def test_a_state_is_plain_data() -> None:
+    state = TrainingState(epoch=2, history=[{"epoch": 1}], sums=EpochSums(done=3, loss=1.5))
+    assert TrainingState.from_plain(copy.deepcopy(state.to_plain())) == state
+    with pytest.raises(TypeError):
+        TrainingState.from_plain({"sums": {}, "colour": 1})
+
+
+def test_progress_by_hand() -> None:
+    state = TrainingState(epoch=1, seconds=30, last_validation=6, sums=EpochSums(done=5))
+    assert Budget(epochs=4).progress(state, steps=10) == pytest.approx(15 / 40)
+    assert Budget(epochs=1).progress(state, steps=10) == 1.0
+    assert Budget(minutes=1).progress(state, steps=10) == pytest.approx(36 / 60)
+
+
+def test_a_budget_of_minutes_is_kept() -> None:
+    model, recipe = start(budget=Budget(minutes=1.5 / 60))
+    begun = time.monotonic()
+    records = list(fit(model, recipe))
+    spent = time.monotonic() - begun
+    assert 1.0 < spent < 3.0
+    assert records[-1].progress == 1.0
+    assert records[-1].mean_iou is not None
+    assert records[-1].learning_rate < 0.2 * recipe.learning_rate
+
+
+def test_validation_keeps_to_its_share_of_the_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = sys.modules[Recipe.__module__]  # the name in the package is the function
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.25)
+        return evaluate_each(*given)
+
+    monkeypatch.setattr(loop, "evaluate_each", slow)
+    model, recipe = start(budget=Budget(minutes=2 / 60))
+    records = list(fit(model, recipe))
+    validated = [r for r in records if r.mean_iou is not None]
+    assert records[0] in validated
+    assert records[-1] in validated
+    assert len(validated) < len(records)
+    assert all(r.val_loss is None and r.class_iou == {} and not r.best for r in records if r not in validated)
+
+
+class Spoiled:
+    """A loss that is NaN at some of its calls."""
+
+    def __init__(self, *at: int) -> None:
+        self.at, self.calls = at, 0
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> LossValue:
+        self.calls += 1
+        good = logits.square().mean()
+        return LossValue(good * (math.nan if self.calls - 1 in self.at else 1.0), good, good)
+
+
+def test_steps_without_a_finite_loss_are_left_out_and_counted() -> None:
+    model, recipe = start(loss=Spoiled(1, 2, 3, 4, 7))
+    before = None
+    for number, record in enumerate(training(model, recipe, TrainingState())):
+        if 1 <= number <= 4:
+            assert isinstance(record, StepRecord)
+            assert math.isnan(record.loss)
+            assert before is not None
+            assert tiny.same_weights(model.network, before)
+        elif number == 5:
+            assert not tiny.same_weights(model.network, before)
+        elif isinstance(record, EpochRecord):
+            assert record.skipped == (4, 1, 0)[record.epoch - 1]
+            assert math.isfinite(record.train_loss)
+        before = copy.deepcopy(model.network)
+
+
+def test_five_steps_in_a_row_stop_the_training_and_name_the_pictures() -> None:
+    model, recipe = start(loss=Spoiled(*range(3, 8)))
+    records = training(model, recipe, TrainingState())
+    with pytest.raises(RunError, match=r"the loss was nan for 5 steps in a row, last on 0\d") as refusal:
+        list(records)
+    assert "learning rate" in refusal.value.repair
+    assert all(torch.isfinite(p).all() for p in model.network.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, recipe = start()
+    before = copy.deepcopy(model.network)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
+    with pytest.raises(RunError, match="5 steps in a row"):
+        list(fit(model, recipe))
+    assert tiny.same_weights(model.network, before)
+
+
+def test_a_damaged_picture_does_not_damage_the_running_statistics() -> None:
+    damaged = dataclasses.replace(DATA[0], image=np.full((48, 56, 1), np.nan, np.float32))
+    model = tiny.segmenter()
+    constants = {"uint8": model.normalisation.constants["uint8"], "float32": model.normalisation.constants["uint8"]}
+    normalisation = dataclasses.replace(model.normalisation, constants=constants)
+    batches = tiny.sampler([damaged, *DATA[1:]], model, normalisation=normalisation)
+    records = list(fit(model, tiny.recipe(model, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1))))
+    assert records[0].skipped > 0
+    assert all(torch.isfinite(t).all() for t in model.network.state_dict().values())
+
+
+def test_pictures_without_a_counted_pixel_do_no_harm() -> None:
+    blank = [dataclasses.replace(sample, labels=np.full_like(sample.labels, 255)) for sample in DATA]
+    model = tiny.segmenter()
+    (record,) = fit(model, tiny.recipe(model, blank, blank[:1], budget=Budget(epochs=1)))
+    assert record.train_loss == 0
+    assert (record.mean_iou, record.val_loss, record.best) == (None, None, False)
+    assert all(torch.isfinite(t).all() for t in model.network.state_dict().values())
+
+
+def test_validation_is_never_in_training_mode_and_training_always_is() -> None:
+    model, recipe = start(budget=Budget(epochs=2))
+    modes: list[tuple[bool, bool]] = []
+    model.network.register_forward_hook(lambda network, *_: modes.append((network.training, torch.is_grad_enabled())))
+    list(fit(model, recipe))
+    assert modes == ([(True, True)] * 6 + [(False, False)] * 2) * 2
+
+
+def test_validation_reads_each_picture_once_as_it_is() -> None:
+    seen: list[str] = []
+
+    class Watched(list[Sample]):
+        def __iter__(self) -> Iterator[Sample]:
+            for sample in super().__iter__():
+                seen.append(sample.name)
+                yield sample
+
+    model, _ = start()
+    list(fit(model, tiny.recipe(model, DATA, Watched(HELD_OUT), budget=Budget(epochs=2))))
+    assert seen == [sample.name for sample in HELD_OUT] * 2
+
+
+def test_an_unreadable_picture_stops_the_training_with_its_name() -> None:
+    class Broken(list[Sample]):
+        def __getitem__(self, index: Any) -> Any:
+            raise DataError("dir/03.png: cut short", "a whole file", "copy it again")
+
+    model = tiny.segmenter()
+    batches = tiny.sampler(DATA, model, samples=Broken(DATA))
+    with pytest.raises(DataError, match=r"dir/03\.png"):
+        list(fit(model, tiny.recipe(model, DATA, HELD_OUT, batches=batches)))
