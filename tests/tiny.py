@@ -28,8 +28,8 @@ CPU = Machine(torch.device("cpu"), reduced=False)
 NO_CHANGE = Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 SIZES = ((48, 56), (49, 63), (64, 48))
 STRUCTURES: dict[str, dict[str, Any]] = {
-    "unet": {"widths": (4, 8), "bottom": 8},
-    "segnet-basic": {"widths": (4, 4), "kernel": 3},
+    "unet": {"width": 4, "depth": 2},
+    "segnet-basic": {"width": 4, "depth": 2, "kernel": 3},
 }
 
 

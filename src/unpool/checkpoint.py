@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from unpool.classes import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
 from unpool.io.files import atomic_path
-from unpool.nets import EncoderDecoder, Structure
+from unpool.nets import network_of, structure_of
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
@@ -75,7 +75,7 @@ def load_model(path: Path) -> LoadedModel:
     try:
         classes = ClassTable.from_card(card["classes"])
         normalisation = Normalisation.from_card(card["normalisation"])
-        network = EncoderDecoder(Structure(**card["structure"]), int(card["in_channels"]), len(classes))
+        network = network_of(structure_of(card["structure"]), int(card["in_channels"]), len(classes))
         network.load_state_dict(tensors)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")

@@ -7,12 +7,12 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unpool.errors import UsageError
-from unpool.nets import Structure, named_net
+from unpool.nets import FCNStructure, Structure, named_net
 
 
 class _Section(BaseModel):
@@ -90,20 +90,25 @@ class RunConfig(_Section):
 
     config_version: Literal[1] = 1
     net: str = "unet"
-    structure: Structure
+    structure: Annotated[Structure | FCNStructure, Field(discriminator="kind")]
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     machine: MachineSettings = MachineSettings()
 
 
-SECTIONS: dict[str, type[BaseModel]] = {
-    "structure": Structure,
-    "data": DataSettings,
-    "training": TrainingSettings,
-    "augmentation": AugmentationSettings,
-    "machine": MachineSettings,
+SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
+    "structure": (Structure, FCNStructure),
+    "data": (DataSettings,),
+    "training": (TrainingSettings,),
+    "augmentation": (AugmentationSettings,),
+    "machine": (MachineSettings,),
 }
+
+
+def keys() -> list[tuple[str, str]]:
+    """Every setting, as (section, name)."""
+    return [(s, n) for s, models in SECTIONS.items() for n in dict.fromkeys(n for m in models for n in m.model_fields)]
 
 
 def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunConfig:
@@ -220,8 +225,7 @@ def _locate(key: str) -> tuple[str | None, str]:
     section, dot, name = key.rpartition(".")
     if not dot and name in RunConfig.model_fields and name not in SECTIONS:
         return None, name
-    known = [(s, n) for s, model in SECTIONS.items() for n in model.model_fields]
-    found = [(s, n) for s, n in known if n == name and (not dot or s == section)]
+    found = [(s, n) for s, n in keys() if n == name and (not dot or s == section)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -231,7 +235,7 @@ def _locate(key: str) -> tuple[str | None, str]:
 
 
 def _suggest(key: str) -> str:
-    names = [n for model in SECTIONS.values() for n in model.model_fields] + ["net"]
+    names = [n for _, n in keys()] + ["net"]
     near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
     return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"
 

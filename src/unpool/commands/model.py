@@ -16,7 +16,7 @@ from unpool.commands.testing import TestResult, Which, model_file, test
 from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
 from unpool.errors import DataError
 from unpool.io.images import read_image
-from unpool.nets import EncoderDecoder
+from unpool.nets import Network
 from unpool.segmenter import Segmenter
 
 
@@ -41,7 +41,7 @@ class Model:
         return self.segmenter.classes.names
 
     @property
-    def network(self) -> EncoderDecoder:
+    def network(self) -> Network:
         """The network, a plain ``nn.Module``."""
         return self.segmenter.network
 

@@ -15,12 +15,12 @@ import torch
 from unpool import losses, optim
 from unpool.config import AugmentationSettings, RunConfig, merge, resolve
 from unpool.data import Sample, Survey, training_normalisation
-from unpool.data.augmentation import Augmentation
+from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler, SampleStore, crop_size
 from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
 from unpool.engine import Budget, Recipe, TrainingState, choose_machine
 from unpool.errors import DataError, UsageError
-from unpool.nets import EncoderDecoder, named_net
+from unpool.nets import fit, named_net, network_of
 from unpool.segmenter import Segmenter
 
 DEFAULT_MINUTES = 10.0
@@ -49,14 +49,13 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
 
     Raises
     ------
-    UsageError: the network's output is smaller than its input, or the device does not exist.
+    UsageError: the crops are too small for the network, or the device does not exist.
     DataError: validation pictures of a pixel type that no training picture has.
     """
-    _require_same_padding(config)
     _require_trained_types(survey)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
-    crop = crop_size(sizes, config.training.crop, max(config.structure.stride, 16))
-    _require_statistics(config, crop)
+    crop = _crop(config, sizes)
+    _rehearse(config, crop, survey.channels, len(survey.table))
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -68,7 +67,7 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     config = _with_orientation(config, trained, len(survey.table))
     given = config.training
     torch.manual_seed(given.seed)
-    network = EncoderDecoder(config.structure, survey.channels, len(survey.table))
+    network = network_of(config.structure, survey.channels, len(survey.table))
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
@@ -95,24 +94,28 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     return Job(config, survey, segmenter, recipe)
 
 
-def _require_same_padding(config: RunConfig) -> None:
-    if config.structure.padding != "same":
-        raise UsageError(
-            f"structure.padding = '{config.structure.padding}', whose output is smaller than the picture",
-            "padding=same, so that every pixel of a crop and of a picture gets a class",
-            "leave padding out",
-        )
+def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
+    """The crop for pictures of these sizes; a network that loses pixels at the border gets as many around it."""
+    structure = config.structure
+    wanted = crop_size(sizes, config.training.crop, max(structure.stride, 16))
+    fits = [fit(structure, side) for side in wanted]
+    margin = max(0, *(each.margin for each in fits))
+    rows, columns = (each.size - 2 * margin for each in fits)
+    return Crop(rows, columns, margin)
 
 
-def _require_statistics(config: RunConfig, crop: tuple[int, int]) -> None:
-    stride = config.structure.stride
-    values = config.training.batch_size * (crop[0] // stride) * (crop[1] // stride)
-    if config.structure.norm == "batch" and config.structure.bottom and values < 2:
-        raise UsageError(
-            f"crops of {crop[0]} x {crop[1]} pixels, one a step, leave one value a map below the last pooling",
-            "at least two, for batch normalisation",
-            "raise --set batch_size=… or crop=…, or set norm=group",
-        )
+def _rehearse(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
+    """Let an empty batch pass through a network without weights, so that what cannot train is refused now."""
+    with torch.device("meta"), torch.no_grad():
+        network = network_of(config.structure, channels, classes).train()
+        try:
+            network(torch.empty(config.training.batch_size, channels, *crop.with_margin()))
+        except ValueError as error:  # normalisation over a single value
+            raise UsageError(
+                f"crops of {crop.rows} x {crop.columns} pixels, {config.training.batch_size} a step: {error}",
+                "at least two values a map everywhere in the network",
+                "raise --set batch_size=… or crop=…, or set norm=group",
+            ) from error
 
 
 def _require_trained_types(survey: Survey) -> None:
@@ -164,7 +167,7 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
         "epoch": state.epoch,
         "seconds": round(state.seconds, 1),
         "machine": job.recipe.machine.describe(),
-        "crop": list(job.recipe.batches.crop),
+        "crop": job.recipe.batches.crop._asdict(),
         "class_weights": list(job.recipe.loss.weights or ()),
         "validation": {
             k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
@@ -182,6 +185,7 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
 def plan(job: Job, run: Path) -> str:
     """What is about to be trained, as a page of text."""
     given, batches = job.config.training, job.recipe.batches
+    margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
     budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
     weights = ", ".join(
         f"{name} {weight:.2f}"
@@ -199,7 +203,7 @@ def plan(job: Job, run: Path) -> str:
         ),
         (
             "crops",
-            f"{batches.crop[0]} x {batches.crop[1]} pixels, {given.batch_size} a step, {batches.steps} steps an epoch",
+            f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {given.batch_size} a step, {batches.steps} steps an epoch",
         ),
         (
             "pictures are",

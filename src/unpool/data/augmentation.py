@@ -8,6 +8,7 @@ pixel and are ignored beyond it, so no class is invented anywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,13 +49,31 @@ class Augmentation:
     rare: float = 0.33
 
 
+class Crop(NamedTuple):
+    """A training crop: pixels with labels, and a margin around them that is only seen.
+
+    Attributes
+    ----------
+    rows, columns: of the part with labels.
+    margin: pixels of picture on every side of it, which a network without padding takes away.
+    """
+
+    rows: int
+    columns: int
+    margin: int = 0
+
+    def with_margin(self) -> tuple[int, int]:
+        """Rows and columns of the picture that is read."""
+        return self.rows + 2 * self.margin, self.columns + 2 * self.margin
+
+
 ELASTIC_SPACING = 128
 """Pixels between the points of the coarse elastic grid."""
 
 
 def augmented_crop(
     sample: Sample,
-    size: tuple[int, int],
+    crop: Crop,
     augmentation: Augmentation,
     normalisation: Normalisation,
     random: np.random.Generator,
@@ -63,12 +82,14 @@ def augmented_crop(
 
     Returns
     -------
-    float32 (C, rows, columns), normalised; int64 labels (rows, columns), ``IGNORE_ID`` beyond the picture's edge.
+    float32 (C, rows + 2 margins, columns + 2 margins), normalised; int64 labels (rows, columns), ``IGNORE_ID`` beyond
+    the picture's edge.
     """
-    centre = _centre(sample.labels, size, augmentation.rare, random)
-    rows, columns = _field(centre, size, augmentation, random)
+    centre = _centre(sample.labels, (crop.rows, crop.columns), augmentation.rare, random)
+    rows, columns = _field(centre, crop.with_margin(), augmentation, random)
     image, labels = _read(sample, rows, columns, normalisation)
-    return _vary_grey_values(image, augmentation, random), labels
+    inner = labels[crop.margin : crop.margin + crop.rows, crop.margin : crop.margin + crop.columns]
+    return _vary_grey_values(image, augmentation, random), inner.contiguous()
 
 
 def _centre(labels: Labels, size: tuple[int, int], rare: float, random: np.random.Generator) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unpool.classes import ClassTable
-from unpool.data.augmentation import Augmentation, augmented_crop
+from unpool.data.augmentation import Augmentation, Crop, augmented_crop
 from unpool.data.folder import Pair
 from unpool.data.samples import Sample, read_sample
 from unpool.normalisation import Normalisation
@@ -27,8 +27,8 @@ class Batch:
 
     Attributes
     ----------
-    images: float32 (N, C, rows, columns), normalised.
-    labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``.
+    images: float32 (N, C, rows, columns), normalised; with the crop's margin.
+    labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``; without it.
     names: N names of the pictures the crops were cut from.
     """
 
@@ -70,12 +70,12 @@ class CropSampler:
     ----------
     samples: the training pictures.
     areas: pixels of each picture; larger ones give more crops.
-    crop: rows and columns of a crop.
+    crop: what is cut out for one place in a batch.
     """
 
     samples: Sequence[Sample]
     areas: Sequence[int]
-    crop: tuple[int, int]
+    crop: Crop
     batch_size: int
     augmentation: Augmentation
     normalisation: Normalisation
@@ -86,7 +86,7 @@ class CropSampler:
     @property
     def steps(self) -> int:
         """Steps in an epoch: enough crops to cover the training pixels once, within bounds."""
-        crops = sum(max(1, round(area / (self.crop[0] * self.crop[1]))) for area in self.areas)
+        crops = sum(max(1, round(area / (self.crop.rows * self.crop.columns))) for area in self.areas)
         return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
 
     def epoch(self, number: int, first: int = 0) -> Generator[Batch]:
@@ -110,7 +110,7 @@ class CropSampler:
         random = np.random.default_rng((self.seed, epoch, 0))
         count = self.steps * self.batch_size
         shares = np.asarray(self.areas, dtype=np.float64)
-        shares = np.maximum(shares, self.crop[0] * self.crop[1])
+        shares = np.maximum(shares, self.crop.rows * self.crop.columns)
         wanted = shares / shares.sum() * count
         times = np.floor(wanted).astype(int)
         rest = count - int(times.sum())

@@ -14,9 +14,9 @@ from torch import Tensor
 from unpool.classes import Labels
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
-from unpool.nets import halo
+from unpool.nets import context, legal_size
 from unpool.segmenter import Segmenter
-from unpool.tiling import tiles
+from unpool.tiling import Reach, Size, Tile, tiles
 
 TILE = 1024
 """Rows and columns kept of a tile; a picture that is not larger is computed whole."""
@@ -54,28 +54,33 @@ def pieces(
     RunError: the network gave numbers that are not finite.
     """
     assert not segmenter.network.training, "prediction with batch statistics would depend on the batch"
-    rows, columns = image.shape[:2]
-    prepared = segmenter.prepare(image, source)
-    structure = segmenter.network.structure
-    size = (prepared.shape[2], prepared.shape[3])
-    for part in tiles(size, (tile, tile), halo(structure), structure.stride):
-        window = machine.put(prepared[:, :, part.window[0], part.window[1]])
+    rows, columns = int(image.shape[0]), int(image.shape[1])
+    inputs, offset = segmenter.prepare(image, source)
+    given = (int(inputs.shape[2]), int(inputs.shape[3]))
+    for part in _parts(segmenter, (rows, columns), given, offset, tile):
+        window = machine.put(inputs[:, :, part.window[0], part.window[1]])
         with machine.arithmetic():
             logits = segmenter.network(window)
         logits = logits[0, :, part.inside[0], part.inside[1]].float().cpu()
-        kept_rows = slice(part.kept[0].start, min(part.kept[0].stop, rows))
-        kept_columns = slice(part.kept[1].start, min(part.kept[1].stop, columns))
-        height, width = kept_rows.stop - kept_rows.start, kept_columns.stop - kept_columns.start
-        if height <= 0 or width <= 0:
-            continue
-        logits = logits[:, :height, :width]
         if not torch.isfinite(logits).all():
             raise RunError(
                 f"{source}: the network's output is not finite",
                 "finite numbers",
                 "try --precision float32; if it stays, the model was damaged in training",
             )
-        yield Piece(kept_rows, kept_columns, logits)
+        yield Piece(part.kept[0], part.kept[1], logits)
+
+
+def _parts(segmenter: Segmenter, picture: Size, given: Size, offset: Size, tile: int) -> Iterator[Tile]:
+    structure = segmenter.network.structure
+    seen = context(structure)
+    if seen is None or max(picture) <= tile:
+        whole = (slice(0, picture[0]), slice(0, picture[1]))
+        inside = (slice(offset[0], offset[0] + picture[0]), slice(offset[1], offset[1] + picture[1]))
+        yield Tile((slice(0, given[0]), slice(0, given[1])), whole, inside)
+        return
+    reach = Reach(seen.before, seen.after, structure.stride, lambda side: legal_size(structure, side))
+    yield from tiles(picture, given, (tile, tile), reach)
 
 
 def predict(segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE) -> Labels:

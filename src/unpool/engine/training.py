@@ -17,6 +17,7 @@ from unpool.engine.evaluation import Evaluation, evaluate_each, summarise
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
 from unpool.losses import CrossEntropyDice
+from unpool.nets.blocks import crop_to
 from unpool.optim import one_cycle, set_learning_rate
 from unpool.segmenter import Segmenter
 
@@ -247,6 +248,7 @@ def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[floa
     recipe.optimiser.zero_grad(set_to_none=True)
     with machine.arithmetic():
         logits = network(machine.put(batch.images))
+    logits = crop_to(logits, batch.labels.shape[1:])
     loss = recipe.loss(logits, batch.labels.to(machine.device, non_blocking=True))
     loss.total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)

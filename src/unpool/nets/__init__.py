@@ -2,8 +2,8 @@
 
 from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.fcn import FCN, FCNStructure
-from unpool.nets.named import NAMED_NETS, NamedNet, Network, build, named_net, network_of
-from unpool.nets.sizes import AnyStructure, Context, context, legal_size, margin, output_size
+from unpool.nets.named import NAMED_NETS, NamedNet, Network, build, named_net, network_of, structure_of
+from unpool.nets.sizes import AnyStructure, Context, Fit, context, fit, legal_size, output_size
 from unpool.nets.structure import Structure
 
 __all__ = [
@@ -13,14 +13,16 @@ __all__ = [
     "Context",
     "EncoderDecoder",
     "FCNStructure",
+    "Fit",
     "NamedNet",
     "Network",
     "Structure",
     "build",
     "context",
+    "fit",
     "legal_size",
-    "margin",
     "named_net",
     "network_of",
     "output_size",
+    "structure_of",
 ]

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
-
-from unpool.errors import UsageError
-from unpool.geometry import BILINEAR, BLOCKS, Layer, Window, multiply_adds, receptive_field, stored_bytes
-from unpool.nets.encoder_decoder import DecoderStage, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
+from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.fcn import FCN
-from unpool.nets.naming import paper_names
-from unpool.nets.sizes import POOLING, legal_size, output_size
 
 Network = EncoderDecoder | FCN
 Side = Literal["encoder", "bottom", "decoder", "head"]

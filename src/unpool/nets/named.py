@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,6 +189,11 @@ def named_net(name: str) -> NamedNet:
         f"one of {', '.join(NAMED_NETS)}",
         f"did you mean --net {near[0]}?" if near else "choose one of these",
     )
+
+
+def structure_of(plain: Mapping[str, Any]) -> AnyStructure:
+    """The structure that ``model_dump`` wrote. Raises pydantic's ValidationError on foreign data."""
+    return FCNStructure(**plain) if plain.get("kind") == "fcn" else Structure(**plain)
 
 
 def network_of(structure: AnyStructure, in_channels: int, classes: int) -> Network:

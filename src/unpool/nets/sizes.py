@@ -61,11 +61,29 @@ def legal_size(structure: AnyStructure, size: int) -> int:
     )
 
 
-def margin(structure: AnyStructure, size: int) -> int:
-    """Pixels the output lacks on each side for a legal input of ``size``; negative where it has too many."""
-    found = output_size(structure, size)
-    assert found is not None
-    return (size - found) // 2
+class Fit(NamedTuple):
+    """A legal input size and what its output lacks on each side; ``margin`` is negative where it has too much."""
+
+    size: int
+    margin: int
+
+
+def fit(structure: AnyStructure, wanted: int) -> Fit:
+    """The smallest legal input of at least ``wanted`` pixels whose output has as many.
+
+    Raises
+    ------
+    UsageError: there is none within reach.
+    """
+    for size in range(wanted, wanted + SEARCH_LIMIT):
+        found = output_size(structure, size)
+        if found is not None and found >= wanted:
+            return Fit(size, (size - found) // 2)
+    raise UsageError(
+        f"no legal input has an output of {wanted} pixels or more",
+        "a structure that keeps most of the picture",
+        "use fewer stages, or padding=same",
+    )
 
 
 class Context(NamedTuple):

@@ -133,7 +133,8 @@ class Structure(BaseModel):
         return self.skip in ("add", "concat") and not (self.skip_from == "pooled" and stage == 1)
 
     def _width(self, stage: int) -> int:
-        return self.width * min(self.growth ** (stage - 1), self.widest)
+        times: int = self.growth ** (stage - 1)
+        return self.width * min(times, self.widest)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -146,7 +147,7 @@ def _of_stage(counts: PerStage, stage: int) -> int:
     return counts if isinstance(counts, int) else counts[stage - 1]
 
 
-def _objections(given: Structure) -> list[str]:  # noqa: C901 (a list of rules reads best as one)
+def _objections(given: Structure) -> list[str]:
     """Why the choices do not fit together, each with what to set."""
     reasons = []
     if given.kernel % 2 == 0 or given.head_kernel % 2 == 0:
@@ -192,7 +193,7 @@ def _objections(given: Structure) -> list[str]:  # noqa: C901 (a list of rules r
         match = PLACE.fullmatch(place)
         if not match or (match[2] and int(match[2]) > given.depth) or (place == "bottom" and not given.bottom):
             reasons.append(
-                f"no place '{place}' for dropout; set dropout_after to encoder1 … decoder{given.depth}, pool1 … or bottom"
+                f"no place '{place}' for dropout; set dropout_after to places such as encoder1, pool1, decoder1, bottom"
             )
     return reasons
 
