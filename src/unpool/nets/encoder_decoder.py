@@ -13,7 +13,7 @@ from unpool.geometry import Rounding
 from unpool.nets.blocks import bilinear_start, convolutions, crop_to, he_initialise
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
 from unpool.nets.sizes import legal_size, output_size
-from unpool.nets.structure import Structure
+from unpool.nets.structure import Structure, decoder_maps
 
 
 class Crossing(NamedTuple):
@@ -153,7 +153,7 @@ class DecoderStage(nn.Module):
         )  # fmt: skip
         self.dropout = _dropout(structure, f"decoder{stage}")
         self.join_after = join if structure.join == "after" else None
-        self.out_channels = maps.convolved[-1] if maps.convolved else maps.fused
+        self.out_channels = maps.out
 
     def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
         """Maps from below (N, below, H, W) and what crossed at twice the size, to (N, out, 2H, 2W)."""
@@ -224,34 +224,6 @@ class Join(nn.Module):
         if self.skip == "add":
             return maps + across
         return torch.cat([across, maps] if self.order == "skip" else [maps, across], dim=1)
-
-
-class DecoderMaps(NamedTuple):
-    """Feature maps on the way through a decoder stage."""
-
-    across: int  # of what crosses, as the encoder made it
-    crossing: int  # the same after squeezing
-    grown: int  # after upsampling
-    fused: int  # after a join before the convolutions
-    convolved: list[int]  # after each convolution
-
-
-def decoder_maps(structure: Structure, stage: int, below: int, classes: int) -> DecoderMaps:
-    """Count the feature maps of a decoder stage that gets ``below`` maps."""
-    width = structure.widths[stage - 1]
-    across = structure.widths[stage - 2] if structure.skip_from == "pooled" and stage > 1 else width
-    crossing = classes if structure.squeeze else across
-    grown = classes if structure.squeeze else width
-    if structure.skip == "add" and structure.join == "before" and structure.joins_at(stage):
-        grown = crossing
-    if structure.up == "transposed" and stage == 1 and not structure.up_halves_last:
-        grown = below
-    joined = structure.skip == "concat" and structure.joins_at(stage)
-    # Unpooling keeps the number of maps, so a stage ends with as many as the one above was pooled from.
-    out = structure.widths[max(stage - 2, 0)] if structure.up == "unpool" else width
-    count = structure.decoder_count(stage)
-    convolved = [*[width] * (count - 1), out] if count else []
-    return DecoderMaps(across, crossing, grown, grown + crossing if joined else grown, convolved)
 
 
 def _bottom(structure: Structure, channels: int) -> nn.Module:

@@ -19,7 +19,7 @@ def output_size(structure: AnyStructure, size: int) -> int | None:
     """The output's size along one axis for an input of ``size`` pixels, or None where the network cannot run."""
     if isinstance(structure, FCNStructure):
         return fcn_output_size(structure, size)
-    least = 2 if structure.norm == "instance" else 1  # a single pixel has no deviation to normalise by
+    least = 2 if structure.norm in ("group", "instance") else 1  # a single pixel has no deviation to normalise by
     crossing = []
     for stage in range(1, structure.depth + 1):
         entered = size

@@ -8,7 +8,7 @@ is one value (see ``unpool.nets.named``).
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -143,6 +143,39 @@ class Structure(BaseModel):
         return self
 
 
+class DecoderMaps(NamedTuple):
+    """Feature maps on the way through a decoder stage."""
+
+    across: int  # of what crosses, as the encoder made it
+    crossing: int  # the same after squeezing
+    grown: int  # after upsampling
+    fused: int  # after a join before the convolutions
+    convolved: tuple[int, ...]  # after each convolution
+
+    @property
+    def out(self) -> int:
+        """Feature maps that leave the stage."""
+        return self.convolved[-1] if self.convolved else self.fused
+
+
+def decoder_maps(structure: Structure, stage: int, below: int, classes: int) -> DecoderMaps:
+    """Count the feature maps of a decoder stage that gets ``below`` maps."""
+    width = structure.widths[stage - 1]
+    across = structure.widths[stage - 2] if structure.skip_from == "pooled" and stage > 1 else width
+    crossing = classes if structure.squeeze else across
+    grown = classes if structure.squeeze else width
+    if structure.skip == "add" and structure.join == "before" and structure.joins_at(stage):
+        grown = crossing
+    if structure.up == "transposed" and stage == 1 and not structure.up_halves_last:
+        grown = below
+    joined = structure.skip == "concat" and structure.joins_at(stage)
+    # Unpooling keeps the number of maps, so a stage ends with as many as the one above was pooled from.
+    out = structure.widths[max(stage - 2, 0)] if structure.up == "unpool" else width
+    count = structure.decoder_count(stage)
+    convolved = (*[width] * (count - 1), out) if count else ()
+    return DecoderMaps(across, crossing, grown, grown + crossing if joined else grown, convolved)
+
+
 def _of_stage(counts: PerStage, stage: int) -> int:
     return counts if isinstance(counts, int) else counts[stage - 1]
 
@@ -183,12 +216,8 @@ def _objections(given: Structure) -> list[str]:
         reasons.append("squeezed maps have lost the maps that positions belong to; set up=transposed or bilinear")
     if given.norm == "group" and any(w % GROUPS for w in (*given.widths, given.bottom_width)):
         reasons.append(f"norm 'group' needs widths that are multiples of {GROUPS}; set width to one")
-    if given.decoder_depthwise and (given.skip == "concat" or given.growth != 1):
-        reasons.append(
-            "depthwise decoder convolutions keep the number of maps; set growth=1 and skip=index, add or none"
-        )
-    if not _maps_fit(given):
-        reasons.append("without decoder convolutions the sum needs equal widths; set growth=1, or up=transposed")
+    if not reasons:
+        reasons += _objections_to_maps(given)
     for place in given.dropout_after:
         match = PLACE.fullmatch(place)
         if not match or (match[2] and int(match[2]) > given.depth) or (place == "bottom" and not given.bottom):
@@ -204,22 +233,29 @@ def _objections_to_unpooling(given: Structure) -> list[str]:
         reasons.append("up 'unpool' needs the pooling positions; set skip=index, add or concat")
     if (given.padding, given.padding_in_decoder()) != ("same", "same"):
         reasons.append("up 'unpool' puts values back where they were pooled; set padding=same")
-    if given.bottom and given.bottom_width != given.widths[-1]:
-        reasons.append(
-            "up 'unpool' needs as many maps below the last pooling as above it; set bottom=false or growth=1"
-        )
-    if (
-        given.growth != 1
-        and not all(given.decoder_count(s) for s in range(1, given.depth + 1))
-        and len(set(given.widths)) > 1
-    ):
-        reasons.append("unpooling keeps the number of maps, so each stage needs a convolution to change it; "
-                       "set decoder_convolutions to 1 or more")  # fmt: skip
     return reasons
 
 
-def _maps_fit(given: Structure) -> bool:
-    """Whether sums are between equal numbers of maps where nothing changes the number in between."""
-    plain_up = given.up in ("bilinear", "nearest")
-    no_convolutions = not any(given.decoder_count(s) for s in range(1, given.depth + 1))
-    return given.squeeze or not (plain_up and no_convolutions and given.skip == "add" and given.growth != 1)
+def _objections_to_maps(given: Structure) -> list[str]:
+    """Where numbers of feature maps do not meet, walking up the decoder."""
+    classes = 1
+    below = classes if given.squeeze else given.bottom_width
+    for stage in range(given.depth, 0, -1):
+        maps = decoder_maps(given, stage, below, classes)
+        if given.up == "unpool" and below != given.widths[stage - 1]:
+            return [
+                f"unpooling puts back as many maps as were pooled, but stage {stage} pooled {given.widths[stage - 1]} and "
+                f"gets {below}; set growth=1, or bottom=false and decoder_convolutions to 1 or more"
+            ]
+        added = maps.grown if given.join == "before" else maps.out
+        if given.skip == "add" and given.joins_at(stage) and added != maps.crossing:
+            return [
+                f"stage {stage} would add {maps.crossing} maps to {added}; set growth=1, skip=concat or join=before"
+            ]
+        if given.decoder_depthwise and any(width != maps.fused for width in maps.convolved):
+            return [
+                f"depthwise convolutions keep the number of maps, but stage {stage} gets {maps.fused} and gives "
+                f"{maps.out}; set growth=1 and skip=index, add or none"
+            ]
+        below = maps.out
+    return []
