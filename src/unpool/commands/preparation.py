@@ -203,7 +203,8 @@ def plan(job: Job, run: Path) -> str:
         ),
         (
             "crops",
-            f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {given.batch_size} a step, {batches.steps} steps an epoch",
+            f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {given.batch_size} a step, "
+            f"{batches.steps} steps an epoch",
         ),
         (
             "pictures are",

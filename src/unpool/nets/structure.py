@@ -244,8 +244,8 @@ def _objections_to_maps(given: Structure) -> list[str]:
         maps = decoder_maps(given, stage, below, classes)
         if given.up == "unpool" and below != given.widths[stage - 1]:
             return [
-                f"unpooling puts back as many maps as were pooled, but stage {stage} pooled {given.widths[stage - 1]} and "
-                f"gets {below}; set growth=1, or bottom=false and decoder_convolutions to 1 or more"
+                f"unpooling puts back as many maps as were pooled, but stage {stage} pooled "
+                f"{given.widths[stage - 1]} and gets {below}; set growth=1, or bottom=false and decoder_convolutions to 1 or more"
             ]
         added = maps.grown if given.join == "before" else maps.out
         if given.skip == "add" and given.joins_at(stage) and added != maps.crossing:
