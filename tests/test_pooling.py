@@ -233,7 +233,7 @@ def test_gradients_by_differences() -> None:
         below = torch.rand(1, 2, 3, 2, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
         positions = max_pool(maps, "ceil")[1]
         assert torch.autograd.gradcheck(lambda each: max_pool(each, "ceil")[0], maps)
-        assert torch.autograd.gradcheck(max_unpool, (below, positions))
+        assert torch.autograd.gradcheck(lambda each: max_unpool(each, positions), below)
 
 
 def test_functional_gradient() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from unpool.geometry import (
     BILINEAR,
     BLOCKS,
     Layer,
-    Sides,
     Transposed,
     Window,
     centre_crop,
@@ -32,17 +31,13 @@ from unpool.geometry import (
     stored_bytes,
 )
 from unpool.nets.blocks import Residual
-from unpool.nets.encoder_decoder import EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
+from unpool.nets.encoder_decoder import Crossing, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
+from unpool.nets.facts import Explanation, Kind, LayerFacts, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
-from unpool.nets.naming import Part, Place, Side, paper_name
+from unpool.nets.naming import Part, Place, paper_name, place_of
 from unpool.nets.sizes import AnyStructure, output_size
 
 Network = EncoderDecoder | FCN
-Kind = Literal[
-    "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
-]
-Size = tuple[int, int]
-"""Rows and columns."""
 
 NUMBER_BYTES = 4
 """Bytes of a float32 value."""
@@ -51,142 +46,7 @@ POSITION_BITS = 2
 """Bits of a position in a 2x2 window."""
 
 _PICTURES = 2  # that pass at once: batch normalisation of a single value needs a second picture
-_REACH = 1024  # how far below a size the next legal one is looked for
-
-
-@dataclass(frozen=True)
-class LayerFacts:
-    """One layer of a network.
-
-    Attributes
-    ----------
-    name: where it is in the module; ``paper_name`` is what the paper or its release calls it.
-    side, stage: where it stands; stages count from 1 at the picture downwards, the bottom is the one below.
-    across: whether it works on what crosses from encoder to decoder, and not on the path through the bottom.
-    rows, columns, channels: of its output.
-    kernel: side of its window, 0 where it has none.
-    after: what follows it: norm, ReLU, dropout.
-    parameters: its own and its norm's; ``trained`` says whether training changes its own.
-    receptive_field: pixels of the picture that one of its output pixels sees, along one side.
-    multiply_adds: of one picture.
-    bytes_output: of its output in float32.
-    bytes_kept: what training keeps from it on for the backward pass, and no layer before it kept, in float32; mostly
-        its input.
-    bytes_held: what prediction holds while it works: its input, its output, and what waits for the decoder.
-    """
-
-    name: str
-    paper_name: str
-    side: Side
-    stage: int
-    kind: Kind
-    across: bool
-    rows: int
-    columns: int
-    channels: int
-    kernel: int
-    after: tuple[str, ...]
-    parameters: int
-    trained: bool
-    receptive_field: int
-    multiply_adds: int
-    bytes_output: int
-    bytes_kept: int
-    bytes_held: int
-
-    @property
-    def size(self) -> Size:
-        """Rows and columns of its output."""
-        return self.rows, self.columns
-
-
-@dataclass(frozen=True)
-class SkipFacts:
-    """What crosses to one decoder stage.
-
-    Attributes
-    ----------
-    stage: of the decoder, which has the number of the encoder stage it mirrors.
-    what: ``positions`` of the maxima, or feature ``maps``.
-    channels, rows, columns: of it; positions count windows, maps are as the encoder made them, before the crop.
-    crop: pixels cut from the maps before and after, of rows and of columns.
-    joined: ``add`` or ``concat`` for maps, ``index`` for positions.
-    stored_bytes: of one picture, in float32 or at 2 bits a window.
-    """
-
-    stage: int
-    what: Literal["positions", "maps"]
-    channels: int
-    rows: int
-    columns: int
-    crop: tuple[Sides, Sides]
-    joined: Literal["index", "add", "concat"]
-    stored_bytes: int
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A network, layer by layer.
-
-    Attributes
-    ----------
-    size, output: rows and columns of the picture and of the logits.
-    layers: in the order in which they work.
-    parameters: all weights; ``fixed`` of them are not trained; ``kernels`` of them are convolution kernels, the others
-        biases and norms.
-    """
-
-    name: str
-    in_channels: int
-    classes: int
-    size: Size
-    output: Size
-    layers: tuple[LayerFacts, ...]
-    skips: tuple[SkipFacts, ...]
-    parameters: int
-    fixed: int
-    kernels: int
-
-    @property
-    def trainable(self) -> int:
-        """Parameters that training changes."""
-        return self.parameters - self.fixed
-
-    @property
-    def sizes(self) -> tuple[Size, ...]:
-        """Every size on the way from the picture through the bottom to the logits, each where it changes."""
-        passed = [self.size, *(layer.size for layer in self.layers if not layer.across), self.output]
-        return tuple(size for k, size in enumerate(passed) if k == 0 or size != passed[k - 1])
-
-    @property
-    def multiply_adds(self) -> int:
-        """Of one picture."""
-        return sum(layer.multiply_adds for layer in self.layers)
-
-    @property
-    def receptive_field(self) -> int:
-        """Pixels of the picture that one logit sees, along one side."""
-        return self.layers[-1].receptive_field
-
-    @property
-    def training_bytes(self) -> int:
-        """What training keeps of one picture for the backward pass, without weights, in float32."""
-        return sum(layer.bytes_kept for layer in self.layers)
-
-    @property
-    def prediction_bytes(self) -> int:
-        """The most that prediction of one picture holds at once, without weights, in float32."""
-        return max(layer.bytes_held for layer in self.layers)
-
-    @property
-    def skip_bytes(self) -> int:
-        """What is stored for all skips of one picture."""
-        return sum(skip.stored_bytes for skip in self.skips)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        totals = ("trainable", "multiply_adds", "receptive_field", "training_bytes", "prediction_bytes", "skip_bytes")
-        return {**asdict(self), "sizes": list(self.sizes), **{name: getattr(self, name) for name in totals}}
+_REACH = 1024  # how far from a size the next legal one is looked for
 
 
 def explain(network: Network, size: Size, name: str) -> Explanation:
@@ -203,6 +63,7 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
     reading = _Reading(empty)
     with reading.saving():
         logits = empty(torch.empty(_PICTURES, network.in_channels, *size, device="meta"))
+    parameters = list(empty.parameters())
     return Explanation(
         name=name,
         in_channels=network.in_channels,
@@ -211,9 +72,9 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
         output=_size(logits),
         layers=tuple(reading.layers),
         skips=tuple(sorted(reading.skips, key=lambda skip: (skip.stage, skip.what))),
-        parameters=sum(p.numel() for p in empty.parameters()),
-        fixed=sum(p.numel() for p in empty.parameters() if not p.requires_grad),
-        kernels=sum(p.numel() for p in empty.parameters() if p.ndim == 4),
+        parameters=sum(p.numel() for p in parameters),
+        fixed=sum(p.numel() for p in parameters if not p.requires_grad),
+        kernels=sum(p.numel() for p in parameters if p.ndim == 4),
     )
 
 
@@ -230,25 +91,25 @@ def require_legal(structure: AnyStructure, size: Size, name: str) -> None:
     """Refuse a size that a network cannot run on, naming the nearest that it can. Raises UsageError."""
     if all(side > 0 and output_size(structure, side) for side in size):
         return
-    choices = [nearest_legal(structure, max(side, 1)) for side in size]
-    if not all(choices):
-        raise UsageError(
-            f"a picture of {size[0]} x {size[1]} pixels for {name}",
-            "a structure with a legal size nearby",
-            "use fewer stages, or padding=same",
-        )
-    words = [" or ".join(map(str, each)) for each in choices]
-    nearest = sorted({tuple(each[min(k, len(each) - 1)] for each in choices) for k in (0, 1)})
+    rows, columns = (nearest_legal(structure, max(side, 1)) for side in size)
+    found = f"a picture of {size[0]} x {size[1]} pixels for {name}"
+    if not rows or not columns:
+        raise UsageError(found, "a structure with a legal size nearby", "use fewer stages, or padding=same")
+    nearest = dict.fromkeys([(rows[0], columns[0]), (rows[-1], columns[-1])])
     raise UsageError(
-        f"a picture of {size[0]} x {size[1]} pixels for {name}",
-        f"sizes it can run on; the nearest are {words[0]} rows and {words[1]} columns",
-        "give " + " or ".join(f"--size {rows}x{columns}" for rows, columns in nearest),
+        found,
+        f"sizes it can run on; the nearest are {_either(rows)} rows and {_either(columns)} columns",
+        "give " + " or ".join(f"--size {r}x{c}" for r, c in nearest),
     )
+
+
+def _either(sizes: tuple[int, ...]) -> str:
+    return " or ".join(map(str, sizes))
 
 
 def _empty_copy(network: Network) -> Network:
     with torch.device("meta"):
-        empty = type(network)(network.structure, network.in_channels, network.classes)  # type: ignore[arg-type]
+        empty: Network = type(network)(network.structure, network.in_channels, network.classes)  # type: ignore[arg-type]
     for parameter, original in zip(empty.parameters(), network.parameters(), strict=True):
         parameter.requires_grad_(original.requires_grad)
     return empty.train()
@@ -262,44 +123,49 @@ _FOLLOWERS: dict[type[nn.Module], str] = {
     nn.Dropout: "dropout",
 }
 
-_FCN_PLACES: dict[str, tuple[Side, int]] = {
-    **{name: ("encoder", stage) for stage, names in enumerate(TRUNK, 1) for name in names},
-    **{name: ("bottom", len(TRUNK) + 1) for name in ("fc6", "fc7", "score_fr")},
-    **{name: ("decoder", 4) for name in ("upscore2", "score_pool4")},
-    **{name: ("decoder", 3) for name in ("upscore_pool4", "score_pool3")},
-    **{name: ("head", 1) for name in ("upscore", "upscore16", "upscore8")},
+_UP_KINDS: dict[str, tuple[Kind, Layer]] = {
+    "unpool": ("unpooling", BLOCKS),
+    "nearest": ("interpolation", BLOCKS),
+    "bilinear": ("interpolation", BILINEAR),
 }
 
 
 class _Reading:
-    """Writes layers down as they work; for one passage of one network on the meta device."""
+    """Writes layers down as they work; for one passage through one network on the meta device."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        self.structure = network.structure
+        self.classes = network.classes
+        self.crops = network.crops if isinstance(network, FCN) else ()
         self.layers: list[LayerFacts] = []
         self.skips: list[SkipFacts] = []
         self.path: list[Layer] = []  # through the bottom, as far as it has come
-        self.paths: dict[str, list[Layer]] = {}  # to where maps may leave it: ``encoder1``, ``pool1``
-        self.waiting: dict[tuple[str, int], int] = {}  # bytes that wait for their use
-        self.counts: Counter[tuple[Side, int]] = Counter()  # convolutions of each stage so far
-        self.known = {p.untyped_storage()._cdata: p.untyped_storage() for p in network.parameters()}
+        self.paths: dict[str, list[Layer]] = {}  # to where maps leave it: ``encoder1``, ``pool1``
+        self.waiting: dict[str, int] = {}  # bytes that wait for their use
+        self.counts: Counter[tuple[str, int]] = Counter()  # convolutions of each stage so far
+        self.pooled: dict[int, tuple[int, Size]] = {}  # FCN's pools: maps and size
+        self.known = {_address(p): p.untyped_storage() for p in network.parameters()}
         self.unclaimed = 0  # bytes saved for the backward pass since the last layer
         for path, module in network.named_modules():
-            self._attach(path, module)
+            self._watch(path, module)
 
-    def _attach(self, path: str, module: nn.Module) -> None:
-        watched: dict[type[nn.Module], Callable[..., None]] = {
-            nn.Conv2d: self._convolution, nn.ConvTranspose2d: self._convolution, MaxPooling: self._pooling,
-            EncoderStage: self._crossing, Join: self._join, Residual: self._residual_end,
-            nn.LocalResponseNorm: self._input_norm, **dict.fromkeys(_FOLLOWERS, self._follower),
-        }  # fmt: skip
+    def _watch(self, path: str, module: nn.Module) -> None:
+        watchers: dict[type[nn.Module], Callable[..., None]] = {
+            nn.LocalResponseNorm: self._input_norm,
+            nn.Conv2d: self._convolution,
+            nn.ConvTranspose2d: self._convolution,
+            MaxPooling: self._pooling,
+            EncoderStage: self._leaving,
+            Join: self._join,
+            **dict.fromkeys(_FOLLOWERS, self._follower),
+        }
         if isinstance(module, Residual):
-            module.inner.register_forward_pre_hook(partial(self._residual_begin, path))
-            module.inner.register_forward_hook(partial(self._residual_end, path))
+            module.inner.register_forward_pre_hook(self._residual_begins)
+            module.inner.register_forward_hook(partial(self._residual_ends, path))
         elif isinstance(module, UpSampling):
             module.register_forward_pre_hook(partial(self._up, path))
-        elif type(module) in watched:
-            module.register_forward_hook(partial(watched[type(module)], path))
+        elif type(module) in watchers:
+            module.register_forward_hook(partial(watchers[type(module)], path))
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -308,35 +174,32 @@ class _Reading:
             yield
 
     def _save(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        maps = tensor.ndim == 4 or not tensor.is_floating_point()  # not the few numbers of a norm
-        if maps and storage._cdata not in self.known:
-            self.known[storage._cdata] = storage  # kept, so that no later one takes its address
+        few = tensor.ndim < 4 and tensor.is_floating_point()  # a norm's mean and deviation
+        if not few and _address(tensor) not in self.known:
+            storage = tensor.untyped_storage()
+            self.known[_address(tensor)] = storage  # held, so that no later one takes its address
             self.unclaimed += storage.nbytes() // _PICTURES
         return tensor.detach()
 
     def _add(
-        self, name: str, place: Place | None, kind: Kind, taken: Tensor, output: tuple[int, Size], *,
-        layer: Layer | None = None, across: bool = False, kernel: int = 0, own: nn.Module | None = None, work: int = 0,
+        self, path: str, part: Part, kind: Kind, taken: Tensor, made: tuple[int, Size], *, layer: Layer | None = None,
+        across: str = "", kernel: int = 0, own: nn.Module | None = None, work: int = 0, index: int = 0,
     ) -> None:  # fmt: skip
-        """Write a layer down; ``output`` is its channels and size."""
-        side, stage = (place.side, place.stage) if place else _FCN_PLACES[name]
-        path = self.paths[self._leaving(stage)] if across else self.path
-        path = [*path, layer] if layer else path
+        """Write a layer down; ``made`` is its maps and their size, ``across`` where what it works on left the path."""
+        place = place_of(self.structure, path, part, index)
+        walked = [*(self.paths[across] if across else self.path), *([layer] if layer else [])]
         if not across:
-            self.path = path
-        channels, size = output
+            self.path = walked
         numbers = list(own.parameters()) if own else []
-        made = stored_bytes(channels, size)
-        structure = self.network.structure
+        channels, size = made
         self.layers.append(
             LayerFacts(
-                name=name,
-                paper_name=paper_name(structure, place) if place and isinstance(structure, Structure_) else name,
-                side=side,
-                stage=stage,
+                name=path,
+                paper_name=paper_name(self.structure, place, path),
+                side=place.side,
+                stage=place.stage,
                 kind=kind,
-                across=across,
+                across=bool(across),
                 rows=size[0],
                 columns=size[1],
                 channels=channels,
@@ -344,10 +207,175 @@ class _Reading:
                 after=(),
                 parameters=sum(p.numel() for p in numbers),
                 trained=any(p.requires_grad for p in numbers),
-                receptive_field=receptive_field(path) if path else 1,
+                receptive_field=receptive_field(walked) if walked else 1,
                 multiply_adds=work,
-                bytes_output=made,
-                bytes_kept=self._claim(),
-                bytes_held=_bytes(taken) + made + sum(self.waiting.values()),
+                bytes_output=stored_bytes(channels, size),
+                bytes_kept=self.unclaimed,
+                bytes_held=_bytes(taken) + stored_bytes(channels, size) + sum(self.waiting.values()),
             )
         )
+        self.unclaimed = 0
+
+    def _follow(self, word: str, parameters: int = 0) -> None:
+        last = self.layers[-1]
+        self.layers[-1] = replace(
+            last,
+            after=(*last.after, word),
+            parameters=last.parameters + parameters,
+            bytes_kept=last.bytes_kept + self.unclaimed,
+        )
+        self.unclaimed = 0
+
+    def _follower(self, path: str, module: nn.Module, _: Any, __: Tensor) -> None:
+        self._follow(_FOLLOWERS[type(module)], sum(p.numel() for p in module.parameters()))
+        if isinstance(self.structure, FCNStructure) and path.startswith("norms."):
+            self._fcn_activated(path.removeprefix("norms."))
+
+    def _input_norm(self, path: str, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        self._add(path, "norm", "normalisation", inputs[0], _shape(output))
+
+    def _convolution(
+        self, path: str, module: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[Tensor], output: Tensor
+    ) -> None:
+        (taken,) = inputs
+        up = isinstance(module, nn.ConvTranspose2d)
+        kernel, padding = module.kernel_size[0], int(module.padding[0])
+        window = Window(kernel, module.stride[0], padding, padding - module.output_padding[0])
+        part = _part(path, up=up)
+        index = 0
+        if part == "convolution":
+            here = place_of(self.structure, path, part)
+            self.counts[here.side, here.stage] += 1
+            index = self.counts[here.side, here.stage]
+        self._add(
+            path, part, "up-convolution" if up else "convolution", taken, _shape(output),
+            layer=Transposed(window) if up else window, across=self._left_at(path), kernel=kernel, own=module,
+            work=multiply_adds(
+                module.in_channels, module.out_channels, (kernel, kernel), _size(taken if up else output), module.groups
+            ), index=index,
+        )  # fmt: skip
+        if isinstance(self.structure, FCNStructure):
+            self._fcn_convolved(path, output)
+
+    def _left_at(self, path: str) -> str:
+        """Where the maps that a 1x1 convolution reduces left the path; empty for a layer on the path."""
+        if path.startswith("score_pool"):
+            return path.removeprefix("score_")
+        if path.endswith("squeeze") and path.startswith("decoder"):
+            assert not isinstance(self.structure, FCNStructure)
+            stage = place_of(self.structure, path, "squeeze").stage
+            return f"pool{stage - 1}" if self.structure.skip_from == "pooled" else f"encoder{stage}"
+        return ""
+
+    def _pooling(self, path: str, _: nn.Module, inputs: tuple[Tensor], output: tuple[Tensor, Any]) -> None:
+        stage = place_of(self.structure, path, "pooling").stage
+        self.paths[f"encoder{stage}"] = self.path
+        self._add(path, "pooling", "pooling", inputs[0], _shape(output[0]), layer=Window(2, 2), kernel=2)
+        self.paths[f"pool{stage}"] = self.path
+
+    def _leaving(self, path: str, _: nn.Module, __: Any, output: tuple[Tensor, Crossing]) -> None:
+        stage = place_of(self.structure, path, "pooling").stage
+        crossing = output[1]
+        if crossing.positions:
+            channels, *windows = crossing.positions.windows[1:]
+            size = (windows[0], windows[1])
+            stored = stored_bytes(channels, size, POSITION_BITS)
+            self.waiting[f"positions{stage}"] = stored
+            self.skips.append(SkipFacts(stage, "positions", channels, *size, ((0, 0), (0, 0)), "index", stored))
+        if crossing.maps is not None:
+            self.waiting[f"maps{stage}"] = _bytes(crossing.maps)
+
+    def _up(self, path: str, module: UpSampling, inputs: tuple[Tensor, Crossing]) -> None:
+        if module.up == "transposed":
+            return
+        taken, crossing = inputs
+        kind, layer = _UP_KINDS[module.up]
+        rows, columns = _size(taken)
+        size = crossing.size if kind == "unpooling" else (2 * rows, 2 * columns)
+        self._add(path, "up", kind, taken, (taken.shape[1], size), layer=layer, kernel=2)
+        self.waiting.pop(f"positions{self.layers[-1].stage}", None)
+
+    def _join(self, path: str, module: Join, inputs: tuple[Tensor, Crossing], output: Tensor) -> None:
+        taken, crossing = inputs
+        assert crossing.maps is not None
+        self._add(path, "join", "add" if module.skip == "add" else "concatenate", taken, _shape(output))
+        channels, (rows, columns) = _shape(crossing.maps)
+        channels = channels if isinstance(module.squeeze, nn.Identity) else self.classes
+        crop = (centre_crop(rows, output.shape[2]), centre_crop(columns, output.shape[3]))
+        joined = "add" if module.skip == "add" else "concat"
+        stage = self.layers[-1].stage
+        stored = stored_bytes(channels, (rows, columns))
+        self.skips.append(SkipFacts(stage, "maps", channels, rows, columns, crop, joined, stored))  # type: ignore[arg-type]
+        self.waiting.pop(f"maps{stage}")
+
+    def _residual_begins(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
+        self.waiting["residual"] = _bytes(inputs[0])
+
+    def _residual_ends(self, path: str, _: nn.Module, __: Any, output: Tensor) -> None:
+        self._add(path, "residual", "add", output, _shape(output))
+        del self.waiting["residual"]
+
+    def _fcn_convolved(self, path: str, output: Tensor) -> None:
+        """FCN's ReLUs, poolings and sums are functions, not modules: they follow from what convolved."""
+        assert isinstance(self.structure, FCNStructure)
+        if path.startswith(("conv", "fc")):
+            self.last = output
+            if self.structure.norm == "none":
+                self._fcn_activated(path)
+        elif path == "upscore2" or path == "upscore_pool4":
+            self.last = output
+        elif path.startswith("score_pool"):
+            self._fcn_sum(path.removeprefix("score_"), output)
+
+    def _fcn_activated(self, path: str) -> None:
+        self._follow("ReLU")
+        for stage, names in enumerate(TRUNK, 1):
+            if path == names[-1]:
+                channels, (rows, columns) = _shape(self.last)
+                size = (pooled_size(rows, "ceil"), pooled_size(columns, "ceil"))
+                self._add(f"pool{stage}", "pooling", "pooling", self.last, (channels, size),
+                          layer=Window(2, 2, rounding="ceil"), kernel=2)  # fmt: skip
+                self.paths[f"pool{stage}"] = self.path
+                self.pooled[stage] = channels, size
+                self._fcn_leaving(stage - 1)
+
+    def _fcn_leaving(self, stage: int) -> None:
+        """From the pooling below on, a pool whose scores are summed waits; before, it is that stage's own input."""
+        assert isinstance(self.structure, FCNStructure)
+        if stage in (3, 4) and self.structure.prediction_stride <= 1 << stage:
+            self.waiting[f"pool{stage}"] = stored_bytes(*self.pooled[stage])
+
+    def _fcn_sum(self, pool: str, scores: Tensor) -> None:
+        channels, (rows, columns) = _shape(self.last)
+        self._add(f"fuse_{pool}", "join", "add", self.last, (channels, (rows, columns)))
+        first = self.crops[0 if pool == "pool4" else 1]
+        stage, (have_rows, have_columns) = self.layers[-1].stage, _size(scores)
+        crop = ((first, have_rows - rows - first), (first, have_columns - columns - first))
+        stored = stored_bytes(channels, (have_rows, have_columns))
+        self.skips.append(SkipFacts(stage, "maps", channels, have_rows, have_columns, crop, "add", stored))
+        self.waiting.pop(pool)
+
+
+def _part(path: str, *, up: bool) -> Part:
+    if path.endswith("squeeze"):
+        return "squeeze"
+    if up or path.endswith("up.convolution"):
+        return "up-convolution"
+    return "classifier" if path == "head" else "convolution"
+
+
+def _shape(maps: Tensor) -> tuple[int, Size]:
+    return maps.shape[1], _size(maps)
+
+
+def _size(maps: Tensor) -> Size:
+    return maps.shape[2], maps.shape[3]
+
+
+def _bytes(maps: Tensor) -> int:
+    return prod(maps.shape[1:]) * NUMBER_BYTES
+
+
+def _address(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata
+    return address

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from unpool.nets.fcn import TRUNK, FCNStructure
+from unpool.nets.sizes import AnyStructure
 from unpool.nets.structure import Structure
 
 Side = Literal["encoder", "bottom", "decoder", "head"]
@@ -26,8 +28,37 @@ class Place:
     index: int = 0
 
 
-def paper_name(structure: Structure, place: Place) -> str:
-    """The name of a layer, in the manner of the paper that the structure resembles."""
+_FCN_PLACES: dict[str, tuple[Side, int]] = {
+    **{name: ("encoder", stage) for stage, names in enumerate(TRUNK, 1) for name in names},
+    **{f"pool{stage}": ("encoder", stage) for stage in range(1, len(TRUNK) + 1)},
+    **{name: ("bottom", len(TRUNK) + 1) for name in ("fc6", "fc7", "score_fr")},
+    **{name: ("decoder", 4) for name in ("upscore2", "score_pool4", "fuse_pool4")},
+    **{name: ("decoder", 3) for name in ("upscore_pool4", "score_pool3", "fuse_pool3")},
+    **{name: ("head", 1) for name in ("upscore", "upscore16", "upscore8")},
+}
+
+
+def place_of(structure: AnyStructure, path: str, part: Part, index: int = 0) -> Place:
+    """Where the module at ``path`` of the network stands."""
+    if isinstance(structure, FCNStructure):
+        return Place(*_FCN_PLACES[path], part, index)
+    room, _, rest = path.partition(".")
+    number = int(rest.partition(".")[0]) if room in ("encoder", "decoder") else 0
+    places: dict[str, tuple[Side, int]] = {
+        "input_norm": ("encoder", 1),
+        "encoder": ("encoder", number + 1),
+        "bottom": ("bottom", structure.depth + 1),
+        "squeeze": ("bottom", structure.depth + 1),
+        "decoder": ("decoder", structure.depth - number),
+        "head": ("head", 1),
+    }
+    return Place(*places[room], part, index)
+
+
+def paper_name(structure: AnyStructure, place: Place, path: str) -> str:
+    """The name of a layer, in the manner of the paper that the structure resembles; FCN's modules have it already."""
+    if isinstance(structure, FCNStructure):
+        return path
     if structure.block == "residual":
         return _fusionnet_name(structure, place)
     if structure.growth == 1 or structure.up == "unpool":

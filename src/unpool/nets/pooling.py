@@ -153,7 +153,8 @@ class _Pool(Function):
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (packed,) = ctx.saved_tensors
         code = unpack(packed, ctx.windows, channels_last=ctx.channels_last)
-        return _spread(_laid_out(gradient, channels_last=ctx.channels_last), code, ctx.size), None
+        # torch adds gradients to zeros, which turns -0 into 0: so does this.
+        return _spread(_laid_out(gradient + 0.0, channels_last=ctx.channels_last), code, ctx.size), None
 
 
 class _Unpool(Function):

@@ -245,7 +245,8 @@ def _objections_to_maps(given: Structure) -> list[str]:
         if given.up == "unpool" and below != given.widths[stage - 1]:
             return [
                 f"unpooling puts back as many maps as were pooled, but stage {stage} pooled "
-                f"{given.widths[stage - 1]} and gets {below}; set growth=1, or bottom=false and decoder_convolutions to 1 or more"
+                f"{given.widths[stage - 1]} and gets {below}; set growth=1, or bottom=false and "
+                "decoder_convolutions to 1 or more"
             ]
         added = maps.grown if given.join == "before" else maps.out
         if given.skip == "add" and given.joins_at(stage) and added != maps.crossing:
