@@ -67,8 +67,8 @@ def points() -> tuple[Structure, ...]:
         "skip": ["none", "index", "add", "concat"], "skip_from": ["convolved", "convolved", "pooled"],
         "join": ["before", "before", "after"], "concat_order": ["skip", "up"], "squeeze": [False, False, True],
         "up": ["unpool", "transposed", "bilinear", "nearest"], "up_kernel": [2, 3, 4, 8],
-       
-        "up_start": ["he", "bilinear"], "up_halves_last": [True, False], "decoder_depthwise": [False, False, False, True],
+        "up_start": ["he", "bilinear"], "up_halves_last": [True, False],
+        "decoder_depthwise": [False, False, False, True],
         "dropout_after": [(), ("encoder1",), ("pool1", "decoder1"), ("bottom",)], "head_kernel": [1, 3],
     }  # fmt: skip
     found: dict[str, Structure] = {}

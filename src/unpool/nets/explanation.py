@@ -34,7 +34,7 @@ from unpool.nets.blocks import Residual
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
 from unpool.nets.facts import Explanation, Kind, LayerFacts, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
-from unpool.nets.naming import Part, Place, paper_name, place_of
+from unpool.nets.naming import Part, paper_name, place_of
 from unpool.nets.sizes import AnyStructure, output_size
 
 Network = EncoderDecoder | FCN
@@ -61,8 +61,8 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
     require_legal(network.structure, size, name)
     empty = _empty_copy(network)
     reading = _Reading(empty)
-    with reading.saving():
-        logits = empty(torch.empty(_PICTURES, network.in_channels, *size, device="meta"))
+    with torch.device("meta"), reading.saving():
+        logits = empty(torch.empty(_PICTURES, network.in_channels, *size))
     parameters = list(empty.parameters())
     return Explanation(
         name=name,
@@ -322,7 +322,7 @@ class _Reading:
             self.last = output
             if self.structure.norm == "none":
                 self._fcn_activated(path)
-        elif path == "upscore2" or path == "upscore_pool4":
+        elif path in ("upscore2", "upscore_pool4"):
             self.last = output
         elif path.startswith("score_pool"):
             self._fcn_sum(path.removeprefix("score_"), output)

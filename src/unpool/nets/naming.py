@@ -31,10 +31,10 @@ class Place:
 _FCN_PLACES: dict[str, tuple[Side, int]] = {
     **{name: ("encoder", stage) for stage, names in enumerate(TRUNK, 1) for name in names},
     **{f"pool{stage}": ("encoder", stage) for stage in range(1, len(TRUNK) + 1)},
-    **{name: ("bottom", len(TRUNK) + 1) for name in ("fc6", "fc7", "score_fr")},
-    **{name: ("decoder", 4) for name in ("upscore2", "score_pool4", "fuse_pool4")},
-    **{name: ("decoder", 3) for name in ("upscore_pool4", "score_pool3", "fuse_pool3")},
-    **{name: ("head", 1) for name in ("upscore", "upscore16", "upscore8")},
+    **dict.fromkeys(("fc6", "fc7", "score_fr"), ("bottom", len(TRUNK) + 1)),
+    **dict.fromkeys(("upscore2", "score_pool4", "fuse_pool4"), ("decoder", 4)),
+    **dict.fromkeys(("upscore_pool4", "score_pool3", "fuse_pool3"), ("decoder", 3)),
+    **dict.fromkeys(("upscore", "upscore16", "upscore8"), ("head", 1)),
 }
 
 
