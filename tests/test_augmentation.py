@@ -14,7 +14,7 @@ from torch import Tensor
 import tiny
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
-from unpool.data.augmentation import Augmentation, augmented_crop
+from unpool.data.augmentation import Augmentation, Crop, augmented_crop
 from unpool.normalisation import ChannelConstants, Normalisation
 
 PLAIN = Normalisation(1, {"uint8": ChannelConstants((0.0,), (1.0,))})
@@ -24,7 +24,7 @@ SIZES = [(1000, 37), (37, 1000), (20, 25), (1, 40), (40, 1), (1, 1), (64, 64)]
 def crop(
     sample: Sample, augmentation: Augmentation, seed: int = 0, size: tuple[int, int] = (32, 48)
 ) -> tuple[Tensor, Tensor]:
-    return augmented_crop(sample, size, augmentation, PLAIN, np.random.default_rng(seed))
+    return augmented_crop(sample, Crop(*size), augmentation, PLAIN, np.random.default_rng(seed))
 
 
 def of(labels: NDArray[np.uint8], factor: int = 1) -> Sample:
@@ -57,7 +57,7 @@ def test_with_everything_off_the_crop_is_the_picture(shape: tuple[int, int]) -> 
     pixels = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     labels = random.integers(0, 3, shape).astype(np.uint8)
     normal = Normalisation(3, {"uint8": ChannelConstants((90.0, 100.0, 110.0), (50.0, 60.0, 70.0))})
-    image, found = augmented_crop(Sample("x", pixels, labels, None), shape, tiny.NO_CHANGE, normal, random)
+    image, found = augmented_crop(Sample("x", pixels, labels, None), Crop(*shape), tiny.NO_CHANGE, normal, random)
     assert (found.numpy() == labels).all()
     # Coordinates pass through -1..1 in float32, hence not bit for bit.
     np.testing.assert_allclose(image.movedim(0, -1).numpy(), normal.apply(pixels, "x"), atol=5e-4)

@@ -14,7 +14,6 @@ from torch import nn
 import tiny
 from unpool.checkpoint import bare_state, load_model, load_state, save_model, save_state
 from unpool.errors import ModelFileError
-from unpool.nets import NAMED_NETS
 
 
 def perturbed(net: str = "unet") -> Any:
@@ -32,7 +31,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("net", list(NAMED_NETS))
+@pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 def test_a_model_comes_back_equal(net: str, tmp_path: Path) -> None:
     model, path = perturbed(net), tmp_path / "deep" / "model.safetensors"
     save_model(path, model, {"epoch": 3})
@@ -113,7 +112,7 @@ def test_a_card_of_a_later_version(saved: Path) -> None:
         lambda card: card["classes"]["classes"].pop(),
         lambda card: card["classes"]["classes"].append({"name": "new", "values": [9], "colour": [1, 2, 3]}),
         lambda card: card["classes"]["classes"][0].update(values=[None]),
-        lambda card: card["structure"].update(widths=[8, 8]),
+        lambda card: card["structure"].update(width=8),
         lambda card: card["structure"].update(kernel=4),
         lambda card: card["structure"].update(colour="red"),
         lambda card: card.update(structure=[]),

@@ -8,25 +8,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.config import SECTIONS, merge, parse_assignments, read_recipe, resolve, to_toml
+from unpool.config import SECTIONS, keys, merge, parse_assignments, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
 
 ANOTHER: dict[str, str] = {
-    "structure.widths": "[8, 16]",
-    "structure.bottom": "32",
-    "structure.encoder_convolutions": "1",
+    "structure.width": "16",
+    "structure.growth": "1",
+    "structure.widest": "2",
+    "structure.depth": "2",
+    "structure.bottom": "false",
+    "structure.encoder_convolutions": "[1, 2, 3, 3]",
     "structure.decoder_convolutions": "1",
     "structure.kernel": "5",
     "structure.padding": "valid",
-    "structure.norm": "instance",
+    "structure.decoder_padding": "full",
+    "structure.block": "residual",
+    "structure.norm": "group",
     "structure.encoder_relu": "false",
     "structure.decoder_relu": "false",
+    "structure.up_relu": "true",
     "structure.bias": "true",
     "structure.input_norm": "lrn",
     "structure.pooling_rounding": "ceil",
     "structure.skip": "add",
+    "structure.skip_from": "pooled",
+    "structure.join": "after",
+    "structure.concat_order": "up",
+    "structure.squeeze": "true",
     "structure.up": "nearest",
-    "structure.dropout": "0.5",
+    "structure.up_kernel": "4",
+    "structure.up_bias": "false",
+    "structure.up_start": "bilinear",
+    "structure.up_halves_last": "false",
+    "structure.decoder_depthwise": "true",
+    "structure.dropout": "0.2",
+    "structure.dropout_after": "['bottom']",
+    "structure.head_kernel": "3",
+    "structure.prediction_stride": "16",
+    "structure.at_once": "true",
+    "structure.upsampling": "learned",
     "data.masks": "values",
     "data.classes": '["sky", "7=road"]',
     "data.ignore": "[255]",
@@ -55,16 +75,23 @@ ANOTHER: dict[str, str] = {
     "machine.device": "cpu",
     "machine.precision": "float32",
 }
-LEAVES = [f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields]
-NEEDS = {"structure.pooling_rounding": ["net=segnet-basic", "pooling_rounding=floor"]}
+LEAVES = [f"{section}.{name}" for section, name in keys() if name != "kind"]
+NEEDS = {
+    "structure.block": ["encoder_convolutions=3", "decoder_convolutions=3"],
+    "structure.join": ["skip=add"],
+    "structure.squeeze": ["skip=add", "decoder_convolutions=0"],
+    "structure.decoder_depthwise": ["growth=1", "skip=add"],
+    "structure.prediction_stride": ["net=fcn-8s"],
+    "structure.at_once": ["net=fcn-8s"],
+    "structure.upsampling": ["net=fcn-8s"],
+}
 
 
 @pytest.mark.parametrize("key", LEAVES)
 def test_every_key_can_be_set_with_and_without_its_section(key: str) -> None:
     section, name = key.split(".")
     text = ANOTHER[key]  # a new key needs a line in the table above
-    extra = NEEDS.get(key)
-    given = [extra[0], extra[1]] if extra else [f"{key}={text}"]
+    given = [*NEEDS.get(key, ()), f"{key}={text}"]
     before = resolve(parse_assignments(given[:-1])).model_dump()[section][name]
     after = resolve(parse_assignments(given)).model_dump()[section][name]
     assert after != before
@@ -72,8 +99,8 @@ def test_every_key_can_be_set_with_and_without_its_section(key: str) -> None:
 
 
 def test_values_are_toml_and_words_need_no_quotes() -> None:
-    assert parse_assignments(["skip=add", "crop=64", "device='cuda:1'", "widths=[4, 8]", "net=unet"]) == {
-        "structure": {"skip": "add", "widths": [4, 8]},
+    assert parse_assignments(["skip=add", "crop=64", "device='cuda:1'", "dropout_after=['bottom']", "net=unet"]) == {
+        "structure": {"skip": "add", "dropout_after": ["bottom"]},
         "training": {"crop": 64},
         "machine": {"device": "cuda:1"},
         "net": "unet",
@@ -87,7 +114,7 @@ def test_values_are_toml_and_words_need_no_quotes() -> None:
         ("epoch=3", r"--set epoch: no such setting(.|\n)*did you mean epochs\?"),
         ("training.learningrate=3", r"(.|\n)*did you mean learning_rate\?"),
         ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*did you mean epochs\?"),
-        ("zzzz=3", r"(.|\n)*the keys are batch_size, bias, bottom"),
+        ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, bias, block, bottom"),
     ],
 )
 def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) -> None:
@@ -108,8 +135,8 @@ def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) 
         ("val_share=1", "data.val_share = 1"),
         ("ignore=255", "data.ignore = 255"),
         ("rotation=200", "augmentation.rotation = 200"),
-        ("widths=[]", "structure.widths = "),
-        ("widths=[0]", "structure.widths.0 = 0"),
+        ("width=0", "structure.width = 0"),
+        ("encoder_convolutions=[1]", "structure"),
         ("kernel=4", "structure"),
         ("precision=half", "machine.precision = 'half'"),
     ],

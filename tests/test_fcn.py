@@ -24,7 +24,7 @@ from unpool.nets.fcn import (
     fcn_output_size,
     load_coarser,
 )
-from unpool.tiling import tiles
+from unpool.tiling import Reach, tiles
 
 NETS = {"32s": FCN_32S, "16s": FCN_16S, "8s": FCN_8S, "8s-at-once": FCN_8S_AT_ONCE}
 every_net = pytest.mark.parametrize("structure", NETS.values(), ids=NETS)
@@ -286,7 +286,9 @@ def test_tiles_equal_the_whole(structure: FCNStructure) -> None:
     windows = set()
     with torch.inference_mode():
         whole = network(image)
-        for tile in tiles((605, 9), (64, 64), fcn_halo(network.structure), network.structure.stride):
+        halo = fcn_halo(network.structure)
+        reach = Reach(halo, halo, network.structure.stride, lambda side: side)
+        for tile in tiles((605, 9), (605, 9), (64, 64), reach):
             windows.add((tile.window[0].start, tile.window[0].stop))
             part = network(image[:, :, tile.window[0], tile.window[1]])
             made[:, :, tile.kept[0], tile.kept[1]] = part[:, :, tile.inside[0], tile.inside[1]]

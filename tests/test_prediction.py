@@ -8,10 +8,9 @@ from torch import nn
 import tiny
 from unpool.engine import pieces, predict, predict_probabilities
 from unpool.errors import DataError, RunError
-from unpool.nets import NAMED_NETS
 from unpool.segmenter import Segmenter
 
-every_net = pytest.mark.parametrize("net", list(NAMED_NETS))
+every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 
 
 def picture(rows: int, columns: int, channels: int = 1) -> np.ndarray:

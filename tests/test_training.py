@@ -29,11 +29,10 @@ from unpool.engine import (
 )
 from unpool.errors import DataError, RunError
 from unpool.losses import LossValue
-from unpool.nets import NAMED_NETS
 from unpool.segmenter import Segmenter
 
 DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
-every_net = pytest.mark.parametrize("net", list(NAMED_NETS))
+every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 
 
 def start(net: str = "unet", **changes: Any) -> tuple[Segmenter, Recipe]:

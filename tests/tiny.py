@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from unpool import optim
 from unpool.classes import ClassTable
 from unpool.data import Sample
-from unpool.data.augmentation import Augmentation
+from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.engine import Budget, Machine, Recipe
 from unpool.io import write_image
 from unpool.losses import CrossEntropyDice
-from unpool.nets import EncoderDecoder, Structure, named_net
+from unpool.nets import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
 
@@ -75,8 +75,8 @@ def samples(count: int, seed: int = 0) -> list[Sample]:
 def segmenter(net: str = "unet", channels: int = 1, classes: ClassTable = CELLS, seed: int = 0) -> Segmenter:
     """A freshly initialised small network that takes uint8, in evaluation mode."""
     torch.manual_seed(seed)
-    structure = Structure(**{**named_net(net).structure.model_dump(), **STRUCTURES[net]})
-    network = EncoderDecoder(structure, channels, len(classes)).eval()
+    structure = structure_of({**named_net(net).structure.model_dump(), **STRUCTURES[net]})
+    network = network_of(structure, channels, len(classes)).eval()
     constants = ChannelConstants((60.0,) * channels, (50.0,) * channels)
     return Segmenter(net, network, Normalisation(channels, {"uint8": constants}), classes)
 
@@ -86,7 +86,7 @@ def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any)
     given = {
         "samples": data,
         "areas": [s.labels.size for s in data],
-        "crop": (32, 32),
+        "crop": Crop(32, 32),
         "batch_size": 2,
         "augmentation": Augmentation(),
         "normalisation": model.normalisation,

@@ -106,6 +106,9 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
 }
 
 
+KINDS = ("encoder-decoder", "fcn")
+
+
 def keys() -> list[tuple[str, str]]:
     """Every setting, as (section, name)."""
     return [(s, n) for s, models in SECTIONS.items() for n in dict.fromkeys(n for m in models for n in m.model_fields)]
@@ -242,7 +245,8 @@ def _suggest(key: str) -> str:
 
 def _usage_error(error: ValidationError, origin: str) -> UsageError:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "the configuration"
+    # Within the structure pydantic names the kind as well, which nobody writes.
+    key = ".".join(str(part) for part in problem["loc"] if part not in KINDS) or "the configuration"
     if problem["type"] == "extra_forbidden":
         return UsageError(f"{origin}: unknown key {key}", "a key of the configuration", _suggest(key))
     message = problem["msg"].removeprefix("Value error, ")

@@ -259,27 +259,33 @@ def _first_pixels(windows: tuple[int, ...], width: int) -> Tensor:
 
 
 def _tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Maxima and code by plain operations, for any device, compiler and export."""
-    rows, columns = windows[2:]
-    # Always one more row and column: a graph exported for every size cannot ask whether this one is odd.
-    padded = F.pad(maps, (0, 1, 0, 1), value=-torch.inf)
-    best = padded[:, :, 0 : 2 * rows : 2, 0 : 2 * columns : 2]
+    """Maxima and code by plain operations, for any device, compiler and export.
+
+    Pixels are selected by index and never padded or sliced, so that one exported graph serves odd and even sizes.
+    """
+    top, left = (2 * torch.arange(side, device=maps.device) for side in windows[2:])
+    best = maps.index_select(2, top).index_select(3, left)
     code = torch.zeros_like(best, dtype=torch.uint8)
     for place in (1, 2, 3):
-        top, left = place // 2, place % 2
-        pixels = padded[:, :, top : top + 2 * rows : 2, left : left + 2 * columns : 2]
-        wins = (pixels > best) | pixels.isnan()
+        row, column = top + place // 2, left + place % 2
+        inside = (row < maps.shape[2])[:, None] & (column < maps.shape[3])
+        row, column = row.clamp(max=maps.shape[2] - 1), column.clamp(max=maps.shape[3] - 1)
+        pixels = maps.index_select(2, row).index_select(3, column)
+        wins = ((pixels > best) | pixels.isnan()) & inside
         best = torch.where(wins, pixels, best)
-        code = torch.where(wins, place, code)
+        code = torch.where(wins, torch.full_like(code, place), code)
     return best, code
 
 
 def _grown(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    """Unpooling by plain operations."""
-    corners = [torch.where(code == place, maps, torch.zeros_like(maps)) for place in range(4)]
-    lines = [torch.stack(corners[:2], dim=-1).flatten(3), torch.stack(corners[2:], dim=-1).flatten(3)]
-    grown = torch.stack(lines, dim=3).flatten(2, 3)
-    return F.pad(grown, (0, 1, 0, 1))[:, :, : size[0], : size[1]]
+    """Unpooling by plain operations: every pixel takes its window's value if it is the pixel that the code names."""
+    row, column = (torch.arange(side, device=maps.device) for side in size)
+    # The last pixel of an odd side rounded down has no window: the window before it never names it.
+    over, left = (row // 2).clamp(max=maps.shape[2] - 1), (column // 2).clamp(max=maps.shape[3] - 1)
+    named = code.index_select(2, over).index_select(3, left)
+    here = (named // 2 == (row - 2 * over)[:, None]) & (named % 2 == column - 2 * left)
+    values = maps.index_select(2, over).index_select(3, left)
+    return torch.where(here, values, torch.zeros_like(values))
 
 
 def _blocks(windows: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:

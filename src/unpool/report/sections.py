@@ -1,0 +1,99 @@
+"""Pages of titled sections with paragraphs and tables, as text for a terminal and as Markdown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text. The first ``left`` columns stand to the left, others to the right; a row of one cell is a heading.
+
+    ``wide`` tables have long cells, which a terminal gets as columns of equal width with the text folded.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what stands under it: paragraphs, tables, and lines of a list as tuples."""
+
+    title: str
+    parts: tuple[str | Table | tuple[str, ...], ...]
+
+
+def as_text(sections: Sequence[Section]) -> str:
+    """The sections as text of at most 100 columns; a section without a title begins the page."""
+    return "\n\n".join("\n".join(_text_lines(section)) for section in sections)
+
+
+def as_markdown(sections: Sequence[Section]) -> str:
+    """The sections as Markdown with titles of the second level."""
+    blocks = []
+    for section in sections:
+        blocks += [f"## {section.title[:1].upper()}{section.title[1:]}"] if section.title else []
+        for part in section.parts:
+            if isinstance(part, Table):
+                blocks.append(_markdown_table(part))
+            elif isinstance(part, tuple):
+                blocks.append("\n".join(f"- {line}" for line in part))
+            else:
+                blocks.append(part)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _text_lines(section: Section) -> list[str]:
+    lines = [section.title.upper()] if section.title else []
+    for part in section.parts:
+        if isinstance(part, Table):
+            lines += _folded(part) if part.wide else _aligned(part)
+        elif isinstance(part, tuple):
+            for line in part:
+                lines += textwrap.wrap(line, WIDTH, initial_indent="- ", subsequent_indent="  ")
+        else:
+            lines += textwrap.wrap(part, WIDTH, break_on_hyphens=False)
+    return lines
+
+
+def _aligned(table: Table) -> list[str]:
+    full = [table.header, *(row for row in table.rows if len(row) > 1)]
+    widths = [max(len(row[k]) for row in full) for k in range(len(table.header))]
+    gap = "  " if sum(widths) + 2 * len(widths) - 2 <= WIDTH else " "
+    lines = []
+    for row in (table.header, *table.rows):
+        cells = [cell.ljust(w) if k < table.left else cell.rjust(w)
+                 for k, (cell, w) in enumerate(zip(row, widths, strict=False))]  # fmt: skip
+        lines.append(gap.join(cells).rstrip() if len(row) > 1 else row[0])
+    return lines
+
+
+def _folded(table: Table) -> list[str]:
+    columns = len(table.header)
+    first = max(len(row[0]) for row in (table.header, *table.rows))
+    rest = (WIDTH - first - 2 * (columns - 1)) // (columns - 1)
+    lines = []
+    for row in (table.header, *table.rows):
+        cells = [textwrap.wrap(cell, first if k == 0 else rest) or [""] for k, cell in enumerate(row)]
+        for line in range(max(map(len, cells))):
+            here = [cell[line] if line < len(cell) else "" for cell in cells]
+            lines.append("  ".join(c.ljust(first if k == 0 else rest) for k, c in enumerate(here)).rstrip())
+    return lines
+
+
+def _markdown_table(table: Table) -> str:
+    columns = len(table.header)
+    rule = ["---" if k < table.left or table.wide else "--:" for k in range(columns)]
+    rows = [[f"**{row[0]}**", *[""] * (columns - 1)] if len(row) == 1 else list(row) for row in table.rows]
+    return "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in ([*table.header], rule, *rows))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
