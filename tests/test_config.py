@@ -149,7 +149,7 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
 
 
 def test_structures_that_cannot_be_say_why() -> None:
-    with pytest.raises(UsageError, match="kernel 4 is even"):
+    with pytest.raises(UsageError, match="a centred convolution needs an odd kernel"):
         resolve({"structure": {"kernel": 4}})
 
 
