@@ -73,7 +73,7 @@ def test_pair_equals_torchs_in_every_small_case(
     rounding: Rounding, dtype: torch.dtype, memory_format: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(1)
-    sides = range(2 if rounding == "floor" else 1, 8)
+    sides = range(2 if rounding == "floor" else 1, 7)
     channels = ((1, 1), (2, 3), (3, 8))
     for case, (kind, rows, columns, (images, width)) in enumerate(itertools.product(KINDS, sides, sides, channels)):
         # Blocks of a few windows, so that images and rows are cut apart; every third case is left whole.
@@ -226,14 +226,14 @@ def test_plain_pooling_is_torchs(rounding: Rounding) -> None:
         assert same(*(torch.autograd.grad(each, maps, gradient)[0] for each in (pooled, expected)))
 
 
-def test_gradients_by_differences() -> None:
+@pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
+def test_gradients_by_differences(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
-    for memory_format in FORMATS.values():
-        maps = maps_of("distinct", (1, 2, 5, 4), torch.float64, memory_format).requires_grad_()
-        below = torch.rand(1, 2, 3, 2, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
-        positions = max_pool(maps, "ceil")[1]
-        assert torch.autograd.gradcheck(lambda each: max_pool(each, "ceil")[0], maps)
-        assert torch.autograd.gradcheck(lambda each: max_unpool(each, positions), below)
+    maps = maps_of("distinct", (1, 2, 5, 4), torch.float64, memory_format).requires_grad_()
+    below = torch.rand(1, 2, 3, 2, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
+    positions = max_pool(maps, "ceil")[1]
+    assert torch.autograd.gradcheck(lambda each: max_pool(each, "ceil")[0], maps)
+    assert torch.autograd.gradcheck(lambda each: max_unpool(each, positions), below)
 
 
 def test_functional_gradient() -> None:
@@ -290,16 +290,15 @@ def test_plain_operations_equal_the_fast_ones(
 
 
 class ThereAndBack(nn.Module):
-    """Two poolings and two unpoolings, the positions crossing a skip."""
+    """A pooling and an unpooling, the positions crossing a skip."""
 
     def __init__(self, rounding: Rounding) -> None:
         super().__init__()
         self.rounding: Rounding = rounding
 
     def forward(self, maps: Tensor) -> Tensor:
-        once, outer = max_pool(maps, self.rounding)
-        twice, inner = max_pool(once, self.rounding)
-        return max_unpool(max_unpool(twice * 2, inner), outer) + max_unpool(once, outer)
+        pooled, positions = max_pool(maps, self.rounding)
+        return max_unpool(pooled * 2, positions)
 
 
 EXPORT_SIZES = [(8, 12), (9, 12), (10, 13), (15, 11), (33, 18)]
@@ -310,7 +309,7 @@ def test_export_with_any_rows_and_columns(rounding: Rounding) -> None:
     model = ThereAndBack(rounding).eval()
     sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     exported = torch.export.export(model, (torch.randn(1, 3, 12, 14),), dynamic_shapes=(sides,))
-    assert "unpool" not in exported.graph_module.code
+    assert "aten.max_unpool" not in exported.graph_module.code
     for size in EXPORT_SIZES:
         maps = torch.randn(1, 3, *size).relu_()
         assert torch.equal(exported.module()(maps), model(maps))

@@ -123,6 +123,8 @@ _FOLLOWERS: dict[type[nn.Module], str] = {
     nn.Dropout: "dropout",
 }
 
+_UNCUT = ((0, 0), (0, 0))
+
 _UP_KINDS: dict[str, tuple[Kind, Layer]] = {
     "unpool": ("unpooling", BLOCKS),
     "nearest": ("interpolation", BLOCKS),
@@ -262,9 +264,7 @@ class _Reading:
         if path.startswith("score_pool"):
             return path.removeprefix("score_")
         if path.endswith("squeeze") and path.startswith("decoder"):
-            assert not isinstance(self.structure, FCNStructure)
-            stage = place_of(self.structure, path, "squeeze").stage
-            return f"pool{stage - 1}" if self.structure.skip_from == "pooled" else f"encoder{stage}"
+            return self._origin(place_of(self.structure, path, "squeeze").stage)
         return ""
 
     def _pooling(self, path: str, _: nn.Module, inputs: tuple[Tensor], output: tuple[Tensor, Any]) -> None:
@@ -281,7 +281,7 @@ class _Reading:
             size = (windows[0], windows[1])
             stored = stored_bytes(channels, size, POSITION_BITS)
             self.waiting[f"positions{stage}"] = stored
-            self.skips.append(SkipFacts(stage, "positions", channels, *size, ((0, 0), (0, 0)), "index", stored))
+            self.skips.append(SkipFacts(stage, "positions", f"pool{stage}", channels, *size, _UNCUT, "index", stored))
         if crossing.maps is not None:
             self.waiting[f"maps{stage}"] = _bytes(crossing.maps)
 
@@ -302,11 +302,15 @@ class _Reading:
         channels, (rows, columns) = _shape(crossing.maps)
         channels = channels if isinstance(module.squeeze, nn.Identity) else self.classes
         crop = (centre_crop(rows, output.shape[2]), centre_crop(columns, output.shape[3]))
-        joined = "add" if module.skip == "add" else "concat"
-        stage = self.layers[-1].stage
-        stored = stored_bytes(channels, (rows, columns))
-        self.skips.append(SkipFacts(stage, "maps", channels, rows, columns, crop, joined, stored))  # type: ignore[arg-type]
+        stage, stored = self.layers[-1].stage, stored_bytes(channels, (rows, columns))
+        origin, joined = self._origin(stage), "add" if module.skip == "add" else "concat"
+        self.skips.append(SkipFacts(stage, "maps", origin, channels, rows, columns, crop, joined, stored))  # type: ignore[arg-type]
         self.waiting.pop(f"maps{stage}")
+
+    def _origin(self, stage: int) -> str:
+        """Where the maps that cross to a decoder stage leave the path."""
+        assert not isinstance(self.structure, FCNStructure)
+        return f"pool{stage - 1}" if self.structure.skip_from == "pooled" else f"encoder{stage}"
 
     def _residual_begins(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
         self.waiting["residual"] = _bytes(inputs[0])
@@ -352,7 +356,7 @@ class _Reading:
         stage, (have_rows, have_columns) = self.layers[-1].stage, _size(scores)
         crop = ((first, have_rows - rows - first), (first, have_columns - columns - first))
         stored = stored_bytes(channels, (have_rows, have_columns))
-        self.skips.append(SkipFacts(stage, "maps", channels, have_rows, have_columns, crop, "add", stored))
+        self.skips.append(SkipFacts(stage, "maps", pool, channels, have_rows, have_columns, crop, "add", stored))
         self.waiting.pop(pool)
 
 

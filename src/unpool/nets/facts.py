@@ -69,6 +69,7 @@ class SkipFacts:
     ----------
     stage: of the decoder, which has the number of the encoder stage it mirrors.
     what: ``positions`` of the maxima, or feature ``maps``.
+    origin: where it leaves the encoder, as a place of dropout is named: ``encoder4``, ``pool4``.
     channels, rows, columns: of it; positions count windows, maps are as the encoder made them, before the crop.
     crop: pixels cut from the maps before and after, of rows and of columns.
     joined: ``add`` or ``concat`` for maps, ``index`` for positions.
@@ -77,6 +78,7 @@ class SkipFacts:
 
     stage: int
     what: Literal["positions", "maps"]
+    origin: str
     channels: int
     rows: int
     columns: int

@@ -167,7 +167,7 @@ def _crossing_parts(given: Explained) -> tuple[str | Table, ...]:
     if any(skip.what == "positions" for skip in facts.skips):
         notes.append(
             "An index takes 2 bits a 2x2 window; size and maps count windows. The same maps themselves, before pooling, "
-            f"would take {sum(16 * s.stored_bytes for s in facts.skips if s.what == 'positions') * 4:,} bytes in float32, "
+            f"would take about {64 * sum(s.stored_bytes for s in facts.skips if s.what == 'positions'):,} bytes in float32, "
             "64 times as much."
         )
         notes += _segnet_basic_note(facts)

@@ -1,0 +1,443 @@
+"""A network drawn as in its paper, from what was read off the module: SVG text.
+
+Where feature maps cross at every stage it is U-Net's U, in which boxes are maps and arrows are layers; otherwise a row
+in the manner of SegNet's figure, in which boxes are layers and arcs are what crosses. In both the height of a box
+follows the size and its width the number of maps. The same network gives the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from math import sqrt
+
+from unpool.nets.facts import Explanation, LayerFacts, SkipFacts
+from unpool.report.prose import crop_text, cropped, is_u_shaped
+
+INK, PALE, PAPER = "#1f2430", "#8a909c", "#ffffff"
+MAPS, ACROSS = "#5b93c9", "#7c8594"
+COLOURS = {
+    "picture": "#d5d8de",
+    "normalisation": "#b7a8d6",
+    "convolution": "#4a86c5",
+    "no ReLU": "#a9cbea",
+    "classifier": "#2a9187",
+    "pooling": "#58a65c",
+    "unpooling": "#cf4a55",
+    "up-convolution": "#e08a3c",
+    "interpolation": "#c58fb0",
+    "sum": "#ffffff",
+    "softmax": "#ecb840",
+}
+ABBREVIATIONS = {"batch norm": "BN", "group norm": "GN", "instance norm": "IN"}
+FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+MARGIN = 24.0
+
+
+@dataclass
+class _Canvas:
+    """Shapes in the order in which they are drawn, and the space they take."""
+
+    shapes: list[str] = field(default_factory=list)
+    right: float = 0.0
+    top: float = 0.0
+    bottom: float = 0.0
+
+    def reach(self, x: float, y: float) -> None:
+        self.right, self.top, self.bottom = max(self.right, x), min(self.top, y), max(self.bottom, y)
+
+    def box(self, at: _Box, fill: str, *, dashed: bool = False) -> None:
+        edge = ' stroke-dasharray="4 2" stroke-width="1.6"' if dashed else ' stroke-width="0.8"'
+        self.shapes.append(
+            f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{at.width:.1f}" height="{at.height:.1f}" fill="{fill}" '
+            f'stroke="{INK}"{edge}/>'
+        )
+        self.reach(at.x + at.width, at.y)
+        self.reach(at.x + at.width, at.y + at.height)
+
+    def text(
+        self, x: float, y: float, words: str, *, size: float = 10, anchor: str = "middle", turned: bool = False,
+        colour: str = INK, bold: bool = False,
+    ) -> None:  # fmt: skip
+        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+        weight = ' font-weight="bold"' if bold else ""
+        self.shapes.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"{weight}{turn}>'
+            f"{escape(words)}</text>"
+        )
+        long = 0.56 * size * len(words)
+        before = {"middle": 0.5, "start": 0.0, "end": 1.0}[anchor] * long
+        if turned:
+            self.reach(x, y + before)
+            self.reach(x, y - long + before)
+        else:
+            self.reach(x + long - before, y - size)
+            self.reach(x + long - before, y + 3)
+
+    def arrow(self, path: str, colour: str, *, width: float = 1.8, head: bool = True) -> None:
+        tip = f' marker-end="url(#tip-{colour[1:]})"' if head else ""
+        self.shapes.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{tip}/>')
+
+    def sum(self, x: float, y: float, radius: float = 7.0) -> None:
+        self.shapes.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{PAPER}" stroke="{INK}" stroke-width="1.2"/>'
+            f'<path d="M{x - radius:.1f} {y:.1f}h{2 * radius:g}M{x:.1f} {y - radius:.1f}v{2 * radius:g}" '
+            f'stroke="{INK}" stroke-width="1.2"/>'
+        )
+        self.reach(x + radius, y + radius)
+
+
+@dataclass(frozen=True)
+class _Box:
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+    @property
+    def centre(self) -> float:
+        return self.y + self.height / 2
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def low(self) -> float:
+        return self.y + self.height
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Sizes and numbers of maps as lengths; roots, so that the smallest can still be seen."""
+
+    rows: int
+    maps: int
+    tall: float
+    thin: float
+    wide: float
+
+    def height(self, rows: int) -> float:
+        return max(self.tall * sqrt(rows / self.rows), 8.0)
+
+    def width(self, maps: int) -> float:
+        return self.thin + self.wide * sqrt(maps / self.maps)
+
+
+def figure_svg(facts: Explanation) -> str:
+    """Draw a network. Returns an ``<svg>`` document on a white ground, readable in print."""
+    canvas = _Canvas()
+    legend = _draw_u(canvas, facts) if is_u_shaped(facts) else _draw_row(canvas, facts)
+    title = f"{facts.name}: {_size(facts.size)} to {_size(facts.output)}, {facts.parameters:,} parameters"
+    foot = canvas.bottom + 34
+    _draw_legend(canvas, legend, foot)
+    head = canvas.top - 22
+    canvas.text(0, head, title, size=14, anchor="start", bold=True)
+    width, height = canvas.right + 2 * MARGIN, canvas.bottom - canvas.top + 2 * MARGIN
+    body = "\n".join(canvas.shapes)
+    tips = "".join(_tip(colour) for colour in sorted({INK, PALE, ACROSS, *COLOURS.values()}))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'height="{height:.0f}" font-family="{FONT}" role="img">\n<title>{escape(title)}</title>\n<defs>{tips}</defs>\n'
+        f'<rect width="100%" height="100%" fill="{PAPER}"/>\n'
+        f'<g transform="translate({MARGIN:.1f} {MARGIN - canvas.top:.1f})">\n{body}\n</g>\n</svg>\n'
+    )
+
+
+def _tip(colour: str) -> str:
+    return (
+        f'<marker id="tip-{colour[1:]}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>'
+    )
+
+
+# U-Net's U: boxes are maps, arrows are layers.
+
+
+def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
+    """Draw the U; returns what its arrows mean, as label to colour."""
+    path = [layer for layer in facts.layers if not layer.across]
+    scale = _scale(facts, path, tall=168, thin=5, wide=26)
+    residual = any(layer.kind == "add" and not _joins(layer) for layer in path)
+    step = 20.0 if residual else 40.0
+    centres = _stage_centres(path, facts, scale)
+    legend: dict[str, str] = {}
+    last = _put(canvas, scale, 14.0, centres[1], facts.in_channels, facts.size, COLOURS["picture"], "")
+    canvas.text(last.middle, last.low + 26, "picture", size=10, colour=PALE)
+    leaving: dict[int, _Box] = {}
+    block: list[_Box] = []
+    for layer in path:
+        word, colour = _arrow_of(layer)
+        legend.setdefault(word, colour)
+        middle = centres[layer.stage]
+        if layer.kind == "pooling":
+            leaving[layer.stage] = last
+            below = _beside(scale, last.middle, centres[layer.stage + 1], layer)
+            last = _box(canvas, layer, below, COLOURS["picture"] if layer.channels < 0 else MAPS)
+            canvas.arrow(f"M{last.middle:.1f} {leaving[layer.stage].low + 4:.1f}V{last.y - 16:.1f}", colour, width=2.6)
+            block = []
+        elif layer.kind in ("up-convolution", "interpolation", "unpooling"):
+            grown = _beside(scale, last.middle, middle, layer)
+            canvas.arrow(f"M{last.middle:.1f} {last.y - 16:.1f}V{grown.low + 5:.1f}", colour, width=2.6)
+            last, block = grown, []
+            pending = layer
+        elif _joins(layer):
+            skip = next(s for s in facts.skips if s.stage == layer.stage)
+            last = _draw_join(canvas, scale, skip, layer, pending, last, leaving[layer.stage])
+        else:
+            box = _put_after(canvas, scale, last, step, middle, layer)
+            canvas.arrow(f"M{last.right + 3:.1f} {middle:.1f}H{box.x - 2:.1f}", colour, width=2.2)
+            if layer.kind == "add" and len(block) > 1:
+                _draw_residual(canvas, block[0], box)
+            last = box
+            block.append(box)
+    canvas.text(last.right + 10, last.centre + 4, "classes", size=10, anchor="start", colour=PALE)
+    legend["copied, cropped, concatenated" if any(map(cropped, facts.skips)) else _skip_word(facts.skips[0])] = ACROSS
+    return legend
+
+
+def _draw_join(
+    canvas: _Canvas, scale: _Scale, skip: SkipFacts, layer: LayerFacts, up: LayerFacts, grown: _Box, leaving: _Box
+) -> _Box:
+    """The copied maps in white beside the upsampled ones, or a sum on their edge; the arrow from the encoder."""
+    y = grown.centre
+    if skip.joined == "concat":
+        width = scale.width(skip.channels)
+        copied = _Box(grown.x - width, grown.y, width, grown.height)
+        canvas.box(copied, PAPER)
+        canvas.box(grown, MAPS)
+        whole = _Box(copied.x, grown.y, width + grown.width, grown.height)
+        end = copied.x - 2
+    else:
+        canvas.box(grown, MAPS)
+        canvas.sum(grown.x - 12, y)
+        whole, end = grown, grown.x - 20
+    note = f"crop {crop_text(skip)}" if cropped(skip) else ""
+    canvas.arrow(f"M{leaving.right + 4:.1f} {leaving.centre:.1f}H{end:.1f}", ACROSS, width=3)
+    canvas.text((leaving.right + end) / 2, leaving.centre - 6, note, size=10, colour=ACROSS)
+    canvas.text(whole.middle, grown.y - 5, str(layer.channels))
+    canvas.text(whole.x - 4, grown.low - 2, _size(layer.size), size=8.5, anchor="start", turned=True, colour=INK)
+    return grown
+
+
+def _draw_residual(canvas: _Canvas, start: _Box, end: _Box) -> None:
+    y = min(start.y, end.y) - 17
+    canvas.arrow(
+        f"M{start.middle:.1f} {start.y - 14:.1f}V{y - 6:.1f}H{end.middle:.1f}V{end.y - 15:.1f}", INK, width=1.1
+    )
+    canvas.reach(end.right, y - 8)
+
+
+def _arrow_of(layer: LayerFacts) -> tuple[str, str]:
+    if layer.kind == "add":
+        return "sum of a residual block", INK
+    if layer.kind == "concatenate":
+        return "copied maps (white box)", ACROSS
+    return _label(layer), _colour(layer)
+
+
+def _put(
+    canvas: _Canvas, scale: _Scale, x: float, centre: float, maps: int, size: tuple[int, int], fill: str, _: str
+) -> _Box:
+    height = scale.height(size[0])
+    box = _Box(x, centre - height / 2, scale.width(maps), height)
+    canvas.box(box, fill)
+    canvas.text(box.middle, box.y - 5, str(maps))
+    canvas.text(box.x - 4, box.low - 2, _size(size), size=8.5, anchor="start", turned=True)
+    return box
+
+
+def _put_after(
+    canvas: _Canvas, scale: _Scale, last: _Box, step: float, centre: float, layer: LayerFacts
+) -> _Box:
+    height = scale.height(layer.rows)
+    box = _Box(last.right + step, centre - height / 2, scale.width(layer.channels), height)
+    return _box(canvas, layer, box, MAPS)
+
+
+def _beside(scale: _Scale, middle: float, centre: float, layer: LayerFacts) -> _Box:
+    width, height = scale.width(layer.channels), scale.height(layer.rows)
+    return _Box(middle - width / 2, centre - height / 2, width, height)
+
+
+def _box(canvas: _Canvas, layer: LayerFacts, box: _Box, fill: str) -> _Box:
+    canvas.box(box, COLOURS["classifier"] if layer.side == "head" else fill, dashed="dropout" in layer.after)
+    canvas.text(box.middle, box.y - 5, str(layer.channels))
+    canvas.text(box.x - 4, box.low - 2, _size(layer.size), size=8.5, anchor="start", turned=True)
+    return box
+
+
+def _stage_centres(path: Sequence[LayerFacts], facts: Explanation, scale: _Scale) -> dict[int, float]:
+    """The middle line of every stage, from the top down."""
+    tallest = {1: scale.height(facts.size[0])}
+    for layer in path:
+        stage = layer.stage + (layer.kind == "pooling")
+        tallest[stage] = max(tallest.get(stage, 0.0), scale.height(layer.rows))
+    centres, y = {}, 0.0
+    for stage in sorted(tallest):
+        centres[stage] = y + tallest[stage] / 2
+        y += tallest[stage] + 52
+    return centres
+
+
+def _skip_word(skip: SkipFacts) -> str:
+    return "added" if skip.joined == "add" else "copied and concatenated"
+
+
+# SegNet's row: boxes are layers, arcs are what crosses.
+
+
+def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
+    """Draw the row; returns what its boxes mean, as label to colour."""
+    path = [layer for layer in facts.layers if not layer.across]
+    scale = _scale(facts, path, tall=190, thin=6, wide=20)
+    legend: dict[str, str] = {"picture": COLOURS["picture"]}
+    last = _put_in_row(canvas, scale, 0.0, facts.in_channels, facts.size[0], COLOURS["picture"])
+    canvas.text(last.middle, last.low + 13, _size(facts.size), size=9)
+    places: dict[str, _Box] = {}
+    group: list[_Box] = []
+    before: LayerFacts | None = None
+    for layer in path:
+        first = before is None or (layer.side, layer.stage) != (before.side, before.stage)
+        if first and before is not None:
+            _name_group(canvas, group, before)
+        group = [] if first else group
+        gap = 26.0 if before is None or (first and _turns(before, layer)) else 9.0 if first else 2.5
+        x = last.right + gap
+        if _joins(layer) and layer.kind == "add":
+            last = _Box(x + 3, -7, 14, 14)
+            canvas.sum(last.middle, 0)
+        else:
+            legend.setdefault(_label(layer), _colour(layer))
+            last = _put_in_row(canvas, scale, x, layer.channels, layer.rows, _colour(layer), layer)
+        group.append(last)
+        places.update(_anchors(layer, last))
+        before = layer
+    if before is not None:
+        _name_group(canvas, group, before)
+    end = _put_in_row(canvas, scale, last.right + 26, facts.classes, facts.output[0], COLOURS["softmax"])
+    canvas.text(end.middle, end.low + 13, _size(facts.output), size=9)
+    legend["softmax" if facts.output == path[-1].size else "crop, softmax"] = COLOURS["softmax"]
+    for skip in sorted(facts.skips, key=lambda each: -each.stage):
+        _draw_arc(canvas, skip, places)
+    if any(skip.what == "maps" for skip in facts.skips):
+        legend["sum" if facts.skips[0].joined != "concat" else "concatenation"] = COLOURS["sum"]
+    return legend
+
+
+def _anchors(layer: LayerFacts, box: _Box) -> dict[str, _Box]:
+    """Where arcs begin and end: ``encoder2``, ``pool2``, ``unpool2``, ``join2``."""
+    if layer.side == "encoder":
+        return {f"{'pool' if layer.kind == 'pooling' else 'encoder'}{layer.stage}": box}
+    if layer.kind == "unpooling":
+        return {f"unpool{layer.stage}": box}
+    return {f"join{layer.stage}": box} if _joins(layer) else {}
+
+
+def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box]) -> None:
+    """Positions pass below the row, maps above it."""
+    below = skip.what == "positions"
+    start, end = places[skip.origin], places[f"{'unpool' if below else 'join'}{skip.stage}"]
+    span = end.middle - start.middle
+    away = 16 + 0.13 * span
+    if below:
+        y = max(start.low, end.low) + away
+        first, last, colour = start.low + 2, end.low + 3, COLOURS["unpooling"]
+        words, at = f"pooling indices, {skip.channels} x {skip.rows}x{skip.columns}", y + 11
+    else:
+        y = min(start.y, end.y, -30.0) - 18 - away
+        first, last, colour = start.y - 24, end.y - 3, ACROSS
+        crop = f", crop {crop_text(skip)}" if cropped(skip) else ""
+        words, at = f"{skip.channels} maps{crop}", y - 4
+    corner = min(14.0, span / 2)
+    turn = -corner if below else corner
+    canvas.arrow(
+        f"M{start.middle:.1f} {first:.1f}V{y + turn:.1f}Q{start.middle:.1f} {y:.1f} {start.middle + corner:.1f} {y:.1f}"
+        f"H{end.middle - corner:.1f}Q{end.middle:.1f} {y:.1f} {end.middle:.1f} {y + turn:.1f}V{last:.1f}",
+        colour,
+        width=1.6,
+    )
+    canvas.text((start.middle + end.middle) / 2, at, words, size=9.5, colour=colour)
+
+
+def _put_in_row(
+    canvas: _Canvas, scale: _Scale, x: float, maps: int, rows: int, fill: str, layer: LayerFacts | None = None
+) -> _Box:
+    height = scale.height(rows)
+    thin = layer is not None and layer.kind in ("pooling", "unpooling", "normalisation")
+    box = _Box(x, -height / 2, 7.0 if thin else scale.width(maps), height)
+    canvas.box(box, fill, dashed=layer is not None and "dropout" in layer.after)
+    if not thin:
+        canvas.text(box.middle + 3.2, box.y - 5, str(maps), size=9, anchor="start", turned=True)
+    return box
+
+
+def _name_group(canvas: _Canvas, group: Sequence[_Box], layer: LayerFacts) -> None:
+    """The size under a stage, halfway along it."""
+    middle = (group[0].x + group[-1].right) / 2
+    low = max(box.low for box in group)
+    canvas.text(middle, low + 13, _size(layer.size), size=9)
+
+
+def _turns(before: LayerFacts, layer: LayerFacts) -> bool:
+    return before.side != layer.side
+
+
+# What both have.
+
+
+def _draw_legend(canvas: _Canvas, legend: dict[str, str], y: float) -> None:
+    """Colours and their meaning in lines under the figure."""
+    x, right = 0.0, max(canvas.right, 560.0)
+    for word, colour in legend.items():
+        width = 22 + 5.9 * len(word) + 18
+        if x + width > right:
+            x, y = 0.0, y + 19
+        canvas.box(_Box(x, y - 9, 14, 11), colour)
+        canvas.text(x + 20, y, word, size=10.5, anchor="start")
+        x += width
+    if any("dasharray" in shape for shape in canvas.shapes):
+        canvas.text(x, y, "dashed edge: dropout follows", size=10.5, anchor="start")
+
+
+def _label(layer: LayerFacts) -> str:
+    """What a layer does, as the papers' legends say it."""
+    kernel = f" {layer.kernel}x{layer.kernel}"
+    follows = [ABBREVIATIONS.get(word, word) for word in layer.after if word != "dropout"]
+    words = {
+        "normalisation": "LRN",
+        "convolution": "conv" + kernel,
+        "pooling": "max-pooling 2x2",
+        "unpooling": "unpooling",
+        "up-convolution": "up-conv" + kernel,
+        "interpolation": "interpolation",
+        "add": "sum",
+        "concatenate": "concatenation",
+    }
+    return " + ".join([words[layer.kind], *follows])
+
+
+def _colour(layer: LayerFacts) -> str:
+    if layer.kind == "convolution":
+        plain = "convolution" if "ReLU" in layer.after else "no ReLU"
+        return COLOURS["classifier" if layer.kernel == 1 and plain == "no ReLU" or layer.side == "head" else plain]
+    return COLOURS.get(layer.kind, COLOURS["sum"])
+
+
+def _joins(layer: LayerFacts) -> bool:
+    """Whether encoder and decoder meet here, and not the two ways of a residual block."""
+    return layer.kind in ("add", "concatenate") and ("join" in layer.name or layer.name.startswith("fuse"))
+
+
+def _scale(facts: Explanation, path: Sequence[LayerFacts], *, tall: float, thin: float, wide: float) -> _Scale:
+    rows = max(facts.size[0], *(layer.rows for layer in path))
+    return _Scale(rows, max(layer.channels for layer in path), tall, thin, wide)
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
