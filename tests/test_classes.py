@@ -4,10 +4,21 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.classes import IGNORE_ID, MAX_CLASSES, ClassTable, MaskKind, MaskValue, distinct_colours
+from unpool.classes import (
+    IGNORE_ID,
+    MAX_CLASSES,
+    ClassTable,
+    MaskKind,
+    MaskValue,
+    distinct_colours,
+    flat,
+    unflat,
+    value_from_text,
+    value_text,
+)
 from unpool.errors import DataError, UsageError
 
 integers = st.integers(0, 65535)
@@ -39,6 +50,7 @@ def table(**changes: object) -> ClassTable:
     return ClassTable(**{**given, **changes})  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(1, 9), st.integers(1, 9), st.integers(0, 9))
 def test_decoding_then_encoding_gives_the_labels_back(classes: ClassTable, rows: int, columns: int, seed: int) -> None:
     labels = np.random.default_rng(seed).integers(0, len(classes), (rows, columns)).astype(np.uint8)
@@ -49,6 +61,7 @@ def test_decoding_then_encoding_gives_the_labels_back(classes: ClassTable, rows:
     assert (found == labels).all()
 
 
+@settings(deadline=None)
 @given(tables())
 def test_every_value_is_encoded_to_its_class_and_ignored_ones_to_none(classes: ClassTable) -> None:
     for number, values in [*enumerate(classes.values), (IGNORE_ID, classes.ignore)]:
@@ -58,12 +71,15 @@ def test_every_value_is_encoded_to_its_class_and_ignored_ones_to_none(classes: C
             ) == pytest.approx(number)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_the_card_is_json_and_reads_back(classes: ClassTable) -> None:
     assert ClassTable.from_card(json.loads(json.dumps(classes.to_card()))) == classes
 
 
-@pytest.mark.parametrize(("largest", "kind"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16)])
+@pytest.mark.parametrize(
+    ("largest", "kind"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16), (65536, np.uint32)]
+)
 def test_decoded_masks_are_as_narrow_as_their_values_allow(largest: int, kind: type) -> None:
     assert table(values=((0,), (largest,))).decode(np.array([[0, 1]], np.uint8)).dtype == kind
 
@@ -127,8 +143,26 @@ def test_foreign_cards_are_refused() -> None:
     card = table().to_card()
     with pytest.raises(ValueError, match="unknown kind of masks: greys"):
         ClassTable.from_card({**card, "kind": "greys"})
+    for values in ([], [-1], [[0, 0, 0]], ["0"]):
+        with pytest.raises(ValueError, match="mask value"):
+            ClassTable.from_card({**card, "classes": [{**card["classes"][0], "values": values}, card["classes"][1]]})
+    with pytest.raises(ValueError, match="colour 0, 0, 256"):
+        ClassTable.from_card({**card, "classes": [{**card["classes"][0], "colour": [0, 0, 256]}, card["classes"][1]]})
     with pytest.raises(KeyError):
         ClassTable.from_card({"kind": "values"})
+
+
+@settings(deadline=None)
+@given(st.one_of(integers, colours))
+def test_values_have_a_text_and_a_number(value: MaskValue) -> None:
+    assert value_from_text(value_text(value)) == value
+    assert unflat(flat(value), "values" if isinstance(value, int) else "colours") == value
+
+
+@pytest.mark.parametrize("text", ["", "-1", "#12345", "1.0", "#gggggg", "9" * 10])
+def test_other_texts_are_no_values(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a number nor #rrggbb"):
+        value_from_text(text)
 
 
 def test_display_colours_differ() -> None:

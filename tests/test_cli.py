@@ -240,11 +240,21 @@ def test_predicting_over_existing_masks_is_refused(
     assert program(*words, "--overwrite").code == 0
 
 
-def test_a_full_or_forbidden_disk_is_one_line(cells: Path, tmp_path: Path, program: Program) -> None:
+def test_a_run_folder_that_cannot_be_made_is_refused(cells: Path, tmp_path: Path, program: Program) -> None:
     (tmp_path / "file").write_text("")
     said = program("train", cells, "--epochs", 1, "--out", tmp_path / "file" / "run", *tiny.options(), "--json")
-    assert said.code == 1
-    assert said.err == f"unpool: {tmp_path / 'file' / 'run'}: Not a directory\n"
+    refused(said, 2, f"{tmp_path / 'file'} is a file")
+
+
+def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unpool.commands import checking
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "run/state.pt")
+
+    monkeypatch.setattr(checking, "survey_steps", full)
+    said = program("check", cells)
+    assert (said.code, said.err) == (1, "unpool: run/state.pt: No space left on device\n")
 
 
 def test_a_closed_pipe_is_no_traceback(cells: Path) -> None:

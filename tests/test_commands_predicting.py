@@ -56,14 +56,14 @@ def test_files_and_patterns(run: TrainedRun, photos: Path, tmp_path: Path) -> No
     masks(run, tmp_path / "file", photos / "deep" / "b.c.png")
     assert files(tmp_path / "file") == {"b.c.png"}
     masks(run, tmp_path / "glob", photos / "**" / "*.png")
-    assert files(tmp_path / "glob") == {"a.png", "b.c.png"}
+    assert files(tmp_path / "glob") == {"a.png", "deep/b.c.png"}
     masks(run, tmp_path / "all", photos / "a.png", photos / "deep", photos / "*.png")
     assert files(tmp_path / "all") == {"a.png", "b.c.png", "er/d.png"}
 
 
 def test_patterns_in_a_hidden_folder_find_its_pictures(photos: Path) -> None:
     hidden = photos.rename(photos.parent / ".photos")
-    assert [target.name.as_posix() for target in find_targets([str(hidden / "*.png")])] == ["a"]
+    assert [target.name.as_posix() for target in find_targets([str(hidden / "*.png")], hidden / "out")] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,19 @@ def test_patterns_in_a_hidden_folder_find_its_pictures(photos: Path) -> None:
 def test_inputs_that_match_nothing_are_refused(text: str, message: str, photos: Path) -> None:
     (photos / "empty").mkdir()
     with pytest.raises(UsageError, match=message):
-        find_targets([str(photos / text)])
+        find_targets([str(photos / text)], photos / "out")
+
+
+def test_masks_of_an_earlier_call_are_not_taken_for_pictures(run: TrainedRun, photos: Path) -> None:
+    for _ in range(2):
+        result = masks(run, photos / "masks", photos, overlays=True, overwrite=True)
+        assert len(result.written) == 3
+        assert result.failed == ()
+
+
+def test_the_output_folder_may_lie_above_the_pictures(run: TrainedRun, photos: Path, tmp_path: Path) -> None:
+    result = masks(run, tmp_path, photos / "deep")
+    assert sorted(mask.relative_to(tmp_path).as_posix() for _, mask in result.written) == ["b.c.png", "er/d.png"]
 
 
 def test_two_pictures_for_one_output_are_refused_before_any_work(run: TrainedRun, photos: Path, tmp_path: Path) -> None:
@@ -168,7 +180,7 @@ def test_names_with_dots_cannot_leave_the_folder(
     from unpool.commands import predicting
 
     target = predicting.Target(photos / "a.png", PurePosixPath(name))
-    monkeypatch.setattr(predicting, "find_targets", lambda _: [target])
+    monkeypatch.setattr(predicting, "find_targets", lambda *_: [target])
     with pytest.raises(DataError, match="a path inside"):
         masks(run, tmp_path / "out", photos)
     assert not list(tmp_path.rglob("*escaped*"))

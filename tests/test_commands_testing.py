@@ -15,6 +15,7 @@ from unpool.commands.testing import test as score
 from unpool.commands.training import TrainedRun
 from unpool.errors import DataError, UsageError
 from unpool.io import read_mask, write_image, write_mask
+from unpool.report.text import ratio_text
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     assert sorted(row["image"] for row in rows) == ["00", "01", "02"]
     assert [float(row["mean_iou"]) for row in rows] == sorted(float(row["mean_iou"]) for row in rows)
     page = (folder / "report.html").read_text()
-    assert f"{result.scores.mean_iou:.4f}" in page
+    assert ratio_text(result.scores.mean_iou) in page
     assert "new-cells" in page
 
 
@@ -96,11 +97,11 @@ def test_renamed_copies_of_trained_pictures_are_recognised(run: TrainedRun, cell
     assert any("1 of the 1 pictures were trained on (innocent)" in warning for warning in result.warnings)
 
 
-def test_new_pictures_are_all_scored_without_a_warning(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+def test_new_pictures_are_all_scored_without_a_word_on_training(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     result = of(run, new, out=tmp_path / "test")
     assert result.which == "all pictures"
     assert len(result.evaluation.images) == 3
-    assert result.warnings == ()
+    assert not any("train" in warning for warning in result.warnings)
 
 
 def test_a_folders_own_test_split_is_preferred(run: TrainedRun, tmp_path: Path) -> None:

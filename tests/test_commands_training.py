@@ -111,9 +111,10 @@ def test_config_toml_is_a_recipe(run: TrainedRun, cells: Path, tmp_path: Path, p
 
 def test_a_folder_that_is_not_empty_is_refused(cells: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    for out in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(UsageError, match=r"already exists and is not empty(.|\n)*--resume"):
-            finish(train(cells, SETTINGS["unet"], out))
+    with pytest.raises(UsageError, match=r"already exists and is not empty(.|\n)*--resume"):
+        finish(train(cells, SETTINGS["unet"], tmp_path))
+    with pytest.raises(UsageError, match=r"mine\.txt is a file"):
+        finish(train(cells, SETTINGS["unet"], tmp_path / "mine.txt"))
     with pytest.raises(UsageError, match=r"holds no config\.toml"):
         finish(train(cells, SETTINGS["unet"], tmp_path, resume=True))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,28 @@ def test_list_files_must_be_right(tmp_path: Path) -> None:
         find_pairs(tmp_path)
     (tmp_path / "train.txt").write_text("p/a.png m/a.png\np/a.png m/a.png\n")
     with pytest.raises(DataError, match="more than once"):
+        find_pairs(tmp_path)
+
+
+def test_names_in_lists_stay_apart(tmp_path: Path) -> None:
+    files = [("images/p0.png", "masks/p0.png"), ("photos/p0.png", "labels/p0.png"), ("images/p1.png", "masks/p1.png")]
+    touch(tmp_path, *(name for pair in files for name in pair))
+    (tmp_path / "train.txt").write_text("\n".join(map(" ".join, files)))
+    assert set(paired(tmp_path)) == {"train/images/p0.png", "train/photos/p0.png", "train/p1"}
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png", "masks/a.png")
+    (tmp_path / "train.txt").mkdir()
+    os.mkfifo(tmp_path / "images" / "p.png")
+    found = find_pairs(tmp_path)
+    assert [pair.name for pair in found.pairs] == ["a"]
+    assert found.orphan_images == ()
+
+
+def test_names_must_be_letters(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png", "masks/a.png", os.fsdecode(b"images/caf\xe9.png"))
+    with pytest.raises(DataError, match=r"no UTF-8 letters: caf\\udce9\.png"):
         find_pairs(tmp_path)
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpool.data import Folder, Pair, Split, group_of, make_split
@@ -28,11 +28,13 @@ def folder(*names: str) -> Folder:
         ("train/0001TP_006690", "0001TP"),
         ("0006R0_f00930", "0006R0"),
         ("case3/img_7", "case3"),
+        ("slideA_00", "slideA"),
     ],
 )
 def test_groups_of_names(name: str, group: str) -> None:
     same = name[:-1] + ("1" if name[-1] != "1" else "2")
-    names = [name, same, "other9_x3", "other9_x4"] if "/img" not in name else [name, same, "case4/img_1"]
+    others = ["slideB_00", "slideB_01"] if name == "slideA_00" else ["other9_x3", "other9_x4"]
+    names = [name, same, *others] if "/img" not in name else [name, same, "case4/img_1"]
     groups = group_of(names)
     assert groups[name] == group
     assert groups[same] == group
@@ -53,6 +55,7 @@ def test_names_that_are_groups_of_their_own(names: list[str]) -> None:
     assert len(set(group_of(names).values())) == len(names)
 
 
+@settings(deadline=None)
 @given(st.sets(st.text("abc019_-/ ", min_size=1, max_size=8), min_size=2, max_size=30), st.integers(0, 9), st.randoms())
 def test_a_split_divides_everything_whatever_the_order(names: set[str], seed: int, random: object) -> None:
     ordered = sorted(names)
@@ -74,10 +77,17 @@ def test_groups_stay_together() -> None:
         assert "by whole groups" in split.origin
 
 
+def test_words_with_counters_are_groups() -> None:
+    split = make_split(folder(*[f"slide{slide}_{k:02}" for slide in "ABCDE" for k in range(4)]), 0)
+    assert len({name[:6] for name in split.val}) == 1
+    assert "by whole groups, so that no source is on both sides: slide" in split.origin
+
+
 def test_seeds_differ() -> None:
     names = [f"{k:02}" for k in range(30)]
     assert make_split(folder(*names), 0).val != make_split(folder(*names), 1).val
     assert len(make_split(folder(*names), 0).val) == 6
+    assert make_split(folder(*names), 0).origin.endswith("the names show no groups")
 
 
 def test_too_few_groups_are_broken_up() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from unpool.errors import DataError
+from unpool.errors import DataError, RunError
 from unpool.io import atomic_path, read_json, safe_child, write_json, write_text
 
 
@@ -25,6 +25,19 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         fail()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_long_names_fit(tmp_path: Path) -> None:
+    write_text(tmp_path / ("n" * 251 + ".txt"), "x")
+
+
+def test_what_cannot_be_written_is_said_in_three_parts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(
+        RunError, match=r"file/a\.txt: cannot be written \(.+\)\n  expected: .*\n  to do:    free"
+    ) as error:
+        write_text(tmp_path / "file" / "a.txt", "x")
+    assert isinstance(error.value.__cause__, OSError)
 
 
 def test_json_round_trip_and_broken_json(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
+import os
 import struct
 import sys
 import types
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from unpool.errors import DataError, UsageError
-from unpool.io import image_info, read_image, write_image
+from unpool.io import image_info, plain_pixels, read_image, write_image
 from unpool.io.raster import exif_orientation
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -93,19 +95,51 @@ def test_damaged_exif_is_no_orientation() -> None:
     assert exif_orientation(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0") == 6
 
 
-def test_16_bit_rgb_png_is_refused_without_the_codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def filtered(pixels: np.ndarray, kinds: Sequence[int]) -> bytes:
+    """The lines of a 16-bit PNG (rows, columns, channels), each row filtered as ``kinds`` says."""
+    plain = np.pad(pixels.astype(">u2").view(np.uint8).astype(int), ((1, 0), (1, 0), (0, 0)))
+    left, above, corner = plain[1:, :-1], plain[:-1, 1:], plain[:-1, :-1]
+    guesses = np.stack([left, above, corner])
+    nearest = np.abs(guesses - (left + above - corner)).argmin(axis=0)
+    paeth = np.take_along_axis(guesses, nearest[None], axis=0)[0]
+    taken = [0 * left, left, above, (left + above) // 2, paeth]
+    lines = [(plain[row + 1, 1:] - taken[kind][row]).astype(np.uint8).tobytes() for row, kind in enumerate(kinds)]
+    return b"".join(bytes([kind]) + line for kind, line in zip(kinds, lines, strict=True))
+
+
+@pytest.mark.parametrize(("channels", "colour_type"), [(2, 4), (3, 2), (4, 6)])
+def test_16_bit_png_of_several_channels(tmp_path: Path, channels: int, colour_type: int) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 9, channels)).astype(np.uint16)
+    kinds = [4, 3, 2, 1, 0, 4, 4, 3, 1, 2, 4, 3]
+    path = png(tmp_path / "deep.png", (12, 9), 16, colour_type, filtered(deep, kinds))
+    assert (agreed(path) == deep[..., : 3 if channels > 2 else 1]).all()
+    for data in (filtered(deep, kinds)[:-1], filtered(deep, kinds) + b"x", b"\5" + filtered(deep, kinds)[1:]):
+        with pytest.raises(DataError, match="cannot be read as a picture"):
+            read_image(png(tmp_path / "wrong.png", (12, 9), 16, colour_type, data))
+
+
+def interlaced(path: Path) -> Path:
+    png(path, (1, 1), 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
+    whole = path.read_bytes()
+    head = whole[12:28] + b"\1"
+    path.write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
+    return path
+
+
+def test_interlaced_16_bit_rgb_png_is_refused_without_the_codecs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    path = png(tmp_path / "deep.png", (1, 1), 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
+    path = interlaced(tmp_path / "deep.png")
     assert image_info(path).dtype == "uint16"
     with pytest.raises(DataError, match=r"unpool\[codecs\]"):
         read_image(path)
 
 
-def test_16_bit_rgb_png_is_read_by_the_codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interlaced_16_bit_rgb_png_is_read_by_the_codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = np.array([[[1, 300, 65535]]], dtype=np.uint16)
     monkeypatch.setitem(sys.modules, "imagecodecs", types.SimpleNamespace(png_decode=lambda _: deep))
-    path = png(tmp_path / "deep.png", (1, 1), 16, 2, b"\0" + struct.pack(">HHH", 1, 300, 65535))
-    assert (agreed(path) == deep).all()
+    assert (agreed(interlaced(tmp_path / "deep.png")) == deep).all()
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 3), (5, 6, 7)])
@@ -145,6 +179,23 @@ def test_tiff_number_types(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.array([[1.0, np.nan]], dtype=np.float32))
     with pytest.raises(DataError, match="1 pixels are NaN"):
         read_image(path)
+
+
+def test_arrays_take_a_stored_type() -> None:
+    assert plain_pixels(np.array([True, False]), "a").tolist() == [255, 0]
+    assert plain_pixels(np.array([1.5]), "a").dtype == np.float32
+    swapped = plain_pixels(np.array([300], ">u2"), "a")
+    assert (swapped.dtype.isnative, swapped.tolist()) == (True, [300])
+    assert plain_pixels(np.zeros((0, 3), np.int64), "a").dtype == np.uint16
+    for wrong, message in ((np.array([np.nan]), "array 3: 1 pixels are NaN"), (np.array([1j]), "type complex128")):
+        with pytest.raises(DataError, match=message):
+            plain_pixels(wrong, "array 3")
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.png")
+    with pytest.raises(DataError, match="a directory or a device"):
+        read_image(tmp_path / "p.png")
 
 
 def test_tiff_where_0_is_white(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from unpool.classes import ClassTable, distinct_colours
-from unpool.errors import DataError
+from unpool.errors import DataError, UsageError
 from unpool.io import mask_palette, read_mask, write_mask
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
@@ -100,6 +100,23 @@ def test_a_binary_mask_is_written_as_0_and_255_in_colour(tmp_path: Path) -> None
         assert picture.mode == "P"
         assert np.asarray(picture).tolist() == [[0, 255]]
         assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [4, 5, 6]]]
+
+
+def test_values_stay_as_stored_where_0_is_shown_white(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "w.tif", IDS, photometric="miniswhite")
+    assert (read_mask(tmp_path / "w.tif") == IDS).all()
+
+
+def test_deep_greys_are_no_colours(tmp_path: Path) -> None:
+    Image.fromarray(IDS.astype(np.uint16) * 128).save(tmp_path / "d.png")
+    with pytest.raises(DataError, match=r"d\.png: mask value 256 among colour masks"):
+        read_mask(tmp_path / "d.png", "colours")
+
+
+def test_values_beyond_16_bits_are_not_written(tmp_path: Path) -> None:
+    table = ClassTable("values", ("a", "b"), ((0,), (70000,)), (), distinct_colours(2))
+    with pytest.raises(UsageError, match="mask value 70000"):
+        write_mask(tmp_path / "w.png", np.array([[0, 1]], np.uint8), table)
 
 
 @st.composite

@@ -8,6 +8,7 @@ table is the one place that knows both sides: it encodes masks to labels and dec
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -94,45 +95,66 @@ class ClassTable:
         ------
         DataError: the mask holds a value that is in no class and not ignored, or has the wrong shape.
         """
-        flat = self._flatten(mask, source)
+        self.check_form(mask.ndim == 3, source)
+        pixels = flatten_colours(mask) if mask.ndim == 3 else mask.astype(np.int64)
         if self.kind == "instances":
-            labels = (flat > 0).astype(np.uint8)
-            for value in self.ignore:
-                labels[flat == self._flat_value(value)] = IGNORE_ID
+            labels = (pixels > 0).astype(np.uint8)
+            labels[np.isin(pixels, self.ignore)] = IGNORE_ID
             return labels
-        distinct, inverse = np.unique(flat, return_inverse=True)
-        lookup = {self._flat_value(v): k for k, values in enumerate(self.values) for v in values}
-        lookup |= {self._flat_value(v): IGNORE_ID for v in self.ignore}
-        unknown = [int(v) for v in distinct if int(v) not in lookup]
+        distinct, inverse = np.unique(pixels, return_inverse=True)
+        self.check_values(distinct.tolist(), source)
+        lookup = self.lookup()
+        ids = np.array([lookup[value] for value in distinct.tolist()], dtype=np.uint8)
+        return ids[inverse].reshape(pixels.shape)
+
+    def lookup(self) -> dict[int, int]:
+        """Flat mask value (see ``flat``) to class id or ``IGNORE_ID``; for ``instances`` 1 stands for every object."""
+        ids = {flat(value): k for k, values in enumerate(self.values) for value in values}
+        return ids | {flat(value): IGNORE_ID for value in self.ignore}
+
+    def check_values(self, found: Iterable[int], source: str) -> None:
+        """Refuse flat mask values that are in no class and not ignored.
+
+        Raises
+        ------
+        DataError: names ``source`` and the first of them.
+        """
+        lookup = self.lookup()
+        unknown = [value for value in found if value not in lookup and self.kind != "instances"]
         if unknown:
-            shown = ", ".join(self._show(v) for v in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+            shown = ", ".join(value_text(unflat(value, self.kind)) for value in unknown[:5])
             raise DataError(
-                f"{source}: mask value {shown} is in no class",
+                f"{source}: mask value {shown}{', …' if len(unknown) > 5 else ''} is in no class",
                 f"one of {self.describe_values()}",
                 "correct the mask, or name the value with --classes or --ignore",
             )
-        ids = np.array([lookup[int(v)] for v in distinct], dtype=np.uint8)
-        return ids[inverse].reshape(flat.shape)
+
+    def check_form(self, coloured: bool, source: str) -> None:
+        """Refuse a colour mask where single values are wanted, and the other way round. Raises DataError."""
+        if coloured != (self.kind == "colours"):
+            raise DataError(
+                f"{source}: {'an RGB colour mask' if coloured else 'a mask of single values'}",
+                f"{'single values' if coloured else 'RGB colours'} as in the other masks",
+                "save all masks of a set in one form",
+            )
 
     def decode(self, prediction: Labels) -> NDArray[Any]:
         """Turn class ids (rows, columns) back into the person's mask values.
 
-        Returns integers (rows, columns), uint8 where they fit and uint16 otherwise; uint8 (rows, columns, 3) for
-        a table of colours.
+        Returns integers (rows, columns), the narrowest of uint8, uint16 and uint32 that holds every class; uint8
+        (rows, columns, 3) for a table of colours.
         """
         first = np.array([values[0] for values in self.values])
-        largest = int(first.max())
-        return first[prediction].astype(np.uint8 if largest <= 255 else np.uint16)
+        return first.astype(np.min_scalar_type(first.max()))[prediction]
 
     def describe_values(self) -> str:
         """One line: every mask value and the class it means."""
         parts = [
-            f"{'/'.join(_value_text(v) for v in values)} {name}"
-            for name, values in zip(self.names, self.values, strict=True)
+            f"{'/'.join(map(value_text, values))} {name}" for name, values in zip(self.names, self.values, strict=True)
         ]
         if self.kind == "instances":
             parts = [f"0 {self.names[0]}", f"1 and above {self.names[1]}"]
-        parts += [f"{_value_text(v)} ignored" for v in self.ignore]
+        parts += [f"{value_text(v)} ignored" for v in self.ignore]
         return ", ".join(parts)
 
     def to_card(self) -> dict[str, Any]:
@@ -152,30 +174,16 @@ class ClassTable:
         classes = card["classes"]
         if card["kind"] not in ("values", "colours", "instances"):
             raise ValueError(f"unknown kind of masks: {card['kind']}")
+        if not all(c["values"] for c in classes):
+            raise ValueError("a class without a mask value")
+        coloured = card["kind"] == "colours"
         return cls(
             kind=card["kind"],
             names=tuple(str(c["name"]) for c in classes),
-            values=tuple(tuple(_from_plain(v) for v in c["values"]) for c in classes),
-            ignore=tuple(_from_plain(v) for v in card["ignore"]),
+            values=tuple(tuple(_from_plain(v, coloured) for v in c["values"]) for c in classes),
+            ignore=tuple(_from_plain(v, coloured) for v in card["ignore"]),
             colours=tuple(_colour(c["colour"]) for c in classes),
         )
-
-    def _flatten(self, mask: NDArray[Any], source: str) -> NDArray[np.int64]:
-        wanted = 3 if self.kind == "colours" else 2
-        if mask.ndim != wanted:
-            found = "an RGB colour mask" if mask.ndim == 3 else "a mask of single values"
-            raise DataError(
-                f"{source}: {found}",
-                "RGB colours as in the other masks" if wanted == 3 else "single values as in the other masks",
-                "save all masks of a set in one form",
-            )
-        return flatten_colours(mask) if wanted == 3 else mask.astype(np.int64)
-
-    def _flat_value(self, value: MaskValue) -> int:
-        return value if isinstance(value, int) else (value[0] << 16) | (value[1] << 8) | value[2]
-
-    def _show(self, flat: int) -> str:
-        return _value_text(unflatten_colour(flat)) if self.kind == "colours" else str(flat)
 
 
 def flatten_colours(mask: NDArray[Any]) -> NDArray[np.int64]:
@@ -184,9 +192,28 @@ def flatten_colours(mask: NDArray[Any]) -> NDArray[np.int64]:
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
 
-def unflatten_colour(flat: int) -> Colour:
-    """The RGB colour of one integer 0xRRGGBB."""
-    return (flat >> 16) & 255, (flat >> 8) & 255, flat & 255
+def flat(value: MaskValue) -> int:
+    """A mask value as one integer: a colour is 0xRRGGBB."""
+    return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
+
+
+def unflat(number: int, kind: MaskKind) -> MaskValue:
+    """The mask value of an integer that ``flat`` gave."""
+    return (number >> 16 & 255, number >> 8 & 255, number & 255) if kind == "colours" else number
+
+
+def value_text(value: MaskValue) -> str:
+    """A mask value as a person writes it: ``255`` or ``#rrggbb``."""
+    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
+
+
+def value_from_text(text: str) -> MaskValue:
+    """Read what ``value_text`` writes. Raises ValueError for everything else."""
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return unflat(int(text[1:], 16), "colours")
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    raise ValueError(f"'{text}' is neither a number nor #rrggbb")
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:
@@ -202,18 +229,20 @@ def distinct_colours(count: int) -> tuple[Colour, ...]:
     return tuple(colours[:count])
 
 
-def _value_text(value: MaskValue) -> str:
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
-
-
 def _plain(value: MaskValue) -> int | list[int]:
     return value if isinstance(value, int) else list(value)
 
 
-def _from_plain(value: int | Iterable[int]) -> MaskValue:
-    return value if isinstance(value, int) else _colour(value)
+def _from_plain(value: int | Iterable[int], coloured: bool) -> MaskValue:
+    if coloured:
+        return _colour(value)  # type: ignore[arg-type]
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"mask value {value}")
+    return value
 
 
 def _colour(parts: Iterable[int]) -> Colour:
     red, green, blue = (int(part) for part in parts)
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(f"colour {red}, {green}, {blue}")
     return red, green, blue

@@ -124,7 +124,7 @@ def predict(
 
 
 def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
-    """The pictures that inputs name, each once, with the names of their outputs; none from under ``out``.
+    """The pictures that inputs name, each once, with their outputs' names; an ``out`` inside is not searched.
 
     Raises
     ------
@@ -138,13 +138,13 @@ def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
 def _targets_of(text: str, out: Path) -> list[Target]:
     path = Path(text)
     if path.is_dir():
-        found = [(p, p.relative_to(path)) for p in picture_files(path) if not p.resolve().is_relative_to(out)]
+        found = [(p, p.relative_to(path)) for p in picture_files(path) if not _is_output(p, out, path)]
     elif path.is_file():
         found = [(path, Path(path.name))]
     else:
         fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
-        found = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not p.resolve().is_relative_to(out)]
+        found = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
     if not found:
         raise UsageError(
             f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
@@ -152,6 +152,11 @@ def _targets_of(text: str, out: Path) -> list[Target]:
             "check the path",
         )
     return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in found]
+
+
+def _is_output(picture: Path, out: Path, searched: Path) -> bool:
+    """Whether a picture lies in the output folder, where that lies inside the searched one."""
+    return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
 
 
 def _outputs(target: Target, out: Path, *, overlays: bool, probabilities: bool) -> Outputs:

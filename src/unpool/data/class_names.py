@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from unpool.classes import Colour, MaskValue
+from unpool.classes import Colour, value_from_text
 from unpool.errors import DataError, UsageError
 
 IGNORED_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "unknown", "unlabel"})
@@ -22,7 +21,7 @@ _YAMLS = ("classes.yaml", "classes.yml", "data.yaml", "data.yml", "dataset.yaml"
 _TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv")
 _FORMS = "name, value=name or #rrggbb=name"
 _LONGEST = 1_000_000
-_COLOUR = re.compile(r"#([0-9a-fA-F]{6})$")
+BY_HAND = "--classes"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,12 @@ class ClassNames:
 
 def names_by_hand(items: Sequence[str]) -> ClassNames:
     """Read ``name``, ``value=name`` and ``#rrggbb=name``. Raises UsageError."""
-    return ClassNames(tuple(_by_hand(item.strip()) for item in items), None, "--classes")
+    classes = tuple(_by_hand(item.strip()) for item in items)
+    if twice := _twice(classes):
+        raise UsageError(
+            f"{BY_HAND} names '{twice}' twice", "a name for every class", "rename one, or join values: 1=name 2=name"
+        )
+    return ClassNames(classes, None, BY_HAND)
 
 
 def names_in_folder(root: Path) -> ClassNames | None:
@@ -71,6 +75,8 @@ def names_in_folder(root: Path) -> ClassNames | None:
         names = _reader(path)(path)
     except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError, csv.Error) as error:
         raise _broken(path, str(error).split("\n")[0]) from error
+    if twice := _twice(names.classes):
+        raise _broken(path, f"'{twice}' stands there twice")
     return names if names.classes else None
 
 
@@ -95,16 +101,17 @@ def _by_hand(item: str) -> NamedClass:
         raise UsageError(f"--classes {item or '(empty)'}", _FORMS, "give the name")
     if not before:
         return NamedClass(name)
-    if _COLOUR.match(before.strip()):
-        return NamedClass(name, colour=_colour(before.strip()))
-    if before.strip().isdigit():
-        return NamedClass(name, value=int(before))
-    raise UsageError(f"--classes {item}", _FORMS, "write the value as a number or as #rrggbb")
+    try:
+        value = value_from_text(before.strip())
+    except ValueError as error:
+        raise UsageError(f"--classes {item}", _FORMS, "write the value as a number or as #rrggbb") from error
+    return NamedClass(name, value=value) if isinstance(value, int) else NamedClass(name, colour=value)
 
 
-def _colour(text: str) -> Colour:
-    red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    return red, green, blue
+def _twice(classes: Sequence[NamedClass]) -> str | None:
+    """A name that two classes have though nothing tells which mask values it joins."""
+    bare = [named.name for named in classes if named.value is None and named.colour is None]
+    return next((name for name in bare if bare.count(name) > 1), None)
 
 
 def _from_text(path: Path) -> ClassNames:
@@ -117,6 +124,8 @@ def _from_yaml(path: Path) -> ClassNames:
     if not isinstance(data, Mapping) or "names" not in data:
         return ClassNames((), None, path.name)
     names, palette, ignore = data["names"], data.get("palette") or (), data.get("ignore")
+    if not isinstance(names, Mapping | list):
+        raise ValueError(f"names is {names!r:.40}")
     items = list(names.items()) if isinstance(names, Mapping) else [(None, name) for name in names]
     colours = [_rgb(entry) for entry in palette] + [None] * len(items)
     classes = (
@@ -131,21 +140,18 @@ def _from_yaml(path: Path) -> ClassNames:
 def _from_csv(path: Path) -> ClassNames:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    numbers = [row for row in rows if all(cell.isdigit() for cell in row[1:4]) and len(row) >= 4]
-    if len(numbers) < len(rows) - 1:
-        raise ValueError("a line has no r,g,b after the name")
-    return ClassNames(tuple(NamedClass(row[0], colour=_rgb(row[1:4])) for row in numbers), None, path.name)
+    if rows and len(rows[0]) >= 4 and not any(cell.isdigit() for cell in rows[0][1:]):
+        rows = rows[1:]
+    for row in rows:
+        if len(row) < 4 or not all(cell.isdigit() for cell in row[1:4]):
+            raise ValueError(f"'{','.join(row)[:80]}' is not name,r,g,b")
+    return ClassNames(tuple(NamedClass(row[0], colour=_rgb(row[1:4])) for row in rows), None, path.name)
 
 
 def _rgb(parts: Any) -> Colour:
     if isinstance(parts, str):
-        return _colour(parts)
+        parts = value_from_text(parts if parts.startswith("#") else f"#{parts}")
     red, green, blue = (int(part) for part in parts)
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError(f"colour {red}, {green}, {blue}")
     return red, green, blue
-
-
-def value_of(named: NamedClass, colours: bool) -> MaskValue | None:
-    """The mask value a person gave a class, in a set of colour masks or of single values."""
-    return named.colour if colours else named.value

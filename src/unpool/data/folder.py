@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 from unpool.data.folder_names import SPLITS, folder_role
 from unpool.data.list_files import Listed, find_lists, find_name_lists, read_lists, read_name_lists
@@ -141,7 +143,11 @@ def _split_by_lists(folder: Folder) -> Folder:
 
 
 def _listed(root: Path, lists: Iterable[Path], lines: Sequence[Listed]) -> Folder:
-    pairs = sorted((_listed_pair(line) for line in lines), key=lambda pair: pair.name)
+    counts = Counter(_listed_name(line) for line in lines)
+    pairs = sorted(
+        (Pair(_listed_name(line, counts), line.image, line.mask, line.split) for line in lines),
+        key=lambda pair: pair.name,
+    )
     for _, group in groupby(sorted(pairs, key=lambda pair: pair.image), key=lambda pair: pair.image):
         if len(twice := list(group)) > 1:
             raise DataError(
@@ -153,10 +159,12 @@ def _listed(root: Path, lists: Iterable[Path], lines: Sequence[Listed]) -> Folde
     return Folder(root, f"pairs and their split listed in {names}", tuple(pairs), (), ())
 
 
-def _listed_pair(line: Listed) -> Pair:
+def _listed_name(line: Listed, counts: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A pair's name: its path without the folders that say nothing; all of it where ``counts`` has that name twice."""
     roles = [(part, folder_role(part)) for part in line.words.parts[:-1]]
     places = [part for part, role in roles if part != "/" and not role.kind and role.split != line.split]
-    return Pair("/".join([line.split, *places, line.words.stem]), line.image, line.mask, line.split)
+    short = "/".join([line.split, *places, line.words.stem])
+    return short if counts.get(short, 1) == 1 else "/".join([line.split, *line.words.parts])
 
 
 def _found(root: Path, path: Path) -> FoundFile:
@@ -184,7 +192,25 @@ def _picture_files(root: Path) -> list[Path]:
         visited.add(real)
         folders[:] = sorted(name for name in folders if not _is_junk(name))
         found += [Path(here, name) for name in sorted(names) if not _is_junk(name)]
-    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and _is_file(path)]
+    for path in pictures:
+        if _readable(path.name) != path.name:
+            raise DataError(
+                f"{root}: a file name with bytes that are no UTF-8 letters: {_readable(path.name)}",
+                "file names in UTF-8",
+                "rename the file, and its partner alike",
+            )
+    return pictures
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is no pipe, socket or folder; a link to nothing counts, so that it is told as a broken file."""
+    return path.is_file() or not path.exists()
+
+
+def _readable(name: str) -> str:
+    """A name that can be printed: undecodable bytes as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_junk(name: str) -> bool:
@@ -220,6 +246,6 @@ def _no_pairs(root: Path, images: Sequence[FoundFile], masks: Sequence[FoundFile
 
 def _seen(root: Path) -> str:
     seen = [path for path in root.iterdir() if not _is_junk(path.name)]
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in seen)
+    names = sorted(_readable(path.name) + ("/" if path.is_dir() else "") for path in seen)
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"seen: {', '.join(names[:6])}{more}" if names else "it is empty"

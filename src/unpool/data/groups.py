@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 _PLACE = r"(?:x|y|r|c|z|row|col|tile|patch|crop|slice|frame|part|page|sec|section)[_\-. ]?\d+"
@@ -18,7 +19,8 @@ def group_of(names: Iterable[str]) -> dict[str, str]:
     Tiles of one slide, slices of one patient and frames of one film make a group: ``slideA_x0_y128`` belongs to
     ``slideA``, ``0001TP_006690`` to ``0001TP``. Names in sub-folders group by their folder. A name that is
     only a counter (``01``, ``img_001``) or has none is a group of its own, as all names are where everything
-    would fall into one group.
+    would fall into one group. Words without a number (``slideA_00``) make groups where there are several and each
+    has several members.
 
     Parameters
     ----------
@@ -29,7 +31,9 @@ def group_of(names: Iterable[str]) -> dict[str, str]:
         groups = {name: rule(text) or text for name, text in bare.items()}
         if 1 < len(set(groups.values())) < len(groups):
             return groups
-    return bare
+    stems = {name: _COUNTERS.sub("", text) for name, text in bare.items()}
+    sizes = Counter(stems.values())
+    return stems if len(sizes) > 1 and min(sizes.values()) > 1 and all(stems.values()) else bare
 
 
 def _by_folder(text: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from unpool.data.tally import MaskTally, tally_mask
 from unpool.errors import DataError
 from unpool.io.images import ImageInfo, Picture, load_picture
 from unpool.io.masks import MaskPicture, load_mask
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,46 +58,43 @@ class _Notes:
 def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
     """Read a pair and look at it. What is wrong becomes a finding; nothing is raised for the files."""
     notes = _Notes(pair)
-    image_bytes, mask_bytes = _content(pair.image), _content(pair.mask)
-    picture = mask = None
-    try:
-        picture = load_picture(pair.image, image_bytes)
-    except DataError as error:
-        notes.findings.append(from_error(error, "broken-image", pair.name))
-    try:
-        mask = load_mask(pair.mask, kind, mask_bytes)
-    except DataError as error:
-        notes.findings.append(from_error(error, "broken-mask", pair.name))
+    picture, image_digest = _loaded(partial(load_picture, pair.image), pair.image, "broken-image", notes)
+    mask, mask_digest = _loaded(partial(load_mask, pair.mask, kind), pair.mask, "broken-mask", notes)
     if picture:
         _look_at_picture(picture, notes)
+    if mask and mask.header.white_is_zero:
+        notes.add("note", "white-is-zero", "the mask is a TIFF that shows 0 white; its stored values count")
     if picture and mask:
         _compare_sizes(picture, mask, notes)
     return Inspection(
         name=pair.name,
         image=picture.info if picture else None,
         tally=tally_mask(pair.name, mask) if mask else None,
-        digest=hashlib.sha256(_digest(image_bytes) + _digest(mask_bytes)).hexdigest(),
+        digest=hashlib.sha256(image_digest + mask_digest).hexdigest(),
         pixels_digest=_pixels_digest(picture.pixels) if picture else "",
         thumb=thumbnail(picture.pixels) if picture else None,
         findings=tuple(notes.findings),
     )
 
 
-def _content(path: Path) -> bytes | None:
-    """A file's bytes; None where they cannot be read, and the decoder will say why."""
+def _loaded(load: Callable[[bytes | None], T], path: Path, code: str, notes: _Notes) -> tuple[T | None, bytes]:
+    """What a file holds, None where it is broken, and the digest of its bytes, which are let go here."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError:
-        return None
-
-
-def _digest(content: bytes | None) -> bytes:
-    return hashlib.sha256(b"" if content is None else content).digest()
+        content = None  # the decoder will say why
+    digest = hashlib.sha256(content or b"").digest()
+    try:
+        return load(content), digest
+    except DataError as error:
+        notes.findings.append(from_error(error, code, notes.pair.name))
+        return None, digest
 
 
 def _pixels_digest(pixels: NDArray[Any]) -> str:
-    head = f"{pixels.shape} {pixels.dtype}".encode()
-    return hashlib.sha256(head + pixels.tobytes()).hexdigest()
+    whole = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
+    whole.update(np.ascontiguousarray(pixels).data.cast("B"))
+    return whole.hexdigest()
 
 
 def _look_at_picture(picture: Picture, notes: _Notes) -> None:

@@ -31,7 +31,7 @@ def find_lists(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(root.glob("*.txt")):
         split = SPLITS.get(path.stem.lower())
-        if split is None or next(_lines(path), None) is None:
+        if split is None or not path.is_file() or next(_lines(path), None) is None:
             continue
         if split in found:
             raise DataError(
@@ -60,7 +60,12 @@ def find_name_lists(root: Path) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for path in sorted(folder.glob("*.txt")):
             split = SPLITS.get(path.stem.lower())
-            if split is not None and path.stat().st_size <= _LONGEST and next(_lines(path), None) is None:
+            if (
+                split is not None
+                and path.is_file()
+                and path.stat().st_size <= _LONGEST
+                and next(_lines(path), None) is None
+            ):
                 found.setdefault(split, path)
         if found:
             return found
@@ -86,8 +91,9 @@ def read_name_lists(lists: Mapping[str, Path], names: Collection[str]) -> dict[s
             word = word.with_suffix("") if word.suffix.lower() in IMAGE_SUFFIXES else word
             fits = [str(word)] if str(word) in names else by_stem.get(word.name, [])
             if len(fits) != 1 or splits.setdefault(fits[0], split) != split:
+                named = "a pair of another list" if len(fits) == 1 else f"{len(fits)} pairs"
                 raise DataError(
-                    f"{path}: '{line[:80]}' names {'a pair of another list' if len(fits) == 1 else f'{len(fits)} pairs'}",
+                    f"{path}: '{line[:80]}' names {named}",
                     "each line to name one pair of picture and mask, in one list",
                     "correct the list, or remove it so that a split is made",
                 )

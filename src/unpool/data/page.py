@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable
 
+from unpool.classes import value_text
 from unpool.data.facts import PictureFacts, Survey
 from unpool.data.findings import Finding
 
@@ -75,7 +76,7 @@ def _classes(survey: Survey) -> list[str]:
     for name, value, share, count in zip(table.names, values, shares, present, strict=True):
         lines.append(f"{value:>{value_wide}}  {name:{wide}}  {share:>7.2%}  {_bar(share):{BAR}}  {count:>8}")
     if table.ignore:
-        value = "/".join(_value(v) for v in table.ignore)
+        value = "/".join(map(value_text, table.ignore))
         lines.append(f"{value:>{value_wide}}  {'(ignored)':{wide}}  {ignored / max(everything, 1):>7.2%} of all pixels")
     return lines
 
@@ -102,11 +103,7 @@ def _finding(finding: Finding) -> Iterable[str]:
 def _values(survey: Survey, k: int) -> str:
     if survey.table.kind == "instances":
         return "0" if k == 0 else "1 and up"
-    return "/".join(_value(value) for value in survey.table.values[k])
-
-
-def _value(value: int | tuple[int, int, int]) -> str:
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
+    return "/".join(map(value_text, survey.table.values[k]))
 
 
 def _labelled(label: str, text: str) -> list[str]:

@@ -15,10 +15,18 @@ FEW_PAIRS = 10
 TINY_SHARE = 0.001
 
 
-def remarks(survey: Survey, inspections: Sequence[Inspection]) -> list[Finding]:
-    """What the whole set shows."""
-    parts = (_orphans, _amounts, _mixtures, _classes, _empties)
+def remarks(survey: Survey, inspections: Sequence[Inspection], testing: bool, named: bool) -> list[Finding]:
+    """What the whole set shows.
+
+    Parameters
+    ----------
+    testing: the masks were read by a table that was given; nothing will be trained.
+    named: a person said what the classes are.
+    """
+    parts = (_orphans, _amounts, _mixtures, _empties)
     findings = [finding for part in parts for finding in part(survey)]
+    findings += [*_classes(survey, testing, named), *_ignored(survey, ("test",) if testing else ("train", "val"))]
+    findings += [] if testing else _strange_types(survey)
     return [*findings, *_lossy(survey, inspections), *_split(survey), *_copies(survey, inspections)]
 
 
@@ -77,16 +85,46 @@ def _mixtures(survey: Survey) -> Iterator[Finding]:
         yield Finding("note", "mixed-types", f"pixels of several types ({shown}); each is scaled by its own constants")
 
 
-def _classes(survey: Survey) -> Iterator[Finding]:
+def _strange_types(survey: Survey) -> Iterator[Finding]:
+    """Pixel types to validate or test on that training has not seen, so that nothing tells how to scale them."""
+    kinds = {name: fact.dtype for name, fact in survey.pictures.items()}
+    known = {kinds[name] for name in survey.split.train if name in kinds}
+    for part in ("val", "test"):
+        strange = [n for n in survey.split.members(part) if known and kinds.get(n, "") not in {"", *known}]
+        if strange:
+            yield Finding(
+                "error",
+                "type-not-in-train",
+                f"{len(strange)} {part} pictures of type {kinds[strange[0]]}, which no training picture has: "
+                + _some(strange),
+                f"pixels of a type that is trained on: {', '.join(sorted(known))}",
+                "save all pictures with one pixel type, or put some of that type into train",
+                tuple(strange),
+            )
+
+
+def _ignored(survey: Survey, parts: Sequence[str]) -> Iterator[Finding]:
+    for part in parts:
+        names = tuple(name for name in survey.split.members(part) if name in survey.pictures)
+        if names and not any(survey.class_pixels(names)):
+            yield Finding(
+                "error",
+                f"{part}-ignored",
+                f"all {len(names)} pictures in {part} hold nothing but ignored pixels: {_some(names)}",
+                f"counted pixels in {part}",
+                "check the ignore value, or divide the pictures otherwise",
+                names,
+            )
+
+
+def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
     table, split = survey.table, survey.split
     shares = survey.class_shares(survey.pictures)
-    if survey.pictures and sum(share > 0 for share in shares) < 2:
+    if any(shares) and sum(share > 0 for share in shares) < 2:
         yield Finding(
-            "error",
+            "warning" if testing else "error",
             "one-class",
-            "all masks together hold only " + ", ".join(n for n, s in zip(table.names, shares, strict=True) if s)
-            if any(shares)
-            else "all masks are ignored everywhere",
+            "all masks together hold only " + ", ".join(n for n, s in zip(table.names, shares, strict=True) if s),
             "at least two classes",
             "check that these are the masks, and that the class values are right",
         )
@@ -103,7 +141,12 @@ def _classes(survey: Survey) -> Iterator[Finding]:
             )
     tiny = [f"{n} ({s:.3%})" for n, s in zip(table.names, shares, strict=True) if 0 < s < TINY_SHARE]
     if tiny:
-        yield Finding("note", "tiny-class", f"under {TINY_SHARE:.1%} of all pixels: {', '.join(tiny)}")
+        found = f"under {TINY_SHARE:.1%} of all pixels: {', '.join(tiny)}"
+        if named:
+            yield Finding("note", "tiny-class", found)
+        else:
+            repair = "look at the masks; name the classes with --classes, and ignore what is none with --ignore"
+            yield Finding("warning", "tiny-class", found, "values that were drawn on purpose", repair)
 
 
 def _empties(survey: Survey) -> Iterator[Finding]:
@@ -133,7 +176,9 @@ def _lossy(survey: Survey, inspections: Sequence[Inspection]) -> Iterator[Findin
 
 def _split(survey: Survey) -> Iterator[Finding]:
     split = survey.split
-    if "too few or too unequal" in split.origin:
+    if not split.val or keeps_groups(split):
+        return
+    if not any(pair.split == "val" for pair in survey.folder.pairs):
         yield Finding(
             "warning",
             "ungrouped-split",
@@ -141,7 +186,7 @@ def _split(survey: Survey) -> Iterator[Finding]:
             "validation on sources that were not trained on",
             "add sources, or make val/ yourself",
         )
-    elif split.val and not keeps_groups(split):
+    else:
         yield Finding(
             "note",
             "source-in-both",
@@ -173,9 +218,10 @@ def _copies(survey: Survey, inspections: Sequence[Inspection]) -> Iterator[Findi
 
 def _near_copies(part_of: dict[str, str], known: set[str], inspections: Sequence[Inspection]) -> Iterator[Finding]:
     thumbs = {i.name: i.thumb for i in inspections if i.thumb is not None and i.name in part_of and i.name not in known}
-    train = {name: thumb for name, thumb in thumbs.items() if part_of[name] == "train"}
-    held = {name: thumb for name, thumb in thumbs.items() if part_of[name] != "train"}
-    near = near_copies(train, held)
+    train, val, test = (
+        {name: thumb for name, thumb in thumbs.items() if part_of[name] == part} for part in ("train", "val", "test")
+    )
+    near = [*near_copies(train, val | test), *near_copies(val, test)]
     if near:
         shown = ", ".join(f"{a} ~ {b}" for a, b, _ in near[:3]) + (
             f" and {len(near) - 3} more" if len(near) > 3 else ""
@@ -183,7 +229,7 @@ def _near_copies(part_of: dict[str, str], known: set[str], inspections: Sequence
         yield Finding(
             "warning",
             "near-copies-across-split",
-            f"{len(near)} held-out pictures look nearly the same as a training picture: {shown}",
+            f"{len(near)} times a picture looks nearly the same as one on another side of the split: {shown}",
             "validation and test pictures that were not trained on",
             "look at them; keep pictures of one scene on one side of the split",
             tuple(name for pair in near for name in pair[:2]),

@@ -6,14 +6,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from unpool.classes import ClassTable, Colour, MaskKind, MaskValue, distinct_colours, unflatten_colour
-from unpool.data.class_names import ClassNames, NamedClass
+from unpool.classes import (
+    ClassTable,
+    Colour,
+    MaskKind,
+    MaskValue,
+    distinct_colours,
+    flat,
+    unflat,
+    value_text,
+)
+from unpool.data.class_names import BY_HAND, ClassNames
+from unpool.data.conventions import FULL_SCALES, MAX_VALUES, check_convention, usual_ignore
 from unpool.data.findings import Finding
+from unpool.data.given_values import Ignored, ignored_values, value_of_colour
 from unpool.data.tally import MaskTally
 from unpool.errors import DataError, UsageError
-
-MAX_VALUES = 64
-"""Distinct values a set of masks may hold before they are no classes."""
 
 CAMVID = (
     ("Sky", (128, 128, 128)),
@@ -46,7 +54,7 @@ def choose_kind(tallies: Sequence[MaskTally], wanted: str) -> MaskKind:
     return "colours" if 2 * coloured > len(tallies) else "values"
 
 
-def instance_table(names: ClassNames | None, ignore: Sequence[int] | None) -> Scan:
+def instance_table(names: ClassNames | None, ignore: Ignored | None) -> Scan:
     """The table of masks with object numbers. Raises UsageError unless two names or none are given."""
     given = [named.name for named in names.classes] if names else ["background", "foreground"]
     if len(given) != 2:
@@ -55,12 +63,14 @@ def instance_table(names: ClassNames | None, ignore: Sequence[int] | None) -> Sc
             "two: the background and the objects",
             "give two names, or none",
         )
-    table = ClassTable("instances", (given[0], given[1]), ((0,), (1,)), tuple(ignore or ()), distinct_colours(2))
+    table = ClassTable(
+        "instances", (given[0], given[1]), ((0,), (1,)), ignored_values(ignore, "instances", ()), distinct_colours(2)
+    )
     return Scan(table, ())
 
 
 def make_table(
-    tallies: Sequence[MaskTally], kind: MaskKind, names: ClassNames | None, ignore: Sequence[int] | None, camvid: bool
+    tallies: Sequence[MaskTally], kind: MaskKind, names: ClassNames | None, ignore: Ignored | None, camvid: bool
 ) -> Scan:
     """Find the class table of a set of masks.
 
@@ -73,6 +83,7 @@ def make_table(
     Raises
     ------
     DataError: too many values, only one class, or names that do not fit the values.
+    UsageError: ``ignore`` does not fit the masks' kind.
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
     stated = names is not None and all(n.value is not None or n.colour for n in names.classes)
@@ -80,98 +91,128 @@ def make_table(
         raise _too_many(present, kind)
     if ignore is None and names is not None:
         ignore = names.ignore
-    if names is None and ignore is None and camvid and kind == "values" and set(present) == set(range(12)):
+    skipped = None if ignore is None else ignored_values(ignore, kind, tallies)
+    if names is None and skipped is None and camvid and kind == "values" and set(present) == set(range(12)):
         return _camvid()
     if names is not None:
-        scan = _named(sorted(present), kind, names, ignore)
+        scan = _named(tallies, sorted(present), kind, names, skipped)
     else:
-        scan = _unnamed(sorted(present), kind, ignore)
+        scan = _unnamed(tallies, sorted(present), kind, skipped)
     return Scan(_coloured(scan.table, tallies, names), scan.findings)
 
 
-def _unnamed(present: list[int], kind: MaskKind, ignore: Sequence[int] | None) -> Scan:
-    skipped = set(_usual_ignore(present) if ignore is None and kind == "values" else ignore or ())
+def _unnamed(tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, ignore: tuple[int, ...] | None) -> Scan:
+    usual = kind == "values" and ignore is None
+    skipped = set(usual_ignore(present, tallies) if usual else ignore or ())
     kept = [value for value in present if value not in skipped]
     if len(kept) < 2:
         raise DataError(
-            f"only one value in all masks: {_text(kept[0], kind) if kept else 'ignored ones'}",
+            f"only one value in all masks: {value_text(unflat(kept[0], kind)) if kept else 'ignored ones'}",
             "at least two classes, the background counts as one",
             "check that these are masks; name the classes with --classes value=name if one is missing here",
         )
+    if usual and set(kept) <= {0, *FULL_SCALES}:
+        check_convention(tallies, FULL_SCALES)
     table = ClassTable(
         kind=kind,
         names=_default_names(kept, kind),
-        values=tuple((_value(value, kind),) for value in kept),
-        ignore=tuple(_value(value, kind) for value in sorted(skipped)),
+        values=tuple((unflat(value, kind),) for value in kept),
+        ignore=tuple(unflat(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(kept)),
     )
     return Scan(table, _ignore_note(skipped) if ignore is None else ())
 
 
-def _usual_ignore(present: list[int]) -> list[int]:
-    """255 counts nowhere where the other values are small ids that follow each other; 0 and 255 alone are classes."""
-    others = [value for value in present if value != 255]
-    ids = len(others) >= 2 and others[-1] < MAX_VALUES and 2 * len(others) > others[-1]
-    return [255] if 255 in present and ids else []
-
-
 def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
     if kind == "colours":
-        return tuple(f"colour {_text(value, kind)}" for value in kept)
+        return tuple(f"colour {value_text(unflat(value, kind))}" for value in kept)
     if len(kept) == 2 and kept[0] == 0:
         return "background", "foreground"
     return tuple(f"class {value}" if kept[-1] < MAX_VALUES else f"value {value}" for value in kept)
 
 
-def _named(present: list[int], kind: MaskKind, names: ClassNames, ignore: Sequence[int] | None) -> Scan:
-    given = _with_values(present, kind, names, ignore)
+def _named(
+    tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, names: ClassNames, ignore: tuple[int, ...] | None
+) -> Scan:
+    values, by_order = _class_values(tallies, present, kind, names, ignore)
+    given = list(zip(names.classes, values, strict=True))
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
     kept = [(named, value) for named, value in given if value not in skipped]
     findings: list[Finding] = []
-    undecided = ignore is None and kind == "values" and 255 in present
-    if undecided and 255 not in {v for _, v in given} and _usual_ignore([*(v for _, v in given), 255]):
-        skipped.add(255)
-        findings += _ignore_note({255})
+    if ignore is None and kind == "values" and 255 in present and 255 not in values:
+        usual = usual_ignore(sorted({*values, 255}), tallies)
+        skipped.update(usual)
+        findings += _ignore_note(set(usual))
     by_name: dict[str, list[MaskValue]] = {}
     for named, value in kept:
-        by_name.setdefault(named.name, []).append(_value(value, kind))
+        by_name.setdefault(named.name, []).append(unflat(value, kind))
     table = ClassTable(
         kind=kind,
         names=tuple(by_name),
         values=tuple(tuple(values) for values in by_name.values()),
-        ignore=tuple(_value(value, kind) for value in sorted(skipped)),
+        ignore=tuple(unflat(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(by_name)),
     )
-    findings.append(Finding("note", "class-names", f"class names are from {names.source}"))
+    order = ", given to the mask values by order" if by_order else ""
+    findings.append(Finding("note", "class-names", f"class names are from {names.source}{order}"))
     return Scan(table, tuple(findings))
 
 
-def _with_values(
-    present: list[int], kind: MaskKind, names: ClassNames, ignore: Sequence[int] | None
-) -> list[tuple[NamedClass, int]]:
-    """Every named class with its mask value; names without one take the values in order."""
+def _class_values(
+    tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, names: ClassNames, ignore: tuple[int, ...] | None
+) -> tuple[list[int], bool]:
+    """The flat mask value of every named class, and whether they were given by order."""
     if kind == "colours":
-        plain = [named.name for named in names.classes if named.colour is None]
-        if plain:
-            raise DataError(
-                f"colour masks, and no colour for class {', '.join(plain[:4])} ({names.source})",
-                "a colour for every class; the masks hold " + ", ".join(_text(v, kind) for v in present[:8]),
-                "give --classes '#rrggbb=name', or a class_dict.csv with name,r,g,b",
-            )
-        return [(named, _flat(named.colour)) for named in names.classes if named.colour is not None]
-    stated = [named.value for named in names.classes if named.value is not None]
-    if len(stated) == len(names.classes):
-        return list(zip(names.classes, stated, strict=True))
-    if stated:
+        return _class_colours(present, names), False
+    by_hand = names.source == BY_HAND
+    bare = [named.name for named in names.classes if named.value is None and named.colour is None]
+    some_stated = any(named.value is not None or (by_hand and named.colour) for named in names.classes)
+    if bare and some_stated:
         raise UsageError(
-            f"some classes of {names.source} have a value and some have none",
+            f"some classes of {names.source} have a value and some have none: {', '.join(bare[:4])}",
             "a value for every class or for none",
             "write value=name for all",
         )
-    return list(zip(names.classes, _values_in_order(present, names, ignore), strict=True))
+    if bare:
+        return _values_in_order(present, names, ignore), True
+    found = [
+        value_of_colour(named.colour, tallies) if named.value is None and named.colour else named.value
+        for named in names.classes
+    ]
+    whole = [value for value in found if value is not None]
+    if len(whole) == len(found) and (by_hand or some_stated or len(set(whole) & set(present)) > 1):
+        return whole, False
+    order = [] if by_hand else _values_in_order(present, names, ignore)
+    if by_hand or any(value in present and value != place for value, place in zip(found, order, strict=True)):
+        raise _unseen_colour(names, found, tallies)
+    return order, True
 
 
-def _values_in_order(present: list[int], names: ClassNames, ignore: Sequence[int] | None) -> list[int]:
+def _class_colours(present: list[int], names: ClassNames) -> list[int]:
+    plain = [named.name for named in names.classes if named.colour is None]
+    if plain:
+        raise DataError(
+            f"colour masks, and no colour for class {', '.join(plain[:4])} ({names.source})",
+            "a colour for every class; the masks hold "
+            + ", ".join(value_text(unflat(v, "colours")) for v in present[:8]),
+            "give --classes '#rrggbb=name', or a class_dict.csv with name,r,g,b",
+        )
+    return [flat(named.colour) for named in names.classes if named.colour is not None]
+
+
+def _unseen_colour(names: ClassNames, found: Sequence[int | None], tallies: Sequence[MaskTally]) -> DataError:
+    shown = {value: tally.colour_of(value) for tally in tallies for value in tally.counts}
+    pairs = zip(names.classes, found, strict=True)
+    named = next((named for named, value in pairs if value not in shown), names.classes[0])
+    seen = [f"{v} in {value_text(unflat(c, 'colours'))}" for v, c in sorted(shown.items()) if c is not None]
+    return DataError(
+        f"{names.source}: {value_text(named.colour or 0)} of class {named.name} is the colour of no one mask value",
+        f"colours that the masks show: {', '.join(seen[:8])}",
+        "give every class its mask value: --classes 0=name 1=name",
+    )
+
+
+def _values_in_order(present: list[int], names: ClassNames, ignore: tuple[int, ...] | None) -> list[int]:
     count = len(names.classes)
     kept = [value for value in present if value not in (ignore or ())]
     if all(value < count or (value == 255 and ignore is None) for value in kept) and kept != [0, 255]:
@@ -232,22 +273,9 @@ def _ignore_note(values: set[int]) -> tuple[Finding, ...]:
 
 
 def _too_many(present: Mapping[int, int], kind: MaskKind) -> DataError:
-    shown = ", ".join(_text(value, kind) for value in sorted(present)[:6])
+    shown = ", ".join(value_text(unflat(value, kind)) for value in sorted(present)[:6])
     return DataError(
         f"{len(present)} different {'colours' if kind == 'colours' else 'values'} in all masks ({shown}, …)",
         f"at most {MAX_VALUES}, one a class",
         "if they are object numbers, use --masks instances; otherwise name the values with --classes value=name",
     )
-
-
-def _value(flat: int, kind: MaskKind) -> MaskValue:
-    return unflatten_colour(flat) if kind == "colours" else flat
-
-
-def _flat(colour: Colour | None) -> int:
-    assert colour is not None
-    return colour[0] << 16 | colour[1] << 8 | colour[2]
-
-
-def _text(flat: int, kind: MaskKind) -> str:
-    return f"#{flat:06x}" if kind == "colours" else str(flat)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.classes import IGNORE_ID
+from unpool.classes import IGNORE_ID, MaskKind, unflat, value_text
+from unpool.data.conventions import MAX_VALUES
 from unpool.data.findings import Finding
-from unpool.data.scan import MAX_VALUES
 from unpool.data.tally import MaskTally
 
 ANCHOR_SHARE = 0.02
@@ -35,11 +35,19 @@ def smeared(tally: MaskTally, common: frozenset[int]) -> Finding | None:
         wrong = tally.distinct > 16 or min(b - a for a, b in pairwise(values)) <= 8
     else:
         wrong = tally.bits <= 8 and _has_strays(tally, common)
-    if not wrong:
-        return None
+    return _smeared(tally) if wrong else None
+
+
+def smeared_objects(tally: MaskTally) -> Finding | None:
+    """The error of a mask of object numbers that lossy coding has blurred; None for a sound one."""
+    return _smeared(tally) if tally.lossy and tally.distinct > 2 else None
+
+
+def _smeared(tally: MaskTally) -> Finding:
     pixels = sum(tally.counts.values())
+    kind: MaskKind = "colours" if tally.colour else "values"
     strays = [value for value, count in tally.counts.items() if count < ANCHOR_SHARE * pixels]
-    shown = ", ".join(f"#{v:06x}" if tally.colour else str(v) for v in strays[:6])
+    shown = ", ".join(value_text(unflat(value, kind)) for value in strays[:6])
     return Finding(
         "error",
         "smeared-mask",

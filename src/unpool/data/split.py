@@ -100,10 +100,11 @@ def _validation(names: Sequence[str], seed: int, share: float, where: str) -> tu
     chosen = _near_share(sizes, seed, share * len(names))
     val = tuple(sorted(name for name in names if groups[name] in chosen))
     if len(sizes) == len(names):
-        return val, f"val drawn at random with seed {seed}"
+        return val, f"val drawn at random with seed {seed}; the names show no groups"
     if SMALLEST_SHARE <= len(val) / len(names) <= LARGEST_SHARE:
-        return val, f"val drawn with seed {seed} by whole groups: {', '.join(sorted(chosen)[:4])}" + (
-            f" and {len(chosen) - 4} more of {len(sizes)}" if len(chosen) > 4 else f" of {len(sizes)}"
+        shown = ", ".join(sorted(chosen)[:4]) + (f" and {len(chosen) - 4} more" if len(chosen) > 4 else "")
+        return val, (
+            f"val drawn with seed {seed} by whole groups, so that no source is on both sides: {shown} of {len(sizes)}"
         )
     chosen = _near_share(Counter(names), seed, share * len(names))
     return tuple(sorted(chosen)), (

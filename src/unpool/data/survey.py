@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,15 +17,19 @@ from unpool.data.class_names import ClassNames, names_by_hand, names_in_folder
 from unpool.data.facts import PictureFacts, Survey
 from unpool.data.findings import SEVERITIES, Finding, from_error
 from unpool.data.folder import Folder, Pair, find_pairs
+from unpool.data.given_values import Ignored, ignored_values, stated_values
 from unpool.data.inspection import Inspection, inspect_pair
 from unpool.data.page import describe
+from unpool.data.palettes import clashing, colours_agree, permuted
 from unpool.data.remarks import remarks
 from unpool.data.scan import Scan, choose_kind, instance_table, make_table
-from unpool.data.soundness import common_values, joined, looks_numbered, numbers_objects, smeared
+from unpool.data.soundness import common_values, joined, looks_numbered, numbers_objects, smeared, smeared_objects
 from unpool.data.split import Split, make_split
+from unpool.data.strays import strays
 from unpool.data.tally import MaskTally
 from unpool.errors import DataError
 from unpool.io import read_mask
+from unpool.io.masks import no_grey
 
 __all__ = ["Finding", "MaskForm", "PictureFacts", "Survey", "describe", "survey", "survey_steps"]
 
@@ -37,7 +42,7 @@ def survey(
     *,
     masks: MaskForm = "auto",
     classes: Sequence[str] = (),
-    ignore: Sequence[int] | None = None,
+    ignore: Ignored | None = None,
     seed: int = 0,
     val_share: float = 0.2,
     table: ClassTable | None = None,
@@ -48,7 +53,7 @@ def survey(
     ----------
     masks: what a mask pixel is; ``auto`` finds out, and refuses what could be object numbers.
     classes: names by hand: ``name``, ``value=name`` or ``#rrggbb=name``; else a class file in the folder counts.
-    ignore: mask values that count nowhere; None lets the values decide.
+    ignore: mask values that count nowhere, colours as ``#rrggbb``; None lets the values decide.
     seed, val_share: of the split, see ``make_split``.
     table: read the masks by this table, as when a model is tested; then no split is made, and pictures that the
         folder puts in none are all test pictures.
@@ -76,7 +81,7 @@ def survey_steps(
     *,
     masks: MaskForm = "auto",
     classes: Sequence[str] = (),
-    ignore: Sequence[int] | None = None,
+    ignore: Ignored | None = None,
     seed: int = 0,
     val_share: float = 0.2,
     table: ClassTable | None = None,
@@ -97,9 +102,16 @@ def survey_steps(
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
     if table is None:
-        scan, unsound = _table(folder, tallies, masks, names, ignore)
-        table, findings = scan.table, [*findings, *scan.findings, *unsound]
-        tallies = {name: tally for name, tally in tallies.items() if name not in _files(unsound)}
+        try:
+            scan, unsound = _table(folder, tallies, masks, names, ignore)
+        except DataError as error:
+            raise _beside(error, findings) from error
+        table, findings = scan.table, [*findings, *scan.findings]
+    else:
+        unsound = _unsound_for(table, tallies.values())
+    findings += unsound
+    left_out = _files([finding for finding in unsound if finding.code == "smeared-mask"])
+    tallies = {name: tally for name, tally in tallies.items() if name not in left_out}
     facts, unknown = _all_facts(inspections, tallies, table)
     split, split_findings = (_given_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     findings = joined([*findings, *unknown])
@@ -113,7 +125,7 @@ def survey_steps(
         seconds=time.perf_counter() - begun,
         fingerprint=_fingerprint(inspections),
     )
-    findings += [*split_findings, *remarks(result, inspections)]
+    findings += [*split_findings, *remarks(result, inspections, testing, testing or names is not None)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return replace(result, findings=tuple(findings), seconds=time.perf_counter() - begun)
 
@@ -135,19 +147,25 @@ def _table(
     tallies: Mapping[str, MaskTally],
     masks: MaskForm,
     names: ClassNames | None,
-    ignore: Sequence[int] | None,
+    ignore: Ignored | None,
 ) -> tuple[Scan, list[Finding]]:
-    """The class table, with error findings for the masks that had to be left out of it."""
+    """The class table, with findings for the masks that do not fit the others."""
     if masks == "instances":
-        return instance_table(names, ignore), []
+        scan = instance_table(names, ignore)
+        return scan, _unsound_for(scan.table, tallies.values())
     if masks == "auto":
         _refuse_object_numbers(folder, list(tallies.values()))
     common = common_values(tallies.values())
     unsound = [finding for tally in tallies.values() if (finding := smeared(tally, common))]
     sound = [tally for name, tally in tallies.items() if name not in _files(unsound)]
     kind = choose_kind(sound, masks)
-    fitting = {tally.name: tally.as_kind(kind) for tally in sound}
-    usable = [tally for tally in fitting.values() if tally]
+    clash = clashing(sound) if masks == "auto" and kind == "values" else None
+    if clash and colours_agree(sound):
+        kind, clash = "colours", None
+    fitting = [same for tally in sound if (same := tally.as_kind(kind))]
+    stated = {*stated_values(names, kind, fitting), *ignored_values(ignore, kind, fitting)}
+    unsound += strays(fitting, stated)
+    usable = [tally for tally in fitting if tally.name not in _files(unsound)]
     if not usable:
         first = next(iter(unsound), None)
         raise DataError(
@@ -156,7 +174,23 @@ def _table(
             first.repair if first else "correct the masks",
         )
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
-    return make_table(usable, kind, names, ignore, camvid), unsound
+    return make_table(usable, kind, names, ignore, camvid), [*unsound, *([clash] if clash else [])]
+
+
+def _unsound_for(table: ClassTable, tallies: Iterable[MaskTally]) -> list[Finding]:
+    """Findings of masks that are read by a table made without them."""
+    look = smeared_objects if table.kind == "instances" else partial(permuted, table=table)
+    return [finding for tally in tallies if (finding := look(tally))]
+
+
+def _beside(error: DataError, findings: Sequence[Finding]) -> DataError:
+    """The error of a set for which no table can be made, with what is wrong with single files."""
+    wrong = [finding for finding in findings if finding.severity == "error"]
+    if not wrong:
+        return error
+    count = "1 pair cannot" if len(wrong) == 1 else f"{len(wrong)} pairs cannot"
+    shown = "; ".join(finding.found for finding in wrong[:3]) + ("; …" if len(wrong) > 3 else "")
+    return DataError(f"{error.found}\n  besides, {count} be read: {shown}", error.expected, error.repair)
 
 
 def _refuse_object_numbers(folder: Folder, tallies: Sequence[MaskTally]) -> None:
@@ -184,46 +218,27 @@ def _all_facts(
         tally = tallies.get(inspection.name)
         if tally is None:
             continue
-        unknown = _unknown_values(tally, table)
+        unknown = _unfit(tally, table)
         findings += [unknown] if unknown else []
         if not unknown and not any(finding.severity == "error" for finding in inspection.findings):
             facts[inspection.name] = _facts(inspection, tally, table)
     return facts, findings
 
 
-def _unknown_values(tally: MaskTally, table: ClassTable) -> Finding | None:
+def _unfit(tally: MaskTally, table: ClassTable) -> Finding | None:
+    """The error of a mask that the table cannot read; None where it can."""
     same = tally.as_kind(table.kind)
-    if same is None:
-        return Finding(
-            "error",
-            "mask-form",
-            f"{tally.name}: an RGB colour mask",
-            "single values as in the other masks",
-            "save all masks of a set in one form",
-            (tally.name,),
-        )
-    lookup = _lookup(table)
-    unknown = [] if table.kind == "instances" else [value for value in same.counts if value not in lookup]
-    if not unknown:
-        return None
-    shown = ", ".join(f"#{v:06x}" if same.colour else str(v) for v in unknown[:5])
-    return Finding(
-        "error",
-        "unknown-value",
-        f"{tally.name}: mask value {shown}{', …' if len(unknown) > 5 else ''} is in no class",
-        f"one of {table.describe_values()}",
-        "correct the mask, or name the value with --classes or --ignore",
-        (tally.name,),
-    )
-
-
-def _lookup(table: ClassTable) -> dict[int, int]:
-    """Flat mask value to class id."""
-    given = [(value, k) for k, values in enumerate(table.values) for value in values]
-    given += [(value, IGNORE_ID) for value in table.ignore]
-    return {
-        value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]: label for value, label in given
-    }
+    try:
+        if same is None and not tally.colour:
+            raise no_grey(tally.name, max(tally.counts))
+        table.check_form(tally.colour if same is None else same.colour, tally.name)
+    except DataError as error:
+        return from_error(error, "mask-form", tally.name)
+    try:
+        table.check_values(same.counts if same else (), tally.name)
+    except DataError as error:
+        return from_error(error, "unknown-value", tally.name)
+    return None
 
 
 def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> PictureFacts:
@@ -231,7 +246,7 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
     same = tally.as_kind(table.kind)
     assert info is not None
     assert same is not None
-    lookup = _lookup(table)
+    lookup = table.lookup()
     counts = dict.fromkeys([*range(len(table)), IGNORE_ID], 0)
     for value, pixels in same.counts.items():
         counts[lookup.get(value, 1)] += pixels

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import Colour, MaskKind, flatten_colours
+from unpool.classes import Colour, MaskKind, flat, flatten_colours
 from unpool.io.masks import MaskPicture
 
 KEPT = 4096
@@ -47,16 +47,19 @@ class MaskTally:
     def as_kind(self, kind: MaskKind) -> MaskTally | None:
         """The tally as ``read_mask`` of that kind would give it; None where it cannot."""
         if kind == "colours":
-            return self if self.colour else self._mapped(self._colour_of, colour=True)
+            if self.colour or any(self.colour_of(value) is None for value in self.counts):
+                return self if self.colour else None
+            return self._mapped(self.colour_of, colour=True)
         if not self.colour:
             return self
         return self._mapped(lambda value: value & 255, colour=False) if self.grey else None
 
-    def _colour_of(self, value: int) -> int:
+    def colour_of(self, value: int) -> int | None:
+        """The colour 0xRRGGBB in which a single value is shown; None for a grey above 255, which has none."""
         if self.palette is not None:
-            red, green, blue = self.palette[value] if value < len(self.palette) else (0, 0, 0)
-            return red << 16 | green << 8 | blue
-        return (value * (255 if self.one_bit else 1) & 255) * 0x010101
+            return flat(self.palette[value]) if value < len(self.palette) else 0
+        grey = value * 255 if self.one_bit else value
+        return grey * 0x010101 if grey <= 255 else None
 
     def _mapped(self, new: Any, colour: bool) -> MaskTally:
         counts: dict[int, int] = {}

@@ -1,7 +1,7 @@
 """Bytes to arrays and back: pictures, masks and small text files."""
 
 from unpool.io.files import atomic_path, read_json, safe_child, write_bytes, write_json, write_text
-from unpool.io.images import IMAGE_SUFFIXES, ImageInfo, image_info, read_image, write_image
+from unpool.io.images import IMAGE_SUFFIXES, ImageInfo, image_info, plain_pixels, read_image, write_image
 from unpool.io.masks import mask_palette, read_mask, write_mask
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "atomic_path",
     "image_info",
     "mask_palette",
+    "plain_pixels",
     "read_image",
     "read_json",
     "read_mask",

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
+from unpool.io.deep_png import deep_png
 from unpool.io.raster import Header, Raster, broken, check_size, decoding, exif_orientation
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -66,7 +67,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
         image = _open(file, path)
         header = _header(image, file, path)
         if header.bits == 16 and header.channels > 1:
-            return Raster(header, _deep_png(file, path))
+            return Raster(header, _deep_png(file, path, header))
         palette = _palette(image) if header.form == "palette" else None
         return Raster(header, np.array(image), palette)
 
@@ -89,7 +90,7 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     form, channels, bits = _FORMS[image.mode]
     exif = image.info.get("exif", b"")
     if isinstance(image, PngImageFile):
-        chunks = _png_chunks(file)
+        chunks = _png_chunks(file, b"IHDR", b"eXIf")
         exif = chunks.get(b"eXIf", exif)
         depth, colour_type = chunks[b"IHDR"][8:10]
         bits = depth
@@ -108,19 +109,19 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     )
 
 
-def _png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """The chunks ``IHDR`` and ``eXIf``, found by stepping over all others."""
+def _png_chunks(file: BinaryIO, *names: bytes) -> dict[bytes, bytes]:
+    """The contents of chunks of these names, found by stepping over all others; chunks of one name are joined."""
     place = file.tell()
     file.seek(len(PNG_MARK))
-    found: dict[bytes, bytes] = {}
+    parts: dict[bytes, list[bytes]] = {}
     while len(start := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", start)
-        if name in (b"IHDR", b"eXIf"):
-            found[name] = file.read(size)
+        if name in names:
+            parts.setdefault(name, []).append(file.read(size))
             size = 0
         file.seek(size + 4, 1)
     file.seek(place)
-    return found
+    return {name: b"".join(contents) for name, contents in parts.items()}
 
 
 def _lossless_webp(file: BinaryIO) -> bool:
@@ -137,14 +138,18 @@ def _palette(image: ImageFile) -> NDArray[np.uint8]:
     return np.array(colours, dtype=np.uint8).reshape(-1, 3)
 
 
-def _deep_png(file: BinaryIO, path: Path) -> NDArray[Any]:
+def _deep_png(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:
+    file.seek(0)
+    chunks = _png_chunks(file, b"IHDR", b"IDAT")
+    if not chunks[b"IHDR"][12]:
+        return deep_png(chunks.get(b"IDAT", b""), header.rows, header.columns, header.channels)
     try:
         import imagecodecs  # noqa: PLC0415 - an optional package
     except ImportError as error:
         raise DataError(
-            f"{path}: a PNG with several channels of 16 bits",
-            "8 bits a channel, one channel of 16 bits, or a TIFF",
-            "pip install 'unpool[codecs]', or save the picture as a TIFF",
+            f"{path}: an interlaced PNG with several channels of 16 bits",
+            "a PNG without interlacing, or a TIFF",
+            "pip install 'unpool[codecs]', or save the picture without interlacing",
         ) from error
     file.seek(0)
     pixels: NDArray[Any] = imagecodecs.png_decode(file.read())

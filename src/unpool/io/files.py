@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unpool.errors import DataError
+from unpool.errors import DataError, RunError
 
 
 @contextmanager
@@ -19,16 +19,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The folder is made if it is missing. The temporary file has the same suffix as ``path``; it is flushed to
     the disk before the swap, and removed when the body raises. The body must write the file.
+
+    Raises
+    ------
+    RunError: the file cannot be written; an OSError of the body is taken as that.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    draft = path.with_name(f".{secrets.token_hex(6)}{path.suffix}")
     try:
-        yield draft
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error})",
+            "a place with room and rights to write",
+            "free some space, check the folder's rights, or write elsewhere",
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

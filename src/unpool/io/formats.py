@@ -44,6 +44,8 @@ def _is_tiff(file: BinaryIO, path: Path) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: a directory or a device", "a picture file", "give the path of a picture")
     try:
         file = path.open("rb")
     except OSError as error:

@@ -114,7 +114,7 @@ def load_picture(path: Path, content: bytes | None = None) -> Picture:
     raster = read_raster(path, content)
     info = _info(raster.header, path)
     pixels, transparent = _displayed(raster)
-    pixels = _plain_type(pixels, path)
+    pixels = plain_pixels(pixels, path)
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
     return Picture(turn(pixels, info.orientation), info, transparent)
@@ -141,7 +141,7 @@ def _displayed(raster: Raster) -> tuple[NDArray[Any], bool]:
     if raster.header.white_is_zero:
         pixels = inverted(pixels)
     if form == "one-bit":
-        return np.where(pixels != 0, np.uint8(255), np.uint8(0)), False
+        return pixels != 0, False
     if form == "palette":
         return through_palette(raster), False
     if form == "cmyk" and pixels.dtype == np.uint8:
@@ -174,27 +174,41 @@ def through_palette(raster: Raster) -> NDArray[np.uint8]:
     return colours
 
 
-def _plain_type(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+def plain_pixels(pixels: NDArray[Any], source: str | Path) -> NDArray[Any]:
+    """Pixels of any number type in one of the three stored ones.
+
+    Returns
+    -------
+    uint8 or uint16 as they are, in this machine's byte order; booleans as 0 and 255; other whole numbers as uint16;
+    other floats as float32.
+
+    Raises
+    ------
+    DataError: NaN, infinity, negative whole numbers or such above 65535, or no numbers; names ``source``.
+    """
+    if pixels.dtype == np.bool_:
+        return np.where(pixels, np.uint8(255), np.uint8(0))
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype.kind == "f":
-        return _finite(pixels, path)
-    if pixels.dtype.kind in "ui" and pixels.min() >= 0 and pixels.max() <= 65535:
+        return _finite(pixels, source)
+    whole = pixels.dtype.kind in "ui"
+    if whole and (not pixels.size or (pixels.min() >= 0 and pixels.max() <= 65535)):
         return pixels.astype(np.uint16)
     raise DataError(
-        f"{path}: pixels of type {pixels.dtype} from {pixels.min()} to {pixels.max()}",
+        f"{source}: pixels of type {pixels.dtype}" + (f" from {pixels.min()} to {pixels.max()}" if whole else ""),
         "whole numbers 0 to 65535, or floating point",
         "save the picture with 8 or 16 bits, or as 32-bit floating point",
     )
 
 
-def _finite(pixels: NDArray[Any], path: Path) -> NDArray[np.float32]:
+def _finite(pixels: NDArray[Any], source: str | Path) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         single = pixels.astype(np.float32)
     if not np.isfinite(single).all():
         count = int((~np.isfinite(single)).sum())
         raise DataError(
-            f"{path}: {count:,} pixels are NaN, infinite or beyond 32-bit floating point",
+            f"{source}: {count:,} pixels are NaN, infinite or beyond 32-bit floating point",
             "finite numbers",
             "replace them in the picture, and mark those pixels with an ignore value in the mask",
         )

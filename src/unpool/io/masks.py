@@ -13,7 +13,7 @@ from unpool.classes import ClassTable, Colour, Labels, MaskKind
 from unpool.errors import DataError, UsageError
 from unpool.io.files import atomic_path
 from unpool.io.formats import read_header, read_raster
-from unpool.io.images import inverted, opaque, through_palette, write_image
+from unpool.io.images import opaque, through_palette, write_image
 from unpool.io.raster import Header, Raster, turn
 
 
@@ -36,7 +36,8 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
     Returns
     -------
     Integers (rows, columns): ids, greys or palette indices, one-bit masks as 0 and 1. Or uint8
-    (rows, columns, 3) in the order RGB. EXIF orientation is applied.
+    (rows, columns, 3) in the order RGB. EXIF orientation is applied. Values stay as stored where a TIFF shows 0
+    white.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = 
     """``read_mask`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
     raster = read_raster(path, content)
     palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
-    values = _in_kind(_stored_values(raster, path), raster, kind)
+    values = _in_kind(_stored_values(raster, path), raster, kind, path)
     return MaskPicture(turn(values, raster.header.orientation), palette, raster.header)
 
 
@@ -84,10 +85,17 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
         picture.save(draft, format="PNG")
 
 
+def no_grey(source: str, value: int) -> DataError:
+    """The error of a mask whose single values are no greys, in a set of colour masks."""
+    return DataError(
+        f"{source}: mask value {value} among colour masks",
+        "RGB colours, or greys up to 255",
+        "save all masks of a set in one form",
+    )
+
+
 def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
     header, pixels = raster.header, raster.pixels
-    if header.white_is_zero:
-        pixels = inverted(pixels)
     if header.form in ("rgba", "grey-alpha"):
         pixels = _without_alpha(pixels, path)
     if pixels.ndim == 3 and (pixels.shape[2] != 3 or header.form not in ("rgb", "rgba") or pixels.dtype != np.uint8):
@@ -131,11 +139,13 @@ def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     return pixels.astype(np.int32)
 
 
-def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None) -> NDArray[Any]:
+def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: Path) -> NDArray[Any]:
     if kind == "colours" and values.ndim == 2:
         if raster.palette is not None:
             return through_palette(raster)
         top = 255 if raster.header.form == "one-bit" else 1
+        if values.max() > 255:
+            raise no_grey(str(path), int(values.max()))
         return np.repeat((values * top).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if kind in ("values", "instances") and values.ndim == 3 and (values == values[..., :1]).all():
         return values[..., 0]
