@@ -19,7 +19,7 @@ sides = st.integers(1, 90)
     lost=st.integers(0, 30),
     stride=st.sampled_from([1, 4, 16]),
 )
-def test_tiles_cover_once_with_context(  # noqa: PLR0917
+def test_tiles_cover_once_with_context(
     rows: int, columns: int, tile: int, before: int, after: int, lost: int, stride: int
 ) -> None:
     """``lost`` is what a network without padding takes away, so legal sides are multiples of the stride plus it."""

@@ -53,8 +53,10 @@ Classes = Annotated[
     ),
 ]
 Ignore = Annotated[
-    list[int] | None,
-    Parameter(name="--ignore", consume_multiple=True, negative="", help="Mask values that count nowhere."),
+    list[str] | None,
+    Parameter(
+        name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours that count nowhere."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -23,13 +23,13 @@ class DataSettings(_Section):
     """How the folder is read.
 
     ``masks``: what mask pixels are; ``classes``: names, ``value=name`` or ``#rrggbb=name``, in class order;
-    ``ignore``: mask values that count nowhere (None lets the scan decide); ``val_share``: share of the pictures
+    ``ignore``: mask values or colours that count nowhere (None lets the scan decide); ``val_share``: share of pictures
     set aside for validation where the folder has no split; ``cache_gb``: decoded pictures kept in memory.
     """
 
     masks: Literal["auto", "values", "colours", "instances"] = "auto"
     classes: tuple[str, ...] = ()
-    ignore: tuple[int, ...] | None = None
+    ignore: tuple[int | str, ...] | None = None
     val_share: float = Field(0.2, gt=0, lt=1)
     cache_gb: float = Field(4.0, ge=0)
 

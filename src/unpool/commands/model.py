@@ -15,7 +15,7 @@ from unpool.commands.events import finish
 from unpool.commands.testing import TestResult, Which, model_file, test
 from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
 from unpool.errors import DataError
-from unpool.io.images import read_image
+from unpool.io import plain_pixels, read_image
 from unpool.nets import Network
 from unpool.segmenter import Segmenter
 
@@ -94,7 +94,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
 def _pixels(image: NDArray[Any] | str | Path) -> tuple[NDArray[Any], str]:
     if isinstance(image, str | Path):
         return read_image(Path(image)), str(image)
-    pixels = np.asarray(image)
+    pixels = plain_pixels(np.asarray(image), "the array")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or 0 in pixels.shape:

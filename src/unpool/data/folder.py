@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,8 @@ from unpool.data.folder_names import SPLITS, folder_role
 from unpool.data.list_files import Listed, find_lists, find_name_lists, read_lists, read_name_lists
 from unpool.data.matching import FoundFile, Match, match_apart, match_together
 from unpool.errors import DataError
-from unpool.io import IMAGE_SUFFIXES
+from unpool.io.folders import is_junk, picture_files, readable
 
-_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _WANTED = "a folder with pictures and masks"
 _ADVICE = (
     "put the pictures into images/ and their masks, under the same names, into masks/; "
@@ -75,7 +73,7 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
         raise DataError(f"{root}: {found}", _WANTED, f"check the path; {_ADVICE}")
     if lists := find_lists(root):
         return _listed(root, lists.values(), read_lists(lists))
-    files = [_found(root, path) for path in _picture_files(root)]
+    files = [_found(root, path) for path in picture_files(root)]
     masks = [file for file in files if file.kind == "mask"]
     folder = _apart(root, files, masks, instances) if masks else _together(root, files)
     return _split_by_lists(folder)
@@ -181,42 +179,6 @@ def _found(root: Path, path: Path) -> FoundFile:
     )
 
 
-def _picture_files(root: Path) -> list[Path]:
-    """All picture files under a folder; links are followed, each folder is visited once."""
-    found: list[Path] = []
-    visited: set[str] = set()
-    for here, folders, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(here)) in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
-        found += [Path(here, name) for name in sorted(names) if not _is_junk(name)]
-    pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and _is_file(path)]
-    for path in pictures:
-        if _readable(path.name) != path.name:
-            raise DataError(
-                f"{root}: a file name with bytes that are no UTF-8 letters: {_readable(path.name)}",
-                "file names in UTF-8",
-                "rename the file, and its partner alike",
-            )
-    return pictures
-
-
-def _is_file(path: Path) -> bool:
-    """Whether a path is no pipe, socket or folder; a link to nothing counts, so that it is told as a broken file."""
-    return path.is_file() or not path.exists()
-
-
-def _readable(name: str) -> str:
-    """A name that can be printed: undecodable bytes as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
-
-
 def _by_word(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
     words = sorted({file.word for file in files})
     return [[file for file in files if file.word == word] for word in words]
@@ -245,7 +207,7 @@ def _no_pairs(root: Path, images: Sequence[FoundFile], masks: Sequence[FoundFile
 
 
 def _seen(root: Path) -> str:
-    seen = [path for path in root.iterdir() if not _is_junk(path.name)]
-    names = sorted(_readable(path.name) + ("/" if path.is_dir() else "") for path in seen)
+    seen = [path for path in root.iterdir() if not is_junk(path.name)]
+    names = sorted(readable(path.name) + ("/" if path.is_dir() else "") for path in seen)
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"seen: {', '.join(names[:6])}{more}" if names else "it is empty"

@@ -199,7 +199,11 @@ def _choices(given: Explained) -> list[tuple[str, str]]:
     paper = ("paper", given.net.citation)
     if isinstance(made, FCNStructure):
         norm = ", batch normalisation" if made.norm == "batch" else ""
-        fused = {32: "nothing", 16: "scores of pool4, cropped and added", 8: "scores of pool4 and pool3, cropped and added"}
+        fused = {
+            32: "nothing",
+            16: "scores of pool4, cropped and added",
+            8: "scores of pool4 and pool3, cropped and added",
+        }
         return [
             paper,
             ("encoder", "5 stages of 2, 2, 3, 3, 3 convolutions 3x3"),

@@ -63,7 +63,8 @@ class _Canvas:
         turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
         weight = ' font-weight="bold"' if bold else ""
         self.shapes.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"{weight}{turn}>'
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"{weight}{turn} '
+            f'stroke="{PAPER}" stroke-width="3" paint-order="stroke">'
             f"{escape(words)}</text>"
         )
         long = 0.56 * size * len(words)
@@ -167,23 +168,23 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     step = 20.0 if residual else 40.0
     centres = _stage_centres(path, facts, scale)
     legend: dict[str, str] = {}
-    last = _put(canvas, scale, 14.0, centres[1], facts.in_channels, facts.size, COLOURS["picture"], "")
-    canvas.text(last.middle, last.low + 26, "picture", size=10, colour=PALE)
+    last = _put(canvas, scale, centres[1], facts)
     leaving: dict[int, _Box] = {}
     block: list[_Box] = []
     for layer in path:
         word, colour = _arrow_of(layer)
-        legend.setdefault(word, colour)
+        if not _joins(layer):
+            legend.setdefault(word, colour)
         middle = centres[layer.stage]
         if layer.kind == "pooling":
             leaving[layer.stage] = last
             below = _beside(scale, last.middle, centres[layer.stage + 1], layer)
-            last = _box(canvas, layer, below, COLOURS["picture"] if layer.channels < 0 else MAPS)
-            canvas.arrow(f"M{last.middle:.1f} {leaving[layer.stage].low + 4:.1f}V{last.y - 16:.1f}", colour, width=2.6)
+            last = _box(canvas, layer, below)
+            canvas.arrow(f"M{last.middle:.1f} {leaving[layer.stage].low + 17:.1f}V{last.y - 17:.1f}", colour, width=2.6)
             block = []
         elif layer.kind in ("up-convolution", "interpolation", "unpooling"):
             grown = _beside(scale, last.middle, middle, layer)
-            canvas.arrow(f"M{last.middle:.1f} {last.y - 16:.1f}V{grown.low + 5:.1f}", colour, width=2.6)
+            canvas.arrow(f"M{last.middle:.1f} {last.y - 17:.1f}V{grown.low + 18:.1f}", colour, width=2.6)
             last, block = grown, []
             pending = layer
         elif _joins(layer):
@@ -197,7 +198,7 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
             last = box
             block.append(box)
     canvas.text(last.right + 10, last.centre + 4, "classes", size=10, anchor="start", colour=PALE)
-    legend["copied, cropped, concatenated" if any(map(cropped, facts.skips)) else _skip_word(facts.skips[0])] = ACROSS
+    legend[_skip_word(facts)] = ACROSS
     return legend
 
 
@@ -221,7 +222,7 @@ def _draw_join(
     canvas.arrow(f"M{leaving.right + 4:.1f} {leaving.centre:.1f}H{end:.1f}", ACROSS, width=3)
     canvas.text((leaving.right + end) / 2, leaving.centre - 6, note, size=10, colour=ACROSS)
     canvas.text(whole.middle, grown.y - 5, str(layer.channels))
-    canvas.text(whole.x - 4, grown.low - 2, _size(layer.size), size=8.5, anchor="start", turned=True, colour=INK)
+    canvas.text(whole.middle, grown.low + 12, _size(layer.size), size=9)
     return grown
 
 
@@ -236,28 +237,24 @@ def _draw_residual(canvas: _Canvas, start: _Box, end: _Box) -> None:
 def _arrow_of(layer: LayerFacts) -> tuple[str, str]:
     if layer.kind == "add":
         return "sum of a residual block", INK
-    if layer.kind == "concatenate":
-        return "copied maps (white box)", ACROSS
     return _label(layer), _colour(layer)
 
 
-def _put(
-    canvas: _Canvas, scale: _Scale, x: float, centre: float, maps: int, size: tuple[int, int], fill: str, _: str
-) -> _Box:
-    height = scale.height(size[0])
-    box = _Box(x, centre - height / 2, scale.width(maps), height)
-    canvas.box(box, fill)
-    canvas.text(box.middle, box.y - 5, str(maps))
-    canvas.text(box.x - 4, box.low - 2, _size(size), size=8.5, anchor="start", turned=True)
+def _put(canvas: _Canvas, scale: _Scale, centre: float, facts: Explanation) -> _Box:
+    """The picture."""
+    height = scale.height(facts.size[0])
+    box = _Box(14, centre - height / 2, scale.width(facts.in_channels), height)
+    canvas.box(box, COLOURS["picture"])
+    canvas.text(box.middle, box.y - 5, str(facts.in_channels))
+    canvas.text(box.middle, box.low + 12, _size(facts.size), size=9)
+    canvas.text(box.middle, box.low + 25, "picture", colour=PALE)
     return box
 
 
-def _put_after(
-    canvas: _Canvas, scale: _Scale, last: _Box, step: float, centre: float, layer: LayerFacts
-) -> _Box:
+def _put_after(canvas: _Canvas, scale: _Scale, last: _Box, step: float, centre: float, layer: LayerFacts) -> _Box:
     height = scale.height(layer.rows)
     box = _Box(last.right + step, centre - height / 2, scale.width(layer.channels), height)
-    return _box(canvas, layer, box, MAPS)
+    return _box(canvas, layer, box, sized=abs(box.height - last.height) > 1e-6)
 
 
 def _beside(scale: _Scale, middle: float, centre: float, layer: LayerFacts) -> _Box:
@@ -265,10 +262,12 @@ def _beside(scale: _Scale, middle: float, centre: float, layer: LayerFacts) -> _
     return _Box(middle - width / 2, centre - height / 2, width, height)
 
 
-def _box(canvas: _Canvas, layer: LayerFacts, box: _Box, fill: str) -> _Box:
-    canvas.box(box, COLOURS["classifier"] if layer.side == "head" else fill, dashed="dropout" in layer.after)
+def _box(canvas: _Canvas, layer: LayerFacts, box: _Box, *, sized: bool = True) -> _Box:
+    """Maps: their number above and, where it is another than before, their size below."""
+    canvas.box(box, COLOURS["classifier"] if layer.side == "head" else MAPS, dashed="dropout" in layer.after)
     canvas.text(box.middle, box.y - 5, str(layer.channels))
-    canvas.text(box.x - 4, box.low - 2, _size(layer.size), size=8.5, anchor="start", turned=True)
+    if sized:
+        canvas.text(box.middle, box.low + 12, _size(layer.size), size=9)
     return box
 
 
@@ -281,12 +280,13 @@ def _stage_centres(path: Sequence[LayerFacts], facts: Explanation, scale: _Scale
     centres, y = {}, 0.0
     for stage in sorted(tallest):
         centres[stage] = y + tallest[stage] / 2
-        y += tallest[stage] + 52
+        y += tallest[stage] + 64
     return centres
 
 
-def _skip_word(skip: SkipFacts) -> str:
-    return "added" if skip.joined == "add" else "copied and concatenated"
+def _skip_word(facts: Explanation) -> str:
+    crop = " and crop" if any(map(cropped, facts.skips)) else ""
+    return f"copy{crop}, " + ("then sum" if facts.skips[0].joined == "add" else "then concatenate (white and blue)")
 
 
 # SegNet's row: boxes are layers, arcs are what crosses.
@@ -295,39 +295,65 @@ def _skip_word(skip: SkipFacts) -> str:
 def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     """Draw the row; returns what its boxes mean, as label to colour."""
     path = [layer for layer in facts.layers if not layer.across]
-    scale = _scale(facts, path, tall=190, thin=6, wide=20)
+    widest = max(layer.channels for layer in path)
+    scale = _scale(facts, path, tall=190, thin=6, wide=max(20.0, 20 * sqrt(widest / 512)))
     legend: dict[str, str] = {"picture": COLOURS["picture"]}
     last = _put_in_row(canvas, scale, 0.0, facts.in_channels, facts.size[0], COLOURS["picture"])
-    canvas.text(last.middle, last.low + 13, _size(facts.size), size=9)
     places: dict[str, _Box] = {}
-    group: list[_Box] = []
+    groups = [_Group(facts.size, "picture", [last])]
     before: LayerFacts | None = None
     for layer in path:
         first = before is None or (layer.side, layer.stage) != (before.side, before.stage)
-        if first and before is not None:
-            _name_group(canvas, group, before)
-        group = [] if first else group
-        gap = 26.0 if before is None or (first and _turns(before, layer)) else 9.0 if first else 2.5
-        x = last.right + gap
+        if first:
+            groups.append(_Group(layer.size, layer.side, []))
+        gap = 32.0 if before is None or before.side != layer.side else 11.0 if first else 2.5
         if _joins(layer) and layer.kind == "add":
-            last = _Box(x + 3, -7, 14, 14)
+            last = _Box(last.right + 8, -7, 14, 14)
             canvas.sum(last.middle, 0)
         else:
             legend.setdefault(_label(layer), _colour(layer))
-            last = _put_in_row(canvas, scale, x, layer.channels, layer.rows, _colour(layer), layer)
-        group.append(last)
+            last = _put_in_row(canvas, scale, last.right + gap, layer.channels, layer.rows, _colour(layer), layer)
+        groups[-1].boxes.append(last)
         places.update(_anchors(layer, last))
         before = layer
-    if before is not None:
-        _name_group(canvas, group, before)
-    end = _put_in_row(canvas, scale, last.right + 26, facts.classes, facts.output[0], COLOURS["softmax"])
-    canvas.text(end.middle, end.low + 13, _size(facts.output), size=9)
+    end = _put_in_row(canvas, scale, last.right + 32, facts.classes, facts.output[0], COLOURS["softmax"])
+    groups.append(_Group(facts.output, "softmax", [end]))
     legend["softmax" if facts.output == path[-1].size else "crop, softmax"] = COLOURS["softmax"]
+    reduced = {layer.stage for layer in facts.layers if layer.across}
     for skip in sorted(facts.skips, key=lambda each: -each.stage):
-        _draw_arc(canvas, skip, places)
-    if any(skip.what == "maps" for skip in facts.skips):
-        legend["sum" if facts.skips[0].joined != "concat" else "concatenation"] = COLOURS["sum"]
+        _draw_arc(canvas, skip, places, reduced=skip.stage in reduced)
+    if any(skip.joined == "add" for skip in facts.skips):
+        legend["sum"] = COLOURS["sum"]
+    _name_groups(canvas, groups)
     return legend
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The boxes of one stage."""
+
+    size: tuple[int, int]
+    side: str
+    boxes: list[_Box]
+
+
+def _name_groups(canvas: _Canvas, groups: Sequence[_Group]) -> None:
+    """The size under each stage, where it is another than before; the sides above all."""
+    shown: tuple[int, int] | None = None
+    for group in groups:
+        if group.size != shown:
+            low = max(box.low for box in group.boxes)
+            canvas.text(_middle(group.boxes), low + 13, _size(group.size), size=9)
+        shown = group.size
+    y = canvas.top - 14
+    for side in ("encoder", "decoder"):
+        boxes = [box for group in groups if group.side == side for box in group.boxes]
+        if boxes:
+            canvas.text(_middle(boxes), y, side, size=11, colour=PALE)
+
+
+def _middle(boxes: Sequence[_Box]) -> float:
+    return (boxes[0].x + boxes[-1].right) / 2
 
 
 def _anchors(layer: LayerFacts, box: _Box) -> dict[str, _Box]:
@@ -339,7 +365,7 @@ def _anchors(layer: LayerFacts, box: _Box) -> dict[str, _Box]:
     return {f"join{layer.stage}": box} if _joins(layer) else {}
 
 
-def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box]) -> None:
+def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box], *, reduced: bool) -> None:
     """Positions pass below the row, maps above it."""
     below = skip.what == "positions"
     start, end = places[skip.origin], places[f"{'unpool' if below else 'join'}{skip.stage}"]
@@ -351,9 +377,10 @@ def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box]) -> None
         words, at = f"pooling indices, {skip.channels} x {skip.rows}x{skip.columns}", y + 11
     else:
         y = min(start.y, end.y, -30.0) - 18 - away
-        first, last, colour = start.y - 24, end.y - 3, ACROSS
+        labelled = not skip.origin.startswith("pool")
+        first, last, colour = start.y - (24 if labelled else 3), end.y - 3, ACROSS
         crop = f", crop {crop_text(skip)}" if cropped(skip) else ""
-        words, at = f"{skip.channels} maps{crop}", y - 4
+        words, at = f"{'conv 1x1 to ' if reduced else ''}{skip.channels} maps{crop}", y - 4
     corner = min(14.0, span / 2)
     turn = -corner if below else corner
     canvas.arrow(
@@ -375,17 +402,6 @@ def _put_in_row(
     if not thin:
         canvas.text(box.middle + 3.2, box.y - 5, str(maps), size=9, anchor="start", turned=True)
     return box
-
-
-def _name_group(canvas: _Canvas, group: Sequence[_Box], layer: LayerFacts) -> None:
-    """The size under a stage, halfway along it."""
-    middle = (group[0].x + group[-1].right) / 2
-    low = max(box.low for box in group)
-    canvas.text(middle, low + 13, _size(layer.size), size=9)
-
-
-def _turns(before: LayerFacts, layer: LayerFacts) -> bool:
-    return before.side != layer.side
 
 
 # What both have.
@@ -425,7 +441,7 @@ def _label(layer: LayerFacts) -> str:
 def _colour(layer: LayerFacts) -> str:
     if layer.kind == "convolution":
         plain = "convolution" if "ReLU" in layer.after else "no ReLU"
-        return COLOURS["classifier" if layer.kernel == 1 and plain == "no ReLU" or layer.side == "head" else plain]
+        return COLOURS["classifier" if (layer.kernel == 1 and plain == "no ReLU") or layer.side == "head" else plain]
     return COLOURS.get(layer.kind, COLOURS["sum"])
 
 

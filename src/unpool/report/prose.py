@@ -8,7 +8,12 @@ from unpool.nets.explanation import nearest_legal
 from unpool.nets.facts import Explanation, SkipFacts
 from unpool.nets.fcn import fcn_crops
 
-NORMS = {"none": "", "batch": "batch normalisation", "group": "group normalisation", "instance": "instance normalisation"}
+NORMS = {
+    "none": "",
+    "batch": "batch normalisation",
+    "group": "group normalisation",
+    "instance": "instance normalisation",
+}
 UPS = {
     "unpool": "unpooling with the pooling indices",
     "bilinear": "bilinear interpolation",
@@ -86,7 +91,9 @@ def join_words(structure: AnyStructure, facts: Explanation) -> str:
             f"{crops[-1]} of the output."
         )
     if not facts.skips:
-        return "Nothing crosses: the decoder has only the deepest maps, and where things were must be guessed from them."
+        return (
+            "Nothing crosses: the decoder has only the deepest maps, and where things were must be guessed from them."
+        )
     words = []
     if structure.up == "unpool":
         words.append(
