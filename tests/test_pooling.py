@@ -242,6 +242,14 @@ def test_functional_gradient() -> None:
     assert torch.equal(ours, 2 * max_unpool(*max_pool(maps)))
 
 
+@pytest.mark.parametrize("memory_format", FORMATS.values(), ids=FORMATS)
+def test_every_step_stays_on_the_device_of_the_maps(memory_format: torch.memory_format) -> None:
+    maps = torch.empty(2, 3, 7, 5, device="meta").contiguous(memory_format=memory_format).requires_grad_()
+    grown = max_unpool(*max_pool(maps, "ceil"))
+    assert grown.device.type == "meta"
+    assert torch.autograd.grad(grown.sum(), maps)[0].shape == maps.shape
+
+
 def test_second_derivative_is_refused() -> None:
     maps = torch.rand(1, 1, 4, 4, requires_grad=True)
     (gradient,) = torch.autograd.grad(max_pool(maps)[0].square().sum(), maps, create_graph=True)

@@ -229,6 +229,33 @@ def demo(
     return 0
 
 
+@app.command
+def explain(
+    net: Annotated[str | None, Parameter(help="The network; without one, all are listed.")] = None,
+    other: Annotated[str | None, Parameter(help="Another, to stand beside it.")] = None,
+    *,
+    size: Annotated[str | None, Parameter(help="Of the picture: 360x480 or 572; by default the paper's.")] = None,
+    channels: Annotated[int | None, Parameter(help="Channels of the picture.")] = None,
+    classes: Annotated[int | None, Parameter(help="Number of classes.")] = None,
+    set_: Settings = None,
+    figure: Annotated[Path | None, Parameter(help="Write the drawing of the network to this SVG file.")] = None,
+    page: Annotated[
+        Path | None, Parameter(help="Write everything to this Markdown file, the drawing beside it.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Say what a network is made of, layer by layer, and what it costs; of two, what differs.
+
+    Example: unpool explain unet-2015 --size 572
+    """
+    from unpool.commands.explaining import explain as run
+
+    settings = _settings(None, set_)
+    told = run(net, other, size=size, channels=channels, classes=classes, settings=settings, figure=figure, page=page)
+    print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
+    return 0
+
+
 def main() -> None:
     """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):

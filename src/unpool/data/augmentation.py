@@ -34,7 +34,8 @@ class Augmentation:
     scale: largest change of size; 0.25 draws factors from 1/1.25 to 1.25, evenly in logarithm.
     elastic: standard deviation in pixels of the displacements on a coarse grid (Ronneberger et al. 2015, sec. 3.1).
     contrast, brightness: largest change, as a share of the contrast, and in standard deviations.
-    noise: largest standard deviation of added Gaussian noise, in standard deviations of the training pixels.
+    noise: largest standard deviation of added Gaussian noise, as a share of the crop's own: what is faint in a set of
+        mixed brightness must not drown.
     rare: share of crops centred on a class drawn evenly from those in the picture, not on a place drawn evenly.
     """
 
@@ -184,5 +185,6 @@ def _vary_grey_values(image: Tensor, augmentation: Augmentation, random: np.rand
     image = (image - mean) * factor + mean + offset
     strength = float(random.uniform(0, augmentation.noise))
     if strength > 0:
-        image = image + strength * torch.from_numpy(random.standard_normal(tuple(image.shape), dtype=np.float32))
+        grain = torch.from_numpy(random.standard_normal(tuple(image.shape), dtype=np.float32))
+        image = image + strength * image.std(dim=(1, 2), keepdim=True, correction=0) * grain
     return image.contiguous()

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from unpool.data import Sample
@@ -23,6 +24,13 @@ from unpool.segmenter import Segmenter
 
 NONFINITE_LIMIT = 5
 """Steps in a row with a loss that is not finite, after which training stops."""
+
+SETTLED = 0.7
+"""Share of the training after which batch normalisation keeps its statistics and trains under them.
+
+A batch of crops from a mixed set (faint fluorescence, bright histology) is normalised by what happens to be in it;
+prediction is not. Without a time to settle, a network that fits its batches well can predict badly.
+"""
 
 VALIDATION_SHARE = 0.15
 """Largest share of a time budget spent on validation."""
@@ -215,11 +223,11 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
     started = time.monotonic() - state.seconds
     progress = recipe.budget.progress(state, recipe.batches.steps)
     while progress < 1.0 or state.sums.done:  # all steps may be done, and the epoch still wait for its validation
-        segmenter.network.train()
         batches = recipe.batches.epoch(state.epoch, first=state.sums.done)
         while progress < 1.0 and state.sums.done < recipe.batches.steps:
             rate = recipe.learning_rate * one_cycle(progress)
             set_learning_rate(recipe.optimiser, rate)
+            _to_training(segmenter.network, progress)
             asked = time.monotonic()
             batch = next(batches)
             state.sums.waiting += time.monotonic() - asked
@@ -236,6 +244,14 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
             evaluation = validate(segmenter, recipe, state)
             state.seconds = time.monotonic() - started
         yield _epoch_record(state, evaluation, recipe, progress)
+
+
+def _to_training(network: nn.Module, progress: float) -> None:
+    network.train()
+    if progress >= SETTLED:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
 
 
 def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[float, float, float]:

@@ -21,6 +21,11 @@ from unpool.report.sections import Section, Table
 
 SHORT = {"batch norm": "BN", "group norm": "GN", "instance norm": "IN"}
 
+FIGURES = {
+    "unet-2015": " This is what Figure 1 of the paper shows.",
+    "segnet": " This is what Figure 2 of the paper shows.",
+}
+
 LEGEND = (
     "k: side of the kernel. sees: receptive field, in pixels of the picture along one side. mult-adds: millions of "
     "multiplications with addition. keeps: what training keeps from this layer on for the backward pass. holds: what "
@@ -52,7 +57,7 @@ def network_sections(given: Explained) -> list[Section]:
         Section("the encoder", (encoder_words(given.structure, facts),)),
         Section("the decoder", (decoder_words(given.structure, facts),)),
         Section("how they are joined", (join_words(given.structure, facts),)),
-        Section("the figure", (figure_words(facts),)),
+        Section("the figure", (figure_words(facts) + FIGURES.get(net.name, ""),)),
         Section("padding", (padding_words(given.structure), padding_table(given))),
         Section("departures from the source", (net.departures,)),
     ]
@@ -65,14 +70,14 @@ def comparison_sections(one: Explained, other: Explained) -> list[Section]:
     costs = zip(_costs(one.facts), _costs(other.facts), strict=True)
     rows = [(what, a, b) for (what, a), (_, b) in built]
     parts = [Section("", (f"{one.net.name} and {other.net.name}", _on(one.facts), _on(other.facts)))]
-    parts.append(Section("what differs", (Table(header, tuple(r for r in rows if r[1] != r[2]), 3, wide=True),)))
+    parts.append(Section("what differs", (Table(header, tuple(r for r in rows if r[1] != r[2]), wide=True),)))
     same = tuple(f"{what}: {a}" for what, a, b in rows if a == b)
     if same:
         parts.append(Section("what is the same", (same,)))
     parts.append(Section("what it costs", (Table(header, tuple((w, a, b) for (w, a), (_, b) in costs)),)))
     settings = _differing_settings(one.structure, other.structure)
     if settings:
-        parts.append(Section("settings that differ", (Table(header, settings, 3, wide=True),)))
+        parts.append(Section("settings that differ", (Table(header, settings, wide=True),)))
     words = (encoder_words, decoder_words, join_words)
     for each in (one, other):
         parts.append(Section(each.net.name, tuple(word(each.structure, each.facts) for word in words)))
@@ -92,7 +97,7 @@ def totals(given: Explained) -> Table:
             ("convolutions", str(sum(1 for layer in facts.layers if layer.kernel and layer.parameters))),
             *_costs(facts)[1:],
         ),
-        2,
+        (0, 1),
     )
 
 
@@ -114,14 +119,14 @@ def layer_table(facts: Explanation) -> Table:
     header = (
         "layer", "output", "maps", "k", "then", "parameters", "sees", "mult-adds", "keeps MB", "holds MB",
     )  # fmt: skip
-    return Table(header, tuple(rows))
+    return Table(header, tuple(rows), (0, 4))
 
 
 def padding_table(given: Explained) -> Table:
     """What each padding would make of the sizes near the picture's rows."""
     near = given.facts.size[0]
     header = ("padding", f"legal sizes at or near {near}", "output", "lost on each side")
-    return Table(header, tuple(padding_rows(given.structure, near)), 4, wide=True)
+    return Table(header, tuple(padding_rows(given.structure, near)), wide=True)
 
 
 def size_text(size: Size) -> str:
@@ -165,10 +170,10 @@ def _crossing_parts(given: Explained) -> tuple[str | Table, ...]:
     header = ("to stage", "what", "size", "maps", "crop each side", "then", "bytes stored")
     notes = []
     if any(skip.what == "positions" for skip in facts.skips):
+        indices = sum(skip.stored_bytes for skip in facts.skips if skip.what == "positions")
         notes.append(
-            "An index takes 2 bits a 2x2 window; size and maps count windows. The same maps themselves, before pooling, "
-            f"would take about {64 * sum(s.stored_bytes for s in facts.skips if s.what == 'positions'):,} bytes in float32, "
-            "64 times as much."
+            "An index takes 2 bits a 2x2 window; size and maps count windows. The same maps themselves, before "
+            f"pooling, would take about {64 * indices:,} bytes in float32, 64 times as much."
         )
         notes += _segnet_basic_note(facts)
     if isinstance(given.structure, Structure) and given.structure.squeeze:
@@ -178,7 +183,7 @@ def _crossing_parts(given: Explained) -> tuple[str | Table, ...]:
         )
     if isinstance(given.structure, FCNStructure):
         notes.append("Counted as scores, one map a class. Scoring waits for its turn, so prediction holds the pools.")
-    return (Table(header, tuple(rows)), *notes)
+    return (Table(header, tuple(rows), (0, 1, 5)), *notes)
 
 
 def _segnet_basic_note(facts: Explanation) -> list[str]:
@@ -187,9 +192,8 @@ def _segnet_basic_note(facts: Explanation) -> list[str]:
         return []
     return [
         "SegNet's paper says 0.17 MB for the indices of the first encoder. 64 maps of 180x240 windows at 2 bits are "
-        "64 x 180 x 240 x 2 / 8 = 691,200 bytes, 4 times as much. 0.17 MB (172,800 bytes) is the same with a quarter of "
-        "the windows, 90x120, or a single map of 180x240 in float32: the paper seems to have halved the size once too "
-        "often."
+        "64 x 180 x 240 x 2 / 8 = 691,200 bytes, 4 times as much. 0.17 MB (172,800 bytes) is the same with a quarter "
+        "of the windows, 90x120, or a single map of 180x240 in float32: the paper gives no sum that decides."
     ]
 
 
@@ -217,11 +221,12 @@ def _choices(given: Explained) -> list[tuple[str, str]]:
             ("dropout", "after fc6, fc7"),
         ]
     counts = [made.encoder_count(s) for s in range(1, made.depth + 1)]
+    kernel = f"{made.kernel}x{made.kernel}"
     up = f"{made.up_kernel}x{made.up_kernel} up-convolution" if made.up == "transposed" else UPS[made.up]
     decoder = [made.decoder_count(s) for s in range(made.depth, 0, -1)]
     return [
         paper,
-        ("encoder", f"{made.depth} stages of {_numbers(counts)} convolutions {made.kernel}x{made.kernel}{_block(made)}"),
+        ("encoder", f"{made.depth} stages of {_numbers(counts)} convolutions {kernel}{_block(made)}"),
         ("maps", ", ".join(map(str, made.widths))),
         ("below", f"{made.encoder_count(made.depth + 1)} convolutions of {made.bottom_width} maps" if made.bottom
          else "nothing"),
@@ -258,8 +263,8 @@ def _costs(facts: Explanation) -> list[tuple[str, str]]:
     pixels = facts.output[0] * facts.output[1]
     return [
         ("parameters", f"{facts.parameters:,}"),
-        ("multiply-adds", f"{facts.multiply_adds / 1e9:,.1f} thousand million"),
-        ("multiply-adds an output pixel", f"{facts.multiply_adds / pixels / 1e6:,.2f} million"),
+        ("multiply-adds", f"{facts.multiply_adds / 1e9:,.1f} x 10^9"),
+        ("multiply-adds an output pixel", f"{facts.multiply_adds / pixels / 1e6:,.2f} x 10^6"),
         ("sees (receptive field)", f"{facts.receptive_field} pixels"),
         ("kept for training", f"{facts.training_bytes / 1e6:,.1f} MB a picture"),
         ("held in prediction", f"{facts.prediction_bytes / 1e6:,.1f} MB a picture"),
@@ -284,7 +289,9 @@ def _differing_settings(one: AnyStructure, other: AnyStructure) -> tuple[tuple[s
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
-    return {True: "true", False: "false", None: "as padding"}.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "as padding" if value is None else str(value)
 
 
 def _numbers(counts: list[int]) -> str:

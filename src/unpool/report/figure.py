@@ -144,7 +144,8 @@ def figure_svg(facts: Explanation) -> str:
     tips = "".join(_tip(colour) for colour in sorted({INK, PALE, ACROSS, *COLOURS.values()}))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" font-family="{FONT}" role="img">\n<title>{escape(title)}</title>\n<defs>{tips}</defs>\n'
+        f'height="{height:.0f}" font-family="{FONT}" role="img">\n'
+        f"<title>{escape(title)}</title>\n<desc>Drawn by unpool explain.</desc>\n<defs>{tips}</defs>\n"
         f'<rect width="100%" height="100%" fill="{PAPER}"/>\n'
         f'<g transform="translate({MARGIN:.1f} {MARGIN - canvas.top:.1f})">\n{body}\n</g>\n</svg>\n'
     )
@@ -186,12 +187,11 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
             grown = _beside(scale, last.middle, middle, layer)
             canvas.arrow(f"M{last.middle:.1f} {last.y - 17:.1f}V{grown.low + 18:.1f}", colour, width=2.6)
             last, block = grown, []
-            pending = layer
         elif _joins(layer):
             skip = next(s for s in facts.skips if s.stage == layer.stage)
-            last = _draw_join(canvas, scale, skip, layer, pending, last, leaving[layer.stage])
+            last = _draw_join(canvas, scale, skip, layer, grown=last, leaving=leaving[layer.stage])
         else:
-            box = _put_after(canvas, scale, last, step, middle, layer)
+            box = _put_after(canvas, scale, layer, last=last, step=step, centre=middle)
             canvas.arrow(f"M{last.right + 3:.1f} {middle:.1f}H{box.x - 2:.1f}", colour, width=2.2)
             if layer.kind == "add" and len(block) > 1:
                 _draw_residual(canvas, block[0], box)
@@ -203,7 +203,7 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
 
 
 def _draw_join(
-    canvas: _Canvas, scale: _Scale, skip: SkipFacts, layer: LayerFacts, up: LayerFacts, grown: _Box, leaving: _Box
+    canvas: _Canvas, scale: _Scale, skip: SkipFacts, layer: LayerFacts, *, grown: _Box, leaving: _Box
 ) -> _Box:
     """The copied maps in white beside the upsampled ones, or a sum on their edge; the arrow from the encoder."""
     y = grown.centre
@@ -251,7 +251,7 @@ def _put(canvas: _Canvas, scale: _Scale, centre: float, facts: Explanation) -> _
     return box
 
 
-def _put_after(canvas: _Canvas, scale: _Scale, last: _Box, step: float, centre: float, layer: LayerFacts) -> _Box:
+def _put_after(canvas: _Canvas, scale: _Scale, layer: LayerFacts, *, last: _Box, step: float, centre: float) -> _Box:
     height = scale.height(layer.rows)
     box = _Box(last.right + step, centre - height / 2, scale.width(layer.channels), height)
     return _box(canvas, layer, box, sized=abs(box.height - last.height) > 1e-6)
@@ -298,7 +298,7 @@ def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     widest = max(layer.channels for layer in path)
     scale = _scale(facts, path, tall=190, thin=6, wide=max(20.0, 20 * sqrt(widest / 512)))
     legend: dict[str, str] = {"picture": COLOURS["picture"]}
-    last = _put_in_row(canvas, scale, 0.0, facts.in_channels, facts.size[0], COLOURS["picture"])
+    last = _put_in_row(canvas, scale, 0.0, facts.in_channels, rows=facts.size[0], fill=COLOURS["picture"])
     places: dict[str, _Box] = {}
     groups = [_Group(facts.size, "picture", [last])]
     before: LayerFacts | None = None
@@ -312,11 +312,13 @@ def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
             canvas.sum(last.middle, 0)
         else:
             legend.setdefault(_label(layer), _colour(layer))
-            last = _put_in_row(canvas, scale, last.right + gap, layer.channels, layer.rows, _colour(layer), layer)
+            last = _put_in_row(
+                canvas, scale, last.right + gap, layer.channels, rows=layer.rows, fill=_colour(layer), layer=layer
+            )
         groups[-1].boxes.append(last)
         places.update(_anchors(layer, last))
         before = layer
-    end = _put_in_row(canvas, scale, last.right + 32, facts.classes, facts.output[0], COLOURS["softmax"])
+    end = _put_in_row(canvas, scale, last.right + 32, facts.classes, rows=facts.output[0], fill=COLOURS["softmax"])
     groups.append(_Group(facts.output, "softmax", [end]))
     legend["softmax" if facts.output == path[-1].size else "crop, softmax"] = COLOURS["softmax"]
     reduced = {layer.stage for layer in facts.layers if layer.across}
@@ -340,11 +342,14 @@ class _Group:
 def _name_groups(canvas: _Canvas, groups: Sequence[_Group]) -> None:
     """The size under each stage, where it is another than before; the sides above all."""
     shown: tuple[int, int] | None = None
+    side = ""
     for group in groups:
+        if (side, group.side) in (("encoder", "decoder"), ("bottom", "decoder")):
+            shown = None  # the size of the last stage was pooled in between
         if group.size != shown:
             low = max(box.low for box in group.boxes)
             canvas.text(_middle(group.boxes), low + 13, _size(group.size), size=9)
-        shown = group.size
+        shown, side = group.size, group.side
     y = canvas.top - 14
     for side in ("encoder", "decoder"):
         boxes = [box for group in groups if group.side == side for box in group.boxes]
@@ -393,7 +398,7 @@ def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box], *, redu
 
 
 def _put_in_row(
-    canvas: _Canvas, scale: _Scale, x: float, maps: int, rows: int, fill: str, layer: LayerFacts | None = None
+    canvas: _Canvas, scale: _Scale, x: float, maps: int, *, rows: int, fill: str, layer: LayerFacts | None = None
 ) -> _Box:
     height = scale.height(rows)
     thin = layer is not None and layer.kind in ("pooling", "unpooling", "normalisation")

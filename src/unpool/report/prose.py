@@ -71,7 +71,8 @@ def decoder_words(structure: AnyStructure, facts: Explanation) -> str:
             f"The decoder works on scores, one map a class, not on features: {steps[0].lower()}{steps[1:]} them to the "
             f"picture, cropped to its size. Deconvolutions are {kind}. {end}"
         )
-    head = f"A last {structure.head_kernel}x{structure.head_kernel} convolution without norm or ReLU gives one map a class."
+    last = f"{structure.head_kernel}x{structure.head_kernel}"
+    head = f"A last {last} convolution without norm or ReLU gives one map a class."
     if structure.squeeze:
         head = "What leaves it is one map a class: 1x1 convolutions had reduced the maps before."
     counts = tuple(structure.decoder_count(s) for s in range(structure.depth, 0, -1))
@@ -113,9 +114,9 @@ def figure_words(facts: Explanation) -> str:
         also = " Arcs above are feature maps that are added or concatenated." if "maps" in what else ""
         return (
             "Drawn as a bottle: from left to right the encoder's groups (convolutions, then pooling) shrink, the "
-            "decoder's mirrored groups (upsampling, then convolutions) grow, and the softmax labels every pixel. An arc "
-            "from each pooling to its upsampling carries the pooling indices. The height of a box follows the size, its "
-            f"width the number of maps, which stands above it.{also}"
+            "decoder's mirrored groups (upsampling, then convolutions) grow, and the softmax labels every pixel. An "
+            "arc from each pooling to its upsampling carries the pooling indices. The height of a box follows the "
+            f"size, its width the number of maps, which stands above it.{also}"
         )
     if is_u_shaped(facts):
         word = "copied, cropped" if any(cropped(skip) for skip in facts.skips) else "copied"
@@ -126,8 +127,8 @@ def figure_words(facts: Explanation) -> str:
             f"arrows across are maps of the left, {word} and {joined} the upsampled maps of the right (white)."
         )
     return (
-        "Drawn from left to right: boxes are layers, their height follows the size, their width the number of maps, which "
-        "stands above" + ("; arcs carry encoder maps to where they are added." if facts.skips else ".")
+        "Drawn from left to right: boxes are layers, their height follows the size, their width the number of maps, "
+        "which stands above" + ("; arcs carry encoder maps to where they are added." if facts.skips else ".")
     )
 
 
@@ -176,20 +177,20 @@ def padding_words(structure: AnyStructure) -> str:
     """The rules behind ``padding_rows``."""
     if isinstance(structure, FCNStructure):
         return (
-            f"The first convolution pads the picture with {structure.padding} zeros on each side, so that fc6, which has "
-            "no padding and needs 7x7 pixels of pool5, fits every picture and the output covers it: i pixels become "
-            "i + 2p - 2 after conv1_1, are halved five times rounding up, and lose 6 in fc6. The output, stride times "
+            f"The first convolution pads the picture with {structure.padding} zeros on each side, so that fc6, which "
+            "has no padding and needs 7x7 pixels of pool5, fits every picture and the output covers it: i pixels "
+            "become i + 2p - 2 after conv1_1, are halved five times rounding up, and lose 6 in fc6. The output, stride times "
             "the scores, is then larger than the picture and is cropped to it."
         )
     kernel = structure.kernel
+    rounding = {
+        "floor": "Pooling halves, so it needs an even size at every stage.",
+        "ceil": "Pooling rounds up, so an odd size keeps its last pixel.",
+    }[structure.pooling_rounding]
     return (
-        f"With a {kernel}x{kernel} kernel i pixels become i - {kernel - 1} (valid), i (same) or i + {kernel - 1} (full). "
-        "Where encoder and decoder differ, both are named. Pooling that rounds down needs an even size at every stage; "
-        "up-sampled maps never grow beyond the encoder's, which crops what full padding adds."
-        if structure.pooling_rounding == "floor"
-        else f"With a {kernel}x{kernel} kernel i pixels become i - {kernel - 1} (valid), i (same) or i + {kernel - 1} "
-        "(full). Where encoder and decoder differ, both are named. Pooling rounds up, so an odd size keeps its last "
-        "pixel and every size is legal; the decoder is cropped to the encoder's sizes on the way up."
+        f"With a {kernel}x{kernel} kernel i pixels become i - {kernel - 1} (valid), i (same) or i + {kernel - 1} "
+        f"(full); where encoder and decoder differ, both are named. {rounding} On the way up no map grows beyond the "
+        "encoder's of its stage: what is larger is cropped."
     )
 
 
@@ -227,16 +228,16 @@ def _map_words(structure: Structure, facts: Explanation) -> str:
     }[maps[0].joined]
     when = " after the stage's own convolutions" if structure.join == "after" else ""
     return (
-        f"The feature maps of each encoder stage, taken {origin},{reduced} cross whole:{crops} they are {joined}{when}. "
-        "The upsampled maps know what is there, those from the encoder know where."
+        f"The feature maps of each encoder stage, taken {origin},{reduced} cross whole:{crops} they are "
+        f"{joined}{when}. The upsampled maps know what is there, those from the encoder know where."
     )
 
 
 def _densified(structure: Structure) -> str:
     if not structure.decoder_count(structure.depth):
         return "the maps stay sparse"
-    kind = "each with its own map only, " if structure.decoder_depthwise else ""
-    return f"the trainable convolutions that follow, {kind}make the sparse maps dense"
+    kind = ", each with its own map only," if structure.decoder_depthwise else ""
+    return f"the trainable convolutions that follow{kind} make the sparse maps dense"
 
 
 def _up(structure: Structure) -> str:

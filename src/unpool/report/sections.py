@@ -11,14 +11,15 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. The first ``left`` columns stand to the left, others to the right; a row of one cell is a heading.
+    """Rows of text; a row of one cell is a heading within the table.
 
-    ``wide`` tables have long cells, which a terminal gets as columns of equal width with the text folded.
+    Columns named in ``left`` stand to the left, others to the right. ``wide`` tables have long cells, all to the left,
+    which a terminal gets folded.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    left: int = 1
+    left: tuple[int, ...] = (0,)
     wide: bool = False
 
 
@@ -69,28 +70,35 @@ def _aligned(table: Table) -> list[str]:
     gap = "  " if sum(widths) + 2 * len(widths) - 2 <= WIDTH else " "
     lines = []
     for row in (table.header, *table.rows):
-        cells = [cell.ljust(w) if k < table.left else cell.rjust(w)
+        cells = [cell.ljust(w) if k in table.left else cell.rjust(w)
                  for k, (cell, w) in enumerate(zip(row, widths, strict=False))]  # fmt: skip
         lines.append(gap.join(cells).rstrip() if len(row) > 1 else row[0])
     return lines
 
 
 def _folded(table: Table) -> list[str]:
-    columns = len(table.header)
-    first = max(len(row[0]) for row in (table.header, *table.rows))
-    rest = (WIDTH - first - 2 * (columns - 1)) // (columns - 1)
+    full = (table.header, *table.rows)
+    widths = _folded_widths([max(len(row[k]) for row in full) for k in range(len(table.header))])
     lines = []
-    for row in (table.header, *table.rows):
-        cells = [textwrap.wrap(cell, first if k == 0 else rest) or [""] for k, cell in enumerate(row)]
-        for line in range(max(map(len, cells))):
+    for row in full:
+        cells = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in range(max(1, *map(len, cells))):
             here = [cell[line] if line < len(cell) else "" for cell in cells]
-            lines.append("  ".join(c.ljust(first if k == 0 else rest) for k, c in enumerate(here)).rstrip())
+            lines.append("  ".join(cell.ljust(width) for cell, width in zip(here, widths, strict=True)).rstrip())
     return lines
+
+
+def _folded_widths(wanted: list[int]) -> list[int]:
+    """Widths that fit the page: the widest columns give way first."""
+    widths = list(wanted)
+    while sum(widths) + 2 * len(widths) - 2 > WIDTH:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _markdown_table(table: Table) -> str:
     columns = len(table.header)
-    rule = ["---" if k < table.left or table.wide else "--:" for k in range(columns)]
+    rule = ["---" if k in table.left or table.wide else "--:" for k in range(columns)]
     rows = [[f"**{row[0]}**", *[""] * (columns - 1)] if len(row) == 1 else list(row) for row in table.rows]
     return "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in ([*table.header], rule, *rows))
 
