@@ -208,7 +208,7 @@ def test_broken_folders_are_refused_in_one_message(
         (["--set", "epoch=3"], "did you mean epochs?"),
         (["--set", "crop"], "key=value"),
         (["--set", "crop=5"], "training.crop = 5"),
-        (["--set", "kernel=4"], "kernel 4 is even"),
+        (["--set", "kernel=4"], "needs an odd kernel"),
         (["--recipe", "gone.toml"], "gone.toml: No such file"),
         (["--device", "nosuch", "--epochs", "1"], "device 'nosuch'"),
         (["--classes", "x=cell"], "--classes x=cell"),

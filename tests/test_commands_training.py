@@ -25,6 +25,7 @@ from unpool.config import read_recipe, resolve
 from unpool.engine import EpochRecord, Recipe, StepRecord
 from unpool.errors import DataError, ModelFileError, UsageError
 from unpool.io import read_image, write_image
+from unpool.nets import output_size
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -298,17 +299,20 @@ def test_validation_pictures_of_another_type_are_refused_before_the_first_epoch(
         tiny.write_set(tmp_path / "set" / part, 2, seed)
     deep = tmp_path / "set" / "val" / "images" / "01.png"
     write_image(deep, read_image(deep)[..., 0].astype("uint16") * 257)
-    with pytest.raises(DataError, match=r"validation picture val/01: pixels of type uint16\n  expected: uint8, as in"):
+    with pytest.raises(DataError, match=r"1 val pictures of type uint16, which no training picture has: val/01"):
         finish(train(tmp_path / "set", SETTINGS["unet"], tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_networks_whose_output_is_smaller_are_refused_before_the_first_epoch(cells: Path, tmp_path: Path) -> None:
+def test_a_network_whose_output_is_smaller_trains_and_predicts_every_pixel(cells: Path, tmp_path: Path) -> None:
     settings = tiny.settings()
     settings["structure"] = {**settings["structure"], "padding": "valid"}
-    with pytest.raises(UsageError, match=r"structure\.padding = 'valid'(.|\n)*padding=same"):
-        finish(train(cells, settings, tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
+    run = finish(train(cells, settings, tmp_path / "run"))
+    model = unpool.load(run.folder)
+    assert model.predict(cells / "images" / "00.png").shape == (48, 56)
+    crop = model.card["story"]["crop"]
+    assert crop["margin"] > 0
+    assert output_size(model.network.structure, crop["rows"] + 2 * crop["margin"]) == crop["rows"]
 
 
 def test_the_python_call_is_the_same_command(cells: Path, tmp_path: Path) -> None:

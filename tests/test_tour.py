@@ -64,7 +64,8 @@ def test_one_picture_through_every_seam(tmp_path: Path) -> None:
     assert isinstance(loaded, LoadedModel)
     assert tiny.same_weights(loaded.segmenter.network, model.network)
     prepared = loaded.segmenter.prepare(image, pair.name)
-    assert (prepared.shape, prepared.dtype) == ((1, 1, 52, 64), torch.float32)
+    assert (prepared.inputs.shape, prepared.inputs.dtype) == ((1, 1, 52, 64), torch.float32)
+    assert prepared.offset == (0, 0)
 
     # Segmenter -> prediction, probabilities
     prediction = predict(loaded.segmenter, image, pair.name, tiny.CPU)

@@ -16,6 +16,7 @@ from unpool.classes import Labels
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import require_writable
 from unpool.commands.testing import model_file
+from unpool.data.folder_names import folder_role
 from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
 from unpool.errors import DataError, UnpoolError, UsageError
@@ -106,7 +107,8 @@ def predict(
         _refuse_existing(outputs)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
-    mark_output(out)
+    if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
+        mark_output(out)
     yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
     written: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []

@@ -202,7 +202,7 @@ def _choices(given: Explained) -> list[tuple[str, str]]:
     made = given.structure
     paper = ("paper", given.net.citation)
     if isinstance(made, FCNStructure):
-        norm = ", batch normalisation" if made.norm == "batch" else ""
+        norm = "batch normalisation, " if made.norm == "batch" else ""
         fused = {
             32: "nothing",
             16: "scores of pool4, cropped and added",
@@ -214,7 +214,7 @@ def _choices(given: Explained) -> list[tuple[str, str]]:
             ("maps", ", ".join(map(str, made.widths))),
             ("below", f"fc6 7x7 and fc7 1x1 of {made.fc_width} maps, 1x1 scores"),
             ("padding", f"{made.padding} in the first convolution, same after it"),
-            ("after a convolution", f"ReLU{norm}"),
+            ("after a convolution", f"{norm}ReLU"),
             ("crosses", fused[made.prediction_stride]),
             ("up", f"{made.upsampling} bilinear deconvolutions, the last {made.prediction_stride} times"),
             ("decoder", "no convolutions"),

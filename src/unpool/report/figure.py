@@ -164,9 +164,9 @@ def _tip(colour: str) -> str:
 def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     """Draw the U; returns what its arrows mean, as label to colour."""
     path = [layer for layer in facts.layers if not layer.across]
-    scale = _scale(facts, path, tall=168, thin=5, wide=26)
     residual = any(layer.kind == "add" and not _joins(layer) for layer in path)
-    step = 20.0 if residual else 40.0
+    step, wide = (14.0, 16.0) if residual else (40.0, 26.0)  # five convolutions a stage stand closer
+    scale = _scale(facts, path, tall=168, thin=5, wide=wide)
     centres = _stage_centres(path, facts, scale)
     legend: dict[str, str] = {}
     last = _put(canvas, scale, centres[1], facts)

@@ -179,8 +179,8 @@ def padding_words(structure: AnyStructure) -> str:
         return (
             f"The first convolution pads the picture with {structure.padding} zeros on each side, so that fc6, which "
             "has no padding and needs 7x7 pixels of pool5, fits every picture and the output covers it: i pixels "
-            "become i + 2p - 2 after conv1_1, are halved five times rounding up, and lose 6 in fc6. The output, stride times "
-            "the scores, is then larger than the picture and is cropped to it."
+            "become i + 2p - 2 after conv1_1, are halved five times rounding up, and lose 6 in fc6. The output, stride "
+            "times the scores, is then larger than the picture and is cropped to it."
         )
     kernel = structure.kernel
     rounding = {

@@ -35,8 +35,8 @@ PRINTED: dict[str, Printed] = {
     "segnet-basic-encoder-addition": Printed(
         "SegNet-Basic-EncoderAddition", "1.425", "64",
         "Sums have no parameters, so the count is SegNet-Basic's. The paper counts 64 maps of 180x240, as pooled "
-        "(11.06 MB). A sum after the decoder's convolutions needs them at 360x480, as convolved: 44.24 MB, and the indices "
-        "besides.",
+        "(11.06 MB). A sum after the decoder's convolutions needs them at 360x480, as convolved: 44.24 MB, and the "
+        "indices besides.",
     ),
     "segnet-basic-single-channel": Printed(
         "SegNet-Basic-SingleChannelDecoder", "0.625", "1",
@@ -51,14 +51,14 @@ PRINTED: dict[str, Printed] = {
     ),
     "fcn-basic-no-addition": Printed(
         "FCN-Basic-NoAddition", "0.65", "n/a",
-        "One reduction instead of four: 643,200 in kernels, a file of 2.58 MB, which rounds to 2.6 as above. Nothing is "
-        "stored; the paper prints n/a.",
+        "One reduction instead of four: 643,200 in kernels, a file of 2.58 MB, which rounds to 2.6 as above. Nothing "
+        "is stored; the paper prints n/a.",
     ),
     "fcn-basic-no-reduction": Printed(
         "FCN-Basic-NoDimReduction", "1.625", "64",
         "Four 8x8 deconvolutions between 64 and 64 maps have 1,048,576 numbers, with encoder and classifier 1,660,800: "
-        "1.66. The file would be 6.65 MB, where the printed figure asks for 6.5: not explained by rounding; some kernel "
-        "was smaller than the text says. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
+        "1.66. The file would be 6.65 MB, where the printed figure asks for 6.5: not explained by rounding; some "
+        "kernel was smaller than the text says. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
     ),
     "fcn-basic-no-addition-no-reduction": Printed(
         "FCN-Basic-NoAddition-NoDimReduction", "1.625", "0",
@@ -109,8 +109,8 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
                 "divided by 4 bytes: 5.7, 2.5, 2.6 and 6.5 MB give 1.425, 0.625, 0.65 and 1.625. Six of the eight rows "
                 "come out so.",
                 "The printed storage is 1 : 11 : 64, relative to one map of 180x240 in float32, 172,800 bytes (0.17 "
-                "MB): 11 such maps are 1.9 MB, 64 are 11 MB. The indices of the first stage are 64 x 180 x 240 windows at 2 "
-                "bits, 691,200 bytes, which is 4 such maps and not one. Against that the ratios are 1 : 2.75 : 16.",
+                "MB): 11 such maps are 1.9 MB, 64 are 11 MB. The indices of the first stage are 64 x 180 x 240 windows at "
+                "2 bits, 691,200 bytes, which is 4 such maps and not one. Against that the ratios are 1 : 2.75 : 16.",
                 tuple(f"{name} ({printed.title}): {printed.why}" for name, printed in PRINTED.items()),
             ),
         ),
