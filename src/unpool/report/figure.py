@@ -8,14 +8,13 @@ follows the size and its width the number of maps. The same network gives the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass
 from math import sqrt
 
 from unpool.nets.facts import Explanation, LayerFacts, SkipFacts
+from unpool.report.drawing import INK, PALE, PAPER, Box, Canvas, Scale
 from unpool.report.prose import crop_text, cropped, is_u_shaped
 
-INK, PALE, PAPER = "#1f2430", "#8a909c", "#ffffff"
 MAPS, ACROSS = "#5b93c9", "#7c8594"
 COLOURS = {
     "picture": "#d5d8de",
@@ -30,138 +29,28 @@ COLOURS = {
     "sum": "#ffffff",
     "softmax": "#ecb840",
 }
+THIN = 7.0
+"""Width of a layer that keeps the number of maps."""
+
 ABBREVIATIONS = {"batch norm": "BN", "group norm": "GN", "instance norm": "IN"}
-FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
-MARGIN = 24.0
-
-
-@dataclass
-class _Canvas:
-    """Shapes in the order in which they are drawn, and the space they take."""
-
-    shapes: list[str] = field(default_factory=list)
-    right: float = 0.0
-    top: float = 0.0
-    bottom: float = 0.0
-
-    def reach(self, x: float, y: float) -> None:
-        self.right, self.top, self.bottom = max(self.right, x), min(self.top, y), max(self.bottom, y)
-
-    def box(self, at: _Box, fill: str, *, dashed: bool = False) -> None:
-        edge = ' stroke-dasharray="4 2" stroke-width="1.6"' if dashed else ' stroke-width="0.8"'
-        self.shapes.append(
-            f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{at.width:.1f}" height="{at.height:.1f}" fill="{fill}" '
-            f'stroke="{INK}"{edge}/>'
-        )
-        self.reach(at.x + at.width, at.y)
-        self.reach(at.x + at.width, at.y + at.height)
-
-    def text(
-        self, x: float, y: float, words: str, *, size: float = 10, anchor: str = "middle", turned: bool = False,
-        colour: str = INK, bold: bool = False,
-    ) -> None:  # fmt: skip
-        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-        weight = ' font-weight="bold"' if bold else ""
-        self.shapes.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"{weight}{turn} '
-            f'stroke="{PAPER}" stroke-width="3" paint-order="stroke">'
-            f"{escape(words)}</text>"
-        )
-        long = 0.56 * size * len(words)
-        before = {"middle": 0.5, "start": 0.0, "end": 1.0}[anchor] * long
-        if turned:
-            self.reach(x, y + before)
-            self.reach(x, y - long + before)
-        else:
-            self.reach(x + long - before, y - size)
-            self.reach(x + long - before, y + 3)
-
-    def arrow(self, path: str, colour: str, *, width: float = 1.8, head: bool = True) -> None:
-        tip = f' marker-end="url(#tip-{colour[1:]})"' if head else ""
-        self.shapes.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{tip}/>')
-
-    def sum(self, x: float, y: float, radius: float = 7.0) -> None:
-        self.shapes.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{PAPER}" stroke="{INK}" stroke-width="1.2"/>'
-            f'<path d="M{x - radius:.1f} {y:.1f}h{2 * radius:g}M{x:.1f} {y - radius:.1f}v{2 * radius:g}" '
-            f'stroke="{INK}" stroke-width="1.2"/>'
-        )
-        self.reach(x + radius, y + radius)
-
-
-@dataclass(frozen=True)
-class _Box:
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def middle(self) -> float:
-        return self.x + self.width / 2
-
-    @property
-    def centre(self) -> float:
-        return self.y + self.height / 2
-
-    @property
-    def right(self) -> float:
-        return self.x + self.width
-
-    @property
-    def low(self) -> float:
-        return self.y + self.height
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Sizes and numbers of maps as lengths; roots, so that the smallest can still be seen."""
-
-    rows: int
-    maps: int
-    tall: float
-    thin: float
-    wide: float
-
-    def height(self, rows: int) -> float:
-        return max(self.tall * sqrt(rows / self.rows), 8.0)
-
-    def width(self, maps: int) -> float:
-        return self.thin + self.wide * sqrt(maps / self.maps)
 
 
 def figure_svg(facts: Explanation) -> str:
     """Draw a network. Returns an ``<svg>`` document on a white ground, readable in print."""
-    canvas = _Canvas()
+    canvas = Canvas()
     legend = _draw_u(canvas, facts) if is_u_shaped(facts) else _draw_row(canvas, facts)
     title = f"{facts.name}: {_size(facts.size)} to {_size(facts.output)}, {facts.parameters:,} parameters"
     foot = canvas.bottom + 34
     _draw_legend(canvas, legend, foot)
     head = canvas.top - 22
     canvas.text(0, head, title, size=14, anchor="start", bold=True)
-    width, height = canvas.right + 2 * MARGIN, canvas.bottom - canvas.top + 2 * MARGIN
-    body = "\n".join(canvas.shapes)
-    tips = "".join(_tip(colour) for colour in sorted({INK, PALE, ACROSS, *COLOURS.values()}))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" font-family="{FONT}" role="img">\n'
-        f"<title>{escape(title)}</title>\n<desc>Drawn by unpool explain.</desc>\n<defs>{tips}</defs>\n"
-        f'<rect width="100%" height="100%" fill="{PAPER}"/>\n'
-        f'<g transform="translate({MARGIN:.1f} {MARGIN - canvas.top:.1f})">\n{body}\n</g>\n</svg>\n'
-    )
-
-
-def _tip(colour: str) -> str:
-    return (
-        f'<marker id="tip-{colour[1:]}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
-        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{colour}"/></marker>'
-    )
+    return canvas.document(title, note="Drawn by unpool explain.")
 
 
 # U-Net's U: boxes are maps, arrows are layers.
 
 
-def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
+def _draw_u(canvas: Canvas, facts: Explanation) -> dict[str, str]:
     """Draw the U; returns what its arrows mean, as label to colour."""
     path = [layer for layer in facts.layers if not layer.across]
     residual = any(layer.kind == "add" and not _joins(layer) for layer in path)
@@ -170,8 +59,8 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     centres = _stage_centres(path, facts, scale)
     legend: dict[str, str] = {}
     last = _put(canvas, scale, centres[1], facts)
-    leaving: dict[int, _Box] = {}
-    block: list[_Box] = []
+    leaving: dict[int, Box] = {}
+    block: list[Box] = []
     for layer in path:
         word, colour = _arrow_of(layer)
         if not _joins(layer):
@@ -202,17 +91,15 @@ def _draw_u(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
     return legend
 
 
-def _draw_join(
-    canvas: _Canvas, scale: _Scale, skip: SkipFacts, layer: LayerFacts, *, grown: _Box, leaving: _Box
-) -> _Box:
+def _draw_join(canvas: Canvas, scale: Scale, skip: SkipFacts, layer: LayerFacts, *, grown: Box, leaving: Box) -> Box:
     """The copied maps in white beside the upsampled ones, or a sum on their edge; the arrow from the encoder."""
     y = grown.centre
     if skip.joined == "concat":
         width = scale.width(skip.channels)
-        copied = _Box(grown.x - width, grown.y, width, grown.height)
+        copied = Box(grown.x - width, grown.y, width, grown.height)
         canvas.box(copied, PAPER)
         canvas.box(grown, MAPS)
-        whole = _Box(copied.x, grown.y, width + grown.width, grown.height)
+        whole = Box(copied.x, grown.y, width + grown.width, grown.height)
         end = copied.x - 2
     else:
         canvas.box(grown, MAPS)
@@ -226,7 +113,7 @@ def _draw_join(
     return grown
 
 
-def _draw_residual(canvas: _Canvas, start: _Box, end: _Box) -> None:
+def _draw_residual(canvas: Canvas, start: Box, end: Box) -> None:
     y = min(start.y, end.y) - 17
     canvas.arrow(
         f"M{start.middle:.1f} {start.y - 14:.1f}V{y - 6:.1f}H{end.middle:.1f}V{end.y - 15:.1f}", INK, width=1.1
@@ -240,10 +127,10 @@ def _arrow_of(layer: LayerFacts) -> tuple[str, str]:
     return _label(layer), _colour(layer)
 
 
-def _put(canvas: _Canvas, scale: _Scale, centre: float, facts: Explanation) -> _Box:
+def _put(canvas: Canvas, scale: Scale, centre: float, facts: Explanation) -> Box:
     """The picture."""
     height = scale.height(facts.size[0])
-    box = _Box(14, centre - height / 2, scale.width(facts.in_channels), height)
+    box = Box(14, centre - height / 2, scale.width(facts.in_channels), height)
     canvas.box(box, COLOURS["picture"])
     canvas.text(box.middle, box.y - 5, str(facts.in_channels))
     canvas.text(box.middle, box.low + 12, _size(facts.size), size=9)
@@ -251,18 +138,18 @@ def _put(canvas: _Canvas, scale: _Scale, centre: float, facts: Explanation) -> _
     return box
 
 
-def _put_after(canvas: _Canvas, scale: _Scale, layer: LayerFacts, *, last: _Box, step: float, centre: float) -> _Box:
+def _put_after(canvas: Canvas, scale: Scale, layer: LayerFacts, *, last: Box, step: float, centre: float) -> Box:
     height = scale.height(layer.rows)
-    box = _Box(last.right + step, centre - height / 2, scale.width(layer.channels), height)
+    box = Box(last.right + step, centre - height / 2, scale.width(layer.channels), height)
     return _box(canvas, layer, box, sized=abs(box.height - last.height) > 1e-6)
 
 
-def _beside(scale: _Scale, middle: float, centre: float, layer: LayerFacts) -> _Box:
+def _beside(scale: Scale, middle: float, centre: float, layer: LayerFacts) -> Box:
     width, height = scale.width(layer.channels), scale.height(layer.rows)
-    return _Box(middle - width / 2, centre - height / 2, width, height)
+    return Box(middle - width / 2, centre - height / 2, width, height)
 
 
-def _box(canvas: _Canvas, layer: LayerFacts, box: _Box, *, sized: bool = True) -> _Box:
+def _box(canvas: Canvas, layer: LayerFacts, box: Box, *, sized: bool = True) -> Box:
     """Maps: their number above and, where it is another than before, their size below."""
     canvas.box(box, COLOURS["classifier"] if layer.side == "head" else MAPS, dashed="dropout" in layer.after)
     canvas.text(box.middle, box.y - 5, str(layer.channels))
@@ -271,7 +158,7 @@ def _box(canvas: _Canvas, layer: LayerFacts, box: _Box, *, sized: bool = True) -
     return box
 
 
-def _stage_centres(path: Sequence[LayerFacts], facts: Explanation, scale: _Scale) -> dict[int, float]:
+def _stage_centres(path: Sequence[LayerFacts], facts: Explanation, scale: Scale) -> dict[int, float]:
     """The middle line of every stage, from the top down."""
     tallest = {1: scale.height(facts.size[0])}
     for layer in path:
@@ -292,14 +179,14 @@ def _skip_word(facts: Explanation) -> str:
 # SegNet's row: boxes are layers, arcs are what crosses.
 
 
-def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
+def _draw_row(canvas: Canvas, facts: Explanation) -> dict[str, str]:
     """Draw the row; returns what its boxes mean, as label to colour."""
     path = [layer for layer in facts.layers if not layer.across]
     widest = max(layer.channels for layer in path)
     scale = _scale(facts, path, tall=190, thin=6, wide=max(20.0, 20 * sqrt(widest / 512)))
     legend: dict[str, str] = {"picture": COLOURS["picture"]}
     last = _put_in_row(canvas, scale, 0.0, facts.in_channels, rows=facts.size[0], fill=COLOURS["picture"])
-    places: dict[str, _Box] = {}
+    places: dict[str, Box] = {}
     groups = [_Group(facts.size, "picture", [last])]
     before: LayerFacts | None = None
     for layer in path:
@@ -308,7 +195,7 @@ def _draw_row(canvas: _Canvas, facts: Explanation) -> dict[str, str]:
             groups.append(_Group(layer.size, layer.side, []))
         gap = 32.0 if before is None or before.side != layer.side else 11.0 if first else 2.5
         if _joins(layer) and layer.kind == "add":
-            last = _Box(last.right + 8, -7, 14, 14)
+            last = Box(last.right + 8, -7, 14, 14)
             canvas.sum(last.middle, 0)
         else:
             legend.setdefault(_label(layer), _colour(layer))
@@ -336,10 +223,10 @@ class _Group:
 
     size: tuple[int, int]
     side: str
-    boxes: list[_Box]
+    boxes: list[Box]
 
 
-def _name_groups(canvas: _Canvas, groups: Sequence[_Group]) -> None:
+def _name_groups(canvas: Canvas, groups: Sequence[_Group]) -> None:
     """The size under each stage, where it is another than before; the sides above all."""
     shown: tuple[int, int] | None = None
     side = ""
@@ -348,7 +235,8 @@ def _name_groups(canvas: _Canvas, groups: Sequence[_Group]) -> None:
             shown = None  # the size of the last stage was pooled in between
         if group.size != shown:
             low = max(box.low for box in group.boxes)
-            canvas.text(_middle(group.boxes), low + 13, _size(group.size), size=9)
+            wide = [box for box in group.boxes if box.width > THIN] or group.boxes  # arcs end at the thin ones
+            canvas.text(_middle(wide), low + 13, _size(group.size), size=9)
         shown, side = group.size, group.side
     y = canvas.top - 14
     for side in ("encoder", "decoder"):
@@ -357,11 +245,11 @@ def _name_groups(canvas: _Canvas, groups: Sequence[_Group]) -> None:
             canvas.text(_middle(boxes), y, side, size=11, colour=PALE)
 
 
-def _middle(boxes: Sequence[_Box]) -> float:
+def _middle(boxes: Sequence[Box]) -> float:
     return (boxes[0].x + boxes[-1].right) / 2
 
 
-def _anchors(layer: LayerFacts, box: _Box) -> dict[str, _Box]:
+def _anchors(layer: LayerFacts, box: Box) -> dict[str, Box]:
     """Where arcs begin and end: ``encoder2``, ``pool2``, ``unpool2``, ``join2``."""
     if layer.side == "encoder":
         return {f"{'pool' if layer.kind == 'pooling' else 'encoder'}{layer.stage}": box}
@@ -370,7 +258,7 @@ def _anchors(layer: LayerFacts, box: _Box) -> dict[str, _Box]:
     return {f"join{layer.stage}": box} if _joins(layer) else {}
 
 
-def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box], *, reduced: bool) -> None:
+def _draw_arc(canvas: Canvas, skip: SkipFacts, places: dict[str, Box], *, reduced: bool) -> None:
     """Positions pass below the row, maps above it."""
     below = skip.what == "positions"
     start, end = places[skip.origin], places[f"{'unpool' if below else 'join'}{skip.stage}"]
@@ -398,11 +286,11 @@ def _draw_arc(canvas: _Canvas, skip: SkipFacts, places: dict[str, _Box], *, redu
 
 
 def _put_in_row(
-    canvas: _Canvas, scale: _Scale, x: float, maps: int, *, rows: int, fill: str, layer: LayerFacts | None = None
-) -> _Box:
+    canvas: Canvas, scale: Scale, x: float, maps: int, *, rows: int, fill: str, layer: LayerFacts | None = None
+) -> Box:
     height = scale.height(rows)
     thin = layer is not None and layer.kind in ("pooling", "unpooling", "normalisation")
-    box = _Box(x, -height / 2, 7.0 if thin else scale.width(maps), height)
+    box = Box(x, -height / 2, THIN if thin else scale.width(maps), height)
     canvas.box(box, fill, dashed=layer is not None and "dropout" in layer.after)
     if not thin:
         canvas.text(box.middle + 3.2, box.y - 5, str(maps), size=9, anchor="start", turned=True)
@@ -412,14 +300,14 @@ def _put_in_row(
 # What both have.
 
 
-def _draw_legend(canvas: _Canvas, legend: dict[str, str], y: float) -> None:
+def _draw_legend(canvas: Canvas, legend: dict[str, str], y: float) -> None:
     """Colours and their meaning in lines under the figure."""
     x, right = 0.0, max(canvas.right, 560.0)
     for word, colour in legend.items():
         width = 22 + 5.9 * len(word) + 18
         if x + width > right:
             x, y = 0.0, y + 19
-        canvas.box(_Box(x, y - 9, 14, 11), colour)
+        canvas.box(Box(x, y - 9, 14, 11), colour)
         canvas.text(x + 20, y, word, size=10.5, anchor="start")
         x += width
     if any("dasharray" in shape for shape in canvas.shapes):
@@ -455,9 +343,9 @@ def _joins(layer: LayerFacts) -> bool:
     return layer.kind in ("add", "concatenate") and ("join" in layer.name or layer.name.startswith("fuse"))
 
 
-def _scale(facts: Explanation, path: Sequence[LayerFacts], *, tall: float, thin: float, wide: float) -> _Scale:
+def _scale(facts: Explanation, path: Sequence[LayerFacts], *, tall: float, thin: float, wide: float) -> Scale:
     rows = max(facts.size[0], *(layer.rows for layer in path))
-    return _Scale(rows, max(layer.channels for layer in path), tall, thin, wide)
+    return Scale(rows, max(layer.channels for layer in path), tall, thin, wide)
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -119,12 +119,16 @@ def figure_words(facts: Explanation) -> str:
             f"size, its width the number of maps, which stands above it.{also}"
         )
     if is_u_shaped(facts):
-        word = "copied, cropped" if any(cropped(skip) for skip in facts.skips) else "copied"
-        joined = "added to" if facts.skips[0].joined == "add" else "set beside"
+        word = "copied and cropped" if any(cropped(skip) for skip in facts.skips) else "copied"
+        joined = {
+            "add": "added to the upsampled maps of the right (a plus in a circle)",
+            "concat": "set beside the upsampled maps of the right (white boxes)",
+            "index": "",
+        }[facts.skips[0].joined]
         return (
             "Drawn as a U: the contracting path goes down on the left, the expansive path up on the right. A box is a "
-            "stack of feature maps with their number above and their size at the side; arrows are operations. Grey "
-            f"arrows across are maps of the left, {word} and {joined} the upsampled maps of the right (white)."
+            "stack of feature maps with their number above and their size below; arrows are operations. Grey arrows "
+            f"across are maps of the left, {word}, then {joined}."
         )
     return (
         "Drawn from left to right: boxes are layers, their height follows the size, their width the number of maps, "

@@ -109,8 +109,9 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
                 "divided by 4 bytes: 5.7, 2.5, 2.6 and 6.5 MB give 1.425, 0.625, 0.65 and 1.625. Six of the eight rows "
                 "come out so.",
                 "The printed storage is 1 : 11 : 64, relative to one map of 180x240 in float32, 172,800 bytes (0.17 "
-                "MB): 11 such maps are 1.9 MB, 64 are 11 MB. The indices of the first stage are 64 x 180 x 240 windows at "
-                "2 bits, 691,200 bytes, which is 4 such maps and not one. Against that the ratios are 1 : 2.75 : 16.",
+                "MB): 11 such maps are 1.9 MB, 64 are 11 MB. The indices of the first stage are 64 x 180 x 240 windows "
+                "at 2 bits, 691,200 bytes, which is 4 such maps and not one. Against that the ratios are 1 : "
+                "2.75 : 16.",
                 tuple(f"{name} ({printed.title}): {printed.why}" for name, printed in PRINTED.items()),
             ),
         ),
