@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unpool.errors import UsageError
+from unpool.nets.blocks import bilinear_kernel
 from unpool.nets.fcn import (
     CITATION,
     DEPARTURES,
@@ -17,7 +18,6 @@ from unpool.nets.fcn import (
     FCN_32S,
     FCNStructure,
     bilinear_deconvolution,
-    bilinear_kernel,
     fcn_crops,
     fcn_halo,
     fcn_legal_size,

@@ -47,19 +47,23 @@ def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
     return maps[:, :, top : top + rows, left : left + columns]
 
 
-def bilinear_start(weight: Tensor) -> None:
-    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation, map by map.
+def bilinear_kernel(size: int) -> Tensor:
+    """The weights, float32 (size, size), with which a deconvolution of stride (size + 1) // 2 interpolates linearly.
 
-    One-dimensional filter: 1 - |x - centre| / factor with factor = (k + 1) // 2, as FCN's release fills it.
+    One-dimensional filter: 1 - |x - centre| / stride, as FCN's release fills it.
     """
-    kernel = weight.shape[-1]
-    factor = (kernel + 1) // 2
-    centre = factor - 1 if kernel % 2 else factor - 0.5
-    line = 1 - (torch.arange(kernel) - centre).abs() / factor
+    stride = (size + 1) // 2
+    centre = stride - 1 if size % 2 else stride - 0.5
+    side = 1 - (torch.arange(size, dtype=torch.float32) - centre).abs() / stride
+    return side[:, None] * side[None, :]
+
+
+def bilinear_start(weight: Tensor) -> None:
+    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation, map by map."""
+    own = torch.arange(min(weight.shape[:2]))
     with torch.no_grad():
         weight.zero_()
-        for each in range(min(weight.shape[:2])):
-            weight[each, each] = torch.outer(line, line)
+        weight[own, own] = bilinear_kernel(weight.shape[-1]).to(weight)
 
 
 def he_initialise(module: nn.Module) -> None:

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from unpool.errors import UsageError
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid, reads
+from unpool.nets.blocks import bilinear_kernel
+from unpool.nets.pooling import max_pool_plain
 
 CITATION = (
     "Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation. CVPR 2015, arXiv 1411.4038; "
@@ -253,7 +255,7 @@ class FCN(nn.Module):
     def _convolve_and_pool(self, stage: int, maps: Tensor) -> Tensor:
         for name in TRUNK[stage - 1]:
             maps = self._convolve(name, maps)
-        return F.max_pool2d(maps, 2, ceil_mode=True)
+        return max_pool_plain(maps, "ceil")
 
     def _convolve(self, name: str, maps: Tensor) -> Tensor:
         maps = getattr(self, name)(maps)
@@ -289,14 +291,6 @@ def cropped(maps: Tensor, like: Tensor, offset: int) -> Tensor:
     """Cut (N, C, H, W) to the rows and columns of ``like``, leaving ``offset`` pixels above and left."""
     rows, columns = like.shape[2:]
     return maps[:, :, offset : offset + rows, offset : offset + columns]
-
-
-def bilinear_kernel(size: int) -> Tensor:
-    """The weights, float32 (size, size), with which a deconvolution of stride (size + 1) // 2 interpolates linearly."""
-    stride = (size + 1) // 2
-    centre = stride - 1 if size % 2 else stride - 0.5
-    side = 1 - (torch.arange(size, dtype=torch.float32) - centre).abs() / stride
-    return side[:, None] * side[None, :]
 
 
 def bilinear_deconvolution(classes: int, stride: int, *, learned: bool = False) -> nn.ConvTranspose2d:
