@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from unpool.errors import UsageError
 from unpool.geometry import Padding, padding_of
 from unpool.nets.structure import GROUPS, Structure
 
@@ -38,6 +39,29 @@ def convolutions(
     if structure.block == "residual" and layers:
         return Residual(layers[0], nn.Sequential(*layers[1:-1]), layers[-1])
     return nn.Sequential(*layers)
+
+
+def require_input(image: Tensor, in_channels: int, legal: Callable[[int], int]) -> None:
+    """Refuse a batch that a network cannot take; ``legal`` gives the nearest size at or above one that it can.
+
+    Raises
+    ------
+    UsageError: the shape or the channels are wrong, or a size cannot be halved at every pooling.
+    """
+    if image.ndim != 4 or image.shape[1] != in_channels:
+        raise UsageError(
+            f"a network input of shape {tuple(image.shape)}",
+            f"(N, {in_channels}, rows, columns)",
+            "give a batch of pictures with the channels the network was made for",
+        )
+    rows, columns = int(image.shape[2]), int(image.shape[3])
+    nearest = (legal(rows), legal(columns))
+    if nearest != (rows, columns):
+        raise UsageError(
+            f"a picture of {rows} x {columns} pixels",
+            "a size that every layer of this network can take",
+            f"pad the picture to {nearest[0]} x {nearest[1]}",
+        )
 
 
 def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unpool.errors import UsageError
 from unpool.geometry import Rounding
-from unpool.nets.blocks import bilinear_start, convolutions, crop_to, he_initialise
+from unpool.nets.blocks import bilinear_start, convolutions, crop_to, he_initialise, require_input
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
-from unpool.nets.sizes import legal_size, output_size
+from unpool.nets.sizes import legal_size
 from unpool.nets.structure import Structure, decoder_maps
 
 
@@ -78,7 +77,7 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of a batch. Raises UsageError for a size that cannot be halved at every pooling."""
-        self._require_legal(image)
+        require_input(image, self.in_channels, lambda side: legal_size(self.structure, side))
         maps = self.input_norm(image)
         crossings: list[Crossing] = []
         for stage in self.encoder:
@@ -89,22 +88,6 @@ class EncoderDecoder(nn.Module):
             maps = stage(maps, crossing)
         logits: Tensor = self.head(maps)
         return logits
-
-    def _require_legal(self, image: Tensor) -> None:
-        if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise UsageError(
-                f"a network input of shape {tuple(image.shape)}",
-                f"(N, {self.in_channels}, rows, columns)",
-                "give a batch of pictures with the channels the network was made for",
-            )
-        rows, columns = int(image.shape[2]), int(image.shape[3])
-        if output_size(self.structure, rows) is None or output_size(self.structure, columns) is None:
-            nearest = tuple(legal_size(self.structure, side) for side in (rows, columns))
-            raise UsageError(
-                f"a picture of {rows} x {columns} pixels",
-                "a size this network can halve at every pooling",
-                f"pad the picture to {nearest[0]} x {nearest[1]}",
-            )
 
 
 class EncoderStage(nn.Module):

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from unpool.errors import UsageError
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid, reads
-from unpool.nets.blocks import bilinear_kernel
+from unpool.nets.blocks import bilinear_kernel, require_input
 from unpool.nets.pooling import max_pool_plain
 
 CITATION = (
@@ -231,7 +231,7 @@ class FCN(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of a batch. Raises UsageError for other channels or a size below the smallest legal one."""
-        self._require_legal(image)
+        require_input(image, self.in_channels, lambda side: fcn_legal_size(self.structure, side))
         pool1 = self._convolve_and_pool(1, image)
         pool2 = self._convolve_and_pool(2, pool1)
         pool3 = self._convolve_and_pool(3, pool2)
@@ -262,22 +262,6 @@ class FCN(nn.Module):
         if name in self.norms:
             maps = self.norms[name](maps)
         return F.relu(maps, inplace=True)
-
-    def _require_legal(self, image: Tensor) -> None:
-        if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise UsageError(
-                f"a network input of shape {tuple(image.shape)}",
-                f"(N, {self.in_channels}, rows, columns)",
-                "give a batch of pictures with the channels the network was made for",
-            )
-        rows, columns = int(image.shape[2]), int(image.shape[3])
-        nearest = tuple(fcn_legal_size(self.structure, side) for side in (rows, columns))
-        if (rows, columns) != nearest:
-            raise UsageError(
-                f"a picture of {rows} x {columns} pixels",
-                "a size that leaves fc6 its 7 x 7 pixels",
-                f"pad the picture to {nearest[0]} x {nearest[1]}",
-            )
 
 
 def _score(channels: int, classes: int) -> nn.Conv2d:
