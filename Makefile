@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test check format slow clean
 
 demo: .venv/installed
-	$(BIN)/unpool demo --out "$(or $(OUT),unpool-demo)"
+	$(BIN)/unpool demo
 
 test: .venv/installed check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

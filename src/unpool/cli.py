@@ -212,7 +212,7 @@ def predict(
 @app.command
 def demo(
     *,
-    out: Annotated[Path, Parameter(help="Where everything goes.")] = Path("unpool-demo"),
+    out: Annotated[Path | None, Parameter(help="Where everything goes; by default unpool-demo.")] = None,
     minutes: Annotated[float, Parameter(help="How long to train.")] = 1.5,
     net: Net = "unet",
     json_: Json = False,

@@ -9,6 +9,7 @@ from typing import Any
 
 from unpool.commands.events import Event, Said
 from unpool.commands.predicting import Predicted, predict
+from unpool.commands.run_folder import free_path
 from unpool.commands.testing import TestResult, test
 from unpool.commands.training import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
@@ -37,13 +38,16 @@ class Demonstration:
         }
 
 
-def demo(out: Path, *, minutes: float, net: str = "unet") -> Generator[Event, None, Demonstration]:
+def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Generator[Event, None, Demonstration]:
     """Make a set of pictures, check it, train on it, test and predict on new pictures.
 
     Raises
     ------
     UsageError: ``out`` exists and is not empty.
+
+    Without ``out`` everything goes to the first free ``unpool-demo``.
     """
+    out = out if out is not None else free_path(Path("unpool-demo"))
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
     yield Said(f"1  making {TRAINED_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on")

@@ -1,0 +1,38 @@
+"""What README.md says can be typed, and what it names exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from unpool.cli import app
+from unpool.nets import NAMED_NETS
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("unpool ")]
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) >= 6
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_can_be_typed(line: str) -> None:
+    app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+
+
+def test_every_network_is_named() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name in NAMED_NETS:
+        assert f"`{name}`" in text
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
+        assert target.startswith("https://arxiv.org/abs/") or (README.parent / target).exists(), target
