@@ -23,9 +23,10 @@ def remarks(survey: Survey, inspections: Sequence[Inspection], testing: bool, na
     testing: the masks were read by a table that was given; nothing will be trained.
     named: a person said what the classes are.
     """
-    parts = (_orphans, _amounts, _mixtures, _empties)
+    parts = (_orphans, _mixtures, _empties)
     findings = [finding for part in parts for finding in part(survey)]
-    findings += [*_classes(survey, testing, named), *_ignored(survey, ("test",) if testing else ("train", "val"))]
+    findings += [*_amounts(survey, testing), *_classes(survey, testing, named)]
+    findings += [*_ignored(survey, ("test",) if testing else ("train", "val"))]
     findings += [] if testing else _strange_types(survey)
     return [*findings, *_lossy(survey, inspections), *_split(survey), *_copies(survey, inspections)]
 
@@ -48,11 +49,11 @@ def _orphans(survey: Survey) -> Iterator[Finding]:
             )
 
 
-def _amounts(survey: Survey) -> Iterator[Finding]:
+def _amounts(survey: Survey, testing: bool) -> Iterator[Finding]:
     count = len(survey.folder.pairs)
     if count < FEW_PAIRS:
         yield Finding(
-            "warning",
+            "note" if testing else "warning",
             "few-pairs",
             f"{count} pairs in all",
             f"{FEW_PAIRS} or more for scores that mean something",
