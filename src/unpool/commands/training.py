@@ -110,7 +110,7 @@ def train(
     if state.epoch or state.step:
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     finished = yield from _train(job, run, state)
-    yield from _leave_pictures(job, run, state)
+    yield from _leave_pictures(job, run)
     return TrainedRun(
         folder=run.path,
         model=run.model,
@@ -242,7 +242,7 @@ def _stop_on_interrupt() -> Iterator[_Stop]:
         signal.signal(signal.SIGINT, before)
 
 
-def _leave_pictures(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, None, None]:
+def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:
     """Write validation pictures of the best model: picture, truth and prediction side by side."""
     if not run.model.is_file():
         return

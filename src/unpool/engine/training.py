@@ -55,39 +55,6 @@ class Budget:
 
 
 @dataclass
-class TrainingState:
-    """What has to survive an interruption, apart from weights and optimiser.
-
-    Attributes
-    ----------
-    epoch: epochs finished.
-    step: steps done.
-    seconds: wall time spent so far, in all parts of an interrupted run.
-    validation_seconds: the part of it spent on validation, and how long the last one took.
-    best_score: highest validation score so far; ``best_epoch`` is where it was reached.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    validation_seconds: float = 0.0
-    last_validation: float = 0.0
-    best_score: float = -1.0
-    best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    sums: EpochSums = field(default_factory=lambda: EpochSums())  # noqa: PLW0108 (the class stands further down)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts of them; ``from_plain`` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
-        """Read a state written by ``to_plain``. Raises TypeError or KeyError on foreign data."""
-        return cls(**{**plain, "sums": EpochSums(**plain["sums"])})
-
-
-@dataclass
 class EpochSums:
     """Running sums of the epoch that is under way.
 
@@ -131,6 +98,39 @@ class EpochSums:
     def mean(self, total: float) -> float | None:
         """``total`` a counted step."""
         return total / self.counted if self.counted else None
+
+
+@dataclass
+class TrainingState:
+    """What has to survive an interruption, apart from weights and optimiser.
+
+    Attributes
+    ----------
+    epoch: epochs finished.
+    step: steps done.
+    seconds: wall time spent so far, in all parts of an interrupted run.
+    validation_seconds: the part of it spent on validation, and how long the last one took.
+    best_score: highest validation score so far; ``best_epoch`` is where it was reached.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    validation_seconds: float = 0.0
+    last_validation: float = 0.0
+    best_score: float = -1.0
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    sums: EpochSums = field(default_factory=EpochSums)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Numbers, strings, lists and dicts of them; ``from_plain`` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
+        """Read a state written by ``to_plain``. Raises TypeError or KeyError on foreign data."""
+        return cls(**{**plain, "sums": EpochSums(**plain["sums"])})
 
 
 @dataclass(frozen=True)
