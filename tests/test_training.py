@@ -275,3 +275,15 @@ def test_an_unreadable_picture_stops_the_training_with_its_name() -> None:
     batches = tiny.sampler(DATA, model, samples=Broken(DATA))
     with pytest.raises(DataError, match=r"dir/03\.png"):
         list(fit(model, tiny.recipe(model, DATA, HELD_OUT, batches=batches)))
+
+
+def test_batch_normalisation_settles_for_the_last_part() -> None:
+    model, recipe = start(budget=Budget(epochs=2))
+    norm = next(module for module in model.network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    before, progress, moved = norm.running_mean.clone(), 0.0, []
+    for record in training(model, recipe, TrainingState()):
+        if isinstance(record, StepRecord):
+            moved.append((progress < 0.7, not torch.equal(norm.running_mean, before)))
+            before, progress = norm.running_mean.clone(), record.progress
+    assert all(expected == found for expected, found in moved)
+    assert {expected for expected, _ in moved} == {True, False}
