@@ -59,8 +59,25 @@ ANOTHER: dict[str, str] = {
     "training.optimiser": "sgd",
     "training.learning_rate": "0.1",
     "training.weight_decay": "0",
-    "training.dice": "0",
-    "training.class_weight_cap": "1",
+    "training.parts": "2",
+    "training.schedule": "constant",
+    "training.momentum": "0.99",
+    "training.clip": "0",
+    "training.settled": "1",
+    "training.recompute": "true",
+    "training.validate_every": "5",
+    "training.best": "global_accuracy",
+    "training.start": "other/model.safetensors",
+    "loss.cross_entropy": "0.5",
+    "loss.focal": "2",
+    "loss.dice": "0",
+    "loss.lovasz": "1",
+    "loss.class_weights": "[1.0, 2.5]",
+    "loss.class_weight_cap": "1",
+    "loss.division": "pixels",
+    "loss.emphasis": "separation",
+    "loss.strength": "5",
+    "loss.sigma": "3",
     "training.seed": "7",
     "augmentation.orientation": "upright",
     "augmentation.flip_rows": "true",
@@ -68,12 +85,15 @@ ANOTHER: dict[str, str] = {
     "augmentation.rotation": "90",
     "augmentation.scale": "0",
     "augmentation.elastic": "0",
+    "augmentation.elastic_points": "3",
     "augmentation.contrast": "0",
     "augmentation.brightness": "0",
     "augmentation.noise": "0",
     "augmentation.rare": "1",
     "machine.device": "cpu",
     "machine.precision": "float32",
+    "machine.compile": "no",
+    "machine.memory_gb": "2",
 }
 LEAVES = [f"{section}.{name}" for section, name in keys() if name != "kind"]
 NEEDS = {
@@ -114,7 +134,7 @@ def test_values_are_toml_and_words_need_no_quotes() -> None:
         ("epoch=3", r"--set epoch: no such setting(.|\n)*did you mean epochs\?"),
         ("training.learningrate=3", r"(.|\n)*did you mean learning_rate\?"),
         ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*did you mean epochs\?"),
-        ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, bias, block, bottom"),
+        ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, best, bias, block, bottom"),
     ],
 )
 def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) -> None:
@@ -208,7 +228,13 @@ recipes = st.fixed_dictionaries(
                 "cache_gb": positive,
             }
         ),
-        "training": st.fixed_dictionaries({"epochs": st.none() | st.integers(1, 10**9), "dice": positive}),
+        "training": st.fixed_dictionaries({"epochs": st.none() | st.integers(1, 10**9)}),
+        "loss": st.fixed_dictionaries(
+            {"dice": positive, "class_weights": st.sampled_from(["none", "balanced"]) | st.lists(positive, min_size=1)}
+        ),
+        "recipe": st.none()
+        | st.fixed_dictionaries({key: st.text() for key in ("name", "citation", "data", "expected", "time")}),
+        "stages": st.sampled_from([[], [{"net": "unet", "share": 0.5}]]),
         "augmentation": st.fixed_dictionaries(
             {"flip_rows": st.none() | st.booleans(), "rotation": st.none() | st.floats(0, 180)}
         ),
@@ -219,7 +245,8 @@ recipes = st.fixed_dictionaries(
 @settings(deadline=None, max_examples=60)
 @given(recipes)
 def test_a_configuration_survives_its_toml(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> None:
-    config = resolve(recipe)
+    stages = [{**stage, "net": recipe["net"]} for stage in recipe["stages"]]
+    config = resolve({**recipe, "stages": stages})
     path = tmp_path_factory.mktemp("config") / "config.toml"
     path.write_text(to_toml(config), encoding="utf-8", newline="")
     assert resolve(read_recipe(path)) == config

@@ -22,8 +22,8 @@ from unpool.nets.fcn import (
     fcn_halo,
     fcn_legal_size,
     fcn_output_size,
-    load_coarser,
 )
+from unpool.nets.start import begin_with
 from unpool.tiling import Reach, tiles
 
 NETS = {"32s": FCN_32S, "16s": FCN_16S, "8s": FCN_8S, "8s-at-once": FCN_8S_AT_ONCE}
@@ -304,7 +304,7 @@ def test_staged_network_begins_with_the_coarser_ones_answers(fine: FCNStructure,
     new, old = small(fine).double().eval(), with_scores(small(coarse)).double().eval()
     for parameter in learning(old).values():
         parameter.data *= 1.5  # so that what is not copied shows
-    load_coarser(new, old)
+    begin_with(new, old.state_dict(), "coarse")
     summed: list[Tensor] = []
     last = {32: "upscore", 16: "upscore16"}[coarse.prediction_stride]
     old.get_submodule(last).register_forward_hook(lambda _m, into, _o: summed.append(into[0]))
@@ -320,23 +320,19 @@ def test_staging_takes_every_layer_of_equal_name() -> None:
     coarse = with_scores(small(FCN_16S, upsampling="learned"))
     nn.init.normal_(coarse.upscore2.weight)
     learned, fixed = small(FCN_8S, upsampling="learned"), small(FCN_8S)
-    taken = set(load_coarser(learned, coarse))
-    assert taken == {name for name in coarse.state_dict() if name != "upscore16.weight"}
-    assert all(torch.equal(learned.state_dict()[name], coarse.state_dict()[name]) for name in taken)
+    new = {"score_pool3.weight", "score_pool3.bias"}
+    assert new <= set(begin_with(learned, coarse.state_dict(), "coarse")) <= new | {"upscore_pool4.weight"}
+    same = [name for name in coarse.state_dict() if name in learned.state_dict()]
+    assert "upscore2.weight" in same
+    assert all(torch.equal(learned.state_dict()[name], coarse.state_dict()[name]) for name in same)
     assert not learned.score_pool3.weight.any()
-    assert taken - set(load_coarser(fixed, coarse)) == {"upscore2.weight"}
+    assert set(begin_with(fixed, coarse.state_dict(), "coarse")) == new
     assert torch.equal(fixed.upscore2.weight, bilinear_deconvolution(2, 2).weight)
 
 
-def test_staging_refuses_what_does_not_fit() -> None:
-    with pytest.raises(UsageError, match="an FCN-8s to begin an FCN-16s from"):
-        load_coarser(small(FCN_16S), small(FCN_8S))
-    with pytest.raises(UsageError, match="set at_once=false"):
-        load_coarser(small(FCN_8S_AT_ONCE), small(FCN_16S))
-    with pytest.raises(UsageError, match="give both the same width"):
-        load_coarser(small(FCN_16S), small(FCN_32S, width=3))
-    with pytest.raises(UsageError, match=r"conv1_1.bias is \(2,\) in the coarser network and absent"):
-        load_coarser(small(FCN_16S, norm="batch"), small(FCN_32S))
+def test_beginning_with_a_network_that_shares_no_layer_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"no layer of narrow.safetensors has the name and the shape"):
+        begin_with(small(FCN_16S), small(FCN_32S, width=3, norm="batch").state_dict(), "narrow.safetensors")
 
 
 def test_structures_that_make_no_sense_are_refused() -> None:

@@ -18,14 +18,14 @@ from unpool.data.batches import CropSampler
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.engine import Budget, Machine, Recipe
 from unpool.io import write_image
-from unpool.losses import CrossEntropyDice
+from unpool.losses import Loss
 from unpool.nets import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 CPU = Machine(torch.device("cpu"), reduced=False)
-NO_CHANGE = Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NO_CHANGE = Augmentation().none()
 SIZES = ((48, 56), (49, 63), (64, 48))
 STRUCTURES: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
@@ -102,7 +102,7 @@ def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **cha
     given = {
         "batches": sampler(data, model),
         "validation": validation,
-        "loss": CrossEntropyDice(),
+        "loss": Loss(),
         "optimiser": optim.optimiser(model.network, "adamw", 1e-2, 1e-2),
         "learning_rate": 1e-2,
         "budget": Budget(epochs=3),

@@ -65,7 +65,7 @@ def train(
     """
     from unpool.commands.events import finish
     from unpool.commands.model import load
-    from unpool.commands.training import train as command
+    from unpool.commands.staging import train_in_stages as command
     from unpool.config import merge
 
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}

@@ -127,7 +127,7 @@ def train(
 
     The run folder holds the model, the settings, the log and what --resume needs. Ctrl-C stops with everything saved.
     """
-    from unpool.commands.training import train as run
+    from unpool.commands.staging import train_in_stages as run
 
     settings = _settings(
         recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, seed=seed, minutes=minutes, epochs=epochs,

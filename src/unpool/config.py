@@ -6,6 +6,8 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -37,25 +39,69 @@ class DataSettings(_Section):
 class TrainingSettings(_Section):
     """How the network is trained.
 
-    ``crop``: largest side of a training crop in pixels; ``class_weight_cap``: class weights of the cross-entropy
-    lie within 1/cap..cap (1 turns them off); ``dice``: factor of the Dice term.
+    ``crop``: largest side of a training crop in pixels; ``parts``: how many parts a batch is computed in, one after the
+    other (None: as many as the memory asks for); ``schedule``: the learning rate over the training; ``momentum``: of
+    ``sgd``; ``clip``: largest norm of the gradient (0 turns it off); ``settled``: share of the training after which
+    batch normalisation keeps its statistics (1 turns it off); ``recompute``: take them anew over the training pictures
+    before each validation; ``validate_every``: epochs from one validation to the next; ``best``: the validation score
+    that chooses the epoch to keep (``loss``: the lowest); ``start``: a model whose weights the network begins with, where name and shape agree.
     """
 
     epochs: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
     batch_size: int = Field(4, ge=1, le=4096)
+    parts: int | None = Field(None, ge=1, le=4096)
     crop: int = Field(256, ge=16, le=8192)
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0, le=10)
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0, le=1)
-    dice: float = Field(1.0, ge=0)
-    class_weight_cap: float = Field(3.0, ge=1)
+    clip: float = Field(10.0, ge=0)
+    settled: float = Field(0.7, ge=0, le=1)
+    recompute: bool = False
+    validate_every: int = Field(1, ge=1)
+    best: Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"] = "mean_iou"
+    start: str | None = None
     seed: int = Field(0, ge=0, lt=1 << 63)
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.epochs is not None and self.minutes is not None:
             raise ValueError("both epochs and minutes are given; a training has one budget")
+        if self.parts is not None and self.parts > self.batch_size:
+            raise ValueError(f"a batch of {self.batch_size} crops in {self.parts} parts; set parts={self.batch_size}")
+        return self
+
+
+class LossSettings(_Section):
+    """What is made small: a sum of terms, each with its factor.
+
+    ``cross_entropy``, ``dice``, ``lovasz``: factors; ``focal``: the exponent that turns the cross-entropy into the
+    focal loss; ``class_weights``: of the cross-entropy: ``balanced`` (the square root of median-frequency balancing,
+    within 1/``class_weight_cap``..``class_weight_cap``), ``median-frequency`` (Eigen and Fergus), ``none``, or a number
+    for each class; ``division``: what the weighted cross-entropy is divided by: the sum of the pixels' ``weights``, the
+    number of ``pixels`` that count, or nothing (``sum``); ``emphasis``: pixels that weigh more: ``separation`` (between
+    two objects, U-Net's weight map) or ``boundary``, by ``strength``, falling off over ``sigma`` pixels.
+    """
+
+    cross_entropy: float = Field(1.0, ge=0)
+    focal: float = Field(0.0, ge=0, le=10)
+    dice: float = Field(1.0, ge=0)
+    lovasz: float = Field(0.0, ge=0)
+    class_weights: Literal["balanced", "median-frequency", "none"] | tuple[float, ...] = "balanced"
+    class_weight_cap: float = Field(3.0, ge=1)
+    division: Literal["weights", "pixels", "sum"] = "weights"
+    emphasis: Literal["none", "separation", "boundary"] = "none"
+    strength: float = Field(10.0, gt=0)
+    sigma: float = Field(5.0, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.cross_entropy or self.dice or self.lovasz):
+            raise ValueError("cross_entropy, dice and lovasz are all 0; a loss needs a term")
+        if not isinstance(self.class_weights, str) and min(self.class_weights, default=0) <= 0:
+            raise ValueError("class weights are positive numbers, one for each class")
         return self
 
 
@@ -72,6 +118,7 @@ class AugmentationSettings(_Section):
     rotation: float | None = Field(None, ge=0, le=180)
     scale: float = Field(0.25, ge=0, le=3)
     elastic: float | None = Field(None, ge=0, le=100)
+    elastic_points: int = Field(0, ge=0, le=64)
     contrast: float = Field(0.25, ge=0, le=3)
     brightness: float = Field(0.25, ge=0, le=5)
     noise: float = Field(0.1, ge=0, le=5)
@@ -79,10 +126,41 @@ class AugmentationSettings(_Section):
 
 
 class MachineSettings(_Section):
-    """What the run computes on."""
+    """What the run computes on.
+
+    ``compile``: turn the training step into machine code before a training that is long enough for it; ``memory_gb``:
+    memory that training may use (None: what is free).
+    """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    memory_gb: float | None = Field(None, gt=0)
+
+
+class RecipeNote(_Section):
+    """Where a recipe comes from and what to expect of it, in words.
+
+    ``data``: what its source trained on; ``departures``: what differs from the source.
+    """
+
+    name: str
+    citation: str
+    data: str
+    expected: str
+    time: str
+    departures: tuple[str, ...] = ()
+
+
+class Stage(_Section):
+    """One of several trainings that follow each other; each network begins with the weights of the one before.
+
+    ``share``: of the budget; ``learning_rate``: where it is not the recipe's.
+    """
+
+    net: str
+    share: float = Field(gt=0, le=1)
+    learning_rate: float | None = Field(None, gt=0, le=10)
 
 
 class RunConfig(_Section):
@@ -93,14 +171,24 @@ class RunConfig(_Section):
     structure: Annotated[Structure | FCNStructure, Field(discriminator="kind")]
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     machine: MachineSettings = MachineSettings()
+    recipe: RecipeNote | None = None
+    stages: tuple[Stage, ...] = ()
+
+    @model_validator(mode="after")
+    def _ends_with_its_net(self) -> Self:
+        if self.stages and self.stages[-1].net != self.net:
+            raise ValueError(f"the last stage trains {self.stages[-1].net}, the recipe is for {self.net}")
+        return self
 
 
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "structure": (Structure, FCNStructure),
     "data": (DataSettings,),
     "training": (TrainingSettings,),
+    "loss": (LossSettings,),
     "augmentation": (AugmentationSettings,),
     "machine": (MachineSettings,),
 }
@@ -158,17 +246,29 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
-    """Read settings from a TOML file.
+def paper_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    found = resources.files("unpool").joinpath("recipes").iterdir()
+    return tuple(sorted(each.name.removesuffix(".toml") for each in found if each.name.endswith(".toml")))
+
+
+def read_recipe(recipe: Path | str) -> dict[str, Any]:
+    """Read settings from a TOML file, or from the recipe of that name that comes with the package.
 
     Raises
     ------
-    UsageError: the file is missing or not TOML.
+    UsageError: there is no such file and no such recipe, or it is not TOML.
     """
+    path: Path | Traversable = Path(recipe)
+    if not Path(recipe).exists() and str(recipe) in paper_recipes():
+        path = resources.files("unpool").joinpath("recipes", f"{recipe}.toml")
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "a readable TOML recipe", "check the path") from error
+        known = ", ".join(paper_recipes())
+        raise UsageError(
+            f"{recipe}: {error.strerror}", f"a TOML file, or one of {known}", "check the path or the name"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", "a TOML file", "correct the line named above") from error
     _require_tables(settings, str(path))
@@ -193,14 +293,11 @@ def to_toml(config: RunConfig) -> str:
     plain = config.model_dump(mode="json")
     named = named_net(config.net).structure.model_dump(mode="json")
     plain["structure"] = {key: value for key, value in plain["structure"].items() if value != named[key]}
-    lines = [line for key, value in plain.items() if not isinstance(value, dict) for line in _toml_line(key, value)]
+    lines = [line for key, value in plain.items() if not _tables(value) for line in _toml_line(key, value)]
     for key, value in plain.items():
-        if isinstance(value, dict):
-            lines += [
-                "",
-                f"[{key}]",
-                *(line for name, part in value.items() for line in _toml_line(name, part)),
-            ]
+        for table in _tables(value):
+            heading = f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"
+            lines += ["", heading, *(line for name, part in table.items() for line in _toml_line(name, part))]
     return "\n".join(lines) + "\n"
 
 
@@ -209,6 +306,13 @@ def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
         given = settings.get(section, {})
         if not isinstance(given, Mapping):
             raise UsageError(f"{origin}: {section} = {given!r}", f"a table [{section}]", "write keys under it")
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    """What TOML writes as tables: a table, or a list of them."""
+    if isinstance(value, dict):
+        return [value]
+    return value if isinstance(value, list) and value and isinstance(value[0], dict) else []
 
 
 def _toml_line(key: str, value: Any) -> Iterator[str]:
@@ -238,6 +342,9 @@ def _locate(key: str) -> tuple[str | None, str]:
 
 
 def _suggest(key: str) -> str:
+    elsewhere = [f"{s}.{n}" for s, n in keys() if n == key.rpartition(".")[2]]
+    if elsewhere:
+        return f"write {' or '.join(elsewhere)}"
     names = [n for _, n in keys()] + ["net"]
     near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
     return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"

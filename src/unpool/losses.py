@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,40 +17,40 @@ DICE_SMOOTHING = 1e-3
 
 
 class LossValue(NamedTuple):
-    """A loss and what it is the sum of; each a float32 scalar."""
+    """A loss, and its terms by name, each a float32 scalar."""
 
     total: Tensor
-    cross_entropy: Tensor
-    dice: Tensor
+    terms: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class CrossEntropyDice:
-    """Weighted cross-entropy plus soft Dice.
-
-    Attributes
-    ----------
-    weights: K class weights of the cross-entropy, or None for equal ones.
-    dice: factor of the Dice term; 0 leaves cross-entropy alone.
-    """
+class Loss:
+    """Weighted cross-entropy plus soft Dice."""
 
     weights: tuple[float, ...] | None = None
+    division: Literal["weights", "pixels", "sum"] = "weights"
+    cross_entropy: float = 1.0
+    focal: float = 0.0
     dice: float = 1.0
+    lovasz: float = 0.0
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> LossValue:
-        """Compute the loss.
-
-        Parameters
-        ----------
-        logits: (N, K, H, W) of any float type.
-        labels: int64 (N, H, W): class ids, or ``IGNORE_ID`` where a pixel counts nowhere.
-        """
+    def __call__(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        emphasis: Tensor | None = None,
+        total: Callable[[Tensor], Tensor] = lambda values: values,
+    ) -> LossValue:
+        """Shim."""
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
             weights = None if self.weights is None else logits.new_tensor(self.weights)
-            entropy = cross_entropy(logits, labels, weights)
-            overlap = dice_loss(logits, labels) if self.dice else logits.new_zeros(())
-            return LossValue(entropy + self.dice * overlap, entropy, overlap)
+            terms = {"cross_entropy": cross_entropy(logits, labels, weights)}
+            value = self.cross_entropy * terms["cross_entropy"]
+            if self.dice:
+                terms["dice"] = dice_loss(logits, labels)
+                value = value + self.dice * terms["dice"]
+            return LossValue(value, terms)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -97,3 +97,8 @@ def balanced_weights(shares: Sequence[float], cap: float) -> tuple[float, ...]:
     middle = len(present) // 2
     median = present[middle] if len(present) % 2 else (present[middle - 1] + present[middle]) / 2
     return tuple(min(max((median / share) ** 0.5, 1 / cap), cap) if share > 0 else 1.0 for share in shares)
+
+
+def median_frequency_weights(pixels: Sequence[int], present: Sequence[int]) -> tuple[float, ...]:
+    """Shim."""
+    return (1.0,) * len(pixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -14,17 +15,29 @@ FLOOR = 1e-3
 """Last learning rate as a share of the peak."""
 
 
-def optimiser(network: nn.Module, name: str, learning_rate: float, weight_decay: float) -> Optimizer:
-    """AdamW or SGD (momentum 0.9); weight decay only where there is something to decay.
+Schedule = Literal["one-cycle", "constant"]
 
-    Biases and normalisation scales are one-dimensional and are left out of the decay.
+
+def optimiser(
+    network: nn.Module, name: str, learning_rate: float, weight_decay: float, momentum: float = 0.9
+) -> Optimizer:
+    """AdamW, or SGD with momentum; weight decay only where there is something to decay.
+
+    Biases and normalisation scales are one-dimensional and are left out of the decay. torch's fused kernels are used
+    where the parameters lie on a device that has them.
     """
     wide = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     narrow = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": wide, "weight_decay": weight_decay}, {"params": narrow, "weight_decay": 0.0}]
+    fused = all(p.device.type in ("cpu", "cuda") for p in wide)
     if name == "adamw":
-        return AdamW(groups, lr=learning_rate)
-    return SGD(groups, lr=learning_rate, momentum=0.9)
+        return AdamW(groups, lr=learning_rate, fused=fused)
+    return SGD(groups, lr=learning_rate, momentum=momentum, fused=fused)
+
+
+def share_of_peak(schedule: Schedule, progress: float) -> float:
+    """Learning rate as a share of its peak, when ``progress`` (0..1) of the training is done."""
+    return one_cycle(progress) if schedule == "one-cycle" else 1.0
 
 
 def one_cycle(progress: float) -> float:

@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from unpool import losses, optim
-from unpool.config import AugmentationSettings, RunConfig, merge, resolve
+from unpool.checkpoint import load_model
+from unpool.config import AugmentationSettings, LossSettings, RunConfig, merge, resolve
 from unpool.data import Sample, Survey, training_normalisation
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler, SampleStore, crop_size
 from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
-from unpool.engine import Budget, Recipe, TrainingState, choose_machine
+from unpool.data.weight_maps import Emphasis
+from unpool.engine import ALONE, Budget, Processes, Recipe, TrainingState, choose_machine
 from unpool.errors import DataError, UsageError
-from unpool.nets import fit, named_net, network_of
+from unpool.nets import begin_with, fit, named_net, network_of
 from unpool.segmenter import Segmenter
 
 DEFAULT_MINUTES = 10.0
@@ -34,6 +36,8 @@ class Job:
     survey: Survey
     segmenter: Segmenter
     recipe: Recipe
+    anew: tuple[str, ...] = ()
+    """Tensors that do not come from the model the training starts with."""
 
 
 def with_budget(config: RunConfig) -> RunConfig:
@@ -44,7 +48,7 @@ def with_budget(config: RunConfig) -> RunConfig:
     return config
 
 
-def prepare(survey: Survey, config: RunConfig) -> Job:
+def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> Job:
     """Build network, batches, loss and optimiser; the configuration comes back with every choice made.
 
     Raises
@@ -53,21 +57,25 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
     DataError: validation pictures of a pixel type that no training picture has.
     """
     _require_trained_types(survey)
+    _require_shares(config, processes)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     crop = _crop(config, sizes)
     _rehearse(config, crop, survey.channels, len(survey.table))
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
-    def store(names: Sequence[str], limit: int) -> SampleStore:
-        return SampleStore([pairs[name] for name in names], survey.table, limit)
+    def store(names: Sequence[str], limit: int, emphasis: Emphasis | None = None) -> SampleStore:
+        return SampleStore([pairs[name] for name in names], survey.table, limit, emphasis)
 
-    trained = store(survey.split.train, cache * 4 // 5)
+    trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss))
     validated = store(survey.split.val, cache // 5)
     config = _with_orientation(config, trained, len(survey.table))
     given = config.training
     torch.manual_seed(given.seed)
     network = network_of(config.structure, survey.channels, len(survey.table))
+    anew: tuple[str, ...] = ()
+    if given.start is not None:
+        anew = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
@@ -82,21 +90,66 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
             seed=given.seed,
         ),
         validation=validated,
-        loss=losses.CrossEntropyDice(
-            weights=losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap),
-            dice=given.dice,
-        ),
-        optimiser=optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay),
+        loss=_loss(config.loss, survey),
+        optimiser=optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay, given.momentum),
         learning_rate=given.learning_rate,
         budget=Budget(given.epochs, given.minutes),
         machine=machine,
+        schedule=given.schedule,
+        clip=given.clip,
+        settled=given.settled,
+        recompute=given.recompute,
+        validate_every=given.validate_every,
+        best=given.best,
+        processes=processes,
     )
-    return Job(config, survey, segmenter, recipe)
+    return Job(config, survey, segmenter, recipe, anew)
+
+
+def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
+    weights: tuple[float, ...] | None = None
+    if given.class_weights == "balanced":
+        weights = losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
+    elif given.class_weights == "median-frequency":
+        weights = losses.median_frequency_weights(*survey.class_pixels(survey.split.train))
+    elif given.class_weights != "none":
+        weights = given.class_weights
+        if len(weights) != len(survey.table):
+            raise UsageError(
+                f"{len(weights)} class weights",
+                f"one for each of {len(survey.table)} classes: {', '.join(survey.table.names)}",
+                "write them in this order",
+            )
+    return losses.Loss(
+        weights=weights,
+        division=given.division,
+        cross_entropy=given.cross_entropy,
+        focal=given.focal,
+        dice=given.dice,
+        lovasz=given.lovasz,
+    )
+
+
+def _emphasis(given: LossSettings) -> Emphasis | None:
+    return None if given.emphasis == "none" else Emphasis(given.emphasis, given.strength, given.sigma)
+
+
+def _require_shares(config: RunConfig, processes: Processes) -> None:
+    if processes.count > config.training.batch_size:
+        raise UsageError(
+            f"{processes.count} processes for a batch of {config.training.batch_size} crops",
+            "a crop for each process at least",
+            f"start fewer processes, or raise --set batch_size={processes.count}",
+        )
 
 
 def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
     """The crop for pictures of these sizes; a network that loses pixels at the border gets as many around it."""
     structure = config.structure
+    if len(set(sizes)) == 1 and max(sizes[0]) <= config.training.crop:
+        whole = [fit(structure, side) for side in sizes[0]]
+        if all(each.size == side and each.margin == 0 for each, side in zip(whole, sizes[0], strict=True)):
+            return Crop(*sizes[0])  # pictures of one size that the network takes as they are
     wanted = crop_size(sizes, config.training.crop, max(structure.stride, 16))
     fits = [fit(structure, side) for side in wanted]
     margin = max(0, *(each.margin for each in fits))
@@ -182,6 +235,15 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
     }
 
 
+def _loss_in_words(job: Job) -> str:
+    given = job.config.loss
+    entropy = f"focal cross-entropy (gamma {given.focal:g})" if given.focal else "cross-entropy"
+    divided = {"weights": "", "pixels": ", divided by pixels", "sum": ", not divided"}[given.division]
+    emphasis = f" with {given.emphasis} weights up to {given.strength:g}" if given.emphasis != "none" else ""
+    factors = ((given.cross_entropy, entropy + emphasis + divided), (given.dice, "Dice"), (given.lovasz, "Lovász"))
+    return " + ".join(name if factor == 1 else f"{factor:g} {name}" for factor, name in factors if factor)
+
+
 def plan(job: Job, run: Path) -> str:
     """What is about to be trained, as a page of text."""
     given, batches = job.config.training, job.recipe.batches
@@ -213,8 +275,11 @@ def plan(job: Job, run: Path) -> str:
         ("class weights", weights),
         (
             "optimiser",
-            f"{given.optimiser}, one cycle up to {given.learning_rate:g}, weight decay {given.weight_decay:g}",
+            f"{given.optimiser}, {'one cycle up to' if given.schedule == 'one-cycle' else 'always'} "
+            f"{given.learning_rate:g}, weight decay {given.weight_decay:g}",
         ),
+        ("loss", _loss_in_words(job)),
+        ("starts with", f"{given.start}; anew: {', '.join(job.anew) or 'nothing'}" if given.start else ""),
         ("budget", budget),
         ("machine", job.recipe.machine.describe()),
         ("run folder", str(run)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def new_run(out: Path | None, data: Path, config: RunConfig) -> RunFolder:
     UsageError: ``out`` already holds something, or cannot be made.
     """
     if out is None:
-        out = free_path(_default_path(data, config))
+        out = free_path(default_path(data, config))
     require_writable(out)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UsageError(
@@ -86,7 +87,7 @@ def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder 
     UsageError: ``out`` holds something that is not a run.
     """
     if out is None:
-        base = _default_path(data, config)
+        base = default_path(data, config)
         found = [p for p in [base, *base.parent.glob(f"{base.name}-*")] if _is_numbered(p, base)]
         started = [RunFolder(path) for path in sorted(found, key=lambda p: _number(p, base))]
         started = [run for run in started if run.config.is_file()]
@@ -150,14 +151,18 @@ def require_writable(folder: Path) -> None:
 
 def free_path(base: Path) -> Path:
     """``base``, or the first of ``base-2``, ``base-3`` … that does not exist."""
-    path, number = base, 2
-    while path.exists():
-        path = base.with_name(f"{base.name}-{number}")
-        number += 1
-    return path
+    return next(path for path in numbered_paths(base) if not path.exists())
 
 
-def _default_path(data: Path, config: RunConfig) -> Path:
+def numbered_paths(base: Path) -> Iterator[Path]:
+    """``base``, ``base-2``, ``base-3`` … without end."""
+    yield base
+    for number in count(2):
+        yield base.with_name(f"{base.name}-{number}")
+
+
+def default_path(data: Path, config: RunConfig) -> Path:
+    """Where a run goes that is not told where."""
     return Path("runs") / f"{data.resolve().name or 'data'}-{config.net}"
 
 

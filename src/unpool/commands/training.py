@@ -20,6 +20,7 @@ from unpool.checkpoint import first_line, load_model, load_state, save_model, sa
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job, plan, prepare, story, with_budget
+from unpool.commands.rehearsing import rehearsal
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config, write_config
 from unpool.config import resolve
 from unpool.data import describe
@@ -107,7 +108,9 @@ def train(
     yield Progress("preparing", 1, 1)
     state = _open(run, job)
     yield Said(plan(job, run.path))
-    if state.epoch or state.step:
+    if not (state.epoch or state.step):
+        yield from rehearsal(job, state)
+    else:
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     finished = yield from _train(job, run, state)
     yield from _leave_pictures(job, run)
@@ -115,7 +118,7 @@ def train(
         folder=run.path,
         model=run.model,
         best_epoch=state.best_epoch,
-        best_mean_iou=state.best_score if state.best_epoch else None,
+        best_mean_iou=state.history[state.best_epoch - 1]["mean_iou"] if state.best_epoch else None,
         finished=finished,
         history=tuple(state.history),
     )

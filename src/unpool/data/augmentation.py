@@ -48,6 +48,14 @@ class Augmentation:
     brightness: float = 0.25
     noise: float = 0.1
     rare: float = 0.33
+    elastic_points: int = 0
+
+    def none(self) -> Augmentation:
+        """The same place of every crop in its picture, cut out as it is."""
+        return Augmentation(
+            flip_rows=False, flip_columns=False, rotation=0.0, scale=0.0, elastic=0.0, contrast=0.0, brightness=0.0,
+            noise=0.0, rare=0.0,
+        )  # fmt: skip
 
 
 class Crop(NamedTuple):

@@ -35,12 +35,13 @@ class Batch:
     images: Tensor
     labels: Tensor
     names: tuple[str, ...]
+    emphasis: Tensor | None = None
 
 
 class SampleStore(Sequence[Sample]):
     """The pairs of a split, decoded once and kept while they fit in ``limit`` bytes; the rest is read when asked."""
 
-    def __init__(self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30) -> None:
+    def __init__(self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30, emphasis: object = None) -> None:
         self.pairs = tuple(pairs)
         self._table = table
         self._kept: dict[int, Sample] = {}
@@ -89,7 +90,7 @@ class CropSampler:
         crops = sum(max(1, round(area / (self.crop.rows * self.crop.columns))) for area in self.areas)
         return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
 
-    def epoch(self, number: int, first: int = 0) -> Generator[Batch]:
+    def epoch(self, number: int, first: int = 0, part: tuple[int, int] = (0, 1)) -> Generator[Batch]:
         """The batches of epoch ``number`` from step ``first`` on, made in a thread while the caller computes."""
         order = self._order(number)
         with ThreadPoolExecutor(1, thread_name_prefix="unpool-batches") as pool:

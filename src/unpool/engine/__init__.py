@@ -3,18 +3,12 @@
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, summarise
 from unpool.engine.machine import Machine, Precision, choose_machine
 from unpool.engine.prediction import pieces, predict, predict_probabilities
-from unpool.engine.training import (
-    Budget,
-    EpochRecord,
-    EpochSums,
-    Recipe,
-    StepRecord,
-    TrainingState,
-    fit,
-    training,
-)
+from unpool.engine.processes import ALONE, Processes
+from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
+from unpool.engine.training import Recipe, fit, training
 
 __all__ = [
+    "ALONE",
     "Budget",
     "EpochRecord",
     "EpochSums",
@@ -22,6 +16,7 @@ __all__ = [
     "ImageResult",
     "Machine",
     "Precision",
+    "Processes",
     "Recipe",
     "StepRecord",
     "TrainingState",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from unpool.classes import IGNORE_ID, Labels
@@ -77,3 +78,14 @@ def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluatio
         images.append((result.name, scores(result.matrix)))
         loss += result.loss
     return Evaluation(matrix, scores(matrix), tuple(images), loss / matrix.pixels if matrix.pixels else None)
+
+
+def total_of(
+    segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]
+) -> tuple[Scores, float | None]:
+    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes."""
+    own = summarise(segmenter, results)
+    counts = sum_up(torch.from_numpy(own.matrix.counts.copy()))
+    matrix = ConfusionMatrix(own.matrix.names, counts.numpy())
+    loss = float(sum_up(torch.tensor([(own.loss or 0.0) * own.matrix.pixels], dtype=torch.float64)))
+    return scores(matrix), loss / matrix.pixels if matrix.pixels else None

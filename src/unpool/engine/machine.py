@@ -35,13 +35,26 @@ class Machine:
 
     def put(self, images: Tensor) -> Tensor:
         """Move a batch (N, C, H, W) here, in channels-last format."""
-        return images.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        return self._pinned(images).to(self.device, memory_format=torch.channels_last, non_blocking=True)
+
+    def send(self, values: Tensor) -> Tensor:
+        """Move labels or weights here."""
+        return self._pinned(values).to(self.device, non_blocking=True)
+
+    def _pinned(self, values: Tensor) -> Tensor:
+        # A GPU copies from pinned memory while it computes.
+        return values.pin_memory() if self.device.type == "cuda" else values
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
         """Run the network inside this: bfloat16 where the machine is good at it."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced):
             yield
+
+    def release(self) -> None:
+        """Give memory that torch keeps for later back to the device."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def describe(self) -> str:
         """One line for people: device, threads, number type."""
@@ -84,3 +97,9 @@ def _has_bfloat16_units(device: torch.device) -> bool:
         amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
         return bool(amx and amx())
     return False
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on the CPU torch has no type of its own for it."""
+    text = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,16 +15,19 @@ from torch.optim import Optimizer
 
 from unpool.data import Sample
 from unpool.data.batches import Batch, CropSampler
-from unpool.engine.evaluation import Evaluation, evaluate_each, summarise
-from unpool.engine.machine import Machine
+from unpool.engine import batch_statistics
+from unpool.engine.evaluation import evaluate_each, total_of
+from unpool.engine.machine import Machine, out_of_memory
+from unpool.engine.objective import Objective, in_parts, objective
+from unpool.engine.processes import ALONE, Processes
+from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.errors import RunError
-from unpool.losses import CrossEntropyDice
-from unpool.nets.blocks import crop_to
-from unpool.optim import one_cycle, set_learning_rate
+from unpool.losses import Loss
+from unpool.metrics import Scores
+from unpool.optim import Schedule, set_learning_rate, share_of_peak
 from unpool.segmenter import Segmenter
 
-NONFINITE_LIMIT = 5
-"""Steps in a row with a loss that is not finite, after which training stops."""
+Criterion = Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"]
 
 SETTLED = 0.7
 """Share of the training after which batch normalisation keeps its statistics and trains under them.
@@ -37,169 +41,34 @@ VALIDATION_SHARE = 0.15
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How long to train: a number of epochs, or minutes of wall time. Exactly one is given."""
-
-    epochs: int | None = None
-    minutes: float | None = None
-
-    def progress(self, state: TrainingState, steps: int) -> float:
-        """How much of the training is done, 0..1, when an epoch has ``steps`` steps.
-
-        Under a time budget the last validation's duration is kept free for the one that is to come.
-        """
-        if self.epochs is not None:
-            return min((state.epoch * steps + state.sums.done) / (self.epochs * steps), 1.0)
-        assert self.minutes is not None
-        return min((state.seconds + state.last_validation) / (60 * self.minutes), 1.0)
-
-
-@dataclass
-class EpochSums:
-    """Running sums of the epoch that is under way.
-
-    Attributes
-    ----------
-    done: steps done, also those left out; ``counted`` those with a finite loss.
-    loss, cross_entropy, dice: sums over the counted steps.
-    skipped: steps left out; ``in_a_row`` of them since the last finite one.
-    waiting: seconds the loop waited for data.
-    """
-
-    done: int = 0
-    counted: int = 0
-    loss: float = 0.0
-    cross_entropy: float = 0.0
-    dice: float = 0.0
-    skipped: int = 0
-    in_a_row: int = 0
-    waiting: float = 0.0
-
-    def add(self, loss: tuple[float, float, float], batch: Batch) -> None:
-        """Take in one step's loss and parts."""
-        self.done += 1
-        if all(map(math.isfinite, loss)):
-            self.counted += 1
-            self.in_a_row = 0
-            self.loss += loss[0]
-            self.cross_entropy += loss[1]
-            self.dice += loss[2]
-            return
-        self.skipped += 1
-        self.in_a_row += 1
-        if self.in_a_row >= NONFINITE_LIMIT:
-            pictures = ", ".join(sorted(set(batch.names)))
-            raise RunError(
-                f"the loss was {loss[0]} for {self.in_a_row} steps in a row, last on {pictures}",
-                "a finite loss",
-                "lower the learning rate (--set learning_rate=…), or look for damaged pixels in these pictures",
-            )
-
-    def mean(self, total: float) -> float | None:
-        """``total`` a counted step."""
-        return total / self.counted if self.counted else None
-
-
-@dataclass
-class TrainingState:
-    """What has to survive an interruption, apart from weights and optimiser.
-
-    Attributes
-    ----------
-    epoch: epochs finished.
-    step: steps done.
-    seconds: wall time spent so far, in all parts of an interrupted run.
-    validation_seconds: the part of it spent on validation, and how long the last one took.
-    best_score: highest validation score so far; ``best_epoch`` is where it was reached.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    validation_seconds: float = 0.0
-    last_validation: float = 0.0
-    best_score: float = -1.0
-    best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    sums: EpochSums = field(default_factory=EpochSums)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts of them; ``from_plain`` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
-        """Read a state written by ``to_plain``. Raises TypeError or KeyError on foreign data."""
-        return cls(**{**plain, "sums": EpochSums(**plain["sums"])})
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """One training step: its place in the run and how far the whole training is."""
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    progress: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch.
-
-    Attributes
-    ----------
-    train_loss: mean of the steps' losses, None where no step counted; cross_entropy and dice are its parts.
-    val_loss: mean cross-entropy of a validation pixel, unweighted; None where the epoch was not validated.
-    mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou: validation scores, as in ``unpool.metrics``.
-    best: whether this is the best epoch so far.
-    seconds: wall time from the start of the training; waiting: seconds of this epoch the loop waited for data.
-    skipped: steps of this epoch left out because their loss was not finite.
-    """
-
-    epoch: int
-    steps: int
-    train_loss: float | None
-    cross_entropy: float | None
-    dice: float | None
-    learning_rate: float
-    val_loss: float | None
-    mean_iou: float | None
-    mean_dice: float | None
-    global_accuracy: float | None
-    class_accuracy: float | None
-    class_iou: Mapping[str, float | None]
-    best: bool
-    progress: float
-    seconds: float
-    waiting: float
-    skipped: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class Recipe:
     """Everything the loop needs beside the segmenter.
 
     Attributes
     ----------
-    learning_rate: peak of the one-cycle schedule.
-    clip: largest gradient norm.
+    learning_rate: peak of the schedule.
+    clip: largest gradient norm; 0 leaves gradients as they are.
+    settled: share of the training after which batch normalisation keeps its statistics; 1 is never.
+    recompute: take batch-normalisation statistics anew over the training crops before each validation.
+    validate_every: epochs from one validation to the next.
+    best: the validation score by which the best epoch is chosen.
+    processes: who shares the batches.
     """
 
     batches: CropSampler
     validation: Sequence[Sample]
-    loss: CrossEntropyDice
+    loss: Loss
     optimiser: Optimizer
     learning_rate: float
     budget: Budget
     machine: Machine
+    schedule: Schedule = "one-cycle"
     clip: float = 10.0
+    settled: float = SETTLED
+    recompute: bool = False
+    validate_every: int = 1
+    best: Criterion = "mean_iou"
+    processes: Processes = ALONE
 
 
 def fit(segmenter: Segmenter, recipe: Recipe, state: TrainingState | None = None) -> Iterator[EpochRecord]:
@@ -213,98 +82,170 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
     """The loop: yields every step, and every epoch after its validation.
 
     ``state`` is true at every yield, so a caller who saves it then, with the network and the optimiser, can go on
-    from there: every crop depends only on the seed, the epoch and its place in the epoch.
+    from there: every crop depends only on the seed, the epoch and its place in the epoch, every dropped value on the
+    seed and the step.
 
     Raises
     ------
-    RunError: the loss was not finite for several steps in a row; the message names the pictures.
+    RunError: the loss was not finite for several steps in a row, with the pictures' names; or the memory does not
+        hold a single crop.
     """
+    processes, steps = recipe.processes, recipe.batches.steps
     recipe.machine.place(segmenter.network)
+    processes.share_batch_statistics(segmenter.network)
+    loss_of = objective(segmenter.network, recipe.loss, recipe.machine, processes, compiled=state.compiled)
     started = time.monotonic() - state.seconds
-    progress = recipe.budget.progress(state, recipe.batches.steps)
+    progress = recipe.budget.progress(state, steps)
     while progress < 1.0 or state.sums.done:  # all steps may be done, and the epoch still wait for its validation
-        batches = recipe.batches.epoch(state.epoch, first=state.sums.done)
-        while progress < 1.0 and state.sums.done < recipe.batches.steps:
-            rate = recipe.learning_rate * one_cycle(progress)
-            set_learning_rate(recipe.optimiser, rate)
-            _to_training(segmenter.network, progress)
+        batches = recipe.batches.epoch(state.epoch, state.sums.done, (processes.rank, processes.count))
+        while progress < 1.0 and state.sums.done < steps:
+            set_learning_rate(recipe.optimiser, recipe.learning_rate * share_of_peak(recipe.schedule, progress))
+            _to_training(segmenter.network, frozen=progress >= recipe.settled)
             asked = time.monotonic()
             batch = next(batches)
             state.sums.waiting += time.monotonic() - asked
-            loss = train_step(segmenter, batch, recipe)
-            state.sums.add(loss, batch)
+            loss, terms = _step_that_fits(segmenter.network, batch, recipe, loss_of, state)
+            state.sums.add(loss, terms, batch.names)
             state.step += 1
-            state.seconds = time.monotonic() - started
-            progress = recipe.budget.progress(state, recipe.batches.steps)
-            yield StepRecord(state.epoch + 1, state.sums.done, recipe.batches.steps, loss[0], progress, state.seconds)
+            state.seconds = processes.agree(time.monotonic() - started)
+            progress = recipe.budget.progress(state, steps)
+            skipped = () if math.isfinite(loss) else tuple(sorted(set(batch.names)))
+            yield StepRecord(
+                state.epoch + 1, state.sums.done, steps, loss, progress, state.seconds, state.parts, skipped
+            )
         batches.close()
         state.epoch += 1
-        evaluation = None
-        if progress >= 1.0 or _worth_validating(recipe.budget, state):
-            evaluation = validate(segmenter, recipe, state)
-            state.seconds = time.monotonic() - started
-        yield _epoch_record(state, evaluation, recipe, progress)
+        validation = None
+        if progress >= 1.0 or _worth_validating(recipe, state):
+            validation = validate(segmenter, recipe, state)
+            state.seconds = processes.agree(time.monotonic() - started)
+        yield _epoch_record(state, validation, recipe, progress)
 
 
-def _to_training(network: nn.Module, progress: float) -> None:
+def _to_training(network: nn.Module, *, frozen: bool) -> None:
     network.train()
-    if progress >= SETTLED:
+    if frozen:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 
 
-def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[float, float, float]:
-    """One step of the optimiser; returns the loss and its two parts, NaN where the step was left out.
+def _step_that_fits(
+    network: nn.Module, batch: Batch, recipe: Recipe, loss_of: Objective, state: TrainingState
+) -> tuple[float, dict[str, float]]:
+    """One step; where memory runs out, the same step again in twice as many parts."""
+    while True:
+        torch.manual_seed(_seed_of(recipe, state.step))
+        try:
+            return train_step(network, batch, recipe, loss_of, state.parts)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or recipe.processes.count > 1:
+                raise
+            if state.parts >= len(batch.names):
+                raise RunError(
+                    f"memory ran out on a single crop ({', '.join(batch.names[:3])})",
+                    "memory for one crop at least",
+                    "set a smaller --set crop=…, a narrower network (--set width=…), or end other programs",
+                ) from error
+        recipe.machine.release()
+        state.parts = min(2 * state.parts, len(batch.names))
 
-    A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
+
+def _seed_of(recipe: Recipe, step: int) -> int:
+    # Far apart for neighbouring steps and processes; torch takes 64 bits.
+    return (recipe.batches.seed * 0x9E3779B97F4A7C15 + step * 0x1000003 + recipe.processes.rank) % (1 << 63)
+
+
+def train_step(
+    network: nn.Module, batch: Batch, recipe: Recipe, loss_of: Objective, parts: int = 1
+) -> tuple[float, dict[str, float]]:
+    """One step of the optimiser; returns the loss and its terms, NaN where the step was left out.
+
+    In several parts the gradients of the parts' losses are averaged; batch normalisation and Dice then see a part
+    at a time. A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
     """
-    machine, network = recipe.machine, segmenter.network
+    processes = recipe.processes
     statistics = [buffer.clone() for buffer in network.buffers()]
     recipe.optimiser.zero_grad(set_to_none=True)
-    with machine.arithmetic():
-        logits = network(machine.put(batch.images))
-    logits = crop_to(logits, batch.labels.shape[1:])
-    loss = recipe.loss(logits, batch.labels.to(machine.device, non_blocking=True))
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-    if torch.isfinite(loss.total) and torch.isfinite(norm):
-        recipe.optimiser.step()
-        return loss.total.item(), loss.cross_entropy.item(), loss.dice.item()
-    for buffer, before in zip(network.buffers(), statistics, strict=True):
-        buffer.copy_(before)
-    return math.nan, math.nan, math.nan
+    loss = torch.zeros((), device=recipe.machine.device)
+    terms: dict[str, torch.Tensor] = {}
+    try:
+        for part in in_parts(batch, parts):
+            value = loss_of(part)
+            share = len(part.names) / len(batch.names)
+            (value.total * (share / processes.count)).backward()  # type: ignore[no-untyped-call]
+            loss = loss + share * value.total.detach()
+            terms = {name: terms.get(name, 0) + share * term.detach() for name, term in value.terms.items()}
+        processes.sum_gradients(network)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.clip or math.inf)
+        if torch.isfinite(loss) and torch.isfinite(norm):
+            recipe.optimiser.step()
+            return loss.item(), {name: float(term) for name, term in terms.items()}
+    except BaseException:
+        _put_back(network, statistics)
+        raise
+    _put_back(network, statistics)
+    return math.nan, {}
 
 
-def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Evaluation:
-    """Score the validation pictures, on their original pixels."""
-    started = time.monotonic()
+def _put_back(network: nn.Module, statistics: Sequence[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for buffer, before in zip(network.buffers(), statistics, strict=True):
+            buffer.copy_(before)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores of the validation pictures, and the mean cross-entropy of their pixels."""
+
+    scores: Scores
+    loss: float | None
+
+    def value(self, criterion: Criterion) -> float | None:
+        """The score that is to be high; None where it has no value."""
+        if criterion == "loss":
+            return None if self.loss is None else -self.loss
+        score: float | None = getattr(self.scores, criterion)
+        return score
+
+
+def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Validation:
+    """Score the validation pictures, on their original pixels; each by one of the processes."""
+    started, processes = time.monotonic(), recipe.processes
+    if recipe.recompute:
+        batch_statistics.recompute(segmenter.network, _plain_crops(recipe, state), recipe.machine)
     segmenter.network.eval()
-    evaluation = summarise(segmenter, evaluate_each(segmenter, recipe.validation, recipe.machine))
-    state.last_validation = time.monotonic() - started
+    own = (recipe.validation[i] for i in range(processes.rank, len(recipe.validation), processes.count))
+    scores, loss = total_of(segmenter, evaluate_each(segmenter, own, recipe.machine), processes.sum_counts)
+    state.last_validation = processes.agree(time.monotonic() - started)
     state.validation_seconds += state.last_validation
-    return evaluation
+    return Validation(scores, loss)
 
 
-def _epoch_record(state: TrainingState, evaluation: Evaluation | None, recipe: Recipe, progress: float) -> EpochRecord:
-    found = evaluation.scores if evaluation else None
-    best = found is not None and found.mean_iou is not None and found.mean_iou > state.best_score
-    if best and found is not None and found.mean_iou is not None:
-        state.best_score, state.best_epoch = found.mean_iou, state.epoch
-    sums = state.sums
+def _plain_crops(recipe: Recipe, state: TrainingState) -> Iterator[Batch]:
+    """The crops of an epoch as they lie in the pictures."""
+    plain = dataclasses.replace(recipe.batches, augmentation=recipe.batches.augmentation.none())
+    return plain.epoch(state.epoch, 0, (recipe.processes.rank, recipe.processes.count))
+
+
+def _epoch_record(state: TrainingState, found: Validation | None, recipe: Recipe, progress: float) -> EpochRecord:
+    value = found.value(recipe.best) if found else None
+    best = value is not None and (state.best_score is None or value > state.best_score)
+    if best:
+        state.best_score, state.best_epoch = value, state.epoch
+    sums, scores = state.sums, found.scores if found else None
     record = EpochRecord(
         epoch=state.epoch,
         steps=state.step,
         train_loss=sums.mean(sums.loss),
-        cross_entropy=sums.mean(sums.cross_entropy),
-        dice=sums.mean(sums.dice),
+        terms={name: total / sums.counted for name, total in sums.terms.items()},
         learning_rate=recipe.optimiser.param_groups[0]["lr"],
-        val_loss=evaluation.loss if evaluation else None,
-        mean_iou=found.mean_iou if found else None,
-        mean_dice=found.mean_dice if found else None,
-        global_accuracy=found.global_accuracy if found else None,
-        class_accuracy=found.class_accuracy if found else None,
-        class_iou={c.name: c.iou for c in found.classes} if found else {},
+        val_loss=found.loss if found else None,
+        mean_iou=scores.mean_iou if scores else None,
+        mean_dice=scores.mean_dice if scores else None,
+        global_accuracy=scores.global_accuracy if scores else None,
+        class_accuracy=scores.class_accuracy if scores else None,
+        class_iou={c.name: c.iou for c in scores.classes} if scores else {},
         best=best,
         progress=progress,
         seconds=state.seconds,
@@ -316,8 +257,10 @@ def _epoch_record(state: TrainingState, evaluation: Evaluation | None, recipe: R
     return record
 
 
-def _worth_validating(budget: Budget, state: TrainingState) -> bool:
-    """Every epoch where epochs are counted; under a time budget, as long as validation stays a small share of it."""
-    if budget.epochs is not None:
+def _worth_validating(recipe: Recipe, state: TrainingState) -> bool:
+    """As often as asked; under a time budget only as long as validation stays a small share of it."""
+    if state.epoch % recipe.validate_every:
+        return False
+    if recipe.budget.epochs is not None:
         return True
     return state.validation_seconds + state.last_validation <= VALIDATION_SHARE * state.seconds

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unpool.geometry import Rounding
-from unpool.nets.blocks import bilinear_start, convolutions, crop_to, he_initialise, require_input
+from unpool.nets.blocks import UpConvolution, bilinear_start, convolutions, crop_to, he_initialise, require_input
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
 from unpool.nets.sizes import legal_size
 from unpool.nets.structure import Structure, decoder_maps
@@ -172,7 +172,7 @@ class UpSampling(nn.Module):
         if structure.up == "transposed":
             kernel = structure.up_kernel
             padding, missing = (kernel - 1) // 2, kernel % 2  # so that the size doubles exactly
-            self.convolution = nn.ConvTranspose2d(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
+            self.convolution = UpConvolution(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
         elif structure.up != "unpool" and below != grown:
             self.convolution = nn.Conv2d(below, grown, 1)
         self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()

@@ -30,7 +30,7 @@ from unpool.geometry import (
     receptive_field,
     stored_bytes,
 )
-from unpool.nets.blocks import Residual
+from unpool.nets.blocks import Residual, UpConvolution
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
 from unpool.nets.facts import Explanation, Kind, LayerFacts, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
@@ -156,6 +156,7 @@ class _Reading:
             nn.LocalResponseNorm: self._input_norm,
             nn.Conv2d: self._convolution,
             nn.ConvTranspose2d: self._convolution,
+            UpConvolution: self._convolution,
             MaxPooling: self._pooling,
             EncoderStage: self._leaving,
             Join: self._join,

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unpool.errors import UsageError
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid, reads
 from unpool.nets.blocks import bilinear_kernel, require_input
 from unpool.nets.pooling import max_pool_plain
@@ -33,7 +32,7 @@ DEPARTURES = (
     "(104.00699, 116.66877, 122.67892)",
     "all deconvolutions stay bilinear, as released; the paper learns all but the last, which upsampling=learned does",
     "FCN-16s and FCN-8s do not by themselves begin from the next coarser network, as the paper's do; "
-    "load_coarser does that step",
+    "the recipe fcn-2015 does, and the setting start",
     "biases learn at the rate of the weights; the release doubles their rate",
 )
 
@@ -290,46 +289,3 @@ def bilinear_deconvolution(classes: int, stride: int, *, learned: bool = False) 
         layer.weight[own, own] = bilinear_kernel(2 * stride)
     layer.weight.requires_grad_(learned)
     return layer
-
-
-def load_coarser(fine: FCN, coarse: FCN) -> tuple[str, ...]:
-    """Begin a network where the next coarser one ended, as the paper trains: 16s from 32s, 8s from 16s.
-
-    Copies every layer of ``coarse`` into the layer of ``fine`` with its name and returns the names of the weights
-    copied. The last deconvolution has another name in each, and fixed deconvolutions stay bilinear. New scores are
-    0, so ``fine`` begins with the answers of ``coarse``, upsampled in two steps instead of one.
-
-    Raises
-    ------
-    UsageError: ``coarse`` is not coarser, ``fine`` is for training at once, or a layer differs in shape.
-    """
-    _require_stages(fine.structure, coarse.structure)
-    own, given = fine.state_dict(), coarse.state_dict()
-    taken = {name: value for name, value in given.items() if not name.startswith("up")}
-    if fine.structure.upsampling == "learned":
-        taken |= {name: value for name, value in given.items() if name.startswith("up") and name in own}
-    for name, value in taken.items():
-        if name not in own or own[name].shape != value.shape:
-            here = tuple(own[name].shape) if name in own else "absent"
-            raise UsageError(
-                f"{name} is {tuple(value.shape)} in the coarser network and {here} in the finer one",
-                "networks that differ only in prediction_stride and upsampling",
-                "give both the same width, norm, image channels and classes",
-            )
-    fine.load_state_dict(taken, strict=False)
-    return tuple(taken)
-
-
-def _require_stages(fine: FCNStructure, coarse: FCNStructure) -> None:
-    if fine.at_once:
-        raise UsageError(
-            "an at-once FCN-8s as the network to begin",
-            "one trained in stages, whose pool4 is not scaled",
-            "set at_once=false, or train it from its own beginning",
-        )
-    if coarse.prediction_stride <= fine.prediction_stride:
-        raise UsageError(
-            f"an FCN-{coarse.prediction_stride}s to begin an FCN-{fine.prediction_stride}s from",
-            "a coarser network: 16s from 32s, 8s from 16s",
-            "give the two networks in the order (fine, coarse)",
-        )

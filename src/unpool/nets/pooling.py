@@ -63,7 +63,7 @@ def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, Positi
     rows, columns = ((side + (rounding == "ceil")) // 2 for side in size)
     windows = (maps.shape[0], maps.shape[1], rows, columns)
     if _in_graph():
-        pooled, code = _tournament(maps, windows)
+        pooled, code = (_tournament if _exporting() else _corner_tournament)(maps, windows)
         return pooled, Positions(code, windows, size, channels_last=False)
     if 0 in windows:
         raise UsageError(
@@ -81,6 +81,8 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     In NCHW by 2-bit positions, in 0.5 to 0.8 of torch's time; in channels-last by torch's own pooling, which is 1.3 to
     2.7 times faster there, although it keeps 64 bits a window and its input (``benchmarks/pooling.py``).
     """
+    if _in_graph() and not _exporting():
+        return max_pool(maps, rounding)[0]  # the compiler turns torch's own backward into a slow scatter
     if _in_graph() or _is_channels_last(maps):
         return F.max_pool2d(maps, 2, ceil_mode=rounding == "ceil")
     return max_pool(maps, rounding)[0]
@@ -98,7 +100,7 @@ def max_unpool(maps: Tensor, positions: Positions) -> Tensor:
     """
     _require_maps(maps)
     if _in_graph():
-        return _grown(maps, positions.code, positions.size)
+        return (_grown if _exporting() else _grown_corners)(maps, positions.code, positions.size)
     if tuple(maps.shape) != tuple(positions.windows):
         raise UsageError(
             f"maps of shape {tuple(maps.shape)} to unpool",
@@ -289,6 +291,33 @@ def _grown(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.where(here, values, torch.zeros_like(values))
 
 
+def _corner_tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """The same by strided slices, which a compiler fuses with their backward pass into its neighbours."""
+    rows, columns = windows[2:]
+    missing = (0, max(2 * columns - maps.shape[3], 0), 0, max(2 * rows - maps.shape[2], 0))
+    if any(missing):
+        maps = F.pad(maps, missing, value=-torch.inf)
+    best, code = maps[:, :, ::2, ::2][:, :, :rows, :columns], None
+    for place, pixels in _corners(maps, rows, columns):
+        if place:
+            wins = (pixels > best) | pixels.isnan()
+            best = torch.where(wins, pixels, best)
+            before = torch.zeros_like(best, dtype=torch.uint8) if code is None else code
+            code = torch.where(wins, torch.full_like(before, place), before)
+    assert code is not None
+    return best, code
+
+
+def _grown_corners(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
+    """Unpooling by a window of four for each value, for a compiler."""
+    places = torch.arange(4, device=maps.device).view(2, 1, 2)
+    named = code[:, :, :, None, :, None] == places
+    values = maps[:, :, :, None, :, None]
+    grown = torch.where(named, values, torch.zeros_like(values)).flatten(4, 5).flatten(2, 3)
+    rows, columns = (min(have, want) for have, want in zip(grown.shape[2:], size, strict=True))
+    return F.pad(grown[:, :, :rows, :columns], (0, size[1] - columns, 0, size[0] - rows))
+
+
 def _blocks(windows: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """Cut windows (N, C, h, w) into blocks: indices into the windows, and into the pixels they cover."""
     images, channels, rows, columns = windows
@@ -332,6 +361,11 @@ def _is_channels_last(maps: Tensor) -> bool:
 def _in_graph() -> bool:
     """Whether operations are being recorded, for a compiler or an export."""
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
+def _exporting() -> bool:
+    """Whether they are recorded for an export, which has to serve every size."""
+    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
 def _require_maps(maps: Tensor) -> None:

@@ -1,0 +1,98 @@
+"""Before a long training: a few steps on one batch, and what they foretell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from unpool.commands.events import Event, Progress, Said
+from unpool.commands.preparation import Job
+from unpool.data.samples import Sample
+from unpool.engine import TrainingState, evaluate_each
+from unpool.engine.objective import compiles, in_parts, worth_compiling
+from unpool.engine.rehearsal import Rehearsal, free_memory, gigabytes, rehearse
+from unpool.errors import UsageError
+
+LONGEST = 60.0
+"""Days of training above which a budget of epochs is taken for a mistake."""
+
+
+def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
+    """Rehearse a training that begins, and settle in ``state`` in how many parts and whether compiled it runs.
+
+    Raises
+    ------
+    RunError: the first batch gives no finite loss, or the memory holds not even one crop.
+    UsageError: so many epochs take longer than ``LONGEST`` days here.
+    """
+    recipe, given = job.recipe, job.config
+    yield Progress("rehearsing", 0, 1)
+    free = free_memory(recipe.machine, given.machine.memory_gb)
+    found = rehearse(job.segmenter.network, recipe, given.training.parts, free)
+    validating = recipe.processes.agree(_validation_seconds(job))
+    seconds = found.step_seconds * recipe.batches.steps + validating
+    minutes = given.training.minutes if given.training.epochs is None else given.training.epochs * seconds / 60
+    assert minutes is not None
+    if minutes > LONGEST * 24 * 60:
+        raise UsageError(
+            f"{given.training.epochs} epochs, at {found.step_seconds:.1f} s a step {minutes / 60 / 24:.0f} days",
+            f"a training of at most {LONGEST:g} days",
+            "give fewer --epochs, or --minutes",
+        )
+    state.parts = found.parts
+    state.compiled, why = worth_compiling(given.machine.compile, minutes, recipe.machine, recipe.processes)
+    if state.compiled:
+        yield Progress("compiling", 0, 1)
+        batches = recipe.batches.epoch(0)
+        part = next(in_parts(next(batches), state.parts))
+        batches.close()
+        failure = compiles(job.segmenter.network, recipe.loss, recipe.machine, part)
+        state.compiled, why = not failure, failure or why
+    yield Progress("rehearsing", 1, 1)
+    yield Said(_forecast(job, found, seconds, minutes, free, f"{'yes' if state.compiled else 'no'}, {why}"))
+
+
+def _validation_seconds(job: Job) -> float:
+    """How long a validation takes, from one of its pictures."""
+    pictures = job.recipe.validation
+    share = -(-len(pictures) // job.recipe.processes.count)
+    one: list[Sample] = [pictures[0]]
+    job.segmenter.network.eval()
+    started = time.monotonic()
+    for _ in evaluate_each(job.segmenter, one, job.recipe.machine):
+        pass
+    return (time.monotonic() - started) * share
+
+
+def _forecast(job: Job, found: Rehearsal, seconds: float, minutes: float, free: int | None, compiled: str) -> str:
+    given = job.config.training
+    steps = max(int(minutes * 60 / seconds * job.recipe.batches.steps), 1)
+    epochs = minutes * 60 / seconds
+    fell = f"the loss of one batch, repeated, went from {found.losses[0]:.3f} to {min(found.losses[1:]):.3f}"
+    if not found.learns:
+        fell += "; it should fall: lower --set learning_rate=… if the training does not learn"
+    rows = [
+        ("one batch", fell),
+        ("time", f"{_duration(found.step_seconds)} a step, {_duration(seconds)} an epoch with its validation"),
+        (
+            "forecast",
+            f"{given.epochs} epochs in about {_duration(minutes * 60)}"
+            if given.epochs is not None
+            else f"about {steps:,} steps ({epochs:.1f} epochs) in {given.minutes:g} minutes",
+        ),
+        (
+            "memory",
+            f"a step takes about {gigabytes(found.peak_bytes)}"
+            + ("" if free is None else f" of {gigabytes(free)} that are free"),
+        ),
+        ("in parts", f"each batch is computed in {found.parts} parts, to fit" if found.parts > 1 else ""),
+        ("compiled", compiled),
+    ]
+    return "\n".join(["Rehearsal", *(f"  {label:<15}{value}" for label, value in rows if value)])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{minutes} min" if not hours else f"{hours} h {minutes:02} min"
