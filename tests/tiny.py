@@ -18,7 +18,7 @@ from unpool.data.batches import CropSampler
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.engine import Budget, Machine, Recipe
 from unpool.io import write_image
-from unpool.losses import CrossEntropyDice
+from unpool.losses import Loss
 from unpool.nets import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
@@ -102,7 +102,7 @@ def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **cha
     given = {
         "batches": sampler(data, model),
         "validation": validation,
-        "loss": CrossEntropyDice(),
+        "loss": Loss(),
         "optimiser": optim.optimiser(model.network, "adamw", 1e-2, 1e-2),
         "learning_rate": 1e-2,
         "budget": Budget(epochs=3),

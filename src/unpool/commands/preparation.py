@@ -82,7 +82,7 @@ def prepare(survey: Survey, config: RunConfig) -> Job:
             seed=given.seed,
         ),
         validation=validated,
-        loss=losses.CrossEntropyDice(
+        loss=losses.Loss(
             weights=losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap),
             dice=given.dice,
         ),

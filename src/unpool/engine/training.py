@@ -17,7 +17,7 @@ from unpool.data.batches import Batch, CropSampler
 from unpool.engine.evaluation import Evaluation, evaluate_each, summarise
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
-from unpool.losses import CrossEntropyDice
+from unpool.losses import Loss
 from unpool.nets.blocks import crop_to
 from unpool.optim import one_cycle, set_learning_rate
 from unpool.segmenter import Segmenter
@@ -194,7 +194,7 @@ class Recipe:
 
     batches: CropSampler
     validation: Sequence[Sample]
-    loss: CrossEntropyDice
+    loss: Loss
     optimiser: Optimizer
     learning_rate: float
     budget: Budget
@@ -270,7 +270,8 @@ def train_step(segmenter: Segmenter, batch: Batch, recipe: Recipe) -> tuple[floa
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
     if torch.isfinite(loss.total) and torch.isfinite(norm):
         recipe.optimiser.step()
-        return loss.total.item(), loss.cross_entropy.item(), loss.dice.item()
+        cross_entropy, dice = (loss.terms.get(name, loss.total.new_zeros(())) for name in ("cross_entropy", "dice"))
+        return loss.total.item(), cross_entropy.item(), dice.item()
     for buffer, before in zip(network.buffers(), statistics, strict=True):
         buffer.copy_(before)
     return math.nan, math.nan, math.nan
