@@ -48,6 +48,15 @@ def test_binary_masks(tmp_path: Path) -> None:
     assert describe(found).rstrip().endswith("Ready to train.")
 
 
+def test_pixels_of_the_pictures_with_a_class(tmp_path: Path) -> None:
+    masks = [squares([0, 1]), squares([0, 2, 255]), squares([0, 1, 2], side=50)]
+    found = survey(made(tmp_path, masks * 2))
+    assert found.table.names == ("class 0", "class 1", "class 2")
+    assert found.class_pixels(["00", "01", "02"]) == (1591 + 1582 + 2482, 18, 18)
+    assert found.pixels_with_class(["00", "01", "02"]) == (1600 + 1600 + 2500, 4100, 4100)  # ignored pixels too
+    assert found.pixels_with_class(["00", "unread"]) == (1600, 1600, 0)
+
+
 def test_255_is_ignored_beside_small_ids(tmp_path: Path) -> None:
     found = survey(made(tmp_path, [squares([0, 1, 2, 255])] * 10))
     assert found.table.names == ("class 0", "class 1", "class 2")

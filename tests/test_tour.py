@@ -49,7 +49,7 @@ def test_one_picture_through_every_seam(tmp_path: Path) -> None:
     assert (logits.shape, logits.dtype) == ((2, 2, 32, 32), torch.float32)
     loss = recipe.loss(logits, batch.labels)
     assert isinstance(loss, LossValue)
-    assert all((part.shape, part.dtype) == ((), torch.float32) for part in loss)
+    assert all((part.shape, part.dtype) == ((), torch.float32) for part in (loss.total, *loss.terms.values()))
 
     # LossValue -> EpochRecord
     (record,) = fit(model, recipe)

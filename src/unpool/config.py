@@ -44,7 +44,8 @@ class TrainingSettings(_Section):
     ``sgd``; ``clip``: largest norm of the gradient (0 turns it off); ``settled``: share of the training after which
     batch normalisation keeps its statistics (1 turns it off); ``recompute``: take them anew over the training pictures
     before each validation; ``validate_every``: epochs from one validation to the next; ``best``: the validation score
-    that chooses the epoch to keep (``loss``: the lowest); ``start``: a model whose weights the network begins with, where name and shape agree.
+    that chooses the epoch to keep (``loss``: the lowest); ``start``: a model whose weights the network begins with,
+    where name and shape agree.
     """
 
     epochs: int | None = Field(None, ge=1)
@@ -100,6 +101,8 @@ class LossSettings(_Section):
     def _something(self) -> Self:
         if not (self.cross_entropy or self.dice or self.lovasz):
             raise ValueError("cross_entropy, dice and lovasz are all 0; a loss needs a term")
+        if self.division == "sum" and (self.dice or self.lovasz):
+            raise ValueError("division=sum adds up pixels, and Dice and Lovász are means; set dice=0 and lovasz=0")
         if not isinstance(self.class_weights, str) and min(self.class_weights, default=0) <= 0:
             raise ValueError("class weights are positive numbers, one for each class")
         return self

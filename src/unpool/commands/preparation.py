@@ -111,7 +111,8 @@ def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
     if given.class_weights == "balanced":
         weights = losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
     elif given.class_weights == "median-frequency":
-        weights = losses.median_frequency_weights(*survey.class_pixels(survey.split.train))
+        trained = survey.split.train
+        weights = losses.median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
     elif given.class_weights != "none":
         weights = given.class_weights
         if len(weights) != len(survey.table):

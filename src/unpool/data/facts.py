@@ -68,6 +68,13 @@ class Survey:
         counts = [self.pictures[name].class_pixels for name in names if name in self.pictures]
         return tuple(map(sum, zip(*counts, strict=True))) if counts else (0,) * len(self.table)
 
+    def pixels_with_class(self, names: Iterable[str]) -> tuple[int, ...]:
+        """All pixels, ignored ones too, of those of some pictures in which each class occurs."""
+        found = [self.pictures[name] for name in names if name in self.pictures]
+        return tuple(
+            sum(facts.rows * facts.columns for facts in found if facts.class_pixels[k]) for k in range(len(self.table))
+        )
+
     def class_shares(self, names: Iterable[str]) -> tuple[float, ...]:
         """Share of each class in the counted pixels of some pairs; all 0 where none are counted."""
         pixels = self.class_pixels(names)

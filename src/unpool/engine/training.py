@@ -161,8 +161,8 @@ def train_step(
 ) -> tuple[float, dict[str, float]]:
     """One step of the optimiser; returns the loss and its terms, NaN where the step was left out.
 
-    In several parts the gradients of the parts' losses are averaged; batch normalisation and Dice then see a part
-    at a time. A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
+    In several parts the gradients of the parts' losses are averaged (or summed, where the loss is a sum); batch
+    normalisation and Dice then see a part at a time. A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
     """
     processes = recipe.processes
     statistics = [buffer.clone() for buffer in network.buffers()]
@@ -172,7 +172,7 @@ def train_step(
     try:
         for part in in_parts(batch, parts):
             value = loss_of(part)
-            share = len(part.names) / len(batch.names)
+            share = 1.0 if recipe.loss.division == "sum" else len(part.names) / len(batch.names)
             (value.total * (share / processes.count)).backward()  # type: ignore[no-untyped-call]
             loss = loss + share * value.total.detach()
             terms = {name: terms.get(name, 0) + share * term.detach() for name, term in value.terms.items()}
