@@ -72,11 +72,13 @@ def samples(count: int, seed: int = 0) -> list[Sample]:
     ]
 
 
-def segmenter(net: str = "unet", channels: int = 1, classes: ClassTable = CELLS, seed: int = 0) -> Segmenter:
+def segmenter(
+    net: str = "unet", channels: int = 1, classes: ClassTable = CELLS, seed: int = 0, **structure: Any
+) -> Segmenter:
     """A freshly initialised small network that takes uint8, in evaluation mode."""
     torch.manual_seed(seed)
-    structure = structure_of({**named_net(net).structure.model_dump(), **STRUCTURES[net]})
-    network = network_of(structure, channels, len(classes)).eval()
+    made = structure_of({**named_net(net).structure.model_dump(), **STRUCTURES[net], **structure})
+    network = network_of(made, channels, len(classes)).eval()
     constants = ChannelConstants((60.0,) * channels, (50.0,) * channels)
     return Segmenter(net, network, Normalisation(channels, {"uint8": constants}), classes)
 

@@ -1,0 +1,87 @@
+"""Several processes take the steps that one would have taken."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny
+from unpool.checkpoint import load_model
+from unpool.commands.events import finish
+from unpool.commands.training import train
+
+HERE = Path(__file__).parent
+
+
+def start(count: int, words: list[str]) -> None:
+    """Run a program in so many processes, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(HERE), *sys.path])
+    started = [
+        subprocess.Popen(
+            [sys.executable, *words],
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    for process in started:
+        said, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+
+
+def outcomes(folder: Path, count: int, net: str, norm: str) -> list[dict[str, Any]]:
+    folder.mkdir()
+    start(count, [str(HERE / "two_processes.py"), net, norm, str(folder)])
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
+
+
+def assert_close(one: Any, other: Any) -> None:
+    for name, value in one["network"].items():
+        torch.testing.assert_close(other["network"][name], value, rtol=2e-3, atol=2e-5)
+    for row, other_row in zip(one["history"], other["history"], strict=True):
+        assert other_row["train_loss"] == pytest.approx(row["train_loss"], rel=1e-4)
+        assert other_row["val_loss"] == pytest.approx(row["val_loss"], rel=1e-3)
+        assert other_row["mean_iou"] == pytest.approx(row["mean_iou"], abs=2e-3)
+
+
+@pytest.mark.parametrize(("net", "norm"), [("unet", "batch"), ("unet", "none"), ("segnet-basic", "batch")])
+def test_two_processes_train_what_one_trains(net: str, norm: str, tmp_path: Path) -> None:
+    """Five crops a step do not divide by two, and three validation pictures do not either."""
+    (alone,) = outcomes(tmp_path / "one", 1, net, norm)
+    first, second = outcomes(tmp_path / "two", 2, net, norm)
+    assert_close(alone, first)
+    assert all(torch.equal(first["network"][name], second["network"][name]) for name in first["network"])
+    scores = [[row["mean_iou"] for row in each["history"]] for each in (first, second)]
+    assert scores[0] == scores[1]
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    """Two processes begin through the command line, one goes on; one process alone ends at the same weights."""
+    cells = tiny.write_set(tmp_path / "cells", 6)
+    options = [*tiny.options(), "--set", "optimiser=sgd", "--set", "learning_rate=0.01", "--set", "schedule=constant"]
+    run = tmp_path / "run"
+    words = ["-m", "unpool", "train", str(cells), *options, "--set", "settled=1", "--out", str(run)]
+    start(2, [*words, "--epochs", "2"])
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]  # one process alone writes
+    start(1, [*words, "--epochs", "3", "--resume"])
+    given = tiny.settings(epochs=3, optimiser="sgd", learning_rate=0.01, schedule="constant", settled=1)
+    alone = finish(train(cells, given, tmp_path / "alone"))
+    together = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for row, other in zip(alone.history, together, strict=True):
+        assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)
+    one, other = (load_model(path / "model.safetensors").segmenter.network for path in (run, tmp_path / "alone"))
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, rtol=5e-3, atol=5e-4)

@@ -1,0 +1,28 @@
+"""What each of the processes of tests/test_processes.py runs: train a tiny network and leave what came of it."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+import tiny
+from unpool import optim
+from unpool.engine import TrainingState, fit, processes
+
+net, norm, out = sys.argv[1:]
+torch.set_num_threads(1)
+together = processes.join("cpu")
+data, held_out = tiny.samples(5), tiny.samples(3, seed=9)
+model = tiny.segmenter(net, norm=norm)
+state = TrainingState(parts=2 if norm == "none" else 1)
+recipe = tiny.recipe(
+    model,
+    data,
+    held_out,
+    batches=tiny.sampler(data, model, batch_size=5),
+    optimiser=optim.optimiser(model.network, "sgd", 1e-2, 1e-2),
+    processes=together,
+)
+list(fit(model, recipe, state))
+torch.save({"network": model.network.state_dict(), "history": state.history}, Path(out) / f"{together.rank}.pt")
+processes.leave()
