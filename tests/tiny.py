@@ -25,7 +25,7 @@ from unpool.segmenter import Segmenter
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 CPU = Machine(torch.device("cpu"), reduced=False)
-NO_CHANGE = Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NO_CHANGE = Augmentation(False, False, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
 SIZES = ((48, 56), (49, 63), (64, 48))
 STRUCTURES: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
