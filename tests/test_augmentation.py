@@ -13,8 +13,8 @@ from torch import Tensor
 
 import tiny
 from unpool.classes import IGNORE_ID
-from unpool.data import Sample
-from unpool.data.augmentation import Augmentation, Crop, augmented_crop
+from unpool.data import Sample, augmentation
+from unpool.data.augmentation import Augmentation, Crop, _smooth, augmented_crop
 from unpool.normalisation import ChannelConstants, Normalisation
 
 PLAIN = Normalisation(1, {"uint8": ChannelConstants((0.0,), (1.0,))})
@@ -24,7 +24,8 @@ SIZES = [(1000, 37), (37, 1000), (20, 25), (1, 40), (40, 1), (1, 1), (64, 64)]
 def crop(
     sample: Sample, augmentation: Augmentation, seed: int = 0, size: tuple[int, int] = (32, 48)
 ) -> tuple[Tensor, Tensor]:
-    return augmented_crop(sample, Crop(*size), augmentation, PLAIN, np.random.default_rng(seed))
+    """Image and labels."""
+    return augmented_crop(sample, Crop(*size), augmentation, PLAIN, np.random.default_rng(seed))[:2]
 
 
 def of(labels: NDArray[np.uint8], factor: int = 1) -> Sample:
@@ -57,7 +58,10 @@ def test_with_everything_off_the_crop_is_the_picture(shape: tuple[int, int]) -> 
     pixels = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     labels = random.integers(0, 3, shape).astype(np.uint8)
     normal = Normalisation(3, {"uint8": ChannelConstants((90.0, 100.0, 110.0), (50.0, 60.0, 70.0))})
-    image, found = augmented_crop(Sample("x", pixels, labels, None), Crop(*shape), tiny.NO_CHANGE, normal, random)
+    image, found, emphasis = augmented_crop(
+        Sample("x", pixels, labels, None), Crop(*shape), tiny.NO_CHANGE, normal, random
+    )
+    assert emphasis is None
     assert (found.numpy() == labels).all()
     # Coordinates pass through -1..1 in float32, hence not bit for bit.
     np.testing.assert_allclose(image.movedim(0, -1).numpy(), normal.apply(pixels, "x"), atol=5e-4)
@@ -177,3 +181,81 @@ def test_grey_values_change_within_bounds_and_labels_do_not() -> None:
 def test_a_picture_of_ignored_pixels_gives_ignored_crops() -> None:
     found = crop(of(np.full((40, 50), IGNORE_ID, np.uint8)), Augmentation(rare=1.0))[1]
     assert (found == IGNORE_ID).all()
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("shape", [(150, 170), (20, 25), (1, 40)])
+def test_emphasis_moves_with_the_labels(move: str, shape: tuple[int, int]) -> None:
+    labels = blocks(*shape, classes=5, side=4)
+    sample = dataclasses.replace(of(labels), emphasis=(labels + 0.5).astype(np.float16))
+    for seed in range(5):
+        _, found, emphasis = augmented_crop(
+            sample, Crop(32, 48, margin=7), MOVES[move], PLAIN, np.random.default_rng(seed)
+        )
+        assert emphasis is not None
+        assert (emphasis.shape, emphasis.dtype) == ((32, 48), torch.float32)
+        assert torch.equal(emphasis, torch.where(found == IGNORE_ID, 0.0, found + 0.5))
+
+
+@pytest.mark.parametrize("margin", [0, 5])
+def test_the_margin_is_picture_around_the_labels(margin: int) -> None:
+    labels = blocks(80, 90)
+    whole = augmented_crop(of(labels, 60), Crop(40, 50, margin), tiny.NO_CHANGE, PLAIN, np.random.default_rng(0))
+    assert whole.image.shape == (1, 40 + 2 * margin, 50 + 2 * margin)
+    inner = whole.image[0, margin : margin + 40, margin : margin + 50]
+    np.testing.assert_allclose(inner.numpy(), whole.labels.numpy() * 60, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("points", "size", "expected"), [(0, (100, 512), (2, 2, 6)), (3, (100, 512), (2, 3, 3)), (1, (32, 48), (2, 1, 1))]
+)
+def test_points_of_the_elastic_grid(
+    points: int, size: tuple[int, int], expected: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grids = []
+
+    def seen(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        grids.append(grid)
+        return _smooth(grid, size)
+
+    monkeypatch.setattr(augmentation, "_smooth", seen)
+    bent = dataclasses.replace(tiny.NO_CHANGE, elastic=10.0, elastic_points=points)
+    for seed in range(50):
+        crop(of(blocks(30, 30)), bent, seed, size)
+    assert {grid.shape for grid in grids} == {expected}
+    assert np.std(grids) == pytest.approx(10, rel=0.15)
+
+
+@pytest.mark.parametrize(("points", "size"), [((3, 3), (64, 50)), ((2, 6), (33, 512)), ((1, 4), (20, 1))])
+def test_the_elastic_field_is_bicubic(points: tuple[int, int], size: tuple[int, int]) -> None:
+    grid = np.random.default_rng(0).normal(0, 10, (2, *points)).astype(np.float32)
+    found = _smooth(grid, size)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(grid)[None], size=size, mode="bicubic", align_corners=True
+    )
+    np.testing.assert_allclose(found, expected[0].numpy(), atol=1e-4)
+
+
+def test_one_elastic_point_shifts_the_crop() -> None:
+    slope = of((np.arange(60)[:, None] + 2 * np.arange(70)).astype(np.uint8))
+    shifted = dataclasses.replace(tiny.NO_CHANGE, elastic=1.0, elastic_points=1)
+    for seed in range(10):
+        change = (crop(slope, shifted, seed)[0] - crop(slope, tiny.NO_CHANGE, seed)[0])[:, 4:-4, 4:-4]
+        assert float(change.abs().min()) > 0.01
+        assert float(change.std()) < 0.01
+
+
+def test_the_noise_is_normal() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    normal = Normalisation(3, {"uint8": ChannelConstants((90.0,) * 3, (50.0,) * 3)})
+    sample = Sample("x", pixels, np.zeros((256, 256), np.uint8), None)
+    still, noisy = (
+        augmented_crop(sample, Crop(256, 256), way, normal, np.random.default_rng(1)).image
+        for way in (tiny.NO_CHANGE, dataclasses.replace(tiny.NO_CHANGE, noise=1.0))
+    )
+    grain = (noisy - still).flatten(1) / still.flatten(1).std(dim=1, keepdim=True)
+    strength = float(grain.std())
+    assert 0 < strength < 1
+    assert abs(float(grain.mean())) < 0.02 * strength
+    assert float((grain.abs() < strength).float().mean()) == pytest.approx(0.6827, abs=0.01)
+    assert (torch.corrcoef(grain) - torch.eye(3)).abs().max() < 0.02  # each channel's own

@@ -1,19 +1,30 @@
 """Batches: reproducible from any step, prepared in a thread that does not hide errors."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.data import Sample, find_pairs
+from unpool.data import Pair, Sample, batches, find_pairs, read_sample
+from unpool.data.augmentation import Cut, augmented_crop
 from unpool.data.batches import Batch, SampleStore, crop_size
-from unpool.errors import DataError
+from unpool.data.weight_maps import Emphasis, emphasis_map
+from unpool.errors import DataError, UsageError
 
 DATA = tiny.samples(5)
 MODEL = tiny.segmenter()
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """What several processes made, one after the other."""
+    names = tuple(name for part in parts for name in part.names)
+    return Batch(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]), names)
 
 
 def equal(one: Batch, other: Batch) -> bool:
@@ -34,6 +45,54 @@ def test_an_epoch_entered_late_is_the_tail_of_the_whole(first: int) -> None:
     whole, late = (list(tiny.sampler(DATA, MODEL).epoch(3, first=first)) for first in (0, first))
     assert len(late) == 6 - first
     assert all(map(equal, whole[first:], late))
+
+
+@pytest.mark.parametrize(("size", "of"), [(2, 2), (5, 2), (5, 3), (4, 4), (3, 1)])
+def test_the_shares_of_the_processes_make_up_the_batch_in_order(size: int, of: int) -> None:
+    sampler = tiny.sampler(DATA, MODEL, batch_size=size, least_steps=2, most_steps=2)
+    whole = list(sampler.epoch(1))
+    parts = [list(sampler.epoch(1, part=(rank, of))) for rank in range(of)]
+    counts = [len(part[0].names) for part in parts]
+    assert max(counts) - min(counts) <= 1
+    assert all(map(equal, map(joined, zip(*parts, strict=True)), whole))
+    late = list(sampler.epoch(1, first=1, part=(of - 1, of)))
+    assert len(late) == 1
+    assert equal(late[0], parts[-1][1])
+
+
+def test_a_process_makes_its_own_places_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[str] = []
+
+    def counted(sample: Sample, *given: Any) -> Cut:
+        cut.append(sample.name)
+        return augmented_crop(sample, *given)
+
+    monkeypatch.setattr(batches, "augmented_crop", counted)
+    made = list(tiny.sampler(DATA, MODEL, batch_size=3).epoch(0, part=(1, 2)))
+    assert cut == [name for batch in made for name in batch.names]
+    assert len(cut) == 6 * 2
+
+
+def test_more_processes_than_places_are_refused() -> None:
+    with pytest.raises(UsageError, match="2 crops a step for 3 processes"):
+        next(tiny.sampler(DATA, MODEL).epoch(0, part=(0, 3)))
+
+
+def test_emphasis_comes_with_the_batch(cells: Path) -> None:
+    assert next(tiny.sampler(DATA, MODEL).epoch(0)).emphasis is None
+    emphasis = Emphasis("boundary", 10.0, 3.0)
+    store = SampleStore(find_pairs(cells).pairs[:3], tiny.CELLS, emphasis=emphasis)
+    kept = store[1].emphasis
+    assert kept is not None
+    assert kept.dtype == np.float16
+    np.testing.assert_allclose(kept, emphasis_map(store[1].labels, None, emphasis), rtol=1e-3, atol=1e-3)
+    batch = next(tiny.sampler(store, MODEL, areas=[1] * 3, augmentation=tiny.NO_CHANGE).epoch(0))  # type: ignore[arg-type]
+    assert batch.emphasis is not None
+    assert (batch.emphasis.shape, batch.emphasis.dtype) == ((2, 32, 32), torch.float32)
+    first = next(sample for sample in store if sample.name == batch.names[0]).emphasis
+    assert first is not None
+    windows = np.lib.stride_tricks.sliding_window_view(first.astype(np.float32), (32, 32))
+    assert (windows == batch.emphasis[0].numpy()).all(axis=(2, 3)).any()
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -64,15 +123,50 @@ def test_steps_cover_the_pixels_within_bounds() -> None:
     assert steps(32 * 32 * 1000) == 50
 
 
-def test_an_error_in_the_thread_surfaces_with_the_files_name(tmp_path: Path) -> None:
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("spoil", [truncate, Path.unlink])
+@pytest.mark.parametrize("file", ["images/01.png", "masks/01.png"])
+def test_a_picture_spoilt_after_the_survey_is_named(file: str, spoil: Callable[[Path], None], tmp_path: Path) -> None:
     folder = tiny.write_set(tmp_path / "set", 3)
     store = SampleStore(find_pairs(folder).pairs, tiny.CELLS, limit=0)
-    broken = folder / "images" / "01.png"
-    batches = tiny.sampler(store, MODEL, areas=[48 * 56] * 3).epoch(0)  # type: ignore[arg-type]
-    next(batches)
-    broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"images/01\.png"):
-        list(batches)
+    made = tiny.sampler(store, MODEL, areas=[48 * 56] * 3).epoch(0)  # type: ignore[arg-type]
+    next(made)
+    spoil(folder / file)
+    with pytest.raises(DataError, match=file.replace(".", r"\.")):
+        list(made)
+
+
+def test_whatever_goes_wrong_with_a_picture_names_its_files(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cause = RuntimeError("the decoder fell over\nand said much more")
+
+    def fail(*_: object) -> None:
+        raise cause
+
+    store = SampleStore(find_pairs(cells).pairs[:1], tiny.CELLS)
+    sampler = tiny.sampler(store, MODEL, areas=[1])  # type: ignore[arg-type]
+    monkeypatch.setattr(batches, "augmented_crop", fail)
+    with pytest.raises(DataError, match="00: RuntimeError: the decoder fell over\n  expected: ") as told:
+        next(sampler.epoch(0))
+    assert told.value.__cause__ is cause
+    monkeypatch.setattr(batches, "read_sample", fail)
+    files = (
+        r"images/00\.png with .*masks/00\.png: RuntimeError: the decoder fell over\n  expected: (.|\n)*open the files"
+    )
+    with pytest.raises(DataError, match=files) as told:
+        next(tiny.sampler(SampleStore(store.pairs, tiny.CELLS), MODEL, areas=[1]).epoch(0))  # type: ignore[arg-type]
+    assert told.value.__cause__ is cause
+
+
+def test_our_own_errors_pass_through_the_thread(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise UsageError("this", "that", "so")
+
+    monkeypatch.setattr(batches, "augmented_crop", refuse)
+    with pytest.raises(UsageError, match="this"):
+        next(tiny.sampler(DATA, MODEL).epoch(0))
 
 
 def test_an_epoch_left_early_ends_its_thread() -> None:
@@ -84,22 +178,22 @@ def test_an_epoch_left_early_ends_its_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("unpool-batches")]
 
 
-def test_the_store_keeps_what_fits(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("emphasis", "bytes_a_pixel"), [(None, 2), (Emphasis("boundary", 1.0, 2.0), 4)])
+def test_the_store_keeps_what_fits(
+    emphasis: Emphasis | None, bytes_a_pixel: int, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs = find_pairs(cells).pairs
     read: list[str] = []
 
-    def counted(pair, table):  # type: ignore[no-untyped-def]
+    def counted(pair: Pair, *given: Any) -> Sample:
         read.append(pair.name)
-        return read_sample(pair, table)
-
-    from unpool.data import batches
-    from unpool.data.samples import read_sample
+        return read_sample(pair, *given)
 
     monkeypatch.setattr(batches, "read_sample", counted)
-    sizes = [2 * sample.labels.size for sample in SampleStore(pairs, tiny.CELLS)]
+    sizes = [bytes_a_pixel * sample.labels.size for sample in SampleStore(pairs, tiny.CELLS)]
     for limit, kept in ((0, 0), (sizes[0] + sizes[1] + 1, 2), (sum(sizes), len(pairs))):
         read.clear()
-        store = SampleStore(pairs, tiny.CELLS, limit)
+        store = SampleStore(pairs, tiny.CELLS, limit, emphasis)
         assert [sample.name for sample in store] == [sample.name for sample in store]
         assert len(read) == 2 * len(pairs) - kept
 
@@ -119,6 +213,7 @@ def test_crop_size_by_hand() -> None:
     assert crop_size([(500, 500)], 16, 32) == (32, 32)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), min_size=1), st.integers(16, 512),
        st.sampled_from([16, 32, 64]))  # fmt: skip
 def test_crop_sizes_are_legal(sizes: list[tuple[int, int]], largest: int, step: int) -> None:

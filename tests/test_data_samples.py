@@ -6,6 +6,7 @@ from PIL import Image
 
 from unpool.classes import ClassTable, distinct_colours
 from unpool.data import Pair, Sample, read_sample, training_normalisation
+from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError
 
 TABLE = ClassTable("values", ("a", "b"), ((0,), (255,)), (7,), distinct_colours(2))
@@ -34,6 +35,18 @@ def test_object_numbers_are_kept(tmp_path: Path) -> None:
     assert found.labels.tolist() == [[0, 1, 1]]
     assert found.instances is not None
     assert found.instances.tolist() == [[0, 300, 7]]
+
+
+def test_emphasis_is_computed_from_objects_where_there_are_any(tmp_path: Path) -> None:
+    values = np.array([[0, 3, 9, 0, 0]], np.uint16)
+    table = ClassTable("instances", ("a", "b"), ((0,), (1,)), (), distinct_colours(2))
+    found = read_sample(pair(tmp_path, np.zeros((1, 5), np.uint8), values), table, Emphasis("separation", 10.0, 5.0))
+    assert found.emphasis is not None
+    assert found.emphasis.dtype == np.float16
+    assert found.emphasis[0] == pytest.approx([10 * np.exp(-d / 50) if d else 0 for d in (9, 0, 0, 9, 25)], rel=1e-3)
+    assert found.nbytes == 5 * (1 + 1 + 4 + 2)
+    plain = read_sample(Pair("i", tmp_path / "i.png", tmp_path / "m.png", None), table)
+    assert plain.emphasis is None
 
 
 def test_sizes_must_agree(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 together = processes.join("cpu")
 data, held_out = tiny.samples(5), tiny.samples(3, seed=9)
 model = tiny.segmenter(net, norm=norm)
-state = TrainingState(parts=2 if norm == "none" else 1)
+state = TrainingState()
 recipe = tiny.recipe(
     model,
     data,

@@ -57,7 +57,6 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     DataError: validation pictures of a pixel type that no training picture has.
     """
     _require_trained_types(survey)
-    _require_shares(config, processes)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     crop = _crop(config, sizes)
     _rehearse(config, crop, survey.channels, len(survey.table))
@@ -133,15 +132,6 @@ def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
 
 def _emphasis(given: LossSettings) -> Emphasis | None:
     return None if given.emphasis == "none" else Emphasis(given.emphasis, given.strength, given.sigma)
-
-
-def _require_shares(config: RunConfig, processes: Processes) -> None:
-    if processes.count > config.training.batch_size:
-        raise UsageError(
-            f"{processes.count} processes for a batch of {config.training.batch_size} crops",
-            "a crop for each process at least",
-            f"start fewer processes, or raise --set batch_size={processes.count}",
-        )
 
 
 def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:

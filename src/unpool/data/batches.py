@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 from unpool.classes import ClassTable
-from unpool.data.augmentation import Augmentation, Crop, augmented_crop
+from unpool.data.augmentation import Augmentation, Crop, Cut, augmented_crop
 from unpool.data.folder import Pair
 from unpool.data.samples import Sample, read_sample
+from unpool.data.weight_maps import Emphasis
+from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.normalisation import Normalisation
 
 AHEAD = 3
@@ -30,6 +33,7 @@ class Batch:
     images: float32 (N, C, rows, columns), normalised; with the crop's margin.
     labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``; without it.
     names: N names of the pictures the crops were cut from.
+    emphasis: float32 (N, rows, columns), weights of pixels beside those of their classes; None where there are none.
     """
 
     images: Tensor
@@ -39,11 +43,17 @@ class Batch:
 
 
 class SampleStore(Sequence[Sample]):
-    """The pairs of a split, decoded once and kept while they fit in ``limit`` bytes; the rest is read when asked."""
+    """The pairs of a split, decoded once and kept while they fit in ``limit`` bytes; the rest is read when asked.
 
-    def __init__(self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30, emphasis: object = None) -> None:
+    With an ``emphasis`` its map is computed when a pair is read, and kept with it.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30, emphasis: Emphasis | None = None
+    ) -> None:
         self.pairs = tuple(pairs)
         self._table = table
+        self._emphasis = emphasis
         self._kept: dict[int, Sample] = {}
         self._free = limit
 
@@ -51,16 +61,34 @@ class SampleStore(Sequence[Sample]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        """The sample of a pair. Raises DataError, with the names of the files, for whatever goes wrong."""
         if index >= len(self.pairs):
             raise IndexError(index)
         if index in self._kept:
             return self._kept[index]
-        sample = read_sample(self.pairs[index], self._table)
-        size = sample.image.nbytes + sample.labels.nbytes
-        if size <= self._free:
-            self._free -= size
+        pair = self.pairs[index]
+        with _blaming(f"{pair.image} with {pair.mask}"):
+            sample = read_sample(pair, self._table, self._emphasis)
+        if sample.nbytes <= self._free:
+            self._free -= sample.nbytes
             self._kept[index] = sample
         return sample
+
+
+@contextmanager
+def _blaming(files: str) -> Iterator[None]:
+    """Say which files were in hand when something unforeseen happened; errors of this package say it themselves."""
+    try:
+        yield
+    except UnpoolError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(
+            f"{files}: {what}",
+            "a picture and a mask of which a training crop can be made",
+            "open the files: mend them or leave them out; if they are sound, please report the error",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -91,13 +119,25 @@ class CropSampler:
         return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
 
     def epoch(self, number: int, first: int = 0, part: tuple[int, int] = (0, 1)) -> Generator[Batch]:
-        """The batches of epoch ``number`` from step ``first`` on, made in a thread while the caller computes."""
+        """The batches of epoch ``number`` from step ``first`` on, made in a thread while the caller computes.
+
+        Parameters
+        ----------
+        part: (rank, of): of every batch only the share of process ``rank`` among ``of``. Shares are neighbouring
+            places, differ by one at most, and make up the batch in the order of the ranks.
+
+        Raises
+        ------
+        UsageError: more processes than places in a batch.
+        DataError: a picture cannot be read or used; the message names its files, whatever the cause was.
+        """
+        mine = self._share(part)
         order = self._order(number)
         with ThreadPoolExecutor(1, thread_name_prefix="unpool-batches") as pool:
             ready: deque[Future[Batch]] = deque()
             try:
                 for step in range(first, self.steps):
-                    places = range(step * self.batch_size, (step + 1) * self.batch_size)
+                    places = [step * self.batch_size + place for place in mine]
                     ready.append(pool.submit(self._batch, number, places, order))
                     if len(ready) > AHEAD:
                         yield ready.popleft().result()
@@ -105,6 +145,17 @@ class CropSampler:
                     yield ready.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _share(self, part: tuple[int, int]) -> range:
+        """Places of a batch that one process makes."""
+        rank, of = part
+        if of > self.batch_size:
+            raise UsageError(
+                f"{self.batch_size} crops a step for {of} processes",
+                "at least one for each",
+                f"raise --set batch_size=… to {of} or more, or start fewer processes",
+            )
+        return range(self.batch_size * rank // of, self.batch_size * (rank + 1) // of)
 
     def _order(self, epoch: int) -> list[int]:
         """Which picture each crop of the epoch is cut from: all of them in turn, larger ones more often."""
@@ -123,16 +174,21 @@ class CropSampler:
         random.shuffle(order)
         return [int(index) for index in order]
 
-    def _batch(self, epoch: int, places: range, order: Sequence[int]) -> Batch:
-        images, labels, names = [], [], []
-        for place in places:
-            sample = self.samples[order[place]]
-            random = np.random.default_rng((self.seed, epoch, place + 1))
-            image, truth = augmented_crop(sample, self.crop, self.augmentation, self.normalisation, random)
-            images.append(image)
-            labels.append(truth)
-            names.append(sample.name)
-        return Batch(torch.stack(images), torch.stack(labels), tuple(names))
+    def _batch(self, epoch: int, places: Sequence[int], order: Sequence[int]) -> Batch:
+        names, cuts = zip(*(self._cut(epoch, place, order[place]) for place in places), strict=True)
+        weights = [cut.emphasis for cut in cuts if cut.emphasis is not None]
+        return Batch(
+            images=torch.stack([cut.image for cut in cuts]),
+            labels=torch.stack([cut.labels for cut in cuts]),
+            names=names,
+            emphasis=torch.stack(weights) if weights else None,
+        )
+
+    def _cut(self, epoch: int, place: int, index: int) -> tuple[str, Cut]:
+        sample = self.samples[index]
+        random = np.random.default_rng((self.seed, epoch, place + 1))
+        with _blaming(sample.name):
+            return sample.name, augmented_crop(sample, self.crop, self.augmentation, self.normalisation, random)
 
 
 def crop_size(sizes: Sequence[tuple[int, int]], largest: int, step: int) -> tuple[int, int]:

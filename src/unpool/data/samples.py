@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from unpool.classes import ClassTable, Labels
 from unpool.data.folder import Pair
+from unpool.data.weight_maps import Emphasis, emphasis_map
 from unpool.errors import DataError
 from unpool.io import read_image, read_mask
 
@@ -23,16 +24,25 @@ class Sample:
     image: (rows, columns, channels) in the stored pixel type: uint8, uint16 or float32.
     labels: uint8 (rows, columns) class ids, ``IGNORE_ID`` where a pixel counts nowhere.
     instances: int32 (rows, columns) object numbers with 0 for background, for a table of kind ``instances``.
+    emphasis: float16 (rows, columns) weights beside those of the classes, see ``weight_maps``; None where there are
+        none.
     """
 
     name: str
     image: NDArray[Any]
     labels: Labels
     instances: NDArray[np.int32] | None
+    emphasis: NDArray[np.float16] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        arrays = (self.image, self.labels, self.instances, self.emphasis)
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
-def read_sample(pair: Pair, table: ClassTable) -> Sample:
-    """Read a pair.
+def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None) -> Sample:
+    """Read a pair, and compute its emphasis where one is asked for.
 
     Raises
     ------
@@ -49,4 +59,5 @@ def read_sample(pair: Pair, table: ClassTable) -> Sample:
         )
     labels = table.encode(mask, str(pair.mask))
     instances = mask.astype(np.int32) if table.kind == "instances" else None
-    return Sample(pair.name, image, labels, instances)
+    weights = emphasis_map(labels, instances, emphasis).astype(np.float16) if emphasis else None
+    return Sample(pair.name, image, labels, instances, weights)

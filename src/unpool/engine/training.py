@@ -172,7 +172,7 @@ def train_step(
     try:
         for part in in_parts(batch, parts):
             value = loss_of(part)
-            share = 1.0 if recipe.loss.division == "sum" else len(part.names) / len(batch.names)
+            share = 1.0 if recipe.loss.division == "sum" else _share(part, batch, processes)
             (value.total * (share / processes.count)).backward()  # type: ignore[no-untyped-call]
             loss = loss + share * value.total.detach()
             terms = {name: terms.get(name, 0) + share * term.detach() for name, term in value.terms.items()}
@@ -186,6 +186,12 @@ def train_step(
         raise
     _put_back(network, statistics)
     return math.nan, {}
+
+
+def _share(part: Batch, batch: Batch, processes: Processes) -> float:
+    """The part's share of the crops that all processes hold."""
+    crops = processes.sum_counts(torch.tensor([len(part.names), len(batch.names)]))
+    return float(crops[0] / crops[1])
 
 
 def _put_back(network: nn.Module, statistics: Sequence[torch.Tensor]) -> None:
