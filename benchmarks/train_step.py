@@ -1,0 +1,342 @@
+"""Time of one training step of our networks, against the same network as it is trained elsewhere.
+
+    python benchmarks/train_step.py                          # U-Net, 64 to 1024 maps, 512 x 512, one picture
+    python benchmarks/train_step.py --net segnet --batch 2 --json step.json
+
+A step is the same for everyone: the batch to the device, gradients dropped, forward, cross-entropy and Dice, backward,
+gradients clipped, optimiser, the loss read. All take turns in one process, so what else the machine does falls on all
+of them; a ratio is the median of 'float32 default' over the row's median, above 1 where the row is faster.
+
+float32 default         NCHW float32, plain PyTorch: for ``unet`` a network written out in ``peers``, with RMSprop; for
+                        the other nets our own network and optimiser
+float32 channels-last   the same in the other memory format
+ours                    channels-last, bfloat16 convolutions where the machine is good at them, AdamW; forward and loss
+                        as they are (eager) or through torch.compile. The first call's time is only that of compiling
+                        while torch's cache is empty (TORCHINDUCTOR_CACHE_DIR)
+convolution ceiling     forward and backward of exactly our network's convolutions, in ours' number type and format,
+                        one after another and nothing else: without faster convolutions no step is shorter
+MONAI, nnU-Net          their U-Nets of the same widths, where they are installed (``unet`` only)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+from torch.optim import Optimizer
+
+from convolutions import convolutions, lone_convolutions
+from peers import PACKAGED, PLAIN, Peer, plain_loss
+from record import circumstances, write_results
+from unpool.config import TrainingSettings
+from unpool.engine import Recipe
+from unpool.engine.machine import Machine, choose_machine
+from unpool.losses import CrossEntropyDice
+from unpool.nets import Network, legal_size, named_net, network_of, structure_of
+from unpool.nets.blocks import crop_to
+from unpool.optim import optimiser
+
+NETS = ("unet", "segnet", "segnet-basic", "fusionnet", "fcn-8s")
+DEFAULT, LAST, EAGER, COMPILED = "float32 default", "float32 channels-last", "ours, eager", "ours, compiled"
+CEILING = "convolution ceiling"
+WARM_UP = 2
+"""Rounds that do not count."""
+
+QUICK = {"size": 32, "batch": 1, "width": 4, "repeats": 2}
+
+Objective = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What everyone trains on.
+
+    Attributes
+    ----------
+    width: feature maps of the first stage.
+    images: float32 (N, channels, size, size); labels: int64 (N, size, size).
+    """
+
+    net: str
+    width: int
+    images: Tensor
+    labels: Tensor
+    classes: int = 2
+
+    def network(self) -> Network:
+        """Our network for it."""
+        structure = structure_of({**named_net(self.net).structure.model_dump(), "width": self.width})
+        return network_of(structure, self.images.shape[1], self.classes)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a step needs beside the batch; ``objective`` turns images and labels into the loss."""
+
+    network: nn.Module
+    objective: Objective
+    optimiser: Optimizer
+    clip: float
+    device: torch.device
+    memory_format: torch.memory_format
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to time; ``run`` is None where it cannot be, and ``note`` says why."""
+
+    name: str
+    parameters: int | None = None
+    run: Callable[[], object] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contender's outcome: seconds of each round, their median and best; bytes needed beyond what was held."""
+
+    name: str
+    parameters: int | None
+    times_s: tuple[float, ...]
+    median_s: float | None
+    best_s: float | None
+    ratio: float | None
+    peak_bytes: int | None
+    note: str
+
+
+def step(training: Training, images: Tensor, labels: Tensor) -> float:
+    """One whole training step; returns the loss."""
+    training.optimiser.zero_grad(set_to_none=True)
+    images = images.to(training.device, memory_format=training.memory_format)
+    loss = training.objective(images, labels.to(training.device))
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(training.network.parameters(), training.clip)
+    training.optimiser.step()
+    return loss.item()
+
+
+def objective_of(network: nn.Module, machine: Machine, loss: Objective) -> Objective:
+    """Forward and loss in one call, so that they are compiled together."""
+
+    def objective(images: Tensor, labels: Tensor) -> Tensor:
+        with machine.arithmetic():
+            logits = network(images)
+        return loss(crop_to(logits, labels.shape[1:]), labels)
+
+    return objective
+
+
+def ours(task: Task, machine: Machine, memory_format: torch.memory_format, backend: str | None = None) -> Training:
+    """Our network's step at the package's defaults; ``backend`` is torch.compile's, None for none.
+
+    The one place to change where the package's own step is to be timed as a whole.
+    """
+    network = task.network().to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
+    loss = CrossEntropyDice()
+    objective = objective_of(network, machine, lambda logits, labels: loss(logits, labels).total)
+    if backend is not None:
+        objective = torch.compile(objective, backend=backend)
+    given = TrainingSettings()
+    made = optimiser(network, given.optimiser, given.learning_rate, given.weight_decay)
+    return Training(network, objective, made, Recipe.clip, machine.device, memory_format)
+
+
+def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory_format) -> Training:
+    """A peer's step. Raises ImportError where its package is missing."""
+    network = peer.build(task.images.shape[1], task.classes, task.width)
+    network = network.to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
+    objective = objective_of(network, machine, plain_loss)
+    return Training(network, objective, peer.optimiser(network.parameters()), peer.clip, machine.device, memory_format)
+
+
+def contender(name: str, training: Training, task: Task, note: str = "") -> Contender:
+    """A training step as something to time."""
+    return Contender(name, _count(training.network), partial(step, training, task.images, task.labels), note)
+
+
+def contenders(task: Task, machine: Machine, backend: str) -> Iterator[Contender]:
+    """Everyone, in the table's order."""
+    single = Machine(machine.device, reduced=False)
+    for name, memory_format in ((DEFAULT, torch.contiguous_format), (LAST, torch.channels_last)):
+        plain = partial(theirs, task, PLAIN) if task.net == "unet" else partial(ours, task)
+        yield contender(name, plain(single, memory_format), task)
+    yield contender(EAGER, ours(task, machine, torch.channels_last), task, machine.describe())
+    yield compiled(task, machine, backend)
+    yield ceiling(task, machine)
+    if task.net == "unet":
+        for peer in PACKAGED:
+            yield packaged(task, peer, single, f"{peer.name}, float32")
+            if machine.reduced:
+                yield packaged(task, peer, machine, f"{peer.name}, bfloat16")
+
+
+def compiled(task: Task, machine: Machine, backend: str) -> Contender:
+    """Ours through torch.compile, or why not: the compiler of the device's language may be missing."""
+    made = contender(COMPILED, ours(task, machine, torch.channels_last, backend), task)
+    assert made.run is not None
+    try:
+        first = seconds(made.run, machine.device)
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).partition("\n\n")[0].split())  # torch's advice on logging follows
+        return Contender(COMPILED, made.parameters, note=f"not compiled: {reason}")
+    traced = "" if backend == "inductor" else f", only traced ({backend})"
+    return Contender(COMPILED, made.parameters, made.run, f"first call {first:.1f} s{traced}")
+
+
+def packaged(task: Task, peer: Peer, machine: Machine, name: str) -> Contender:
+    """A peer from a package in its default memory format, or how to install it."""
+    try:
+        return contender(name, theirs(task, peer, machine, torch.contiguous_format), task)
+    except ImportError as error:
+        missing = str(error.name).partition(".")[0].replace("_", "-")
+        lacks = "not installed" if missing == peer.package else f"{missing} is missing"
+        return Contender(name, note=f"{lacks}: pip install {peer.package}")
+
+
+def ceiling(task: Task, machine: Machine) -> Contender:
+    """Our network's convolutions alone, one after another."""
+    network = task.network()
+    found = lone_convolutions(network, task.images, machine)
+    parameters = sum(_count(layer) for layer in convolutions(network))
+    return Contender(CEILING, parameters, lambda: [one.run() for one in found], f"{len(found)} convolutions")
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Time of one call, until the device is done."""
+    _wait(device)
+    start = perf_counter()
+    run()
+    _wait(device)
+    return perf_counter() - start
+
+
+def timed(everyone: Sequence[Contender], repeats: int, device: torch.device) -> list[tuple[float, ...]]:
+    """Seconds of each contender in each round; none for those that cannot run."""
+    times: list[list[float]] = [[] for _ in everyone]
+    for number in range(WARM_UP + repeats):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\rround {number + 1} of {WARM_UP + repeats}, the first {WARM_UP} not counted \r")
+        for one, series in zip(everyone, times, strict=True):
+            if one.run is not None:
+                series.append(seconds(one.run, device))
+    return [tuple(series[WARM_UP:]) for series in times]
+
+
+def peak(run: Callable[[], object], device: torch.device) -> int | None:
+    """Bytes that a call needs beyond what is held before it; None where the device keeps no such count."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    run()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def rows_of(everyone: Sequence[Contender], times: Sequence[tuple[float, ...]], device: torch.device) -> list[Row]:
+    """The table's rows; the first contender is the measure of the ratios."""
+    return [row_of(one, series, median(times[0]), device) for one, series in zip(everyone, times, strict=True)]
+
+
+def row_of(one: Contender, times: tuple[float, ...], measure: float, device: torch.device) -> Row:
+    """One contender's row; ``measure`` over its median is its ratio."""
+    if one.run is None:
+        return Row(one.name, one.parameters, (), None, None, None, None, one.note)
+    middle = median(times)
+    needed = peak(one.run, device)
+    return Row(one.name, one.parameters, times, middle, min(times), measure / middle, needed, one.note)
+
+
+def results_of(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything as plain JSON data; ``ours_s`` is the better of eager and compiled."""
+    medians = {row.name: row.median_s for row in rows if row.median_s is not None}
+    best = min((name for name in (EAGER, COMPILED) if name in medians), key=lambda name: medians[name])
+    return {
+        "ours": best,
+        "ours_s": medians[best],
+        "float32_default_s": medians[DEFAULT],
+        "ratio": medians[DEFAULT] / medians[best],
+        "convolution_ceiling_s": medians[CEILING],
+        "rows": [asdict(row) for row in rows],
+        "settings": dict(settings),
+        **circumstances(),
+    }
+
+
+def table_of(rows: Sequence[Row], results: Mapping[str, Any]) -> str:
+    """The rows as text, without columns that hold nothing."""
+    given, machine = results["settings"], results["machine"]
+    columns: dict[str, list[Any]] = {
+        "parameters": [row.parameters and f"{row.parameters:,}" for row in rows],
+        "seconds": [row.median_s and f"{row.median_s:.4f}" for row in rows],
+        "best": [row.best_s and f"{row.best_s:.4f}" for row in rows],
+        "ratio": [row.ratio and f"{row.ratio:.2f}" for row in rows],
+        "peak MiB": [row.peak_bytes and f"{row.peak_bytes / 2**20:.0f}" for row in rows],
+    }
+    shown = {head: cells for head, cells in columns.items() if any(cells)}
+    lines = [
+        f"{given['net']}, width {given['width']}, {given['batch']} x 3 x {given['size']} x {given['size']}, "
+        f"{given['repeats']} rounds; {machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}",
+        f"{'':32}" + "".join(f"{head:>12}" for head in shown),
+    ]
+    for row, cells in zip(rows, zip(*shown.values(), strict=True), strict=True):
+        lines.append(f"{row.name:32}" + "".join(f"{cell or '–':>12}" for cell in cells) + f"  {row.note}".rstrip())
+    lines.append(f"{DEFAULT} / {results['ours']}: {results['ratio']:.2f}")
+    return "\n".join(lines) + "\n"
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for; exits where the network cannot take the size."""
+    parser = argparse.ArgumentParser(description="Time of one training step, ours against others'.")
+    parser.add_argument("--net", choices=NETS, default="unet")
+    parser.add_argument("--size", type=int, default=512, help="side of the square pictures in pixels")
+    parser.add_argument("--batch", type=int, default=1, help="pictures a step")
+    parser.add_argument("--width", type=int, default=64, help="feature maps of the first stage")
+    parser.add_argument("--repeats", type=int, default=10, help="rounds that count")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--json", metavar="FILE", help="write the results there; - for the standard output")
+    parser.add_argument("--quick", action="store_true", help="a tiny size, traced in place of compiled: does it run?")
+    given = parser.parse_args(arguments)
+    if given.quick:
+        vars(given).update(QUICK)
+    legal = legal_size(named_net(given.net).structure, given.size)
+    if legal != given.size:
+        parser.error(f"{given.net} cannot take {given.size} pixels; the next size is {legal}")
+    if min(given.batch, given.width, given.repeats) < 1:
+        parser.error("--batch, --width and --repeats are 1 or more")
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time everyone and print the table."""
+    given = options(arguments)
+    torch.manual_seed(0)
+    machine = choose_machine(given.device)
+    images = torch.randn(given.batch, 3, given.size, given.size)
+    task = Task(given.net, given.width, images, torch.randint(2, (given.batch, given.size, given.size)))
+    everyone = list(contenders(task, machine, "eager" if given.quick else "inductor"))
+    rows = rows_of(everyone, timed(everyone, given.repeats, machine.device), machine.device)
+    results = results_of(rows, vars(given))
+    write_results(results, table_of(rows, results), given.json)
+
+
+if __name__ == "__main__":
+    main()
