@@ -1,10 +1,14 @@
 """Model files and training states: what goes in comes out, and nothing else gets in."""
 
 import json
-from collections.abc import Callable
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -12,8 +16,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 import tiny
-from unpool.checkpoint import bare_state, load_model, load_state, save_model, save_state
-from unpool.errors import ModelFileError
+from unpool import checkpoint
+from unpool.checkpoint import (
+    bare_state,
+    load_model,
+    load_newest_state,
+    load_state,
+    new_model,
+    previous,
+    save_model,
+    save_state,
+)
+from unpool.errors import ModelFileError, RunError
 
 
 def perturbed(net: str = "unet") -> Any:
@@ -186,3 +200,184 @@ def test_a_state_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path)
     assert not victim.exists()
     torch.load(path, weights_only=False)  # the same file is dangerous to a careless reader
     assert victim.exists()
+
+
+def flip(path: Path, place: int) -> None:
+    """Flip a bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << place % 8
+    path.write_bytes(content)
+
+
+def test_no_flipped_bit_is_ever_loaded_as_if_nothing_were_wrong(tmp_path: Path) -> None:
+    """A bit may fall into padding or into something nobody reads; then what is loaded is what was saved."""
+    path = tmp_path / "state.pt"
+    save_state(path, {"weights": torch.randn(50, 50), "numbers": [1, 2.5, "x"]})
+    right, content = load_state(path), path.read_bytes()
+    chance, refused = random.Random(1), 0
+    for place in chance.choices(range(len(content)), k=300):
+        flip(path, place)
+        try:
+            found = load_state(path)
+        except ModelFileError:
+            refused += 1
+        else:
+            assert torch.equal(found["weights"], right["weights"])
+            assert found["numbers"] == right["numbers"]
+        path.write_bytes(content)
+    assert refused > 250
+
+
+def test_no_flipped_bit_of_a_model_is_ever_loaded(saved: Path) -> None:
+    content = saved.read_bytes()
+    for place in random.Random(1).choices(range(len(content)), k=200):
+        flip(saved, place)
+        refusal(saved)
+        saved.write_bytes(content)
+    flip(saved, len(content) - 40)
+    assert "damaged since it was written: its checksum does not hold" in refusal(saved).found
+
+
+def test_a_model_file_without_a_checksum_is_loaded(saved: Path) -> None:
+    rewrite(saved, lambda card: None)
+    load_model(saved)
+
+
+SAVERS: dict[str, Callable[[Path], None]] = {
+    "state.pt": lambda path: save_state(path, {"weights": torch.randn(100, 100)}),
+    "model.safetensors": lambda path: save_model(path, perturbed(), {}),
+}
+LOADERS: dict[str, Callable[[Path], Any]] = {"state.pt": load_state, "model.safetensors": load_model}
+
+
+@pytest.mark.parametrize("name", list(SAVERS))
+def test_what_does_not_read_back_does_not_take_the_old_ones_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flush = tmp_path / name, checkpoint.flush
+
+    def forgetful(draft: Path) -> None:
+        flush(draft)
+        flip(draft, draft.stat().st_size // 2)
+
+    SAVERS[name](path)
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint, "flush", forgetful)
+    with pytest.raises(RunError) as error:
+        SAVERS[name](path)
+    assert f"{path}: what was written does not read back (" in error.value.found
+    assert "checksum" in error.value.found
+    assert error.value.expected == "a disk that gives back what was written to it"
+    assert error.value.repair == "check the disk, or write elsewhere"
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_state_that_could_not_be_read_back_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="does not read back"):
+        save_state(tmp_path / "state.pt", {"score": np.float64(0.5)})
+    assert not list(tmp_path.iterdir())
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", list(SAVERS))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 0.999])
+def test_where_there_is_no_room_the_old_file_stays(name: str, share: float, tmp_path: Path) -> None:
+    path = tmp_path / name
+    SAVERS[name](path)
+    before = path.read_bytes()
+    with (
+        largest_file(int(share * len(before))),
+        pytest.raises(
+            RunError, match=rf"{name}: cannot be written \(File too large\)\n  expected: room for 0\.1 MB in "
+        ),
+    ):
+        SAVERS[name](path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    LOADERS[name](path)
+
+
+def interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="a timer that sends a signal")
+def test_an_impatient_ctrl_c_in_the_middle_of_a_save_leaves_a_whole_state(tmp_path: Path) -> None:
+    path, heavy = tmp_path / "state.pt", torch.randn(1 << 20)
+    interrupted = 0
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        save_state(path, {"number": 0, "heavy": heavy})
+        for number in range(1, 40):
+            last = load_state(path)["number"]
+            signal.setitimer(signal.ITIMER_REAL, 0.001 * number)
+            try:
+                save_state(path, {"number": number, "heavy": heavy})
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+            found = load_state(path)
+            assert found["number"] in (last, number)
+            assert torch.equal(found["heavy"], heavy)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
+
+
+def test_the_state_before_is_kept_and_read_where_the_newest_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    for number in (1, 2, 3):
+        save_state(path, {"number": number})
+    assert [load_state(file)["number"] for file in (path, previous(path))] == [3, 2]
+    assert previous(path).name == "state.previous.pt"
+    found = load_newest_state(path)
+    assert (found.state["number"], found.file, found.damage) == (3, path, None)
+    path.write_bytes(path.read_bytes()[:-10])
+    found = load_newest_state(path)
+    assert (found.state["number"], found.file) == (2, previous(path))
+    assert "state.pt: not a readable training state (BadZipFile" in found.damage.found
+    previous(path).unlink()
+    with pytest.raises(ModelFileError, match=r"state\.pt: not a readable"):
+        load_newest_state(path)
+
+
+def test_a_state_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, {"number": 1})
+    save_state(path, {"version": 99})
+    with pytest.raises(ModelFileError, match="a training state of version 99"):
+        load_newest_state(path)
+
+
+def test_a_new_model_waits_until_the_body_has_succeeded(saved: Path) -> None:
+    before = saved.read_bytes()
+    other = tiny.segmenter("segnet-basic")
+
+    def fail() -> None:
+        with new_model(saved, other, {}) as draft:
+            assert load_model(draft).segmenter.net == "segnet-basic"
+            assert saved.read_bytes() == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert saved.read_bytes() == before
+    (draft,) = (path for path in saved.parent.iterdir() if path != saved)
+    assert load_model(draft).segmenter.net == "segnet-basic"
+    with new_model(saved, other, {}):
+        pass
+    assert load_model(saved).segmenter.net == "segnet-basic"

@@ -133,7 +133,7 @@ def test_values_are_toml_and_words_need_no_quotes() -> None:
         ("epochs", r"--set epochs\n  expected: key=value"),
         ("epoch=3", r"--set epoch: no such setting(.|\n)*did you mean epochs\?"),
         ("training.learningrate=3", r"(.|\n)*did you mean learning_rate\?"),
-        ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*did you mean epochs\?"),
+        ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*write training.epochs"),
         ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, best, bias, block, bottom"),
     ],
 )

@@ -179,6 +179,8 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
 class Spoiled:
     """A loss that is NaN at some of its calls."""
 
+    division = "pixels"
+
     def __init__(self, *at: int) -> None:
         self.at, self.calls = at, 0
 

@@ -19,7 +19,7 @@ recipe = tiny.recipe(
     model,
     data,
     held_out,
-    batches=tiny.sampler(data, model, batch_size=5),
+    batches=tiny.sampler(data, model, batch_size=5, least_steps=2, most_steps=2),
     optimiser=optim.optimiser(model.network, "sgd", 1e-2, 1e-2),
     processes=together,
 )

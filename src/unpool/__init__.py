@@ -64,6 +64,7 @@ def train(
     The best epoch's model.
     """
     from unpool.commands.events import finish
+    from unpool.commands.interruption import pass_on
     from unpool.commands.model import load
     from unpool.commands.staging import train_in_stages as command
     from unpool.config import merge
@@ -71,6 +72,7 @@ def train(
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
     whole = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
     run = finish(command(Path(folder), whole, Path(out) if out is not None else None, resume=resume))
+    pass_on(run.stopped_by)
     return load(run.model)
 
 

@@ -2,27 +2,35 @@
 
 ``model.safetensors`` holds the weights and, in its metadata, a card with everything needed to use them. The
 training state is a torch file read with ``weights_only=True``. Nothing here unpickles objects.
+
+Both carry a checksum. A file takes its place only when it was read back from the disk and the checksum held, and it is
+checked again whenever the file is read: torch and safetensors by themselves do not notice a flipped bit in a tensor.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import safetensors
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
 from unpool.classes import ClassTable
-from unpool.errors import ModelFileError, UnpoolError
-from unpool.io.files import atomic_path
+from unpool.errors import ModelFileError, RunError, UnpoolError
+from unpool.io.files import atomic_path, draft_beside, flush, keep_as, take_place, writing
 from unpool.nets import network_of, structure_of
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
 CARD_KEY = "unpool"
+CHECKSUM_KEY = "unpool-sha256"
 CARD_VERSION = 1
 STATE_VERSION = 1
 
@@ -39,11 +47,55 @@ class LoadedModel(NamedTuple):
     card: Card
 
 
-def save_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> None:
-    """Write weights and card into one file, atomically.
+class StoredState(NamedTuple):
+    """The newest training state that could be read.
 
-    ``story`` is plain JSON data about how the model came to be (training, data, scores); it is kept as it is.
+    Attributes
+    ----------
+    file: where it was read; ``damage`` says what is wrong with the newer one where it is not the newest.
     """
+
+    state: dict[str, Any]
+    file: Path
+    damage: ModelFileError | None
+
+
+def save_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> None:
+    """Write weights and card into one file, atomically; parameters and errors as in ``new_model``."""
+    with new_model(path, segmenter, story):
+        pass
+
+
+@contextmanager
+def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> Iterator[Path]:
+    """Write a model beside ``path`` and yield its name there; it takes its place when the body succeeds.
+
+    So the body can save a state that names it: whoever finds that state and the draft knows that they belong together.
+    For that reason the draft stays when the body raises.
+
+    Parameters
+    ----------
+    story: plain JSON data about how the model came to be (training, data, scores); it is kept as it is.
+
+    Raises
+    ------
+    RunError: the file cannot be written, or does not read back as it was written.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in bare_state(segmenter.network).items()}
+    with writing(path, _size(tensors)):
+        draft = draft_beside(path)
+        try:
+            _write_model(draft, tensors, _card(segmenter, story))
+            with _proof(path):
+                _read_safetensors(draft)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        yield draft
+        take_place(draft, path)
+
+
+def _card(segmenter: Segmenter, story: Mapping[str, Any]) -> str:
     card = {
         "version": CARD_VERSION,
         "net": segmenter.net,
@@ -53,9 +105,13 @@ def save_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> No
         "normalisation": segmenter.normalisation.to_card(),
         "story": dict(story),
     }
-    tensors = {name: t.detach().cpu().contiguous() for name, t in bare_state(segmenter.network).items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={CARD_KEY: json.dumps(card, ensure_ascii=False)})
+    return json.dumps(card, ensure_ascii=False)
+
+
+def _write_model(path: Path, tensors: dict[str, Tensor], card: str) -> None:
+    # As bytes and not by safetensors' own hand, whose errors do not say which of the system's they were.
+    path.write_bytes(save(tensors, {CARD_KEY: card, CHECKSUM_KEY: _checksum(tensors, card)}))
+    flush(path)
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -91,7 +147,7 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(segmenter, card)
 
 
-def bare_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+def bare_state(network: torch.nn.Module) -> dict[str, Tensor]:
     """The network's state with the names of the bare module, whatever wraps it."""
     state = {}
     for name, tensor in network.state_dict().items():
@@ -101,10 +157,35 @@ def bare_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+def previous(path: Path) -> Path:
+    """Where the state saved before the one in ``path`` is kept."""
+    return path.with_stem(f"{path.stem}.previous")
+
+
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a training state (tensors, numbers, strings, lists and dicts of them), atomically."""
-    with atomic_path(path) as temporary:
-        torch.save({"version": STATE_VERSION, **state}, temporary)
+    """Write a training state (tensors, numbers, strings, lists and dicts of them), atomically.
+
+    The one that was there stays, as ``previous(path)``, at the price of its room on the disk.
+
+    Raises
+    ------
+    RunError: the file cannot be written, or does not read back as it was written; the old one is in its place.
+    """
+    whole = {"version": STATE_VERSION, **state}
+    with atomic_path(path, _size(whole)) as draft:
+        _write_state(draft, whole)
+        with _proof(path):
+            _require_whole(draft)
+        keep_as(path, previous(path))
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch says that it could not finish; why not (a full disk) is behind that
+            raise (error.__context__ or error) from None
+    flush(path)
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -112,27 +193,86 @@ def load_state(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    ModelFileError: the file is truncated, foreign, or of a later version.
+    ModelFileError: the file is truncated, damaged, foreign, or of a later version.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        version = state["version"]
-    except Exception as error:  # torch raises many kinds on a broken file
+    _require_whole(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["version"] != STATE_VERSION:
         raise ModelFileError(
-            f"{path}: not a readable training state ({type(error).__name__})",
-            "a state.pt written by unpool",
-            "start the training again without --resume, in another folder",
-        ) from error
-    if version != STATE_VERSION:
-        raise ModelFileError(
-            f"{path}: a training state of version {version}",
+            f"{path}: a training state of version {state['version']}",
             f"version {STATE_VERSION}",
             "resume with the version of unpool that wrote it",
         )
     return dict(state)
 
 
-def _read_safetensors(path: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+def load_newest_state(path: Path) -> StoredState:
+    """Read the state in ``path``, or the one saved before it where that one is missing or damaged.
+
+    Raises
+    ------
+    ModelFileError: neither can be read, or the newest readable one is of a later version.
+    """
+    try:
+        _require_whole(path)
+    except ModelFileError as damage:
+        if not previous(path).is_file():
+            raise
+        return StoredState(load_state(previous(path)), previous(path), damage)
+    return StoredState(load_state(path), path, None)
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse a state file whose checksums do not hold, or that is none; takes next to no memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} does not hold")
+        if "version" not in torch.load(path, map_location="meta", weights_only=True):
+            raise ValueError("it says no version")
+    except Exception as error:  # zipfile and torch raise many kinds on a broken file
+        raise ModelFileError(
+            f"{path}: not a readable training state ({type(error).__name__}: {first_line(error)})",
+            "a state.pt as unpool wrote it",
+            "take the file from a copy, or train again in another folder; "
+            "the model.safetensors beside it does not depend on it",
+        ) from error
+
+
+@contextmanager
+def _proof(path: Path) -> Iterator[None]:
+    """Read a draft of ``path`` back inside this: what cannot be read was not saved."""
+    try:
+        yield
+    except ModelFileError as error:
+        reason = first_line(error.__cause__ or error)
+        raise RunError(
+            f"{path}: what was written does not read back ({reason})",
+            "a disk that gives back what was written to it",
+            "check the disk, or write elsewhere",
+        ) from error
+
+
+def _size(data: Any) -> int:
+    """Bytes of the tensors in nested mappings and sequences."""
+    if isinstance(data, Tensor):
+        return data.nbytes
+    if isinstance(data, Mapping):
+        return sum(map(_size, data.values()))
+    return sum(map(_size, data)) if isinstance(data, Sequence) and not isinstance(data, str) else 0
+
+
+def _checksum(tensors: Mapping[str, Tensor], card: str) -> str:
+    """SHA-256 of a card and of everything about the tensors, in the order of their names."""
+    digest = hashlib.sha256(card.encode("utf-8"))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
     if not path.is_file():
         raise ModelFileError(
             f"{path}: no such file", "a model.safetensors or the run folder that holds it", "check the path"
@@ -141,6 +281,8 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, torch.Tensor]]:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata.get(CHECKSUM_KEY) not in (None, _checksum(tensors, metadata.get(CARD_KEY, ""))):
+            raise ValueError("damaged since it was written: its checksum does not hold")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not a readable safetensors file ({first_line(error)})",

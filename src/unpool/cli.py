@@ -24,7 +24,9 @@ Result = TypeVar("Result")
 FAILED = 1
 WRONG_USE = 2
 BAD_DATA = 3
-INTERRUPTED = 130
+STOPPED = 128
+"""To which the number of the signal is added."""
+INTERRUPTED = STOPPED + 2
 
 app = App(
     name="unpool",
@@ -125,7 +127,8 @@ def train(
 
     Example: unpool train photos --net unet --minutes 10
 
-    The run folder holds the model, the settings, the log and what --resume needs. Ctrl-C stops with everything saved.
+    The run folder holds the model, the settings, the log and what --resume needs.
+    Ctrl-C and SIGTERM stop it with everything saved.
     """
     from unpool.commands.staging import train_in_stages as run
 
@@ -140,7 +143,7 @@ def train(
         score = "–" if trained.best_mean_iou is None else f"{trained.best_mean_iou:.4f}"
         print(f"model: {trained.model}   (epoch {trained.best_epoch}, validation mean IoU {score})")
         print(f"next:  unpool test {trained.folder} {data}")
-    return 0 if trained.finished else INTERRUPTED
+    return 0 if trained.stopped_by is None else STOPPED + trained.stopped_by
 
 
 @app.command
@@ -257,7 +260,7 @@ def explain(
 
 
 def main() -> None:
-    """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted."""
+    """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted, 143 stopped by SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unpool.commands.events import Event, Said
+from unpool.commands.interruption import pass_on
 from unpool.commands.predicting import Predicted, predict
 from unpool.commands.run_folder import free_path
 from unpool.commands.testing import TestResult, test
@@ -59,6 +60,7 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     )
     settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
+    pass_on(trained.stopped_by)
     yield Said(f"\n4  unpool test {trained.folder} {new}\n")
     tested = yield from test(trained.model, new, out=out / "test")
     yield Said(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")

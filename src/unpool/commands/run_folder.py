@@ -11,7 +11,8 @@ from typing import Any
 
 from unpool.config import RunConfig, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
-from unpool.io.files import write_text
+from unpool.io.files import is_draft, write_text
+from unpool.io.folders import OUTPUT_MARK
 
 MODEL_FILE = "model.safetensors"
 
@@ -68,7 +69,7 @@ def new_run(out: Path | None, data: Path, config: RunConfig) -> RunFolder:
     if out is None:
         out = free_path(default_path(data, config))
     require_writable(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if out.exists() and not _is_empty(out):
         raise UsageError(
             f"{out} already exists and is not empty",
             "a new or empty folder for the run",
@@ -92,7 +93,7 @@ def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder 
         started = [RunFolder(path) for path in sorted(found, key=lambda p: _number(p, base))]
         started = [run for run in started if run.config.is_file()]
         return started[-1] if started else None
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or _is_empty(out):
         return None
     run = RunFolder(out)
     if not run.config.is_file():
@@ -164,6 +165,11 @@ def numbered_paths(base: Path) -> Iterator[Path]:
 def default_path(data: Path, config: RunConfig) -> Path:
     """Where a run goes that is not told where."""
     return Path("runs") / f"{data.resolve().name or 'data'}-{config.net}"
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a path is a folder that holds at most what a run leaves that was killed at its very start."""
+    return path.is_dir() and all(each.name == OUTPUT_MARK or is_draft(each.name) for each in path.iterdir())
 
 
 def _is_numbered(path: Path, base: Path) -> bool:

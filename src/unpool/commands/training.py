@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import Any
 
 import numpy as np
-import torch
 
-from unpool.checkpoint import first_line, load_model, load_state, save_model, save_state
+from unpool.checkpoint import load_model
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
-from unpool.commands.preparation import Job, plan, prepare, story, with_budget
+from unpool.commands.interruption import interruptible, manner
+from unpool.commands.preparation import Job, plan, prepare, with_budget
 from unpool.commands.rehearsing import rehearsal
-from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config, write_config
+from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config
+from unpool.commands.run_state import begin, found_state, keep_epoch, save
 from unpool.config import resolve
 from unpool.data import describe
-from unpool.engine import (
-    EpochRecord,
-    TrainingState,
-    evaluate_each,
-    training,
-)
-from unpool.errors import ModelFileError, UsageError
+from unpool.engine import EpochRecord, StepRecord, TrainingState, evaluate_each, training
+from unpool.engine.processes import join
 from unpool.io import write_image
-from unpool.io.files import write_json, write_text
-from unpool.io.folders import mark_output
-from unpool.report import curves_svg, displayable, overlay
+from unpool.report import displayable, overlay
 
 SAVE_EVERY = 60.0
-"""Seconds between saved states inside an epoch."""
+"""Seconds between saved states inside an epoch: what a power cut costs."""
 
 SHOWN = 6
 """Validation pictures written at the end."""
@@ -51,7 +40,7 @@ class TrainedRun:
     ----------
     folder: the run folder; ``model`` its model file.
     best_epoch, best_mean_iou: the epoch the model was taken from, and its validation score.
-    finished: False where the person interrupted.
+    stopped_by: the signal that stopped it before its end: 2 for Ctrl-C, 15 where the system asked; else None.
     history: one row an epoch, as in ``log.jsonl``.
     """
 
@@ -59,8 +48,13 @@ class TrainedRun:
     model: Path
     best_epoch: int
     best_mean_iou: float | None
-    finished: bool
+    stopped_by: int | None
     history: Sequence[Mapping[str, Any]]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end."""
+        return self.stopped_by is None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -75,7 +69,12 @@ class TrainedRun:
 
 
 def train(
-    folder: Path, settings: Mapping[str, Any], out: Path | None = None, *, resume: bool = False
+    folder: Path,
+    settings: Mapping[str, Any],
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    save_every: float = SAVE_EVERY,
 ) -> Generator[Event, None, TrainedRun]:
     """Check a folder, train a network on it, keep the best epoch.
 
@@ -85,164 +84,78 @@ def train(
     settings: nested as ``unpool.config.RunConfig``; everything has a default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: go on with the run that the same command started, or start it.
+    save_every: seconds between saved states inside an epoch; at the end of each one is saved in any case.
 
     Raises
     ------
     UsageError, DataError, RunError: see the message.
     """
     config = resolve(settings)
+    processes = join(config.machine.device)
     run = run_to_resume(out, folder, config) if resume else None
     if run is not None:
         config = stored_config(run, settings)
         yield Said(f"going on with the run in {run.path}")
-    else:
+    elif processes.first:
         run = new_run(out, folder, config)
         if resume:
             yield Said("nothing to resume yet: starting a new run")
+    run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
     config = with_budget(config)
     survey = yield from check(folder, config.data, config.training.seed)
     yield Said(describe(survey))
     require_sound(survey)
     yield Progress("preparing", 0, 1)
-    job = prepare(survey, config)
+    job = prepare(survey, config, processes)
     yield Progress("preparing", 1, 1)
-    state = _open(run, job)
+    state = yield from found_state(run, job)
     yield Said(plan(job, run.path))
-    if not (state.epoch or state.step):
+    if state is None:
+        state = TrainingState()
         yield from rehearsal(job, state)
+        begin(run, job, state)
     else:
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
-    finished = yield from _train(job, run, state)
-    yield from _leave_pictures(job, run)
+    stopped_by = yield from _train(job, run, state, save_every)
+    if stopped_by is None and processes.first:  # who asks for an end may not wait long for it
+        yield from _leave_pictures(job, run)
     return TrainedRun(
         folder=run.path,
         model=run.model,
         best_epoch=state.best_epoch,
         best_mean_iou=state.history[state.best_epoch - 1]["mean_iou"] if state.best_epoch else None,
-        finished=finished,
+        stopped_by=stopped_by,
         history=tuple(state.history),
     )
 
 
-def _open(run: RunFolder, job: Job) -> TrainingState:
-    """Start the run folder, or read back where the run in it stood."""
-    if run.state.is_file():
-        state = _restore(run, job)
-        write_config(run, job.config)  # the budget may be another one
-        return state
-    if run.model.exists():
-        raise ModelFileError(
-            f"{run.state} is missing, {run.model} is there",
-            "both, to go on with a run",
-            "put state.pt back, or start a new run in another --out",
-        )
-    mark_output(run.path)
-    write_config(run, job.config)
-    write_json(run.split, {**job.survey.split.to_json(), "fingerprint": job.survey.fingerprint})
-    write_text(run.log, "")
-    state = TrainingState()
-    _save_state(job, run, state)
-    return state
-
-
-def _restore(run: RunFolder, job: Job) -> TrainingState:
-    saved = load_state(run.state)
-    if saved.get("data") != _data_of(job):
-        raise UsageError(
-            f"{job.survey.folder.root} has changed since the run in {run.path} was started",
-            "the same pictures, masks, classes and split",
-            "put the data back as it was, or start a new run without --resume",
-        )
-    try:
-        job.segmenter.network.load_state_dict(saved["network"])
-        job.recipe.optimiser.load_state_dict(saved["optimiser"])
-        state = TrainingState.from_plain(saved["training"])
-        torch.set_rng_state(saved["random"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelFileError(
-            f"{run.state}: does not fit the run ({first_line(error)})",
-            "the state this run saved",
-            "start a new run without --resume",
-        ) from error
-    # A run that was killed between writing its log and its state has a line too many: the state is the truth.
-    write_text(run.log, "".join(json.dumps(row) + "\n" for row in state.history))
-    return state
-
-
-def _train(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, None, bool]:
-    """Run the loop, saving as it goes; returns whether it came to its end."""
+def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) -> Generator[Event, None, int | None]:
+    """Run the loop, saving as it goes; returns the signal that stopped it, if one did."""
     saved_at = time.monotonic()
-    with _stop_on_interrupt() as stop:
+    with interruptible() as asked:
         for record in training(job.segmenter, job.recipe, state):
             if isinstance(record, EpochRecord):
-                _keep_epoch(job, run, state, record)
+                keep_epoch(job, run, state, record)
                 saved_at = time.monotonic()
-            elif time.monotonic() - saved_at > SAVE_EVERY:
-                _save_state(job, run, state)
+            elif time.monotonic() + _until_next(record, state) - saved_at > save_every:
+                save(job, run, state)
                 saved_at = time.monotonic()
-            yield record
-            if stop.asked:
-                _save_state(job, run, state)
-                if not run.model.is_file():
-                    save_model(run.model, job.segmenter, story(job, state))
-                yield Said("interrupted: everything is saved; the same command with --resume goes on from here")
-                return False
-    return True
+            try:
+                yield record
+            except GeneratorExit:  # who listened has gone: a closed terminal, a broken pipe, a cell that was stopped
+                save(job, run, state)
+                raise
+            stop = int(job.recipe.processes.agree(asked.signal or 0))
+            if stop:
+                save(job, run, state)
+                yield Said(f"{manner(stop)}: everything is saved; the same command with --resume goes on from here")
+                return stop
+    return None
 
 
-def _keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
-    with run.log.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record.to_json()) + "\n")
-    if record.best or not run.model.is_file():
-        save_model(run.model, job.segmenter, story(job, state))
-    _save_state(job, run, state)
-    write_text(run.curves, curves_svg(state.history))
-
-
-def _save_state(job: Job, run: RunFolder, state: TrainingState) -> None:
-    save_state(
-        run.state,
-        {
-            "data": _data_of(job),
-            "network": job.segmenter.network.state_dict(),
-            "optimiser": job.recipe.optimiser.state_dict(),
-            "training": state.to_plain(),
-            "random": torch.get_rng_state(),
-        },
-    )
-
-
-def _data_of(job: Job) -> dict[str, Any]:
-    """What must not change in the course of a run."""
-    survey = job.survey
-    return {
-        "fingerprint": survey.fingerprint,
-        "classes": survey.table.to_card(),
-        "split": survey.split.to_json(),
-    }
-
-
-class _Stop:
-    asked = False
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[_Stop]:
-    """Let the first Ctrl-C ask for a clean stop after the running step; the second one interrupts at once."""
-    stop = _Stop()
-    if current_thread() is not main_thread():
-        yield stop
-        return
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        stop.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _until_next(record: StepRecord, state: TrainingState) -> float:
+    """Seconds until the state can be saved again, apart from a step: validation cannot be cut in two."""
+    return state.last_validation if record.step == record.steps else 0.0
 
 
 def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:

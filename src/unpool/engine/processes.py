@@ -164,4 +164,5 @@ def join(device: str) -> Processes:
 def leave() -> None:
     """Part from the others at the end of a command."""
     if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()  # who leaves early takes the connections of the others away
         distributed.destroy_process_group()

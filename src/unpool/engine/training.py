@@ -162,7 +162,8 @@ def train_step(
     """One step of the optimiser; returns the loss and its terms, NaN where the step was left out.
 
     In several parts the gradients of the parts' losses are averaged (or summed, where the loss is a sum); batch
-    normalisation and Dice then see a part at a time. A loss or a gradient that is not finite changes nothing, not even the running statistics of the norms.
+    normalisation and Dice then see a part at a time. A loss or a gradient that is not finite changes nothing, not even
+    the running statistics of the norms.
     """
     processes = recipe.processes
     statistics = [buffer.clone() for buffer in network.buffers()]

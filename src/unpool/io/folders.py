@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from unpool.errors import DataError
+from unpool.io.files import write_bytes
 from unpool.io.images import IMAGE_SUFFIXES
 
 OUTPUT_MARK = ".unpool-output"
@@ -16,8 +17,7 @@ JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 def mark_output(folder: Path) -> None:
     """Mark a folder, made if missing, as written by unpool."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / OUTPUT_MARK).touch()
+    write_bytes(folder / OUTPUT_MARK, b"")
 
 
 def picture_files(root: Path) -> list[Path]:

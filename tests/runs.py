@@ -1,0 +1,98 @@
+"""Training runs: what they are compared by, and processes of their own that can be stopped and killed."""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import tiny
+from unpool.checkpoint import load_model, load_state
+from unpool.commands.events import finish
+from unpool.commands.training import train
+
+CLOCKS = ("seconds", "waiting", "validation_seconds", "last_validation")
+
+
+def weights(folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """The best model and the last weights of a run."""
+    return load_model(folder / "model.safetensors").segmenter.network, load_state(folder / "state.pt")["network"]
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's log, without clocks."""
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in CLOCKS} for line in lines]
+
+
+def timeless(data: Any) -> Any:
+    """Nested data without what a clock says and without the name of a draft."""
+    if isinstance(data, Mapping):
+        return {key: timeless(value) for key, value in data.items() if key not in (*CLOCKS, "model")}
+    return [timeless(each) for each in data] if isinstance(data, list | tuple) else data
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether nested data are equal, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Both have the same weights, optimiser, random numbers, history and log, bit for bit, whatever the clocks say."""
+    assert tiny.same_weights(weights(one)[0], weights(other)[0])
+    assert same(*(timeless(load_state(folder / "state.pt")) for folder in (one, other)))
+    assert log(one) == log(other)
+    history = load_state(one / "state.pt")["training"]["history"]
+    assert [json.loads(line) for line in (one / "log.jsonl").read_text().splitlines()] == history
+
+
+def start(target: Callable[..., object], *given: object) -> ForkServerProcess:
+    """Call a function in a process of its own, which starts in a tenth of a second because torch is there already."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["unpool.cli", "unpool.commands.training", "torch._dynamo"])
+    process = server.Process(target=target, args=given, daemon=True)
+    process.start()
+    return process
+
+
+def program(said: Path, words: list[str], largest_file: int | None = None) -> None:
+    """``unpool`` as its own process: what it prints goes to a file; no file may be larger than so many bytes."""
+    with said.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if largest_file is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+    from unpool.cli import main
+
+    sys.argv = ["unpool", *words]
+    with tiny.one_thread():
+        main()
+
+
+def training(cells: Path, settings: dict[str, Any], out: Path) -> None:
+    """``train`` as its own process, saving after every step."""
+    with tiny.one_thread():
+        finish(train(cells, settings, out, resume=True, save_every=0.0))
+
+
+def wait_for(path: Path, process: ForkServerProcess) -> None:
+    """Wait until a file is there that the process should write."""
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

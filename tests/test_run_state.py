@@ -1,0 +1,169 @@
+"""What is saved: at every moment the old whole or the new whole, and in the order that loses nothing."""
+
+import dataclasses
+import errno
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+import tiny
+from unpool.checkpoint import load_model
+from unpool.commands import run_state
+from unpool.commands.events import finish
+from unpool.commands.preparation import Job, prepare
+from unpool.commands.run_folder import RunFolder
+from unpool.commands.run_state import keep_epoch, open_state
+from unpool.config import resolve
+from unpool.data import survey
+from unpool.engine import EpochRecord, TrainingState, training
+from unpool.errors import RunError
+from unpool.io.files import drafts
+
+DISK = ("fsync", "link", "open", "replace", "unlink")
+"""Calls of the system by which saving changes the disk."""
+
+
+class Second(NamedTuple):
+    """A run whose first epoch is saved and whose second one, the best so far, is about to be."""
+
+    job: Job
+    run: RunFolder
+    state: TrainingState
+    record: EpochRecord
+
+
+def job(cells: Path) -> Job:
+    return prepare(survey(cells), resolve(tiny.settings(epochs=3)))
+
+
+@pytest.fixture
+def second(cells: Path, tmp_path: Path) -> Second:
+    begun, run = job(cells), RunFolder(tmp_path / "run")
+    state = finish(open_state(run, begun))
+    for record in training(begun.segmenter, begun.recipe, state):
+        if isinstance(record, EpochRecord) and record.epoch == 1:
+            keep_epoch(begun, run, state, record)
+        elif isinstance(record, EpochRecord):
+            break
+    state.best_epoch = 2
+    return Second(begun, run, state, dataclasses.replace(record, best=True))
+
+
+def found_again(run: RunFolder, cells: Path, second: Second) -> int:
+    """The epoch after which a run goes on; everything in its folder must belong to that epoch."""
+    fresh = job(cells)
+    state = finish(open_state(run, fresh))
+    assert state.best_epoch == state.epoch
+    model = load_model(run.model)
+    assert model.card["story"]["epoch"] == state.epoch
+    assert tiny.same_weights(model.segmenter.network, fresh.segmenter.network)
+    assert tiny.same_weights(second.job.segmenter.network, fresh.segmenter.network) == (state.epoch == 2)
+    assert [json.loads(line) for line in run.log.read_text().splitlines()] == state.history
+    assert len(state.history) == state.epoch
+    assert not drafts(run.path)
+    return state.epoch
+
+
+def dies(call: int, work: Callable[[], object]) -> bool:
+    """Do some work in a process that dies before the so-maniest call that changes the disk; whether it came to that."""
+    process = os.fork()
+    if process == 0:
+        left = itertools.count()
+
+        def dying(original: Callable[..., Any]) -> Callable[..., Any]:
+            def instead(*given: Any, **named: Any) -> Any:
+                return os._exit(9) if next(left) == call else original(*given, **named)
+
+            return instead
+
+        for name in DISK:
+            setattr(os, name, dying(getattr(os, name)))
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert code in (0, 9)
+    return code == 9
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_wherever_a_kill_falls_the_old_or_the_new_is_there_whole(cells: Path, second: Second, tmp_path: Path) -> None:
+    epochs = []
+    for call in itertools.count():
+        run = RunFolder(shutil.copytree(second.run.path, tmp_path / f"killed-{call}"))
+        died = dies(call, lambda run=run: keep_epoch(second.job, run, second.state, second.record))
+        epochs.append(found_again(run, cells, second))
+        if not died:
+            break
+    assert len(epochs) > 10
+    assert epochs == sorted(epochs)
+    assert set(epochs) == {1, 2}
+
+
+@pytest.mark.parametrize("flush", range(4))
+def test_wherever_the_disk_is_full_the_old_or_the_new_is_there_whole(
+    flush: int, cells: Path, second: Second, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, fsync = itertools.count(), os.fsync
+
+    def full(handle: int) -> None:
+        if next(count) == flush:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(RunError, match=r"cannot be written \(No space left on device\)") as error:
+            keep_epoch(second.job, second.run, second.state, second.record)
+    assert "room for 0." in error.value.expected
+    assert error.value.repair.endswith(
+        "what was saved before is whole, and the same command with --resume goes on from it"
+    )
+    assert found_again(second.run, cells, second) == (2 if flush > 2 else 1)
+
+
+@pytest.mark.parametrize("name", ["log", "curves"])
+def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
+    name: str, cells: Path, second: Second
+) -> None:
+    path = getattr(second.run, name)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume goes on from it"):
+        keep_epoch(second.job, second.run, second.state, second.record)
+    path.rmdir()
+    assert found_again(second.run, cells, second) == 2
+
+
+def test_a_gpus_random_numbers_are_saved_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, given = torch.device("cuda", 1), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda of: torch.tensor([of.index], dtype=torch.uint8))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, of: given.append((state.tolist(), of)))
+    saved = run_state._random(device)
+    torch.rand(3)
+    run_state._set_random(device, saved)
+    assert given == [([1], device)]
+    assert torch.equal(torch.get_rng_state(), saved["random"])
+    run_state._set_random(torch.device("cpu"), saved)  # the run moves to the CPU
+    run_state._set_random(device, run_state._random(torch.device("cpu")))  # and back
+    assert len(given) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_dropout_on_a_gpu_goes_on_where_it_was() -> None:
+    device = torch.device("cuda")
+    saved, ones = run_state._random(device), torch.ones(1000, device=device)
+    before = torch.nn.functional.dropout(ones)
+    assert not torch.equal(torch.nn.functional.dropout(ones), before)
+    run_state._set_random(device, saved)
+    assert torch.equal(torch.nn.functional.dropout(ones), before)
