@@ -165,6 +165,13 @@ def test_rare_classes_are_sought() -> None:
     assert 0.35 < share(1.0) < 0.7  # half of the crops look for class 0, half for class 1
 
 
+def test_ignored_pixels_are_not_sought() -> None:
+    labels = np.full((300, 300), IGNORE_ID, np.uint8)
+    labels[150, 150] = 1
+    sought = dataclasses.replace(tiny.NO_CHANGE, rare=1.0)
+    assert all((crop(of(labels), sought, seed)[1] == 1).any() for seed in range(20))
+
+
 def test_grey_values_change_within_bounds_and_labels_do_not() -> None:
     sample = of(blocks(32, 48), 60)
     bright = dataclasses.replace(tiny.NO_CHANGE, brightness=2.0)

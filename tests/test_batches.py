@@ -107,6 +107,11 @@ def test_the_crops_of_one_picture_change_from_epoch_to_epoch() -> None:
     assert not torch.equal(next(alone.epoch(0)).images, next(alone.epoch(1)).images)
 
 
+def test_the_crops_of_one_picture_differ_within_an_epoch() -> None:
+    images = torch.cat([batch.images for batch in tiny.sampler(DATA[:1], MODEL).epoch(0)])
+    assert len(images.flatten(1).unique(dim=0)) == 12
+
+
 def test_every_picture_is_shown_and_larger_ones_more_often() -> None:
     areas = [32 * 32 * weight for weight in (1, 1, 1, 1, 6)]
     found = tiny.sampler(DATA, MODEL, areas=areas, least_steps=20, most_steps=20)
