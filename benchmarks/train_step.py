@@ -4,14 +4,16 @@
     python benchmarks/train_step.py --net segnet --batch 2 --json step.json
 
 A step is the same for everyone: the batch to the device, gradients dropped, forward, cross-entropy and Dice, backward,
-gradients clipped, optimiser, the loss read. All take turns in one process, so what else the machine does falls on all
-of them; a ratio is the median of 'float32 default' over the row's median, above 1 where the row is faster.
+gradients clipped, optimiser, the loss read. All take turns, so what else the machine does falls on all of them; a ratio
+is the median of 'float32 default' over the row's median, above 1 where the row is faster. Ours run in a process of
+their own, because they set up memory as ``unpool train`` does, and the others shall have what they have by default.
 
 float32 default         NCHW float32, plain PyTorch: for ``unet`` a network written out in ``peers``, with RMSprop; for
                         the other nets our own network and optimiser
 float32 channels-last   the same in the other memory format
-ours                    channels-last, bfloat16 convolutions where the machine is good at them, AdamW; forward and loss
-                        as they are (eager) or through torch.compile. The first call's time is only that of compiling
+ours                    the package's own step: channels-last, bfloat16 convolutions where the machine is good at them,
+                        AdamW, the checks for finite numbers; forward and loss as they are (eager) or through
+                        torch.compile. The first call's time is only that of compiling
                         while torch's cache is empty (TORCHINDUCTOR_CACHE_DIR)
 convolution ceiling     forward and backward of exactly our network's convolutions, in ours' number type and format,
                         one after another and nothing else: without faster convolutions no step is shorter
@@ -21,13 +23,17 @@ MONAI, nnU-Net          their U-Nets of the same widths, where they are installe
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from statistics import median
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +43,14 @@ from torch.optim import Optimizer
 from convolutions import convolutions, lone_convolutions
 from peers import PACKAGED, PLAIN, Peer, plain_loss
 from record import circumstances, write_results
+from unpool.cli import HUGE_PAGES
 from unpool.config import TrainingSettings
-from unpool.engine import Recipe
-from unpool.engine.machine import Machine, choose_machine
-from unpool.losses import CrossEntropyDice
+from unpool.data.batches import Batch
+from unpool.engine import ALONE, Budget, Recipe
+from unpool.engine.machine import Machine, choose_machine, keep_memory
+from unpool.engine.objective import objective
+from unpool.engine.training import train_step
+from unpool.losses import Loss
 from unpool.nets import Network, legal_size, named_net, network_of, structure_of
 from unpool.nets.blocks import crop_to
 from unpool.optim import optimiser
@@ -53,7 +63,7 @@ WARM_UP = 2
 
 QUICK = {"size": 32, "batch": 1, "width": 4, "repeats": 2}
 
-Objective = Callable[[Tensor, Tensor], Tensor]
+PlainObjective = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Training:
     """What a step needs beside the batch; ``objective`` turns images and labels into the loss."""
 
     network: nn.Module
-    objective: Objective
+    objective: PlainObjective
     optimiser: Optimizer
     clip: float
     device: torch.device
@@ -125,7 +135,7 @@ def step(training: Training, images: Tensor, labels: Tensor) -> float:
     return loss.item()
 
 
-def objective_of(network: nn.Module, machine: Machine, loss: Objective) -> Objective:
+def objective_of(network: nn.Module, machine: Machine, loss: PlainObjective) -> PlainObjective:
     """Forward and loss in one call, so that they are compiled together."""
 
     def objective(images: Tensor, labels: Tensor) -> Tensor:
@@ -136,19 +146,33 @@ def objective_of(network: nn.Module, machine: Machine, loss: Objective) -> Objec
     return objective
 
 
-def ours(task: Task, machine: Machine, memory_format: torch.memory_format, backend: str | None = None) -> Training:
-    """Our network's step at the package's defaults; ``backend`` is torch.compile's, None for none.
+def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
+    """The package's step at its defaults."""
+    network = task.network()
+    machine.place(network).train()
+    given = TrainingSettings()
+    recipe = Recipe(
+        batches=None,  # type: ignore[arg-type]
+        validation=(),
+        loss=Loss(),
+        optimiser=optimiser(network, given.optimiser, given.learning_rate, given.weight_decay),
+        learning_rate=given.learning_rate,
+        budget=Budget(epochs=1),
+        machine=machine,
+    )
+    batch = Batch(task.images, task.labels, ("random",) * len(task.images))
+    loss_of = objective(network, recipe.loss, machine, ALONE, compiled=compiled)
+    run = partial(train_step, network, batch, recipe, loss_of)
+    return Contender(COMPILED if compiled else EAGER, _count(network), run, machine.describe())
 
-    The one place to change where the package's own step is to be timed as a whole.
-    """
+
+def own_in_float32(task: Task, machine: Machine, memory_format: torch.memory_format) -> Training:
+    """Our network and optimiser as a peer would run them: float32, in a memory format of their choice."""
     network = task.network().to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
-    loss = CrossEntropyDice()
-    objective = objective_of(network, machine, lambda logits, labels: loss(logits, labels).total)
-    if backend is not None:
-        objective = torch.compile(objective, backend=backend)
     given = TrainingSettings()
     made = optimiser(network, given.optimiser, given.learning_rate, given.weight_decay)
-    return Training(network, objective, made, Recipe.clip, machine.device, memory_format)
+    loss = objective_of(network, machine, plain_loss)
+    return Training(network, loss, made, Recipe.clip, machine.device, memory_format)
 
 
 def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory_format) -> Training:
@@ -164,15 +188,13 @@ def contender(name: str, training: Training, task: Task, note: str = "") -> Cont
     return Contender(name, _count(training.network), partial(step, training, task.images, task.labels), note)
 
 
-def contenders(task: Task, machine: Machine, backend: str) -> Iterator[Contender]:
+def contenders(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contender]:
     """Everyone, in the table's order."""
     single = Machine(machine.device, reduced=False)
     for name, memory_format in ((DEFAULT, torch.contiguous_format), (LAST, torch.channels_last)):
-        plain = partial(theirs, task, PLAIN) if task.net == "unet" else partial(ours, task)
+        plain = partial(theirs, task, PLAIN) if task.net == "unet" else partial(own_in_float32, task)
         yield contender(name, plain(single, memory_format), task)
-    yield contender(EAGER, ours(task, machine, torch.channels_last), task, machine.describe())
-    yield compiled(task, machine, backend)
-    yield ceiling(task, machine)
+    yield from elsewhere(task, machine, quick=quick)
     if task.net == "unet":
         for peer in PACKAGED:
             yield packaged(task, peer, single, f"{peer.name}, float32")
@@ -180,17 +202,45 @@ def contenders(task: Task, machine: Machine, backend: str) -> Iterator[Contender
                 yield packaged(task, peer, machine, f"{peer.name}, bfloat16")
 
 
-def compiled(task: Task, machine: Machine, backend: str) -> Contender:
+def elsewhere(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contender]:
+    """Ours and the ceiling, in a process that sets up its memory as ``unpool train`` does."""
+    here, there = get_context("spawn").Pipe()
+    with patch.dict(os.environ, HUGE_PAGES):
+        get_context("spawn").Process(target=serve, args=(there, task, machine, quick), daemon=True).start()
+    for number, (name, parameters, runs, note) in enumerate(here.recv()):
+        yield Contender(name, parameters, partial(turn, here, number) if runs else None, note)
+
+
+def turn(pipe: Connection, number: int) -> object:
+    """Let a contender in the other process have its turn, and wait for it."""
+    pipe.send(number)
+    return pipe.recv()
+
+
+def serve(pipe: Connection, task: Task, machine: Machine, quick: bool) -> None:
+    """The other process: make the contenders, say what they are, and take turns for ever."""
+    keep_memory()
+    torch.manual_seed(0)
+    made = [ours(task, machine, compiled=False), compiled(task, machine, quick=quick), ceiling(task, machine)]
+    pipe.send([(one.name, one.parameters, one.run is not None, one.note) for one in made])
+    while True:
+        run = made[pipe.recv()].run
+        assert run is not None
+        pipe.send(seconds(run, machine.device))
+
+
+def compiled(task: Task, machine: Machine, *, quick: bool) -> Contender:
     """Ours through torch.compile, or why not: the compiler of the device's language may be missing."""
-    made = contender(COMPILED, ours(task, machine, torch.channels_last, backend), task)
+    made = ours(task, machine, compiled=True)
+    if quick:
+        return Contender(COMPILED, made.parameters, note="left out of a quick look")
     assert made.run is not None
     try:
         first = seconds(made.run, machine.device)
     except TorchDynamoException as error:
         reason = " ".join(str(error).partition("\n\n")[0].split())  # torch's advice on logging follows
         return Contender(COMPILED, made.parameters, note=f"not compiled: {reason}")
-    traced = "" if backend == "inductor" else f", only traced ({backend})"
-    return Contender(COMPILED, made.parameters, made.run, f"first call {first:.1f} s{traced}")
+    return Contender(COMPILED, made.parameters, made.run, f"first call {first:.1f} s")
 
 
 def packaged(task: Task, peer: Peer, machine: Machine, name: str) -> Contender:
@@ -313,7 +363,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=10, help="rounds that count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--json", metavar="FILE", help="write the results there; - for the standard output")
-    parser.add_argument("--quick", action="store_true", help="a tiny size, traced in place of compiled: does it run?")
+    parser.add_argument("--quick", action="store_true", help="a tiny size and nothing compiled: does it run?")
     given = parser.parse_args(arguments)
     if given.quick:
         vars(given).update(QUICK)
@@ -332,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     machine = choose_machine(given.device)
     images = torch.randn(given.batch, 3, given.size, given.size)
     task = Task(given.net, given.width, images, torch.randint(2, (given.batch, given.size, given.size)))
-    everyone = list(contenders(task, machine, "eager" if given.quick else "inductor"))
+    everyone = list(contenders(task, machine, quick=given.quick))
     rows = rows_of(everyone, timed(everyone, given.repeats, machine.device), machine.device)
     results = results_of(rows, vars(given))
     write_results(results, table_of(rows, results), given.json)

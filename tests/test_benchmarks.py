@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.exc import TorchDynamoException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import convolutions
@@ -39,12 +40,13 @@ def test_a_training_step_is_timed(net: str, tmp_path: Path, capsys: pytest.Captu
     rows = {row["name"]: row for row in found["rows"]}
     assert list(rows)[:5] == ["float32 default", "float32 channels-last", "ours, eager", "ours, compiled",
                               "convolution ceiling"]  # fmt: skip
-    assert found["ours_s"] == min(rows[name]["median_s"] for name in ("ours, eager", "ours, compiled"))
+    assert found["ours"] == "ours, eager"
+    assert rows["ours, compiled"]["note"] == "left out of a quick look"
     assert found["ours_s"] == rows[found["ours"]]["median_s"]
     assert found["float32_default_s"] == rows["float32 default"]["median_s"]
     assert found["convolution_ceiling_s"] == rows["convolution ceiling"]["median_s"]
     assert found["ratio"] == found["float32_default_s"] / found["ours_s"]
-    for row in list(rows.values())[:5]:
+    for row in (row for name, row in list(rows.items())[:5] if name != "ours, compiled"):
         assert len(row["times_s"]) == found["settings"]["repeats"] == 2
         assert row["median_s"] == pytest.approx(sum(row["times_s"]) / 2)
         assert row["best_s"] == min(row["times_s"]) > 0
@@ -108,7 +110,7 @@ class Seen(TorchDispatchMode):
 def test_the_ceiling_is_the_convolutions_of_a_step(net: str, reduced: bool) -> None:
     given, machine = task(net), Machine(torch.device("cpu"), reduced)
     with Seen() as whole:
-        train_step.step(train_step.ours(given, machine, torch.channels_last), given.images, given.labels)
+        train_step.ours(given, machine, compiled=False).run()
     alone = convolutions.lone_convolutions(given.network(), given.images, machine)
     with Seen() as ceiling:
         for one in alone:
@@ -123,12 +125,13 @@ def test_what_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = train_step.packaged(task(), peers.PACKAGED[0], tiny.CPU, "MONAI")
     assert (absent.run, absent.note) == (None, "not installed: pip install monai")
 
-    def broken(*_: object) -> Any:
-        raise RuntimeError("no compiler here")
+    def broken(*_: object, **__: object) -> Any:
+        raise TorchDynamoException("no compiler here\n\nset TORCH_LOGS")
 
-    absent = train_step.compiled(task(), tiny.CPU, broken)  # type: ignore[arg-type]
+    monkeypatch.setattr(train_step, "ours", lambda *_, **__: train_step.Contender("ours", 1, broken))
+    absent = train_step.compiled(task(), tiny.CPU, quick=False)
     assert absent.run is None
-    assert absent.note == "not compiled: backend='broken' raised: RuntimeError: no compiler here"
+    assert absent.note == "not compiled: no compiler here"
 
 
 def test_an_illegal_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

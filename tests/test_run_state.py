@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 
 import tiny
 from unpool.checkpoint import load_model
-from unpool.commands import run_state
 from unpool.commands.events import finish
 from unpool.commands.preparation import Job, prepare
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.run_state import keep_epoch, open_state
+from unpool.commands.run_state import begin, found_state, keep_epoch
 from unpool.config import resolve
 from unpool.data import survey
 from unpool.engine import EpochRecord, TrainingState, training
@@ -46,7 +44,8 @@ def job(cells: Path) -> Job:
 @pytest.fixture
 def second(cells: Path, tmp_path: Path) -> Second:
     begun, run = job(cells), RunFolder(tmp_path / "run")
-    state = finish(open_state(run, begun))
+    state = TrainingState()
+    begin(run, begun, state)
     for record in training(begun.segmenter, begun.recipe, state):
         if isinstance(record, EpochRecord) and record.epoch == 1:
             keep_epoch(begun, run, state, record)
@@ -59,7 +58,8 @@ def second(cells: Path, tmp_path: Path) -> Second:
 def found_again(run: RunFolder, cells: Path, second: Second) -> int:
     """The epoch after which a run goes on; everything in its folder must belong to that epoch."""
     fresh = job(cells)
-    state = finish(open_state(run, fresh))
+    state = finish(found_state(run, fresh))
+    assert state is not None
     assert state.best_epoch == state.epoch
     model = load_model(run.model)
     assert model.card["story"]["epoch"] == state.epoch
@@ -143,27 +143,3 @@ def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
         keep_epoch(second.job, second.run, second.state, second.record)
     path.rmdir()
     assert found_again(second.run, cells, second) == 2
-
-
-def test_a_gpus_random_numbers_are_saved_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    device, given = torch.device("cuda", 1), []
-    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda of: torch.tensor([of.index], dtype=torch.uint8))
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, of: given.append((state.tolist(), of)))
-    saved = run_state._random(device)
-    torch.rand(3)
-    run_state._set_random(device, saved)
-    assert given == [([1], device)]
-    assert torch.equal(torch.get_rng_state(), saved["random"])
-    run_state._set_random(torch.device("cpu"), saved)  # the run moves to the CPU
-    run_state._set_random(device, run_state._random(torch.device("cpu")))  # and back
-    assert len(given) == 1
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_dropout_on_a_gpu_goes_on_where_it_was() -> None:
-    device = torch.device("cuda")
-    saved, ones = run_state._random(device), torch.ones(1000, device=device)
-    before = torch.nn.functional.dropout(ones)
-    assert not torch.equal(torch.nn.functional.dropout(ones), before)
-    run_state._set_random(device, saved)
-    assert torch.equal(torch.nn.functional.dropout(ones), before)

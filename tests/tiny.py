@@ -39,14 +39,14 @@ def settings(net: str = "unet", **training: Any) -> dict[str, Any]:
         "net": net,
         "structure": STRUCTURES[net],
         "training": {"epochs": 2, "crop": 32, "batch_size": 2, **training},
-        "machine": {"device": "cpu", "precision": "float32"},
+        "machine": {"device": "cpu", "precision": "float32", "compile": "no"},
     }
 
 
 def options(net: str = "unet") -> list[str]:
     """``settings`` as options of the command line, without the budget."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in STRUCTURES[net].items()}
-    given = {**plain, "crop": 32, "batch_size": 2, "precision": "float32"}
+    given = {**plain, "crop": 32, "batch_size": 2, "precision": "float32", "compile": "no"}
     sets = itertools.chain.from_iterable(("--set", f"{key}={value}") for key, value in given.items())
     return ["--net", net, "--device", "cpu", *sets]
 

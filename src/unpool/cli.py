@@ -6,6 +6,7 @@ Commands are imported when they run, so that help does not wait for torch.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Generator
 from io import TextIOWrapper
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from unpool.commands.events import Event
 
 Result = TypeVar("Result")
+
+HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
+"""Environment in which torch asks the system for large pages; it looks once, at a process's first tensor."""
 
 FAILED = 1
 WRONG_USE = 2
@@ -264,6 +268,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop
+    os.environ.update({**HUGE_PAGES, **os.environ})
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:

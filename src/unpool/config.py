@@ -94,7 +94,7 @@ class LossSettings(_Section):
     class_weight_cap: float = Field(3.0, ge=1)
     division: Literal["weights", "pixels", "sum"] = "weights"
     emphasis: Literal["none", "separation", "boundary"] = "none"
-    strength: float = Field(10.0, gt=0)
+    strength: float = Field(10.0, gt=0, le=60_000)
     sigma: float = Field(5.0, gt=0, le=100)
 
     @model_validator(mode="after")

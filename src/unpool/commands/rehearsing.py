@@ -9,7 +9,7 @@ from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job
 from unpool.data.samples import Sample
 from unpool.engine import TrainingState, evaluate_each
-from unpool.engine.objective import compiles, in_parts, worth_compiling
+from unpool.engine.objective import compiles, in_parts, missing, worth_compiling
 from unpool.engine.rehearsal import Rehearsal, free_memory, gigabytes, rehearse
 from unpool.errors import UsageError
 
@@ -43,13 +43,33 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     state.compiled, why = worth_compiling(given.machine.compile, minutes, recipe.machine, recipe.processes)
     if state.compiled:
         yield Progress("compiling", 0, 1)
-        batches = recipe.batches.epoch(0)
-        part = next(in_parts(next(batches), state.parts))
-        batches.close()
-        failure = compiles(job.segmenter.network, recipe.loss, recipe.machine, part)
-        state.compiled, why = not failure, failure or why
+        why = _compiled(job, state) or why
     yield Progress("rehearsing", 1, 1)
     yield Said(_forecast(job, found, seconds, minutes, free, f"{'yes' if state.compiled else 'no'}, {why}"))
+
+
+def compiled_again(job: Job, state: TrainingState) -> Generator[Event, None, None]:
+    """See that a training that was compiled can be compiled here too, and say so where it cannot."""
+    if state.compiled:
+        yield Progress("compiling", 0, 1)
+        failure = _compiled(job, state)
+        if failure:
+            yield Said(
+                f"the run was compiled, and goes on without: {failure}; its numbers round otherwise from here on"
+            )
+
+
+def _compiled(job: Job, state: TrainingState) -> str:
+    """Compile a step, and settle in ``state`` whether that works; why not, or nothing."""
+    recipe = job.recipe
+    batches = recipe.batches.epoch(0)
+    part = next(in_parts(next(batches), state.parts))
+    batches.close()
+    failure = missing(recipe.machine, recipe.processes) or compiles(
+        job.segmenter.network, recipe.loss, recipe.machine, part
+    )
+    state.compiled = not failure
+    return failure
 
 
 def _validation_seconds(job: Job) -> float:

@@ -15,12 +15,13 @@ from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.interruption import interruptible, manner
 from unpool.commands.preparation import Job, plan, prepare, with_budget
-from unpool.commands.rehearsing import rehearsal
+from unpool.commands.rehearsing import compiled_again, rehearsal
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config
 from unpool.commands.run_state import begin, found_state, keep_epoch, save
 from unpool.config import resolve
 from unpool.data import describe
 from unpool.engine import EpochRecord, StepRecord, TrainingState, evaluate_each, training
+from unpool.engine.machine import keep_memory
 from unpool.engine.processes import join
 from unpool.io import write_image
 from unpool.report import displayable, overlay
@@ -91,6 +92,7 @@ def train(
     UsageError, DataError, RunError: see the message.
     """
     config = resolve(settings)
+    keep_memory()
     processes = join(config.machine.device)
     run = run_to_resume(out, folder, config) if resume else None
     if run is not None:
@@ -115,6 +117,7 @@ def train(
         yield from rehearsal(job, state)
         begin(run, job, state)
     else:
+        yield from compiled_again(job, state)
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     stopped_by = yield from _train(job, run, state, save_every)
     if stopped_by is None and processes.first:  # who asks for an end may not wait long for it

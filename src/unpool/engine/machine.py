@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from unpool.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+"""Parameters of mallopt(3)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,19 @@ class Machine:
         else:
             place = f"{self.device.type}, {torch.get_num_threads()} of {os.cpu_count()} cores, {platform.machine()}"
         return f"{place}, {'bfloat16 convolutions' if self.reduced else 'float32'}"
+
+
+def keep_memory() -> None:
+    """Let the C library keep what tensors leave, for the tensors of the next step.
+
+    By default it gives large blocks back to the system, which hands them out again page by page: a quarter of a
+    training step on two cores (``benchmarks/train_step.py``). Does nothing where the library is not glibc.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 1 << 28)):
+        library.mallopt(parameter, value)
 
 
 def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:

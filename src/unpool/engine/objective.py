@@ -63,9 +63,9 @@ def worth_compiling(asked: Compile, minutes: float, machine: Machine, processes:
     """Whether to compile a training of so many minutes, and why, in a few words."""
     if asked == "no":
         return False, "as asked"
-    missing = _what_is_missing(machine, processes)
-    if missing:
-        return False, missing
+    lacking = missing(machine, processes)
+    if lacking:
+        return False, lacking
     if asked == "yes":
         return True, "as asked"
     if minutes < PAYS_BACK:
@@ -91,7 +91,8 @@ def compiles(network: Network, loss: Loss, machine: Machine, batch: Batch) -> st
     return ""
 
 
-def _what_is_missing(machine: Machine, processes: Processes) -> str:
+def missing(machine: Machine, processes: Processes) -> str:
+    """What compiling lacks here, or nothing."""
     if processes.count > 1:
         return "several processes share each batch"
     if machine.device.type == "mps":
