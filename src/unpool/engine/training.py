@@ -153,7 +153,9 @@ class EpochRecord:
     ----------
     train_loss: mean of the steps' losses, None where no step counted; cross_entropy and dice are its parts.
     val_loss: mean cross-entropy of a validation pixel, unweighted; None where the epoch was not validated.
-    mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou: validation scores, as in ``unpool.metrics``.
+    mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou, class_recall: validation scores, as in
+        ``unpool.metrics``; predicted_shares: share of each class in the predicted validation pixels, 0..1. The
+        mappings are empty where the epoch was not validated.
     best: whether this is the best epoch so far.
     seconds: wall time from the start of the training; waiting: seconds of this epoch the loop waited for data.
     skipped: steps of this epoch left out because their loss was not finite.
@@ -171,6 +173,8 @@ class EpochRecord:
     global_accuracy: float | None
     class_accuracy: float | None
     class_iou: Mapping[str, float | None]
+    class_recall: Mapping[str, float | None]
+    predicted_shares: Mapping[str, float]
     best: bool
     progress: float
     seconds: float
@@ -305,6 +309,8 @@ def _epoch_record(state: TrainingState, evaluation: Evaluation | None, recipe: R
         global_accuracy=found.global_accuracy if found else None,
         class_accuracy=found.class_accuracy if found else None,
         class_iou={c.name: c.iou for c in found.classes} if found else {},
+        class_recall={c.name: c.recall for c in found.classes} if found else {},
+        predicted_shares={c.name: c.predicted_pixels / max(found.pixels, 1) for c in found.classes} if found else {},
         best=best,
         progress=progress,
         seconds=state.seconds,
