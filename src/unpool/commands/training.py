@@ -18,6 +18,7 @@ import torch
 
 from unpool.checkpoint import first_line, load_model, load_state, save_model, save_state
 from unpool.commands.checking import check, require_sound
+from unpool.commands.diagnosing import facts_of
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job, plan, prepare, story, with_budget
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config, write_config
@@ -26,6 +27,7 @@ from unpool.data import describe
 from unpool.engine import (
     EpochRecord,
     TrainingState,
+    diagnose,
     evaluate_each,
     training,
 )
@@ -168,16 +170,19 @@ def _restore(run: RunFolder, job: Job) -> TrainingState:
 
 def _train(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, None, bool]:
     """Run the loop, saving as it goes; returns whether it came to its end."""
-    saved_at = time.monotonic()
+    saved_at, facts = time.monotonic(), facts_of(job)
     with _stop_on_interrupt() as stop:
         for record in training(job.segmenter, job.recipe, state):
             if isinstance(record, EpochRecord):
+                state.history[-1]["remarks"] = diagnose(facts, state.history)
                 _keep_epoch(job, run, state, record)
                 saved_at = time.monotonic()
             elif time.monotonic() - saved_at > SAVE_EVERY:
                 _save_state(job, run, state)
                 saved_at = time.monotonic()
             yield record
+            if isinstance(record, EpochRecord):
+                yield from map(Said, state.history[-1]["remarks"])
             if stop.asked:
                 _save_state(job, run, state)
                 if not run.model.is_file():
@@ -189,7 +194,7 @@ def _train(job: Job, run: RunFolder, state: TrainingState) -> Generator[Event, N
 
 def _keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
     with run.log.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record.to_json()) + "\n")
+        log.write(json.dumps(state.history[-1]) + "\n")
     if record.best or not run.model.is_file():
         save_model(run.model, job.segmenter, story(job, state))
     _save_state(job, run, state)
