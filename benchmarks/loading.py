@@ -31,7 +31,13 @@ from unpool.data.batches import Batch, CropSampler
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.normalisation import ChannelConstants, Normalisation
 
-PARTS = {"place": "_centre", "field": "_field", "read": "_read", "grey_values": "_vary_grey_values"}
+PARTS = {
+    "place": "_centre",
+    "field": "_field",
+    "picture": "_picture",
+    "labels": "_ground_truth",
+    "grey_values": "_vary_grey_values",
+}
 """Parts of a crop, and the functions of ``unpool.data.augmentation`` that make them."""
 
 CHANNELS = 3

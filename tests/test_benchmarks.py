@@ -59,7 +59,7 @@ def test_loading_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = results(loading, file=tmp_path / "loading.json")
     assert [row["crop"] for row in found["rows"]] == [64, 96]
     for row in found["rows"]:
-        assert set(row["parts_ms"]) == {"place", "field", "read", "grey_values"}
+        assert set(row["parts_ms"]) == {"place", "field", "picture", "labels", "grey_values"}
         assert 0 < min(row["parts_ms"].values()) <= max(row["parts_ms"].values()) < row["crop_ms"]
         assert row["computed_s"] >= found["settings"]["steps"] * found["settings"]["step"]
         assert row["waiting_share"] == row["waited_s"] / (row["waited_s"] + row["computed_s"])

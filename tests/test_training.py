@@ -50,7 +50,8 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     assert losses[-1] < losses[0]
     for record in records:
         assert record.train_loss == pytest.approx(record.terms["cross_entropy"] + record.terms["dice"])
-        assert set(record.class_iou) == {"background", "cell"}
+        assert set(record.class_iou) == set(record.class_recall) == {"background", "cell"}
+        assert sum(record.predicted_shares.values()) == pytest.approx(1)
         assert 0 <= record.mean_iou <= 1
         assert record.val_loss > 0
         assert record.skipped == 0
@@ -61,6 +62,9 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     evaluation = summarise(model, evaluate_each(model, HELD_OUT, tiny.CPU))
     assert records[-1].mean_iou == evaluation.scores.mean_iou
     assert records[-1].val_loss == evaluation.loss
+    found = evaluation.scores.classes[1]
+    assert records[-1].class_recall["cell"] == found.recall
+    assert records[-1].predicted_shares["cell"] == found.predicted_pixels / evaluation.scores.pixels
 
 
 def test_the_learning_rate_follows_the_cycle() -> None:
@@ -173,7 +177,11 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
     assert records[0] in validated
     assert records[-1] in validated
     assert len(validated) < len(records)
-    assert all(r.val_loss is None and r.class_iou == {} and not r.best for r in records if r not in validated)
+    assert all(
+        r.val_loss is None and r.class_iou == r.predicted_shares == {} and not r.best
+        for r in records
+        if r not in validated
+    )
 
 
 class Spoiled:

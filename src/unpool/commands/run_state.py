@@ -113,7 +113,7 @@ def keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochReco
         return
     save(job, run, state, best=record.best)
     with _saved_is_kept():
-        append_text(run.log, _log_line(record.to_json()))
+        append_text(run.log, _log_line(state.history[-1]))
         write_text(run.curves, curves_svg(state.history))
 
 

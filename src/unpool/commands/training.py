@@ -12,6 +12,7 @@ import numpy as np
 
 from unpool.checkpoint import load_model
 from unpool.commands.checking import check, require_sound
+from unpool.commands.diagnosing import facts_of
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.interruption import interruptible, manner
 from unpool.commands.preparation import Job, plan, prepare, with_budget
@@ -20,7 +21,7 @@ from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored
 from unpool.commands.run_state import begin, found_state, keep_epoch, save
 from unpool.config import resolve
 from unpool.data import describe
-from unpool.engine import EpochRecord, StepRecord, TrainingState, evaluate_each, training
+from unpool.engine import EpochRecord, StepRecord, TrainingState, diagnose, evaluate_each, training
 from unpool.engine.machine import keep_memory
 from unpool.engine.processes import join
 from unpool.io import write_image
@@ -134,10 +135,11 @@ def train(
 
 def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) -> Generator[Event, None, int | None]:
     """Run the loop, saving as it goes; returns the signal that stopped it, if one did."""
-    saved_at = time.monotonic()
+    saved_at, facts = time.monotonic(), facts_of(job)
     with interruptible() as asked:
         for record in training(job.segmenter, job.recipe, state):
             if isinstance(record, EpochRecord):
+                state.history[-1]["remarks"] = diagnose(facts, state.history)
                 keep_epoch(job, run, state, record)
                 saved_at = time.monotonic()
             elif time.monotonic() + _until_next(record, state) - saved_at > save_every:
@@ -148,12 +150,22 @@ def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) ->
             except GeneratorExit:  # who listened has gone: a closed terminal, a broken pipe, a cell that was stopped
                 save(job, run, state)
                 raise
+            yield from map(Said, _remarks(record, state))
             stop = int(job.recipe.processes.agree(asked.signal or 0))
             if stop:
                 save(job, run, state)
                 yield Said(f"{manner(stop)}: everything is saved; the same command with --resume goes on from here")
                 return stop
     return None
+
+
+def _remarks(record: StepRecord | EpochRecord, state: TrainingState) -> Sequence[str]:
+    """What there is to say of a step or an epoch that went wrong."""
+    if isinstance(record, EpochRecord):
+        return [str(remark) for remark in state.history[-1]["remarks"]]
+    if record.skipped:
+        return [f"step {record.step} left out: its loss is not finite; its crops are from {', '.join(record.skipped)}"]
+    return [f"memory ran out: each batch is computed in {record.parts} parts from here on"] if record.halved else []
 
 
 def _until_next(record: StepRecord, state: TrainingState) -> float:

@@ -51,7 +51,19 @@ def training_normalisation(samples: Iterable[Sample], channels: int) -> Normalis
     )
 
 
+def nearly_constant(normalisation: Normalisation) -> bool:
+    """Whether no channel of any pixel type deviates by more than the smallest standard deviation there is."""
+    return all(
+        std <= floor
+        for kind, constants in normalisation.constants.items()
+        for std, floor in zip(constants.std, _floors(kind, np.asarray(constants.mean)), strict=True)
+    )
+
+
 def _constants(kind: str, mean: NDArray[np.float64], variance: NDArray[np.float64]) -> ChannelConstants:
-    std = np.sqrt(variance)
-    floors = np.full_like(std, _FLOORS[kind]) if kind in _FLOORS else np.maximum(np.abs(mean) * 1e-6, 1e-12)
-    return ChannelConstants(tuple(map(float, mean)), tuple(map(float, np.maximum(std, floors))))
+    std = np.maximum(np.sqrt(variance), _floors(kind, mean))
+    return ChannelConstants(tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def _floors(kind: str, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.full_like(mean, _FLOORS[kind]) if kind in _FLOORS else np.maximum(np.abs(mean) * 1e-6, 1e-12)

@@ -1,6 +1,8 @@
 """The loops: training, evaluation, prediction, on plain objects."""
 
+from unpool.engine.diagnosis import diagnose
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, summarise
+from unpool.engine.facts import Facts
 from unpool.engine.machine import Machine, Precision, choose_machine
 from unpool.engine.prediction import pieces, predict, predict_probabilities
 from unpool.engine.processes import ALONE, Processes
@@ -13,6 +15,7 @@ __all__ = [
     "EpochRecord",
     "EpochSums",
     "Evaluation",
+    "Facts",
     "ImageResult",
     "Machine",
     "Precision",
@@ -21,6 +24,7 @@ __all__ = [
     "StepRecord",
     "TrainingState",
     "choose_machine",
+    "diagnose",
     "evaluate_each",
     "fit",
     "pieces",

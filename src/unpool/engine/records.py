@@ -116,8 +116,8 @@ class TrainingState:
 class StepRecord:
     """One training step: its place in the run and how far the whole training is.
 
-    ``skipped`` names the pictures of a step that was left out because its loss was not finite. ``parts`` is above
-    what it was a step ago where memory ran out and the batch was halved.
+    ``skipped`` names the pictures of a step that was left out because its loss was not finite. ``parts`` is in how many
+    parts the batch was computed, and ``halved`` whether memory ran out in this step and made them more.
     """
 
     epoch: int
@@ -127,6 +127,7 @@ class StepRecord:
     progress: float
     seconds: float
     parts: int = 1
+    halved: bool = False
     skipped: tuple[str, ...] = ()
 
 
@@ -138,7 +139,9 @@ class EpochRecord:
     ----------
     train_loss: mean of the steps' losses, None where no step counted; ``terms`` are the means of its terms.
     val_loss: mean cross-entropy of a validation pixel, unweighted; None where the epoch was not validated.
-    mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou: validation scores, as in ``unpool.metrics``.
+    mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou, class_recall: validation scores, as in
+        ``unpool.metrics``; predicted_shares: share of each class in the predicted validation pixels, 0..1. The
+        mappings are empty where the epoch was not validated.
     best: whether this is the best epoch so far.
     seconds: wall time from the start of the training; waiting: seconds of this epoch the loop waited for data.
     skipped: steps of this epoch left out because their loss was not finite.
@@ -155,6 +158,8 @@ class EpochRecord:
     global_accuracy: float | None
     class_accuracy: float | None
     class_iou: Mapping[str, float | None]
+    class_recall: Mapping[str, float | None]
+    predicted_shares: Mapping[str, float]
     best: bool
     progress: float
     seconds: float

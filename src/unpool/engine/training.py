@@ -104,6 +104,7 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
             asked = time.monotonic()
             batch = next(batches)
             state.sums.waiting += time.monotonic() - asked
+            parts = state.parts
             loss, terms = _step_that_fits(segmenter.network, batch, recipe, loss_of, state)
             state.sums.add(loss, terms, batch.names)
             state.step += 1
@@ -111,8 +112,9 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
             progress = recipe.budget.progress(state, steps)
             skipped = () if math.isfinite(loss) else tuple(sorted(set(batch.names)))
             yield StepRecord(
-                state.epoch + 1, state.sums.done, steps, loss, progress, state.seconds, state.parts, skipped
-            )
+                state.epoch + 1, state.sums.done, steps, loss, progress, state.seconds, state.parts,
+                halved=state.parts > parts, skipped=skipped,
+            )  # fmt: skip
         batches.close()
         state.epoch += 1
         validation = None
@@ -253,6 +255,8 @@ def _epoch_record(state: TrainingState, found: Validation | None, recipe: Recipe
         global_accuracy=scores.global_accuracy if scores else None,
         class_accuracy=scores.class_accuracy if scores else None,
         class_iou={c.name: c.iou for c in scores.classes} if scores else {},
+        class_recall={c.name: c.recall for c in scores.classes} if scores else {},
+        predicted_shares={c.name: c.predicted_pixels / max(scores.pixels, 1) for c in scores.classes} if scores else {},
         best=best,
         progress=progress,
         seconds=state.seconds,

@@ -3,7 +3,7 @@
 from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, NamedNet, Network, build, named_net, network_of, structure_of
-from unpool.nets.sizes import AnyStructure, Context, Fit, context, fit, legal_size, output_size
+from unpool.nets.sizes import AnyStructure, Context, Fit, context, detail, fit, legal_size, output_size
 from unpool.nets.start import begin_with
 from unpool.nets.structure import Structure
 
@@ -21,6 +21,7 @@ __all__ = [
     "begin_with",
     "build",
     "context",
+    "detail",
     "fit",
     "legal_size",
     "named_net",

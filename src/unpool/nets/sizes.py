@@ -61,6 +61,15 @@ def legal_size(structure: AnyStructure, size: int) -> int:
     )
 
 
+def detail(structure: AnyStructure) -> int:
+    """Pixels of the picture between neighbours of the finest maps or positions that take part in the answer."""
+    if isinstance(structure, FCNStructure):
+        return structure.prediction_stride
+    if structure.skip == "none":
+        return structure.stride
+    return 2 if structure.skip_from == "pooled" else 1
+
+
 class Fit(NamedTuple):
     """A legal input size and what its output lacks on each side; ``margin`` is negative where it has too much."""
 
