@@ -139,9 +139,8 @@ def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) ->
                 raise
             if asked.signal is not None:
                 save(job, run, state)
-                yield Said(
-                    f"{manner(asked.signal)}: everything is saved; the same command with --resume goes on from here"
-                )
+                how = manner(asked.signal)
+                yield Said(f"{how}: everything is saved; the same command with --resume goes on from here")
                 return asked.signal
     return None
 
