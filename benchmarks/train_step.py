@@ -23,6 +23,7 @@ MONAI, nnU-Net          their U-Nets of the same widths, where they are installe
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -207,6 +208,7 @@ def elsewhere(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contende
     here, there = get_context("spawn").Pipe()
     with patch.dict(os.environ, HUGE_PAGES):
         get_context("spawn").Process(target=serve, args=(there, task, machine, quick), daemon=True).start()
+    atexit.register(here.send, None)
     for number, (name, parameters, runs, note) in enumerate(here.recv()):
         yield Contender(name, parameters, partial(turn, here, number) if runs else None, note)
 
@@ -218,13 +220,13 @@ def turn(pipe: Connection, number: int) -> object:
 
 
 def serve(pipe: Connection, task: Task, machine: Machine, quick: bool) -> None:
-    """The other process: make the contenders, say what they are, and take turns for ever."""
+    """The other process: make the contenders, say what they are, and take turns until the end."""
     keep_memory()
     torch.manual_seed(0)
     made = [ours(task, machine, compiled=False), compiled(task, machine, quick=quick), ceiling(task, machine)]
     pipe.send([(one.name, one.parameters, one.run is not None, one.note) for one in made])
-    while True:
-        run = made[pipe.recv()].run
+    for number in iter(pipe.recv, None):
+        run = made[number].run
         assert run is not None
         pipe.send(seconds(run, machine.device))
 

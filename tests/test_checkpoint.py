@@ -315,6 +315,7 @@ def interrupt(_number: int, _frame: object) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="a timer that sends a signal")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may fall into a ``__del__``
 def test_an_impatient_ctrl_c_in_the_middle_of_a_save_leaves_a_whole_state(tmp_path: Path) -> None:
     path, heavy = tmp_path / "state.pt", torch.randn(1 << 20)
     interrupted = 0

@@ -352,7 +352,7 @@ def test_no_history_breaks_the_diagnosis(rows: Rows, rate: float) -> None:
 
 
 def test_facts_are_those_of_the_survey_and_the_settings(cells: Path) -> None:
-    config = resolve(tiny.settings(epochs=1, class_weight_cap=1.0, optimiser="sgd"))
+    config = resolve({**tiny.settings(epochs=1, optimiser="sgd"), "loss": {"class_weight_cap": 1.0}})
     survey = finish(check(cells, config.data))
     facts = facts_of(prepare(survey, config))
     masks = {name: read_image(cells / "masks" / f"{name}.png") for name in survey.split.train}
@@ -410,10 +410,10 @@ def test_the_detail_of_networks(net: str, pixels: int) -> None:
 # Real trainings
 
 
-def remarks(folder: Path, out: Path, **training: Any) -> list[tuple[int, str]]:
+def remarks(folder: Path, out: Path, settings: dict[str, Any]) -> list[tuple[int, str]]:
     """Train; the remarks that were said after each epoch, which are those of the log."""
     told, epoch = [], 0
-    for event in train(folder, tiny.settings(**training), out):
+    for event in train(folder, settings, out):
         if isinstance(event, EpochRecord):
             epoch = event.epoch
         elif epoch and isinstance(event, Said):
@@ -424,11 +424,11 @@ def remarks(folder: Path, out: Path, **training: Any) -> list[tuple[int, str]]:
 
 
 def test_a_training_that_goes_well_says_nothing(cells: Path, tmp_path: Path) -> None:
-    assert remarks(cells, tmp_path / "run", epochs=6, learning_rate=1e-2) == []
+    assert remarks(cells, tmp_path / "run", tiny.settings(epochs=6, learning_rate=1e-2)) == []
 
 
 def test_a_training_that_cannot_move_is_told_why(cells: Path, tmp_path: Path) -> None:
-    ((epoch, remark),) = remarks(cells, tmp_path / "run", epochs=6, learning_rate=1e-8)
+    ((epoch, remark),) = remarks(cells, tmp_path / "run", tiny.settings(epochs=6, learning_rate=1e-8))
     assert epoch == 4
     assert "the learning rate, 1e-08 with adamw, is too low to move the network" in remark
 
@@ -446,18 +446,18 @@ def specks(cells: Path, tmp_path: Path) -> Path:
 
 
 def test_a_training_that_sees_ground_everywhere_is_told_why(specks: Path, tmp_path: Path) -> None:
-    settings = {"epochs": 5, "dice": 0.0, "class_weight_cap": 1.0}
-    told = remarks(specks, tmp_path / "run", **settings)
+    settings = {**tiny.settings(epochs=5), "loss": {"dice": 0.0, "class_weight_cap": 1.0}}
+    told = remarks(specks, tmp_path / "run", settings)
     ((epoch, remark),) = told
     assert epoch == 3
     assert remark.startswith("100.00% of the validation pixels are predicted as background, where 99.9")
     assert "of the training pixels are background, class weights are off and the Dice term is off" in remark
-    steps = train(specks, tiny.settings(**settings), tmp_path / "stopped")
+    steps = train(specks, settings, tmp_path / "stopped")
     for event in steps:
         if isinstance(event, StepRecord) and (event.epoch, event.step) == (2, 9):
             steps.close()
             break
-    finish(train(specks, tiny.settings(**settings), tmp_path / "stopped", resume=True))
+    finish(train(specks, settings, tmp_path / "stopped", resume=True))
     rows = [json.loads(line) for line in (tmp_path / "stopped" / "log.jsonl").read_text().splitlines()]
     assert [(row["epoch"], remark) for row in rows for remark in row["remarks"]] == told
 

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,16 @@ def test_a_signal_ends_the_run_with_everything_saved(
     assert [row["epoch"] for row in ended.history] == list(range(1, done + 2))
 
 
-def test_signals_are_noted_and_handled_as_before_afterwards() -> None:
+@pytest.fixture
+def heard() -> Iterator[list[int]]:
+    """The SIGTERMs that came through to who had handled them before."""
+    numbers: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_signals_are_noted_and_handled_as_before_afterwards(heard: list[int]) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     with interruptible() as asked:
         assert asked.signal is None
@@ -65,8 +74,9 @@ def test_signals_are_noted_and_handled_as_before_afterwards() -> None:
         assert asked.signal == signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) == handler
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    assert not heard
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert [manner(number) for number in (2, 15)] == ["interrupted", "stopped by SIGTERM"]
 
 
@@ -80,19 +90,14 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_what_a_script_was_to_be_ended_by_is_passed_on() -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        for number in (None, signal.SIGINT, signal.SIGTERM):
-            pass_on(number)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def test_what_a_script_was_to_be_ended_by_is_passed_on(heard: list[int]) -> None:
+    for number in (None, signal.SIGINT, signal.SIGTERM):
+        pass_on(number)
     assert heard == [signal.SIGTERM]
 
 
 def test_a_run_that_finds_no_room_says_so_and_goes_on_later(cells: Path, tmp_path: Path) -> None:
-    """No file may grow beyond half of a state with the optimiser's moments; the first state has none yet."""
+    """No file may grow to the size of a state with the optimiser's moments; the first state has none yet."""
     unbroken = finish(train(cells, tiny.settings(epochs=2), tmp_path / "unbroken")).folder
     room = (unbroken / "state.pt").stat().st_size * 2 // 3
     out, said = tmp_path / "run", tmp_path / "said"

@@ -127,8 +127,12 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
     damage(out / "state.pt")
     before = load_state(out / "state.previous.pt")["training"]
     assert (before["epoch"], before["sums"]["done"]) == (1, 0)
-    resumed = train(cells, SETTINGS["unet"], out, resume=True)
-    said = [event.text for event in resumed if isinstance(event, Said)]
+    said = []
+    for event in train(cells, SETTINGS["unet"], out, resume=True):
+        if isinstance(event, Said):
+            said.append(event.text)
+        elif isinstance(event, StepRecord):
+            load_state(out / "state.pt")  # whole again before the first step
     assert any(
         "state.pt: not a readable training state (ValueError: the checksum of " in text
         and text.endswith("going on from state.previous.pt, the state saved before it")
@@ -156,8 +160,7 @@ def test_two_damaged_states_are_refused_and_nothing_is_touched(cells: Path, run:
     assert {path.name: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
 
 
-@pytest.mark.parametrize("net", list(tiny.STRUCTURES))
-@pytest.mark.parametrize("step", [7, 20, 47, 60])
+@pytest.mark.parametrize(("net", "step"), [("unet", 7), ("unet", 20), ("segnet-basic", 47), ("segnet-basic", 60)])
 def test_an_interrupted_run_goes_on_as_if_unbroken(
     net: str, step: int, cells: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -172,13 +175,12 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 @pytest.mark.parametrize("norm", ["batch", "none"])
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_every_kind_of_run_goes_on_in_the_middle_of_an_epoch(
-    optimiser: str, norm: str, dropout: float, cells: Path, tmp_path: Path
+    optimiser: str, norm: str, cells: Path, tmp_path: Path
 ) -> None:
     settings = tiny.settings(epochs=2, learning_rate=1e-2, optimiser=optimiser)
     settings["structure"] = {
-        **settings["structure"], "norm": norm, "dropout": dropout, "dropout_after": ["encoder1", "bottom"]
+        **settings["structure"], "norm": norm, "dropout": 0.4, "dropout_after": ["encoder1", "bottom"]
     }  # fmt: skip
     whole = finish(train(cells, settings, tmp_path / "whole"))
     until(train(cells, settings, tmp_path / "run"), 13, ctrl_c)

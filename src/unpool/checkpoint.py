@@ -10,9 +10,10 @@ checked again whenever the file is read: torch and safetensors by themselves do 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,11 +82,12 @@ def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> Ite
     ------
     RunError: the file cannot be written, or does not read back as it was written.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in bare_state(segmenter.network).items()}
-    with writing(path, _size(tensors)):
+    content = _model_content(segmenter, story)
+    with writing(path, len(content)):
         draft = draft_beside(path)
         try:
-            _write_model(draft, tensors, _card(segmenter, story))
+            draft.write_bytes(content)
+            flush(draft)
             with _proof(path):
                 _read_safetensors(draft)
         except BaseException:
@@ -93,6 +95,12 @@ def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any]) -> Ite
             raise
         yield draft
         take_place(draft, path)
+
+
+def _model_content(segmenter: Segmenter, story: Mapping[str, Any]) -> bytes:
+    tensors = {name: t.detach().cpu().contiguous() for name, t in bare_state(segmenter.network).items()}
+    card = _card(segmenter, story)
+    return save(tensors, {CARD_KEY: card, CHECKSUM_KEY: _checksum(tensors, card)})
 
 
 def _card(segmenter: Segmenter, story: Mapping[str, Any]) -> str:
@@ -106,12 +114,6 @@ def _card(segmenter: Segmenter, story: Mapping[str, Any]) -> str:
         "story": dict(story),
     }
     return json.dumps(card, ensure_ascii=False)
-
-
-def _write_model(path: Path, tensors: dict[str, Tensor], card: str) -> None:
-    # As bytes and not by safetensors' own hand, whose errors do not say which of the system's they were.
-    path.write_bytes(save(tensors, {CARD_KEY: card, CHECKSUM_KEY: _checksum(tensors, card)}))
-    flush(path)
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -171,21 +173,21 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     ------
     RunError: the file cannot be written, or does not read back as it was written; the old one is in its place.
     """
-    whole = {"version": STATE_VERSION, **state}
-    with atomic_path(path, _size(whole)) as draft:
-        _write_state(draft, whole)
+    content = _state_content({"version": STATE_VERSION, **state})
+    with atomic_path(path, len(content)) as draft:
+        draft.write_bytes(content)
+        flush(draft)
         with _proof(path):
             _require_whole(draft)
         keep_as(path, previous(path))
 
 
-def _write_state(path: Path, state: dict[str, Any]) -> None:
-    with path.open("wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # torch says that it could not finish; why not (a full disk) is behind that
-            raise (error.__context__ or error) from None
-    flush(path)
+def _state_content(state: dict[str, Any]) -> memoryview:
+    # In memory and not straight into the file: where a write fails, torch does not say why, and where Ctrl-C comes in
+    # its midst, its writer may abort the process.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -252,15 +254,6 @@ def _proof(path: Path) -> Iterator[None]:
             "a disk that gives back what was written to it",
             "check the disk, or write elsewhere",
         ) from error
-
-
-def _size(data: Any) -> int:
-    """Bytes of the tensors in nested mappings and sequences."""
-    if isinstance(data, Tensor):
-        return data.nbytes
-    if isinstance(data, Mapping):
-        return sum(map(_size, data.values()))
-    return sum(map(_size, data)) if isinstance(data, Sequence) and not isinstance(data, str) else 0
 
 
 def _checksum(tensors: Mapping[str, Tensor], card: str) -> str:
