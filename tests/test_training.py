@@ -14,6 +14,7 @@ import torch
 import tiny
 from unpool.data import Sample
 from unpool.engine import (
+    ALONE,
     Budget,
     EpochRecord,
     EpochSums,
@@ -25,8 +26,11 @@ from unpool.engine import (
     summarise,
     training,
 )
+from unpool.engine.batch_statistics import recompute
+from unpool.engine.objective import objective
+from unpool.engine.training import train_step
 from unpool.errors import DataError, RunError
-from unpool.losses import LossValue
+from unpool.losses import Loss, LossValue
 from unpool.segmenter import Segmenter
 
 DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
@@ -227,7 +231,7 @@ def test_five_steps_in_a_row_stop_the_training_and_name_the_pictures() -> None:
 def test_a_gradient_that_is_not_finite_is_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     model, recipe = start()
     before = copy.deepcopy(model.network)
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.inf))
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda *_: torch.tensor(math.inf))
     with pytest.raises(RunError, match="5 steps in a row"):
         list(fit(model, recipe))
     assert tiny.same_weights(model.network, before)
@@ -295,3 +299,131 @@ def test_batch_normalisation_settles_for_the_last_part() -> None:
             before, progress = norm.running_mean.clone(), record.progress
     assert all(expected == found for expected, found in moved)
     assert {expected for expected, _ in moved} == {True, False}
+
+
+def gradients(parts: int, loss: Loss, **structure: Any) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of one batch of five crops and the weights after a step of plain SGD, computed in parts."""
+    model = tiny.segmenter(**structure)
+    recipe = tiny.recipe(model, DATA, HELD_OUT, loss=loss, clip=0.0, optimiser=torch.optim.SGD(
+        model.network.parameters(), lr=1.0
+    ), batches=tiny.sampler(DATA, model, batch_size=5))  # fmt: skip
+    batch = next(recipe.batches.epoch(0))
+    loss_of = objective(model.network.train(), loss, tiny.CPU, ALONE, compiled=False)
+    value, terms = train_step(model.network, batch, recipe, loss_of, parts)
+    assert value == pytest.approx(terms["cross_entropy"], rel=1e-6)
+    return value, model.network.state_dict()
+
+
+@pytest.mark.parametrize("division", ["pixels", "sum"])
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_a_batch_in_parts_gives_the_whole_batchs_step(parts: int, division: Any) -> None:
+    """Where nothing is normalised over the batch and every pixel counts the same."""
+    loss = Loss(dice=0.0, division=division)
+    (whole, weights), (value, others) = (gradients(n, loss, norm="none") for n in (1, parts))
+    if (
+        division == "pixels"
+    ):  # crops beyond an edge count fewer pixels than others: nearly, not exactly, a mean of means
+        assert value == pytest.approx(whole, rel=0.02)
+        return
+    assert value == pytest.approx(whole, rel=1e-5)
+    for name, value in weights.items():
+        torch.testing.assert_close(others[name], value, rtol=1e-3, atol=1e-3 * float(value.abs().max()))
+
+
+def short_of_memory(limit: int, *errors: Exception) -> Any:
+    """A loss that runs out of memory when it is given more than ``limit`` crops at once."""
+    plain = Loss()
+
+    class Hungry:
+        division = "weights"
+
+        def __call__(self, logits: torch.Tensor, *rest: Any) -> LossValue:
+            if len(logits) > limit:
+                raise errors[0]
+            return plain(logits, *rest)
+
+    return Hungry()
+
+
+REFUSED = (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), MemoryError(),
+           torch.OutOfMemoryError("CUDA out of memory."))  # fmt: skip
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=lambda error: type(error).__name__)
+def test_where_memory_runs_out_the_batch_is_halved_and_the_training_goes_on(error: Exception) -> None:
+    model = tiny.segmenter()
+    batches = tiny.sampler(DATA, model, batch_size=4)
+    recipe = tiny.recipe(
+        model, DATA, HELD_OUT, batches=batches, loss=short_of_memory(1, error), budget=Budget(epochs=1)
+    )
+    state = TrainingState()
+    steps = [record for record in training(model, recipe, state) if isinstance(record, StepRecord)]
+    assert [record.parts for record in steps] == [4] * 6
+    assert [record.halved for record in steps] == [True] + [False] * 5
+    assert state.parts == 4
+    given = tiny.segmenter()
+    list(
+        fit(given, tiny.recipe(given, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1)), TrainingState(parts=4))
+    )
+    assert tiny.same_weights(model.network, given.network)  # the failed tries left no trace
+
+
+def test_a_single_crop_that_does_not_fit_ends_the_training_with_what_to_do() -> None:
+    model, recipe = start(loss=short_of_memory(0, MemoryError()))
+    with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d"):
+        list(fit(model, recipe))
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
+    model, recipe = start(loss=short_of_memory(0, RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        list(fit(model, recipe))
+
+
+def test_recomputed_statistics_are_the_mean_over_the_batches() -> None:
+    model, recipe = start()
+    norms = [module for module in model.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    seen: list[torch.Tensor] = []
+    handle = norms[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
+    batches = list(recipe.batches.epoch(0))
+    weights = copy.deepcopy(dict(model.network.named_parameters()))
+    recompute(model.network, batches, tiny.CPU)
+    handle.remove()
+    means = torch.stack([maps.mean((0, 2, 3)) for maps in seen])
+    variances = torch.stack([maps.transpose(0, 1).flatten(1).var(1) for maps in seen])
+    torch.testing.assert_close(norms[0].running_mean, means.mean(0))
+    torch.testing.assert_close(norms[0].running_var, variances.mean(0))
+    assert len(seen) == len(batches) == 6
+    assert not any(module.training for module in model.network.modules())
+    assert all(norm.momentum == 0.1 for norm in norms)
+    assert all(torch.equal(weights[name], value) for name, value in model.network.named_parameters())
+
+
+def test_validation_comes_as_often_as_asked_and_at_the_end() -> None:
+    model, recipe = start(validate_every=3, budget=Budget(epochs=7))
+    assert [r.epoch for r in fit(model, recipe) if r.mean_iou is not None] == [3, 6, 7]
+
+
+@pytest.mark.parametrize("best", ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"])
+def test_the_best_epoch_is_the_best_by_the_score_that_was_chosen(best: Any) -> None:
+    model, recipe = start(best=best, budget=Budget(epochs=5))
+    records = list(fit(model, recipe))
+    found = [-r.val_loss if best == "loss" else getattr(r, best) for r in records]
+    assert [r.best for r in records] == [value > max(found[:i], default=-math.inf) for i, value in enumerate(found)]
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
+@every_net
+def test_a_compiled_training_learns_what_the_plain_one_does(net: str) -> None:
+    """Traced and differentiated as it would be compiled; the code that a compiler makes of it is torch's affair."""
+    import torch._dynamo
+
+    torch._dynamo.reset()
+    plain, traced = start(net, budget=Budget(epochs=1)), start(net, budget=Budget(epochs=1))
+    with pytest.MonkeyPatch.context() as patch:
+        compile_ = torch.compile
+        patch.setattr(torch, "compile", lambda function, **given: compile_(function, backend="aot_eager", **given))
+        (one,) = fit(*plain)
+        (other,) = fit(*traced, TrainingState(compiled=True))
+    assert other.train_loss == pytest.approx(one.train_loss, rel=1e-3)
+    assert other.val_loss == pytest.approx(one.val_loss, rel=1e-2)

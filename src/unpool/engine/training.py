@@ -180,8 +180,10 @@ def train_step(
             loss = loss + share * value.total.detach()
             terms = {name: terms.get(name, 0) + share * term.detach() for name, term in value.terms.items()}
         processes.sum_gradients(network)
-        norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.clip or math.inf)
+        norm = nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
         if torch.isfinite(loss) and torch.isfinite(norm):
+            if recipe.clip and norm > recipe.clip:
+                nn.utils.clip_grads_with_norm_(network.parameters(), recipe.clip, norm)
             recipe.optimiser.step()
             return loss.item(), {name: float(term) for name, term in terms.items()}
     except BaseException:

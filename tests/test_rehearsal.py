@@ -1,0 +1,104 @@
+"""A rehearsal foretells, and leaves no trace."""
+
+import copy
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny
+from unpool.commands.events import Said
+from unpool.commands.training import train
+from unpool.engine import Recipe
+from unpool.engine.objective import worth_compiling
+from unpool.engine.processes import ALONE, Processes
+from unpool.engine.rehearsal import free_memory, rehearse
+from unpool.errors import RunError, UsageError
+from unpool.losses import LossValue
+from unpool.segmenter import Segmenter
+
+DATA = tiny.samples(4)
+
+
+def start(**changes: Any) -> tuple[Segmenter, Recipe]:
+    model = tiny.segmenter()
+    return model, tiny.recipe(model, DATA, DATA[:1], batches=tiny.sampler(DATA, model, batch_size=4), **changes)
+
+
+def test_a_rehearsal_changes_nothing() -> None:
+    model, recipe = start()
+    before = copy.deepcopy([model.network.state_dict(), recipe.optimiser.state_dict(), torch.get_rng_state()])
+    found = rehearse(model.network, recipe, None, None)
+    after = [model.network.state_dict(), recipe.optimiser.state_dict(), torch.get_rng_state()]
+    assert all(torch.equal(before[0][name], after[0][name]) for name in before[0])
+    assert before[1] == after[1]
+    assert torch.equal(before[2], after[2])
+    assert all(parameter.grad is None for parameter in model.network.parameters())
+    assert len(found.losses) == 8
+    assert found.learns
+    assert 0 < found.step_seconds < 5
+    assert found.parts == 1
+
+
+def test_memory_is_measured_by_the_crop_and_the_batch_is_cut_to_fit() -> None:
+    model, recipe = start()
+    whole = rehearse(model.network, recipe, None, None)
+    one = whole.crop_bytes // 4
+    maps = 32 * 32 * 4  # the 32 x 32 maps of a tiny U-Net are 4 a layer, of float32
+    assert one > 6 * 4 * maps
+    for room, parts in ((5.0, 1), (2.5, 2), (1.2, 4)):
+        found = rehearse(model.network, recipe, None, int((whole.fixed_bytes + room * one) / 0.8))
+        assert (found.parts, found.crop_bytes // one) == (parts, 4 // parts)
+    with pytest.raises(RunError, match=r"one crop takes about .* of memory(.|\n)*smaller --set crop"):
+        rehearse(model.network, recipe, None, int((whole.fixed_bytes + 0.5 * one) / 0.8))
+    assert rehearse(model.network, recipe, 3, 10 << 30).parts == 3
+
+
+def test_a_first_batch_without_a_finite_loss_is_refused_with_its_pictures() -> None:
+    def spoiled(logits: torch.Tensor, *_: Any) -> LossValue:
+        value = logits.mean() * math.nan
+        return LossValue(value, {"cross_entropy": value})
+
+    spoiled.division = "weights"  # type: ignore[attr-defined]
+    model, recipe = start(loss=spoiled)
+    with pytest.raises(RunError, match=r"the loss of the first batch \(0\d.*\) is not finite"):
+        rehearse(model.network, recipe, None, None)
+
+
+def test_free_memory_is_the_least_of_what_is_known() -> None:
+    known = free_memory(tiny.CPU, None)
+    assert known is None or known > 10**8
+    assert free_memory(tiny.CPU, 0.001) == 10**6
+
+
+def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert worth_compiling("auto", 19, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
+    assert worth_compiling("auto", 60, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
+    assert worth_compiling("no", 600, tiny.CPU, ALONE) == (False, "as asked")
+    assert worth_compiling("yes", 1, tiny.CPU, ALONE) == (True, "as asked")
+    assert worth_compiling("yes", 600, tiny.CPU, Processes(0, 2))[0] is False
+    monkeypatch.setattr("unpool.engine.objective.shutil.which", lambda _: None)
+    for asked in ("auto", "yes"):
+        worth, why = worth_compiling(asked, 600, tiny.CPU, ALONE)
+        assert not worth
+        assert "install g++" in why
+
+
+def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -> None:
+    said = [event.text for event in train(cells, tiny.settings(epochs=1), tmp_path / "run") if isinstance(event, Said)]
+    (forecast,) = (text for text in said if text.startswith("Rehearsal"))
+    assert "one batch" in forecast
+    assert "1 epochs in about" in forecast
+    assert "a step takes about" in forecast
+    assert "compiled       no, as asked" in forecast
+
+
+def test_a_training_of_months_is_taken_for_a_mistake(cells: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"epochs, at .* s a step \d+ days(.|\n)*fewer --epochs"):
+        for _ in itertools.islice(train(cells, tiny.settings(epochs=10**9), tmp_path / "run"), 100):
+            pass
+    assert not (tmp_path / "run").exists()
