@@ -320,9 +320,7 @@ def test_a_batch_in_parts_gives_the_whole_batchs_step(parts: int, division: Any)
     """Where nothing is normalised over the batch and every pixel counts the same."""
     loss = Loss(dice=0.0, division=division)
     (whole, weights), (value, others) = (gradients(n, loss, norm="none") for n in (1, parts))
-    if (
-        division == "pixels"
-    ):  # crops beyond an edge count fewer pixels than others: nearly, not exactly, a mean of means
+    if division == "pixels":  # crops beyond an edge count fewer pixels, so a mean of means is only near
         assert value == pytest.approx(whole, rel=0.02)
         return
     assert value == pytest.approx(whole, rel=1e-5)
