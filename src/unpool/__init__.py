@@ -46,6 +46,7 @@ def train(
     epochs: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    recipe: str | Path | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Model:
     """Train a network on a folder of pictures and masks; the same as ``unpool train``.
@@ -57,6 +58,7 @@ def train(
     minutes, epochs: how long to train; give at most one. 10 minutes by default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: go on with the run that the same call started.
+    recipe: a paper's training by name (``unpool recipes``), or a TOML file.
     settings: further settings, nested as in a recipe, for example ``{"training": {"crop": 128}}``.
 
     Returns
@@ -67,10 +69,11 @@ def train(
     from unpool.commands.interruption import pass_on
     from unpool.commands.model import load
     from unpool.commands.staging import train_in_stages as command
-    from unpool.config import merge
+    from unpool.config import merge, over_recipe, read_recipe
 
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
-    whole = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
+    given = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
+    whole = over_recipe({} if recipe is None else read_recipe(recipe), given)
     run = finish(command(Path(folder), whole, Path(out) if out is not None else None, resume=resume))
     pass_on(run.stopped_by)
     return load(run.model)

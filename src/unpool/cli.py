@@ -44,7 +44,7 @@ app = App(
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 Data = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
 ModelPath = Annotated[Path, Parameter(help="A model.safetensors, or the run folder that holds one.")]
-Net = Annotated[str, Parameter(name="--net", help="The network: unet or segnet-basic.")]
+Net = Annotated[str, Parameter(name="--net", help="The network, by name.")]
 Masks = Annotated[
     Literal["auto", "values", "colours", "instances"] | None,
     Parameter(name="--masks", help="What mask pixels are: values, colours, or instances (object numbers)."),
@@ -69,7 +69,11 @@ Settings = Annotated[
     Parameter(name="--set", negative="", help="Any setting, as key=value; may be repeated."),
 ]
 RecipeFile = Annotated[
-    Path | None, Parameter(name="--recipe", help="A TOML file of settings; a run's config.toml is one.")
+    Path | None,
+    Parameter(
+        name="--recipe",
+        help="A name from `unpool recipes`, or a TOML file; a run's config.toml is one.",
+    ),
 ]
 Seed = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
 Device = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -112,7 +116,7 @@ def check(
 def train(
     data: Data,
     *,
-    net: Annotated[str | None, Parameter(name="--net", help="The network: unet (default) or segnet-basic.")] = None,
+    net: Annotated[str | None, Parameter(name="--net", help="The network: unet by default.")] = None,
     minutes: Annotated[float | None, Parameter(help="How long to train; 10 unless --epochs is given.")] = None,
     epochs: Annotated[int | None, Parameter(help="How many epochs to train.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; by default runs/DATA-NET.")] = None,
@@ -148,6 +152,29 @@ def train(
         print(f"model: {trained.model}   (epoch {trained.best_epoch}, validation mean IoU {score})")
         print(f"next:  unpool test {trained.folder} {data}")
     return 0 if trained.stopped_by is None else STOPPED + trained.stopped_by
+
+
+@app.command
+def recipes(*, json_: Json = False) -> int:
+    """List the papers' trainings that come with the package.
+
+    Example: unpool recipes
+    """
+    from unpool.config import paper_recipes, read_recipe
+
+    notes = {name: read_recipe(name) for name in paper_recipes()}
+    if json_:
+        print(json.dumps(notes, indent=2, ensure_ascii=False))
+        return 0
+    for name, settings in notes.items():
+        note = settings["recipe"]
+        print(f"{name}: {settings['net']}\n  {note['citation']}")
+        for label in ("data", "expected", "time"):
+            print(f"  {label + ':':<10}{note[label]}")
+        for departure in note.get("departures", ()):
+            print(f"  departs:  {departure}")
+    print("\nuse:  unpool train DATA --recipe NAME")
+    return 0
 
 
 @app.command
@@ -294,7 +321,7 @@ def main() -> None:
 
 def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:
     """Settings from a recipe, then ``--set``, then the options of their own; the later wins."""
-    from unpool.config import merge, parse_assignments, read_recipe
+    from unpool.config import merge, over_recipe, parse_assignments, read_recipe
 
     given = {key: value for key, value in options.items() if value is not None}
     places = {
@@ -309,10 +336,7 @@ def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any
         else:
             own[key] = value
     base = read_recipe(recipe) if recipe is not None else {}
-    here = merge(parse_assignments(assignments or []), own)
-    if {"epochs", "minutes"} & here.get("training", {}).keys():  # a budget given here replaces the recipe's
-        base["training"] = {k: v for k, v in base.get("training", {}).items() if k not in ("epochs", "minutes")}
-    return merge(base, here)
+    return over_recipe(base, merge(parse_assignments(assignments or []), own))
 
 
 def _drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:

@@ -288,6 +288,14 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def over_recipe(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given by hand laid over a recipe's; a budget given by hand replaces the recipe's, of either kind."""
+    base = dict(recipe)
+    if {"epochs", "minutes"} & given.get("training", {}).keys():
+        base["training"] = {k: v for k, v in base.get("training", {}).items() if k not in ("epochs", "minutes")}
+    return merge(base, given)
+
+
 def to_toml(config: RunConfig) -> str:
     """The configuration as TOML that ``read_recipe`` and ``resolve`` read back to an equal one.
 
