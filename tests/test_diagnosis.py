@@ -58,7 +58,7 @@ def history(
         known = [recall for recall in recalls(k) if recall is not None]
         rows.append(
             {
-                "epoch": k, "steps": 20 * k, "progress": k / epochs, "skipped": 0,
+                "epoch": k, "steps": 20 * k, "progress": k / epochs, "skipped": 0, "best": k == 1,
                 "train_loss": train_loss(k), "val_loss": val_loss(k), "mean_iou": sum(known) / len(known) * 0.9,
                 "class_recall": dict(zip(facts.names, recalls(k), strict=True)),
                 "predicted_shares": dict(
@@ -300,7 +300,7 @@ def overfitted(score: Callable[[int], float] = lambda k: 0.8 - 0.01 * abs(k - 12
     rows = history(
         TWO, lambda _: (0.9, 0.8), 40, val_loss=lambda k: 0.3 + 0.02 * abs(k - 10), train_loss=lambda k: 1.2 * 0.95**k
     )
-    return [{**row, "mean_iou": score(row["epoch"])} for row in rows]
+    return [{**row, "mean_iou": score(row["epoch"]), "best": row["epoch"] <= 12} for row in rows]
 
 
 def test_overfitting_is_told_once_with_the_epoch_that_is_kept() -> None:
@@ -342,7 +342,9 @@ def any_row(draw: st.DrawFn) -> dict[str, Any]:
 @given(st.lists(any_row(), min_size=1, max_size=25), st.sampled_from((1e-6, 1e-3, 5.0)))
 def test_no_history_breaks_the_diagnosis(rows: Rows, rate: float) -> None:
     facts = dataclasses.replace(TWO, learning_rate=rate)
-    numbered = [{**r, "epoch": k, "steps": 20 * k, "progress": k / len(rows)} for k, r in enumerate(rows, 1)]
+    numbered = [
+        {**row, "epoch": k, "steps": 20 * k, "progress": k / len(rows), "best": k == 1} for k, row in enumerate(rows, 1)
+    ]
     for _, remark in said(facts, numbered):
         assert len(remark.splitlines()) == 3
         assert "nan" not in remark

@@ -229,10 +229,10 @@ def unclear(case: Case) -> Cause:
 
 def learned_by_heart(case: Case) -> Cause:
     """Training pictures too few for the network."""
-    best = max((row for row in case.history if row["mean_iou"] is not None), key=lambda row: row["mean_iou"])
+    kept = max((row["epoch"] for row in case.history if row["best"]), default=0)
     return Cause(
         f"overfitting: the network learns its {case.facts.train_count} training pictures by heart",
-        f"epoch {best['epoch']}, the best, is kept, and going on will hardly gain; more training pictures, more "
+        f"epoch {kept}, the best, is kept, and going on will hardly gain; more training pictures, more "
         "augmentation or a smaller --set width=… may",
     )
 
