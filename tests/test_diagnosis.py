@@ -30,9 +30,9 @@ from unpool.nets import detail, named_net
 
 TWO = Facts(
     names=("ground", "cell"), train_shares=(0.7, 0.3), val_shares=(0.75, 0.25), train_pictures=(8, 8),
-    val_pictures=(4, 4), train_count=8, val_count=4, weights=(0.8, 1.3), weight_cap=3.0, thickness=(None, None),
-    detail=1, flat_pictures=False, norm="batch", dice=1.0, rare=0.33, batch_size=4, optimiser="adamw",
-    learning_rate=1e-3,
+    val_pictures=(4, 4), train_count=8, val_count=4, weights=(0.8, 1.3), balanced=True, weight_cap=3.0,
+    thickness=(None, None), detail=1, flat_pictures=False, norm="batch", summed=False, dice=1.0, rare=0.33,
+    batch_size=4, optimiser="adamw", learning_rate=1e-3,
 )  # fmt: skip
 STREET = dataclasses.replace(
     TWO, names=("road", "car", "pole", "sign"), train_shares=(0.5, 0.48, 0.01, 0.01),
@@ -58,7 +58,7 @@ def history(
         known = [recall for recall in recalls(k) if recall is not None]
         rows.append(
             {
-                "epoch": k, "steps": 20 * k, "progress": k / epochs, "skipped": 0,
+                "epoch": k, "steps": 20 * k, "progress": k / epochs, "skipped": 0, "best": k == 1,
                 "train_loss": train_loss(k), "val_loss": val_loss(k), "mean_iou": sum(known) / len(known) * 0.9,
                 "class_recall": dict(zip(facts.names, recalls(k), strict=True)),
                 "predicted_shares": dict(
@@ -238,6 +238,9 @@ def test_a_rare_class_that_is_everywhere_weighs_too_much() -> None:
     rows = history(facts, lambda _: (0.0, 1.0), shares=lambda _: (0.0, 1.0))
     _, remark = the_remark(facts, rows)
     assert "in the loss a pixel of cell weighs 30, one of ground 0.1" in remark
+    assert remark.endswith("--set class_weight_cap=3")
+    by_hand = dataclasses.replace(facts, balanced=False)
+    assert the_remark(by_hand, rows)[1].endswith("--set class_weights=balanced")
     for weights in ((0.1, 30.0), (0.0, 1.0)):
         weighted = dataclasses.replace(facts, weights=weights)
         assert "weighs" not in the_remark(weighted, history(facts, **GROUND_ALONE))[1]
@@ -251,6 +254,15 @@ def test_the_first_cause_that_holds_is_told() -> None:
     assert (
         "all but do not differ" in the_remark(dataclasses.replace(facts, learning_rate=1e-3), history(facts, **rows))[1]
     )
+
+
+def test_a_summed_loss_goes_with_other_rates_and_without_dice() -> None:
+    still = {**GROUND_ALONE, "train_loss": lambda _: 9e4}
+    facts = dataclasses.replace(TWO, summed=True, dice=0.0, optimiser="sgd", learning_rate=1e-8, balanced=False)
+    assert "too low" not in the_remark(facts, history(facts, **still))[1]
+    facts = dataclasses.replace(facts, train_shares=(0.996, 0.004))
+    to_do = the_remark(facts, history(facts, **still))[1].splitlines()[2]
+    assert to_do.endswith("--set class_weights=balanced, --set class_weight_cap=10 and --set rare=0.67")
 
 
 def test_nearly_all_of_one_class_may_be_right() -> None:
@@ -300,7 +312,7 @@ def overfitted(score: Callable[[int], float] = lambda k: 0.8 - 0.01 * abs(k - 12
     rows = history(
         TWO, lambda _: (0.9, 0.8), 40, val_loss=lambda k: 0.3 + 0.02 * abs(k - 10), train_loss=lambda k: 1.2 * 0.95**k
     )
-    return [{**row, "mean_iou": score(row["epoch"])} for row in rows]
+    return [{**row, "mean_iou": score(row["epoch"]), "best": row["epoch"] <= 12} for row in rows]
 
 
 def test_overfitting_is_told_once_with_the_epoch_that_is_kept() -> None:
@@ -342,7 +354,9 @@ def any_row(draw: st.DrawFn) -> dict[str, Any]:
 @given(st.lists(any_row(), min_size=1, max_size=25), st.sampled_from((1e-6, 1e-3, 5.0)))
 def test_no_history_breaks_the_diagnosis(rows: Rows, rate: float) -> None:
     facts = dataclasses.replace(TWO, learning_rate=rate)
-    numbered = [{**r, "epoch": k, "steps": 20 * k, "progress": k / len(rows)} for k, r in enumerate(rows, 1)]
+    numbered = [
+        {**row, "epoch": k, "steps": 20 * k, "progress": k / len(rows), "best": k == 1} for k, row in enumerate(rows, 1)
+    ]
     for _, remark in said(facts, numbered):
         assert len(remark.splitlines()) == 3
         assert "nan" not in remark
@@ -365,8 +379,12 @@ def test_facts_are_those_of_the_survey_and_the_settings(cells: Path) -> None:
     assert facts.weights == (1.0, 1.0)
     assert (facts.optimiser, facts.batch_size, facts.norm, facts.detail) == ("sgd", 2, "batch", 1)
     assert not facts.flat_pictures
+    assert (facts.balanced, facts.summed) == (True, False)
     assert facts.thickness == (None, None)
     coarse = resolve({**tiny.settings(epochs=1), "structure": {**tiny.STRUCTURES["unet"], "skip": "none"}})
+    loss = {"class_weights": "none", "division": "sum", "dice": 0.0}
+    facts = facts_of(prepare(survey, resolve({**tiny.settings(epochs=1), "loss": loss})))
+    assert (facts.balanced, facts.summed, facts.weights) == (False, True, (1.0, 1.0))
     facts = facts_of(prepare(survey, coarse))
     assert facts.detail == 4
     assert all(thickness is not None and 3 < thickness < 40 for thickness in facts.thickness)

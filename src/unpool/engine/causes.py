@@ -124,7 +124,7 @@ def rate_too_high(case: Case) -> Cause | None:
         return None
     if fall <= -0.5:
         evidence = "the training loss has risen since the first epoch"
-    elif facts.learning_rate >= HIGH_RATE.get(facts.optimiser, math.inf) and (case.stands_still or case.blind):
+    elif facts.learning_rate >= _rate(HIGH_RATE, facts, math.inf) and (case.stands_still or case.blind):
         evidence = "nothing is learned"
     else:
         return None
@@ -137,7 +137,7 @@ def rate_too_high(case: Case) -> Cause | None:
 def rate_too_low(case: Case) -> Cause | None:
     """A very low rate and a loss that stays."""
     facts = case.facts
-    if not case.stands_still or facts.learning_rate > LOW_RATE.get(facts.optimiser, 0.0):
+    if not case.stands_still or facts.learning_rate > _rate(LOW_RATE, facts, 0.0):
         return None
     return Cause(
         f"the learning rate, {facts.learning_rate:g} with {facts.optimiser}, is too low to move the network",
@@ -173,7 +173,7 @@ def one_class_masks(case: Case) -> Cause | None:
     if share < 0.99:
         return None
     off = [*["class weights are off"] * (len(set(facts.weights)) < 2), *["the Dice term is off"] * (not facts.dice)]
-    dice = [] if facts.dice else ["--set dice=1"]
+    dice = [] if facts.dice or facts.summed else ["--set dice=1"]
     return Cause(
         listed([f"{percent(share)} of the training pixels are {facts.names[winner]}", *off]),
         listed([*dice, _lift(facts)]),
@@ -189,7 +189,7 @@ def extreme_weights(case: Case) -> Cause | None:
         return None
     return Cause(
         f"in the loss a pixel of {facts.names[winner]} weighs {heavy:.3g}, one of {facts.names[largest]} {light:.3g}",
-        "--set class_weight_cap=3",
+        "--set class_weight_cap=3" if facts.balanced else "--set class_weights=balanced",
     )
 
 
@@ -229,10 +229,10 @@ def unclear(case: Case) -> Cause:
 
 def learned_by_heart(case: Case) -> Cause:
     """Training pictures too few for the network."""
-    best = max((row for row in case.history if row["mean_iou"] is not None), key=lambda row: row["mean_iou"])
+    kept = max((row["epoch"] for row in case.history if row["best"]), default=0)
     return Cause(
         f"overfitting: the network learns its {case.facts.train_count} training pictures by heart",
-        f"epoch {best['epoch']}, the best, is kept, and going on will hardly gain; more training pictures, more "
+        f"epoch {kept}, the best, is kept, and going on will hardly gain; more training pictures, more "
         "augmentation or a smaller --set width=… may",
     )
 
@@ -271,11 +271,16 @@ def _amounts(case: Case) -> str:
 
 def _lift(facts: Facts) -> str:
     """Settings that make rare classes count more."""
+    higher = [] if facts.balanced else ["--set class_weights=balanced"]
     given = {"class_weight_cap": (facts.weight_cap, 10), "rare": (facts.rare, 0.67)}
-    higher = [f"--set {key}={better:g}" for key, (now, better) in given.items() if now < better]
+    higher += [f"--set {key}={better:g}" for key, (now, better) in given.items() if now < better]
     return listed(higher) if higher else "cut smaller crops with --set crop=…"
 
 
 def _lower(facts: Facts) -> str:
-    rate = min(facts.learning_rate / 10, USUAL_RATE.get(facts.optimiser, math.inf))
-    return f"learning_rate={rate:g}"
+    return f"learning_rate={min(facts.learning_rate / 10, _rate(USUAL_RATE, facts, math.inf)):g}"
+
+
+def _rate(by_optimiser: Mapping[str, float], facts: Facts, unknown: float) -> float:
+    """A rate of one of the tables, which are for losses that are means."""
+    return unknown if facts.summed else by_optimiser.get(facts.optimiser, unknown)

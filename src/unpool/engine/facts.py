@@ -23,12 +23,14 @@ class Facts:
     names: K class names; the tuples below have one entry a class.
     train_shares, val_shares: shares of the counted pixels, 0..1.
     train_pictures, val_pictures: pictures that hold the class, of ``train_count`` and ``val_count``.
-    weights: class weights of the loss, equal where they are off; ``weight_cap`` is their largest.
+    weights: class weights of the loss, equal where they are off; ``balanced``: whether they follow the shares, up to
+        ``weight_cap``.
     thickness: typical thickness of the class's regions in pixels, None where it is not known.
     detail: pixels between neighbours of the finest maps that the network answers from, 1 with skips from the picture's
         own size.
     flat_pictures: whether the pixels deviate from their mean by no more than a step of their type.
     norm: what follows the convolutions: none, batch, group, instance.
+    summed: whether the loss is a sum of pixels and not a mean, which goes with other rates and without Dice.
     dice, rare, batch_size, optimiser, learning_rate: as in the settings.
     """
 
@@ -40,11 +42,13 @@ class Facts:
     train_count: int
     val_count: int
     weights: tuple[float, ...]
+    balanced: bool
     weight_cap: float
     thickness: tuple[float | None, ...]
     detail: int
     flat_pictures: bool
     norm: str
+    summed: bool
     dice: float
     rare: float
     batch_size: int
