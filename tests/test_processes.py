@@ -84,6 +84,15 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     start(1, [*words, "--epochs", "3", "--resume"])
     given = tiny.settings(epochs=3, optimiser="sgd", learning_rate=0.001, schedule="constant", settled=1)
     alone = finish(train(cells, given, tmp_path / "alone"))
+    for count in (1, 2):
+        out = str(tmp_path / f"{count}"), str(tmp_path / f"m{count}")
+        start(count, ["-m", "unpool", "test", str(run), str(cells), "--split", "all", "--out", out[0]])
+        start(count, ["-m", "unpool", "predict", str(run), str(cells / "images"), "--out", out[1]])
+    reports = [(tmp_path / f"{count}" / "images.csv").read_text() for count in (1, 2)]
+    assert reports[0] == reports[1]
+    masks = [sorted((tmp_path / f"m{count}").glob("*.png")) for count in (1, 2)]
+    assert len(masks[0]) == 6
+    assert [mask.read_bytes() for mask in masks[0]] == [mask.read_bytes() for mask in masks[1]]
     together = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     for row, other in zip(alone.history, together, strict=True):
         assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)

@@ -296,6 +296,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop
     os.environ.update({**HUGE_PAGES, **os.environ})
+    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun started, the first one speaks
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
@@ -342,12 +344,12 @@ def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any
 def _drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:
     """Run a command, showing what it says: a bar on a terminal, plain lines elsewhere, nothing with --json."""
     from unpool.commands.events import finish
-
-    if quiet:
-        return finish(command)
     from unpool.console import show
+    from unpool.engine.processes import leave
 
-    return show(command)
+    result = finish(command) if quiet else show(command)
+    leave()
+    return result
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 
 from unpool.checkpoint import load_model
 from unpool.classes import Labels
@@ -19,6 +20,7 @@ from unpool.commands.testing import model_file
 from unpool.data.folder_names import folder_role
 from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
+from unpool.engine.processes import join
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from unpool.io.files import safe_child
@@ -92,12 +94,14 @@ def predict(
         ``out/probabilities`` as float32 TIFF (rows, columns, classes).
     overwrite: replace outputs that exist; otherwise they are refused before any work.
 
-    A picture that cannot be read does not stop the others; it is listed in ``failed``.
+    Processes that torchrun started share the pictures; each returns its own. A picture that cannot be read does not
+    stop the others; it is listed in ``failed``.
 
     Raises
     ------
     UsageError, ModelFileError: see the message.
     """
+    processes = join(device)
     segmenter, _ = load_model(model_file(model))
     targets = find_targets(inputs, out)
     require_writable(out)
@@ -112,16 +116,19 @@ def predict(
     yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
     written: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
-    for number, (target, wanted) in enumerate(zip(targets, outputs, strict=True), start=1):
+    processes.agree(0)  # all have seen that nothing is in the way before one of them writes
+    mine = list(processes.share(list(zip(targets, outputs, strict=True))))
+    for number, (target, wanted) in enumerate(mine, start=1):
         try:
             _predict_one(segmenter, target.source, wanted, machine)
             written.append((target.source, wanted.mask))
         except UnpoolError as error:
             failed.append((target.source, str(error)))
             yield Said(f"skipped: {error}")
-        yield Progress("predicting", number, len(targets))
-    yield Said(f"{len(written)} mask{'s' if len(written) != 1 else ''} in {out}"
-               + (f"; {len(failed)} pictures could not be predicted" if failed else ""))  # fmt: skip
+        yield Progress("predicting", number, len(mine))
+    done, missed = processes.sum_counts(torch.tensor([len(written), len(failed)])).tolist()
+    yield Said(f"{done} mask{'s' if done != 1 else ''} in {out}"
+               + (f"; {missed} pictures could not be predicted" if missed else ""))  # fmt: skip
     return Predicted(out, tuple(written), tuple(failed))
 
 

@@ -17,7 +17,9 @@ from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
 from unpool.data import Pair, Survey, read_sample
-from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_each, summarise
+from unpool.data.batches import SampleStore
+from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_together, summarise
+from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
@@ -104,10 +106,14 @@ def test(
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
 
+    Processes that torchrun started share the pictures; the first gets all results and writes, the others return
+    their own.
+
     Raises
     ------
     UsageError, DataError, ModelFileError, RunError: see the message.
     """
+    processes = join(device)
     path = model_file(model)
     segmenter, card = load_model(path)
     target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
@@ -120,8 +126,10 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    evaluation, shown = yield from _evaluate(segmenter, choice.pairs, machine)
+    evaluation, shown = yield from _evaluate(segmenter, choice.pairs, machine, processes)
     result = TestResult(path, folder, choice.which, evaluation, target / "report.html", choice.warnings)
+    if not processes.first:
+        return result
     mark_output(target)
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(evaluation))
@@ -191,13 +199,13 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
 
 
 def _evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine
+    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes
 ) -> Generator[Event, None, tuple[Evaluation, list[ImageResult]]]:
     """Score the pairs; also gives the results to look at, the worst ones and the best one."""
     results: list[ImageResult] = []
     shown: list[tuple[float, ImageResult]] = []
-    samples = (read_sample(pair, segmenter.classes) for pair in pairs)
-    for result in evaluate_each(segmenter, samples, machine):
+    samples = SampleStore(pairs, segmenter.classes, limit=0)
+    for result in evaluate_together(segmenter, samples, [pair.name for pair in pairs], machine, processes):
         score = scores(result.matrix).mean_iou
         shown = sorted([*shown, (2.0 if score is None else score, result)], key=lambda each: each[0])
         del shown[PANELS - 1 : -1]

@@ -1,7 +1,7 @@
 """The loops: training, evaluation, prediction, on plain objects."""
 
 from unpool.engine.diagnosis import diagnose
-from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, summarise
+from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, evaluate_together, summarise
 from unpool.engine.facts import Facts
 from unpool.engine.machine import Machine, Precision, choose_machine
 from unpool.engine.prediction import pieces, predict, predict_probabilities
@@ -26,6 +26,7 @@ __all__ = [
     "choose_machine",
     "diagnose",
     "evaluate_each",
+    "evaluate_together",
     "fit",
     "pieces",
     "predict",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from unpool.classes import IGNORE_ID, Labels
 from unpool.data import Sample
 from unpool.engine.machine import Machine
 from unpool.engine.prediction import TILE, most_probable, pieces
+from unpool.engine.processes import Processes
 from unpool.metrics import ConfusionMatrix, Scores, scores
 from unpool.segmenter import Segmenter
 
@@ -66,6 +67,40 @@ def evaluate_each(
             loss += float(F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
         matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
         yield ImageResult(sample.name, prediction, matrix, loss)
+
+
+def evaluate_together(
+    segmenter: Segmenter, samples: Sequence[Sample], names: Sequence[str], machine: Machine, processes: Processes
+) -> Iterator[ImageResult]:
+    """Predict and count each sample, known by its name, in one of the processes.
+
+    The first one gets the results of all, in the order of the samples; the others get their own.
+    """
+    own = iter(evaluate_each(segmenter, processes.share(samples), machine))
+    for index, name in enumerate(names):
+        owner = index % processes.count
+        if owner == processes.rank:
+            result = next(own)
+            if not processes.first:
+                _send(result, processes)
+            yield result
+        elif processes.first:
+            yield _receive(name, segmenter.classes.names, processes, owner)
+
+
+def _send(result: ImageResult, processes: Processes) -> None:
+    processes.send(torch.tensor(result.prediction.shape))
+    processes.send(torch.from_numpy(np.ascontiguousarray(result.prediction)))
+    processes.send(torch.from_numpy(result.matrix.counts))
+    processes.send(torch.tensor([result.loss], dtype=torch.float64))
+
+
+def _receive(name: str, classes: tuple[str, ...], processes: Processes, owner: int) -> ImageResult:
+    rows, columns = processes.receive(torch.empty(2, dtype=torch.int64), owner).tolist()
+    prediction = processes.receive(torch.empty(rows, columns, dtype=torch.uint8), owner)
+    counts = processes.receive(torch.empty(len(classes), len(classes), dtype=torch.int64), owner)
+    loss = processes.receive(torch.empty(1, dtype=torch.float64), owner)
+    return ImageResult(name, prediction.numpy(), ConfusionMatrix(classes, counts.numpy()), float(loss))
 
 
 def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluation:

@@ -8,14 +8,17 @@ that one process alone would have taken, up to rounding.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.autograd import Function
 
 from unpool.errors import UsageError
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,19 @@ class Processes:
         """Sum over the processes, outside any gradient; int64 or float64."""
         if self.count > 1:
             distributed.all_reduce(values)
+        return values
+
+    def share(self, values: Sequence[Value]) -> Iterator[Value]:
+        """Those of the values that are this process's to work on: every so-maniest."""
+        return (values[index] for index in range(self.rank, len(values), self.count))
+
+    def send(self, values: Tensor) -> None:
+        """Send a tensor to the first process."""
+        distributed.send(values, 0)
+
+    def receive(self, values: Tensor, rank: int) -> Tensor:
+        """Fill a tensor with what another process sends, and return it."""
+        distributed.recv(values, rank)
         return values
 
     def agree(self, value: float) -> float:

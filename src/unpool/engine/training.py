@@ -226,8 +226,8 @@ def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Vali
     if recipe.recompute:
         batch_statistics.recompute(segmenter.network, _plain_crops(recipe, state), recipe.machine)
     segmenter.network.eval()
-    own = (recipe.validation[i] for i in range(processes.rank, len(recipe.validation), processes.count))
-    scores, loss = total_of(segmenter, evaluate_each(segmenter, own, recipe.machine), processes.sum_counts)
+    own = evaluate_each(segmenter, processes.share(recipe.validation), recipe.machine)
+    scores, loss = total_of(segmenter, own, processes.sum_counts)
     state.last_validation = processes.agree(time.monotonic() - started)
     state.validation_seconds += state.last_validation
     return Validation(scores, loss)
