@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from unpool.errors import UsageError
 from unpool.geometry import Rounding
+from unpool.nets.opaque import max_pool_opaque
 
 _BLOCK = 2**17
 """Windows worked on at a time, so that scratch stays in a processor's cache (the best of 2^14 to 2^19, measured)."""
@@ -82,7 +83,7 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     2.7 times faster there, although it keeps 64 bits a window and its input (``benchmarks/pooling.py``).
     """
     if _in_graph() and not _exporting():
-        return max_pool(maps, rounding)[0]  # the compiler turns torch's own backward into a slow scatter
+        return max_pool_opaque(maps, rounding == "ceil")[0]
     if _in_graph() or _is_channels_last(maps):
         return F.max_pool2d(maps, 2, ceil_mode=rounding == "ceil")
     return max_pool(maps, rounding)[0]

@@ -1,0 +1,55 @@
+"""torch's max-pooling as one operation that a compiler leaves alone.
+
+The compiler would fuse its backward pass into its neighbours and recompute it there value by value: 85 ms in place of 20
+at 64 maps of 512 x 512 on two cores, more than it saves on the whole network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+WINDOW, NO_PADDING, EVERY = [2, 2], [0, 0], [1, 1]
+
+
+@torch.library.custom_op("unpool::max_pool", mutates_args=())
+def max_pool_opaque(maps: Tensor, ceil: bool) -> tuple[Tensor, Tensor]:  # noqa: FBT001 (operations take no keywords)
+    """Pool (N, C, H, W) by 2x2 windows; also where each maximum was, as torch counts."""
+    pooled, indices = F.max_pool2d(maps, 2, ceil_mode=ceil, return_indices=True)
+    return pooled, indices
+
+
+@torch.library.custom_op("unpool::max_pool_backward", mutates_args=())
+def _backward(gradient: Tensor, maps: Tensor, indices: Tensor, ceil: bool) -> Tensor:  # noqa: FBT001
+    """The gradient of the maps."""
+    return torch.ops.aten.max_pool2d_with_indices_backward(
+        gradient, maps, WINDOW, WINDOW, NO_PADDING, EVERY, ceil, indices
+    )
+
+
+@max_pool_opaque.register_fake
+def _(maps: Tensor, ceil: bool) -> tuple[Tensor, Tensor]:  # noqa: FBT001
+    rows, columns = ((side + ceil) // 2 for side in maps.shape[2:])
+    pooled = maps.new_empty(maps.shape[0], maps.shape[1], rows, columns)
+    pooled = pooled.contiguous(memory_format=torch._prims_common.suggest_memory_format(maps))
+    return pooled, torch.empty_like(pooled, dtype=torch.int64)
+
+
+@_backward.register_fake
+def _(gradient: Tensor, maps: Tensor, indices: Tensor, ceil: bool) -> Tensor:  # noqa: FBT001
+    return torch.empty_like(maps)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, bool], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(inputs[0], output[1])
+    ctx.ceil = inputs[1]
+
+
+def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    return _backward(gradient, *ctx.saved_tensors, ctx.ceil), None
+
+
+max_pool_opaque.register_autograd(_differentiate, setup_context=_remember)
