@@ -25,7 +25,7 @@ from unpool.nets import (
     network_of,
     output_size,
 )
-from unpool.nets.blocks import crop_to
+from unpool.nets.blocks import UpConvolution, crop_to
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder
 
 POINTS = 200
@@ -396,3 +396,18 @@ def test_unknown_net_suggests_the_nearest() -> None:
 def test_wrong_channels_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"\(N, 1, rows, columns\)"):
         small(name)(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_an_up_convolution_is_torchs_transposed_convolution(kernel: int, bias: bool) -> None:
+    given = (5, 4, kernel, 2, (kernel - 1) // 2, kernel % 2)
+    ours, theirs = UpConvolution(*given, bias=bias), torch.nn.ConvTranspose2d(*given, bias=bias)
+    theirs.load_state_dict(ours.state_dict())
+    maps = torch.randn(2, 5, 6, 7)
+    torch.testing.assert_close(ours(maps), theirs(maps))
+    (one, other) = (
+        torch.autograd.grad(layer(maps).square().sum(), list(layer.parameters())) for layer in (ours, theirs)
+    )
+    for mine, their in zip(one, other, strict=True):
+        torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-3)

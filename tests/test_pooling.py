@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from unpool.errors import UsageError
 from unpool.geometry import Rounding, pooled_size
 from unpool.nets import pooling
+from unpool.nets.opaque import max_pool_opaque
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, pack, unpack
 
 NAN, INF = math.nan, math.inf
@@ -364,3 +365,34 @@ def _one_line(call: Any) -> None:
         call()
     except UsageError as error:
         raise UsageError(" ".join(str(error).split()), "", "") from None
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_pooling_that_a_compiler_leaves_alone_is_torchs(ceil: bool, memory_format: torch.memory_format) -> None:
+    maps = torch.randn(2, 3, 7, 10).contiguous(memory_format=memory_format).requires_grad_()
+    ours, theirs = max_pool_opaque(maps, ceil)[0], F.max_pool2d(maps, 2, ceil_mode=ceil)
+    assert torch.equal(ours, theirs)
+    given = torch.randn_like(theirs)
+    assert torch.equal(*(torch.autograd.grad(pooled, maps, given)[0] for pooled in (ours, theirs)))
+    # Shapes and strides that the compiler is told are those that come, and the gradient is registered as it should be.
+    torch.library.opcheck(max_pool_opaque, (maps, ceil), test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (1, 2)])
+def test_what_is_traced_for_a_compiler_is_what_runs_without(size: tuple[int, int], rounding: Any) -> None:
+    if rounding == "floor" and min(size) < 2:
+        return
+    maps = torch.randn(2, 3, *size, requires_grad=True)
+    pooled, positions = max_pool(maps, rounding)
+    grown = max_unpool(pooled, positions)
+    given = torch.randn_like(grown)
+    (gradient,) = torch.autograd.grad(grown, maps, given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooling, "_in_graph", lambda: True)
+        traced, places = max_pool(maps, rounding)
+        again = max_unpool(traced, places)
+    assert torch.equal(traced, pooled)
+    assert torch.equal(again, grown)
+    torch.testing.assert_close(torch.autograd.grad(again, maps, given)[0], gradient, rtol=0, atol=0)

@@ -76,14 +76,17 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
 
 def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    assert worth_compiling("auto", 19, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
-    assert worth_compiling("auto", 60, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
-    assert worth_compiling("no", 600, tiny.CPU, ALONE) == (False, "as asked")
-    assert worth_compiling("yes", 1, tiny.CPU, ALONE) == (True, "as asked")
-    assert worth_compiling("yes", 600, tiny.CPU, Processes(0, 2))[0] is False
+    network = tiny.segmenter().network
+    assert worth_compiling("auto", 19, network, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
+    assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
+    assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as asked")
+    assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as asked")
+    assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
+    segnet = tiny.segmenter("segnet-basic").network
+    assert worth_compiling("yes", 600, segnet, tiny.CPU, ALONE) == (False, "unpooling is faster as it is")
     monkeypatch.setattr("unpool.engine.objective.shutil.which", lambda _: None)
     for asked in ("auto", "yes"):
-        worth, why = worth_compiling(asked, 600, tiny.CPU, ALONE)
+        worth, why = worth_compiling(asked, 600, network, tiny.CPU, ALONE)
         assert not worth
         assert "install g++" in why
 

@@ -40,7 +40,9 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
             "give fewer --epochs, or --minutes",
         )
     state.parts = found.parts
-    state.compiled, why = worth_compiling(given.machine.compile, minutes, recipe.machine, recipe.processes)
+    state.compiled, why = worth_compiling(
+        given.machine.compile, minutes, job.segmenter.network, recipe.machine, recipe.processes
+    )
     if state.compiled:
         yield Progress("compiling", 0, 1)
         why = _compiled(job, state) or why
@@ -61,13 +63,11 @@ def compiled_again(job: Job, state: TrainingState) -> Generator[Event, None, Non
 
 def _compiled(job: Job, state: TrainingState) -> str:
     """Compile a step, and settle in ``state`` whether that works; why not, or nothing."""
-    recipe = job.recipe
+    recipe, network = job.recipe, job.segmenter.network
     batches = recipe.batches.epoch(0)
     part = next(in_parts(next(batches), state.parts))
     batches.close()
-    failure = missing(recipe.machine, recipe.processes) or compiles(
-        job.segmenter.network, recipe.loss, recipe.machine, part
-    )
+    failure = missing(network, recipe.machine, recipe.processes) or compiles(network, recipe.loss, recipe.machine, part)
     state.compiled = not failure
     return failure
 

@@ -59,11 +59,13 @@ def in_parts(batch: Batch, parts: int) -> Iterator[Batch]:
             yield Batch(batch.images[start:end], batch.labels[start:end], batch.names[start:end], emphasis)
 
 
-def worth_compiling(asked: Compile, minutes: float, machine: Machine, processes: Processes) -> tuple[bool, str]:
+def worth_compiling(
+    asked: Compile, minutes: float, network: Network, machine: Machine, processes: Processes
+) -> tuple[bool, str]:
     """Whether to compile a training of so many minutes, and why, in a few words."""
     if asked == "no":
         return False, "as asked"
-    lacking = missing(machine, processes)
+    lacking = missing(network, machine, processes)
     if lacking:
         return False, lacking
     if asked == "yes":
@@ -91,8 +93,10 @@ def compiles(network: Network, loss: Loss, machine: Machine, batch: Batch) -> st
     return ""
 
 
-def missing(machine: Machine, processes: Processes) -> str:
+def missing(network: Network, machine: Machine, processes: Processes) -> str:
     """What compiling lacks here, or nothing."""
+    if getattr(network.structure, "up", None) == "unpool":
+        return "unpooling is faster as it is"  # 0.43 s a step of segnet-basic against 1.18 s compiled
     if processes.count > 1:
         return "several processes share each batch"
     if machine.device.type == "mps":

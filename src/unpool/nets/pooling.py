@@ -83,7 +83,8 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     2.7 times faster there, although it keeps 64 bits a window and its input (``benchmarks/pooling.py``).
     """
     if _in_graph() and not _exporting():
-        return max_pool_opaque(maps, rounding == "ceil")[0]
+        pooled: Tensor = max_pool_opaque(maps, rounding == "ceil")[0]
+        return pooled
     if _in_graph() or _is_channels_last(maps):
         return F.max_pool2d(maps, 2, ceil_mode=rounding == "ceil")
     return max_pool(maps, rounding)[0]
