@@ -1,6 +1,8 @@
 """What must be true of every network, over the whole table and over random points of the space."""
 
 import random
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -25,7 +27,7 @@ from unpool.nets import (
     network_of,
     output_size,
 )
-from unpool.nets.blocks import UpConvolution, crop_to
+from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder
 
 POINTS = 200
@@ -411,3 +413,34 @@ def test_an_up_convolution_is_torchs_transposed_convolution(kernel: int, bias: b
     )
     for mine, their in zip(one, other, strict=True):
         torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-3)
+
+
+def test_a_score_convolution_is_torchs_convolution() -> None:
+    ours, theirs = ScoreConvolution(6, 3, 3, padding=1), torch.nn.Conv2d(6, 3, 3, padding=1)
+    theirs.load_state_dict(ours.state_dict())
+    maps = torch.randn(2, 6, 5, 7)
+    torch.testing.assert_close(ours(maps), theirs(maps))
+    gradients = (torch.autograd.grad(each(maps).square().sum(), list(each.parameters())) for each in (ours, theirs))
+    for mine, their in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-3)
+
+
+HEAP = """
+import torch
+from unpool.nets.blocks import ScoreConvolution
+for classes in (2, 11):
+    layer = ScoreConvolution(4096, classes, 1)
+    for _ in range(20):
+        maps = torch.randn(1, 4096, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scores = layer(maps)
+        scores.float().square().sum().backward()
+        scraps = [torch.randn(size) for size in (1, 2, 3, 8, 16, 30, 300, 3000)]
+        del scraps
+"""
+
+
+def test_scores_of_many_maps_in_bfloat16_do_not_damage_the_heap() -> None:
+    """In a process of its own, which damage would end. It ends a plain Conv2d on CPUs with bfloat16 matrix units."""
+    ended = subprocess.run([sys.executable, "-c", HEAP], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -41,6 +41,19 @@ class UpConvolution(nn.ConvTranspose2d):
         return maps if self.bias is None else maps.add_(self.bias.to(maps.dtype)[:, None, None])
 
 
+class ScoreConvolution(nn.Conv2d):
+    """A convolution to as many maps as there are classes, which adds its bias by itself.
+
+    oneDNN's backward pass in bfloat16 writes beyond the bias's gradient where maps are few and inputs many (4096 to 2
+    and to 11, torch 2.13 on a CPU with AMX): the heap is damaged and the process dies, now or later.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, classes, H', W')."""
+        scores: Tensor = self._conv_forward(input, self.weight, None)
+        return scores if self.bias is None else scores + self.bias.to(scores.dtype)[:, None, None]
+
+
 def convolutions(
     structure: Structure, channels: int, widths: Sequence[int], *, padding: Padding, relu: bool, depthwise: bool = False
 ) -> nn.Module:

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unpool.geometry import Rounding
-from unpool.nets.blocks import UpConvolution, bilinear_start, convolutions, crop_to, he_initialise, require_input
+from unpool.nets.blocks import (
+    ScoreConvolution,
+    UpConvolution,
+    bilinear_start,
+    convolutions,
+    crop_to,
+    he_initialise,
+    require_input,
+)
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
 from unpool.nets.sizes import legal_size
 from unpool.nets.structure import Structure, decoder_maps
@@ -59,7 +67,7 @@ class EncoderDecoder(nn.Module):
             channels = structure.bottom_width
         self.squeeze: nn.Module = nn.Identity()
         if structure.squeeze:
-            self.squeeze = nn.Conv2d(channels, classes, 1)
+            self.squeeze = ScoreConvolution(channels, classes, 1)
             channels = classes
         self.decoder = nn.ModuleList()
         for stage in range(structure.depth, 0, -1):
@@ -68,7 +76,8 @@ class EncoderDecoder(nn.Module):
             channels = decoder_stage.out_channels
         self.head: nn.Module = nn.Identity()
         if not structure.squeeze:
-            self.head = nn.Conv2d(channels, classes, structure.head_kernel, padding=structure.head_kernel // 2)
+            padding = structure.head_kernel // 2
+            self.head = ScoreConvolution(channels, classes, structure.head_kernel, padding=padding)
         self.apply(he_initialise)
         if structure.up_start == "bilinear":
             for module in self.modules():
@@ -197,7 +206,7 @@ class Join(nn.Module):
         super().__init__()
         self.skip = structure.skip
         self.order = structure.concat_order
-        self.squeeze: nn.Module = nn.Conv2d(across, crossing, 1) if structure.squeeze else nn.Identity()
+        self.squeeze: nn.Module = ScoreConvolution(across, crossing, 1) if structure.squeeze else nn.Identity()
 
     def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
         """Maps (N, C, H, W) with those of the crossing: (N, C or the sum of both, H, W)."""

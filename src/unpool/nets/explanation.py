@@ -30,7 +30,7 @@ from unpool.geometry import (
     receptive_field,
     stored_bytes,
 )
-from unpool.nets.blocks import Residual, UpConvolution
+from unpool.nets.blocks import Residual, ScoreConvolution, UpConvolution
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
 from unpool.nets.facts import Explanation, Kind, LayerFacts, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
@@ -155,6 +155,7 @@ class _Reading:
         watchers: dict[type[nn.Module], Callable[..., None]] = {
             nn.LocalResponseNorm: self._input_norm,
             nn.Conv2d: self._convolution,
+            ScoreConvolution: self._convolution,
             nn.ConvTranspose2d: self._convolution,
             UpConvolution: self._convolution,
             MaxPooling: self._pooling,

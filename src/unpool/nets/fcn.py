@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid, reads
-from unpool.nets.blocks import bilinear_kernel, require_input
+from unpool.nets.blocks import ScoreConvolution, bilinear_kernel, require_input
 from unpool.nets.pooling import max_pool_plain
 
 CITATION = (
@@ -263,8 +263,8 @@ class FCN(nn.Module):
         return F.relu(maps, inplace=True)
 
 
-def _score(channels: int, classes: int) -> nn.Conv2d:
-    layer = nn.Conv2d(channels, classes, 1)
+def _score(channels: int, classes: int) -> ScoreConvolution:
+    layer = ScoreConvolution(channels, classes, 1)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
