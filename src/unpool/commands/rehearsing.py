@@ -13,6 +13,9 @@ from unpool.engine.objective import compiles, in_parts, missing, worth_compiling
 from unpool.engine.rehearsal import Rehearsal, free_memory, gigabytes, rehearse
 from unpool.errors import UsageError
 
+FORWARD = 0.35
+"""Share of a training step that its forward half takes."""
+
 LONGEST = 60.0
 """Days of training above which a budget of epochs is taken for a mistake."""
 
@@ -30,6 +33,8 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     free = free_memory(recipe.machine, given.machine.memory_gb)
     found = rehearse(job.segmenter.network, recipe, given.training.parts, free)
     validating = recipe.processes.agree(_validation_seconds(job))
+    if recipe.recompute:
+        validating += FORWARD * found.step_seconds * recipe.batches.steps
     seconds = found.step_seconds * recipe.batches.steps + validating
     minutes = given.training.minutes if given.training.epochs is None else given.training.epochs * seconds / 60
     assert minutes is not None
@@ -40,6 +45,8 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
             "give fewer --epochs, or --minutes",
         )
     state.parts = found.parts
+    if given.training.minutes is not None:  # kept free at the end, as if it were the duration of the last one
+        state.last_validation = min(validating, 60 * given.training.minutes / 2)
     state.compiled, why = worth_compiling(
         given.machine.compile, minutes, job.segmenter.network, recipe.machine, recipe.processes
     )
