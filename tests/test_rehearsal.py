@@ -147,3 +147,11 @@ def test_a_training_of_months_is_taken_for_a_mistake(
         for _ in itertools.islice(train(cells, given, tmp_path / "run"), 100):
             pass
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_too_small_to_normalise_are_refused_before_the_training(cells: Path, tmp_path: Path) -> None:
+    given = tiny.settings(crop=16, parts=2)
+    given["structure"] = {"width": 4, "depth": 4}
+    with pytest.raises(UsageError, match=r"crops of 16 x 16 pixels, 1 at a time(.|\n)*lower parts"):
+        for _ in train(cells, given, tmp_path / "run"):
+            pass
