@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import tiny
@@ -13,9 +14,10 @@ import unpool
 from conftest import Program
 from unpool.checkpoint import save_model
 from unpool.classes import ClassTable
-from unpool.commands.events import finish
+from unpool.commands.events import Said, finish
 from unpool.commands.predicting import Predicted, find_targets, predict
 from unpool.commands.training import TrainedRun
+from unpool.engine import Processes
 from unpool.errors import DataError, UsageError
 from unpool.io import read_image, read_mask, write_image
 from unpool.io.folders import OUTPUT_MARK
@@ -169,6 +171,26 @@ def test_a_broken_picture_does_not_stop_the_others(
     result = masks(run, tmp_path / "again", photos)
     assert [path.name for path, _ in result.failed] == ["b.png", "c.png"]
     assert "pixels of type uint16" in result.failed[1][1]
+
+
+def test_the_first_process_names_what_the_others_could_not_read(
+    run: TrainedRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Processes):
+        """The first of two, of which the other fails on all that is its own."""
+
+        def agree(self, value: float) -> float:
+            return value
+
+        def sum_counts(self, values: torch.Tensor) -> torch.Tensor:
+            return values + torch.arange(len(values)) % 2
+
+    monkeypatch.setattr("unpool.commands.predicting.join", lambda _: Failing(0, 2))
+    said = [e.text for e in predict(run.folder, [str(photos)], tmp_path / "out", device="cpu") if isinstance(e, Said)]
+    assert said[-2].startswith("skipped by other processes: ")
+    assert "b.c.png" in said[-2]
+    assert said[-1].startswith("2 masks in")
+    assert "1 pictures could not be predicted" in said[-1]
 
 
 @pytest.mark.parametrize("name", ["../escaped", "deep/../../escaped"])

@@ -41,9 +41,9 @@ def start(count: int, words: list[str]) -> None:
         assert process.returncode == 0, said
 
 
-def outcomes(folder: Path, count: int, net: str, norm: str) -> list[dict[str, Any]]:
+def outcomes(folder: Path, count: int, net: str, norm: str, parts: int = 1) -> list[dict[str, Any]]:
     folder.mkdir()
-    start(count, [str(HERE / "two_processes.py"), net, norm, str(folder)])
+    start(count, [str(HERE / "two_processes.py"), net, norm, str(folder), str(parts)])
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 
@@ -70,6 +70,12 @@ def test_two_processes_train_what_one_trains(net: str, norm: str, tmp_path: Path
     assert all(torch.equal(first["network"][name], second["network"][name]) for name in first["network"])
     scores = [[row["mean_iou"] for row in each["history"]] for each in (first, second)]
     assert scores[0] == scores[1]
+
+
+def test_processes_with_unequal_shares_work_in_as_many_parts(tmp_path: Path) -> None:
+    """Shares of two and three crops in three parts: all processes have to meet in every sum."""
+    first, second = outcomes(tmp_path / "two", 2, "unet", "batch", parts=3)
+    assert all(torch.equal(first["network"][name], second["network"][name]) for name in first["network"])
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from unpool.commands.training import train
 from unpool.engine import Recipe
 from unpool.engine.objective import worth_compiling
 from unpool.engine.processes import ALONE, Processes
-from unpool.engine.rehearsal import free_memory, rehearse
+from unpool.engine.rehearsal import _left_in_group, free_memory, rehearse
 from unpool.errors import RunError, UsageError
 from unpool.losses import LossValue
 from unpool.segmenter import Segmenter
@@ -57,6 +57,20 @@ def test_memory_is_measured_by_the_crop_and_the_batch_is_cut_to_fit() -> None:
     assert rehearse(model.network, recipe, 3, 10 << 30).parts == 3
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_where_the_plan_was_wrong_the_batch_is_cut_again(limit: int) -> None:
+    model, recipe = start(loss=tiny.short_of_memory(limit, MemoryError()))
+    before = copy.deepcopy(model.network.state_dict())
+    assert rehearse(model.network, recipe, None, None).parts == 4 // limit
+    assert all(torch.equal(before[name], value) for name, value in model.network.state_dict().items())
+
+
+def test_a_single_crop_that_does_not_fit_is_said_before_the_training() -> None:
+    model, recipe = start(loss=tiny.short_of_memory(0, RuntimeError("std::bad_alloc")))
+    with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d(.|\n)*smaller --set crop"):
+        rehearse(model.network, recipe, None, None)
+
+
 def test_a_first_batch_without_a_finite_loss_is_refused_with_its_pictures() -> None:
     def spoiled(logits: torch.Tensor, *_: Any) -> LossValue:
         value = logits.mean() * math.nan
@@ -72,6 +86,23 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
     known = free_memory(tiny.CPU, None)
     assert known is None or known > 10**8
     assert free_memory(tiny.CPU, 0.001) == 10**6
+    assert free_memory(tiny.CPU, 0.001, sharing=2) == 10**6  # the limit is for each process
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool.engine.rehearsal._available", lambda: 1200)
+    monkeypatch.setattr("unpool.engine.rehearsal._left_in_group", lambda: 900)
+    assert [free_memory(tiny.CPU, None, sharing) for sharing in (1, 3)] == [900, 300]
+
+
+def test_files_that_a_control_group_has_read_are_free_memory(tmp_path: Path) -> None:
+    assert _left_in_group(tmp_path) is None
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("990\n")
+    (tmp_path / "memory.stat").write_text("anon 290\nfile 700\ninactive_file 500\nactive_file 200\nslab 7\n")
+    assert _left_in_group(tmp_path) == 1000 - (990 - 700)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _left_in_group(tmp_path) is None
 
 
 def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,8 +131,27 @@ def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -
     assert "compiled       no, as asked" in forecast
 
 
-def test_a_training_of_months_is_taken_for_a_mistake(cells: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"epochs, at .* s a step \d+ days(.|\n)*fewer --epochs"):
-        for _ in itertools.islice(train(cells, tiny.settings(epochs=10**9), tmp_path / "run"), 100):
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"epochs": 10**9}, r"\d+ epochs, at .* s a step: \d+ days"),
+        ({"minutes": 1e5}, r"100000 minutes: 69 days"),
+    ],
+    ids=["epochs", "minutes"],
+)
+def test_a_training_of_months_is_taken_for_a_mistake(
+    budget: dict[str, float], said: str, cells: Path, tmp_path: Path
+) -> None:
+    given = tiny.settings(**{"epochs": None, **budget})
+    with pytest.raises(UsageError, match=f"{said}(.|\\n)*fewer --epochs"):
+        for _ in itertools.islice(train(cells, given, tmp_path / "run"), 100):
             pass
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_too_small_to_normalise_are_refused_before_the_training(cells: Path, tmp_path: Path) -> None:
+    given = tiny.settings(crop=16, parts=2)
+    given["structure"] = {"width": 4, "depth": 4}
+    with pytest.raises(UsageError, match=r"crops of 16 x 16 pixels, 1 at a time(.|\n)*lower parts"):
+        for _ in train(cells, given, tmp_path / "run"):
+            pass

@@ -94,6 +94,21 @@ def test_the_same_words_resume_even_where_they_leave_the_choice_open(
     assert finish(train(cells, asked, copied, resume=True)).finished
 
 
+def test_a_compiled_run_goes_on_plain_where_that_is_asked(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("unpool.commands.rehearsing.worth_compiling", lambda *_: (True, "as asked"))
+        patch.setattr("unpool.commands.rehearsing.compiles", lambda *_: "")
+        patch.setattr("torch.compile", lambda function, **_: function)
+        begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
+    assert load_state(begun.folder / "state.pt")["training"]["compiled"]
+    events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
+    said = [event.text for event in events if isinstance(event, Said)]
+    assert any("was compiled, and goes on without: as asked" in text for text in said)
+    assert not load_state(begun.folder / "state.pt")["training"]["compiled"]
+
+
 def test_resuming_on_changed_data_is_refused(cells: Path, run: TrainedRun, tmp_path: Path) -> None:
     changed = shutil.copytree(cells, tmp_path / "cells")
     shutil.copy(changed / "masks" / "00.png", changed / "masks" / "03.png")

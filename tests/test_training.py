@@ -328,21 +328,6 @@ def test_a_batch_in_parts_gives_the_whole_batchs_step(parts: int, division: Any)
         torch.testing.assert_close(others[name], value, rtol=1e-3, atol=1e-3 * float(value.abs().max()))
 
 
-def short_of_memory(limit: int, *errors: Exception) -> Any:
-    """A loss that runs out of memory when it is given more than ``limit`` crops at once."""
-    plain = Loss()
-
-    class Hungry:
-        division = "weights"
-
-        def __call__(self, logits: torch.Tensor, *rest: Any) -> LossValue:
-            if len(logits) > limit:
-                raise errors[0]
-            return plain(logits, *rest)
-
-    return Hungry()
-
-
 REFUSED = (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), MemoryError(),
            torch.OutOfMemoryError("CUDA out of memory."))  # fmt: skip
 
@@ -352,7 +337,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_training_goes_on(erro
     model = tiny.segmenter()
     batches = tiny.sampler(DATA, model, batch_size=4)
     recipe = tiny.recipe(
-        model, DATA, HELD_OUT, batches=batches, loss=short_of_memory(1, error), budget=Budget(epochs=1)
+        model, DATA, HELD_OUT, batches=batches, loss=tiny.short_of_memory(1, error), budget=Budget(epochs=1)
     )
     state = TrainingState()
     steps = [record for record in training(model, recipe, state) if isinstance(record, StepRecord)]
@@ -367,13 +352,13 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_training_goes_on(erro
 
 
 def test_a_single_crop_that_does_not_fit_ends_the_training_with_what_to_do() -> None:
-    model, recipe = start(loss=short_of_memory(0, MemoryError()))
+    model, recipe = start(loss=tiny.short_of_memory(0, MemoryError()))
     with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d"):
         list(fit(model, recipe))
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    model, recipe = start(loss=short_of_memory(0, RuntimeError("shapes do not match")))
+    model, recipe = start(loss=tiny.short_of_memory(0, RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes do not match"):
         list(fit(model, recipe))
 

@@ -18,7 +18,7 @@ from unpool.data.batches import CropSampler
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.engine import Budget, Machine, Recipe
 from unpool.io import write_image
-from unpool.losses import Loss
+from unpool.losses import Loss, LossValue
 from unpool.nets import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
@@ -111,6 +111,21 @@ def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **cha
         "machine": CPU,
     }
     return Recipe(**{**given, **changes})
+
+
+def short_of_memory(limit: int, *errors: Exception) -> Any:
+    """A loss that runs out of memory when it is given more than ``limit`` crops at once."""
+    plain = Loss()
+
+    class Hungry:
+        division = "weights"
+
+        def __call__(self, logits: torch.Tensor, *rest: Any) -> LossValue:
+            if len(logits) > limit:
+                raise errors[0]
+            return plain(logits, *rest)
+
+    return Hungry()
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:

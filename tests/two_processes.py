@@ -9,12 +9,12 @@ import tiny
 from unpool import optim
 from unpool.engine import TrainingState, fit, processes
 
-net, norm, out = sys.argv[1:]
+net, norm, out, parts = sys.argv[1:]
 torch.set_num_threads(1)
 together = processes.join("cpu")
 data, held_out = tiny.samples(5), tiny.samples(3, seed=9)
 model = tiny.segmenter(net, norm=norm)
-state = TrainingState()
+state = TrainingState(parts=int(parts))
 recipe = tiny.recipe(
     model,
     data,

@@ -296,7 +296,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop
     os.environ.update({**HUGE_PAGES, **os.environ})
-    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun started, the first one speaks
+    # Of the processes that torchrun started, the first one speaks.
+    if "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0":
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")

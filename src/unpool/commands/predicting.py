@@ -20,7 +20,7 @@ from unpool.commands.testing import model_file
 from unpool.data.folder_names import folder_role
 from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
 from unpool.engine import predict as predict_labels
-from unpool.engine.processes import join
+from unpool.engine.processes import Processes, join
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from unpool.io.files import safe_child
@@ -126,10 +126,21 @@ def predict(
             failed.append((target.source, str(error)))
             yield Said(f"skipped: {error}")
         yield Progress("predicting", number, len(mine))
-    done, missed = processes.sum_counts(torch.tensor([len(written), len(failed)])).tolist()
+    missed = _missed(targets, failed, processes)
+    done = len(targets) - len(missed)
+    elsewhere = [source for source in missed if source not in dict(failed)]
+    if elsewhere:
+        yield Said(f"skipped by other processes: {', '.join(map(str, elsewhere))}")
     yield Said(f"{done} mask{'s' if done != 1 else ''} in {out}"
-               + (f"; {missed} pictures could not be predicted" if missed else ""))  # fmt: skip
+               + (f"; {len(missed)} pictures could not be predicted" if missed else ""))  # fmt: skip
     return Predicted(out, tuple(written), tuple(failed))
+
+
+def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
+    """The pictures that any of the processes failed on."""
+    own = {source for source, _ in failed}
+    counts = processes.sum_counts(torch.tensor([int(target.source in own) for target in targets]))
+    return [target.source for target, count in zip(targets, counts.tolist(), strict=True) if count]
 
 
 def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:

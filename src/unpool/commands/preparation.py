@@ -150,15 +150,16 @@ def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
 
 def _rehearse(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
     """Let an empty batch pass through a network without weights, so that what cannot train is refused now."""
+    together = config.training.batch_size // (config.training.parts or 1)
     with torch.device("meta"), torch.no_grad():
         network = network_of(config.structure, channels, classes).train()
         try:
-            network(torch.empty(config.training.batch_size, channels, *crop.with_margin()))
+            network(torch.empty(together, channels, *crop.with_margin()))
         except ValueError as error:  # normalisation over a single value
             raise UsageError(
-                f"crops of {crop.rows} x {crop.columns} pixels, {config.training.batch_size} a step: {error}",
+                f"crops of {crop.rows} x {crop.columns} pixels, {together} at a time: {error}",
                 "at least two values a map everywhere in the network",
-                "raise --set batch_size=… or crop=…, or set norm=group",
+                "raise --set batch_size=… or crop=…, lower parts=…, or set norm=group",
             ) from error
 
 

@@ -17,7 +17,7 @@ FORWARD = 0.35
 """Share of a training step that its forward half takes."""
 
 LONGEST = 60.0
-"""Days of training above which a budget of epochs is taken for a mistake."""
+"""Days of training above which a budget is taken for a mistake."""
 
 
 def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
@@ -26,11 +26,11 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     Raises
     ------
     RunError: the first batch gives no finite loss, or the memory holds not even one crop.
-    UsageError: so many epochs take longer than ``LONGEST`` days here.
+    UsageError: so many epochs or minutes take longer than ``LONGEST`` days here.
     """
     recipe, given = job.recipe, job.config
     yield Progress("rehearsing", 0, 1)
-    free = free_memory(recipe.machine, given.machine.memory_gb)
+    free = free_memory(recipe.machine, given.machine.memory_gb, recipe.processes.neighbours)
     found = rehearse(job.segmenter.network, recipe, given.training.parts, free)
     validating = recipe.processes.agree(_validation_seconds(job))
     if recipe.recompute:
@@ -39,10 +39,11 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     minutes = given.training.minutes if given.training.epochs is None else given.training.epochs * seconds / 60
     assert minutes is not None
     if minutes > LONGEST * 24 * 60:
+        asked = "minutes" if given.training.epochs is None else f"epochs, at {found.step_seconds:.1f} s a step"
         raise UsageError(
-            f"{given.training.epochs} epochs, at {found.step_seconds:.1f} s a step {minutes / 60 / 24:.0f} days",
+            f"{given.training.epochs or f'{minutes:g}'} {asked}: {minutes / 60 / 24:.0f} days",
             f"a training of at most {LONGEST:g} days",
-            "give fewer --epochs, or --minutes",
+            "give fewer --epochs or --minutes",
         )
     state.parts = found.parts
     if given.training.minutes is not None:  # kept free at the end, as if it were the duration of the last one
@@ -58,10 +59,11 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
 
 
 def compiled_again(job: Job, state: TrainingState) -> Generator[Event, None, None]:
-    """See that a training that was compiled can be compiled here too, and say so where it cannot."""
+    """See that a training that was compiled can be compiled here too, and say so where it cannot or shall not."""
     if state.compiled:
         yield Progress("compiling", 0, 1)
-        failure = _compiled(job, state)
+        state.compiled = job.config.machine.compile != "no"
+        failure = _compiled(job, state) if state.compiled else "as asked"
         if failure:
             yield Said(
                 f"the run was compiled, and goes on without: {failure}; its numbers round otherwise from here on"

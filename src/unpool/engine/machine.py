@@ -119,4 +119,5 @@ def _has_bfloat16_units(device: torch.device) -> bool:
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; on the CPU torch has no type of its own for it."""
     text = str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text
+    said = ("can't allocate memory", "bad_alloc")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in said)

@@ -28,10 +28,12 @@ class Processes:
     Attributes
     ----------
     rank: 0..count - 1; the one with rank 0 writes and speaks.
+    neighbours: processes on this machine, this one too; they share its main memory.
     """
 
     rank: int = 0
     count: int = 1
+    neighbours: int = 1
 
     @property
     def first(self) -> bool:
@@ -162,7 +164,8 @@ def join(device: str) -> Processes:
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return ALONE
-    processes = Processes(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    processes = Processes(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", count)))
     if processes.count == 1 or distributed.is_initialized():
         return processes
     if device.startswith("cuda:"):

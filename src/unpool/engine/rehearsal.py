@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from unpool.data.batches import Batch
-from unpool.engine.machine import Machine
+from unpool.engine.machine import Machine, out_of_memory
 from unpool.engine.objective import Objective, objective
-from unpool.engine.training import Recipe, train_step
+from unpool.engine.records import TrainingState
+from unpool.engine.training import Recipe, no_room, step_that_fits
 from unpool.errors import RunError
 from unpool.nets import Network
 from unpool.optim import set_learning_rate
@@ -73,6 +74,8 @@ class Rehearsal:
 def rehearse(network: Network, recipe: Recipe, parts: int | None, free: int | None) -> Rehearsal:
     """Overfit one batch for a few steps at a tenth of the learning rate, and put everything back.
 
+    Where memory runs out in spite of the plan, the batch is cut again, as in the training.
+
     Parameters
     ----------
     parts: parts asked for; None takes as few as ``free`` bytes allow (None: unknown, one part).
@@ -87,32 +90,35 @@ def rehearse(network: Network, recipe: Recipe, parts: int | None, free: int | No
     batch = next(batches)
     batches.close()
     network.train()
+    recipe.processes.share_batch_statistics(network)
     loss_of = objective(network, recipe.loss, recipe.machine, recipe.processes, compiled=False)
     try:
         kept = _kept_for_backward(batch, loss_of, recipe.machine, network)
         fixed = _fixed_bytes(network, recipe)
         crop = int(WORKING * kept)
-        chosen = parts or int(recipe.processes.agree(_parts(len(batch.names), crop, fixed, free)))
+        largest = math.ceil(recipe.batches.batch_size / recipe.processes.count)
+        planned = parts or int(recipe.processes.agree(_parts(largest, crop, fixed, free)))
+        state = TrainingState(parts=min(planned, recipe.most_parts))
         set_learning_rate(recipe.optimiser, recipe.learning_rate / 10)
-        seconds, losses = _steps(network, batch, recipe, loss_of, chosen)
+        seconds, losses = _steps(network, batch, recipe, loss_of, state)
     finally:
         network.load_state_dict(before[0])
         recipe.optimiser.load_state_dict(before[1])
         recipe.optimiser.zero_grad(set_to_none=True)
         torch.set_rng_state(random)
         recipe.machine.release()
-    in_a_part = math.ceil(len(batch.names) / chosen)
-    return Rehearsal(seconds, losses, crop * in_a_part, fixed, chosen)
+    in_a_part = math.ceil(largest / state.parts)
+    return Rehearsal(recipe.processes.agree(seconds), losses, crop * in_a_part, fixed, state.parts)
 
 
 def _steps(
-    network: nn.Module, batch: Batch, recipe: Recipe, loss_of: Objective, parts: int
+    network: nn.Module, batch: Batch, recipe: Recipe, loss_of: Objective, state: TrainingState
 ) -> tuple[float, tuple[float, ...]]:
     losses: list[float] = []
     times: list[float] = []
     while len(losses) < STEPS and (len(losses) < 3 or recipe.processes.agree(sum(times)) < SECONDS):
         started = time.monotonic()
-        loss, _ = train_step(network, batch, recipe, loss_of, parts)
+        loss, _ = step_that_fits(network, batch, recipe, loss_of, state)
         times.append(time.monotonic() - started)
         losses.append(loss)
         if not math.isfinite(losses[0]):
@@ -142,8 +148,13 @@ def _kept_for_backward(batch: Batch, loss_of: Objective, machine: Machine, netwo
     modes = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for module in modes:  # a single crop may leave one value a map, which batch normalisation refuses to normalise
         module.eval()
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss_of(one)
+    try:
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss_of(one)
+    except (RuntimeError, MemoryError) as error:
+        if out_of_memory(error):
+            raise no_room(one) from error
+        raise
     for module in modes:
         module.train()
     return sum(sizes.values())
@@ -179,16 +190,21 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
-def free_memory(machine: Machine, limit_gb: float | None) -> int | None:
+def free_memory(machine: Machine, limit_gb: float | None, sharing: int = 1) -> int | None:
     """Bytes that training may take here, or None where the system does not say.
 
     The memory a control group leaves (containers, schedulers) counts where it is less than the machine's.
+
+    Parameters
+    ----------
+    limit_gb: what one process may take in any case.
+    sharing: processes that divide the machine's main memory among them.
     """
     found: list[int] = [] if limit_gb is None else [int(limit_gb * 1e9)]
     if machine.device.type == "cuda":
         found.append(torch.cuda.mem_get_info(machine.device)[0])
     elif machine.device.type == "cpu":
-        found += [value for value in (_available(), _left_in_group()) if value is not None]
+        found += [value // sharing for value in (_available(), _left_in_group()) if value is not None]
     return min(found, default=None)
 
 
@@ -203,11 +219,13 @@ def _available() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def _left_in_group() -> int | None:
-    group = Path("/sys/fs/cgroup")
+def _left_in_group(group: Path = Path("/sys/fs/cgroup")) -> int | None:
     try:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()
         used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return None
-    return None if limit == "max" else max(int(limit) - used, 0)
+    # Files that were read count as used, but the system drops them for who asks for memory.
+    cached = sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
+    return None if limit == "max" else max(int(limit) - max(used - cached, 0), 0)

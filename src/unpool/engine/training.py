@@ -70,6 +70,11 @@ class Recipe:
     best: Criterion = "mean_iou"
     processes: Processes = ALONE
 
+    @property
+    def most_parts(self) -> int:
+        """Parts that the smallest share of a batch can be cut into; in each of them all processes add up their sums."""
+        return max(1, self.batches.batch_size // self.processes.count)
+
 
 def fit(segmenter: Segmenter, recipe: Recipe, state: TrainingState | None = None) -> Iterator[EpochRecord]:
     """Train and yield one record an epoch; saving, logging and drawing are the caller's business."""
@@ -105,7 +110,7 @@ def training(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Iter
             batch = next(batches)
             state.sums.waiting += time.monotonic() - asked
             parts = state.parts
-            loss, terms = _step_that_fits(segmenter.network, batch, recipe, loss_of, state)
+            loss, terms = step_that_fits(segmenter.network, batch, recipe, loss_of, state)
             state.sums.add(loss, terms, batch.names)
             state.step += 1
             state.seconds = processes.agree(time.monotonic() - started)
@@ -132,25 +137,41 @@ def _to_training(network: nn.Module, *, frozen: bool) -> None:
                 module.eval()
 
 
-def _step_that_fits(
+def step_that_fits(
     network: nn.Module, batch: Batch, recipe: Recipe, loss_of: Objective, state: TrainingState
 ) -> tuple[float, dict[str, float]]:
-    """One step; where memory runs out, the same step again in twice as many parts."""
+    """One ``train_step``; where memory runs out, the same step again in twice as many parts, from then on.
+
+    Raises
+    ------
+    RunError: the memory does not hold a single crop, or ran out in one of several processes.
+    """
     while True:
         torch.manual_seed(_seed_of(recipe, state.step))
         try:
             return train_step(network, batch, recipe, loss_of, state.parts)
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or recipe.processes.count > 1:
+            if not out_of_memory(error):
                 raise
-            if state.parts >= len(batch.names):
+            if recipe.processes.count > 1:  # the others wait in a sum for the parts they know of
                 raise RunError(
-                    f"memory ran out on a single crop ({', '.join(batch.names[:3])})",
-                    "memory for one crop at least",
-                    "set a smaller --set crop=…, a narrower network (--set width=…), or end other programs",
+                    f"memory ran out in process {recipe.processes.rank} of {recipe.processes.count}",
+                    "memory for its share of a batch",
+                    "start again with --set parts=…, a smaller crop or batch_size, or fewer processes on this machine",
                 ) from error
+            if state.parts >= len(batch.names):
+                raise no_room(batch) from error
         recipe.machine.release()
         state.parts = min(2 * state.parts, len(batch.names))
+
+
+def no_room(batch: Batch) -> RunError:
+    """The error where memory does not hold one crop of a batch."""
+    return RunError(
+        f"memory ran out on a single crop ({', '.join(batch.names[:3])})",
+        "memory for one crop at least",
+        "set a smaller --set crop=…, a narrower network (--set width=…), or end other programs",
+    )
 
 
 def _seed_of(recipe: Recipe, step: int) -> int:
@@ -163,9 +184,9 @@ def train_step(
 ) -> tuple[float, dict[str, float]]:
     """One step of the optimiser; returns the loss and its terms, NaN where the step was left out.
 
-    In several parts the gradients of the parts' losses are averaged (or summed, where the loss is a sum); batch
-    normalisation and Dice then see a part at a time. A loss or a gradient that is not finite changes nothing, not even
-    the running statistics of the norms.
+    In several parts the gradients of the parts' losses are averaged by their crops (or summed, where the loss is a
+    sum); batch normalisation, Dice and the divisor of the cross-entropy then see a part at a time. A loss or a gradient
+    that is not finite changes nothing, not even the running statistics of the norms.
     """
     processes = recipe.processes
     statistics = [buffer.clone() for buffer in network.buffers()]
@@ -173,7 +194,7 @@ def train_step(
     loss = torch.zeros((), device=recipe.machine.device)
     terms: dict[str, torch.Tensor] = {}
     try:
-        for part in in_parts(batch, parts):
+        for part in in_parts(batch, min(parts, recipe.most_parts)):
             value = loss_of(part)
             share = 1.0 if recipe.loss.division == "sum" else _share(part, batch, processes)
             (value.total * (share / processes.count)).backward()  # type: ignore[no-untyped-call]
