@@ -234,7 +234,7 @@ recipes = st.fixed_dictionaries(
         ),
         "recipe": st.none()
         | st.fixed_dictionaries({key: st.text() for key in ("name", "citation", "data", "expected", "time")}),
-        "stages": st.sampled_from([[], [{"net": "unet", "share": 0.5}]]),
+        "stages": st.sampled_from([[], [{"net": "unet", "share": 1.0}]]),
         "augmentation": st.fixed_dictionaries(
             {"flip_rows": st.none() | st.booleans(), "rotation": st.none() | st.floats(0, 180)}
         ),

@@ -90,6 +90,11 @@ def test_the_last_stage_is_the_recipes_own_network() -> None:
         resolve({"net": "fcn-8s", "stages": [{"net": "fcn-16s", "share": 1.0}]})
 
 
+def test_the_shares_of_the_stages_are_those_of_one_budget() -> None:
+    with pytest.raises(UsageError, match="do not add up to 1"):
+        resolve({"net": "fcn-8s", "stages": [{"net": "fcn-8s", "share": 0.5}]})
+
+
 def test_a_recipe_with_stages_survives_its_toml(tmp_path: Path) -> None:
     config = resolve(read_recipe("fcn-2015"))
     (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")

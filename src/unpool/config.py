@@ -184,6 +184,8 @@ class RunConfig(_Section):
     def _ends_with_its_net(self) -> Self:
         if self.stages and self.stages[-1].net != self.net:
             raise ValueError(f"the last stage trains {self.stages[-1].net}, the recipe is for {self.net}")
+        if self.stages and abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+            raise ValueError("the shares of the stages do not add up to 1; they are parts of one budget")
         return self
 
 

@@ -59,7 +59,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     _require_trained_types(survey)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     crop = _crop(config, sizes)
-    _rehearse(config, crop, survey.channels, len(survey.table))
+    _require_passage(config, crop, survey.channels, len(survey.table))
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -148,7 +148,7 @@ def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
     return Crop(rows, columns, margin)
 
 
-def _rehearse(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
+def _require_passage(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
     """Let an empty batch pass through a network without weights, so that what cannot train is refused now."""
     together = config.training.batch_size // (config.training.parts or 1)
     with torch.device("meta"), torch.no_grad():

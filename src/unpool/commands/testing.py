@@ -118,7 +118,7 @@ def test(
     segmenter, card = load_model(path)
     target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
     require_writable(target)
-    if target.is_dir() and any(target.iterdir()):
+    if processes.first and target.is_dir() and any(target.iterdir()):
         raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
     require_sound(survey)

@@ -118,7 +118,8 @@ def train(
         yield from rehearsal(job, state)
         begin(run, job, state)
     else:
-        yield from compiled_again(job, state)
+        if job.recipe.budget.progress(state, job.recipe.batches.steps) < 1:
+            yield from compiled_again(job, state)
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     stopped_by = yield from _train(job, run, state, save_every)
     if stopped_by is None and processes.first:  # who asks for an end may not wait long for it
