@@ -1,5 +1,7 @@
 """Intervals of scores: a literal loop, arithmetic, coverage, and sets that are too small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -151,9 +153,11 @@ def test_groups_are_resampled_whole_where_there_are_enough() -> None:
     assert added is not None
     assert (got.mean_iou, got.iou) == (added.mean_iou, added.iou)
     few = bootstrap(images(found), {name: str(int(name) % (FEWEST_GROUPS - 1)) for name, _ in images(found)})
-    assert few == bootstrap(images(found), alone(found))
+    each = bootstrap(images(found), alone(found))
     assert few is not None
-    assert few.unit == "picture"
+    assert each is not None
+    assert few == replace(each, groups=FEWEST_GROUPS - 1)
+    assert (few.unit, few.units) == ("picture", len(found))
 
 
 def test_groups_are_added_up_by_hand() -> None:

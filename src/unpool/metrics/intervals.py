@@ -47,11 +47,13 @@ class Intervals:
     Attributes
     ----------
     unit, units: what was resampled, and how many of them there are.
+    groups: how many groups the pictures are in; as many as pictures where none share one.
     iou, dice: of each class, in the order of the classes.
     """
 
     unit: Unit
     units: int
+    groups: int
     seed: int
     mean_iou: Interval | None
     mean_dice: Interval | None
@@ -96,6 +98,7 @@ def bootstrap(images: Sequence[tuple[str, Scores]], groups: Mapping[str, str], s
     return Intervals(
         unit=units.unit,
         units=len(units.tallies),
+        groups=len({groups[name] for name, _ in images}),
         seed=seed,
         **{name: interval_of(drawn[name]) for name in HEADLINE},
         iou=tuple(interval_of(drawn["iou"][:, k]) for k in classes),
