@@ -81,7 +81,7 @@ def scores_table(scores: Scores, intervals: Intervals | None = None) -> str:
         bracket = [interval_text(intervals.iou[k])] if intervals else []
         rows.append((c.name, ratio_text(c.iou), *bracket, *ratios, share_text(c.truth_pixels, scores.pixels)))
     numbers = [f"{name} {value}" for name, value in headline(scores, intervals)]
-    return "\n".join([*_packed(numbers), "", *_aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
+    return "\n".join([*_packed(numbers), "", *aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
 
 
 def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
@@ -93,7 +93,7 @@ def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
     """
     shown = worst_first(rows)[:count]
     return "\n".join(
-        _aligned(
+        aligned(
             [
                 ("picture", "mean IoU", "mean Dice", "accuracy"),
                 *(
@@ -117,7 +117,7 @@ def _packed(parts: Sequence[str]) -> list[str]:
     return lines
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with the first column to the left and all others to the right, two spaces apart."""
     cells = [[_one_line(row[0]), *row[1:]] for row in rows]
     widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
