@@ -18,7 +18,7 @@ from conftest import Program, Said
 from unpool.commands.training import TrainedRun
 from unpool.io import read_image, write_image
 
-VERBS = ("check", "train", "test", "predict", "demo", "explain")
+VERBS = ("check", "train", "test", "compare", "predict", "demo", "explain")
 
 
 def refused(said: Said, code: int, *words: str) -> None:

@@ -11,11 +11,14 @@ import pytest
 import tiny
 from unpool.commands.events import Event, Said, finish
 from unpool.commands.predicting import predict
+from unpool.commands.testing import result_text
 from unpool.commands.testing import test as score
 from unpool.commands.training import TrainedRun
+from unpool.data import survey
 from unpool.errors import DataError, UsageError
 from unpool.io import read_mask, write_image, write_mask
-from unpool.report.text import ratio_text
+from unpool.metrics import Interval, bootstrap
+from unpool.report.text import interval_text, ratio_text
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,11 @@ def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     written = json.loads((folder / "scores.json").read_text())
     assert written == json.loads(json.dumps(result.to_json()))
     assert np.sum(written["confusion"]["counts"]) == result.scores.pixels
+    for k, each in enumerate(result.scores.classes):
+        for kind in ("hit_pixels", "truth_pixels", "predicted_pixels"):
+            assert sum(row["classes"][k][kind] for row in written["images"]) == getattr(each, kind)
+    digests = {pair.name: survey(new).pictures[pair.name].digest for pair in survey(new).folder.pairs}
+    assert {row["name"]: row["digest"] for row in written["images"]} == digests
     with (folder / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["image"] for row in rows) == ["00", "01", "02"]
@@ -66,6 +74,30 @@ def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert ratio_text(result.scores.mean_iou) in page
     assert "new-cells" in page
+
+
+def test_intervals_are_of_the_pictures_and_said(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = of(run, new, out=tmp_path / "test")
+    found = bootstrap(result.evaluation.images, {name: name for name in ("00", "01", "02")})
+    assert found is not None
+    assert result.intervals == found
+    assert json.loads((tmp_path / "test" / "scores.json").read_text())["intervals"] == json.loads(
+        json.dumps(found.to_json())
+    )
+    said = f"mean IoU {ratio_text(result.scores.mean_iou)} {interval_text(found.mean_iou)}"
+    assert said in result_text(result)
+    assert "2,000 resamples of the 3 pictures with seed 0" in result_text(result)
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert page.count(interval_text(found.iou[1])) >= 1
+    assert interval_text(Interval(1 - found.global_accuracy[1], 1 - found.global_accuracy[0])) in page
+
+
+def test_one_picture_gets_no_interval_and_it_is_said(run: TrainedRun, tmp_path: Path) -> None:
+    result = of(run, tiny.write_set(tmp_path / "one", 1), out=tmp_path / "test")
+    assert result.intervals is None
+    assert json.loads((tmp_path / "test" / "scores.json").read_text())["intervals"] is None
+    assert "No intervals: one picture" in result_text(result)
+    assert "No intervals: one picture" in (tmp_path / "test" / "report.html").read_text()
 
 
 def test_validation_pictures_of_the_training_are_chosen_and_it_is_said(

@@ -26,6 +26,8 @@ def test_scores_by_hand() -> None:
     assert found.mean_iou == pytest.approx((0.5 + 0.4 + 0) / 3)
     assert found.global_accuracy == pytest.approx(4 / 7)
     assert found.class_accuracy == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert found.frequency_weighted_iou == pytest.approx((3 * 2 / 4 + 3 * 2 / 5 + 1 * 0) / 7)
+    assert [c.hit_pixels for c in found.classes] == [2, 2, 0]
     assert found.pixels == 7
 
 

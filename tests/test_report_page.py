@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, scores
+from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Interval, Intervals, scores
 from unpool.report import ImagePanel, ReportContents, render_report, write_report
 
 EVIL = '<script>alert("1")</script>.png'
@@ -58,6 +58,7 @@ def contents():
         colours=((0, 0, 0), (10, 120, 230)),
         matrix=matrix(),
         scores=scores(matrix()),
+        intervals=None,
         image_rows=[("good.png", scores(matrix(((9, 0), (0, 1))))), ("bad.png", scores(matrix()))],
         panels=[panel("fine.png", 0.9), panel("poor.png", 0.2), panel("unknown.png", None)],
         history=[{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "mean_iou": 0.4, "global_accuracy": 0.7}],
@@ -83,6 +84,23 @@ def test_every_part_is_on_the_page(contents):
         ABSENT_RULE,
     ):
         assert part in text
+
+
+def test_intervals_are_beside_their_scores_and_their_rule_below(contents):
+    lone = render_report(contents)
+    assert 'class="whisker"' not in lone
+    assert "No intervals: one picture" in lone
+    some, other = Interval(0.21, 0.34), Interval(0.4, 0.5)
+    found = Intervals("picture", 2, 2, 0, some, some, some, some, some, (some, None), (other, None))
+    html = render_report(replace(contents, intervals=found, summary=[("mean IoU", "0.458 [0.210, 0.340]")]))
+    assert '0.458 <span class="interval">[0.210, 0.340]</span>' in html
+    assert '<td class="interval">[0.210, 0.340]</td>' in html
+    assert '<td class="interval">[0.400, 0.500]</td>' in html
+    assert html.count('<td class="interval"></td>') == 2
+    assert 'class="whisker" style="left:21.0%;width:13.0%"' in html
+    assert html.count("95 %</th>") == 2
+    assert "2,000 resamples of the 2 pictures" in html
+    Page(html)
 
 
 def test_worst_first_in_panels_and_rows(contents):

@@ -1,9 +1,11 @@
 """Tables for the terminal, letter by letter."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from unpool.metrics import ConfusionMatrix, scores
-from unpool.report import scores_table, worst_images_table
+from unpool.metrics import ConfusionMatrix, Interval, Intervals, scores
+from unpool.report import intervals_rule, scores_table, worst_images_table
 
 
 def matrix(names, counts):
@@ -12,9 +14,11 @@ def matrix(names, counts):
 
 def test_scores_table_by_hand():
     # background: hit 6, truth 8, predicted 7: IoU 6/9; cell: hit 1, truth 2, predicted 3: IoU 1/4; no sky.
+    # Weighted by truth: (8 * 6/9 + 2 * 1/4) / 10.
     table = scores_table(scores(matrix(("background", "cell", "sky"), [[6, 2, 0], [1, 1, 0], [0, 0, 0]])))
     assert table == (
         "mean IoU 0.458   mean Dice 0.600   global accuracy 0.700   class accuracy 0.625\n"
+        "frequency-weighted IoU 0.583\n"
         "\n"
         "class         IoU   Dice  precision  recall  pixels\n"
         "background  0.667  0.800      0.857   0.750  80.0 %\n"
@@ -26,9 +30,40 @@ def test_scores_table_by_hand():
     )
 
 
+HALF = Interval(0.25, 0.5)
+FOUND = Intervals("picture", 12, 12, 3, HALF, HALF, HALF, None, HALF, (HALF, None), (None, None))
+
+
+def test_intervals_stand_behind_their_scores():
+    table = scores_table(scores(matrix(("background", "cell"), [[6, 2], [1, 1]])), FOUND)
+    assert table.startswith(
+        "mean IoU 0.458 [0.250, 0.500]   mean Dice 0.600 [0.250, 0.500]\n"
+        "global accuracy 0.700 [0.250, 0.500]   class accuracy 0.625\n"
+        "frequency-weighted IoU 0.583 [0.250, 0.500]\n"
+        "\n"
+        "class         IoU            95 %   Dice  precision  recall  pixels\n"
+        "background  0.667  [0.250, 0.500]  0.800      0.857   0.750  80.0 %\n"
+        "cell        0.250                  0.400      0.333   0.500  20.0 %\n"
+    )
+    long = scores_table(scores(matrix(("n" * 300, "b"), [[1, 0], [0, 1]])), FOUND)
+    assert max(map(len, long.splitlines())) <= 100
+
+
+def test_the_rule_of_intervals_says_what_was_drawn():
+    assert intervals_rule(FOUND) == (
+        "In brackets: the score's 95 % interval, from 2,000 resamples of the 12 pictures with seed 3."
+    )
+    grouped = replace(FOUND, unit="group", units=6, groups=6)
+    assert "of the 6 groups with" in intervals_rule(grouped)
+    assert "of the 12 pictures (from 3 groups, too few to resample) with" in intervals_rule(replace(FOUND, groups=3))
+    assert intervals_rule(None) == "No intervals: one picture does not show how much pictures differ."
+
+
 def test_nothing_counted_is_dashes():
     table = scores_table(scores(matrix(("a", "b"), [[0, 0], [0, 0]])))
-    assert table.startswith("mean IoU –   mean Dice –   global accuracy –   class accuracy –\n")
+    assert table.startswith(
+        "mean IoU –   mean Dice –   global accuracy –   class accuracy –   frequency-weighted IoU –\n"
+    )
     assert "\na        –     –          –       –       –\n" in table
 
 

@@ -207,6 +207,25 @@ def test(
 
 
 @app.command
+def compare(
+    tests: Annotated[list[Path], Parameter(help="Two or more folders that unpool test wrote, or their scores.json.")],
+    *,
+    json_: Json = False,
+) -> int:
+    """Say whether one model is better than others, from tests on the same pictures.
+
+    Example: unpool compare runs/photos-unet/test-photos runs/photos-segnet/test-photos
+
+    The first test is called A, the next B; with more than two the best is compared with each of the others.
+    """
+    from unpool.commands.comparing import compare as run
+
+    result = run(tests)
+    print(json.dumps(result.to_json(), indent=2, ensure_ascii=False) if json_ else result.text)
+    return 0
+
+
+@app.command
 def predict(
     model: ModelPath,
     inputs: Annotated[list[str], Parameter(help="Pictures, folders (with sub-folders) and patterns.")],

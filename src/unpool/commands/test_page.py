@@ -13,9 +13,9 @@ from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
 from unpool.engine import Evaluation, ImageResult
-from unpool.metrics import Scores, scores
+from unpool.metrics import Interval, Intervals, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
-from unpool.report.text import headline, ratio_text, worst_first
+from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
 Rows = list[tuple[str, str]]
@@ -56,6 +56,7 @@ def report_contents(
     evaluation: Evaluation,
     panels: Sequence[ImagePanel],
     *,
+    intervals: Intervals | None,
     model: Path,
     test: Mapping[str, str],
     warnings: Sequence[str],
@@ -65,6 +66,7 @@ def report_contents(
 
     Parameters
     ----------
+    intervals: of the scores, where there are any.
     model: the model's file; the log of its run is looked for beside it.
     test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
     warnings: what a reader of the scores must know.
@@ -73,7 +75,7 @@ def report_contents(
     return ReportContents(
         title=f"{segmenter.net} on {Path(test['data']).resolve().name}",
         subtitle=f"{len(evaluation.images)} pictures, {found.pixels:,} pixels: {test['pictures']}",
-        summary=[*headline(found), ("pixel error", _pixel_error(found))],
+        summary=[*headline(found, intervals), ("pixel error", _pixel_error(found, intervals))],
         facts=[
             ("Model", _model_rows(segmenter, story)),
             ("Training", _training_rows(story)),
@@ -82,6 +84,7 @@ def report_contents(
         colours=segmenter.classes.colours,
         matrix=evaluation.matrix,
         scores=found,
+        intervals=intervals,
         image_rows=evaluation.images,
         panels=panels,
         history=_history(model, story),
@@ -125,8 +128,10 @@ def _history(model: Path, story: Mapping[str, Any]) -> list[dict[str, Any]]:
         return list(story.get("history", ()))
 
 
-def _pixel_error(found: Scores) -> str:
-    return ratio_text(None if found.global_accuracy is None else 1 - found.global_accuracy)
+def _pixel_error(found: Scores, intervals: Intervals | None) -> str:
+    right = intervals.global_accuracy if intervals else None
+    wrong = Interval(1 - right.high, 1 - right.low) if right else None
+    return with_interval(None if found.global_accuracy is None else 1 - found.global_accuracy, wrong)
 
 
 def _cell(value: float | None) -> str:

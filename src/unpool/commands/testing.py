@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import textwrap
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +17,16 @@ from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
-from unpool.data import Pair, Survey, read_sample
+from unpool.data import Pair, Survey, group_of, read_sample
 from unpool.data.batches import SampleStore
 from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_together, summarise
 from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
-from unpool.metrics import ABSENT_RULE, Scores, scores
-from unpool.report import scores_table, worst_images_table, write_report
+from unpool.metrics import ABSENT_RULE, Intervals, Scores, bootstrap, scores
+from unpool.report import intervals_rule, scores_table, worst_images_table, write_report
+from unpool.report.text import WIDTH
 from unpool.segmenter import Segmenter
 
 Which = Literal["auto", "train", "val", "test", "all"]
@@ -42,6 +44,8 @@ class TestResult:
     Attributes
     ----------
     which: which pictures were scored, in words.
+    intervals: of the scores; None where one picture was scored.
+    digests: sha256 of each picture's pixels, by its name.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
     """
@@ -52,6 +56,8 @@ class TestResult:
     data: Path
     which: str
     evaluation: Evaluation
+    intervals: Intervals | None
+    digests: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
 
@@ -69,12 +75,16 @@ class TestResult:
             "warnings": list(self.warnings),
             "rule": ABSENT_RULE,
             "scores": self.scores.to_json(),
+            "intervals": self.intervals.to_json() if self.intervals else None,
             "loss": self.evaluation.loss,
             "confusion": {
                 "names": list(self.evaluation.matrix.names),
                 "counts": self.evaluation.matrix.counts.tolist(),
             },
-            "images": [{"name": name, **found.to_json()} for name, found in self.evaluation.images],
+            "images": [
+                {"name": name, "digest": self.digests[name], **found.to_json()}
+                for name, found in self.evaluation.images
+            ],
             "report": str(self.report),
         }
 
@@ -127,7 +137,10 @@ def test(
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     evaluation, shown = yield from _evaluate(segmenter, choice.pairs, machine, processes)
-    result = TestResult(path, folder, choice.which, evaluation, target / "report.html", choice.warnings)
+    intervals = bootstrap(evaluation.images, group_of(name for name, _ in evaluation.images))
+    digests = {name: survey.pictures[name].digest for name, _ in evaluation.images}
+    report = target / "report.html"
+    result = TestResult(path, folder, choice.which, evaluation, intervals, digests, report, choice.warnings)
     if not processes.first:
         return result
     mark_output(target)
@@ -138,7 +151,15 @@ def test(
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
     command = f"unpool test {path} {folder}"
     page = report_contents(
-        segmenter, card, evaluation, panels, model=path, test=facts, warnings=choice.warnings, command=command
+        segmenter,
+        card,
+        evaluation,
+        panels,
+        intervals=intervals,
+        model=path,
+        test=facts,
+        warnings=choice.warnings,
+        command=command,
     )
     write_report(result.report, page)
     yield Said(result_text(result))
@@ -216,7 +237,8 @@ def _evaluate(
 
 def result_text(result: TestResult) -> str:
     """The scores as a page of text."""
-    parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores)]
+    parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
+    parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
     if len(result.evaluation.images) > 1:
         parts.append(worst_images_table(result.evaluation.images, 10))
     parts.append(f"report: {result.report}")

@@ -6,6 +6,7 @@ With n_tp the pixels of true class t predicted as p, for a class c:
 * IoU = hit / (truth + predicted - hit); Dice = 2 hit / (truth + predicted)
 * precision = hit / predicted; recall = hit / truth
 * global accuracy = sum_c hit_c / sum n; class accuracy = mean recall
+* frequency-weighted IoU = sum_c truth_c IoU_c / sum_c truth_c, so that a class without a true pixel weighs nothing
   (Badrinarayanan et al., arXiv 1511.00561 v3, sec. 3.3; Long et al., CVPR 2015, sec. 5)
 
 The rule for absent classes: a value whose denominator is 0 is None and is left out of every mean. So a class
@@ -15,7 +16,7 @@ has IoU 0 and counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ class ClassScore:
     dice: float | None
     precision: float | None
     recall: float | None
+    hit_pixels: int
     truth_pixels: int
     predicted_pixels: int
 
@@ -49,6 +51,7 @@ class Scores:
     mean_dice: float | None
     global_accuracy: float | None
     class_accuracy: float | None
+    frequency_weighted_iou: float | None
     pixels: int
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def scores(matrix: ConfusionMatrix) -> Scores:
                 dice=_ratio(2 * hit, truth + predicted),
                 precision=_ratio(hit, predicted),
                 recall=_ratio(hit, truth),
+                hit_pixels=hit,
                 truth_pixels=truth,
                 predicted_pixels=predicted,
             )
@@ -80,12 +84,18 @@ def scores(matrix: ConfusionMatrix) -> Scores:
         mean_dice=_mean(c.dice for c in classes),
         global_accuracy=_ratio(int(matrix.counts.trace()), matrix.pixels),
         class_accuracy=_mean(c.recall for c in classes),
+        frequency_weighted_iou=_weighted(classes, matrix.pixels),
         pixels=matrix.pixels,
     )
 
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def _weighted(classes: Sequence[ClassScore], pixels: int) -> float | None:
+    total = sum(c.truth_pixels * c.iou for c in classes if c.iou is not None)
+    return total / pixels if pixels else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -11,7 +11,7 @@ from unpool.report.pictures import (
     png_data_uri,
     shrink,
 )
-from unpool.report.text import scores_table, worst_images_table
+from unpool.report.text import intervals_rule, scores_table, worst_images_table
 
 __all__ = [
     "ImagePanel",
@@ -21,6 +21,7 @@ __all__ = [
     "curves_svg",
     "displayable",
     "error_picture",
+    "intervals_rule",
     "jpeg_data_uri",
     "overlay",
     "png_data_uri",

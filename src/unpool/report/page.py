@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Scores
+from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Intervals, Scores
 from unpool.report.curves import confusion_svg, curves_svg
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
-from unpool.report.text import ratio_text, share_text, worst_first
+from unpool.report.text import interval_text, intervals_rule, ratio_text, share_text, worst_first
 
 PANEL_LONGEST = 384
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
@@ -63,11 +63,12 @@ class ReportContents:
     Attributes
     ----------
     title, subtitle: one line each.
-    summary: the headline numbers, label and value.
+    summary: the headline numbers, label and value; an interval in brackets after a value is set small.
     facts: named sections of rows, label and value: data, network, training, machine.
     colours: one RGB colour a class, in the order of the classes.
     matrix: confusion over the whole set.
     scores: scores over the whole set.
+    intervals: of these scores; None where one picture was scored.
     image_rows: name and scores of each picture, in any order; shown worst first.
     panels: pictures to look at, in any order; shown worst first.
     history: one row an epoch, as ``curves_svg`` reads it.
@@ -83,6 +84,7 @@ class ReportContents:
     colours: Sequence[Colour]
     matrix: ConfusionMatrix | None
     scores: Scores | None
+    intervals: Intervals | None
     image_rows: Sequence[tuple[str, Scores]]
     panels: Sequence[ImagePanel]
     history: Sequence[Mapping[str, float | None]]
@@ -111,7 +113,7 @@ def render_report(contents: ReportContents) -> str:
         legend=_legend(contents),
         first_rows=rows[:_OPEN_ROWS],
         other_rows=rows[_OPEN_ROWS:],
-        absent_rule=ABSENT_RULE,
+        rules=[ABSENT_RULE, intervals_rule(contents.intervals)],
     )
     return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold bytes that are no letters
 
@@ -162,6 +164,7 @@ def _class_names(contents: ReportContents) -> tuple[str, ...]:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["ratio"] = ratio_text
+    environment.filters["interval"] = interval_text
     environment.filters["count"] = "{:,}".format
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")

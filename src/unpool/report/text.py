@@ -5,11 +5,21 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from unpool.metrics import ABSENT_RULE, Scores
+from unpool.metrics import ABSENT_RULE, Interval, Intervals, Scores
+from unpool.metrics.intervals import RESAMPLES
 
 WIDTH = 100
 DASH = "–"
 """Shown for a value that could not be computed."""
+
+TITLES = {
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "global_accuracy": "global accuracy",
+    "class_accuracy": "class accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+}
+"""The scores of a set, by their names in ``Scores``, as they are called in tables."""
 
 _NAME_WIDTH = 40
 
@@ -24,14 +34,34 @@ def share_text(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else DASH
 
 
-def headline(scores: Scores) -> list[tuple[str, str]]:
-    """The four numbers of a set or a picture, each with its name."""
+def interval_text(interval: Interval | None) -> str:
+    """An interval of ratios as ``[0.421, 0.468]``; nothing where there is none."""
+    return "" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A ratio, and its interval behind it where there is one."""
+    return f"{ratio_text(value)} {interval_text(interval)}".rstrip()
+
+
+def headline(scores: Scores, intervals: Intervals | None = None) -> list[tuple[str, str]]:
+    """The numbers of a set, each with its name, and with its interval where there are intervals."""
     return [
-        ("mean IoU", ratio_text(scores.mean_iou)),
-        ("mean Dice", ratio_text(scores.mean_dice)),
-        ("global accuracy", ratio_text(scores.global_accuracy)),
-        ("class accuracy", ratio_text(scores.class_accuracy)),
+        (title, with_interval(getattr(scores, name), getattr(intervals, name, None))) for name, title in TITLES.items()
     ]
+
+
+def intervals_rule(intervals: Intervals | None) -> str:
+    """What stands in brackets behind a score, or why nothing does."""
+    if intervals is None:
+        return "No intervals: one picture does not show how much pictures differ."
+    drawn = f"{intervals.units} {intervals.unit}s"
+    if intervals.unit == "picture" and intervals.groups < intervals.units:
+        drawn += f" (from {intervals.groups} {'groups' if intervals.groups > 1 else 'group'}, too few to resample)"
+    return (
+        f"In brackets: the score's 95 % interval, from {RESAMPLES:,} resamples of the {drawn} with seed "
+        f"{intervals.seed}."
+    )
 
 
 def worst_first(rows: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
@@ -39,22 +69,19 @@ def worst_first(rows: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
     return sorted(rows, key=lambda row: (row[1].mean_iou is None, row[1].mean_iou or 0.0, row[0]))
 
 
-def scores_table(scores: Scores) -> str:
-    """The scores of a set: the four means, a row for each class, the rule for absent classes."""
-    rows = [
-        (
-            c.name,
-            ratio_text(c.iou),
-            ratio_text(c.dice),
-            ratio_text(c.precision),
-            ratio_text(c.recall),
-            share_text(c.truth_pixels, scores.pixels),
-        )
-        for c in scores.classes
-    ]
-    table = _aligned([("class", "IoU", "Dice", "precision", "recall", "pixels"), *rows])
-    means = "   ".join(f"{name} {value}" for name, value in headline(scores))
-    return "\n".join([means, "", *table, "", textwrap.fill(ABSENT_RULE, WIDTH)])
+def scores_table(scores: Scores, intervals: Intervals | None = None) -> str:
+    """The scores of a set: its numbers, a row for each class, the rule for absent classes.
+
+    With intervals the numbers and the IoU of each class are followed by theirs.
+    """
+    bracket = ["95 %"] if intervals else []
+    rows = [("class", "IoU", *bracket, "Dice", "precision", "recall", "pixels")]
+    for k, c in enumerate(scores.classes):
+        ratios = map(ratio_text, (c.dice, c.precision, c.recall))
+        bracket = [interval_text(intervals.iou[k])] if intervals else []
+        rows.append((c.name, ratio_text(c.iou), *bracket, *ratios, share_text(c.truth_pixels, scores.pixels)))
+    numbers = [f"{name} {value}" for name, value in headline(scores, intervals)]
+    return "\n".join([*_packed(numbers), "", *aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
 
 
 def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
@@ -66,7 +93,7 @@ def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
     """
     shown = worst_first(rows)[:count]
     return "\n".join(
-        _aligned(
+        aligned(
             [
                 ("picture", "mean IoU", "mean Dice", "accuracy"),
                 *(
@@ -78,7 +105,19 @@ def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _packed(parts: Sequence[str]) -> list[str]:
+    """Lines with as many whole parts as fit, three spaces apart."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]}   {part}"
+        if len(longer) <= WIDTH:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with the first column to the left and all others to the right, two spaces apart."""
     cells = [[_one_line(row[0]), *row[1:]] for row in rows]
     widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]

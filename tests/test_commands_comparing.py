@@ -1,0 +1,192 @@
+"""``compare``: what ``test`` wrote is read back, and what cannot be compared is refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from conftest import Program
+from unpool.commands.comparing import compare, read_test
+from unpool.commands.events import finish
+from unpool.commands.testing import test as score
+from unpool.commands.training import TrainedRun, train
+from unpool.errors import DataError, UnpoolError, UsageError
+from unpool.metrics.intervals import tally
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures the runs have not seen. Read only."""
+    return tiny.write_set(tmp_path_factory.mktemp("new") / "new-cells", 7, seed=5)
+
+
+@pytest.fixture(scope="module")
+def good(run: TrainedRun, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test of the run. Read only."""
+    out = tmp_path_factory.mktemp("tests") / "good"
+    finish(score(run.folder, new, out=out, device="cpu"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def poor(cells: Path, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test of a run that hardly learned. Read only."""
+    home = tmp_path_factory.mktemp("poor")
+    trained = finish(train(cells, tiny.settings(epochs=1, learning_rate=1e-6), home / "run"))
+    finish(score(trained.folder, new, out=home / "poor", device="cpu"))
+    return home / "poor"
+
+
+def changed(test: Path, target: Path, change: Change) -> Path:
+    """A copy of a test whose scores.json is another."""
+    shutil.copytree(test, target)
+    data = json.loads((target / "scores.json").read_text())
+    change(data)
+    (target / "scores.json").write_text(json.dumps(data))
+    return target
+
+
+def test_what_was_written_is_read_back(run: TrainedRun, new: Path, good: Path, tmp_path: Path) -> None:
+    result = finish(score(run.folder, new, out=tmp_path / "again", device="cpu"))
+    read = read_test(good)
+    assert read.classes == ("background", "foreground")
+    assert set(read.pictures) == {name for name, _ in result.evaluation.images}
+    for name, found in result.evaluation.images:
+        assert read.pictures[name].tally.tolist() == tally(found).tolist()
+        assert read.pictures[name].digest == result.digests[name]
+
+
+def test_the_scores_and_their_difference_are_those_of_the_tests(good: Path, poor: Path) -> None:
+    first, second = (json.loads((path / "scores.json").read_text()) for path in (good, poor))
+    result = compare([good, poor])
+    assert result.comparison.best == (0 if first["scores"]["mean_iou"] >= second["scores"]["mean_iou"] else 1)
+    for test, written in zip(result.comparison.mean_ious, (first, second), strict=True):
+        assert test[0] == pytest.approx(written["scores"]["mean_iou"])
+        assert list(test[1] or ()) == pytest.approx(written["intervals"]["mean_iou"])
+    (duel,) = result.comparison.duels
+    for name, difference in duel.differences.items():
+        apart = first["scores"][name] - second["scores"][name]
+        assert difference.value == pytest.approx(apart if result.comparison.best == 0 else -apart)
+
+
+def test_the_command_line_says_a_sentence_or_json(good: Path, poor: Path, program: Program) -> None:
+    said = program("compare", good, poor / "scores.json")
+    assert (said.code, said.err) == (0, "")
+    (sentence,) = compare([good, poor]).sentences
+    assert sentence in " ".join(said.out.split())
+    told = json.loads(program("compare", good, poor, "--json").out)
+    assert [test["label"] for test in told["tests"]] == ["A", "B"]
+    assert told["comparisons"][0]["sentence"] == sentence
+    assert set(told["comparisons"][0]["differences"]["mean_iou"]) == {"value", "interval", "error", "p", "shown"}
+
+
+def test_a_test_against_itself_shows_nothing(good: Path) -> None:
+    assert compare([good, good]).sentences == ("no difference: the same counts on 7 images",)
+    assert "B" not in compare([good, good, good]).sentences[0].split(":")[1]
+
+
+def test_the_order_of_the_pictures_does_not_matter(good: Path, poor: Path, tmp_path: Path) -> None:
+    turned = changed(poor, tmp_path / "turned", lambda data: data["images"].reverse())
+    assert compare([good, turned]).comparison == compare([good, poor]).comparison
+
+
+def test_a_test_without_digests_is_compared_by_names(good: Path, poor: Path, tmp_path: Path) -> None:
+    def forget(data: dict[str, Any]) -> None:
+        for row in data["images"]:
+            del row["digest"]
+
+    assert compare([good, changed(poor, tmp_path / "old", forget)]).comparison == compare([good, poor]).comparison
+
+
+def other_classes(data: dict[str, Any]) -> None:
+    data["confusion"]["names"][1] = "nucleus"
+
+
+def fewer(data: dict[str, Any]) -> None:
+    del data["images"][2]
+
+
+def other_pixels(data: dict[str, Any]) -> None:
+    data["images"][3]["digest"] = "0" * 64
+
+
+def other_mask(data: dict[str, Any]) -> None:
+    for k, by in ((0, -1), (1, 1)):
+        each = data["images"][4]["classes"][k]
+        each["hit_pixels"], each["truth_pixels"] = 0, each["truth_pixels"] + by
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (other_classes, "classes background, foreground and background, nucleus"),
+        (fewer, "only one has 02"),
+        (other_pixels, "picture 03 has other pixels"),
+        (other_mask, "picture 04 has another mask"),
+    ],
+)
+def test_tests_of_other_things_are_refused(change: Change, found: str, good: Path, tmp_path: Path) -> None:
+    other = changed(good, tmp_path / "other", change)
+    with pytest.raises(UsageError, match=found) as refused:
+        compare([good, other])
+    assert f"{good} and {other}" in refused.value.found
+    assert refused.value.expected
+    assert refused.value.repair
+
+
+def without_counts(data: dict[str, Any]) -> None:
+    del data["images"][0]["classes"][0]["hit_pixels"]
+
+
+def set_hits(value: object) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        data["images"][0]["classes"][0]["hit_pixels"] = value
+
+    return change
+
+
+def twice(data: dict[str, Any]) -> None:
+    data["images"].append(data["images"][0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_counts,
+        *map(set_hits, (-1, 0.5, "1", True, None, 10**9, 10**30)),
+        twice,
+        lambda data: data["images"].clear(),
+        lambda data: data["images"][0]["classes"].pop(),
+        lambda data: data.pop("confusion"),
+        lambda data: data.update(images=[1]),
+        lambda data: data.update(confusion=None),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no counts of single pictures(.|\n)*run unpool test again"):
+        compare([good, changed(good, tmp_path / "other", change)])
+
+
+def test_missing_and_foreign_files_are_refused(good: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no such file(.|\n)*run unpool test first"):
+        compare([good, tmp_path])
+    with pytest.raises(DataError, match="no such file"):
+        compare([good, tmp_path / "nowhere"])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(DataError, match="no counts of single pictures"):
+        compare([good, tmp_path / "list.json"])
+    (tmp_path / "text.json").write_text("scores")
+    with pytest.raises(DataError, match="no valid JSON"):
+        compare([good, tmp_path / "text.json"])
+
+
+@pytest.mark.parametrize("count", [0, 1, 27])
+def test_it_takes_two_and_the_alphabet_ends(count: int, good: Path) -> None:
+    with pytest.raises(UnpoolError, match=rf"{count} tests? to compare\n  expected: 2 to 26"):
+        compare([good] * count)

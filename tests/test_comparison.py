@@ -1,0 +1,243 @@
+"""Paired comparisons: literal loops, counts by hand, how often chance is taken for a difference."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from unpool.metrics import ConfusionMatrix, Interval, scores
+from unpool.metrics.comparison import (
+    SWAPS,
+    Difference,
+    compare,
+    corrected,
+    differences,
+    fewest_units,
+    holm,
+    units_to_decide,
+)
+from unpool.metrics.intervals import HEADLINE, RESAMPLES, tally
+from unpool.report.comparison import comparison_rule, comparison_text, sentence
+
+NAMES = ("a", "b", "c")
+Tallies = NDArray[np.int64]
+
+
+def pairs(count: int, seed: int = 0, better: float = 0.05) -> tuple[list[ConfusionMatrix], list[ConfusionMatrix]]:
+    """Two models' matrices of the same pictures with the same truth; the first errs less by ``better``."""
+    random = np.random.default_rng(seed)
+    found: tuple[list[ConfusionMatrix], list[ConfusionMatrix]] = ([], [])
+    for _ in range(count):
+        truth, error = random.integers(0, 400, 3), random.uniform(0.2, 0.5)
+        for matrices, rate in zip(found, (error - better, error), strict=True):
+            shares = [np.where(np.arange(3) == k, 1 - rate, rate / 2) for k in range(3)]
+            counts = np.stack([random.multinomial(n, share) for n, share in zip(truth, shares, strict=True)])
+            matrices.append(ConfusionMatrix(NAMES, counts.astype(np.int64)))
+    return found
+
+
+def tallies(matrices: Sequence[ConfusionMatrix]) -> Tallies:
+    return np.stack([tally(scores(matrix)) for matrix in matrices])
+
+
+def score(matrices: Sequence[ConfusionMatrix], name: str) -> float:
+    value = getattr(scores(sum(matrices[1:], matrices[0])), name)
+    return math.nan if value is None else float(value)
+
+
+def alone(count: int) -> list[str]:
+    return [str(k) for k in range(count)]
+
+
+def binary(right: Sequence[int], size: int = 10) -> Tallies:
+    """Pictures of one class and ``size`` pixels, of which so many are right and the rest called b."""
+    return np.stack([np.array([[n, 0], [size, 0], [n, size - n]]) for n in right]).astype(np.int64)
+
+
+def test_differences_are_those_of_literal_loops() -> None:
+    first, second = pairs(6)
+    found = differences(tallies(first), tallies(second), seed=4)
+    random = np.random.default_rng(4)
+    for name in HEADLINE:
+        assert found[name].value == pytest.approx(score(first, name) - score(second, name))
+    drawn = []
+    for _ in range(RESAMPLES):
+        times = random.multinomial(6, [1 / 6] * 6)
+        chosen = [k for k in range(6) for _ in range(int(times[k]))]
+        drawn.append(score([first[k] for k in chosen], "mean_iou") - score([second[k] for k in chosen], "mean_iou"))
+    assert found["mean_iou"].interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
+    assert found["mean_iou"].error == pytest.approx(np.std(drawn))
+
+
+def test_few_pictures_are_exchanged_in_every_way() -> None:
+    first, second = pairs(6, seed=2, better=0.02)
+    found = differences(tallies(first), tallies(second))
+    for name in HEADLINE:
+        large = 0
+        for swap in itertools.product((False, True), repeat=6):
+            one = [b if s else a for a, b, s in zip(first, second, swap, strict=True)]
+            other = [a if s else b for a, b, s in zip(first, second, swap, strict=True)]
+            large += abs(score(one, name) - score(other, name)) >= abs(found[name].value) - 1e-12
+        assert found[name].p == large / 64
+
+
+def test_exchanges_by_hand() -> None:
+    # One picture each better by 1, 2, 3 pixels of 10: of the 8 choices of signs only +++ and --- reach 6.
+    p = differences(binary([6, 7, 8]), binary([5, 5, 5]))["global_accuracy"].p
+    assert p == 2 / 8
+    # Better by 1, 2 and worse by 3: the difference is 0, and every choice reaches it.
+    assert differences(binary([6, 7, 2]), binary([5, 5, 5]))["global_accuracy"].p == 1
+
+
+def test_random_exchanges_come_near_to_all_of_them() -> None:
+    # 14 pictures, each better or worse by 1 pixel, 11 to 3: both tails of the binomial with 14 throws.
+    right = [6] * 11 + [4] * 3
+    exact = 2 * sum(math.comb(14, k) for k in range(4)) / 2**14
+    assert 2 ** len(right) > SWAPS
+    p = differences(binary(right), binary([5] * 14))["global_accuracy"].p
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / SWAPS))
+
+
+def test_the_least_p_value_is_one_of_the_exchanges_made() -> None:
+    assert differences(binary([10] * 60), binary([0] * 60))["global_accuracy"].p == 1 / (SWAPS + 1)
+
+
+def test_chance_is_seldom_taken_for_a_difference_and_a_difference_is_found() -> None:
+    def share(better: float) -> float:
+        found = (pairs(20, seed, better) for seed in range(60))
+        return float(np.mean([differences(tallies(a), tallies(b))["mean_iou"].shown for a, b in found]))
+
+    assert share(0) <= 0.15
+    assert share(0.05) >= 0.9
+
+
+def test_first_and_second_may_be_exchanged() -> None:
+    first, second = map(tallies, pairs(9))
+    there, back = differences(first, second)["mean_iou"], differences(second, first)["mean_iou"]
+    assert there.value == -back.value
+    assert there.p == back.p
+    assert there.interval is not None
+    assert back.interval == pytest.approx((-there.interval.high, -there.interval.low))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.04, 0.001, 0.5, 0.02]) == pytest.approx([0.08, 0.004, 0.5, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+
+
+def test_each_score_is_corrected_by_itself() -> None:
+    def one(p: float) -> Difference:
+        return Difference(0.1, Interval(0.05, 0.2), 0.03, p)
+
+    found = corrected([{"mean_iou": one(0.03), "mean_dice": one(0.01)}, {"mean_iou": one(0.01)}])
+    assert [each["mean_iou"].p for each in found] == [0.03, 0.02]
+    assert found[0]["mean_dice"].p == 0.01
+
+
+def test_units_to_decide_by_hand() -> None:
+    # 1.96 + 0.8416 = 2.8016 standard errors are wanted; 1.4008 are there, so four times the units: 300 more.
+    def more(value: float, error: float, units: int = 100, comparisons: int = 1) -> int | None:
+        return units_to_decide(Difference(value, Interval(-1, 1), error, 0.2), units, comparisons)
+
+    assert more(0.014008, 0.01) in (300, 301)
+    assert more(-0.014008, 0.01) in (300, 301)
+    assert more(0.014008, 0.01, comparisons=3) == math.ceil(100 * ((2.39398 + 0.84162) / 1.4008) ** 2 - 100)
+    assert more(0.0, 0.01) is None
+    assert more(0.001, 0.01) is None
+    assert more(0.02, 0.0) is None
+    assert more(0.02, 0.02, units=5) is None
+    assert units_to_decide(Difference(0.1, Interval(0.05, 0.2), 0.03, 0.01), 100) is None
+
+
+def test_as_many_units_as_are_said_do_decide() -> None:
+    # Of sets as large as was said for 20 pictures, about four in five show the difference.
+    first, second = map(tallies, pairs(2000, 1, 0.008))
+    whole = differences(first, second)["mean_iou"]
+    error = whole.error * math.sqrt(2000 / 20)
+    more = units_to_decide(Difference(whole.value, Interval(-1, 1), error, 1.0), 20)
+    assert more is not None
+    random = np.random.default_rng(0)
+    draws = [random.choice(2000, 20 + more) for _ in range(60)]
+    share = np.mean([differences(first[draw], second[draw])["mean_iou"].shown for draw in draws])
+    assert 0.65 <= share <= 0.95
+
+
+@pytest.mark.parametrize(("comparisons", "units"), [(1, 6), (2, 7), (4, 8)])
+def test_fewer_units_than_these_show_nothing(comparisons: int, units: int) -> None:
+    assert fewest_units(comparisons) == units
+    for count, reached in ((units - 1, False), (units, True)):
+        p = differences(binary([10] * count), binary([0] * count))["global_accuracy"].p
+        assert (comparisons * p <= 0.05) == reached
+
+
+def test_the_better_one_is_said_as_a_sentence() -> None:
+    found = compare([list(binary([7, 6, 8, 7, 8, 7, 8])), list(binary([9] * 7))], alone(7))
+    assert found.best == 1
+    (duel,) = found.duels
+    assert (duel.other, duel.more, duel.same) == (0, None, False)
+    # a: IoU 63/70 and b, which is never true, 0: mean 0.45; with 51 of 70: 0.364.
+    difference = duel.differences["mean_iou"]
+    assert difference.value == pytest.approx((63 - 51) / 70 / 2)
+    assert difference.interval is not None
+    low, high = (f"{100 * end:.1f}" for end in difference.interval)
+    assert sentence(found, duel, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 images"
+
+
+def test_what_cannot_be_told_apart_is_said() -> None:
+    first, second = pairs(30, 4, 0.004)
+    found = compare([list(tallies(first)), list(tallies(second))], alone(30))
+    assert not found.duels[0].differences["mean_iou"].shown
+    more = found.duels[0].more
+    assert more is not None
+    said = sentence(found, found.duels[0], "AB")
+    assert said.startswith("no difference shown; about ")
+    assert said.endswith(" more images would decide")
+    assert more <= int(said.split()[4]) <= 1.5 * more
+
+
+def test_small_and_equal_sets_have_their_own_sentences() -> None:
+    def said(first: Tallies, second: Tallies) -> str:
+        found = compare([list(first), list(second)], alone(len(first)))
+        return sentence(found, found.duels[0], "AB")
+
+    assert said(binary([7]), binary([5])) == "no difference shown; 1 image cannot show one, it takes 6"
+    assert said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 images cannot show one, it takes 6"
+    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 images"
+    balanced = said(binary([7, 5] * 4), binary([5, 7] * 4))
+    assert balanced.startswith("no difference shown; at 0.0 [")
+    assert balanced.endswith("too small beside its error to say how many more images would decide")
+    nothing = np.zeros((3, 3, 2), dtype=np.int64)
+    assert said(nothing, nothing) == "no mean IoU to compare: no pixel counts"
+    single = compare([[each] for each in (binary([7])[0], binary([5])[0])], ["x"])
+    assert single.duels[0].differences["mean_iou"].interval is None
+    assert single.mean_ious[0] == (pytest.approx(0.35), None)
+
+
+def test_of_several_the_best_meets_each_of_the_others() -> None:
+    found = compare([list(binary([k] * 12)) for k in (5, 9, 7, 9)], alone(12))
+    assert found.best == 1
+    assert [duel.other for duel in found.duels] == [0, 2, 3]
+    assert found.duels[0].differences["mean_iou"].p == pytest.approx(3 * 2 / 2**12)
+    text = comparison_text(found, "ABCD", ["one", "two", "three", "four"])
+    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 images" in text
+    assert "B and D: no difference: the same counts on 12 images" in text
+    assert "corrected for 3 comparisons (Holm)" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_groups_are_exchanged_whole() -> None:
+    groups = [str(k // 2) for k in range(14)]
+    right, wrong = binary([8, 6] * 7), binary([5, 5] * 7)
+    found = compare([list(right), list(wrong)], groups)
+    assert (found.unit, found.units, found.pictures) == ("group", 7, 14)
+    assert found.duels[0].differences["mean_iou"].p == 2 / 2**7
+    assert sentence(found, found.duels[0], "AB").endswith("mean IoU points on 14 images in 7 groups")
+    rule = comparison_rule(found)
+    assert "paired resamples of the 7 groups with seed 0" in rule
+    assert "all 128 exchanges" in rule
