@@ -1,6 +1,26 @@
 """Counts and scores."""
 
+from unpool.metrics.boundaries import (
+    BOUNDARY_RULE,
+    BoundaryScore,
+    BoundaryScores,
+    Counted,
+    boundary_scores,
+    mean_boundary_scores,
+)
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.scores import ABSENT_RULE, ClassScore, Scores, scores
 
-__all__ = ["ABSENT_RULE", "ClassScore", "ConfusionMatrix", "Scores", "scores"]
+__all__ = [
+    "ABSENT_RULE",
+    "BOUNDARY_RULE",
+    "BoundaryScore",
+    "BoundaryScores",
+    "ClassScore",
+    "ConfusionMatrix",
+    "Counted",
+    "Scores",
+    "boundary_scores",
+    "mean_boundary_scores",
+    "scores",
+]
