@@ -23,8 +23,8 @@ from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
-from unpool.metrics import ABSENT_RULE, Scores, scores
-from unpool.report import scores_table, worst_images_table, write_report
+from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, BoundaryScores, Counted, Scores, boundary_scores, scores
+from unpool.report import boundaries_table, scores_table, worst_images_table, write_report
 from unpool.segmenter import Segmenter
 
 Which = Literal["auto", "train", "val", "test", "all"]
@@ -44,6 +44,7 @@ class TestResult:
     which: which pictures were scored, in words.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
+    boundaries: boundary scores, where they were asked for.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -54,6 +55,7 @@ class TestResult:
     evaluation: Evaluation
     report: Path
     warnings: tuple[str, ...]
+    boundaries: BoundaryEvaluation | None = None
 
     @property
     def scores(self) -> Scores:
@@ -75,6 +77,7 @@ class TestResult:
                 "counts": self.evaluation.matrix.counts.tolist(),
             },
             "images": [{"name": name, **found.to_json()} for name, found in self.evaluation.images],
+            "boundaries": self.boundaries.to_json() if self.boundaries else None,
             "report": str(self.report),
         }
 
@@ -96,6 +99,7 @@ def test(
     out: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    boundaries: Counted | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -105,9 +109,10 @@ def test(
     which: the split to score. ``auto``: the test split, else the validation split, else everything; on the folder
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
+    boundaries: score boundaries as well, with the BF score of the classes this names.
 
-    Processes that torchrun started share the pictures; the first gets all results and writes, the others return
-    their own.
+    Processes that torchrun started share the pictures; the first gets all results, scores boundaries and writes, the
+    others return their own.
 
     Raises
     ------
@@ -126,20 +131,21 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    evaluation, shown = yield from _evaluate(segmenter, choice.pairs, machine, processes)
-    result = TestResult(path, folder, choice.which, evaluation, target / "report.html", choice.warnings)
+    evaluation, shown, edges = yield from _evaluate(segmenter, choice.pairs, machine, processes, boundaries)
+    result = TestResult(path, folder, choice.which, evaluation, target / "report.html", choice.warnings, edges)
     if not processes.first:
         return result
     mark_output(target)
     write_json(target / "scores.json", result.to_json())
-    write_text(target / "images.csv", images_csv(evaluation))
+    write_text(target / "images.csv", images_csv(evaluation, edges))
     pairs = {pair.name: pair for pair in choice.pairs}
     panels = [panel(read_sample(pairs[each.name], segmenter.classes), each, segmenter) for each in shown]
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    command = f"unpool test {path} {folder}"
+    command = f"unpool test {path} {folder}" + (f" --boundaries --bf-classes {boundaries}" if boundaries else "")
     page = report_contents(
-        segmenter, card, evaluation, panels, model=path, test=facts, warnings=choice.warnings, command=command
-    )
+        segmenter, card, evaluation, panels,
+        model=path, test=facts, warnings=choice.warnings, command=command, boundaries=edges,
+    )  # fmt: skip
     write_report(result.report, page)
     yield Said(result_text(result))
     return result
@@ -199,24 +205,33 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
 
 
 def _evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes
-) -> Generator[Event, None, tuple[Evaluation, list[ImageResult]]]:
-    """Score the pairs; also gives the results to look at, the worst ones and the best one."""
+    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, counted: Counted | None
+) -> Generator[Event, None, tuple[Evaluation, list[ImageResult], BoundaryEvaluation | None]]:
+    """Score the pairs; also gives the results to look at, the worst ones and the best one, and the boundaries."""
     results: list[ImageResult] = []
     shown: list[tuple[float, ImageResult]] = []
+    edges: list[tuple[str, BoundaryScores]] = []
+    known = {pair.name: pair for pair in pairs}
     samples = SampleStore(pairs, segmenter.classes, limit=0)
     for result in evaluate_together(segmenter, samples, [pair.name for pair in pairs], machine, processes):
         score = scores(result.matrix).mean_iou
         shown = sorted([*shown, (2.0 if score is None else score, result)], key=lambda each: each[0])
         del shown[PANELS - 1 : -1]
+        if counted and processes.first:
+            labels = read_sample(known[result.name], segmenter.classes).labels
+            found = boundary_scores(segmenter.classes.names, labels, result.prediction, counted)
+            edges.append((result.name, found))
         results.append(replace(result, prediction=NOTHING))  # the predictions of a large set do not fit in memory
         yield Progress("scoring", len(results), len(pairs))
-    return summarise(segmenter, results), [result for _, result in shown]
+    boundaries = BoundaryEvaluation(counted, tuple(edges)) if counted and edges else None
+    return summarise(segmenter, results), [result for _, result in shown], boundaries
 
 
 def result_text(result: TestResult) -> str:
     """The scores as a page of text."""
     parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores)]
+    if result.boundaries:
+        parts.append(boundaries_table(result.boundaries))
     if len(result.evaluation.images) > 1:
         parts.append(worst_images_table(result.evaluation.images, 10))
     parts.append(f"report: {result.report}")

@@ -1,7 +1,7 @@
 """Counts and scores."""
 
 from unpool.metrics.boundaries import (
-    BOUNDARY_RULE,
+    BoundaryEvaluation,
     BoundaryScore,
     BoundaryScores,
     Counted,
@@ -13,7 +13,7 @@ from unpool.metrics.scores import ABSENT_RULE, ClassScore, Scores, scores
 
 __all__ = [
     "ABSENT_RULE",
-    "BOUNDARY_RULE",
+    "BoundaryEvaluation",
     "BoundaryScore",
     "BoundaryScores",
     "ClassScore",

@@ -37,11 +37,12 @@ BAND_WIDTH = 0.02
 Counted: TypeAlias = Literal["either", "truth"]
 """Classes that the BF score counts: with a boundary in truth or prediction, or in the truth."""
 
-BOUNDARY_RULE = (
+_RULE = (
     "Boundary scores are means over pictures, in each of which a class counts if it has a boundary in the truth or in "
     "the prediction. Where only one of them has, ratios are 0 and the Hausdorff distance is the picture's diagonal. "
     "There is no boundary against ignored pixels or, but for the boundary IoU, the picture's edge."
 )
+_PAPERS_RULE = " The BF score alone counts the classes that have a boundary in the truth."
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,35 @@ class BoundaryScores:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class BoundaryEvaluation:
+    """The boundaries of a set.
+
+    Attributes
+    ----------
+    counted: the classes that the BF score counted.
+    images: (name, scores) of each picture, of which there is at least one.
+    """
+
+    counted: Counted
+    images: tuple[tuple[str, BoundaryScores], ...]
+
+    @property
+    def scores(self) -> BoundaryScores:
+        """The scores over all pictures."""
+        return mean_boundary_scores([scores for _, scores in self.images])
+
+    @property
+    def rule(self) -> str:
+        """What counted, for a reader of the scores."""
+        return _RULE + (_PAPERS_RULE if self.counted == "truth" else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        images = [{"name": name, **scores.to_json()} for name, scores in self.images]
+        return {"counted": self.counted, "rule": self.rule, "scores": self.scores.to_json(), "images": images}
 
 
 def boundary_scores(

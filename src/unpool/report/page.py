@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Scores
+from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, ConfusionMatrix, Scores
 from unpool.report.curves import confusion_svg, curves_svg
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
-from unpool.report.text import ratio_text, share_text, worst_first
+from unpool.report.text import pixels_text, ratio_text, share_text, worst_first
 
 PANEL_LONGEST = 384
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
@@ -74,6 +74,7 @@ class ReportContents:
     findings: what a reader should know first, one sentence each.
     notes: rules and limits, one sentence each.
     command: the command that makes this report again.
+    boundaries: boundary scores over the set.
     """
 
     title: str
@@ -89,6 +90,7 @@ class ReportContents:
     findings: Sequence[str]
     notes: Sequence[str]
     command: str
+    boundaries: BoundaryEvaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _class_names(contents: ReportContents) -> tuple[str, ...]:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["ratio"] = ratio_text
+    environment.filters["pixels"] = pixels_text
     environment.filters["count"] = "{:,}".format
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")
