@@ -146,6 +146,36 @@ def test_distances_are_those_of_loops(seed: int) -> None:
     assert distances(first, second) == pytest.approx(loop)
 
 
+def percentile(values: list[float], share: float) -> float:
+    place = share * (len(values) - 1)
+    low, high = sorted(values)[int(place)], sorted(values)[min(int(place) + 1, len(values) - 1)]
+    return low + (place - int(place)) * (high - low)
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_surface_scores_are_those_of_loops(seed: int) -> None:
+    labels, prediction = random_picture(seed)
+    known = labels != IGNORE_ID
+    for k in range(3):
+        rims = [np.argwhere(rim(each == k, known)) for each in (labels, prediction)]
+        if not all(map(len, rims)):
+            continue
+        there, back = ([min(hypot(*(a - b)) for b in other) for a in own] for own, other in (rims, rims[::-1]))
+        worst, near = surface_scores(labels == k, prediction == k, known)
+        assert worst == pytest.approx(max(percentile(there, 0.95), percentile(back, 0.95)))
+        assert near == sum(each <= 0.0075 * hypot(*labels.shape) for each in there + back) / len(there + back)
+
+
+def test_the_worse_direction_counts() -> None:
+    truth = square(100, 10, 10, 3)
+    more = truth | square(100, 10, 50, 3)
+    known = everything(truth)
+    # Each rim is the 8 outer pixels of a 3 x 3 square. Those of the second one are 38 to 40 from the first: three of
+    # them 40, so the 95th percentile of the 16 distances, between the 15th and the 16th, is 40. The other way is 0.
+    assert surface_scores(truth, more, known) == surface_scores(more, truth, known) == (40.0, 16 / 24)
+
+
 def test_a_shifted_square_by_hand() -> None:
     truth, moved, known = square(100, 30, 30, 20), square(100, 30, 33, 20), np.ones((100, 100), dtype=bool)
     # The diagonal is 141.4: a tolerance of 1.06 pixels and a band of 3. Each boundary is a frame of 80 corners, upper

@@ -65,7 +65,10 @@ def band(region: Mask, counted: Mask, width: int) -> Mask:
 
 
 def matched(first: Mask, second: Mask, tolerance: float) -> int:
-    """The most pairs that can be made of one pixel of each mask, at most ``tolerance`` pixels apart, each used once."""
+    """The most pairs that can be made of one pixel of each mask, at most ``tolerance`` pixels apart, each used once.
+
+    Exact. Time and memory grow with the boundaries' length times the tolerance.
+    """
     if not first.any() or not second.any():
         return 0
     offsets = _within(tolerance)
