@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from unpool.metrics import ConfusionMatrix, Interval, Intervals, scores
-from unpool.report import intervals_rule, scores_table, worst_images_table
+from unpool.metrics import BoundaryEvaluation, ConfusionMatrix, Interval, Intervals, boundary_scores, scores
+from unpool.report import boundaries_table, intervals_rule, scores_table, worst_images_table
 
 
 def matrix(names, counts):
@@ -96,3 +96,19 @@ def test_a_file_name_cannot_command_the_terminal():
     table = worst_images_table([("\x1b[2J\nred\udc80.png", one)], 1)
     assert "?[2J?red?.png" in table
     assert "\x1b" not in table
+
+
+def test_boundaries_table_by_hand():
+    labels = np.zeros((30, 40), dtype=np.uint8)
+    labels[:, 20:] = 1
+    prediction = labels.copy()
+    prediction[:, 20:23] = 0  # 3 columns away, beyond the tolerance of 0.375; the band is 1 pixel wide
+    names = ("left", "r" * 50, "sky")
+    found = BoundaryEvaluation("either", (("one", boundary_scores(names, labels, prediction)),))
+    lines = boundaries_table(found).splitlines()
+    # left: the bands are 2 x 20 + 28 x 2 and 2 x 23 + 28 x 2 pixels, and share all but the inner columns: 2 x 20 + 28.
+    assert lines[1].split() == ["left", "0.000", f"{68 / (96 + 102 - 68):.3f}", "3.00", "0.000"]
+    assert lines[3].split() == ["sky", "–", "–", "–", "–"]
+    assert lines[4].startswith("mean ")
+    assert lines[6].startswith("Boundary scores are means over pictures")
+    assert max(map(len, lines)) <= 100

@@ -187,6 +187,16 @@ def test(
         Parameter(help="Which pictures: auto takes the test split, else the validation split, else all."),
     ] = "auto",
     out: Annotated[Path | None, Parameter(help="Folder of the report; by default beside the model.")] = None,
+    boundaries: Annotated[
+        bool, Parameter(negative="", help="Also score boundaries: BF score, boundary IoU, distances.")
+    ] = False,
+    bf_classes: Annotated[
+        Literal["either", "truth"] | None,
+        Parameter(
+            help="Score boundaries, and count in the BF score the classes that have one in truth or prediction (as "
+            "SegNet's script, and by default) or in the truth (as its paper)."
+        ),
+    ] = None,
     device: Device = None,
     precision: Precision = None,
     json_: Json = False,
@@ -198,7 +208,15 @@ def test(
     from unpool.commands.testing import test as run
 
     result = _drive(
-        run(model, data, which=split, out=out, device=device or "auto", precision=precision or "auto"),
+        run(
+            model,
+            data,
+            which=split,
+            out=out,
+            device=device or "auto",
+            precision=precision or "auto",
+            boundaries=bf_classes or ("either" if boundaries else None),
+        ),
         quiet=json_,
     )
     if json_:

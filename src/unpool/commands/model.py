@@ -16,6 +16,7 @@ from unpool.commands.testing import TestResult, Which, model_file, test
 from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
 from unpool.errors import DataError
 from unpool.io import plain_pixels, read_image
+from unpool.metrics import Counted
 from unpool.nets import Network
 from unpool.segmenter import Segmenter
 
@@ -69,12 +70,27 @@ class Model:
         """The prediction in the training masks' own values or colours. ``image`` and errors as in ``predict``."""
         return self.segmenter.classes.decode(self.predict(image))
 
-    def test(self, folder: str | Path, *, which: Which = "auto", out: str | Path | None = None) -> TestResult:
-        """Score the model on a folder, as ``unpool test`` does."""
+    def test(
+        self,
+        folder: str | Path,
+        *,
+        which: Which = "auto",
+        out: str | Path | None = None,
+        boundaries: Counted | None = None,
+    ) -> TestResult:
+        """Score the model on a folder, as ``unpool test`` does.
+
+        Parameters
+        ----------
+        boundaries: score boundaries as well, with the BF score of the classes this names.
+        """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
         precision: Precision = "bfloat16" if self.machine.reduced else "float32"
-        return finish(test(self.path, Path(folder), which=which, out=target, device=device, precision=precision))
+        run = test(
+            self.path, Path(folder), which=which, out=target, device=device, precision=precision, boundaries=boundaries
+        )
+        return finish(run)
 
 
 def load(path: str | Path, device: str = "auto") -> Model:

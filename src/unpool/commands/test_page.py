@@ -13,13 +13,14 @@ from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
 from unpool.engine import Evaluation, ImageResult
-from unpool.metrics import Interval, Intervals, Scores, scores
+from unpool.metrics import BoundaryEvaluation, BoundaryScores, Interval, Intervals, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
 Rows = list[tuple[str, str]]
 
+BOUNDARY_MEANS = ("bf", "boundary_iou", "hausdorff_95", "normalised_surface_distance")
 TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
 
 
@@ -38,15 +39,18 @@ def panel(sample: Sample, result: ImageResult, segmenter: Segmenter) -> ImagePan
     )
 
 
-def images_csv(evaluation: Evaluation) -> str:
+def images_csv(evaluation: Evaluation, boundaries: BoundaryEvaluation | None = None) -> str:
     """The per-image table, worst first; empty cells where nothing could be counted."""
+    edges = dict(boundaries.images) if boundaries else {}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
-    writer.writerow(["image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names)])
+    head = ["image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names)]
+    writer.writerow([*head, *(_boundary_head(evaluation.matrix.names) if edges else ())])
     for name, found in worst_first(evaluation.images):
         cells = [_cell(getattr(found, mean)) for mean in means]
-        writer.writerow([name, *cells, found.pixels, *(_cell(each.iou) for each in found.classes)])
+        row = [name, *cells, found.pixels, *(_cell(each.iou) for each in found.classes)]
+        writer.writerow([*row, *(_boundary_cells(edges[name]) if edges else ())])
     return text.getvalue()
 
 
@@ -61,6 +65,7 @@ def report_contents(
     test: Mapping[str, str],
     warnings: Sequence[str],
     command: str,
+    boundaries: BoundaryEvaluation | None = None,
 ) -> ReportContents:
     """Everything the page of a test says.
 
@@ -70,6 +75,7 @@ def report_contents(
     model: the model's file; the log of its run is looked for beside it.
     test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
     warnings: what a reader of the scores must know.
+    boundaries: boundary scores, where they were asked for.
     """
     found, story = evaluation.scores, card["story"]
     return ReportContents(
@@ -91,6 +97,7 @@ def report_contents(
         findings=list(warnings),
         notes=["Scores count the original pixels of each picture once; ignored pixels count nowhere."],
         command=command,
+        boundaries=boundaries,
     )
 
 
@@ -132,6 +139,15 @@ def _pixel_error(found: Scores, intervals: Intervals | None) -> str:
     right = intervals.global_accuracy if intervals else None
     wrong = Interval(1 - right.high, 1 - right.low) if right else None
     return with_interval(None if found.global_accuracy is None else 1 - found.global_accuracy, wrong)
+
+
+def _boundary_head(names: Sequence[str]) -> list[str]:
+    return [*(f"mean_{mean}" for mean in BOUNDARY_MEANS), *(f"bf {name}" for name in names)]
+
+
+def _boundary_cells(found: BoundaryScores) -> list[str]:
+    means = [_cell(getattr(found.mean, mean)) for mean in BOUNDARY_MEANS]
+    return [*means, *(_cell(each.bf) for each in found.classes)]
 
 
 def _cell(value: float | None) -> str:

@@ -24,8 +24,18 @@ from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
-from unpool.metrics import ABSENT_RULE, Intervals, Scores, bootstrap, scores
-from unpool.report import intervals_rule, scores_table, worst_images_table, write_report
+from unpool.metrics import (
+    ABSENT_RULE,
+    BoundaryEvaluation,
+    BoundaryScores,
+    Counted,
+    Intervals,
+    Scores,
+    bootstrap,
+    boundary_scores,
+    scores,
+)
+from unpool.report import boundaries_table, intervals_rule, scores_table, worst_images_table, write_report
 from unpool.report.text import WIDTH
 from unpool.segmenter import Segmenter
 
@@ -48,6 +58,7 @@ class TestResult:
     digests: sha256 of each picture's pixels, by its name.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
+    boundaries: boundary scores, where they were asked for.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -60,6 +71,7 @@ class TestResult:
     digests: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
+    boundaries: BoundaryEvaluation | None = None
 
     @property
     def scores(self) -> Scores:
@@ -85,6 +97,7 @@ class TestResult:
                 {"name": name, "digest": self.digests[name], **found.to_json()}
                 for name, found in self.evaluation.images
             ],
+            "boundaries": self.boundaries.to_json() if self.boundaries else None,
             "report": str(self.report),
         }
 
@@ -106,6 +119,7 @@ def test(
     out: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    boundaries: Counted | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -115,9 +129,10 @@ def test(
     which: the split to score. ``auto``: the test split, else the validation split, else everything; on the folder
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
+    boundaries: score boundaries as well, with the BF score of the classes this names.
 
-    Processes that torchrun started share the pictures; the first gets all results and writes, the others return
-    their own.
+    Processes that torchrun started share the pictures; the first gets all results, scores boundaries and writes, the
+    others return their own.
 
     Raises
     ------
@@ -136,20 +151,20 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    evaluation, shown = yield from _evaluate(segmenter, choice.pairs, machine, processes)
+    evaluation, shown, edges = yield from _evaluate(segmenter, choice.pairs, machine, processes, boundaries)
     intervals = bootstrap(evaluation.images, group_of(name for name, _ in evaluation.images))
     digests = {name: survey.pictures[name].digest for name, _ in evaluation.images}
     report = target / "report.html"
-    result = TestResult(path, folder, choice.which, evaluation, intervals, digests, report, choice.warnings)
+    result = TestResult(path, folder, choice.which, evaluation, intervals, digests, report, choice.warnings, edges)
     if not processes.first:
         return result
     mark_output(target)
     write_json(target / "scores.json", result.to_json())
-    write_text(target / "images.csv", images_csv(evaluation))
+    write_text(target / "images.csv", images_csv(evaluation, edges))
     pairs = {pair.name: pair for pair in choice.pairs}
     panels = [panel(read_sample(pairs[each.name], segmenter.classes), each, segmenter) for each in shown]
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    command = f"unpool test {path} {folder}"
+    command = f"unpool test {path} {folder}" + (f" --boundaries --bf-classes {boundaries}" if boundaries else "")
     page = report_contents(
         segmenter,
         card,
@@ -160,6 +175,7 @@ def test(
         test=facts,
         warnings=choice.warnings,
         command=command,
+        boundaries=edges,
     )
     write_report(result.report, page)
     yield Said(result_text(result))
@@ -220,25 +236,34 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
 
 
 def _evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes
-) -> Generator[Event, None, tuple[Evaluation, list[ImageResult]]]:
-    """Score the pairs; also gives the results to look at, the worst ones and the best one."""
+    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, counted: Counted | None
+) -> Generator[Event, None, tuple[Evaluation, list[ImageResult], BoundaryEvaluation | None]]:
+    """Score the pairs; also gives the results to look at, the worst ones and the best one, and the boundaries."""
     results: list[ImageResult] = []
     shown: list[tuple[float, ImageResult]] = []
+    edges: list[tuple[str, BoundaryScores]] = []
+    known = {pair.name: pair for pair in pairs}
     samples = SampleStore(pairs, segmenter.classes, limit=0)
     for result in evaluate_together(segmenter, samples, [pair.name for pair in pairs], machine, processes):
         score = scores(result.matrix).mean_iou
         shown = sorted([*shown, (2.0 if score is None else score, result)], key=lambda each: each[0])
         del shown[PANELS - 1 : -1]
+        if counted and processes.first:
+            labels = read_sample(known[result.name], segmenter.classes).labels
+            found = boundary_scores(segmenter.classes.names, labels, result.prediction, counted)
+            edges.append((result.name, found))
         results.append(replace(result, prediction=NOTHING))  # the predictions of a large set do not fit in memory
         yield Progress("scoring", len(results), len(pairs))
-    return summarise(segmenter, results), [result for _, result in shown]
+    boundaries = BoundaryEvaluation(counted, tuple(edges)) if counted and edges else None
+    return summarise(segmenter, results), [result for _, result in shown], boundaries
 
 
 def result_text(result: TestResult) -> str:
     """The scores as a page of text."""
     parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
     parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
+    if result.boundaries:
+        parts.append(boundaries_table(result.boundaries))
     if len(result.evaluation.images) > 1:
         parts.append(worst_images_table(result.evaluation.images, 10))
     parts.append(f"report: {result.report}")

@@ -11,11 +11,12 @@ from unpool.report.pictures import (
     png_data_uri,
     shrink,
 )
-from unpool.report.text import intervals_rule, scores_table, worst_images_table
+from unpool.report.text import boundaries_table, intervals_rule, scores_table, worst_images_table
 
 __all__ = [
     "ImagePanel",
     "ReportContents",
+    "boundaries_table",
     "colourise",
     "confusion_svg",
     "curves_svg",

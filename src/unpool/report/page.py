@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Intervals, Scores
+from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, ConfusionMatrix, Intervals, Scores
 from unpool.report.curves import confusion_svg, curves_svg
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
-from unpool.report.text import interval_text, intervals_rule, ratio_text, share_text, worst_first
+from unpool.report.text import interval_text, intervals_rule, pixels_text, ratio_text, share_text, worst_first
 
 PANEL_LONGEST = 384
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
@@ -75,6 +75,7 @@ class ReportContents:
     findings: what a reader should know first, one sentence each.
     notes: rules and limits, one sentence each.
     command: the command that makes this report again.
+    boundaries: boundary scores over the set.
     """
 
     title: str
@@ -91,6 +92,7 @@ class ReportContents:
     findings: Sequence[str]
     notes: Sequence[str]
     command: str
+    boundaries: BoundaryEvaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["ratio"] = ratio_text
     environment.filters["interval"] = interval_text
+    environment.filters["pixels"] = pixels_text
     environment.filters["count"] = "{:,}".format
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from unpool.metrics import ABSENT_RULE, Interval, Intervals, Scores
+from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, BoundaryScore, Interval, Intervals, Scores
 from unpool.metrics.intervals import RESAMPLES
 
 WIDTH = 100
@@ -27,6 +27,11 @@ _NAME_WIDTH = 40
 def ratio_text(value: float | None) -> str:
     """A ratio 0..1 with three decimals, or a dash."""
     return DASH if value is None else f"{value:.3f}"
+
+
+def pixels_text(value: float | None) -> str:
+    """A distance in pixels with two decimals, or a dash."""
+    return DASH if value is None else f"{value:.2f}"
 
 
 def share_text(part: int, whole: int) -> str:
@@ -84,6 +89,14 @@ def scores_table(scores: Scores, intervals: Intervals | None = None) -> str:
     return "\n".join([*_packed(numbers), "", *aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
 
 
+def boundaries_table(boundaries: BoundaryEvaluation) -> str:
+    """The boundary scores of a set: a row for each class, one for the means, the rule."""
+    found = boundaries.scores
+    head = ("boundaries", "BF score", "boundary IoU", "Hausdorff 95, px", "surface distance")
+    table = aligned([head, *(_boundary_row(score) for score in (*found.classes, found.mean))])
+    return "\n".join([*table, "", textwrap.fill(boundaries.rule, WIDTH)])
+
+
 def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
     """The ``count`` pictures with the lowest mean IoU, worst first.
 
@@ -102,6 +115,16 @@ def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
                 ),
             ]
         )
+    )
+
+
+def _boundary_row(score: BoundaryScore) -> tuple[str, ...]:
+    return (
+        score.name,
+        ratio_text(score.bf),
+        ratio_text(score.boundary_iou),
+        pixels_text(score.hausdorff_95),
+        ratio_text(score.normalised_surface_distance),
     )
 
 
