@@ -42,6 +42,7 @@ from torch._dynamo.exc import TorchDynamoException
 from torch.optim import Optimizer
 
 from convolutions import convolutions, lone_convolutions
+from loading import sampler
 from peers import PACKAGED, PLAIN, Peer, plain_loss
 from record import circumstances, write_results
 from unpool.cli import HUGE_PAGES
@@ -153,7 +154,7 @@ def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
     machine.place(network).train()
     given = TrainingSettings()
     recipe = Recipe(
-        batches=None,  # type: ignore[arg-type]
+        batches=sampler((), task.images.shape[-1], len(task.images), steps=1),
         validation=(),
         loss=Loss(),
         optimiser=optimiser(network, given.optimiser, given.learning_rate, given.weight_decay),
