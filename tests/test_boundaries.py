@@ -11,8 +11,15 @@ from scipy.optimize import linear_sum_assignment
 from skimage.metrics import hausdorff_distance
 
 from unpool.classes import IGNORE_ID, Labels
-from unpool.metrics import BoundaryScore, boundary_scores, mean_boundary_scores
-from unpool.metrics.boundaries import bf_score, boundary_iou, surface_scores
+from unpool.metrics import Evidence, measured
+from unpool.metrics.boundaries import (
+    BoundaryScore,
+    bf_score,
+    boundaries,
+    boundary_iou,
+    boundary_scores,
+    surface_scores,
+)
 from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
 
 NAMES = ("sky", "road", "car")
@@ -279,13 +286,19 @@ def test_a_set_is_the_mean_of_its_pictures() -> None:
     labels[:, 20:] = 1
     invented = labels.copy()
     invented[5:10, 5:10] = 2
-    pictures = [boundary_scores(NAMES, labels, each) for each in (labels, invented, np.zeros_like(labels))]
-    found = mean_boundary_scores(pictures)
-    assert [score.name for score in found.classes] == list(NAMES)
-    assert found.classes[1].bf == pytest.approx((1 + 1 + 0) / 3)
-    assert found.classes[2].bf == 0.0  # it counts in one picture
-    assert found.mean.bf == pytest.approx(sum(each.mean.bf or 0 for each in pictures) / 3)
-    assert mean_boundary_scores(pictures[:1]).classes == pictures[0].classes
+    predictions = (labels, invented, np.zeros_like(labels))
+    pictures = [boundary_scores(NAMES, labels, each) for each in predictions]
+    measure = boundaries(NAMES)
+    sure = np.ones(labels.shape, dtype=np.float32)
+    numbers = [measure.numbers(Evidence(labels, None, each, sure, None)) for each in predictions]
+    found = measured(measure, list(zip("abc", numbers, strict=True)), {name: name for name in "abc"})
+    assert found.measure.rows == (*NAMES, "mean")
+    assert found.value("bf", "road") == pytest.approx((1 + 1 + 0) / 3)
+    assert found.value("bf", "car") == 0.0  # it counts in one picture
+    assert found.value("bf") == pytest.approx(sum(each.mean.bf or 0 for each in pictures) / 3)
+    for k, each in enumerate(pictures):
+        table = [[getattr(score, column.key) for column in measure.columns] for score in (*each.classes, each.mean)]
+        assert found.of_picture(k) == pytest.approx(np.array(table, dtype=float), nan_ok=True)
 
 
 def test_sizes_have_to_agree() -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from unpool.metrics import BoundaryEvaluation, ConfusionMatrix, Interval, Intervals, boundary_scores, scores
-from unpool.report import boundaries_table, intervals_rule, scores_table, worst_images_table
+from unpool.metrics import ConfusionMatrix, Evidence, Interval, Intervals, measured, scores
+from unpool.metrics.boundaries import boundaries
+from unpool.report import intervals_rule, measured_table, scores_table, worst_images_table
 
 
 def matrix(names, counts):
@@ -98,14 +99,16 @@ def test_a_file_name_cannot_command_the_terminal():
     assert "\x1b" not in table
 
 
-def test_boundaries_table_by_hand():
+def test_a_measures_table_by_hand():
     labels = np.zeros((30, 40), dtype=np.uint8)
     labels[:, 20:] = 1
     prediction = labels.copy()
     prediction[:, 20:23] = 0  # 3 columns away, beyond the tolerance of 0.375; the band is 1 pixel wide
     names = ("left", "r" * 50, "sky")
-    found = BoundaryEvaluation("either", (("one", boundary_scores(names, labels, prediction)),))
-    lines = boundaries_table(found).splitlines()
+    measure = boundaries(names)
+    seen = Evidence(labels, None, prediction, np.ones(labels.shape, dtype=np.float32), None)
+    found = measured(measure, [("one", measure.numbers(seen))], {"one": "one"})
+    lines = measured_table(found).splitlines()
     # left: the bands are 2 x 20 + 28 x 2 and 2 x 23 + 28 x 2 pixels, and share all but the inner columns: 2 x 20 + 28.
     assert lines[1].split() == ["left", "0.000", f"{68 / (96 + 102 - 68):.3f}", "3.00", "0.000"]
     assert lines[3].split() == ["sky", "–", "–", "–", "–"]

@@ -187,14 +187,13 @@ def test(
         Parameter(help="Which pictures: auto takes the test split, else the validation split, else all."),
     ] = "auto",
     out: Annotated[Path | None, Parameter(help="Folder of the report; by default beside the model.")] = None,
-    boundaries: Annotated[
-        bool, Parameter(negative="", help="Also score boundaries: BF score, boundary IoU, distances.")
-    ] = False,
-    bf_classes: Annotated[
-        Literal["either", "truth"] | None,
+    measures: Annotated[
+        list[str] | None,
         Parameter(
-            help="Score boundaries, and count in the BF score the classes that have one in truth or prediction (as "
-            "SegNet's script, and by default) or in the truth (as its paper)."
+            consume_multiple=True,
+            negative="",
+            help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
+            "boundaries-of-truth (the BF score as SegNet's paper words it).",
         ),
     ] = None,
     device: Device = None,
@@ -215,7 +214,7 @@ def test(
             out=out,
             device=device or "auto",
             precision=precision or "auto",
-            boundaries=bf_classes or ("either" if boundaries else None),
+            measures=measures or (),
         ),
         quiet=json_,
     )

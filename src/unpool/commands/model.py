@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from unpool.commands.testing import TestResult, Which, model_file, test
 from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
 from unpool.errors import DataError
 from unpool.io import plain_pixels, read_image
-from unpool.metrics import Counted
 from unpool.nets import Network
 from unpool.segmenter import Segmenter
 
@@ -76,19 +76,19 @@ class Model:
         *,
         which: Which = "auto",
         out: str | Path | None = None,
-        boundaries: Counted | None = None,
+        measures: Sequence[str] = (),
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
         Parameters
         ----------
-        boundaries: score boundaries as well, with the BF score of the classes this names.
+        measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
         precision: Precision = "bfloat16" if self.machine.reduced else "float32"
         run = test(
-            self.path, Path(folder), which=which, out=target, device=device, precision=precision, boundaries=boundaries
+            self.path, Path(folder), which=which, out=target, device=device, precision=precision, measures=measures
         )
         return finish(run)
 

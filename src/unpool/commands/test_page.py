@@ -9,48 +9,53 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
-from unpool.engine import Evaluation, ImageResult
-from unpool.metrics import BoundaryEvaluation, BoundaryScores, Interval, Intervals, Scores, scores
+from unpool.engine import Evaluation, Machine, predict
+from unpool.metrics import ConfusionMatrix, Interval, Intervals, Measure, Measured, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
 Rows = list[tuple[str, str]]
 
-BOUNDARY_MEANS = ("bf", "boundary_iou", "hausdorff_95", "normalised_surface_distance")
 TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
 
 
-def panel(sample: Sample, result: ImageResult, segmenter: Segmenter) -> ImagePanel:
-    """A sample's pictures for the report."""
+def panel(sample: Sample, segmenter: Segmenter, machine: Machine) -> ImagePanel:
+    """A sample's pictures for the report, predicted anew."""
+    prediction = predict(segmenter, sample.image, sample.name, machine)
+    matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
     colours = segmenter.classes.colours
     ignored = float((sample.labels == IGNORE_ID).mean())
     return ImagePanel(
         name=sample.name,
         picture=displayable(sample.image),
         truth=overlay(sample.image, sample.labels, colours),
-        prediction=overlay(sample.image, result.prediction, colours),
-        error=error_picture(sample.labels, result.prediction),
-        mean_iou=scores(result.matrix).mean_iou,
+        prediction=overlay(sample.image, prediction, colours),
+        error=error_picture(sample.labels, prediction),
+        mean_iou=scores(matrix).mean_iou,
         note=f"{ignored:.0%} of the pixels are ignored" if ignored >= 0.005 else "",
     )
 
 
-def images_csv(evaluation: Evaluation, boundaries: BoundaryEvaluation | None = None) -> str:
+def images_csv(evaluation: Evaluation, measured: Sequence[Measured] = ()) -> str:
     """The per-image table, worst first; empty cells where nothing could be counted."""
-    edges = dict(boundaries.images) if boundaries else {}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
-    head = ["image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names)]
-    writer.writerow([*head, *(_boundary_head(evaluation.matrix.names) if edges else ())])
+    writer.writerow([
+        "image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names),
+        *(title for each in measured for title in _measured_head(each.measure)),
+    ])  # fmt: skip
+    places = {name: place for place, (name, _) in enumerate(evaluation.images)}
     for name, found in worst_first(evaluation.images):
         cells = [_cell(getattr(found, mean)) for mean in means]
         row = [name, *cells, found.pixels, *(_cell(each.iou) for each in found.classes)]
-        writer.writerow([*row, *(_boundary_cells(edges[name]) if edges else ())])
+        writer.writerow([*row, *(cell for each in measured for cell in _measured_cells(each, places[name]))])
     return text.getvalue()
 
 
@@ -65,7 +70,7 @@ def report_contents(
     test: Mapping[str, str],
     warnings: Sequence[str],
     command: str,
-    boundaries: BoundaryEvaluation | None = None,
+    measured: Sequence[Measured] = (),
 ) -> ReportContents:
     """Everything the page of a test says.
 
@@ -75,7 +80,7 @@ def report_contents(
     model: the model's file; the log of its run is looked for beside it.
     test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
     warnings: what a reader of the scores must know.
-    boundaries: boundary scores, where they were asked for.
+    measured: what was measured beside the counts.
     """
     found, story = evaluation.scores, card["story"]
     return ReportContents(
@@ -97,7 +102,7 @@ def report_contents(
         findings=list(warnings),
         notes=["Scores count the original pixels of each picture once; ignored pixels count nowhere."],
         command=command,
-        boundaries=boundaries,
+        measured=measured,
     )
 
 
@@ -141,13 +146,15 @@ def _pixel_error(found: Scores, intervals: Intervals | None) -> str:
     return with_interval(None if found.global_accuracy is None else 1 - found.global_accuracy, wrong)
 
 
-def _boundary_head(names: Sequence[str]) -> list[str]:
-    return [*(f"mean_{mean}" for mean in BOUNDARY_MEANS), *(f"bf {name}" for name in names)]
+def _measured_head(measure: Measure) -> list[str]:
+    """Every column of the last row, then the first column of the others."""
+    first, *_ = measure.columns
+    return [*(column.key for column in measure.columns), *(f"{first.key} {row}" for row in measure.rows[:-1])]
 
 
-def _boundary_cells(found: BoundaryScores) -> list[str]:
-    means = [_cell(getattr(found.mean, mean)) for mean in BOUNDARY_MEANS]
-    return [*means, *(_cell(each.bf) for each in found.classes)]
+def _measured_cells(found: Measured, place: int) -> list[str]:
+    table = found.of_picture(place)
+    return ["" if np.isnan(value) else f"{value:.6f}" for value in (*table[-1], *table[:-1, 0])]
 
 
 def _cell(value: float | None) -> str:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from unpool.checkpoint import Card, load_model
-from unpool.classes import Labels
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
@@ -26,25 +23,23 @@ from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
 from unpool.metrics import (
     ABSENT_RULE,
-    BoundaryEvaluation,
-    BoundaryScores,
-    Counted,
+    MEASURES,
     Intervals,
+    Measure,
+    Measured,
     Scores,
     bootstrap,
-    boundary_scores,
+    measured,
     scores,
 )
-from unpool.report import boundaries_table, intervals_rule, scores_table, worst_images_table, write_report
-from unpool.report.text import WIDTH
+from unpool.report import ImagePanel, intervals_rule, measured_table, scores_table, worst_images_table, write_report
+from unpool.report.text import WIDTH, worst_first
 from unpool.segmenter import Segmenter
 
 Which = Literal["auto", "train", "val", "test", "all"]
 
 PANELS = 8
 """Pictures in the report: the worst ones and the best one."""
-
-NOTHING: Labels = np.zeros((0, 0), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class TestResult:
     digests: sha256 of each picture's pixels, by its name.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
-    boundaries: boundary scores, where they were asked for.
+    measured: what was measured beside the counts, in the order it was asked for.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -71,7 +66,7 @@ class TestResult:
     digests: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
-    boundaries: BoundaryEvaluation | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -97,7 +92,7 @@ class TestResult:
                 {"name": name, "digest": self.digests[name], **found.to_json()}
                 for name, found in self.evaluation.images
             ],
-            "boundaries": self.boundaries.to_json() if self.boundaries else None,
+            "measures": {each.measure.key: each.to_json() for each in self.measured},
             "report": str(self.report),
         }
 
@@ -119,7 +114,7 @@ def test(
     out: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    boundaries: Counted | None = None,
+    measures: Sequence[str] = (),
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -129,10 +124,10 @@ def test(
     which: the split to score. ``auto``: the test split, else the validation split, else everything; on the folder
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
-    boundaries: score boundaries as well, with the BF score of the classes this names.
+    measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
 
-    Processes that torchrun started share the pictures; the first gets all results, scores boundaries and writes, the
-    others return their own.
+    Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
+    own.
 
     Raises
     ------
@@ -151,35 +146,62 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    evaluation, shown, edges = yield from _evaluate(segmenter, choice.pairs, machine, processes, boundaries)
-    intervals = bootstrap(evaluation.images, group_of(name for name, _ in evaluation.images))
-    digests = {name: survey.pictures[name].digest for name, _ in evaluation.images}
-    report = target / "report.html"
-    result = TestResult(path, folder, choice.which, evaluation, intervals, digests, report, choice.warnings, edges)
+    asked = chosen_measures(measures, segmenter.classes.names)
+    results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
+    evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
+    result = TestResult(
+        model=path,
+        data=folder,
+        which=choice.which,
+        evaluation=evaluation,
+        intervals=bootstrap(evaluation.images, groups),
+        digests={result.name: survey.pictures[result.name].digest for result in results},
+        report=target / "report.html",
+        warnings=choice.warnings,
+        measured=tuple(
+            measured(measure, [(each.name, each.numbers[k]) for each in results], groups)
+            for k, measure in enumerate(asked)
+        ),
+    )
     if not processes.first:
         return result
     mark_output(target)
     write_json(target / "scores.json", result.to_json())
-    write_text(target / "images.csv", images_csv(evaluation, edges))
-    pairs = {pair.name: pair for pair in choice.pairs}
-    panels = [panel(read_sample(pairs[each.name], segmenter.classes), each, segmenter) for each in shown]
+    write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    command = f"unpool test {path} {folder}" + (f" --boundaries --bf-classes {boundaries}" if boundaries else "")
+    command = " ".join([f"unpool test {path} {folder}", *(["--measures", *measures] if measures else [])])
     page = report_contents(
         segmenter,
         card,
         evaluation,
-        panels,
-        intervals=intervals,
+        _panels(segmenter, machine, choice.pairs, results),
+        intervals=result.intervals,
         model=path,
         test=facts,
         warnings=choice.warnings,
         command=command,
-        boundaries=edges,
+        measured=result.measured,
     )
     write_report(result.report, page)
     yield Said(result_text(result))
     return result
+
+
+def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measure]:
+    """The measures of these names, each once.
+
+    Raises
+    ------
+    UsageError: there is no measure of a name.
+    """
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise UsageError(f"no measure '{unknown[0]}'", ", ".join(MEASURES), "correct --measures")
+    found = [MEASURES[name](classes) for name in dict.fromkeys(names)]
+    twice = [each.key for each in found if sum(each.key == other.key for other in found) > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} are to be measured by two rules", "one rule", "name one of them in --measures")
+    return found
 
 
 def model_file(path: Path) -> Path:
@@ -235,35 +257,33 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
     return warnings
 
 
-def _evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, counted: Counted | None
-) -> Generator[Event, None, tuple[Evaluation, list[ImageResult], BoundaryEvaluation | None]]:
-    """Score the pairs; also gives the results to look at, the worst ones and the best one, and the boundaries."""
+def _results(
+    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, measures: Sequence[Measure]
+) -> Generator[Event, None, list[ImageResult]]:
+    """Score the pairs, each once."""
     results: list[ImageResult] = []
-    shown: list[tuple[float, ImageResult]] = []
-    edges: list[tuple[str, BoundaryScores]] = []
-    known = {pair.name: pair for pair in pairs}
-    samples = SampleStore(pairs, segmenter.classes, limit=0)
-    for result in evaluate_together(segmenter, samples, [pair.name for pair in pairs], machine, processes):
-        score = scores(result.matrix).mean_iou
-        shown = sorted([*shown, (2.0 if score is None else score, result)], key=lambda each: each[0])
-        del shown[PANELS - 1 : -1]
-        if counted and processes.first:
-            labels = read_sample(known[result.name], segmenter.classes).labels
-            found = boundary_scores(segmenter.classes.names, labels, result.prediction, counted)
-            edges.append((result.name, found))
-        results.append(replace(result, prediction=NOTHING))  # the predictions of a large set do not fit in memory
+    samples, names = SampleStore(pairs, segmenter.classes, limit=0), [pair.name for pair in pairs]
+    for result in evaluate_together(segmenter, samples, names, machine, processes, measures):
+        results.append(result)
         yield Progress("scoring", len(results), len(pairs))
-    boundaries = BoundaryEvaluation(counted, tuple(edges)) if counted and edges else None
-    return summarise(segmenter, results), [result for _, result in shown], boundaries
+    return results
+
+
+def _panels(
+    segmenter: Segmenter, machine: Machine, pairs: Sequence[Pair], results: Sequence[ImageResult]
+) -> list[ImagePanel]:
+    """The worst pictures and the best one, predicted again: a large set's predictions do not fit in memory."""
+    known = {pair.name: pair for pair in pairs}
+    ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
+    chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
+    return [panel(read_sample(pair, segmenter.classes), segmenter, machine) for pair in chosen]
 
 
 def result_text(result: TestResult) -> str:
     """The scores as a page of text."""
     parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
     parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
-    if result.boundaries:
-        parts.append(boundaries_table(result.boundaries))
+    parts += map(measured_table, result.measured)
     if len(result.evaluation.images) > 1:
         parts.append(worst_images_table(result.evaluation.images, 10))
     parts.append(f"report: {result.report}")

@@ -21,7 +21,7 @@ from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored
 from unpool.commands.run_state import begin, found_state, keep_epoch, save
 from unpool.config import resolve
 from unpool.data import describe
-from unpool.engine import EpochRecord, StepRecord, TrainingState, diagnose, evaluate_each, training
+from unpool.engine import EpochRecord, StepRecord, TrainingState, diagnose, predict, training
 from unpool.engine.machine import keep_memory
 from unpool.engine.processes import join
 from unpool.io import write_image
@@ -183,13 +183,12 @@ def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:
     samples = job.recipe.validation
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
     colours = best.classes.colours
-    for number, (sample, result) in enumerate(
-        zip(chosen, evaluate_each(best, chosen, job.recipe.machine), strict=True), start=1
-    ):
+    for number, sample in enumerate(chosen, start=1):
+        prediction = predict(best, sample.image, sample.name, job.recipe.machine)
         sheets = [
             displayable(sample.image),
             overlay(sample.image, sample.labels, colours),
-            overlay(sample.image, result.prediction, colours),
+            overlay(sample.image, prediction, colours),
         ]
         write_image(run.pictures / f"{sample.name.replace('/', '_')}.png", np.concatenate(sheets, axis=1))
         yield Progress("validation pictures", number, len(chosen))

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.classes import IGNORE_ID
 from unpool.data import Sample
 from unpool.engine.machine import Machine
-from unpool.engine.prediction import TILE, most_probable, pieces
+from unpool.engine.prediction import TILE, Answer, pieces
 from unpool.engine.processes import Processes
-from unpool.metrics import ConfusionMatrix, Scores, scores
+from unpool.metrics import ConfusionMatrix, Evidence, Measure, Numbers, Scores, scores
 from unpool.segmenter import Segmenter
 
 
@@ -25,15 +25,15 @@ class ImageResult:
 
     Attributes
     ----------
-    prediction: uint8 class ids (rows, columns).
     matrix: its confusion matrix.
     loss: sum over counted pixels of -log p(true class).
+    numbers: of each measure, in their order.
     """
 
     name: str
-    prediction: Labels
     matrix: ConfusionMatrix
     loss: float
+    numbers: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,28 +55,42 @@ class Evaluation:
 
 
 def evaluate_each(
-    segmenter: Segmenter, samples: Iterable[Sample], machine: Machine, tile: int = TILE
+    segmenter: Segmenter,
+    samples: Iterable[Sample],
+    machine: Machine,
+    tile: int = TILE,
+    measures: Sequence[Measure] = (),
 ) -> Iterator[ImageResult]:
-    """Predict and count each sample."""
+    """Predict and count each sample, and measure it."""
+    whole = any(measure.probabilities for measure in measures)
     for sample in samples:
-        prediction = np.empty(sample.labels.shape, dtype=np.uint8)
+        answer = Answer.empty(len(segmenter.classes), sample.labels.shape, confidence=bool(measures), whole=whole)
         loss = 0.0
         for piece in pieces(segmenter, sample.image, sample.name, machine, tile):
-            prediction[piece.rows, piece.columns] = most_probable(piece)
+            answer.take(piece)
             truth = torch.from_numpy(sample.labels[piece.rows, piece.columns].astype(np.int64))
             loss += float(F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
-        matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
-        yield ImageResult(sample.name, prediction, matrix, loss)
+        matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, answer.prediction)
+        numbers: tuple[Numbers, ...] = ()
+        if answer.confidence is not None:
+            seen = Evidence(sample.labels, sample.instances, answer.prediction, answer.confidence, answer.probabilities)
+            numbers = tuple(measure.numbers(seen) for measure in measures)
+        yield ImageResult(sample.name, matrix, loss, numbers)
 
 
 def evaluate_together(
-    segmenter: Segmenter, samples: Sequence[Sample], names: Sequence[str], machine: Machine, processes: Processes
+    segmenter: Segmenter,
+    samples: Sequence[Sample],
+    names: Sequence[str],
+    machine: Machine,
+    processes: Processes,
+    measures: Sequence[Measure] = (),
 ) -> Iterator[ImageResult]:
-    """Predict and count each sample, known by its name, in one of the processes.
+    """Predict, count and measure each sample, known by its name, in one of the processes.
 
     The first one gets the results of all, in the order of the samples; the others get their own.
     """
-    own = iter(evaluate_each(segmenter, processes.share(samples), machine))
+    own = iter(evaluate_each(segmenter, processes.share(samples), machine, measures=measures))
     for index, name in enumerate(names):
         owner = index % processes.count
         if owner == processes.rank:
@@ -85,22 +99,25 @@ def evaluate_together(
                 _send(result, processes)
             yield result
         elif processes.first:
-            yield _receive(name, segmenter.classes.names, processes, owner)
+            yield _receive(name, segmenter.classes.names, len(measures), processes, owner)
 
 
 def _send(result: ImageResult, processes: Processes) -> None:
-    processes.send(torch.tensor(result.prediction.shape))
-    processes.send(torch.from_numpy(np.ascontiguousarray(result.prediction)))
     processes.send(torch.from_numpy(result.matrix.counts))
     processes.send(torch.tensor([result.loss], dtype=torch.float64))
+    for numbers in result.numbers:
+        processes.send(torch.tensor(numbers.shape))
+        processes.send(torch.from_numpy(numbers))
 
 
-def _receive(name: str, classes: tuple[str, ...], processes: Processes, owner: int) -> ImageResult:
-    rows, columns = processes.receive(torch.empty(2, dtype=torch.int64), owner).tolist()
-    prediction = processes.receive(torch.empty(rows, columns, dtype=torch.uint8), owner)
+def _receive(name: str, classes: tuple[str, ...], measures: int, processes: Processes, owner: int) -> ImageResult:
     counts = processes.receive(torch.empty(len(classes), len(classes), dtype=torch.int64), owner)
     loss = processes.receive(torch.empty(1, dtype=torch.float64), owner)
-    return ImageResult(name, prediction.numpy(), ConfusionMatrix(classes, counts.numpy()), float(loss))
+    numbers: list[Numbers] = []
+    for _ in range(measures):
+        length = processes.receive(torch.empty(1, dtype=torch.int64), owner)
+        numbers.append(processes.receive(torch.empty(int(length), dtype=torch.float64), owner).numpy())
+    return ImageResult(name, ConfusionMatrix(classes, counts.numpy()), float(loss), tuple(numbers))
 
 
 def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluation:

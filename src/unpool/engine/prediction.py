@@ -83,22 +83,63 @@ def _parts(segmenter: Segmenter, picture: Size, given: Size, offset: Size, tile:
     yield from tiles(picture, given, (tile, tile), reach)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of a whole picture, put together from its pieces.
+
+    Attributes
+    ----------
+    prediction: uint8 class ids (rows, columns).
+    confidence: float32 (rows, columns), the predicted class's probability; None where it is not wanted.
+    probabilities: float32 (K, rows, columns), summing to 1; None where they are not wanted.
+    """
+
+    prediction: Labels
+    confidence: NDArray[np.float32] | None
+    probabilities: NDArray[np.float32] | None
+
+    @classmethod
+    def empty(cls, classes: int, size: Size, *, confidence: bool = False, whole: bool = False) -> Answer:
+        """An answer to be filled, of a picture of (rows, columns); ``whole`` keeps the probabilities."""
+        return cls(
+            np.empty(size, dtype=np.uint8),
+            np.empty(size, dtype=np.float32) if confidence else None,
+            np.empty((classes, *size), dtype=np.float32) if whole else None,
+        )
+
+    def take(self, piece: Piece) -> None:
+        """Fill in what a piece says."""
+        self.prediction[piece.rows, piece.columns] = most_probable(piece)
+        if self.confidence is None and self.probabilities is None:
+            return
+        likely = piece.logits.softmax(dim=0)
+        if self.confidence is not None:
+            self.confidence[piece.rows, piece.columns] = likely.amax(dim=0).numpy()
+        if self.probabilities is not None:
+            self.probabilities[:, piece.rows, piece.columns] = likely.numpy()
+
+
 def predict(segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE) -> Labels:
     """The most probable class of every pixel: uint8 class ids (rows, columns). Errors as in ``pieces``."""
-    prediction = np.empty(image.shape[:2], dtype=np.uint8)
-    for piece in pieces(segmenter, image, source, machine, tile):
-        prediction[piece.rows, piece.columns] = most_probable(piece)
-    return prediction
+    return _answer(segmenter, image, source, machine, tile, whole=False).prediction
 
 
 def predict_probabilities(
     segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int = TILE
 ) -> NDArray[np.float32]:
     """The probability of every class: float32 (K, rows, columns), summing to 1. Errors as in ``pieces``."""
-    probabilities = np.empty((len(segmenter.classes), *image.shape[:2]), dtype=np.float32)
-    for piece in pieces(segmenter, image, source, machine, tile):
-        probabilities[:, piece.rows, piece.columns] = piece.logits.softmax(dim=0).numpy()
+    probabilities = _answer(segmenter, image, source, machine, tile, whole=True).probabilities
+    assert probabilities is not None
     return probabilities
+
+
+def _answer(
+    segmenter: Segmenter, image: NDArray[Any], source: str, machine: Machine, tile: int, *, whole: bool
+) -> Answer:
+    answer = Answer.empty(len(segmenter.classes), (image.shape[0], image.shape[1]), whole=whole)
+    for piece in pieces(segmenter, image, source, machine, tile):
+        answer.take(piece)
+    return answer
 
 
 def most_probable(piece: Piece) -> Labels:

@@ -1,30 +1,24 @@
-"""Counts, scores and their intervals."""
+"""Counts, scores and their intervals, and further measures."""
 
-from unpool.metrics.boundaries import (
-    BoundaryEvaluation,
-    BoundaryScore,
-    BoundaryScores,
-    Counted,
-    boundary_scores,
-    mean_boundary_scores,
-)
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import Interval, Intervals, bootstrap
+from unpool.metrics.measures import Evidence, Measure, Measured, Numbers, measured
+from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import ABSENT_RULE, ClassScore, Scores, scores
 
 __all__ = [
     "ABSENT_RULE",
-    "BoundaryEvaluation",
-    "BoundaryScore",
-    "BoundaryScores",
+    "MEASURES",
     "ClassScore",
     "ConfusionMatrix",
-    "Counted",
+    "Evidence",
     "Interval",
     "Intervals",
+    "Measure",
+    "Measured",
+    "Numbers",
     "Scores",
     "bootstrap",
-    "boundary_scores",
-    "mean_boundary_scores",
+    "measured",
     "scores",
 ]

@@ -18,15 +18,16 @@ is the mean over the pictures that have one, for a class as for the means. Ignor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from math import hypot
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from unpool.classes import IGNORE_ID, Labels
 from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
+from unpool.metrics.measures import Column, Measure, Numbers, known_mean
 
 BF_TOLERANCE = 0.0075
 """Of the diagonal; also that of the normalised surface distance. 4.5 pixels at 360 x 480."""
@@ -64,43 +65,40 @@ class BoundaryScore:
 
 @dataclass(frozen=True)
 class BoundaryScores:
-    """A picture or a set: each class, and the mean."""
+    """A picture: each class, and the mean of those that count in it."""
 
     classes: tuple[BoundaryScore, ...]
     mean: BoundaryScore
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return asdict(self)
 
+def boundaries(names: Sequence[str], counted: Counted = "either") -> Measure:
+    """The boundary scores as a measure: a row for each class, and the mean of those that count in a picture.
 
-@dataclass(frozen=True)
-class BoundaryEvaluation:
-    """The boundaries of a set.
-
-    Attributes
+    Parameters
     ----------
-    counted: the classes that the BF score counted.
-    images: (name, scores) of each picture, of which there is at least one.
+    names: K class names.
+    counted: the classes that the BF score counts.
     """
+    return Measure(
+        key="boundaries",
+        title="Boundaries",
+        rule=_RULE + (_PAPERS_RULE if counted == "truth" else ""),
+        rows=(*names, "mean"),
+        columns=(
+            Column("bf", "BF score"),
+            Column("boundary_iou", "boundary IoU"),
+            Column("hausdorff_95", "Hausdorff 95, px", "pixels", 2, "lower"),
+            Column("normalised_surface_distance", "surface distance"),
+        ),
+        numbers=lambda seen: _numbers(boundary_scores(names, seen.labels, seen.prediction, counted)),
+        table=lambda numbers: known_mean(numbers).reshape(len(names) + 1, -1),
+    )
 
-    counted: Counted
-    images: tuple[tuple[str, BoundaryScores], ...]
 
-    @property
-    def scores(self) -> BoundaryScores:
-        """The scores over all pictures."""
-        return mean_boundary_scores([scores for _, scores in self.images])
-
-    @property
-    def rule(self) -> str:
-        """What counted, for a reader of the scores."""
-        return _RULE + (_PAPERS_RULE if self.counted == "truth" else "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        images = [{"name": name, **scores.to_json()} for name, scores in self.images]
-        return {"counted": self.counted, "rule": self.rule, "scores": self.scores.to_json(), "images": images}
+def _numbers(found: BoundaryScores) -> Numbers:
+    """The scores of the classes and of their mean, one after the other."""
+    values = [astuple(score)[1:] for score in (*found.classes, found.mean)]
+    return np.array(values, dtype=np.float64).ravel()
 
 
 def boundary_scores(
@@ -127,14 +125,6 @@ def boundary_scores(
         for k, name in enumerate(names)
     )
     return BoundaryScores(classes, _mean_score(classes))
-
-
-def mean_boundary_scores(pictures: Sequence[BoundaryScores]) -> BoundaryScores:
-    """The scores of a set from those of its pictures, of which there is at least one."""
-    classes = tuple(
-        _mean_score(scores, scores[0].name) for scores in zip(*(each.classes for each in pictures), strict=True)
-    )
-    return BoundaryScores(classes, _mean_score([each.mean for each in pictures]))
 
 
 def bf_score(truth: Mask, prediction: Mask, known: Mask, counted: Counted = "either") -> float | None:
@@ -175,19 +165,6 @@ def surface_scores(truth: Mask, prediction: Mask, known: Mask) -> tuple[float | 
     return float(max(np.percentile(way, 95) for way in ways)), float(near.mean())
 
 
-def _mean_score(scores: Sequence[BoundaryScore], name: str = "mean") -> BoundaryScore:
-    def mean(value: Callable[[BoundaryScore], float | None]) -> float | None:
-        return _mean(value(score) for score in scores)
-
-    return BoundaryScore(
-        name,
-        mean(lambda score: score.bf),
-        mean(lambda score: score.boundary_iou),
-        mean(lambda score: score.hausdorff_95),
-        mean(lambda score: score.normalised_surface_distance),
-    )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _mean_score(scores: Sequence[BoundaryScore]) -> BoundaryScore:
+    values = np.array([astuple(score)[1:] for score in scores], dtype=np.float64)
+    return BoundaryScore("mean", *(None if np.isnan(mean) else float(mean) for mean in known_mean(values)))

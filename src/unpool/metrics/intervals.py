@@ -112,6 +112,19 @@ def tally(found: Scores) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).reshape(-1, 3).T
 
 
+def members_of(groups: Sequence[str]) -> list[NDArray[np.int64]]:
+    """The pictures of each unit: of each group where there are groups enough, else one picture each.
+
+    Parameters
+    ----------
+    groups: the group of each picture, at least one.
+    """
+    names, members = np.unique(np.array(groups), return_inverse=True)
+    if not FEWEST_GROUPS <= len(names) < len(groups):
+        return list(np.arange(len(groups))[:, None])
+    return [np.flatnonzero(members == k) for k in range(len(names))]
+
+
 def units_of(tallies: Sequence[NDArray[np.int64]], groups: Sequence[str]) -> Units:
     """Groups of pictures added up, where there are groups enough, else the pictures themselves.
 
@@ -120,13 +133,10 @@ def units_of(tallies: Sequence[NDArray[np.int64]], groups: Sequence[str]) -> Uni
     tallies: of each picture, at least one, as ``tally`` gives them.
     groups: the group of each picture.
     """
-    pictures = np.stack(tallies)
-    names, members = np.unique(np.array(groups), return_inverse=True)
-    if not FEWEST_GROUPS <= len(names) < len(pictures):
+    pictures, members = np.stack(tallies), members_of(groups)
+    if len(members) == len(pictures):
         return Units("picture", pictures)
-    sums = np.zeros((len(names), *pictures.shape[1:]), dtype=np.int64)
-    np.add.at(sums, members, pictures)
-    return Units("group", sums)
+    return Units("group", np.stack([pictures[each].sum(0) for each in members]))
 
 
 def values_of(tallies: NDArray[Any]) -> Values:
@@ -176,6 +186,13 @@ def row_blocks(rows: int, columns: int) -> Iterator[int]:
     size = max(_BLOCK // columns, 1)
     for start in range(0, rows, size):
         yield min(size, rows - start)
+
+
+def drawn_units(units: int, seed: int = SEED, resamples: int = RESAMPLES) -> Iterator[NDArray[np.int64]]:
+    """The units (units,) in each of the resamples that ``resampled`` draws with this seed, some of them repeated."""
+    for block in _drawings(units, seed, resamples):
+        for times in block.astype(np.int64):
+            yield np.repeat(np.arange(units), times)
 
 
 def _drawings(units: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:

@@ -11,12 +11,11 @@ from unpool.report.pictures import (
     png_data_uri,
     shrink,
 )
-from unpool.report.text import boundaries_table, intervals_rule, scores_table, worst_images_table
+from unpool.report.text import intervals_rule, measured_table, scores_table, worst_images_table
 
 __all__ = [
     "ImagePanel",
     "ReportContents",
-    "boundaries_table",
     "colourise",
     "confusion_svg",
     "curves_svg",
@@ -24,6 +23,7 @@ __all__ = [
     "error_picture",
     "intervals_rule",
     "jpeg_data_uri",
+    "measured_table",
     "overlay",
     "png_data_uri",
     "render_report",

@@ -1,4 +1,4 @@
-"""Drawings as SVG text: the course of a training, the confusion of classes.
+"""Drawings as SVG text: the course of a training, the confusion of classes, the curves of a measure.
 
 Lines and letters that should be readable on any ground are drawn in ``currentColor``, so a drawing set into a
 page follows its light or dark theme. The same input gives the same text.
@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -22,9 +23,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from unpool.metrics import ConfusionMatrix
+from unpool.metrics.measures import Diagram
 
 _INK = "#010203"  # stands for currentColor while matplotlib draws, which knows no such colour
 _BLUE, _ORANGE = "#3b7dc4", "#d9782d"
+_COLOURS = (_BLUE, _ORANGE, "#3f9b63", "#8a63b5", "#777777")
 _RAMP = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9fc2e3", "#2c6cb0", "#123a6b"])
 _MOST_NUMBERS = 12  # classes up to which a confusion matrix shows its numbers
 _MOST_NAMES = 40  # classes up to which it shows their names and is drawn as shapes, not as a raster
@@ -111,6 +114,29 @@ def confusion_svg(matrix: ConfusionMatrix) -> str:
         _name_classes(axes, matrix.names)
         if classes <= _MOST_NUMBERS:
             _write_shares(axes, shares)
+        return _svg(figure)
+
+
+def diagram_svg(diagram: Diagram) -> str:
+    """Draw a measure's curves.
+
+    Returns
+    -------
+    An ``<svg>`` element.
+    """
+    with _drawing():
+        figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for curve, colour in zip(diagram.curves, cycle(_COLOURS), strict=False):
+            marker = "o" if len(curve.across) <= 30 else ""
+            axes.plot(curve.across, curve.up, color=colour, label=curve.label, marker=marker, markersize=2.5)
+        if diagram.diagonal:
+            axes.axline((0, 0), slope=1, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)))
+        axes.set(xlabel=diagram.across, ylabel=diagram.up)
+        axes.set_title(diagram.title, loc="left", fontsize=10)
+        axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
+        if len(diagram.curves) > 1:
+            axes.legend(fontsize=8)
         return _svg(figure)
 
 

@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, ConfusionMatrix, Intervals, Scores
-from unpool.report.curves import confusion_svg, curves_svg
+from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Intervals, Measured, Scores
+from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
-from unpool.report.text import interval_text, intervals_rule, pixels_text, ratio_text, share_text, worst_first
+from unpool.report.text import (
+    bracket_text,
+    interval_text,
+    intervals_rule,
+    number_text,
+    ratio_text,
+    share_text,
+    worst_first,
+)
 
 PANEL_LONGEST = 384
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
@@ -75,7 +83,7 @@ class ReportContents:
     findings: what a reader should know first, one sentence each.
     notes: rules and limits, one sentence each.
     command: the command that makes this report again.
-    boundaries: boundary scores over the set.
+    measured: what was measured of the set beside the counts.
     """
 
     title: str
@@ -92,7 +100,7 @@ class ReportContents:
     findings: Sequence[str]
     notes: Sequence[str]
     command: str
-    boundaries: BoundaryEvaluation | None = None
+    measured: Sequence[Measured] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ def render_report(contents: ReportContents) -> str:
         curves=Markup(curves_svg(contents.history)) if contents.history else None,  # noqa: S704
         panels=[_shown(panel) for panel in panels],
         legend=_legend(contents),
+        colour_of=dict(zip(_class_names(contents), contents.colours, strict=False)),
         first_rows=rows[:_OPEN_ROWS],
         other_rows=rows[_OPEN_ROWS:],
         rules=[ABSENT_RULE, intervals_rule(contents.intervals)],
@@ -167,7 +176,9 @@ def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["ratio"] = ratio_text
     environment.filters["interval"] = interval_text
-    environment.filters["pixels"] = pixels_text
+    environment.filters["number"] = number_text
+    environment.filters["bracket"] = bracket_text
+    environment.filters["diagram"] = lambda found: Markup(diagram_svg(found))  # noqa: S704
     environment.filters["count"] = "{:,}".format
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")

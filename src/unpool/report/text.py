@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from math import isnan
 
-from unpool.metrics import ABSENT_RULE, BoundaryEvaluation, BoundaryScore, Interval, Intervals, Scores
+from unpool.metrics import ABSENT_RULE, Interval, Intervals, Measured, Scores
 from unpool.metrics.intervals import RESAMPLES
+from unpool.metrics.measures import Column
 
 WIDTH = 100
 DASH = "–"
@@ -27,11 +29,6 @@ _NAME_WIDTH = 40
 def ratio_text(value: float | None) -> str:
     """A ratio 0..1 with three decimals, or a dash."""
     return DASH if value is None else f"{value:.3f}"
-
-
-def pixels_text(value: float | None) -> str:
-    """A distance in pixels with two decimals, or a dash."""
-    return DASH if value is None else f"{value:.2f}"
 
 
 def share_text(part: int, whole: int) -> str:
@@ -89,12 +86,28 @@ def scores_table(scores: Scores, intervals: Intervals | None = None) -> str:
     return "\n".join([*_packed(numbers), "", *aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
 
 
-def boundaries_table(boundaries: BoundaryEvaluation) -> str:
-    """The boundary scores of a set: a row for each class, one for the means, the rule."""
-    found = boundaries.scores
-    head = ("boundaries", "BF score", "boundary IoU", "Hausdorff 95, px", "surface distance")
-    table = aligned([head, *(_boundary_row(score) for score in (*found.classes, found.mean))])
-    return "\n".join([*table, "", textwrap.fill(boundaries.rule, WIDTH)])
+def measured_table(found: Measured) -> str:
+    """What was measured of a set: its rows, the interval of the last row's scores, the rule."""
+    measure = found.measure
+    head = (measure.title.lower(), *(column.title for column in measure.columns))
+    rows = [
+        (name, *(number_text(value, column) for value, column in zip(values, measure.columns, strict=True)))
+        for name, values in zip(measure.rows, found.table, strict=True)
+    ]
+    last = ("95 %", *map(bracket_text, found.intervals[-1], measure.columns))
+    return "\n".join(
+        [*aligned([head, *rows, *([last] if any(last[1:]) else [])]), "", textwrap.fill(measure.rule, WIDTH)]
+    )
+
+
+def number_text(value: float, column: Column) -> str:
+    """A score of a table, or a dash where it is NaN."""
+    return DASH if isnan(value) else f"{value:,.{column.digits}f}"
+
+
+def bracket_text(interval: Interval | None, column: Column) -> str:
+    """The interval of a table's score; nothing where there is none."""
+    return "" if interval is None else f"[{number_text(interval.low, column)}, {number_text(interval.high, column)}]"
 
 
 def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
@@ -115,16 +128,6 @@ def worst_images_table(rows: Sequence[tuple[str, Scores]], count: int) -> str:
                 ),
             ]
         )
-    )
-
-
-def _boundary_row(score: BoundaryScore) -> tuple[str, ...]:
-    return (
-        score.name,
-        ratio_text(score.bf),
-        ratio_text(score.boundary_iou),
-        pixels_text(score.hausdorff_95),
-        ratio_text(score.normalised_surface_distance),
     )
 
 

@@ -1,0 +1,100 @@
+"""``test --measures boundaries``: the scores of ``metrics.boundaries``, in all that is written, said and shown."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from unpool.cli import app
+from unpool.commands.events import finish
+from unpool.commands.predicting import predict
+from unpool.commands.testing import TestResult, result_text
+from unpool.commands.testing import test as score
+from unpool.commands.training import TrainedRun
+from unpool.errors import UsageError
+from unpool.io import read_mask
+from unpool.metrics import Measured
+from unpool.metrics.boundaries import boundary_scores
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures the run has not seen. Read only."""
+    return tiny.write_set(tmp_path_factory.mktemp("new") / "new-cells", 3, seed=5)
+
+
+def of(run: TrainedRun, folder: Path, out: Path, *measures: str) -> tuple[TestResult, Measured]:
+    result = finish(score(run.folder, folder, out=out, device="cpu", precision="float32", measures=measures))
+    (found,) = result.measured
+    return result, found
+
+
+def test_the_scores_are_those_of_the_written_masks(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result, found = of(run, new, tmp_path / "test", "boundaries")
+    finish(predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    names = [each.name for each in result.scores.classes]
+    means = []
+    for k, name in enumerate(found.names):
+        truth, mask = (read_mask(folder / f"{name}.png") == 255 for folder in (new / "masks", tmp_path / "masks"))
+        wanted = boundary_scores(names, truth.astype(np.uint8), mask.astype(np.uint8))
+        assert [row[0] for row in found.of_picture(k)] == [each.bf for each in (*wanted.classes, wanted.mean)]
+        means.append(wanted.mean.bf)
+    assert found.value("bf") == pytest.approx(np.mean([mean for mean in means if mean is not None]))
+
+
+def test_perfect_masks_have_perfect_boundaries(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    perfect = shutil.copytree(new / "images", tmp_path / "set" / "images").parent
+    finish(predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
+    _, found = of(run, perfect, tmp_path / "test", "boundaries")
+    assert list(found.table[-1]) == [1, 1, 0, 1]
+
+
+def test_what_is_written_and_said(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result, found = of(run, new, tmp_path / "test", "boundaries-of-truth")
+    written = json.loads((tmp_path / "test" / "scores.json").read_text())["measures"]["boundaries"]
+    assert written == json.loads(json.dumps(found.to_json()))
+    assert written["scores"]["mean"]["bf"] == found.value("bf")
+    low, high = written["intervals"]["mean"]["bf"]
+    assert low <= found.value("bf") <= high
+    with (tmp_path / "test" / "images.csv").open() as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    for k, name in enumerate(found.names):
+        table = found.of_picture(k)
+        assert float(rows[name]["hausdorff_95"]) == pytest.approx(table[-1][2], abs=1e-6)
+        for class_name, scores in zip(found.measure.rows[:-1], table, strict=False):
+            assert float(rows[name][f"bf {class_name}"]) == pytest.approx(scores[0], abs=1e-6)
+    page = (tmp_path / "test" / "report.html").read_text()
+    for text in (page, result_text(result).replace("\n", " ")):
+        assert "BF score" in text
+        assert f"{found.value('boundary_iou'):.3f}" in text
+        assert f"{found.value('hausdorff_95'):.2f}" in text
+        assert f"[{low:.3f}, {high:.3f}]" in text
+        assert "that have a boundary in the truth." in text
+    assert "--measures boundaries-of-truth" in page
+
+
+def test_nothing_is_measured_that_is_not_asked_for(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = finish(score(run.folder, new, out=tmp_path / "test", device="cpu", precision="float32"))
+    assert not any(each.measure.key == "boundaries" for each in result.measured)
+    assert "boundaries" not in json.loads((tmp_path / "test" / "scores.json").read_text())["measures"]
+    assert "bf" not in (tmp_path / "test" / "images.csv").read_text()
+    assert "<h2>Boundaries</h2>" not in (tmp_path / "test" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["edges"], "no measure 'edges'"), (["boundaries", "boundaries-of-truth"], "by two rules")]
+)
+def test_measures_that_there_are_not(names: list[str], said: str, run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        of(run, new, tmp_path / "test", *names)
+    assert not (tmp_path / "test").exists()
+
+
+def test_the_command_line(run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["test", str(run.folder), str(new), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
+    app([*line, "--measures", "boundaries"], exit_on_error=False, result_action="return_value")
+    assert "boundaries" in json.loads(capsys.readouterr().out)["measures"]
