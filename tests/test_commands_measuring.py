@@ -1,12 +1,14 @@
 """``test --measures boundaries``: the scores of ``metrics.boundaries``, in all that is written, said and shown."""
 
 import csv
+import html
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import tiny
 from unpool.cli import app
@@ -14,17 +16,30 @@ from unpool.commands.events import finish
 from unpool.commands.predicting import predict
 from unpool.commands.testing import TestResult, result_text
 from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun
+from unpool.commands.training import TrainedRun, train
+from unpool.data.synthetic import synthetic_cells
 from unpool.errors import UsageError
-from unpool.io import read_mask
+from unpool.io import read_mask, write_image
 from unpool.metrics import Measured
 from unpool.metrics.boundaries import boundary_scores
+from unpool.report.text import WIDTH
 
 
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures the run has not seen. Read only."""
     return tiny.write_set(tmp_path_factory.mktemp("new") / "new-cells", 3, seed=5)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A run on cells whose masks are object numbers; the folder is beside it. Read only."""
+    folder = tmp_path_factory.mktemp("numbered")
+    for picture in synthetic_cells(4, 3, tiny.SIZES):
+        write_image(folder / "cells" / "images" / f"{picture.name}.png", picture.image)
+        write_image(folder / "cells" / "masks" / f"{picture.name}.png", picture.instances)
+    settings = {**tiny.settings(epochs=2), "data": {"masks": "instances"}}
+    return finish(train(folder / "cells", settings, folder / "run"))
 
 
 def of(run: TrainedRun, folder: Path, out: Path, *measures: str) -> tuple[TestResult, Measured]:
@@ -94,7 +109,90 @@ def test_measures_that_there_are_not(names: list[str], said: str, run: TrainedRu
     assert not (tmp_path / "test").exists()
 
 
+def scored(run: TrainedRun, folder: Path, out: Path, **options: object) -> TestResult:
+    return finish(score(run.folder, folder, out=out, device="cpu", precision="float32", **options))  # type: ignore[arg-type]
+
+
+def components_in(folder: Path) -> int:
+    """How many components the masks of a folder have."""
+    return sum(ndimage.label(read_mask(path), np.ones((3, 3)))[1] for path in folder.glob("*.png"))
+
+
+def test_objects_are_measured_where_masks_number_them(numbered: TrainedRun, tmp_path: Path) -> None:
+    cells = numbered.folder.parent / "cells"
+    result = scored(numbered, cells, tmp_path / "test", which="all")
+    (found,) = result.measured
+    assert found.measure.key == "objects"
+    assert found.measure.rows == (result.scores.classes[1].name,)
+    true = sum(len(np.unique(read_mask(path))) - 1 for path in (cells / "masks").iterdir())
+    assert found.value("true") == true
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert "<h2>Objects</h2>" in page
+    assert "IoU threshold" in page
+    assert f"{found.value('seg'):.3f}" in result_text(result)
+    assert "average_precision" in (tmp_path / "test" / "images.csv").read_text()
+    finish(predict(numbered.folder, [str(cells / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    assert found.value("predicted") == components_in(tmp_path / "masks")
+
+
+def test_an_empty_list_measures_nothing(numbered: TrainedRun, tmp_path: Path) -> None:
+    assert scored(numbered, numbered.folder.parent / "cells", tmp_path / "test", measures=()).measured == ()
+
+
+def test_masks_of_classes_have_objects_when_asked(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    _, found = of(run, new, tmp_path / "test", "objects")
+    assert found.value("true") == sum(
+        ndimage.label(read_mask(path), np.ones((3, 3)))[1] for path in (new / "masks").iterdir()
+    )
+
+
+def test_means_over_pictures_are_beside_those_of_the_set(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = scored(run, new, tmp_path / "test")
+    means = result.image_means
+    for key, name in [("iou", "mean_iou"), ("global_accuracy", "global_accuracy")]:
+        wanted = np.mean([getattr(each, name) for _, each in result.evaluation.images])
+        assert means.value(key) == pytest.approx(wanted)
+    written = json.loads((tmp_path / "test" / "scores.json").read_text())["image_means"]
+    assert written["scores"]["mean"]["iou"] == means.value("iou")
+    low, high = written["intervals"]["mean"]["iou"]
+    text = result_text(result)
+    assert f"IoU {means.value('iou'):.3f} [{low:.3f}, {high:.3f}]" in text
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert "<h2>Means over pictures</h2>" in page
+    assert f"[{low:.3f}, {high:.3f}]" in page
+    assert max(map(len, text.splitlines()[:-1])) <= WIDTH
+
+
+def test_one_picture_has_no_mean_over_pictures(run: TrainedRun, tmp_path: Path) -> None:
+    result = scored(run, tiny.write_set(tmp_path / "one", 1, seed=5), tmp_path / "test")
+    assert "means over" not in result_text(result)
+    assert "Means over" not in (tmp_path / "test" / "report.html").read_text()
+
+
+def test_conventions_are_given_when_asked(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    plain = scored(run, new, tmp_path / "plain")
+    result = scored(run, new, tmp_path / "test", conventions=True)
+    assert plain.conventions == ()
+    assert "mmsegmentation" not in result_text(plain) + (tmp_path / "plain" / "report.html").read_text()
+    first, *others = result.conventions
+    assert first.mean_iou == pytest.approx(result.scores.mean_iou)
+    means = next(each for each in others if each.convention.users == ("Unpool, means over pictures",))
+    assert means.mean_dice == pytest.approx(result.image_means.value("dice"))
+    written = json.loads((tmp_path / "test" / "scores.json").read_text())["conventions"]
+    assert written == [each.to_json() for each in result.conventions]
+    page = html.unescape((tmp_path / "test" / "report.html").read_text())
+    text = result_text(result)
+    assert "--conventions" in page
+    assert page.count('<tr class="ours">') == 1
+    for each in result.conventions:
+        for said in (page, text):
+            assert ", ".join(each.convention.users) in said
+    assert max(map(len, text.splitlines()[:-1])) <= WIDTH
+
+
 def test_the_command_line(run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["test", str(run.folder), str(new), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
-    app([*line, "--measures", "boundaries"], exit_on_error=False, result_action="return_value")
-    assert "boundaries" in json.loads(capsys.readouterr().out)["measures"]
+    app([*line, "--measures", "boundaries", "--conventions"], exit_on_error=False, result_action="return_value")
+    said = json.loads(capsys.readouterr().out)
+    assert "boundaries" in said["measures"]
+    assert said["conventions"]

@@ -193,9 +193,13 @@ def test(
             consume_multiple=True,
             negative="",
             help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
-            "boundaries-of-truth (the BF score as SegNet's paper words it).",
+            "boundaries-of-truth (the BF score as SegNet's paper words it), "
+            "objects (SEG, average precision; the default for masks of object numbers).",
         ),
     ] = None,
+    conventions: Annotated[
+        bool, Parameter(negative="", help="Also give mean IoU and Dice by other implementations' rules.")
+    ] = False,
     device: Device = None,
     precision: Precision = None,
     json_: Json = False,
@@ -214,7 +218,8 @@ def test(
             out=out,
             device=device or "auto",
             precision=precision or "auto",
-            measures=measures or (),
+            measures=measures,
+            conventions=conventions,
         ),
         quiet=json_,
     )

@@ -76,19 +76,27 @@ class Model:
         *,
         which: Which = "auto",
         out: str | Path | None = None,
-        measures: Sequence[str] = (),
+        measures: Sequence[str] | None = None,
+        conventions: bool = False,
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
         Parameters
         ----------
-        measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
+        measures, conventions: as ``unpool.commands.testing.test`` takes them.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
         precision: Precision = "bfloat16" if self.machine.reduced else "float32"
         run = test(
-            self.path, Path(folder), which=which, out=target, device=device, precision=precision, measures=measures
+            self.path,
+            Path(folder),
+            which=which,
+            out=target,
+            device=device,
+            precision=precision,
+            measures=measures,
+            conventions=conventions,
         )
         return finish(run)
 

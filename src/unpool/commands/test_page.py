@@ -15,7 +15,7 @@ from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
 from unpool.engine import Evaluation, Machine, predict
-from unpool.metrics import ConfusionMatrix, Interval, Intervals, Measure, Measured, Scores, scores
+from unpool.metrics import ConfusionMatrix, Conventional, Interval, Intervals, Measure, Measured, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
@@ -71,6 +71,7 @@ def report_contents(
     warnings: Sequence[str],
     command: str,
     measured: Sequence[Measured] = (),
+    conventions: Sequence[Conventional] = (),
 ) -> ReportContents:
     """Everything the page of a test says.
 
@@ -81,6 +82,7 @@ def report_contents(
     test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
     warnings: what a reader of the scores must know.
     measured: what was measured beside the counts.
+    conventions: the scores by other implementations' rules, where they were asked for.
     """
     found, story = evaluation.scores, card["story"]
     return ReportContents(
@@ -103,6 +105,7 @@ def report_contents(
         notes=["Scores count the original pixels of each picture once; ignored pixels count nowhere."],
         command=command,
         measured=measured,
+        conventions=conventions,
     )
 
 

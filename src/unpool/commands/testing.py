@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unpool.checkpoint import Card, load_model
+from unpool.classes import ClassTable
 from unpool.commands.checking import check, require_sound
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
@@ -24,15 +25,29 @@ from unpool.io.folders import mark_output
 from unpool.metrics import (
     ABSENT_RULE,
     MEASURES,
+    Conventional,
     Intervals,
     Measure,
     Measured,
     Scores,
     bootstrap,
+    by_conventions,
+    image_means,
+    image_numbers,
     measured,
     scores,
+    tally,
 )
-from unpool.report import ImagePanel, intervals_rule, measured_table, scores_table, worst_images_table, write_report
+from unpool.report import (
+    ImagePanel,
+    conventions_table,
+    image_means_lines,
+    intervals_rule,
+    measured_table,
+    scores_table,
+    worst_images_table,
+    write_report,
+)
 from unpool.report.text import WIDTH, worst_first
 from unpool.segmenter import Segmenter
 
@@ -53,7 +68,9 @@ class TestResult:
     digests: sha256 of each picture's pixels, by its name.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
+    image_means: the scores of the pictures, averaged.
     measured: what was measured beside the counts, in the order it was asked for.
+    conventions: the scores by other implementations' rules; empty where they were not asked for.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -66,7 +83,9 @@ class TestResult:
     digests: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
+    image_means: Measured
     measured: tuple[Measured, ...] = ()
+    conventions: tuple[Conventional, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -83,6 +102,8 @@ class TestResult:
             "rule": ABSENT_RULE,
             "scores": self.scores.to_json(),
             "intervals": self.intervals.to_json() if self.intervals else None,
+            "image_means": self.image_means.to_json(images=False),
+            "conventions": [each.to_json() for each in self.conventions],
             "loss": self.evaluation.loss,
             "confusion": {
                 "names": list(self.evaluation.matrix.names),
@@ -114,7 +135,8 @@ def test(
     out: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    measures: Sequence[str] = (),
+    measures: Sequence[str] | None = None,
+    conventions: bool = False,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -124,7 +146,9 @@ def test(
     which: the split to score. ``auto``: the test split, else the validation split, else everything; on the folder
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
-    measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
+    measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; None for
+        ``usual_measures``.
+    conventions: whether to give the mean IoU and Dice by other implementations' rules too.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
     own.
@@ -146,7 +170,8 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    asked = chosen_measures(measures, segmenter.classes.names)
+    names = usual_measures(segmenter.classes) if measures is None else measures
+    asked = chosen_measures(names, segmenter.classes.names)
     results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
     evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
     result = TestResult(
@@ -158,10 +183,16 @@ def test(
         digests={result.name: survey.pictures[result.name].digest for result in results},
         report=target / "report.html",
         warnings=choice.warnings,
+        image_means=measured(
+            image_means(segmenter.classes.names),
+            [(name, image_numbers(found)) for name, found in evaluation.images],
+            groups,
+        ),
         measured=tuple(
             measured(measure, [(each.name, each.numbers[k]) for each in results], groups)
             for k, measure in enumerate(asked)
         ),
+        conventions=by_conventions([tally(found) for _, found in evaluation.images]) if conventions else (),
     )
     if not processes.first:
         return result
@@ -169,7 +200,8 @@ def test(
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    command = " ".join([f"unpool test {path} {folder}", *(["--measures", *measures] if measures else [])])
+    options = [*(["--measures", *measures] if measures else []), *(["--conventions"] if conventions else [])]
+    command = " ".join([f"unpool test {path} {folder}", *options])
     page = report_contents(
         segmenter,
         card,
@@ -180,11 +212,17 @@ def test(
         test=facts,
         warnings=choice.warnings,
         command=command,
-        measured=result.measured,
+        measured=(*([result.image_means] if len(results) > 1 else []), *result.measured),
+        conventions=result.conventions,
     )
     write_report(result.report, page)
     yield Said(result_text(result))
     return result
+
+
+def usual_measures(classes: ClassTable) -> tuple[str, ...]:
+    """What is measured where nothing else is asked for: objects where the masks number them."""
+    return ("objects",) if classes.kind == "instances" else ()
 
 
 def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measure]:
@@ -283,6 +321,10 @@ def result_text(result: TestResult) -> str:
     """The scores as a page of text."""
     parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
     parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
+    if len(result.evaluation.images) > 1:
+        parts.append(image_means_lines(result.image_means))
+    if result.conventions:
+        parts.append(conventions_table(result.conventions))
     parts += map(measured_table, result.measured)
     if len(result.evaluation.images) > 1:
         parts.append(worst_images_table(result.evaluation.images, 10))

@@ -1,7 +1,9 @@
 """Counts, scores and their intervals, and further measures."""
 
 from unpool.metrics.confusion import ConfusionMatrix
-from unpool.metrics.intervals import Interval, Intervals, bootstrap
+from unpool.metrics.conventions import Conventional, by_conventions
+from unpool.metrics.image_means import image_means, image_numbers
+from unpool.metrics.intervals import Interval, Intervals, bootstrap, tally
 from unpool.metrics.measures import Evidence, Measure, Measured, Numbers, measured
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import ABSENT_RULE, ClassScore, Scores, scores
@@ -11,6 +13,7 @@ __all__ = [
     "MEASURES",
     "ClassScore",
     "ConfusionMatrix",
+    "Conventional",
     "Evidence",
     "Interval",
     "Intervals",
@@ -19,6 +22,10 @@ __all__ = [
     "Numbers",
     "Scores",
     "bootstrap",
+    "by_conventions",
+    "image_means",
+    "image_numbers",
     "measured",
     "scores",
+    "tally",
 ]

@@ -114,7 +114,8 @@ class Measured:
     names: of the pictures, of which there is at least one.
     numbers: float64 (pictures, n).
     table: the set's scores (rows, columns).
-    intervals: of every score, row by row; None where a score is NaN or there are not two units to resample.
+    intervals: of every score, row by row; None for counts, where a score is NaN, and where there are not two units to
+        resample.
     """
 
     measure: Measure
@@ -133,8 +134,8 @@ class Measured:
         keys = [each.key for each in self.measure.columns]
         return _known(self.table[len(rows) - 1 if row is None else rows.index(row), keys.index(column)])
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+    def to_json(self, images: bool = True) -> dict[str, Any]:
+        """Plain JSON data, with or without the pictures' own."""
         keys = [column.key for column in self.measure.columns]
         return {
             "title": self.measure.title,
@@ -172,7 +173,10 @@ def measured(
             for units in drawn_units(len(members), seed)
         ])  # fmt: skip
         intervals = tuple(
-            tuple(interval_of(drawn[:, r, c]) if not np.isnan(table[r, c]) else None for c in range(table.shape[1]))
+            tuple(
+                None if column.unit == "count" or np.isnan(table[r, c]) else interval_of(drawn[:, r, c])
+                for c, column in enumerate(measure.columns)
+            )
             for r in range(table.shape[0])
         )
     return Measured(measure, names, numbers, table, intervals)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from unpool.metrics.boundaries import boundaries
 from unpool.metrics.measures import Measure
+from unpool.metrics.objects import objects
 
 MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
     "boundaries": boundaries,
     "boundaries-of-truth": lambda names: boundaries(names, "truth"),
+    "objects": objects,
 }
 """From the names of the classes, the first of which is the background where there is one, to the measure."""

@@ -11,16 +11,25 @@ from unpool.report.pictures import (
     png_data_uri,
     shrink,
 )
-from unpool.report.text import intervals_rule, measured_table, scores_table, worst_images_table
+from unpool.report.text import (
+    conventions_table,
+    image_means_lines,
+    intervals_rule,
+    measured_table,
+    scores_table,
+    worst_images_table,
+)
 
 __all__ = [
     "ImagePanel",
     "ReportContents",
     "colourise",
     "confusion_svg",
+    "conventions_table",
     "curves_svg",
     "displayable",
     "error_picture",
+    "image_means_lines",
     "intervals_rule",
     "jpeg_data_uri",
     "measured_table",

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from unpool.classes import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Intervals, Measured, Scores
+from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Conventional, Intervals, Measured, Scores
+from unpool.metrics.conventions import CONVENTIONS_RULE
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
 from unpool.report.text import (
@@ -84,6 +85,7 @@ class ReportContents:
     notes: rules and limits, one sentence each.
     command: the command that makes this report again.
     measured: what was measured of the set beside the counts.
+    conventions: the scores by other implementations' rules.
     """
 
     title: str
@@ -101,6 +103,7 @@ class ReportContents:
     notes: Sequence[str]
     command: str
     measured: Sequence[Measured] = ()
+    conventions: Sequence[Conventional] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def render_report(contents: ReportContents) -> str:
         colour_of=dict(zip(_class_names(contents), contents.colours, strict=False)),
         first_rows=rows[:_OPEN_ROWS],
         other_rows=rows[_OPEN_ROWS:],
+        conventions_rule=CONVENTIONS_RULE,
         rules=[ABSENT_RULE, intervals_rule(contents.intervals)],
     )
     return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold bytes that are no letters

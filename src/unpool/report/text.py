@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from math import isnan
 
-from unpool.metrics import ABSENT_RULE, Interval, Intervals, Measured, Scores
+from unpool.metrics import ABSENT_RULE, Conventional, Interval, Intervals, Measured, Scores
+from unpool.metrics.conventions import CONVENTIONS_RULE
 from unpool.metrics.intervals import RESAMPLES
 from unpool.metrics.measures import Column
 
@@ -98,6 +99,26 @@ def measured_table(found: Measured) -> str:
     return "\n".join(
         [*aligned([head, *rows, *([last] if any(last[1:]) else [])]), "", textwrap.fill(measure.rule, WIDTH)]
     )
+
+
+def image_means_lines(found: Measured) -> str:
+    """The means over pictures of the scores of all classes."""
+    numbers = [
+        f"{column.title} {number_text(value, column)} {bracket_text(interval, column)}".rstrip()
+        for value, interval, column in zip(found.table[-1], found.intervals[-1], found.measure.columns, strict=True)
+    ]
+    return "\n".join([f"means over the {len(found.names)} pictures (of each class in the report):", *_packed(numbers)])
+
+
+def conventions_table(rows: Sequence[Conventional]) -> str:
+    """The scores by other implementations' rules."""
+    head = ("rule of", "averaged", "absent", "invented", "IoU", "Dice")
+    cells = [
+        (", ".join(row.convention.users), row.convention.averaged, *row.convention.worth,
+         ratio_text(row.mean_iou), ratio_text(row.mean_dice))
+        for row in rows
+    ]  # fmt: skip
+    return "\n".join([*aligned([head, *cells]), "", textwrap.fill(CONVENTIONS_RULE, WIDTH)])
 
 
 def number_text(value: float, column: Column) -> str:

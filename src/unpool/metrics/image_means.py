@@ -1,0 +1,58 @@
+"""The scores of each picture, averaged over the pictures: every picture weighs the same, however large it is.
+
+A score that a picture does not have, because nothing of the class is in its truth or its prediction, is left out of
+that score's mean. A picture's own means over classes are those of ``unpool.metrics.scores``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.measures import Column, Measure, Numbers, known_mean
+from unpool.metrics.scores import Scores, scores
+
+_RULE = (
+    "Each score of each picture, averaged over the pictures, so that every picture weighs the same. A picture without "
+    "a score, because nothing of the class is in its truth or its prediction, is left out of that score's mean."
+)
+
+
+def image_means(names: Sequence[str]) -> Measure:
+    """The means over pictures as a measure: a row for each class, and one for the means over classes.
+
+    Parameters
+    ----------
+    names: K class names.
+    """
+    return Measure(
+        key="image_means",
+        title="Means over pictures",
+        rule=_RULE,
+        rows=(*names, "mean"),
+        columns=(
+            Column("iou", "IoU"),
+            Column("dice", "Dice"),
+            Column("precision", "precision"),
+            Column("recall", "recall"),
+            Column("global_accuracy", "accuracy"),
+            Column("frequency_weighted_iou", "weighted IoU"),
+        ),
+        numbers=lambda seen: image_numbers(scores(ConfusionMatrix.of(names, seen.labels, seen.prediction))),
+        table=lambda numbers: known_mean(numbers).reshape(len(names) + 1, -1),
+    )
+
+
+def image_numbers(found: Scores) -> Numbers:
+    """The numbers of one picture whose pixels are counted already: its scores, row by row."""
+    classes = np.array([(c.iou, c.dice, c.precision, c.recall) for c in found.classes], dtype=np.float64)
+    rows = np.full((len(classes) + 1, 6), np.nan)
+    rows[:-1, :4] = classes
+    rows[-1] = [
+        *np.array([found.mean_iou, found.mean_dice], dtype=np.float64),
+        *known_mean(classes[:, 2:]),
+        *np.array([found.global_accuracy, found.frequency_weighted_iou], dtype=np.float64),
+    ]
+    return rows.ravel()
