@@ -1,10 +1,12 @@
 """One result by every rule, each worked out by hand where the rules part; and the means over pictures."""
 
 import json
+from importlib.util import find_spec
 from math import nan
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ BY_HAND = {
     "SMP micro": 24 / 36,
     "Unpool, means over pictures": (sum(A) / 2 + (B + 0) / 2 + 1) / 3,
     "SMP macro-imagewise": ((sum(A) + 2) / 4 + (B + 1 + 0 + 1) / 4 + 1) / 3,
-    "torchmetrics 1.4-1.5": (sum(A) / 4 + B / 4 + 2 / 4) / 3,
+    "torchmetrics 1.5": (sum(A) / 4 + B / 4 + 2 / 4) / 3,
     "MONAI, ignore_empty": (sum(A) / 2 + B + 1) / 3,
     "milesial Pytorch-UNet": ((A[1] + 2) / 3 + (1 + 0 + 1) / 3 + 1) / 3,
     "nnU-Net": None,
@@ -43,10 +45,6 @@ BY_HAND = {
 
 def tallies(pictures: list[list[list[int]]] = PICTURES) -> list[NDArray[np.int64]]:
     return [np.array(each, dtype=np.int64) for each in pictures]
-
-
-def matrix(picture: list[list[int]]) -> NDArray[np.int64]:
-    return np.array(picture, dtype=np.int64)
 
 
 def found(pictures: list[NDArray[np.int64]]) -> dict[str, tuple[float | None, float | None]]:
@@ -115,6 +113,49 @@ def test_rules_agree_where_one_picture_has_every_class(seed: int, classes: int) 
     for each in by_conventions([tally(picture)]):
         if each.convention.first and not each.convention.pooled:
             assert each.mean_iou == pytest.approx(picture.mean_iou)
+
+
+def one_hot(labels: NDArray[np.int64], classes: int) -> torch.Tensor:
+    """Labels (pictures, rows, columns) as (pictures, classes, rows, columns)."""
+    return torch.nn.functional.one_hot(torch.from_numpy(labels), classes).permute(0, 3, 1, 2)
+
+
+def labelled(pictures: int = 6, classes: int = 5) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Truths and predictions; no picture has all classes, the last class is nowhere, and some are invented."""
+    random = np.random.default_rng(0)
+    truth = np.stack([random.choice(random.choice(classes - 1, 2, replace=False), (9, 7)) for _ in range(pictures)])
+    return truth, np.where(random.random(truth.shape) < 0.6, truth, random.integers(0, classes - 1, truth.shape))
+
+
+def by_user(truth: NDArray[np.int64], prediction: NDArray[np.int64]) -> dict[str, tuple[float | None, float | None]]:
+    names = tuple(map(str, range(5)))
+    return found([
+        tally(scores(ConfusionMatrix.of(names, one.astype(np.uint8), other.astype(np.uint8))))
+        for one, other in zip(truth, prediction, strict=True)
+    ])  # fmt: skip
+
+
+@pytest.mark.skipif(find_spec("monai") is None, reason="MONAI is not installed")
+def test_the_rule_of_monai_is_its_own() -> None:
+    from monai.metrics import DiceMetric, MeanIoU
+
+    truth, prediction = labelled()
+    for metric, ours in zip((MeanIoU(), DiceMetric()), by_user(truth, prediction)["MONAI, ignore_empty"], strict=True):
+        metric(one_hot(prediction, 5).float(), one_hot(truth, 5).float())
+        assert float(metric.aggregate()) == pytest.approx(ours, abs=1e-6)
+
+
+@pytest.mark.skipif(find_spec("torchmetrics") is None, reason="torchmetrics is not installed")
+def test_the_rule_of_torchmetrics_is_its_own() -> None:
+    import torchmetrics
+    from torchmetrics.segmentation import MeanIoU
+
+    if not torchmetrics.__version__.startswith("1.5"):
+        pytest.skip("the rule is that of torchmetrics 1.5")
+    metric, (truth, prediction) = MeanIoU(5), labelled()
+    for pair in zip(prediction, truth, strict=True):
+        metric.update(*(one_hot(each[None], 5) for each in pair))
+    assert float(metric.compute()) == pytest.approx(by_user(truth, prediction)["torchmetrics 1.5"][0], abs=1e-6)
 
 
 def test_words_and_json() -> None:

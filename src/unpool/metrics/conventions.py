@@ -81,7 +81,7 @@ CONVENTIONS = (
     Convention(("SMP micro",), pooled=True),
     Convention(("Unpool, means over pictures",), over="pictures"),
     Convention(("SMP macro-imagewise",), over="pictures", absent=1.0),
-    Convention(("torchmetrics 1.4-1.5",), over="pictures", absent=0.0),
+    Convention(("torchmetrics 1.5",), over="pictures", absent=0.0),
     Convention(("MONAI, ignore_empty",), over="pictures", invented=nan),
     Convention(("milesial Pytorch-UNet",), over="pictures", absent=1.0, first=False),
     Convention(("nnU-Net",), over="classes", unknown=nan, first=False),

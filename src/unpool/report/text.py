@@ -107,7 +107,7 @@ def image_means_lines(found: Measured) -> str:
         f"{column.title} {number_text(value, column)} {bracket_text(interval, column)}".rstrip()
         for value, interval, column in zip(found.table[-1], found.intervals[-1], found.measure.columns, strict=True)
     ]
-    return "\n".join([f"means over the {len(found.names)} pictures (of each class in the report):", *_packed(numbers)])
+    return "\n".join([f"means over the {len(found.names)} pictures, of their means over classes:", *_packed(numbers)])
 
 
 def conventions_table(rows: Sequence[Conventional]) -> str:
