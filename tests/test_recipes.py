@@ -70,7 +70,7 @@ def test_a_recipe_trains_and_interrupted_in_an_epoch_is_the_unbroken_one(
     assert unbroken.history[-1]["train_loss"] is not None
     assert load_model(unbroken.model).card["story"]["config"]["recipe"]["name"]
     events = train_in_stages(cells, settings, tmp_path / "run")
-    assert any(isinstance(event, StepRecord) and event.epoch == 2 for event in events)  # stops where it is found
+    assert any(isinstance(event, StepRecord) and event.step == 2 for event in events)  # stops there, in an epoch
     events.close()
     resumed = finish(train_in_stages(cells, settings, tmp_path / "run", resume=True))
     assert_same_run(unbroken.folder, resumed.folder)
