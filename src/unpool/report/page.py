@@ -21,6 +21,7 @@ from unpool.classes import Colour
 from unpool.io.files import write_text
 from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Intervals, Measured, Scores
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
+from unpool.report.methods import Methods
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
 from unpool.report.text import (
     bracket_text,
@@ -84,6 +85,7 @@ class ReportContents:
     notes: rules and limits, one sentence each.
     command: the command that makes this report again.
     measured: what was measured of the set beside the counts.
+    methods: paragraphs to paste into a paper.
     """
 
     title: str
@@ -101,6 +103,7 @@ class ReportContents:
     notes: Sequence[str]
     command: str
     measured: Sequence[Measured] = ()
+    methods: Methods | None = None
 
 
 @dataclass(frozen=True)
