@@ -9,7 +9,7 @@ import pytest
 from unpool.config import merge, read_recipe, resolve
 from unpool.metrics import ConfusionMatrix, Interval, bootstrap, scores
 from unpool.nets import named_net
-from unpool.report.methods import Methods, Tested, methods
+from unpool.report.methods import Methods, Outcome, methods
 
 NAMES = ("background", "cell")
 SCORES = scores(ConfusionMatrix(NAMES, np.array([[6, 2], [1, 3]])))
@@ -31,14 +31,14 @@ def story(recipe: str, *changes: dict[str, Any]) -> dict[str, Any]:
 def told(recipe: str, *changes: dict[str, Any]) -> Methods:
     card = story(recipe, *changes)
     structure = resolve(card["config"]).structure
-    return methods(card["config"]["net"], structure, 1234, NAMES, card, Tested(1, "the val split", SCORES, None))
+    return methods(card["config"]["net"], structure, 1234, NAMES, card, Outcome(1, "the val split", SCORES, None))
 
 
 def test_unet_as_its_paper_trains_it() -> None:
     found = told("unet-2015")
     network, training, evaluation = found.paragraphs
     assert "with the network unet-2015 [1] of 1,234 parameters" in network
-    assert "trained on 2 pictures; 1 others" in training
+    assert "trained on 2 pictures; 1 other, not trained on," in training
     assert "Batches of 1 crop of 388 x 388 pixels" in training
     assert "weighted by median class frequencies [2], and of pixels between two objects more" in training
     assert "momentum 0.99 at a learning rate of 0.0003, for 400 epochs" in training
@@ -64,7 +64,7 @@ def test_a_changed_structure_is_told() -> None:
 
 
 def test_what_the_card_does_not_hold_is_not_written() -> None:
-    found = methods("mine", named_net("unet").structure, 5, NAMES, {}, Tested(3, "all pictures", SCORES, None))
+    found = methods("mine", named_net("unet").structure, 5, NAMES, {}, Outcome(3, "all pictures", SCORES, None))
     assert len(found.paragraphs) == 2
     assert found.references == ()
 
@@ -74,7 +74,7 @@ def test_intervals_are_cited_where_there_are_any() -> None:
     intervals = bootstrap(images, {"a": "a", "b": "b"})
     assert intervals is not None
     assert isinstance(intervals.mean_iou, Interval)
-    test = Tested(2, "all pictures", SCORES, intervals)
+    test = Outcome(2, "all pictures", SCORES, intervals)
     found = methods("unet", named_net("unet").structure, 5, NAMES, {}, test)
     assert "mean IoU 0.583 [0.583, 0.583]" in found.paragraphs[-1]
     assert "resamples of the 2 pictures" in found.paragraphs[-1]

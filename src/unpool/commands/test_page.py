@@ -17,7 +17,7 @@ from unpool.data import Sample
 from unpool.engine import Evaluation, Machine, predict
 from unpool.metrics import ConfusionMatrix, Interval, Intervals, Measure, Measured, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
-from unpool.report.methods import Tested, methods
+from unpool.report.methods import Outcome, methods
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
@@ -110,7 +110,7 @@ def report_contents(
             _parameters(segmenter),
             segmenter.classes.names,
             story,
-            Tested(len(evaluation.images), test["pictures"], found, intervals, measured),
+            Outcome(len(evaluation.images), test["pictures"], found, intervals, measured),
         ),
     )
 

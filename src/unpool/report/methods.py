@@ -1,4 +1,4 @@
-"""A methods paragraph with its references, ready to paste: from what a model's card and a test say, and nothing else."""
+"""A methods paragraph with its references, ready to paste: what a model's card and a test say, and nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Methods:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Outcome:
     """What a test found.
 
     Attributes
@@ -61,7 +61,7 @@ class Tested:
 
 
 def methods(
-    net: str, structure: AnyStructure, parameters: int, classes: Sequence[str], story: Mapping[str, Any], test: Tested
+    net: str, structure: AnyStructure, parameters: int, classes: Sequence[str], story: Mapping[str, Any], test: Outcome
 ) -> Methods:
     """The paragraphs on network, training and evaluation.
 
@@ -122,8 +122,8 @@ def _training(story: Mapping[str, Any], sources: list[str]) -> str:
     held = len(split.get("val", ()))
     sentences = [
         f"It was trained on {len(split.get('train', ()))} pictures"
-        + (f"; {held} others, which were not trained on, chose the epoch ({split.get('origin', '')})" if held else ""),
-        f"Batches of {given.get('batch_size')} crop{'' if given.get('batch_size') == 1 else 's'} of {crop.get('rows')} x {crop.get('columns')} pixels"
+        + (f"; {_counted(held, 'other')}, not trained on, chose the epoch ({split.get('origin', '')})" if held else ""),
+        f"Batches of {_counted(given.get('batch_size'), 'crop')} of {crop.get('rows')} x {crop.get('columns')} pixels"
         + _varied(config.get("augmentation", {})),
         _loss(config.get("loss", {}), sources),
         f"Weights were optimised with {optimiser.format(**given)}{_cited(source, sources)} at a learning rate of "
@@ -134,6 +134,10 @@ def _training(story: Mapping[str, Any], sources: list[str]) -> str:
         _software(story, sources),
     ]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
+
+
+def _counted(count: Any, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _varied(augmentation: Mapping[str, Any]) -> str:
@@ -191,13 +195,13 @@ def _software(story: Mapping[str, Any], sources: list[str]) -> str:
     return f"Unpool {versions.get('unpool', '')}{torch} ran on {story.get('machine', 'an unknown machine')}"
 
 
-def _evaluation(test: Tested, sources: list[str]) -> str:
+def _evaluation(test: Outcome, sources: list[str]) -> str:
     found = [
         f"{title} {with_interval(getattr(test.scores, key), getattr(test.intervals, key, None))}"
         for key, title in TITLES.items()
     ]
     sentences = [
-        f"The network was scored on {test.pictures} picture{'s' if test.pictures != 1 else ''} ({test.which}), whose "
+        f"The network was scored on {_counted(test.pictures, 'picture')} ({test.which}), whose "
         f"{test.scores.pixels:,} labelled pixels were counted at their original size in one confusion matrix",
         test.averaged,
         "A class that is neither in the truth nor predicted was left out of every mean",
