@@ -17,7 +17,7 @@ from unpool.config import RunConfig, resolve
 from unpool.data import Survey
 from unpool.engine import Evaluation, Machine, TrainingState
 from unpool.engine.machine import peak_memory
-from unpool.errors import DataError, RunError
+from unpool.errors import DataError, UnpoolError
 from unpool.io.folders import readable
 from unpool.ledger import Data, Model, Record, digest, file_digest, present_code, read_record, write_record
 from unpool.ledger.folders import beside
@@ -156,7 +156,7 @@ def _new_record(kind: Kind, key: str, folder: Path, **known: Any) -> Record:
 
 
 def _try_to_end(record: Record, run: RunFolder, state: TrainingState, how: Written, error: str = "") -> None:
-    with suppress(RunError, OSError):  # what ended the training matters more: perhaps the disk is full
+    with suppress(UnpoolError, OSError):  # what ended the training matters more: perhaps the disk is full
         write_record(run.path, _ended(record, run, state, how, error))
 
 

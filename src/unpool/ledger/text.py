@@ -48,8 +48,9 @@ def page(entry: Entry, tests: Sequence[Entry], maker: Entry | None) -> str:
     maker: the training that a test's model came from, where it was found.
     """
     record = entry.record
+    reason = f" ({_clean(record.error.splitlines()[0])})" if record.error else ""
     parts = [
-        f"{record.id}: {record.kind}, {entry.state}" + (f" ({_clean(record.error)})" if record.error else ""),
+        f"{record.id}: {record.kind}, {entry.state}{reason}",
         _section("Run", _run_rows(entry)),
         _section("Data", _data_rows(record)),
         _section("Model", _model_rows(record, maker)),
