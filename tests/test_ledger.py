@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from unpool.commands.rerunning import rerun
 from unpool.commands.testing import test as score
 from unpool.commands.training import TrainedRun, train
 from unpool.config import resolve
+from unpool.engine import StepRecord
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
 from unpool.ledger import (
     ORDERS,
@@ -145,6 +147,12 @@ def test_a_run_stopped_failed_and_gone_on_with(cells: Path, tmp_path: Path, monk
             finish(train(cells, tiny.settings(epochs=2), out, resume=True))
     assert (read_record(out).state, read_record(out).error.splitlines()[0]) == ("failed", "the disk is full")
     assert "failed (the disk is full)" in listing_of(out)
+    steps = train(cells, tiny.settings(epochs=2), out, resume=True)
+    while not isinstance(next(steps), StepRecord):
+        pass
+    signal.raise_signal(signal.SIGTERM)
+    assert finish(steps).stopped_by == signal.SIGTERM
+    assert read_record(out).state == "stopped"
     finish(train(cells, tiny.settings(epochs=2), out, resume=True))
     last = read_record(out)
     assert (last.state, last.error, last.epochs) == ("finished", "", 2)
