@@ -51,7 +51,8 @@ class Rerun:
             return f"{what} as {self.before.id}, bit for bit: {self.folder}"
         scores = f"mean IoU {score_text(self.after)}, {self.before.id} had {score_text(self.before)}{self._apart()}"
         if self.same is None:
-            return f"not comparable, {self.before.id} is {self.before.state}, this {self.after.state}: {scores}: {self.folder}"
+            states = f"{self.before.id} is {self.before.state}, this {self.after.state}"
+            return f"not comparable, {states}: {scores}: {self.folder}"
         return f"not {what}: {scores}{_by_clock(self.before)}: {self.folder}"
 
     def to_json(self) -> dict[str, Any]:
