@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unpool.checkpoint import Card, load_model
-from unpool.commands.checking import check, require_sound
+from unpool.commands.checking import check, require_sound, require_unchanged
 from unpool.commands.events import Event, Progress, Said
+from unpool.commands.recording import begin_test, record_test
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
@@ -115,6 +116,7 @@ def test(
     device: str = "auto",
     precision: Precision = "auto",
     measures: Sequence[str] = (),
+    fingerprint: str | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -125,6 +127,7 @@ def test(
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
     measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
+    fingerprint: of the data, where no other is to be tested on.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
     own.
@@ -141,10 +144,14 @@ def test(
     if processes.first and target.is_dir() and any(target.iterdir()):
         raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
+    require_unchanged(survey, fingerprint)
     require_sound(survey)
     choice = choose_pairs(survey, card, which)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
+    options = {"which": which, "device": device, "precision": precision, "measures": list(measures)}
+    pictures = {choice.which: len(choice.pairs)}
+    begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(measures, segmenter.classes.names)
     results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
@@ -183,6 +190,7 @@ def test(
         measured=result.measured,
     )
     write_report(result.report, page)
+    record_test(begun, evaluation, result.intervals)
     yield Said(result_text(result))
     return result
 

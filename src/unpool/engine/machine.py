@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from unpool.errors import UsageError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -82,6 +88,14 @@ def keep_memory() -> None:
     library = ctypes.CDLL(None)
     for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 1 << 28)):
         library.mallopt(parameter, value)
+
+
+def peak_memory() -> int | None:
+    """Most bytes of main memory that this process has held at a time so far; None where the system does not count."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:
