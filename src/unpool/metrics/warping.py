@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from unpool.metrics.partitions import Mask, components
+from unpool.metrics.partitions import NO_SEGMENT, Mask, components
 
 RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 """Row and column of a pixel's eight neighbours, seen from it; bit k of a neighbourhood's code is the k-th of them."""
@@ -124,6 +124,7 @@ def _parts(warped: Mask, row: int, column: int) -> int:
     """How many parts of cells near a pixel meet its neighbourhood, when the pixel itself is not there."""
     top, left = max(row - REACH, 0), max(column - REACH, 0)
     near = warped[top : row + REACH + 1, left : column + REACH + 1].copy()
-    near[row - top, column - left] = False
-    cells = np.pad(components(near), 1)[row - top : row - top + 3, column - left : column - left + 3]
-    return np.unique(cells[cells > 0]).size
+    row, column = row - top, column - left
+    near[row, column] = False
+    around = components(near)[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+    return len(set(around.ravel().tolist()) - {NO_SEGMENT})
