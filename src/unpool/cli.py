@@ -196,7 +196,8 @@ def test(
             consume_multiple=True,
             negative="",
             help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
-            "boundaries-of-truth (the BF score as SegNet's paper words it).",
+            "boundaries-of-truth (the BF score as SegNet's paper words it), membranes (V_rand, V_info and errors of "
+            "ISBI 2012; the first class is the membrane), membranes-second (the second class is).",
         ),
     ] = None,
     device: Device = None,

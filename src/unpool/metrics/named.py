@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from unpool.metrics.boundaries import boundaries
 from unpool.metrics.measures import Measure
+from unpool.metrics.membranes import membranes
 
 MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
     "boundaries": boundaries,
     "boundaries-of-truth": lambda names: boundaries(names, "truth"),
+    "membranes": membranes,
+    "membranes-second": lambda names: membranes(names, membrane=1),
 }
 """From the names of the classes, the first of which is the background where there is one, to the measure."""
