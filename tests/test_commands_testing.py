@@ -58,7 +58,7 @@ def test_perfect_masks_score_one(run: TrainedRun, new: Path, tmp_path: Path) -> 
 def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     result = of(run, new, out=tmp_path / "deep" / "test")
     folder = tmp_path / "deep" / "test"
-    assert {path.name for path in folder.glob("[!.]*")} == {"scores.json", "images.csv", "report.html"}
+    assert {path.name for path in folder.glob("[!.]*")} == {"scores.json", "images.csv", "report.html", "run.json"}
     written = json.loads((folder / "scores.json").read_text())
     assert written == json.loads(json.dumps(result.to_json()))
     assert np.sum(written["confusion"]["counts"]) == result.scores.pixels

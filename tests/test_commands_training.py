@@ -33,7 +33,7 @@ def test_a_run_folder_holds_everything(run: TrainedRun) -> None:
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     assert names == {
         "config.toml", "log.jsonl", "split.json", "model.safetensors", "state.pt", "state.previous.pt", "curves.svg",
-        "validation",
+        "validation", "run.json",
     }  # fmt: skip
     rows = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
     assert rows == list(run.history)

@@ -13,7 +13,7 @@ FLOORS = {
     "io": 2,
     "data": 3, "nets": 3, "losses": 3, "metrics": 3, "optim": 3,
     "segmenter": 4,
-    "checkpoint": 5,
+    "checkpoint": 5, "ledger": 5,
     "engine": 6, "config": 6, "report": 6,
     "commands": 7,
     "cli": 8, "console": 8, "__main__": 8, "__init__": 8,

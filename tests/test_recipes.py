@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 import tiny
+from runs import assert_same_run
 from unpool.checkpoint import load_model
 from unpool.commands.events import finish
 from unpool.commands.staging import train_in_stages
 from unpool.config import RunConfig, merge, paper_recipes, read_recipe, resolve, to_toml
+from unpool.engine import StepRecord
 from unpool.errors import UsageError
 
 SMALL = {
@@ -59,12 +61,19 @@ def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
-def test_a_recipe_trains(name: str, cells: Path, tmp_path: Path) -> None:
-    settings = merge(read_recipe(name), SMALL, {"training": {"crop": 64}})
-    trained = finish(train_in_stages(cells, settings, tmp_path / "run"))
-    assert trained.finished
-    assert trained.history[-1]["train_loss"] is not None
-    assert load_model(trained.model).card["story"]["config"]["recipe"]["name"]
+def test_a_recipe_trains_and_interrupted_in_an_epoch_is_the_unbroken_one(
+    name: str, cells: Path, tmp_path: Path
+) -> None:
+    settings = merge(read_recipe(name), SMALL, {"training": {"crop": 64, "epochs": 2}})
+    unbroken = finish(train_in_stages(cells, settings, tmp_path / "unbroken"))
+    assert unbroken.finished
+    assert unbroken.history[-1]["train_loss"] is not None
+    assert load_model(unbroken.model).card["story"]["config"]["recipe"]["name"]
+    events = train_in_stages(cells, settings, tmp_path / "run")
+    assert any(isinstance(event, StepRecord) and event.step == 2 for event in events)  # stops there, in an epoch
+    events.close()
+    resumed = finish(train_in_stages(cells, settings, tmp_path / "run", resume=True))
+    assert_same_run(unbroken.folder, resumed.folder)
 
 
 def test_stages_follow_each_other_and_an_interrupted_one_goes_on(cells: Path, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import tiny
 from unpool.commands.events import Said
 from unpool.commands.training import train
 from unpool.engine import Recipe
+from unpool.engine.machine import _left_in_group, free_memory
 from unpool.engine.objective import worth_compiling
 from unpool.engine.processes import ALONE, Processes
-from unpool.engine.rehearsal import _left_in_group, free_memory, rehearse
+from unpool.engine.rehearsal import rehearse
 from unpool.errors import RunError, UsageError
 from unpool.losses import LossValue
 from unpool.segmenter import Segmenter
@@ -90,8 +91,8 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.engine.rehearsal._available", lambda: 1200)
-    monkeypatch.setattr("unpool.engine.rehearsal._left_in_group", lambda: 900)
+    monkeypatch.setattr("unpool.engine.machine._available", lambda: 1200)
+    monkeypatch.setattr("unpool.engine.machine._left_in_group", lambda: 900)
     assert [free_memory(tiny.CPU, None, sharing) for sharing in (1, 3)] == [900, 300]
 
 

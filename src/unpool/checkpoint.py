@@ -149,6 +149,16 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(segmenter, card)
 
 
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a model's weights alone: two trainings that ended bit for bit alike have one.
+
+    Raises
+    ------
+    ModelFileError: the file is missing, damaged or foreign.
+    """
+    return _checksum(_read_safetensors(path)[1], "")
+
+
 def bare_state(network: torch.nn.Module) -> dict[str, Tensor]:
     """The network's state with the names of the bare module, whatever wraps it."""
     state = {}

@@ -38,6 +38,21 @@ def check(
         yield Progress("reading pictures and masks", done, total)
 
 
+def require_unchanged(survey: Survey, fingerprint: str | None) -> None:
+    """Refuse a folder that is to be as it was and is not; anything is right where ``fingerprint`` is None.
+
+    Raises
+    ------
+    DataError: both fingerprints are named.
+    """
+    if fingerprint not in (None, survey.fingerprint):
+        raise DataError(
+            f"{survey.folder.root} has the fingerprint {survey.fingerprint[:12]}: its files have changed",
+            f"the names and contents it had in the run, {str(fingerprint)[:12]}",
+            "put the data back as it was, or start a new run with unpool train or unpool test",
+        )
+
+
 def require_sound(survey: Survey) -> None:
     """Refuse a folder with error findings.
 

@@ -181,15 +181,20 @@ def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
+    chosen = {key: value for key, value in measured(orientation).items() if getattr(given, key) is None}
+    return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
+
+
+def measured(orientation: str) -> dict[str, Any]:
+    """The settings of the augmentation that suit pictures of an orientation, ``free`` or ``upright``, and itself."""
     free = orientation == "free"
-    suited = {
+    return {
+        "orientation": orientation,
         "flip_rows": free,
         "flip_columns": True,
         "rotation": 180.0 if free else 5.0,
         "elastic": 4.0 if free else 0.0,
     }
-    chosen = {key: value for key, value in suited.items() if getattr(given, key) is None}
-    return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
 
 
 def _augmentation(settings: AugmentationSettings) -> Augmentation:
@@ -218,12 +223,17 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
             k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
         },
         "history": state.history,
-        "software": {
-            "unpool": metadata.version("unpool"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "software": software(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def software() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {
+        "unpool": metadata.version("unpool"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
     }
 
 

@@ -9,8 +9,9 @@ from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job
 from unpool.data.samples import Sample
 from unpool.engine import TrainingState, evaluate_each
+from unpool.engine.machine import free_memory
 from unpool.engine.objective import compiles, in_parts, missing, worth_compiling
-from unpool.engine.rehearsal import Rehearsal, free_memory, gigabytes, rehearse
+from unpool.engine.rehearsal import Rehearsal, gigabytes, rehearse
 from unpool.errors import UsageError
 
 FORWARD = 0.35

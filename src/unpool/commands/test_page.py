@@ -17,6 +17,7 @@ from unpool.data import Sample
 from unpool.engine import Evaluation, Machine, predict
 from unpool.metrics import ConfusionMatrix, Conventional, Interval, Intervals, Measure, Measured, Scores, scores
 from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
+from unpool.report.methods import Outcome, methods
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
@@ -106,6 +107,14 @@ def report_contents(
         command=command,
         measured=measured,
         conventions=conventions,
+        methods=methods(
+            segmenter.net,
+            segmenter.network.structure,
+            _parameters(segmenter),
+            segmenter.classes.names,
+            story,
+            Outcome(len(evaluation.images), test["pictures"], found, intervals, measured),
+        ),
     )
 
 
@@ -113,9 +122,13 @@ def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> Rows:
     return [
         ("network", segmenter.net),
         ("source", str(story.get("citation", ""))),
-        ("parameters", f"{sum(p.numel() for p in segmenter.network.parameters()):,}"),
+        ("parameters", f"{_parameters(segmenter):,}"),
         ("classes", segmenter.classes.describe_values()),
     ]
+
+
+def _parameters(segmenter: Segmenter) -> int:
+    return sum(p.numel() for p in segmenter.network.parameters())
 
 
 def _training_rows(story: Mapping[str, Any]) -> Rows:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from unpool.checkpoint import Card, load_model
 from unpool.classes import ClassTable
-from unpool.commands.checking import check, require_sound
+from unpool.commands.checking import check, require_sound, require_unchanged
 from unpool.commands.events import Event, Progress, Said
+from unpool.commands.recording import begin_test, record_test
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
@@ -137,6 +138,7 @@ def test(
     precision: Precision = "auto",
     measures: Sequence[str] | None = None,
     conventions: bool = False,
+    fingerprint: str | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -149,6 +151,7 @@ def test(
     measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; None for
         ``usual_measures``.
     conventions: whether to give the mean IoU and Dice by other implementations' rules too.
+    fingerprint: of the data, where no other is to be tested on.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
     own.
@@ -165,12 +168,22 @@ def test(
     if processes.first and target.is_dir() and any(target.iterdir()):
         raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
+    require_unchanged(survey, fingerprint)
     require_sound(survey)
     choice = choose_pairs(survey, card, which)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
-    yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     names = usual_measures(segmenter.classes) if measures is None else measures
+    options = {
+        "which": which,
+        "device": device,
+        "precision": precision,
+        "measures": list(names),
+        "conventions": conventions,
+    }
+    pictures = {choice.which: len(choice.pairs)}
+    begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
+    yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(names, segmenter.classes.names)
     results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
     evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
@@ -200,8 +213,8 @@ def test(
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    options = [*(["--measures", *measures] if measures else []), *(["--conventions"] if conventions else [])]
-    command = " ".join([f"unpool test {path} {folder}", *options])
+    words = [*(["--measures", *measures] if measures else []), *(["--conventions"] if conventions else [])]
+    command = " ".join([f"unpool test {path} {folder}", *words])
     page = report_contents(
         segmenter,
         card,
@@ -216,6 +229,7 @@ def test(
         conventions=result.conventions,
     )
     write_report(result.report, page)
+    record_test(begun, evaluation, result.intervals)
     yield Said(result_text(result))
     return result
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from unpool.checkpoint import load_model
-from unpool.commands.checking import check, require_sound
+from unpool.commands.checking import check, require_sound, require_unchanged
 from unpool.commands.diagnosing import facts_of
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.interruption import interruptible, manner
 from unpool.commands.preparation import Job, plan, prepare, with_budget
+from unpool.commands.recording import recorded, trained_already
 from unpool.commands.rehearsing import compiled_again, rehearsal
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config
 from unpool.commands.run_state import begin, found_state, keep_epoch, save
@@ -77,6 +78,7 @@ def train(
     *,
     resume: bool = False,
     save_every: float = SAVE_EVERY,
+    fingerprint: str | None = None,
 ) -> Generator[Event, None, TrainedRun]:
     """Check a folder, train a network on it, keep the best epoch.
 
@@ -87,6 +89,7 @@ def train(
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: go on with the run that the same command started, or start it.
     save_every: seconds between saved states inside an epoch; at the end of each one is saved in any case.
+    fingerprint: of the data, where no other is to be trained on.
 
     Raises
     ------
@@ -107,6 +110,7 @@ def train(
     config = with_budget(config)
     survey = yield from check(folder, config.data, config.training.seed)
     yield Said(describe(survey))
+    require_unchanged(survey, fingerprint)
     require_sound(survey)
     yield Progress("preparing", 0, 1)
     job = prepare(survey, config, processes)
@@ -114,6 +118,7 @@ def train(
     state = yield from found_state(run, job)
     yield Said(plan(job, run.path))
     if state is None:
+        yield from trained_already(job, run)
         state = TrainingState()
         yield from rehearsal(job, state)
         begin(run, job, state)
@@ -121,7 +126,7 @@ def train(
         if job.recipe.budget.progress(state, job.recipe.batches.steps) < 1:
             yield from compiled_again(job, state)
         yield Said(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
-    stopped_by = yield from _train(job, run, state, save_every)
+    stopped_by = yield from recorded(job, run, state, _train(job, run, state, save_every))
     if stopped_by is None and processes.first:  # who asks for an end may not wait long for it
         yield from _leave_pictures(job, run)
     return TrainedRun(

@@ -5,15 +5,22 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from unpool.errors import UsageError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -72,14 +79,23 @@ class Machine:
 def keep_memory() -> None:
     """Let the C library keep what tensors leave, for the tensors of the next step.
 
-    By default it gives large blocks back to the system, which hands them out again page by page: a quarter of a
-    training step on two cores (``benchmarks/train_step.py``). Does nothing where the library is not glibc.
+    By default it gives large blocks back to the system, which hands them out again page by page. A step of a U-Net of
+    64 to 1024 maps on one 512 x 512 picture took 1.34 to 1.47 s with that and 1.02 to 1.16 s without (two cores,
+    bfloat16, with large pages). Does nothing where the library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
     for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 1 << 28)):
         library.mallopt(parameter, value)
+
+
+def peak_memory() -> int | None:
+    """Most bytes of main memory that this process has held at a time so far; None where the system does not count."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:
@@ -121,3 +137,44 @@ def out_of_memory(error: BaseException) -> bool:
     text = str(error)
     said = ("can't allocate memory", "bad_alloc")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in said)
+
+
+def free_memory(machine: Machine, limit_gb: float | None, sharing: int = 1) -> int | None:
+    """Bytes that may be taken here, or None where the system does not say.
+
+    The memory a control group leaves (containers, schedulers) counts where it is less than the machine's.
+
+    Parameters
+    ----------
+    limit_gb: what one process may take in any case.
+    sharing: processes that divide the machine's main memory among them.
+    """
+    found: list[int] = [] if limit_gb is None else [int(limit_gb * 1e9)]
+    if machine.device.type == "cuda":
+        found.append(torch.cuda.mem_get_info(machine.device)[0])
+    elif machine.device.type == "cpu":
+        found += [value // sharing for value in (_available(), _left_in_group()) if value is not None]
+    return min(found, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        except (AttributeError, ValueError, OSError):
+            return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left_in_group(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    # Files that were read count as used, but the system drops them for who asks for memory.
+    cached = sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
+    return None if limit == "max" else max(int(limit) - max(used - cached, 0), 0)

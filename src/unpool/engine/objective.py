@@ -24,8 +24,8 @@ Objective = Callable[[Batch], LossValue]
 PAYS_BACK = 20.0
 """Minutes of training above which compiling is worth its wait.
 
-On two cores a 31-layer network compiles in 30 to 45 s, twice in a training (batch normalisation settles), and a step
-then takes 5 to 15 % less (``benchmarks/train_step.py``).
+On two cores the first calls took 28 to 62 s, twice in a training (batch normalisation settles); a U-Net's step was 3 to
+15 % faster then, a FusionNet's slower (``benchmarks/train_step.py`` gives both for any network).
 """
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -19,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from unpool.data.batches import Batch
 from unpool.engine.machine import Machine, out_of_memory
-from unpool.engine.objective import Objective, objective
+from unpool.engine.objective import Objective, in_parts, objective
 from unpool.engine.records import TrainingState
 from unpool.engine.training import Recipe, no_room, step_that_fits
 from unpool.errors import RunError
@@ -34,11 +32,11 @@ SECONDS = 15.0
 ROOM = 0.8
 """Share of the free memory that training is planned into; the rest is for what is not counted."""
 
-WORKING = 1.5
+WORKING = 2.2
 """Memory of a step as a multiple of what autograd keeps: gradients and scratch of the layer at work come on top.
 
-Peak resident memory of real steps was 1.2 to 1.45 of what autograd kept and the weights' share (SegNet and U-Net,
-bfloat16 and float32, crops of 128 to 512).
+Peak resident memory of three steps, less the weights' share, was 0.8 (FusionNet) to 1.9 (U-Net) and 2.6 (SegNet-Basic,
+of 0.3 GB in all, the program's own memory with it) times what autograd kept; batches of 4 crops of 128 and 256.
 """
 
 
@@ -143,8 +141,7 @@ def _kept_for_backward(batch: Batch, loss_of: Objective, machine: Machine, netwo
             alive.append(tensor)
         return tensor
 
-    emphasis = None if batch.emphasis is None else batch.emphasis[:1]
-    one = Batch(batch.images[:1], batch.labels[:1], batch.names[:1], emphasis)
+    one = next(in_parts(batch, len(batch.names)))
     modes = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for module in modes:  # a single crop may leave one value a map, which batch normalisation refuses to normalise
         module.eval()
@@ -188,44 +185,3 @@ def _parts(crops: int, crop: int, fixed: int, free: int | None) -> int:
 def gigabytes(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
-
-
-def free_memory(machine: Machine, limit_gb: float | None, sharing: int = 1) -> int | None:
-    """Bytes that training may take here, or None where the system does not say.
-
-    The memory a control group leaves (containers, schedulers) counts where it is less than the machine's.
-
-    Parameters
-    ----------
-    limit_gb: what one process may take in any case.
-    sharing: processes that divide the machine's main memory among them.
-    """
-    found: list[int] = [] if limit_gb is None else [int(limit_gb * 1e9)]
-    if machine.device.type == "cuda":
-        found.append(torch.cuda.mem_get_info(machine.device)[0])
-    elif machine.device.type == "cpu":
-        found += [value // sharing for value in (_available(), _left_in_group()) if value is not None]
-    return min(found, default=None)
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        except (AttributeError, ValueError, OSError):
-            return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _left_in_group(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return None
-    # Files that were read count as used, but the system drops them for who asks for memory.
-    cached = sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
-    return None if limit == "max" else max(int(limit) - max(used - cached, 0), 0)

@@ -22,6 +22,7 @@ from unpool.io.files import write_text
 from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Conventional, Intervals, Measured, Scores
 from unpool.metrics.conventions import CONVENTIONS_RULE
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
+from unpool.report.methods import Methods
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
 from unpool.report.text import (
     bracket_text,
@@ -86,6 +87,7 @@ class ReportContents:
     command: the command that makes this report again.
     measured: what was measured of the set beside the counts.
     conventions: the scores by other implementations' rules.
+    methods: paragraphs to paste into a paper.
     """
 
     title: str
@@ -104,6 +106,7 @@ class ReportContents:
     command: str
     measured: Sequence[Measured] = ()
     conventions: Sequence[Conventional] = ()
+    methods: Methods | None = None
 
 
 @dataclass(frozen=True)

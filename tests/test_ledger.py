@@ -1,0 +1,417 @@
+"""The ledger: what a run leaves of itself, and how it is found, shown and done again."""
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from conftest import Program
+from runs import start, training, wait_for
+from unpool.checkpoint import load_model
+from unpool.cli import app
+from unpool.commands import training as training_command
+from unpool.commands.events import Said, finish
+from unpool.commands.rerunning import rerun
+from unpool.commands.testing import test as score
+from unpool.commands.training import TrainedRun, train
+from unpool.config import resolve
+from unpool.engine import StepRecord
+from unpool.errors import DataError, ModelFileError, RunError, UsageError
+from unpool.ledger import (
+    ORDERS,
+    RECORD_FILE,
+    Code,
+    Data,
+    Entry,
+    Process,
+    Record,
+    Wanted,
+    digest,
+    file_digest,
+    find,
+    pick,
+    present_code,
+    read_record,
+    select,
+    write_record,
+)
+from unpool.ledger.text import command, duration, listing, memory
+
+LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def record(identity: str = "0badcafe", **changes: Any) -> Record:
+    """A finished training that never was."""
+    given: dict[str, Any] = {
+        "id": identity,
+        "kind": "train",
+        "state": "finished",
+        "key": "k",
+        "created": LATE,
+        "updated": LATE,
+        "net": "unet",
+        "data": Data(name="cells", folder="/cells", fingerprint="f" * 64, pictures={"train": 6, "val": 2}),
+        "settings": {"training": {"crop": 64, "minutes": None}, "loss": {"dice": 1.0}},
+        "code": Code(version="0.1.0", digest="c" * 64),
+        "software": {},
+        "machine": "cpu",
+        "process": Process(host="elsewhere", pid=1),
+    }
+    return Record(**{**given, **changes})
+
+
+def put(folder: Path, *args: Any, **changes: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, record(*args, **changes))
+    return folder
+
+
+def entries(*records: Record) -> list[Entry]:
+    return [Entry(Path(f"runs/{each.id}"), each, each.state) for each in records]
+
+
+def ids(found: Any) -> list[str]:
+    return [entry.record.id for entry in found]
+
+
+def said(command: Any) -> list[str]:
+    return [event.text for event in command if isinstance(event, Said)]
+
+
+@pytest.fixture(scope="module")
+def tested(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
+    """A copy of a run's folder, with a test in it."""
+    folder = tmp_path_factory.mktemp("ledger") / "runs" / "cells-unet"
+    shutil.copytree(run.folder, folder)
+    finish(score(folder, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"]))
+    return folder
+
+
+def test_a_training_leaves_its_record(run: TrainedRun, cells: Path) -> None:
+    found = read_record(run.folder)
+    assert (found.kind, found.state, found.net, found.seed, found.error) == ("train", "finished", "unet", 0, "")
+    assert (found.data.name, found.data.folder) == ("cells", str(cells.resolve()))
+    assert found.data.fingerprint == json.loads((run.folder / "split.json").read_text())["fingerprint"]
+    assert found.data.pictures == {"train": 6, "val": 2}
+    assert resolve(found.settings) == resolve(load_model(run.model).card["story"]["config"])
+    assert found.changed == {
+        "structure.width": 4, "structure.depth": 2, "training.epochs": 3, "training.batch_size": 2,
+        "training.crop": 32, "training.learning_rate": 0.01, "machine.device": "cpu", "machine.precision": "float32",
+        "machine.compile": "no",
+    }  # fmt: skip
+    assert (found.epochs, found.best_epoch, found.mean_iou) == (3, run.best_epoch, run.best_mean_iou)
+    assert found.model is not None
+    assert (found.model.file, found.model.digest) == (str(run.model.absolute()), file_digest(run.model))
+    assert found.code == present_code()
+    assert found.process.pid == os.getpid()
+    assert found.created <= found.updated
+    assert found.seconds > 0
+    assert found.peak_bytes is None or 50e6 < found.peak_bytes < 100e9
+
+
+def test_a_test_leaves_its_record(tested: Path, cells: Path) -> None:
+    found = read_record(tested / "test-cells")
+    scores = json.loads((tested / "test-cells" / "scores.json").read_text())
+    assert (found.kind, found.state, found.seed) == ("test", "finished", None)
+    assert found.model is not None
+    assert found.model.digest == file_digest(tested / "model.safetensors")
+    assert found.data.pictures == {"the val split of the folder the model was trained on": 2}
+    assert found.settings == {
+        "which": "auto",
+        "device": "cpu",
+        "precision": "float32",
+        "measures": ["boundaries-of-truth"],
+        "conventions": False,
+    }
+    assert found.scores["mean_iou"] == scores["scores"]["mean_iou"]
+    assert found.intervals["mean_iou"] == tuple(scores["intervals"]["mean_iou"])
+
+
+def test_a_run_stopped_failed_and_gone_on_with(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    steps = train(cells, tiny.settings(epochs=2), out)
+    while not (out / RECORD_FILE).is_file():
+        next(steps)
+    first = read_record(out)
+    assert (first.state, find([tmp_path]).entries[0].state) == ("running", "running")
+    steps.close()
+    assert read_record(out).state == "stopped"
+    with monkeypatch.context() as patched:
+        patched.setattr(training_command, "keep_epoch", _fail)
+        with pytest.raises(RunError):
+            finish(train(cells, tiny.settings(epochs=2), out, resume=True))
+    assert (read_record(out).state, read_record(out).error.splitlines()[0]) == ("failed", "the disk is full")
+    assert "failed (the disk is full)" in listing_of(out)
+    steps = train(cells, tiny.settings(epochs=2), out, resume=True)
+    while not isinstance(next(steps), StepRecord):
+        pass
+    signal.raise_signal(signal.SIGTERM)
+    assert finish(steps).stopped_by == signal.SIGTERM
+    assert read_record(out).state == "stopped"
+    finish(train(cells, tiny.settings(epochs=2), out, resume=True))
+    last = read_record(out)
+    assert (last.state, last.error, last.epochs) == ("finished", "", 2)
+    assert (last.id, last.created) == (first.id, first.created)
+
+
+def _fail(*_: object) -> None:
+    raise RunError("the disk is full", "room", "make some")
+
+
+def listing_of(folder: Path) -> str:
+    from unpool.commands.runs import show_run
+
+    return show_run(str(folder)).text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no kill -9")
+def test_a_killed_run_is_interrupted(cells: Path, tmp_path: Path) -> None:
+    process = start(training, cells, tiny.settings(epochs=500), tmp_path / "out")
+    wait_for(tmp_path / "out" / RECORD_FILE, process)
+    assert [entry.state for entry in find([tmp_path]).entries] == ["running"]
+    process.kill()
+    process.join()
+    assert read_record(tmp_path / "out").state == "running"
+    assert [entry.state for entry in find([tmp_path]).entries] == ["interrupted"]
+
+
+def test_a_run_elsewhere_is_interrupted_when_it_is_silent(tmp_path: Path) -> None:
+    put(tmp_path / "run", state="running")
+    assert find([tmp_path]).entries[0].state == "running"
+    long_ago = time.time() - 7200
+    os.utime(tmp_path / "run" / RECORD_FILE, (long_ago, long_ago))
+    assert find([tmp_path]).entries[0].state == "interrupted"
+    (tmp_path / "run" / "state.pt").write_bytes(b"")
+    assert find([tmp_path]).entries[0].state == "running"
+
+
+def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
+    assert [entry.folder.name for entry in find([tested.parent]).entries] == ["cells-unet", "test-cells"]
+    put(tmp_path / "x-stages" / "1-fcn-32s", "00000001")
+    put(tmp_path / "x", "00000002")
+    put(tmp_path / ".hidden", "00000003")
+    (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
+    assert ids(find([tmp_path, tmp_path / "x"]).entries) == ["00000002", "00000001"]
+    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train makes"):
+        find([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "no record"),
+        ("{", "no record"),
+        ("[" * 100_000, "no record"),
+        ('{"state": "RUNNING", "pod": 7}', r"no record \(id: Field required"),
+        (record().model_dump_json().replace('"version":1', '"version":2'), r"no record \(version"),
+        (record().model_dump_json().replace('"seconds":0.0', '"seconds":"long"'), r"no record \(seconds"),
+        ("\udcff", "no record"),
+        (None, "no plain file"),
+    ],
+)
+def test_what_is_no_record_is_listed_as_unreadable(content: str | None, why: str, tmp_path: Path) -> None:
+    put(tmp_path / "good")
+    file = tmp_path / "bad" / RECORD_FILE
+    file.parent.mkdir()
+    if content is None:
+        file.symlink_to(tmp_path / "nothing") if os.name == "nt" else os.mkfifo(file)
+    else:
+        file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    found = find([tmp_path])
+    assert ids(found.entries) == ["0badcafe"]
+    text = listing(found)
+    assert len(text.splitlines()) == 4
+    assert f"unreadable: {file}: " in text
+    with pytest.raises(DataError, match=f"{RECORD_FILE}: {why}"):
+        pick(str(file.parent), [])
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    for identity in ("abc00001", "abc00002", "b0000000"):
+        put(tmp_path / identity, identity)
+    assert pick("b", [tmp_path]).folder == tmp_path / "b0000000"
+    assert pick("ABC00002", [tmp_path]).folder == tmp_path / "abc00002"
+    assert pick(str(tmp_path / "abc00001"), []).record.id == "abc00001"
+    assert pick(str(tmp_path / "abc00001" / RECORD_FILE), []).record.id == "abc00001"
+    with pytest.raises(UsageError, match=r"abc: 2 runs (.|\n)*abc00001 \(.*\), abc00002"):
+        pick("abc", [tmp_path])
+    with pytest.raises(UsageError, match=r"f00: no run in (.|\n)*one of abc00001 .*b0000000"):
+        pick("f00", [tmp_path])
+    with pytest.raises(DataError, match="no such file"):
+        pick(str(tmp_path), [])
+
+
+def test_order_and_conditions() -> None:
+    scores = [{"mean_iou": 0.4}, {}, {"mean_iou": 0.9}]
+    many = entries(*(
+        record(f"0000000{k}", scores=scores[k], created=LATE + timedelta(hours=k), seconds=10.0 - k, net=f"net{k}",
+               peak_bytes=(None, 2, 1)[k], settings={"training": {"crop": 32 * k, "minutes": None}})
+        for k in range(3)
+    ))  # fmt: skip
+
+    def order(*given: Any, **how: Any) -> str:
+        return "".join(entry.record.id[-1] for entry in select(many, *given, **how))
+
+    everything = Wanted()
+    assert [order(everything, each) for each in ORDERS] == ["210", "201", "210", "210", "012", "012"]
+    assert order(everything, "score", reverse=True) == "021"
+    assert order(everything, "memory", reverse=True) == "120"
+    assert order(Wanted(net="net1")) == "1"
+    assert order(Wanted(data="cells", kind="train", state="finished")) == "210"
+    assert [order(w) for w in (Wanted(data="x"), Wanted(kind="test"), Wanted(state="stopped"))] == [""] * 3
+    assert order(Wanted(where=("crop=32",))) == "1"
+    assert order(Wanted(where=("training.crop=32", "minutes=null"))) == "1"
+    assert order(Wanted(where=("net=net2",))) == "2"
+    with pytest.raises(UsageError, match=r"no run has crops(.|\n)*try crop"):
+        order(Wanted(where=("crops=32",)))
+    with pytest.raises(UsageError, match="key=value"):
+        order(Wanted(where=("crop",)))
+
+
+def test_a_line_holds_no_surprises() -> None:
+    odd = record(data=Data(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9)
+    text = listing(dataclasses.replace(find([]), entries=tuple(entries(odd))))
+    assert len(text.splitlines()) == 2
+    assert "\x1b" not in text
+    assert "a?[31m?bbbbbbbbbbbbbbbb…" in text
+    assert listing(find([])) == "no runs"
+    assert [duration(s) for s in (0.4, 59.6, 3599, 3600, 36061)] == ["0:00", "1:00", "59:59", "1:00:00", "10:01:01"]
+    assert [memory(m) for m in (None, 4 * 10**8, 1_250_000_000)] == ["–", "400 MB", "1.2 GB"]
+
+
+def test_the_page_of_a_run(tested: Path, cells: Path, program: Program) -> None:
+    shown = program("runs", "show", tested)
+    test_id, own = (read_record(folder).id for folder in (tested / "test-cells", tested))
+    assert (shown.code, shown.out.splitlines()[0]) == (0, f"{own}: train, finished")
+    for words in ("structure.width", "6 train, 2 val", "epochs", "state.pt", f"{test_id}  test", "test-cells/"):
+        assert words in shown.out
+    page = program("runs", "show", own[:7], "--among", tested.parent, "--json")
+    plain = json.loads(page.out)
+    assert [each["id"] for each in plain["tests"]] == [test_id]
+    assert plain["command"] == f"unpool train {cells.resolve()} --recipe {tested / 'config.toml'}"
+    test = json.loads(program("runs", "show", tested / "test-cells", "--json").out)
+    assert test["maker"]["id"] == own
+    assert "--precision float32 --measures boundaries-of-truth" in test["command"]
+
+
+def test_the_list_on_the_command_line(tested: Path, program: Program, tmp_path: Path) -> None:
+    everything = program("runs", tested.parent)
+    assert everything.code == 0
+    assert [line.split()[1] for line in everything.out.splitlines()] == ["kind", "test", "train"]
+    tests = program(
+        "runs", tested.parent, "--kind", "test", "--where", "measures=boundaries-of-truth", "--sort", "score", "--json"
+    )
+    assert [run["folder"] for run in json.loads(tests.out)["runs"]] == [str(tested / "test-cells")]
+    assert program("runs", tmp_path / "none").code == 2
+    assert program("runs", tmp_path).out == "no runs\n"
+
+
+def test_a_list_does_not_wait_for_torch(tested: Path) -> None:
+    code = (
+        "import sys; from unpool.cli import app; app(sys.argv[1:], result_action='return_value'); "
+        "heavy = {'torch', 'scipy', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    for words in (["runs", str(tested.parent)], ["runs", "show", str(tested)]):
+        subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
+
+
+def test_what_has_been_run_already_is_said(run: TrainedRun, tested: Path, cells: Path, tmp_path: Path) -> None:
+    beside = tested.parent / "other"
+    settings = {**tiny.settings(epochs=3, learning_rate=1e-2), "machine": {"device": "cpu", "precision": "float32"}}
+    told = [text for text in said(train(cells, settings, beside)) if "already" in text]
+    assert told == [
+        f"this has been run already: {tested} (validation mean IoU {run.best_mean_iou:.3f}), with the same data, "
+        "settings and code; it is run again"
+    ]
+    assert read_record(beside).result == read_record(tested).result
+    assert not [
+        text for text in said(train(cells, tiny.settings(epochs=1), beside.with_name("third"))) if "alr" in text
+    ]
+    again = score(
+        tested, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"], out=tested / "second"
+    )
+    assert [text for text in said(again) if f"run already: {tested / 'test-cells'} (mean IoU 0." in text]
+    other = score(tested, cells, device="cpu", precision="float32", which="all", out=tested / "all")
+    assert not [text for text in said(other) if "already" in text]
+
+
+def test_a_rerun_gives_the_same_bits(tested: Path, program: Program, tmp_path: Path) -> None:
+    trained = program("runs", "rerun", tested, "--out", tmp_path / "again")
+    assert (trained.code, trained.err) == (0, "")
+    assert trained.out.splitlines()[-1].startswith(f"the same weights as {read_record(tested).id}, bit for bit: ")
+    assert "since then has changed" not in trained.out
+    one, other = (load_model(folder / "model.safetensors").segmenter for folder in (tested, tmp_path / "again"))
+    assert tiny.same_weights(one.network, other.network)
+    test = json.loads(program("runs", "rerun", tested / "test-cells", "--json").out)
+    assert (test["same"], test["folder"]) == (True, str(tested / "test-cells-again"))
+    assert test["after"]["settings"] == test["before"]["settings"]
+
+
+def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
+    entry = pick(str(tested), [])
+    settings = {**entry.record.settings, "training": {**entry.record.settings["training"], "seed": 5}}
+    old = entry.record.model_copy(
+        update={"settings": settings, "code": Code(version="0.0.9", digest="0" * 64), "scores": {"mean_iou": 0.25}}
+    )
+    steps = rerun(dataclasses.replace(entry, record=old), tmp_path / "again")
+    texts = []
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as stop:
+            result = stop.value
+            break
+        texts += [event.text] if isinstance(event, Said) else []
+    assert texts[0].startswith("since then has changed: the code (was 0.0.9, 000000000000, is 0.1.0, ")
+    assert result.same is False
+    points = 100 * (result.after.mean_iou - 0.25)
+    assert f"had 0.250 ({points:+.2f} points)" in result.text
+    assert dataclasses.replace(result, after=old.model_copy(update={"state": "stopped"})).same is None
+
+
+def test_a_rerun_refuses_other_data(tested: Path, cells: Path, tmp_path: Path) -> None:
+    entry = pick(str(tested), [])
+    moved = Path(shutil.copytree(cells, tmp_path / "cells"))
+    elsewhere = entry.record.model_copy(update={"data": entry.record.data.model_copy(update={"folder": str(moved)})})
+    (moved / "masks" / "00.png").write_bytes((moved / "masks" / "03.png").read_bytes())
+    with pytest.raises(DataError, match=r"its files have changed(.|\n)*put the data back"):
+        finish(rerun(dataclasses.replace(entry, record=elsewhere), tmp_path / "again"))
+    shutil.rmtree(moved)
+    with pytest.raises(DataError, match=r"is gone(.|\n)*with the fingerprint"):
+        finish(rerun(dataclasses.replace(entry, record=elsewhere), tmp_path / "again"))
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tested, tmp_path / "run"))
+    found = read_record(folder / "test-cells")
+    assert found.model is not None
+    gone = found.model_copy(update={"model": found.model.model_copy(update={"file": "/gone/model.safetensors"})})
+    write_record(folder / "test-cells", gone)
+    assert finish(rerun(pick(str(folder / "test-cells"), []))).same  # the folders have moved together
+    (folder / "model.safetensors").write_bytes(b"another")
+    with pytest.raises(ModelFileError, match="is another model now"):
+        finish(rerun(pick(str(folder / "test-cells"), [])))
+    strange = found.model_copy(update={"settings": {**found.settings, "later": 1}})
+    with pytest.raises(DataError, match=r"was made with later(.|\n)*use the version"):
+        finish(rerun(Entry(tested / "test-cells", strange, "finished")))
+
+
+def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
+    for folder in (tested, tested / "test-cells"):
+        app.parse_args(shlex.split(command(pick(str(folder), [])))[1:], exit_on_error=False, print_error=False)
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
