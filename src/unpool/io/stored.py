@@ -41,7 +41,7 @@ def whole(raster: Raster, placement: Placement | None = None) -> Stored:
     header, pixels = raster.header, raster.pixels
     return Stored(
         header,
-        lambda span: pixels[span.top : span.bottom, span.left : span.right],
+        lambda span: pixels[span.top : span.bottom, span.left : span.right].copy(),
         (header.rows, header.columns),
         pixels.nbytes,
         raster.palette,

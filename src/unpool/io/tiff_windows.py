@@ -19,6 +19,12 @@ from unpool.io.raster import Header, broken, decoding
 from unpool.io.stored import Stored, whole
 from unpool.io.tiffs import TiffPicture, check_complete, codecs_named, tiff_picture, whole_raster
 
+DEFLATE_RATIO = 1032
+"""How many times its size deflated data can become at most."""
+
+HARM = 1 << 30
+"""Bytes that a block may inflate to before it is looked at twice."""
+
 _DEFLATE = (8, 32946)
 _JPEG = (6, 7, 34892, 33007)
 
@@ -198,7 +204,8 @@ def _place(page: Any, index: int) -> str:
 
 
 def _check_inflation(data: bytes, nominal: int) -> None:
-    """Refuse deflated data that would grow far beyond its block; only where there is enough of it to do harm."""
-    harmful = len(data) * 1032 > 8 * nominal + BLOCK_LIMIT
-    if harmful and len(zlib.decompressobj().decompress(data, 2 * nominal + 1)) > 2 * nominal:
+    """Refuse deflated data that grows far beyond its block; looked at only where there is enough of it to do harm."""
+    if len(data) * DEFLATE_RATIO <= HARM:
+        return
+    if len(zlib.decompressobj().decompress(data, 2 * nominal + 1)) > 2 * nominal:
         raise ValueError("it inflates to more than its pixels")
