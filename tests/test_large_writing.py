@@ -111,6 +111,30 @@ def test_a_tiff_keeps_where_the_picture_lies(tmp_path: Path) -> None:
     assert all((level == pixels[:: 2**k, :: 2**k, 0]).all() for k, level in enumerate(levels))
 
 
+def test_odd_tags_of_a_picture_do_no_harm(tmp_path: Path) -> None:
+    tags = [
+        (33550, "H", 3, (1, 2, 3), True),
+        (34736, "d", 1, 2.5, True),
+        (34737, "s", 0, "Zürich|".encode("cp1252"), True),
+        (42113, "s", 0, "0", True),
+    ]
+    tifffile.imwrite(tmp_path / "p.tif", IDS, extratags=tags, metadata=None, resolution=(3, 4), resolutionunit=3)
+    with open_picture(tmp_path / "p.tif") as picture:
+        placement = picture.placement
+    assert placement.geography == ((34736, 12, 1, (2.5,)), (34737, 2, 8, "Z?rich|"))
+    write(tmp_path / "m.tif", IDS[..., None], placement=placement)
+    with open_picture(tmp_path / "m.tif") as picture:
+        assert picture.placement.geography == placement.geography
+        assert (picture.placement.resolution, picture.placement.unit) == ((3.0, 4.0), 3)
+
+
+def test_a_turned_picture_keeps_no_place(tmp_path: Path) -> None:
+    tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True), (274, "H", 1, 6, True)]
+    tifffile.imwrite(tmp_path / "p.tif", IDS, extratags=tags, metadata=None, resolution=(3, 4))
+    with open_picture(tmp_path / "p.tif") as picture:
+        assert picture.placement == Placement()
+
+
 def test_a_png_keeps_its_resolution(tmp_path: Path) -> None:
     write(tmp_path / "m.png", IDS[..., None], placement=Placement(resolution=(300.0, 300.0), unit=2))
     with Image.open(tmp_path / "m.png") as picture:
@@ -132,12 +156,13 @@ def test_wide_pictures_have_low_tiles(tmp_path: Path, monkeypatch: pytest.Monkey
         assert picture.block == (64, 512)
 
 
-def test_an_error_leaves_the_bands_and_the_old_file(tmp_path: Path) -> None:
+def test_unfinished_work_leaves_its_bands_and_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     path.write_bytes(b"old")
-    with pytest.raises(UsageError), open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
+    with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         writer.write(IDS[:30])
-        writer.finish()
+        with pytest.raises(UsageError, match="30 rows"):
+            writer.finish()
     assert path.read_bytes() == b"old"
     with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         assert writer.done == 30

@@ -5,6 +5,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -285,6 +286,21 @@ def test_damaged_tiles_of_other_codecs(tmp_path: Path, compression: str) -> None
     if compression == "jpeg":  # the others have no checksum: what is turned over are other pixels
         with open_picture(path) as picture, pytest.raises(DataError, match="tile 6 at row 16, column 32"):
             picture.window(ALL, ALL)
+
+
+def test_no_change_of_a_byte_is_more_than_a_refusal(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    options = {"photometric": "rgb", "tile": (16, 16), "compression": "zlib", "metadata": None}
+    tifffile.imwrite(tmp_path / "t.tif", noise(64, 64), **options)
+    Image.fromarray(noise(64, 64)).save(tmp_path / "p.png")
+    for name in ("t.tif", "p.png"):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            changed = bytearray(whole)
+            changed[generator.integers(4, 500)] = generator.integers(256)
+            (tmp_path / f"x{name}").write_bytes(changed)
+            with suppress(DataError), open_picture(tmp_path / f"x{name}", cache=0) as picture:
+                picture.window(slice(3, 40), slice(5, 50))
 
 
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:

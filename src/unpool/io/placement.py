@@ -11,8 +11,8 @@ import tifffile
 Tag: TypeAlias = tuple[int, int, int, Any]
 """A TIFF tag: code, TIFF's number of its type, count, value."""
 
-GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
-"""Pixel scale, tie points, transformation, and the three tags of GeoTIFF keys (OGC GeoTIFF 1.1)."""
+GEO_TAGS = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
+"""Pixel scale, tie points, transformation, and the three tags of GeoTIFF keys, with their types (OGC GeoTIFF 1.1)."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,24 @@ def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
         return Placement(tiled=tiled, levels=levels)
     resolution = _ratio(page.tags.valueof(282)), _ratio(page.tags.valueof(283))
     unit = int(page.tags.valueof(296, 2))
-    known = all(resolution) and (resolution, unit) != ((1.0, 1.0), 1)  # what writers put who know nothing
+    # 1 without a unit is what writers put who know nothing
+    known = all(resolution) and unit in (1, 2, 3) and (resolution, unit) != ((1.0, 1.0), 1)
     return Placement(
         resolution=resolution if known else None,
         unit=unit if known else 1,
         geography=tuple(
-            (tag.code, int(tag.dtype), tag.count, tag.value) for code in GEO_TAGS if (tag := page.tags.get(code))
+            _plain(tag) for code in GEO_TAGS if (tag := page.tags.get(code)) and tag.dtype == GEO_TAGS[code]
         ),
         pixel_size=_ome_pixel_size(tiff.ome_metadata) if tiff.is_ome else None,
         tiled=tiled,
         levels=levels,
     )
+
+
+def _plain(tag: tifffile.TiffTag) -> Tag:
+    """A tag that can be written again: strings are ASCII there."""
+    value = tag.value.encode("ascii", "replace").decode() if isinstance(tag.value, str) else tag.value
+    return tag.code, int(tag.dtype), tag.count, value
 
 
 def _ratio(value: Any) -> float:

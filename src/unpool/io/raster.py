@@ -79,6 +79,7 @@ def decoding(path: Path, place: str = "") -> Iterator[None]:
         LookupError,
         TypeError,
         AttributeError,
+        AssertionError,
         ArithmeticError,
         RuntimeError,
         DecompressionBombError,

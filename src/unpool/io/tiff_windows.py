@@ -76,12 +76,14 @@ def _has_windows(picture: TiffPicture) -> bool:
     series, header = picture.series, picture.header
     frame = series.keyframe
     flat = frame.shaped[1] == 1 and frame.shaped[2:4] == (header.rows, header.columns)
-    count = len(series.pages) * prod(frame.shaped)
-    if series.transform is not None or not flat or count != prod(series.shape) or frame.jpegheader is not None:
-        return False
-    return (
-        bool(frame.is_final) or prod(_block(frame)) * frame.shaped[4] * np.dtype(series.dtype).itemsize <= BLOCK_LIMIT
-    )
+    complete = len(series.pages) * prod(frame.shaped) == prod(series.shape)
+    alone = series.transform is None and frame.jpegheader is None
+    return flat and complete and alone and (bool(frame.is_final) or 0 < _nominal(frame) <= BLOCK_LIMIT)
+
+
+def _nominal(frame: Any) -> int:
+    """Bytes of a whole block once it is decoded."""
+    return prod(_block(frame)) * int(frame.shaped[4]) * np.dtype(frame.dtype).itemsize
 
 
 def _empty(span: Span, header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -165,7 +167,7 @@ class _Blocks:
 
     def _decoded(self, page: Any, segment: int) -> NDArray[Any]:
         frame = page.keyframe
-        data, nominal = self._bytes(page, segment), self._nominal(frame)
+        data, nominal = self._bytes(page, segment), _nominal(frame)
         options = {}
         if frame.compression in _JPEG:
             options["jpegtables"] = page.jpegtables
@@ -189,10 +191,6 @@ class _Blocks:
         if len(data) != count:
             raise ValueError("the file is cut off")
         return data
-
-    def _nominal(self, frame: Any) -> int:
-        """Bytes of a whole block once it is decoded."""
-        return prod(_block(frame)) * int(frame.shaped[4]) * np.dtype(self.series.dtype).itemsize
 
 
 def _place(page: Any, index: int) -> str:

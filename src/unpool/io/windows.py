@@ -94,8 +94,8 @@ class PictureFile:
             return np.empty((*span.shape, self.info.channels), self.dtype)
         check_size(self.info.path, *span.shape, self.info.channels)
         header = self.stored.header
-        pixels = self.stored.read(_turned_back(span, self.info))
         with decoding(self.info.path):
+            pixels = self.stored.read(_turned_back(span, self.info))
             return shown(Raster(header, pixels, self.stored.palette), self.info.path)[0]
 
 
