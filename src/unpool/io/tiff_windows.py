@@ -83,7 +83,7 @@ def _has_windows(picture: TiffPicture) -> bool:
 
 def _nominal(frame: Any) -> int:
     """Bytes of a whole block once it is decoded."""
-    return prod(_block(frame)) * int(frame.shaped[4]) * np.dtype(frame.dtype).itemsize
+    return int(prod(_block(frame)) * frame.shaped[4] * np.dtype(frame.dtype).itemsize)
 
 
 def _empty(span: Span, header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
