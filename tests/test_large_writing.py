@@ -227,6 +227,9 @@ def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
         assert (np.concatenate(list(part.bands(7)))[..., 0] == IDS).all()
         assert (np.concatenate(list(part.bands(7, 4)))[..., 0] == IDS[::4, ::4]).all()
         part.close()
+        part = Part(tmp_path / "bands", shape, dtype, "k")
+        assert part.done == 90
+        part.close()
 
 
 WRITING = """

@@ -40,20 +40,18 @@ def same(path: Path, windows: list[tuple[slice, slice]], cache: int = 1 << 28) -
         return picture.resident
 
 
-PLACES = st.slices(90).map(lambda part: slice(part.start, part.stop))
+PLACES = st.tuples(st.integers(0, 90), st.integers(0, 90)).map(lambda ends: slice(min(ends), max(ends)))
 WINDOWS = st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=5)
-LAYOUTS = st.sampled_from(
-    [
-        {"tile": (16, 32)},
-        {"tile": (32, 16), "compression": "zlib"},
-        {"tile": (16, 16), "compression": "zlib", "predictor": True},
-        {"rowsperstrip": 7, "compression": "zlib"},
-        {"rowsperstrip": 7},
-        {"tile": (32, 32), "compression": "zlib", "bigtiff": True, "byteorder": ">"},
-        {"byteorder": ">"},
-    ]
-)
-KINDS = st.sampled_from(["grey", "white", "rgb", "planes", "pages", "rgba", "deep", "real", "bits", "palette", "many"])
+LAYOUTS: list[dict[str, object]] = [
+    {"tile": (16, 32)},
+    {"tile": (32, 16), "compression": "zlib"},
+    {"tile": (16, 16), "compression": "zlib", "predictor": True},
+    {"rowsperstrip": 7, "compression": "zlib"},
+    {"rowsperstrip": 7},
+    {"tile": (32, 32), "compression": "zlib", "bigtiff": True, "byteorder": ">"},
+    {"byteorder": ">"},
+]
+KINDS = ["grey", "white", "rgb", "planes", "pages", "rgba", "deep", "real", "bits", "palette", "many"]
 
 
 def tiff(path: Path, pixels: np.ndarray, kind: str, layout: dict[str, object], orientation: int) -> None:
@@ -85,8 +83,8 @@ def tiff(path: Path, pixels: np.ndarray, kind: str, layout: dict[str, object], o
 @given(
     st.integers(1, 80),
     st.integers(1, 80),
-    KINDS,
-    LAYOUTS,
+    st.sampled_from(KINDS),
+    st.sampled_from(LAYOUTS),
     st.integers(1, 8),
     WINDOWS,
     st.sampled_from([0, 900, 1 << 28]),
@@ -104,6 +102,21 @@ def test_windows_of_a_tiff(
         path = Path(folder, "t.tif")
         tiff(path, noise(rows, columns), kind, layout, orientation)
         assert not same(path, windows, cache)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_tiff_in_every_layout(tmp_path: Path, kind: str) -> None:
+    for layout in LAYOUTS:
+        tiff(tmp_path / "t.tif", noise(40, 50), kind, layout, 1)
+        assert not same(tmp_path / "t.tif", [(slice(3, 30), slice(7, 45)), (ALL, ALL)])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_png_is_decoded_whole(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(noise(30, 40)).save(tmp_path / "p.png", exif=exif)
+    assert same(tmp_path / "p.png", [(slice(3, 20), slice(7, 25))], 0) == (orientation > 2)
 
 
 @settings(max_examples=80, deadline=None)
