@@ -74,6 +74,8 @@ class Part:
         top = count = 0
         for band in self._bands:
             thin = self._read(band)[-top % step :: step, ::step]
+            if step > 1:
+                thin = thin.copy()  # a view would keep the whole band while rows of many are waited for
             top += band.rows
             while len(thin):
                 taken, thin = thin[: height - count], thin[height - count :]

@@ -52,7 +52,7 @@ def zarr_package(path: Path) -> Any:
 
 
 def stored_zarr(path: Path, cache: int) -> Stored:
-    """A Zarr folder that is open for windows. A chunk that is not there has its fill value, as Zarr says. Raises DataError."""
+    """A Zarr folder that is open for windows; a chunk that is not there is its fill value. Raises DataError."""
     zarr = zarr_package(path)
     with decoding(path):
         found = _multiscale(zarr.open(path, mode="r"), path)
