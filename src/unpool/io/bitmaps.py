@@ -6,7 +6,6 @@ the person's program. The bound here is ``MAX_PIXELS``, read from the header.
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,9 +21,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
 from unpool.io.deep_png import deep_png
+from unpool.io.png_chunks import PNG_MARK, read_chunks
 from unpool.io.raster import Header, Raster, broken, check_size, decoding, exif_orientation
-
-PNG_MARK = b"\x89PNG\r\n\x1a\n"
 
 
 class _JpegFile(JpegImageFile):
@@ -56,7 +54,7 @@ _DEEP_PNG_FORMS = {2: ("rgb", 3), 4: ("grey-alpha", 2), 6: ("rgba", 4)}
 
 
 def bitmap_header(file: BinaryIO, path: Path) -> Header:
-    """The header of a file that is no TIFF. Raises DataError."""
+    """The header of a file that is no TIFF, of any size. Raises DataError."""
     with decoding(path):
         return _header(_open(file, path), file, path)
 
@@ -66,6 +64,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
+        check_size(path, header.rows, header.columns, header.channels)
         if header.bits == 16 and header.channels > 1:
             return Raster(header, _deep_png(file, path, header))
         palette = _palette(image) if header.form == "palette" else None
@@ -90,13 +89,12 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     form, channels, bits = _FORMS[image.mode]
     exif = image.info.get("exif", b"")
     if isinstance(image, PngImageFile):
-        chunks = _png_chunks(file, b"IHDR", b"eXIf")
+        chunks = read_chunks(file, b"IHDR", b"eXIf")
         exif = chunks.get(b"eXIf", exif)
         depth, colour_type = chunks[b"IHDR"][8:10]
         bits = depth
         if depth == 16 and colour_type in _DEEP_PNG_FORMS:
             form, channels = _DEEP_PNG_FORMS[colour_type]
-    check_size(path, rows, columns, channels)
     return Header(
         rows=rows,
         columns=columns,
@@ -107,21 +105,6 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         orientation=exif_orientation(exif),
         lossy=isinstance(image, JpegImageFile) or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
     )
-
-
-def _png_chunks(file: BinaryIO, *names: bytes) -> dict[bytes, bytes]:
-    """The contents of chunks of these names, found by stepping over all others; chunks of one name are joined."""
-    place = file.tell()
-    file.seek(len(PNG_MARK))
-    parts: dict[bytes, list[bytes]] = {}
-    while len(start := file.read(8)) == 8:
-        size, name = struct.unpack(">I4s", start)
-        if name in names:
-            parts.setdefault(name, []).append(file.read(size))
-            size = 0
-        file.seek(size + 4, 1)
-    file.seek(place)
-    return {name: b"".join(contents) for name, contents in parts.items()}
 
 
 def _lossless_webp(file: BinaryIO) -> bool:
@@ -140,7 +123,7 @@ def _palette(image: ImageFile) -> NDArray[np.uint8]:
 
 def _deep_png(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:
     file.seek(0)
-    chunks = _png_chunks(file, b"IHDR", b"IDAT")
+    chunks = read_chunks(file, b"IHDR", b"IDAT")
     if not chunks[b"IHDR"][12]:
         return deep_png(chunks.get(b"IDAT", b""), header.rows, header.columns, header.channels)
     try:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from unpool.errors import DataError
 from unpool.io.bitmaps import bitmap_header, bitmap_raster
-from unpool.io.raster import Header, Raster, broken
+from unpool.io.raster import Header, Raster, broken, check_size
 from unpool.io.tiffs import tiff_header, tiff_raster
 
 TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
@@ -18,23 +18,26 @@ TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 def read_header(path: Path) -> Header:
     """Read what a picture file says about itself, without decoding it. Raises DataError."""
-    with _opened(path) as file:
-        return tiff_header(file, path) if _is_tiff(file, path) else bitmap_header(file, path)
+    with opened(path) as file:
+        header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
+        check_size(path, header.rows, header.columns, header.channels)
+        return header
 
 
 def read_raster(path: Path, content: bytes | None = None) -> Raster:
     """Decode a picture file, or its ``content`` where the bytes are read already. Raises DataError."""
     if content is not None:
         return _decode(BytesIO(content), path)
-    with _opened(path) as file:
+    with opened(path) as file:
         return _decode(file, path)
 
 
 def _decode(file: BinaryIO, path: Path) -> Raster:
-    return tiff_raster(file, path) if _is_tiff(file, path) else bitmap_raster(file, path)
+    return tiff_raster(file, path) if is_tiff(file, path) else bitmap_raster(file, path)
 
 
-def _is_tiff(file: BinaryIO, path: Path) -> bool:
+def is_tiff(file: BinaryIO, path: Path) -> bool:
+    """Whether a file begins as a TIFF does. Raises DataError where it is empty."""
     start = file.read(4)
     file.seek(0)
     if not start:
@@ -43,7 +46,8 @@ def _is_tiff(file: BinaryIO, path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a picture file for reading. Raises DataError where there is none."""
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: a directory or a device", "a picture file", "give the path of a picture")
     try:

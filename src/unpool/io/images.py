@@ -55,7 +55,7 @@ class Picture(NamedTuple):
 
 def image_info(path: Path) -> ImageInfo:
     """Read a picture's size and type from its header. Raises DataError."""
-    return _info(read_header(path), path)
+    return info_of(read_header(path), path)
 
 
 def read_image(path: Path) -> NDArray[Any]:
@@ -112,19 +112,31 @@ def write_image(path: Path, array: NDArray[Any]) -> None:
 def load_picture(path: Path, content: bytes | None = None) -> Picture:
     """``read_image`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
     raster = read_raster(path, content)
-    info = _info(raster.header, path)
+    info = info_of(raster.header, path)
+    pixels, transparent = shown(raster, path)
+    return Picture(pixels, info, transparent)
+
+
+def shown(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
+    """Pixels (rows, columns, channels) as ``read_image`` gives them, and whether alpha hid some. Raises DataError.
+
+    Each pixel is converted by itself, so a part of a picture gives that part.
+    """
     pixels, transparent = _displayed(raster)
     pixels = plain_pixels(pixels, path)
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
-    return Picture(turn(pixels, info.orientation), info, transparent)
+    return turn(pixels, raster.header.orientation), transparent
 
 
-def _info(header: Header, path: Path) -> ImageInfo:
+def info_of(header: Header, path: Path) -> ImageInfo:
+    """What ``read_image`` makes of a file with this header."""
     rows, columns = header.rows, header.columns
     if header.orientation >= 5:
         rows, columns = columns, rows
     channels = _CHANNELS.get(header.form, header.channels)
+    if header.form == "cmyk" and header.dtype != "uint8":
+        channels = header.channels  # only 8-bit inks are mixed to colours
     return ImageInfo(path, rows, columns, channels, _plain_name(header), header.form, header.orientation)
 
 

@@ -25,6 +25,19 @@ class MaskPicture(NamedTuple):
     header: Header
 
 
+class WrittenForm(NamedTuple):
+    """How predictions are written.
+
+    Attributes
+    ----------
+    stored: the value of each class id, uint8 or uint16 (K,).
+    palette: RGB colours by value; None for greys.
+    """
+
+    stored: NDArray[Any]
+    palette: tuple[Colour, ...] | None
+
+
 def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
     """Read a mask without changing its values.
 
@@ -75,11 +88,11 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
     ------
     UsageError: a class has a value above 65535.
     """
-    values, colours = _written_form(prediction, table)
+    stored, colours = written_form(table)
     if colours is None:
-        write_image(path, values)
+        write_image(path, stored[prediction])
         return
-    picture = Image.fromarray(values.astype(np.uint8)).convert("L")
+    picture = Image.fromarray(stored[prediction]).convert("L")
     picture.putpalette([part for colour in colours for part in colour])
     with atomic_path(path) as draft:
         picture.save(draft, format="PNG")
@@ -152,18 +165,24 @@ def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: 
     return values
 
 
-def _written_form(prediction: Labels, table: ClassTable) -> tuple[NDArray[Any], tuple[Colour, ...] | None]:
-    """What is written: indices with their palette, or greys without one."""
+def written_form(table: ClassTable) -> WrittenForm:
+    """What a prediction is written as: indices with their palette, or greys without one.
+
+    Raises
+    ------
+    UsageError: a class has a value above 65535.
+    """
+    ids = np.arange(len(table), dtype=np.uint8)
     if table.kind == "colours":
-        return prediction, tuple(value[0] for value in table.values if isinstance(value[0], tuple))
+        return WrittenForm(ids, tuple(value[0] for value in table.values if isinstance(value[0], tuple)))
     if table.kind == "instances":
-        return prediction, table.colours
+        return WrittenForm(ids, table.colours)
     values = [value[0] for value in table.values if isinstance(value[0], int)]
     if max(values) > 65535:
         raise UsageError(f"mask value {max(values)}", "mask values up to 65535", "renumber the classes in the masks")
     if max(values) > 255:
-        return table.decode(prediction).astype(np.uint16), None
+        return WrittenForm(table.decode(ids).astype(np.uint16), None)
     palette = [(0, 0, 0)] * (max(values) + 1)
     for value, colour in zip(values, table.colours, strict=True):
         palette[value] = colour
-    return table.decode(prediction), tuple(palette)
+    return WrittenForm(table.decode(ids), tuple(palette))

@@ -59,8 +59,8 @@ class Raster:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises on foreign bytes into a DataError that names the file."""
+def decoding(path: Path, place: str = "") -> Iterator[None]:
+    """Turn whatever a decoder raises on foreign bytes into a DataError that names the file, and the ``place`` in it."""
     try:
         yield
     except DataError:
@@ -79,13 +79,15 @@ def decoding(path: Path) -> Iterator[None]:
         LookupError,
         TypeError,
         AttributeError,
+        AssertionError,
         ArithmeticError,
         RuntimeError,
         DecompressionBombError,
         struct.error,
         zlib.error,
     ) as error:
-        raise broken(path, str(error).split("\n")[0] or type(error).__name__) from error
+        why = str(error).split("\n")[0] or type(error).__name__
+        raise broken(path, f"{place}: {why}" if place else why) from error
 
 
 def broken(path: Path, why: str) -> DataError:

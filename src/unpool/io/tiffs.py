@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from tifffile import COMPRESSION
 
 from unpool.errors import DataError
@@ -28,29 +31,50 @@ class _Layout(NamedTuple):
     """The axis of the channels once axes of length 1 are gone; None where there is one channel."""
 
 
+class TiffPicture(NamedTuple):
+    """A TIFF's picture, open: its pages, the axis of its channels without axes of length 1, and what is known of it."""
+
+    series: tifffile.TiffPageSeries
+    channel_axis: int | None
+    header: Header
+    palette: NDArray[np.uint8] | None
+
+
 def tiff_header(file: BinaryIO, path: Path) -> Header:
-    """The header of a TIFF file. Raises DataError."""
+    """The header of a TIFF file, of any size. Raises DataError."""
     with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
-        series = _only_series(tiff, path)
-        return _header(series, _layout(series, path), path)
+        return tiff_picture(tiff, path).header
 
 
 def tiff_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a TIFF file. Raises DataError."""
     with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
-        series = _only_series(tiff, path)
-        layout = _layout(series, path)
-        header = _header(series, layout, path)
-        _check_complete(series, tiff.filehandle.size, path)
-        pixels = np.asarray(_pixels(series, path)).reshape(
+        return whole_raster(tiff_picture(tiff, path), path)
+
+
+def tiff_picture(tiff: tifffile.TiffFile, path: Path) -> TiffPicture:
+    """The one picture in an open TIFF, at its full size. Raises DataError where it is cut off or not alone."""
+    series = _only_series(tiff, path)
+    layout = _layout(series, path)
+    header = _header(series, layout)
+    palette = None
+    if header.form == "palette":
+        palette = (np.asarray(series.keyframe.colormap).T >> 8).astype(np.uint8)
+    return TiffPicture(series, layout.channel_axis, header, palette)
+
+
+def whole_raster(picture: TiffPicture, path: Path) -> Raster:
+    """Decode all of a TIFF's picture. Raises DataError."""
+    series, header = picture.series, picture.header
+    check_size(path, header.rows, header.columns, header.channels)
+    check_complete(series, path)
+    with codecs_named(series, path):
+        pixels = np.asarray(series.asarray(maxworkers=1)).reshape(
             [size for size, axis in zip(series.shape, series.axes, strict=True) if size != 1 or axis in "YX"]
         )
-        if layout.channel_axis is not None:
-            pixels = np.moveaxis(pixels, layout.channel_axis, 2)
-        palette = None
-        if header.form == "palette":
-            palette = (np.asarray(series.keyframe.colormap).T >> 8).astype(np.uint8)
-        return Raster(header, pixels, palette)
+    if picture.channel_axis is not None:
+        pixels = np.moveaxis(pixels, picture.channel_axis, 2)
+    return Raster(header, pixels, picture.palette)
 
 
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
@@ -86,9 +110,8 @@ def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
     )
 
 
-def _header(series: tifffile.TiffPageSeries, layout: _Layout, path: Path) -> Header:
+def _header(series: tifffile.TiffPageSeries, layout: _Layout) -> Header:
     page = series.keyframe
-    check_size(path, layout.rows, layout.columns, layout.channels)
     orientation = page.tags.valueof(274, 1)
     return Header(
         rows=layout.rows,
@@ -122,19 +145,22 @@ def _form(page: Any, layout: _Layout) -> str:
     return "channels"
 
 
-def _check_complete(series: tifffile.TiffPageSeries, size: int, path: Path) -> None:
-    """tifffile fills what lies behind the end of the file with zeros; refuse it instead."""
+def check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
+    """tifffile fills what lies behind the end of the file with zeros; refuse it instead. Raises DataError."""
     for page in series.pages:
         if page is None:
             raise broken(path, "a page is missing")
+        size = page.parent.filehandle.size
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
             if offset + count > size:
                 raise broken(path, "the file is cut off")
 
 
-def _pixels(series: tifffile.TiffPageSeries, path: Path) -> Any:
+@contextmanager
+def codecs_named(series: tifffile.TiffPageSeries, path: Path) -> Iterator[None]:
+    """Decode inside this: where a decoder is missing, a DataError says which and how to install it."""
     try:
-        return series.asarray(maxworkers=1)
+        yield
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
