@@ -81,6 +81,10 @@ class PictureFile:
         """What a mask of this picture keeps."""
         return self.stored.placement
 
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
+        """``window`` in an array's words, so that whoever takes parts of an array may take them from a file."""
+        return self.window(*part)
+
     def window(self, rows: slice, columns: slice) -> NDArray[Any]:
         """A part of the picture: exactly ``read_image(path)[rows, columns]``. Safe in several threads.
 

