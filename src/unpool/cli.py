@@ -193,7 +193,8 @@ def test(
             consume_multiple=True,
             negative="",
             help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
-            "boundaries-of-truth (the BF score as SegNet's paper words it).",
+            "boundaries-of-truth (the BF score as SegNet's paper words it), calibration (confidence against "
+            "accuracy; by default).",
         ),
     ] = None,
     device: Device = None,
@@ -214,7 +215,7 @@ def test(
             out=out,
             device=device or "auto",
             precision=precision or "auto",
-            measures=measures or (),
+            measures=measures,
         ),
         quiet=json_,
     )

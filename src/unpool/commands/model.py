@@ -76,13 +76,14 @@ class Model:
         *,
         which: Which = "auto",
         out: str | Path | None = None,
-        measures: Sequence[str] = (),
+        measures: Sequence[str] | None = None,
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
         Parameters
         ----------
-        measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
+        measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; by default the
+            calibration.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)

@@ -114,7 +114,7 @@ def test(
     out: Path | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    measures: Sequence[str] = (),
+    measures: Sequence[str] | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -124,7 +124,8 @@ def test(
     which: the split to score. ``auto``: the test split, else the validation split, else everything; on the folder
         the model was trained on the splits are those of that training, elsewhere the folder's own.
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
-    measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``.
+    measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; None takes those
+        of ``automatic_measures``.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
     own.
@@ -146,7 +147,7 @@ def test(
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    asked = chosen_measures(measures, segmenter.classes.names)
+    asked = chosen_measures(automatic_measures() if measures is None else measures, segmenter.classes.names)
     results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
     evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
     result = TestResult(
@@ -185,6 +186,11 @@ def test(
     write_report(result.report, page)
     yield Said(result_text(result))
     return result
+
+
+def automatic_measures() -> tuple[str, ...]:
+    """The names of what is measured where nobody says what to measure."""
+    return ("calibration",)
 
 
 def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measure]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from unpool.metrics.boundaries import boundaries
+from unpool.metrics.calibration import calibration
 from unpool.metrics.measures import Measure
 
 MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
     "boundaries": boundaries,
     "boundaries-of-truth": lambda names: boundaries(names, "truth"),
+    "calibration": lambda _: calibration(),
 }
 """From the names of the classes, the first of which is the background where there is one, to the measure."""
