@@ -1,4 +1,4 @@
-"""Calibration and uncertainty: known answers by hand, the definitions as loops, independence of the order."""
+"""Calibration: known answers by hand, the definitions as loops, independence of the order."""
 
 import numpy as np
 import pytest

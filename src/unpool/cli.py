@@ -83,6 +83,15 @@ Precision = Annotated[
 ]
 
 
+Tta = Annotated[
+    Literal["none", "flips", "rotations", "d4"],
+    Parameter(name="--tta", help="Average over the picture mirrored, turned by quarters, or both (d4, 8 ways)."),
+]
+Samples = Annotated[
+    int, Parameter(name="--samples", help="Average over so many samples of dropout, for networks that have it.")
+]
+
+
 @app.command
 def check(
     data: Data,
@@ -194,9 +203,11 @@ def test(
             negative="",
             help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
             "boundaries-of-truth (the BF score as SegNet's paper words it), calibration (confidence against "
-            "accuracy; by default).",
+            "accuracy; by default), uncertainty (does it find the wrong pixels; by default with --samples).",
         ),
     ] = None,
+    tta: Tta = "none",
+    samples: Samples = 0,
     device: Device = None,
     precision: Precision = None,
     json_: Json = False,
@@ -206,6 +217,7 @@ def test(
     Example: unpool test runs/photos-unet photos
     """
     from unpool.commands.testing import test as run
+    from unpool.engine.averaging import Averaging
 
     result = _drive(
         run(
@@ -216,6 +228,7 @@ def test(
             device=device or "auto",
             precision=precision or "auto",
             measures=measures,
+            averaging=Averaging(tta, samples),
         ),
         quiet=json_,
     )
@@ -250,7 +263,16 @@ def predict(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder for the masks.")],
     overlay: Annotated[bool, Parameter(negative="", help="Also write the picture with the mask over it.")] = False,
-    probabilities: Annotated[bool, Parameter(negative="", help="Also write every class's probability.")] = False,
+    probabilities: Annotated[
+        Literal["float32", "uint16", "uint8"] | None,
+        Parameter(help="Also write every class's probability, in 0..1, 0..65535 or 0..255."),
+    ] = None,
+    uncertainty: Annotated[
+        bool,
+        Parameter(negative="", help="Also write 1 - confidence, or with --samples the variance of every class."),
+    ] = False,
+    tta: Tta = "none",
+    samples: Samples = 0,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,
     precision: Precision = None,
@@ -261,6 +283,7 @@ def predict(
     Example: unpool predict runs/photos-unet new-photos --out masks --overlay
     """
     from unpool.commands.predicting import predict as run
+    from unpool.engine.averaging import Averaging
 
     result = _drive(
         run(
@@ -269,6 +292,8 @@ def predict(
             out,
             overlays=overlay,
             probabilities=probabilities,
+            uncertainty=uncertainty,
+            averaging=Averaging(tta, samples),
             overwrite=overwrite,
             device=device or "auto",
             precision=precision or "auto",

@@ -14,9 +14,9 @@ import numpy as np
 from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
-from unpool.engine import Evaluation, Machine, predict
+from unpool.engine import ONCE, Answer, Averaging, Evaluation, Machine, answer
 from unpool.metrics import ConfusionMatrix, Interval, Intervals, Measure, Measured, Scores, scores
-from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
+from unpool.report import Heat, ImagePanel, ReportContents, displayable, error_picture, heat_picture, overlay
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 
@@ -25,9 +25,10 @@ Rows = list[tuple[str, str]]
 TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
 
 
-def panel(sample: Sample, segmenter: Segmenter, machine: Machine) -> ImagePanel:
+def panel(sample: Sample, segmenter: Segmenter, machine: Machine, averaging: Averaging = ONCE) -> ImagePanel:
     """A sample's pictures for the report, predicted anew."""
-    prediction = predict(segmenter, sample.image, sample.name, machine)
+    found = answer(segmenter, sample.image, sample.name, machine, averaging=averaging, uncertainty=True)
+    prediction = found.prediction
     matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
     colours = segmenter.classes.colours
     ignored = float((sample.labels == IGNORE_ID).mean())
@@ -38,8 +39,22 @@ def panel(sample: Sample, segmenter: Segmenter, machine: Machine) -> ImagePanel:
         prediction=overlay(sample.image, prediction, colours),
         error=error_picture(sample.labels, prediction),
         mean_iou=scores(matrix).mean_iou,
+        uncertainty=_uncertainty(found, len(colours), averaging),
         note=f"{ignored:.0%} of the pixels are ignored" if ignored >= 0.005 else "",
     )
+
+
+def _uncertainty(found: Answer, classes: int, averaging: Averaging) -> Heat:
+    """Where the model is unsure, on one scale for all pictures of a report.
+
+    1 - confidence is shown up to 0.5, the mean variance of the classes up to half of what it is where all samples are
+    sure and as many of them are for one class as for another.
+    """
+    if found.variance is None:
+        return Heat(heat_picture(found.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
+    top = 0.25 / classes
+    name = f"variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
+    return Heat(heat_picture(found.variance.mean(axis=0), top), name)
 
 
 def images_csv(evaluation: Evaluation, measured: Sequence[Measured] = ()) -> str:

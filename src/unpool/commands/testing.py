@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,18 @@ from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
 from unpool.data import Pair, Survey, group_of, read_sample
 from unpool.data.batches import SampleStore
-from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_together, summarise
+from unpool.engine import (
+    ONCE,
+    Averaging,
+    Evaluation,
+    ImageResult,
+    Machine,
+    Precision,
+    choose_machine,
+    evaluate_together,
+    require_dropout,
+    summarise,
+)
 from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
@@ -24,6 +35,7 @@ from unpool.io.folders import mark_output
 from unpool.metrics import (
     ABSENT_RULE,
     MEASURES,
+    SAMPLED,
     Intervals,
     Measure,
     Measured,
@@ -54,6 +66,7 @@ class TestResult:
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
     measured: what was measured beside the counts, in the order it was asked for.
+    averaging: which answers were averaged.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -67,6 +80,7 @@ class TestResult:
     report: Path
     warnings: tuple[str, ...]
     measured: tuple[Measured, ...] = ()
+    averaging: Averaging = ONCE
 
     @property
     def scores(self) -> Scores:
@@ -80,6 +94,7 @@ class TestResult:
             "data": str(self.data),
             "which": self.which,
             "warnings": list(self.warnings),
+            "averaging": asdict(self.averaging),
             "rule": ABSENT_RULE,
             "scores": self.scores.to_json(),
             "intervals": self.intervals.to_json() if self.intervals else None,
@@ -115,6 +130,7 @@ def test(
     device: str = "auto",
     precision: Precision = "auto",
     measures: Sequence[str] | None = None,
+    averaging: Averaging = ONCE,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -126,6 +142,7 @@ def test(
     out: where the report goes; by default ``test-<folder>`` beside the model, numbered if it exists.
     measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; None takes those
         of ``automatic_measures``.
+    averaging: which answers each picture's answer is the mean of.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
     own.
@@ -137,6 +154,7 @@ def test(
     processes = join(device)
     path = model_file(model)
     segmenter, card = load_model(path)
+    require_dropout(segmenter, averaging)
     target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
     require_writable(target)
     if processes.first and target.is_dir() and any(target.iterdir()):
@@ -144,11 +162,13 @@ def test(
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
     require_sound(survey)
     choice = choose_pairs(survey, card, which)
+    warnings = (*choice.warnings, *turned_warnings(card, averaging))
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    asked = chosen_measures(automatic_measures() if measures is None else measures, segmenter.classes.names)
-    results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
+    names = automatic_measures(averaging) if measures is None else measures
+    asked = chosen_measures(names, segmenter.classes.names, sampled=averaging.samples > 0)
+    results = yield from _results(segmenter, choice.pairs, machine, processes, asked, averaging)
     evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
     result = TestResult(
         model=path,
@@ -158,7 +178,8 @@ def test(
         intervals=bootstrap(evaluation.images, groups),
         digests={result.name: survey.pictures[result.name].digest for result in results},
         report=target / "report.html",
-        warnings=choice.warnings,
+        warnings=warnings,
+        averaging=averaging,
         measured=tuple(
             measured(measure, [(each.name, each.numbers[k]) for each in results], groups)
             for k, measure in enumerate(asked)
@@ -170,16 +191,18 @@ def test(
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    command = " ".join([f"unpool test {path} {folder}", *(["--measures", *measures] if measures else [])])
+    facts |= {"averaged": averaging.describe()} if averaging.describe() else {}
+    options = [*(["--measures", *measures] if measures else []), *averaging.options()]
+    command = " ".join([f"unpool test {path} {folder}", *options])
     page = report_contents(
         segmenter,
         card,
         evaluation,
-        _panels(segmenter, machine, choice.pairs, results),
+        _panels(segmenter, machine, choice.pairs, results, averaging),
         intervals=result.intervals,
         model=path,
         test=facts,
-        warnings=choice.warnings,
+        warnings=warnings,
         command=command,
         measured=result.measured,
     )
@@ -188,13 +211,13 @@ def test(
     return result
 
 
-def automatic_measures() -> tuple[str, ...]:
+def automatic_measures(averaging: Averaging) -> tuple[str, ...]:
     """The names of what is measured where nobody says what to measure."""
-    return ("calibration",)
+    return ("calibration", *(["uncertainty"] if averaging.samples else []))
 
 
-def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measure]:
-    """The measures of these names, each once.
+def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bool = False) -> list[Measure]:
+    """The measures of these names, each once; ``sampled`` where dropout is.
 
     Raises
     ------
@@ -203,11 +226,20 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measur
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
         raise UsageError(f"no measure '{unknown[0]}'", ", ".join(MEASURES), "correct --measures")
-    found = [MEASURES[name](classes) for name in dict.fromkeys(names)]
+    known = {**MEASURES, **(SAMPLED if sampled else {})}
+    found = [known[name](classes) for name in dict.fromkeys(names)]
     twice = [each.key for each in found if sum(each.key == other.key for other in found) > 1]
     if twice:
         raise UsageError(f"{twice[0]} are to be measured by two rules", "one rule", "name one of them in --measures")
     return found
+
+
+def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
+    """What to know where pictures are turned for a model that was trained on upright ones."""
+    orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
+    if averaging.tta == "none" or orientation != "upright":
+        return []
+    return [f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it."]
 
 
 def model_file(path: Path) -> Path:
@@ -264,25 +296,34 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
 
 
 def _results(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, measures: Sequence[Measure]
+    segmenter: Segmenter,
+    pairs: Sequence[Pair],
+    machine: Machine,
+    processes: Processes,
+    measures: Sequence[Measure],
+    averaging: Averaging,
 ) -> Generator[Event, None, list[ImageResult]]:
     """Score the pairs, each once."""
     results: list[ImageResult] = []
     samples, names = SampleStore(pairs, segmenter.classes, limit=0), [pair.name for pair in pairs]
-    for result in evaluate_together(segmenter, samples, names, machine, processes, measures):
+    for result in evaluate_together(segmenter, samples, names, machine, processes, measures, averaging):
         results.append(result)
         yield Progress("scoring", len(results), len(pairs))
     return results
 
 
 def _panels(
-    segmenter: Segmenter, machine: Machine, pairs: Sequence[Pair], results: Sequence[ImageResult]
+    segmenter: Segmenter,
+    machine: Machine,
+    pairs: Sequence[Pair],
+    results: Sequence[ImageResult],
+    averaging: Averaging,
 ) -> list[ImagePanel]:
     """The worst pictures and the best one, predicted again: a large set's predictions do not fit in memory."""
     known = {pair.name: pair for pair in pairs}
     ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
     chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
-    return [panel(read_sample(pair, segmenter.classes), segmenter, machine) for pair in chosen]
+    return [panel(read_sample(pair, segmenter.classes), segmenter, machine, averaging) for pair in chosen]
 
 
 def result_text(result: TestResult) -> str:

@@ -55,6 +55,12 @@ class Averaging:
         """How many answers are averaged: how often the network runs."""
         return len(self.turns) * max(self.samples, 1)
 
+    def describe(self) -> str:
+        """In words; nothing where nothing is averaged."""
+        views = [f"{len(self.turns)} ways to lay the picture ({self.tta})"] if self.tta != "none" else []
+        drawn = [f"{self.samples} dropout samples" + (" of each" if views else "")] if self.samples else []
+        return ", ".join([*views, *drawn])
+
     def options(self) -> list[str]:
         """As on the command line; nothing where nothing is averaged."""
         turned = [] if self.tta == "none" else ["--tta", self.tta]
