@@ -138,7 +138,7 @@ def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_
     page = (tmp_path / "test" / "report.html").read_text()
     assert "4 ways to lay the picture (flips), 3 dropout samples of each" in page
     assert f"unpool test {dropping} {new} --tta flips --samples 3" in page
-    assert page.count("variance of 3 samples: black 0, lightest 0.12 or more") == 2 * 3  # caption and alt
+    assert page.count("root of the variance of 3 samples: black 0, lightest 0.25 or more") == 2 * 3  # caption and alt
     again = unpool.load(dropping, "cpu").test(new, out=tmp_path / "again", tta="flips", samples=3)
     assert again.scores.mean_iou == pytest.approx(result.scores.mean_iou, abs=0.02)  # in another precision
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,14 @@ def panel(sample: Sample, segmenter: Segmenter, machine: Machine, averaging: Ave
 def _uncertainty(found: Answer, classes: int, averaging: Averaging) -> Heat:
     """Where the model is unsure, on one scale for all pictures of a report.
 
-    1 - confidence is shown up to 0.5, the mean variance of the classes up to half of what it is where all samples are
-    sure and as many of them are for one class as for another.
+    1 - confidence is shown up to 0.5. Variances are small, so their root is shown, up to half of what it is where all
+    samples are sure and as many of them are for one class as for another.
     """
     if found.variance is None:
         return Heat(heat_picture(found.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
-    top = 0.25 / classes
-    name = f"variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
-    return Heat(heat_picture(found.variance.mean(axis=0), top), name)
+    top = sqrt(0.5 / classes) / 2
+    name = f"root of the variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
+    return Heat(heat_picture(np.sqrt(found.variance.mean(axis=0)), top), name)
 
 
 def images_csv(evaluation: Evaluation, measured: Sequence[Measured] = ()) -> str:

@@ -39,8 +39,8 @@ def calibration() -> Measure:
         rows=("all pixels",),
         columns=(
             Column("expected_calibration_error", "expected error", better="lower"),
-            Column("maximum_calibration_error", "maximum error", better="lower"),
-            Column("mean_confidence", "mean confidence"),
+            Column("maximum_calibration_error", "maximum", better="lower"),
+            Column("mean_confidence", "confidence"),
             Column("accuracy", "accuracy"),
         ),
         numbers=_numbers,

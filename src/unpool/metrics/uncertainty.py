@@ -27,7 +27,7 @@ BINS = len(EDGES) + 1
 _DRAWN = np.linspace(0.05, 1, 20)
 _RULE = (
     "Finds the wrong: the chance that of a wrong and a right pixel the wrong one is the less sure (the area under the "
-    "ROC curve; 0.5 is chance). Accuracy of the surest pixels: what is right when the others are set aside. "
+    "ROC curve; 0.5 is chance). Surest: the accuracy of the surest pixels, when the others are set aside. "
     "Uncertainty by confidence is 1 minus the predicted class's probability"
 )
 _VARIANCE_RULE = ", by variance the mean over the classes of the variance over the samples"
@@ -48,9 +48,9 @@ def uncertainty(sampled: bool = False) -> Measure:
         rows=kinds,
         columns=(
             Column("finds_wrong", "finds the wrong"),
-            Column("accuracy_50", "accuracy, surest 50 %"),
+            Column("accuracy_50", "surest 50 %"),
             Column("accuracy_90", "surest 90 %"),
-            Column("accuracy", "of all"),
+            Column("accuracy", "all pixels"),
         ),
         numbers=lambda seen: _numbers(seen, sampled),
         table=lambda numbers: _table(_counts(numbers)),

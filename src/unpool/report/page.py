@@ -33,7 +33,7 @@ from unpool.report.text import (
     worst_first,
 )
 
-PANEL_LONGEST = 384
+PANEL_LONGEST = 336
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
 
 _LARGEST_URI = 68_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
