@@ -90,6 +90,13 @@ def test_the_order_of_the_pictures_changes_no_bit() -> None:
     assert table_of(*pictures) == table_of(*reversed(pictures)) == table_of(*pictures[3:], *pictures[:3])
 
 
+def test_sums_of_confidences_are_multiples_of_a_unit_so_that_no_sum_is_rounded() -> None:
+    tiny = np.random.default_rng(0).random((9, 13), np.float32) ** 6
+    sums = CALIBRATION.numbers(drawn(0)._replace(confidence=tiny))[30:] * 2**24
+    assert (sums == np.rint(sums)).all()
+    assert sums.sum() / 2**24 == pytest.approx(tiny[drawn(0).labels != IGNORE_ID].sum(), abs=1e-5)
+
+
 def test_a_probability_that_rounding_put_above_one_is_in_the_last_bin() -> None:
     labels = np.zeros((1, 2), np.uint8)
     sure = evidence(labels, labels, np.array([[1.0000001, 0.0]], np.float32))
