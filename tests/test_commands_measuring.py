@@ -11,6 +11,8 @@ import pytest
 from scipy import ndimage
 
 import tiny
+import unpool
+from unpool.checkpoint import save_model
 from unpool.cli import app
 from unpool.commands.events import finish
 from unpool.commands.predicting import predict
@@ -121,8 +123,8 @@ def components_in(folder: Path) -> int:
 def test_objects_are_measured_where_masks_number_them(numbered: TrainedRun, tmp_path: Path) -> None:
     cells = numbered.folder.parent / "cells"
     result = scored(numbered, cells, tmp_path / "test", which="all")
-    (found,) = result.measured
-    assert found.measure.key == "objects"
+    calibration, found = result.measured
+    assert (calibration.measure.key, found.measure.key) == ("calibration", "objects")
     assert found.measure.rows == (result.scores.classes[1].name,)
     true = sum(len(np.unique(read_mask(path))) - 1 for path in (cells / "masks").iterdir())
     assert found.value("true") == true
@@ -196,3 +198,65 @@ def test_the_command_line(run: TrainedRun, new: Path, tmp_path: Path, capsys: py
     said = json.loads(capsys.readouterr().out)
     assert "boundaries" in said["measures"]
     assert said["conventions"]
+    app([*line, "--measures", "boundaries"], exit_on_error=False, result_action="return_value")
+    assert "boundaries" in json.loads(capsys.readouterr().out)["measures"]
+
+
+@pytest.fixture(scope="module")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with dropout. Read only."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    story = {"config": {"augmentation": {"orientation": "upright"}}, "citation": "none"}
+    save_model(path, tiny.segmenter(dropout=0.5, dropout_after=("bottom", "decoder1")), story)
+    return path
+
+
+def test_calibration_is_measured_where_nothing_else_is_asked_for(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    result = finish(score(run.folder, new, out=tmp_path / "test", device="cpu", precision="float32"))
+    (found,) = result.measured
+    assert found.measure.key == "calibration"
+    assert found.value("accuracy") == pytest.approx(result.scores.global_accuracy)
+    likely = [unpool.load(run.folder, "cpu").probabilities(path) for path in sorted((new / "images").iterdir())]
+    assert found.value("mean_confidence") == pytest.approx(
+        np.concatenate([each.max(axis=0).ravel() for each in likely]).mean(), abs=0.005
+    )
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert "<h2>Calibration</h2>" in page
+    assert "reliability" in page
+    assert "--measures" not in page
+
+
+def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_path: Path) -> None:
+    result = finish(score(dropping, new, out=tmp_path / "test", device="cpu", tta="flips", samples=3))
+    assert [each.measure.key for each in result.measured] == ["calibration", "uncertainty"]
+    assert result.measured[1].measure.rows == ("by confidence", "by variance")
+    written = json.loads((tmp_path / "test" / "scores.json").read_text())
+    assert written["averaging"] == {"tta": "flips", "samples": 3, "seed": 0}
+    assert any("trained on upright pictures" in warning for warning in written["warnings"])
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert "4 ways to lay the picture (flips), 3 dropout samples of each" in page
+    assert "--tta flips --samples 3" in page
+    assert page.count("root of the variance of 3 samples: black 0, lightest 0.25 or more") == 2 * 3  # caption and alt
+    again = unpool.load(dropping, "cpu").test(new, out=tmp_path / "again", tta="flips", samples=3)
+    assert again.scores.mean_iou == pytest.approx(result.scores.mean_iou, abs=0.02)  # in another precision
+
+
+def test_uncertainty_by_confidence_needs_no_samples(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    _, found = of(run, new, tmp_path / "test", "uncertainty")
+    assert found.measure.rows == ("by confidence",)
+    page = (tmp_path / "test" / "report.html").read_text()
+    assert "1 − confidence: black 0, lightest 0.5 or more" in page
+
+
+def test_samples_of_a_model_without_dropout_are_refused(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="5 samples of unet, which has no dropout"):
+        finish(score(run.folder, new, out=tmp_path / "test", device="cpu", samples=5))
+    assert not (tmp_path / "test").exists()
+
+
+def test_averaging_on_the_command_line(
+    run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["test", str(run.folder), str(new), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
+    app([*line, "--tta", "d4"], exit_on_error=False, result_action="return_value")
+    assert json.loads(capsys.readouterr().out)["averaging"] == {"tta": "d4", "samples": 0, "seed": 0}

@@ -17,7 +17,7 @@ from unpool.classes import ClassTable
 from unpool.commands.events import Said, finish
 from unpool.commands.predicting import Predicted, find_targets, predict
 from unpool.commands.training import TrainedRun
-from unpool.engine import Processes
+from unpool.engine import Averaging, Processes
 from unpool.errors import DataError, UsageError
 from unpool.io import read_image, read_mask, write_image
 from unpool.io.folders import OUTPUT_MARK
@@ -113,10 +113,10 @@ def test_outputs_that_exist_are_refused_unless_overwriting(
     precious.parent.mkdir(parents=True)
     precious.write_bytes(b"precious")
     with pytest.raises(UsageError, match=rf"{there} exists already\n(.|\n)*--overwrite"):
-        masks(run, tmp_path / "out", photos, overlays=True, probabilities=True)
+        masks(run, tmp_path / "out", photos, overlays=True, probabilities="float32")
     assert files(tmp_path / "out") == {there}
     assert precious.read_bytes() == b"precious"
-    masks(run, tmp_path / "out", photos, overlays=True, probabilities=True, overwrite=True)
+    masks(run, tmp_path / "out", photos, overlays=True, probabilities="float32", overwrite=True)
     assert precious.read_bytes() != b"precious"
 
 
@@ -146,7 +146,7 @@ def test_colour_masks_come_back_in_their_colours(photos: Path, tmp_path: Path) -
 
 
 def test_overlays_and_probabilities(run: TrainedRun, photos: Path, tmp_path: Path) -> None:
-    masks(run, tmp_path / "out", photos, overlays=True, probabilities=True)
+    masks(run, tmp_path / "out", photos, overlays=True, probabilities="float32")
     names = ("a", "deep/b.c", "deep/er/d")
     expected = {f"{n}.png" for n in names} | {f"overlays/{n}.png" for n in names}
     assert files(tmp_path / "out") == expected | {f"probabilities/{n}.tif" for n in names}
@@ -261,3 +261,66 @@ def test_a_loaded_model_says_what_it_is(run: TrainedRun, cells: Path, tmp_path: 
     likely = model.probabilities(cells / "images" / "00.png")
     assert likely.shape == (2, 48, 56)
     assert model.test(cells, out=tmp_path / "test").scores.mean_iou is not None
+
+
+@pytest.fixture(scope="module")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with dropout, trained on upright pictures. Read only."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    story = {"config": {"augmentation": {"orientation": "upright"}}}
+    save_model(path, tiny.segmenter(dropout=0.5, dropout_after=("bottom", "decoder1")), story)
+    return path
+
+
+@pytest.mark.parametrize(("scale", "top"), [("uint8", 255), ("uint16", 65535)])
+def test_probabilities_as_integers(scale: str, top: int, run: TrainedRun, photos: Path, tmp_path: Path) -> None:
+    masks(run, tmp_path / "whole", photos / "a.png", probabilities="float32")
+    masks(run, tmp_path / "out", photos / "a.png", probabilities=scale)
+    likely, found = (read_image(tmp_path / each / "probabilities" / "a.tif") for each in ("whole", "out"))
+    assert found.dtype == scale
+    np.testing.assert_allclose(found, likely.astype(np.float64) * top, atol=0.51)
+    assert (read_mask(tmp_path / "out" / "a.png") == read_mask(tmp_path / "whole" / "a.png")).all()
+
+
+def test_uncertainty_is_what_is_missing_to_certainty_or_the_variance_of_samples(
+    dropping: Path, photos: Path, tmp_path: Path
+) -> None:
+    picture, model = str(photos / "a.png"), unpool.load(dropping, "cpu")
+    finish(predict(dropping, [picture], tmp_path / "a", uncertainty=True, probabilities="float32", device="cpu"))
+    found = read_image(tmp_path / "a" / "uncertainty" / "a.tif")
+    likely = read_image(tmp_path / "a" / "probabilities" / "a.tif")
+    assert (found.shape, found.dtype) == ((48, 56, 1), np.float32)
+    np.testing.assert_array_equal(found[..., 0], 1 - likely.max(axis=2))
+    np.testing.assert_array_equal(model.uncertainty(picture), found[..., 0][None])
+    averaging = Averaging("flips", samples=3)
+    finish(predict(dropping, [picture], tmp_path / "b", uncertainty=True, averaging=averaging, device="cpu"))
+    found = read_image(tmp_path / "b" / "uncertainty" / "a.tif")
+    assert found.shape == (48, 56, 2)
+    assert 0 < found.max() <= 0.25
+    np.testing.assert_array_equal(np.moveaxis(model.uncertainty(picture, tta="flips", samples=3), 0, -1), found)
+    mask = model.mask(picture, tta="flips", samples=3)
+    assert (read_mask(tmp_path / "b" / "a.png") == mask).all()
+    assert (model.probabilities(picture, tta="flips", samples=3).argmax(0) * 255 == mask).all()
+
+
+def test_averaging_is_said_and_what_is_strange_to_the_model(dropping: Path, photos: Path, tmp_path: Path) -> None:
+    averaging = Averaging("d4", samples=1)
+    events = predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
+    said = [event.text for event in events if isinstance(event, Said)]
+    assert "the mean of 8 ways to lay the picture (d4), 1 dropout samples of each" in said[0]
+    assert "trained on upright pictures; those that --tta d4 turns are strange to it" in said[1]
+
+
+def test_samples_of_a_model_without_dropout_are_refused_before_any_work(
+    run: TrainedRun, photos: Path, tmp_path: Path, program: Program
+) -> None:
+    said = program("predict", run.folder, photos, "-o", tmp_path / "out", "--samples", "5")
+    assert said.code == 2
+    assert "5 samples of unet, which has no dropout" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_options_of_averaging_can_be_typed(dropping: Path, photos: Path, tmp_path: Path, program: Program) -> None:
+    words = ["--tta", "rotations", "--samples", "2", "--uncertainty", "--probabilities", "uint8", "--device", "cpu"]
+    assert program("predict", dropping, photos / "a.png", "-o", tmp_path / "out", *words).code == 0
+    assert files(tmp_path / "out") == {"a.png", "probabilities/a.tif", "uncertainty/a.tif"}

@@ -24,7 +24,7 @@ from unpool.nets.fcn import (
     fcn_output_size,
 )
 from unpool.nets.start import begin_with
-from unpool.tiling import Reach, tiles
+from unpool.tiling import Reach, regions, tile_of
 
 NETS = {"32s": FCN_32S, "16s": FCN_16S, "8s": FCN_8S, "8s-at-once": FCN_8S_AT_ONCE}
 every_net = pytest.mark.parametrize("structure", NETS.values(), ids=NETS)
@@ -288,7 +288,8 @@ def test_tiles_equal_the_whole(structure: FCNStructure) -> None:
         whole = network(image)
         halo = fcn_halo(network.structure)
         reach = Reach(halo, halo, network.structure.stride, lambda side: side)
-        for tile in tiles((605, 9), (605, 9), (64, 64), reach):
+        for kept in regions((605, 9), (64, 64), reach.stride):
+            tile = tile_of(kept, (605, 9), reach)
             windows.add((tile.window[0].start, tile.window[0].stop))
             part = network(image[:, :, tile.window[0], tile.window[1]])
             made[:, :, tile.kept[0], tile.kept[1]] = part[:, :, tile.inside[0], tile.inside[1]]

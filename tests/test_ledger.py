@@ -410,7 +410,8 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
 
 def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
     for folder in (tested, tested / "test-cells"):
-        app.parse_args(shlex.split(command(pick(str(folder), [])))[1:], exit_on_error=False, print_error=False)
+        entry = pick(str(folder), [])
+        app.parse_args(shlex.split(command(entry.folder, entry.record))[1:], exit_on_error=False, print_error=False)
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:

@@ -9,6 +9,7 @@ import tiny
 from unpool.engine import pieces, predict, predict_probabilities
 from unpool.errors import DataError, RunError
 from unpool.segmenter import Segmenter
+from unpool.turning import TURNS
 
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 
@@ -109,3 +110,22 @@ def test_a_network_in_training_mode_is_a_mistake_of_the_program() -> None:
     model.network.train()
     with pytest.raises(AssertionError, match="batch statistics"):
         predict(model, picture(20, 20), "p", tiny.CPU)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_what_the_network_sees_is_the_normalised_picture_mirrored_beyond_its_edges(padding: str) -> None:
+    model, image = tiny.segmenter(padding=padding), picture(30, 45)
+    normal = model.normalisation.apply(image, "p")
+    for turn in TURNS["d4"]:
+        turned = normal.swapaxes(0, 1) if turn.exchanged else normal
+        turned = turned[:: -1 if turn.rows else 1, :: -1 if turn.columns else 1]
+        frame = model.frame(turned.shape[:2])
+        assert (max(frame.before) > 0) == (padding == "valid")
+        pads = [
+            (before, size - before - side)
+            for before, size, side in zip(frame.before, frame.size, turned.shape, strict=False)
+        ]
+        wanted = np.pad(turned, [*pads, (0, 0)], mode="reflect").transpose(2, 0, 1)[None]
+        np.testing.assert_array_equal(model.prepare(image, "p", turn=turn), wanted)
+        window = slice(3, 20), slice(8, 21)
+        np.testing.assert_array_equal(model.prepare(image, "p", window, turn), wanted[:, :, 3:20, 8:21])

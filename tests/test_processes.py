@@ -92,22 +92,8 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     alone = finish(train(cells, given, tmp_path / "alone"))
     for count in (1, 2):
         out = str(tmp_path / f"{count}"), str(tmp_path / f"m{count}")
-        start(
-            count,
-            [
-                "-m",
-                "unpool",
-                "test",
-                str(run),
-                str(cells),
-                "--split",
-                "all",
-                "--measures",
-                "boundaries",
-                "--out",
-                out[0],
-            ],
-        )
+        asked = ["--split", "all", "--measures", "boundaries", "--out", out[0]]
+        start(count, ["-m", "unpool", "test", str(run), str(cells), *asked])
         start(count, ["-m", "unpool", "predict", str(run), str(cells / "images"), "--out", out[1]])
     reports = [(tmp_path / f"{count}" / "images.csv").read_text() for count in (1, 2)]
     assert reports[0] == reports[1]

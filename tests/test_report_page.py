@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Interval, Intervals, scores
-from unpool.report import ImagePanel, ReportContents, render_report, write_report
+from unpool.report import Heat, ImagePanel, ReportContents, render_report, write_report
 
 EVIL = '<script>alert("1")</script>.png'
 VOID = {"meta", "img", "br", "link", "input"}
@@ -172,6 +172,14 @@ def test_parts_without_contents_are_left_out(contents):
     assert "missed" not in html
 
 
+def test_where_a_model_is_unsure_is_the_fifth_picture(contents):
+    unsure = replace(panel("x.png"), uncertainty=Heat(panel(seed=1).picture, "1 − confidence: black 0"))
+    html = render_report(replace(contents, panels=[panel("y.png", 0.1), unsure]))
+    assert html.count("<img") == 4 + 5
+    assert "<figcaption>1 − confidence: black 0</figcaption>" in html
+    Page(html)
+
+
 def test_all_pictures_after_the_twentieth_are_folded_away(contents):
     rows = [(f"{k:03d}.png", scores(matrix())) for k in range(1030)]
     html = render_report(replace(contents, image_rows=rows, panels=[]))
@@ -185,7 +193,8 @@ def test_the_same_contents_give_the_same_page(contents):
 
 def test_eight_panels_of_the_worst_pictures_stay_small(contents):
     # Noise in full colour cannot be compressed; no photograph is as large.
-    noisy = [panel(f"{k}.png", size=(384, 384), seed=k) for k in range(8)]
+    panels = [panel(f"{k}.png", size=(384, 384), seed=k) for k in range(8)]
+    noisy = [replace(each, uncertainty=Heat(each.picture, "unsure")) for each in panels]
     assert len(render_report(replace(contents, panels=noisy)).encode()) < 3_000_000
 
 

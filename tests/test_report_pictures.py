@@ -12,6 +12,7 @@ from unpool.report import (
     colourise,
     displayable,
     error_picture,
+    heat_picture,
     jpeg_data_uri,
     overlay,
     png_data_uri,
@@ -128,3 +129,13 @@ def test_data_uris_hold_the_picture():
     head, body = jpeg_data_uri(picture).split(",")
     assert head == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (7, 5)
+
+
+def test_heat_rises_in_lightness_from_black_to_the_top():
+    shown = heat_picture(np.linspace(0, 0.6, 61, dtype=np.float32)[None], 0.5)
+    assert (shown.shape, shown.dtype) == ((1, 61, 3), np.uint8)
+    assert shown[0, 0].max() < 5
+    assert (shown[0, 50:] == shown[0, 50]).all()
+    assert shown[0, 50].min() > 180
+    lightness = shown[0, :51].astype(int) @ (299, 587, 114)
+    assert (np.diff(lightness) > 0).all()

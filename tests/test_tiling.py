@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.tiling import Reach, multiple_above, tiles
+from unpool.tiling import Reach, Region, mirrored, multiple_above, regions, tile_of
 
 sides = st.integers(1, 90)
 
@@ -30,18 +30,55 @@ def test_tiles_cover_once_with_context(
     reach = Reach(before, max(after, lost), stride, legal)
     given = (legal(rows + lost), legal(columns + lost))
     covered = np.zeros((rows, columns), dtype=int)
-    for part in tiles((rows, columns), given, (tile, tile), reach):
-        covered[part.kept] += 1
-        for window, kept, inside, limit in zip(part.window, part.kept, part.inside, given, strict=True):
-            assert window.start % stride == 0
-            assert window.start == max(kept.start - multiple_above(before, stride), 0)
-            assert window.stop == limit or window.stop >= kept.stop + reach.after
-            assert legal(window.stop - window.start) == window.stop - window.start
-            assert window.stop <= limit
-            assert window.start + inside.start == kept.start
-            assert inside.stop - inside.start == kept.stop - kept.start
-            assert inside.stop <= window.stop - window.start - lost
+    for kept in regions((rows, columns), (tile, tile), stride):
+        assert all(side.start % stride == 0 for side in kept)
+        covered[kept] += 1
+        check(kept, given, reach, lost)
     assert (covered == 1).all()
+
+
+def check(region: Region, given: tuple[int, int], reach: Reach, lost: int) -> None:
+    """The tile of a region reads all that the region sees, begins on the grid and has a legal size."""
+    part = tile_of(region, given, reach)
+    assert part.kept == region
+    for window, kept, inside, limit in zip(part.window, part.kept, part.inside, given, strict=True):
+        assert window.start % reach.stride == 0
+        assert 0 <= window.start <= max(kept.start // reach.stride * reach.stride - reach.before, 0)
+        assert window.stop == limit or window.stop >= multiple_above(kept.stop, reach.stride) + reach.after
+        assert reach.legal(window.stop - window.start) == window.stop - window.start
+        assert window.stop <= limit
+        assert window.start + inside.start == kept.start
+        assert inside.stop - inside.start == kept.stop - kept.start
+        assert inside.stop <= window.stop - window.start - lost
+
+
+@settings(deadline=None)
+@given(
+    data=st.data(),
+    size=st.tuples(sides, sides),
+    before=st.integers(0, 40),
+    after=st.integers(0, 40),
+    lost=st.integers(0, 30),
+    stride=st.sampled_from([1, 4, 16]),
+)
+def test_a_region_of_any_place_and_size_has_its_context(
+    data: st.DataObject, size: tuple[int, int], before: int, after: int, lost: int, stride: int
+) -> None:
+    def legal(side: int) -> int:
+        return multiple_above(max(side - lost, 1), stride) + lost
+
+    starts = [data.draw(st.integers(0, side - 1)) for side in size]
+    rows, columns = (
+        slice(start, data.draw(st.integers(start + 1, side))) for start, side in zip(starts, size, strict=True)
+    )
+    given = (legal(size[0] + lost), legal(size[1] + lost))
+    check((rows, columns), given, Reach(before, max(after, lost), stride, legal), lost)
+
+
+@given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 40))
+def test_a_span_is_mirrored_as_numpy_pads(length: int, before: int, after: int) -> None:
+    padded = np.pad(np.arange(length), (before, after), mode="reflect" if length > 1 else "edge")
+    assert list(mirrored(slice(-before, length + after), length)) == list(padded)
 
 
 @given(st.integers(0, 1000), st.integers(1, 64))

@@ -14,7 +14,7 @@ from unpool.engine import Budget, EpochRecord, evaluate_each, fit, predict, pred
 from unpool.io import read_image, read_mask, write_mask
 from unpool.losses import LossValue
 from unpool.metrics import ConfusionMatrix, Scores, scores
-from unpool.segmenter import Segmenter
+from unpool.segmenter import Frame, Segmenter
 
 
 def test_one_picture_through_every_seam(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_one_picture_through_every_seam(tmp_path: Path) -> None:
     assert isinstance(loaded, LoadedModel)
     assert tiny.same_weights(loaded.segmenter.network, model.network)
     prepared = loaded.segmenter.prepare(image, pair.name)
-    assert (prepared.inputs.shape, prepared.inputs.dtype) == ((1, 1, 52, 64), torch.float32)
-    assert prepared.offset == (0, 0)
+    assert (prepared.shape, prepared.dtype) == ((1, 1, 52, 64), torch.float32)
+    assert loaded.segmenter.frame(image.shape[:2]) == Frame((52, 64), (0, 0), (0, 0))
 
     # Segmenter -> prediction, probabilities
     prediction = predict(loaded.segmenter, image, pair.name, tiny.CPU)

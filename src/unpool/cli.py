@@ -86,6 +86,15 @@ Precision = Annotated[
 ]
 
 
+Tta = Annotated[
+    Literal["none", "flips", "rotations", "d4"],
+    Parameter(name="--tta", help="Average over the picture mirrored, turned by quarters, or both (d4, 8 ways)."),
+]
+Samples = Annotated[
+    int, Parameter(name="--samples", help="Average over so many samples of dropout, for networks that have it.")
+]
+
+
 @app.command
 def check(
     data: Data,
@@ -196,14 +205,17 @@ def test(
             consume_multiple=True,
             negative="",
             help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
-            "boundaries-of-truth (the BF score as SegNet's paper words it), objects (SEG, average precision; the "
-            "default for masks of object numbers), membranes (V_rand, V_info and errors of "
-            "ISBI 2012; the first class is the membrane), membranes-second (the second class is).",
+            "boundaries-of-truth (the BF score as SegNet's paper words it), objects (SEG, average precision; by "
+            "default for masks of object numbers), membranes (V_rand, V_info and errors of ISBI 2012; the first class "
+            "is the membrane), membranes-second (the second class is), calibration (confidence against accuracy; by "
+            "default), uncertainty (does it find the wrong pixels; by default with --samples).",
         ),
     ] = None,
     conventions: Annotated[
         bool, Parameter(negative="", help="Also give mean IoU and Dice by other implementations' rules.")
     ] = False,
+    tta: Tta = "none",
+    samples: Samples = 0,
     device: Device = None,
     precision: Precision = None,
     json_: Json = False,
@@ -224,6 +236,8 @@ def test(
             precision=precision or "auto",
             measures=measures,
             conventions=conventions,
+            tta=tta,
+            samples=samples,
         ),
         quiet=json_,
     )
@@ -258,7 +272,16 @@ def predict(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder for the masks.")],
     overlay: Annotated[bool, Parameter(negative="", help="Also write the picture with the mask over it.")] = False,
-    probabilities: Annotated[bool, Parameter(negative="", help="Also write every class's probability.")] = False,
+    probabilities: Annotated[
+        Literal["float32", "uint16", "uint8"] | None,
+        Parameter(help="Also write every class's probability, in 0..1, 0..65535 or 0..255."),
+    ] = None,
+    uncertainty: Annotated[
+        bool,
+        Parameter(negative="", help="Also write 1 - confidence, or with --samples the variance of every class."),
+    ] = False,
+    tta: Tta = "none",
+    samples: Samples = 0,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,
     precision: Precision = None,
@@ -269,6 +292,7 @@ def predict(
     Example: unpool predict runs/photos-unet new-photos --out masks --overlay
     """
     from unpool.commands.predicting import predict as run
+    from unpool.engine.averaging import Averaging
 
     result = _drive(
         run(
@@ -277,6 +301,8 @@ def predict(
             out,
             overlays=overlay,
             probabilities=probabilities,
+            uncertainty=uncertainty,
+            averaging=Averaging(tta, samples),
             overwrite=overwrite,
             device=device or "auto",
             precision=precision or "auto",

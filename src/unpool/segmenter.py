@@ -13,17 +13,23 @@ from torch import Tensor
 from unpool.classes import ClassTable
 from unpool.nets import Network, fit
 from unpool.normalisation import Normalisation
+from unpool.tiling import Region, Size, extent, mirrored
+from unpool.turning import UPRIGHT, Turn
 
 
-class Prepared(NamedTuple):
-    """A picture as the network takes it.
+class Frame(NamedTuple):
+    """The input that a picture is laid into.
 
-    ``inputs`` is float32 (1, channels, rows', columns'); the picture's first pixel is ``offset`` (rows, columns) into
-    the network's output.
+    Attributes
+    ----------
+    size: rows and columns of the input, a legal size.
+    before: rows and columns of the input above and left of the picture.
+    offset: where the picture's first pixel is in the network's output.
     """
 
-    inputs: Tensor
-    offset: tuple[int, int]
+    size: Size
+    before: Size
+    offset: Size
 
 
 @dataclass(frozen=True)
@@ -40,36 +46,41 @@ class Segmenter:
     normalisation: Normalisation
     classes: ClassTable
 
-    def prepare(self, image: NDArray[Any], source: str) -> Prepared:
-        """Normalise a picture and extend it to an input whose output covers it.
+    def frame(self, size: Size) -> Frame:
+        """The smallest input whose output covers a picture of (rows, columns).
+
+        A network that loses pixels at the border gets them from beyond the picture (the overlap-tile of U-Net); what
+        is missing to a legal size is added at the bottom and right.
+        """
+        rows, columns = (fit(self.network.structure, side) for side in size)
+        return Frame(
+            (rows.size, columns.size),
+            (max(rows.margin, 0), max(columns.margin, 0)),
+            (max(-rows.margin, 0), max(-columns.margin, 0)),
+        )
+
+    def prepare(self, image: NDArray[Any], source: str, window: Region | None = None, turn: Turn = UPRIGHT) -> Tensor:
+        """A picture, or a window of it, as the network takes it; beyond its edges it is mirrored.
 
         Parameters
         ----------
         image: (rows, columns, channels) in the pixel type it was stored in.
         source: the file's name, for messages.
+        window: rows and columns of the turned picture's frame; all by default.
 
-        A network that loses pixels at the border gets them from beyond the picture, mirrored (the overlap-tile of
-        U-Net); what is missing to a legal size is mirrored at the bottom and right.
+        Returns
+        -------
+        float32 (1, channels, rows', columns'), normalised.
 
         Raises
         ------
         DataError: channels or pixel type do not fit the model.
         """
-        normal = self.normalisation.apply(image, source)
-        fits = [fit(self.network.structure, side) for side in image.shape[:2]]
-        sides = []
-        for side, (size, margin) in zip(image.shape[:2], fits, strict=True):
-            before = max(margin, 0)
-            sides.append((before, size - side - before))
-        extended = mirrored(normal, sides[0], sides[1])
-        inputs = torch.from_numpy(np.ascontiguousarray(extended)).movedim(-1, 0)[None]
-        return Prepared(inputs, (max(-fits[0].margin, 0), max(-fits[1].margin, 0)))
-
-
-def mirrored(image: NDArray[np.float32], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
-    """Extend (rows, columns, channels) by pixels (before, after), mirrored about its edges as often as needed."""
-    for axis, sides in enumerate((rows, columns)):
-        pads = [(0, 0)] * 3
-        pads[axis] = sides
-        image = np.pad(image, pads, mode="reflect" if image.shape[axis] > 1 else "edge") if any(sides) else image
-    return image
+        size = turn.size((image.shape[0], image.shape[1]))
+        frame = self.frame(size)
+        rows, columns = (
+            mirrored(slice(part.start - before, part.stop - before), length)
+            for part, before, length in zip(window or extent(frame.size), frame.before, size, strict=True)
+        )
+        normal = self.normalisation.apply(turn.pixels(image, rows, columns), source)
+        return torch.from_numpy(np.ascontiguousarray(normal)).movedim(-1, 0)[None]

@@ -15,7 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 Size = tuple[int, int]
+Region = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class Tile:
     inside: where ``kept`` lies within the window's result.
     """
 
-    window: tuple[slice, slice]
-    kept: tuple[slice, slice]
-    inside: tuple[slice, slice]
+    window: Region
+    kept: Region
+    inside: Region
 
 
 class Reach(NamedTuple):
@@ -50,30 +54,57 @@ class Reach(NamedTuple):
     legal: Callable[[int], int]
 
 
-def tiles(picture: Size, given: Size, tile: Size, reach: Reach) -> Iterator[Tile]:
-    """Tiles that cover a picture once, row by row.
+def extent(size: Size) -> Region:
+    """All rows and columns."""
+    return slice(0, size[0]), slice(0, size[1])
+
+
+def regions(picture: Size, tile: Size, stride: int) -> Iterator[Region]:
+    """Regions that cover a picture once, row by row.
 
     Parameters
     ----------
-    picture: rows and columns that the result must fill.
-    given: rows and columns of the input, a legal size at least as large.
-    tile: rows and columns kept of each tile; rounded up to the stride.
+    picture: rows and columns.
+    tile: rows and columns of each region; rounded up to the stride.
     """
     rows, columns = (
-        list(_spans(length, limit, step, reach)) for length, limit, step in zip(picture, given, tile, strict=True)
+        [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        for length, step in zip(picture, (multiple_above(side, stride) for side in tile), strict=True)
     )
-    for row_window, row_kept, row_inside in rows:
-        for column_window, column_kept, column_inside in columns:
-            yield Tile((row_window, column_window), (row_kept, column_kept), (row_inside, column_inside))
+    for row_span in rows:
+        for column_span in columns:
+            yield row_span, column_span
 
 
-def _spans(length: int, limit: int, step: int, reach: Reach) -> Iterator[tuple[slice, slice, slice]]:
-    step, before = multiple_above(step, reach.stride), multiple_above(reach.before, reach.stride)
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        first = max(start - before, 0)
-        last = min(first + reach.legal(start + step + reach.after - first), limit)
-        yield slice(first, last), slice(start, stop), slice(start - first, stop - first)
+def tile_of(kept: Region, given: Size, reach: Reach) -> Tile:
+    """The tile that computes a region of any place and size.
+
+    Parameters
+    ----------
+    kept: rows and columns of the picture.
+    given: rows and columns of the input, a legal size at least as large as the picture.
+    """
+    rows, columns = (_span(side, limit, reach) for side, limit in zip(kept, given, strict=True))
+    return Tile((rows[0], columns[0]), kept, (rows[1], columns[1]))
+
+
+def _span(kept: slice, limit: int, reach: Reach) -> tuple[slice, slice]:
+    """What to read along one axis, and where ``kept`` lies in its result."""
+    aligned = kept.start // reach.stride * reach.stride
+    first = max(aligned - multiple_above(reach.before, reach.stride), 0)
+    wanted = multiple_above(kept.stop, reach.stride) + reach.after - first
+    last = min(first + reach.legal(wanted), limit)
+    return slice(first, last), slice(kept.start - first, kept.stop - first)
+
+
+def mirrored(span: slice, length: int) -> NDArray[np.intp]:
+    """The pixels of an axis of ``length`` that stand at the places of a span, mirrored about its ends again and again.
+
+    The span may begin before 0 and end after ``length``; the pixels at the ends are not repeated.
+    """
+    period = max(2 * (length - 1), 1)
+    places = np.arange(span.start, span.stop) % period
+    return np.minimum(places, period - places) if length > 1 else places
 
 
 def multiple_above(size: int, step: int) -> int:

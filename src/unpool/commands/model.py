@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from unpool.checkpoint import Card, load_model
 from unpool.classes import Labels
 from unpool.commands.events import finish
 from unpool.commands.testing import TestResult, Which, model_file, test
-from unpool.engine import Machine, Precision, choose_machine, predict, predict_probabilities
+from unpool.engine import Answer, Averaging, Machine, Precision, answer, choose_machine
 from unpool.errors import DataError
 from unpool.io import plain_pixels, read_image
 from unpool.nets import Network
 from unpool.segmenter import Segmenter
+from unpool.turning import Turns
+
+Image: TypeAlias = NDArray[Any] | str | Path
+"""A picture as an array or a file."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +50,43 @@ class Model:
         """The network, a plain ``nn.Module``."""
         return self.segmenter.network
 
-    def predict(self, image: NDArray[Any] | str | Path) -> Labels:
+    def predict(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> Labels:
         """Class ids of every pixel: uint8 (rows, columns).
 
         Parameters
         ----------
         image: a file, or an array (rows, columns) or (rows, columns, channels), RGB order, in the pixel type of
             the training pictures.
+        tta: average over the picture mirrored (``flips``), turned (``rotations``) or both (``d4``).
+        samples: average over so many samples of dropout.
 
         Raises
         ------
         DataError: the picture cannot be read, or does not fit the model.
+        UsageError: dropout is to be sampled and there is none.
         """
-        pixels, source = _pixels(image)
-        return predict(self.segmenter, pixels, source, self.machine)
+        return self._answer(image, tta, samples).prediction
 
-    def probabilities(self, image: NDArray[Any] | str | Path) -> NDArray[np.float32]:
-        """The probability of every class: float32 (K, rows, columns). ``image`` and errors as in ``predict``."""
-        pixels, source = _pixels(image)
-        return predict_probabilities(self.segmenter, pixels, source, self.machine)
+    def probabilities(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[np.float32]:
+        """The probability of every class: float32 (K, rows, columns). Parameters and errors as in ``predict``."""
+        found = self._answer(image, tta, samples, whole=True).probabilities
+        assert found is not None
+        return found
 
-    def mask(self, image: NDArray[Any] | str | Path) -> NDArray[Any]:
-        """The prediction in the training masks' own values or colours. ``image`` and errors as in ``predict``."""
-        return self.segmenter.classes.decode(self.predict(image))
+    def uncertainty(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[np.float32]:
+        """How unsure the prediction is: float32 (maps, rows, columns). Parameters and errors as in ``predict``.
+
+        With samples the variance of each class's probability over the answers, without them 1 - confidence, one map.
+        """
+        return self._answer(image, tta, samples, uncertainty=True).uncertainty
+
+    def mask(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[Any]:
+        """The prediction in the training masks' own values or colours. Parameters and errors as in ``predict``."""
+        return self.segmenter.classes.decode(self.predict(image, tta=tta, samples=samples))
+
+    def _answer(self, image: Image, tta: Turns, samples: int, **wanted: bool) -> Answer:
+        pixels, source = _pixels(image)
+        return answer(self.segmenter, pixels, source, self.machine, averaging=Averaging(tta, samples), **wanted)
 
     def test(
         self,
@@ -78,12 +96,14 @@ class Model:
         out: str | Path | None = None,
         measures: Sequence[str] | None = None,
         conventions: bool = False,
+        tta: Turns = "none",
+        samples: int = 0,
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
         Parameters
         ----------
-        measures, conventions: as ``unpool.commands.testing.test`` takes them.
+        measures, conventions, tta, samples: as ``unpool.commands.testing.test`` takes them.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
@@ -97,6 +117,8 @@ class Model:
             precision=precision,
             measures=measures,
             conventions=conventions,
+            tta=tta,
+            samples=samples,
         )
         return finish(run)
 
@@ -115,7 +137,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
     return Model(file, segmenter, card, machine)
 
 
-def _pixels(image: NDArray[Any] | str | Path) -> tuple[NDArray[Any], str]:
+def _pixels(image: Image) -> tuple[NDArray[Any], str]:
     if isinstance(image, str | Path):
         return read_image(Path(image)), str(image)
     pixels = plain_pixels(np.asarray(image), "the array")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unpool.checkpoint import load_model
-from unpool.classes import Labels
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.run_folder import require_writable
-from unpool.commands.testing import model_file
+from unpool.commands.testing import model_file, turned_warnings
 from unpool.data.folder_names import folder_role
-from unpool.engine import Machine, Precision, choose_machine, predict_probabilities
-from unpool.engine import predict as predict_labels
+from unpool.engine import ONCE, Averaging, Machine, Precision, answer, choose_machine, require_dropout
 from unpool.engine.processes import Processes, join
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
@@ -27,6 +26,9 @@ from unpool.io.files import safe_child
 from unpool.io.folders import mark_output, picture_files
 from unpool.report import overlay
 from unpool.segmenter import Segmenter
+
+Scale = Literal["float32", "uint16", "uint8"]
+"""The pixel type that probabilities are written in."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the results of one picture go; None for what is not wanted."""
+    """Where the results of one picture go, None for what is not wanted; the pixel type of the probabilities."""
 
     mask: Path
     overlay: Path | None
     probabilities: Path | None
+    uncertainty: Path | None
+    scale: Scale = "float32"
 
     def paths(self) -> tuple[Path, ...]:
         """The files that will be written."""
-        return tuple(path for path in (self.mask, self.overlay, self.probabilities) if path is not None)
+        wanted = (self.mask, self.overlay, self.probabilities, self.uncertainty)
+        return tuple(path for path in wanted if path is not None)
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,12 @@ def predict(
     out: Path,
     *,
     overlays: bool = False,
-    probabilities: bool = False,
+    probabilities: Scale | None = None,
+    uncertainty: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     precision: Precision = "auto",
+    averaging: Averaging = ONCE,
 ) -> Generator[Event, None, Predicted]:
     """Write a mask for every picture.
 
@@ -91,8 +98,13 @@ def predict(
     model: a model file or the run folder that holds one.
     inputs: pictures, folders (searched with their sub-folders) and globs.
     out: masks go to ``out/<name>.png``, mirroring sub-folders; overlays to ``out/overlays``, probabilities to
-        ``out/probabilities`` as float32 TIFF (rows, columns, classes).
+        ``out/probabilities``, uncertainty to ``out/uncertainty``.
+    probabilities: write a TIFF (rows, columns, classes) of this pixel type; integers hold the probability times the
+        type's largest number, rounded.
+    uncertainty: write a float32 TIFF: where dropout is sampled the variance of each class's probability over the
+        answers (rows, columns, classes), else 1 - confidence (rows, columns).
     overwrite: replace outputs that exist; otherwise they are refused before any work.
+    averaging: which answers each picture's answer is the mean of.
 
     Processes that torchrun started share the pictures; each returns its own. A picture that cannot be read does not
     stop the others; it is listed in ``failed``.
@@ -102,10 +114,13 @@ def predict(
     UsageError, ModelFileError: see the message.
     """
     processes = join(device)
-    segmenter, _ = load_model(model_file(model))
+    segmenter, card = load_model(model_file(model))
+    require_dropout(segmenter, averaging)
     targets = find_targets(inputs, out)
     require_writable(out)
-    outputs = [_outputs(target, out, overlays=overlays, probabilities=probabilities) for target in targets]
+    wanted = {"overlays": overlays, "probabilities": probabilities is not None, "uncertainty": uncertainty}
+    kinds = [kind for kind in wanted if wanted[kind]]
+    outputs = [_outputs(target, out, kinds, probabilities or "float32") for target in targets]
     _refuse_collisions(targets, outputs)
     if not overwrite:
         _refuse_existing(outputs)
@@ -113,15 +128,18 @@ def predict(
     machine.place(segmenter.network)
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
-    yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''} on {machine.describe()}")
+    averaged = f", the mean of {averaging.describe()}" if averaging.describe() else ""
+    yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''}{averaged} on {machine.describe()}")
+    for warning in turned_warnings(card, averaging):
+        yield Said(f"note: {warning}")
     written: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
     processes.agree(0)  # all have seen that nothing is in the way before one of them writes
     mine = list(processes.share(list(zip(targets, outputs, strict=True))))
-    for number, (target, wanted) in enumerate(mine, start=1):
+    for number, (target, places) in enumerate(mine, start=1):
         try:
-            _predict_one(segmenter, target.source, wanted, machine)
-            written.append((target.source, wanted.mask))
+            _predict_one(segmenter, target.source, places, machine, averaging)
+            written.append((target.source, places.mask))
         except UnpoolError as error:
             failed.append((target.source, str(error)))
             yield Said(f"skipped: {error}")
@@ -179,11 +197,18 @@ def _is_output(picture: Path, out: Path, searched: Path) -> bool:
     return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
 
 
-def _outputs(target: Target, out: Path, *, overlays: bool, probabilities: bool) -> Outputs:
+def _outputs(target: Target, out: Path, kinds: Collection[str], scale: Scale) -> Outputs:
+    """Where a picture's mask goes, and what else is wanted of it: folders of these names."""
+
+    def of_kind(kind: str, suffix: str) -> Path | None:
+        return safe_child(out, f"{kind}/{target.name}{suffix}") if kind in kinds else None
+
     return Outputs(
         mask=safe_child(out, f"{target.name}.png"),
-        overlay=safe_child(out, f"overlays/{target.name}.png") if overlays else None,
-        probabilities=safe_child(out, f"probabilities/{target.name}.tif") if probabilities else None,
+        overlay=of_kind("overlays", ".png"),
+        probabilities=of_kind("probabilities", ".tif"),
+        uncertainty=of_kind("uncertainty", ".tif"),
+        scale=scale,
     )
 
 
@@ -210,7 +235,13 @@ def _refuse_existing(outputs: Sequence[Outputs]) -> None:
         )
 
 
-def _predict_one(segmenter: Segmenter, source: Path, outputs: Outputs, machine: Machine) -> None:
+def _predict_one(
+    segmenter: Segmenter,
+    source: Path,
+    outputs: Outputs,
+    machine: Machine,
+    averaging: Averaging,
+) -> None:
     if source.resolve() in outputs.paths():
         raise DataError(
             f"{source}: its mask would replace the picture itself",
@@ -218,13 +249,27 @@ def _predict_one(segmenter: Segmenter, source: Path, outputs: Outputs, machine: 
             "give another --out",
         )
     image = read_image(source)
-    prediction: Labels
+    found = answer(
+        segmenter,
+        image,
+        str(source),
+        machine,
+        averaging=averaging,
+        uncertainty=outputs.uncertainty is not None,
+        whole=outputs.probabilities is not None,
+    )
     if outputs.probabilities:
-        likely = predict_probabilities(segmenter, image, str(source), machine)
-        write_image(outputs.probabilities, np.moveaxis(likely, 0, -1))
-        prediction = likely.argmax(axis=0).astype(np.uint8)
-    else:
-        prediction = predict_labels(segmenter, image, str(source), machine)
+        assert found.probabilities is not None
+        write_image(outputs.probabilities, scaled(np.moveaxis(found.probabilities, 0, -1), outputs.scale))
+    if outputs.uncertainty:
+        write_image(outputs.uncertainty, np.moveaxis(found.uncertainty, 0, -1))
     if outputs.overlay:
-        write_image(outputs.overlay, overlay(image, prediction, segmenter.classes.colours))
-    write_mask(outputs.mask, prediction, segmenter.classes)
+        write_image(outputs.overlay, overlay(image, found.prediction, segmenter.classes.colours))
+    write_mask(outputs.mask, found.prediction, segmenter.classes)
+
+
+def scaled(probabilities: NDArray[np.float32], scale: Scale) -> NDArray[Any]:
+    """Probabilities in the pixel type ``scale``: round(255 p), round(65535 p), or p itself."""
+    if scale == "float32":
+        return probabilities
+    return np.asarray(np.rint(probabilities * np.float32(np.iinfo(scale).max)), dtype=scale)

@@ -56,7 +56,7 @@ class ShownRun:
         """Plain JSON data."""
         return {
             **self.entry.to_json(),
-            "command": command(self.entry),
+            "command": command(self.entry.folder, self.entry.record),
             "files": files(self.entry.folder),
             "tests": [test.to_json() for test in self.tests],
             "maker": self.maker.to_json() if self.maker else None,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import numpy as np
 from unpool.checkpoint import Card
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
-from unpool.engine import Evaluation, Machine, predict
+from unpool.engine import ONCE, Answer, Averaging, Evaluation, Machine, answer
 from unpool.metrics import ConfusionMatrix, Conventional, Interval, Intervals, Measure, Measured, Scores, scores
-from unpool.report import ImagePanel, ReportContents, displayable, error_picture, overlay
+from unpool.report import Heat, ImagePanel, ReportContents, displayable, error_picture, heat_picture, overlay
 from unpool.report.methods import Outcome, methods
 from unpool.report.text import headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
@@ -26,9 +27,10 @@ Rows = list[tuple[str, str]]
 TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
 
 
-def panel(sample: Sample, segmenter: Segmenter, machine: Machine) -> ImagePanel:
+def panel(sample: Sample, segmenter: Segmenter, machine: Machine, averaging: Averaging = ONCE) -> ImagePanel:
     """A sample's pictures for the report, predicted anew."""
-    prediction = predict(segmenter, sample.image, sample.name, machine)
+    found = answer(segmenter, sample.image, sample.name, machine, averaging=averaging, uncertainty=True)
+    prediction = found.prediction
     matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
     colours = segmenter.classes.colours
     ignored = float((sample.labels == IGNORE_ID).mean())
@@ -39,8 +41,22 @@ def panel(sample: Sample, segmenter: Segmenter, machine: Machine) -> ImagePanel:
         prediction=overlay(sample.image, prediction, colours),
         error=error_picture(sample.labels, prediction),
         mean_iou=scores(matrix).mean_iou,
+        uncertainty=_uncertainty(found, len(colours), averaging),
         note=f"{ignored:.0%} of the pixels are ignored" if ignored >= 0.005 else "",
     )
+
+
+def _uncertainty(found: Answer, classes: int, averaging: Averaging) -> Heat:
+    """Where the model is unsure, on one scale for all pictures of a report.
+
+    1 - confidence is shown up to 0.5. Variances are small, so their root is shown, up to half of what it is where all
+    samples are sure and as many of them are for one class as for another.
+    """
+    if found.variance is None:
+        return Heat(heat_picture(found.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
+    top = sqrt(0.5 / classes) / 2
+    name = f"root of the variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
+    return Heat(heat_picture(np.sqrt(found.variance.mean(axis=0)), top), name)
 
 
 def images_csv(evaluation: Evaluation, measured: Sequence[Measured] = ()) -> str:
@@ -113,7 +129,7 @@ def report_contents(
             _parameters(segmenter),
             segmenter.classes.names,
             story,
-            Outcome(len(evaluation.images), test["pictures"], found, intervals, measured),
+            Outcome(len(evaluation.images), test["pictures"], found, intervals, measured, test.get("averaged", "")),
         ),
     )
 

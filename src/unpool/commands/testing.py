@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,14 +18,27 @@ from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.config import DataSettings
 from unpool.data import Pair, Survey, group_of, read_sample
 from unpool.data.batches import SampleStore
-from unpool.engine import Evaluation, ImageResult, Machine, Precision, choose_machine, evaluate_together, summarise
+from unpool.engine import (
+    ONCE,
+    Averaging,
+    Evaluation,
+    ImageResult,
+    Machine,
+    Precision,
+    choose_machine,
+    evaluate_together,
+    require_dropout,
+    summarise,
+)
 from unpool.engine.processes import Processes, join
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
+from unpool.ledger.text import command
 from unpool.metrics import (
     ABSENT_RULE,
     MEASURES,
+    SAMPLED,
     Conventional,
     Intervals,
     Measure,
@@ -51,6 +64,7 @@ from unpool.report import (
 )
 from unpool.report.text import WIDTH, worst_first
 from unpool.segmenter import Segmenter
+from unpool.turning import Turns
 
 Which = Literal["auto", "train", "val", "test", "all"]
 
@@ -69,9 +83,10 @@ class TestResult:
     digests: sha256 of each picture's pixels, by its name.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
-    image_means: the scores of the pictures, averaged.
+    image_means: the scores of the pictures, averaged; None for a process that got none of them.
     measured: what was measured beside the counts, in the order it was asked for.
     conventions: the scores by other implementations' rules; empty where they were not asked for.
+    averaging: which answers were averaged.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks
@@ -84,9 +99,10 @@ class TestResult:
     digests: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
-    image_means: Measured
+    image_means: Measured | None
     measured: tuple[Measured, ...] = ()
     conventions: tuple[Conventional, ...] = ()
+    averaging: Averaging = ONCE
 
     @property
     def scores(self) -> Scores:
@@ -100,10 +116,11 @@ class TestResult:
             "data": str(self.data),
             "which": self.which,
             "warnings": list(self.warnings),
+            "averaging": asdict(self.averaging),
             "rule": ABSENT_RULE,
             "scores": self.scores.to_json(),
             "intervals": self.intervals.to_json() if self.intervals else None,
-            "image_means": self.image_means.to_json(images=False),
+            "image_means": self.image_means.to_json(images=False) if self.image_means else None,
             "conventions": [each.to_json() for each in self.conventions],
             "loss": self.evaluation.loss,
             "confusion": {
@@ -138,6 +155,8 @@ def test(
     precision: Precision = "auto",
     measures: Sequence[str] | None = None,
     conventions: bool = False,
+    tta: Turns = "none",
+    samples: int = 0,
     fingerprint: str | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
@@ -151,6 +170,7 @@ def test(
     measures: what to measure beside the counts of pixels: names of ``unpool.metrics.MEASURES``; None for
         ``usual_measures``.
     conventions: whether to give the mean IoU and Dice by other implementations' rules too.
+    tta, samples: which answers each picture's answer is the mean of, see ``unpool.engine.averaging``.
     fingerprint: of the data, where no other is to be tested on.
 
     Processes that torchrun started share the pictures; the first gets all results and writes, the others return their
@@ -160,9 +180,10 @@ def test(
     ------
     UsageError, DataError, ModelFileError, RunError: see the message.
     """
-    processes = join(device)
+    processes, averaging = join(device), Averaging(tta, samples)
     path = model_file(model)
     segmenter, card = load_model(path)
+    require_dropout(segmenter, averaging)
     target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
     require_writable(target)
     if processes.first and target.is_dir() and any(target.iterdir()):
@@ -171,21 +192,24 @@ def test(
     require_unchanged(survey, fingerprint)
     require_sound(survey)
     choice = choose_pairs(survey, card, which)
+    warnings = (*choice.warnings, *turned_warnings(card, averaging))
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
-    names = usual_measures(segmenter.classes) if measures is None else measures
+    names = usual_measures(segmenter.classes, averaging) if measures is None else measures
     options = {
         "which": which,
         "device": device,
         "precision": precision,
-        "measures": list(names),
+        "measures": None if measures is None else list(measures),
         "conventions": conventions,
+        "tta": tta,
+        "samples": samples,
     }
     pictures = {choice.which: len(choice.pairs)}
     begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
-    asked = chosen_measures(names, segmenter.classes.names)
-    results = yield from _results(segmenter, choice.pairs, machine, processes, asked)
+    asked = chosen_measures(names, segmenter.classes.names, sampled=samples > 0)
+    results = yield from _results(segmenter, choice.pairs, machine, processes, asked, averaging)
     evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
     result = TestResult(
         model=path,
@@ -195,15 +219,12 @@ def test(
         intervals=bootstrap(evaluation.images, groups),
         digests={result.name: survey.pictures[result.name].digest for result in results},
         report=target / "report.html",
-        warnings=choice.warnings,
-        image_means=measured(
-            image_means(segmenter.classes.names),
-            [(name, image_numbers(found)) for name, found in evaluation.images],
-            groups,
-        ),
+        warnings=warnings,
+        averaging=averaging,
+        image_means=_image_means(evaluation, groups) if results else None,
         measured=tuple(
             measured(measure, [(each.name, each.numbers[k]) for each in results], groups)
-            for k, measure in enumerate(asked)
+            for k, measure in enumerate(asked if results else ())
         ),
         conventions=by_conventions([tally(found) for _, found in evaluation.images]) if conventions else (),
     )
@@ -213,19 +234,18 @@ def test(
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     facts = {"data": str(folder), "pictures": choice.which, "machine": machine.describe()}
-    words = [*(["--measures", *measures] if measures else []), *(["--conventions"] if conventions else [])]
-    command = " ".join([f"unpool test {path} {folder}", *words])
+    facts |= {"averaged": averaging.describe()} if averaging.describe() else {}
     page = report_contents(
         segmenter,
         card,
         evaluation,
-        _panels(segmenter, machine, choice.pairs, results),
+        _panels(segmenter, machine, choice.pairs, results, averaging),
         intervals=result.intervals,
         model=path,
         test=facts,
-        warnings=choice.warnings,
-        command=command,
-        measured=(*([result.image_means] if len(results) > 1 else []), *result.measured),
+        warnings=warnings,
+        command=command(begun.folder, begun.record),
+        measured=(*([result.image_means] if result.image_means and len(results) > 1 else []), *result.measured),
         conventions=result.conventions,
     )
     write_report(result.report, page)
@@ -234,13 +254,22 @@ def test(
     return result
 
 
-def usual_measures(classes: ClassTable) -> tuple[str, ...]:
-    """What is measured where nothing else is asked for: objects where the masks number them."""
-    return ("objects",) if classes.kind == "instances" else ()
+def _image_means(evaluation: Evaluation, groups: Mapping[str, str]) -> Measured:
+    numbers = [(name, image_numbers(found)) for name, found in evaluation.images]
+    return measured(image_means(evaluation.matrix.names), numbers, groups)
 
 
-def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measure]:
-    """The measures of these names, each once.
+def usual_measures(classes: ClassTable, averaging: Averaging) -> tuple[str, ...]:
+    """What is measured where nothing is asked for: objects where the masks number them, uncertainty of samples."""
+    return (
+        "calibration",
+        *(["uncertainty"] if averaging.samples else []),
+        *(["objects"] if classes.kind == "instances" else []),
+    )
+
+
+def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bool = False) -> list[Measure]:
+    """The measures of these names, each once; ``sampled`` where dropout is.
 
     Raises
     ------
@@ -249,11 +278,20 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str]) -> list[Measur
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
         raise UsageError(f"no measure '{unknown[0]}'", ", ".join(MEASURES), "correct --measures")
-    found = [MEASURES[name](classes) for name in dict.fromkeys(names)]
+    known = {**MEASURES, **(SAMPLED if sampled else {})}
+    found = [known[name](classes) for name in dict.fromkeys(names)]
     twice = [each.key for each in found if sum(each.key == other.key for other in found) > 1]
     if twice:
         raise UsageError(f"{twice[0]} are to be measured by two rules", "one rule", "name one of them in --measures")
     return found
+
+
+def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
+    """What to know where pictures are turned for a model that was trained on upright ones."""
+    orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
+    if averaging.tta == "none" or orientation != "upright":
+        return []
+    return [f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it."]
 
 
 def model_file(path: Path) -> Path:
@@ -310,25 +348,34 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same:
 
 
 def _results(
-    segmenter: Segmenter, pairs: Sequence[Pair], machine: Machine, processes: Processes, measures: Sequence[Measure]
+    segmenter: Segmenter,
+    pairs: Sequence[Pair],
+    machine: Machine,
+    processes: Processes,
+    measures: Sequence[Measure],
+    averaging: Averaging,
 ) -> Generator[Event, None, list[ImageResult]]:
     """Score the pairs, each once."""
     results: list[ImageResult] = []
     samples, names = SampleStore(pairs, segmenter.classes, limit=0), [pair.name for pair in pairs]
-    for result in evaluate_together(segmenter, samples, names, machine, processes, measures):
+    for result in evaluate_together(segmenter, samples, names, machine, processes, measures, averaging):
         results.append(result)
         yield Progress("scoring", len(results), len(pairs))
     return results
 
 
 def _panels(
-    segmenter: Segmenter, machine: Machine, pairs: Sequence[Pair], results: Sequence[ImageResult]
+    segmenter: Segmenter,
+    machine: Machine,
+    pairs: Sequence[Pair],
+    results: Sequence[ImageResult],
+    averaging: Averaging,
 ) -> list[ImagePanel]:
     """The worst pictures and the best one, predicted again: a large set's predictions do not fit in memory."""
     known = {pair.name: pair for pair in pairs}
     ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
     chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
-    return [panel(read_sample(pair, segmenter.classes), segmenter, machine) for pair in chosen]
+    return [panel(read_sample(pair, segmenter.classes), segmenter, machine, averaging) for pair in chosen]
 
 
 def result_text(result: TestResult) -> str:
@@ -336,7 +383,7 @@ def result_text(result: TestResult) -> str:
     parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
     parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
     if len(result.evaluation.images) > 1:
-        parts.append(image_means_lines(result.image_means))
+        parts += map(image_means_lines, [result.image_means] if result.image_means else [])
     if result.conventions:
         parts.append(conventions_table(result.conventions))
     parts += map(measured_table, result.measured)

@@ -1,16 +1,20 @@
 """The loops: training, evaluation, prediction, on plain objects."""
 
+from unpool.engine.averaging import ONCE, Averaging, require_dropout
 from unpool.engine.diagnosis import diagnose
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, evaluate_together, summarise
 from unpool.engine.facts import Facts
 from unpool.engine.machine import Machine, Precision, choose_machine
-from unpool.engine.prediction import pieces, predict, predict_probabilities
+from unpool.engine.prediction import Answer, answer, pieces, predict, predict_probabilities
 from unpool.engine.processes import ALONE, Processes
 from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.engine.training import Recipe, fit, training
 
 __all__ = [
     "ALONE",
+    "ONCE",
+    "Answer",
+    "Averaging",
     "Budget",
     "EpochRecord",
     "EpochSums",
@@ -23,6 +27,7 @@ __all__ = [
     "Recipe",
     "StepRecord",
     "TrainingState",
+    "answer",
     "choose_machine",
     "diagnose",
     "evaluate_each",
@@ -31,6 +36,7 @@ __all__ = [
     "pieces",
     "predict",
     "predict_probabilities",
+    "require_dropout",
     "summarise",
     "training",
 ]

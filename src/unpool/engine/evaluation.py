@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
+from unpool.engine.averaging import ONCE, Averaging
 from unpool.engine.machine import Machine
 from unpool.engine.prediction import TILE, Answer, pieces
 from unpool.engine.processes import Processes
@@ -60,20 +61,30 @@ def evaluate_each(
     machine: Machine,
     tile: int = TILE,
     measures: Sequence[Measure] = (),
+    averaging: Averaging = ONCE,
 ) -> Iterator[ImageResult]:
     """Predict and count each sample, and measure it."""
     whole = any(measure.probabilities for measure in measures)
     for sample in samples:
-        answer = Answer.empty(len(segmenter.classes), sample.labels.shape, confidence=bool(measures), whole=whole)
+        answer = Answer.empty(
+            len(segmenter.classes),
+            sample.labels.shape,
+            confidence=bool(measures),
+            whole=whole,
+            variance=bool(measures) and averaging.samples > 0,
+        )
         loss = 0.0
-        for piece in pieces(segmenter, sample.image, sample.name, machine, tile):
+        for piece in pieces(segmenter, sample.image, sample.name, machine, tile, averaging):
             answer.take(piece)
             truth = torch.from_numpy(sample.labels[piece.rows, piece.columns].astype(np.int64))
             loss += float(F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
         matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, answer.prediction)
         numbers: tuple[Numbers, ...] = ()
         if answer.confidence is not None:
-            seen = Evidence(sample.labels, sample.instances, answer.prediction, answer.confidence, answer.probabilities)
+            variance = None if answer.variance is None else answer.variance.mean(axis=0)
+            seen = Evidence(
+                sample.labels, sample.instances, answer.prediction, answer.confidence, answer.probabilities, variance
+            )
             numbers = tuple(measure.numbers(seen) for measure in measures)
         yield ImageResult(sample.name, matrix, loss, numbers)
 
@@ -85,12 +96,13 @@ def evaluate_together(
     machine: Machine,
     processes: Processes,
     measures: Sequence[Measure] = (),
+    averaging: Averaging = ONCE,
 ) -> Iterator[ImageResult]:
     """Predict, count and measure each sample, known by its name, in one of the processes.
 
     The first one gets the results of all, in the order of the samples; the others get their own.
     """
-    own = iter(evaluate_each(segmenter, processes.share(samples), machine, measures=measures))
+    own = iter(evaluate_each(segmenter, processes.share(samples), machine, measures=measures, averaging=averaging))
     for index, name in enumerate(names):
         owner = index % processes.count
         if owner == processes.rank:

@@ -65,8 +65,8 @@ def plan_tiles(
     if not fitting:
         least = min(plans, key=lambda plan: plan.bytes)
         raise RunError(
-            f"{source}: a tile of {least.tile[0]} x {least.tile[1]} pixels takes about {least.bytes / 1e6:.0f} MB beside "
-            f"what the program holds, {max(room, 0) / 1e6:.0f} MB are left of the memory it may take",
+            f"{source}: a tile of {least.tile[0]} x {least.tile[1]} pixels takes about {least.bytes / 1e6:.0f} MB, "
+            f"{max(room, 0) / 1e6:.0f} MB are left of the memory that prediction may take",
             "room for one row of the smallest tiles",
             "give more --memory, ask for fewer outputs, or use a narrower network",
         )

@@ -62,15 +62,14 @@ def page(entry: Entry, tests: Sequence[Entry], maker: Entry | None) -> str:
     if tests:
         parts.append("\n".join(["Tests of this model", *(f"  {line}" for line in _table([*map(_row, tests)]))]))
     parts.append("\n".join(["Files", *(f"  {_clean(name)}" for name in files(entry.folder))]))
-    parts.append(f"again: {_clean(command(entry))}\nor:    unpool runs rerun {record.id}")
+    parts.append(f"again: {_clean(command(entry.folder, entry.record))}\nor:    unpool runs rerun {record.id}")
     return "\n\n".join(part for part in parts if part)
 
 
-def command(entry: Entry) -> str:
-    """The command line that does the same again."""
-    record = entry.record
+def command(folder: Path, record: Record) -> str:
+    """The command line that does the same again as the run in a folder."""
     if record.kind == "train":
-        return shlex.join(["unpool", "train", record.data.folder, "--recipe", _absolute(entry.folder / "config.toml")])
+        return shlex.join(["unpool", "train", record.data.folder, "--recipe", _absolute(folder / "config.toml")])
     given = [(OPTION_OF.get(name, name), value) for name, value in record.settings.items()]
     options = [word for name, value in given for word in _option(name.replace("_", "-"), value)]
     return shlex.join(["unpool", "test", record.model.file if record.model else "MODEL", record.data.folder, *options])
@@ -174,7 +173,7 @@ def _padded(cell: str, width: int, column: str) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    if value in (None, False, "auto", []):
+    if value in (None, False, "auto", "none", 0, []):
         return []
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]

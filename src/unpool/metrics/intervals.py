@@ -90,9 +90,9 @@ def bootstrap(images: Sequence[tuple[str, Scores]], groups: Mapping[str, str], s
     groups: the group of each picture, by name. Groups are resampled as wholes where pictures share them and there
         are at least ``FEWEST_GROUPS``; else pictures are.
     """
-    units = units_of([tally(found) for _, found in images], [groups[name] for name, _ in images])
-    if len(units.tallies) < 2:
+    if len(images) < 2:
         return None
+    units = units_of([tally(found) for _, found in images], [groups[name] for name, _ in images])
     drawn = resampled(units.tallies, seed)
     classes = range(units.tallies.shape[-1])
     return Intervals(

@@ -35,6 +35,8 @@ class Evidence(NamedTuple):
     prediction: uint8 (rows, columns) class ids.
     confidence: float32 (rows, columns), the predicted class's probability.
     probabilities: float32 (K, rows, columns); None where no measure asks for them.
+    variance: float32 (rows, columns), of the answers that were averaged, the mean over the classes; None where dropout
+        was not sampled.
     """
 
     labels: Labels
@@ -42,6 +44,7 @@ class Evidence(NamedTuple):
     prediction: Labels
     confidence: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
+    variance: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """What a run was: pictures, curves, tables and a page to show it."""
 
 from unpool.report.curves import confusion_svg, curves_svg
-from unpool.report.page import ImagePanel, ReportContents, render_report, write_report
+from unpool.report.page import Heat, ImagePanel, ReportContents, render_report, write_report
 from unpool.report.pictures import (
     colourise,
     displayable,
     error_picture,
+    heat_picture,
     jpeg_data_uri,
     overlay,
     png_data_uri,
@@ -21,6 +22,7 @@ from unpool.report.text import (
 )
 
 __all__ = [
+    "Heat",
     "ImagePanel",
     "ReportContents",
     "colourise",
@@ -29,6 +31,7 @@ __all__ = [
     "curves_svg",
     "displayable",
     "error_picture",
+    "heat_picture",
     "image_means_lines",
     "intervals_rule",
     "jpeg_data_uri",

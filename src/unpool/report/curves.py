@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from unpool.metrics import ConfusionMatrix
@@ -76,6 +76,8 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
         )
         losses.set_title("loss", loc="left", fontsize=10)
         losses.set_yscale("log")  # the first epochs' losses may be ten times the last ones'
+        losses.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # its own writes mathematics, which we do not set
+        losses.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if _span(losses) < 10 else NullFormatter())
         ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)
         _mark_best(losses, ratios, history)
@@ -154,6 +156,12 @@ def _draw_series(
     axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.6)
     if axes.lines:
         axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=2, fontsize=8, columnspacing=1.2)
+
+
+def _span(axes: Axes) -> float:
+    """How many times its lowest value an axis ends at."""
+    low, high = axes.get_ylim()
+    return float(high / low)
 
 
 def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float | None]]) -> None:

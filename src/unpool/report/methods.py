@@ -203,7 +203,7 @@ def _evaluation(test: Outcome, sources: list[str]) -> str:
     sentences = [
         f"The network was scored on {_counted(test.pictures, 'picture')} ({test.which}), whose "
         f"{test.scores.pixels:,} labelled pixels were counted at their original size in one confusion matrix",
-        test.averaged,
+        f"Probabilities are the mean over {test.averaged}" if test.averaged else "",
         "A class that is neither in the truth nor predicted was left out of every mean",
         f"Found were {', '.join(found)}",
     ]

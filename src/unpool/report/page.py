@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
@@ -34,12 +35,19 @@ from unpool.report.text import (
     worst_first,
 )
 
-PANEL_LONGEST = 384
+PANEL_LONGEST = 336
 """Pictures of a panel are shrunk to this many pixels on their longer side."""
 
-_LARGEST_URI = 85_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
+_LARGEST_URI = 68_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
 _QUALITIES = (85, 65, 45, 25)
 _OPEN_ROWS = 20  # rows of the table of pictures that are shown without a click
+
+
+class Heat(NamedTuple):
+    """A ``heat_picture`` and what it shows, with its scale."""
+
+    picture: NDArray[uint8]
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class ImagePanel:
     error: its ``error_picture``; None without labels.
     mean_iou: 0..1, or None where it is not known.
     note: one line on the picture, or an empty string.
+    uncertainty: where the prediction is unsure; None where it is not known.
     """
 
     name: str
@@ -64,6 +73,7 @@ class ImagePanel:
     error: NDArray[uint8] | None
     mean_iou: float | None
     note: str
+    uncertainty: Heat | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,8 @@ def _shown(panel: ImagePanel) -> _ShownPanel:
     ]
     if panel.error is not None:
         figures.append(("errors", _small_uri(panel.error, flat=True), True))
+    if panel.uncertainty is not None:
+        figures.append((panel.uncertainty.caption, _small_uri(panel.uncertainty.picture, flat=False), False))
     return _ShownPanel(panel.name, panel.mean_iou, panel.note, tuple(figures))
 
 

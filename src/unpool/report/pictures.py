@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -115,6 +116,19 @@ def error_picture(labels: Labels, prediction: Labels) -> NDArray[np.uint8]:
     wrong = np.where(prediction == 0, 3, 2)
     painted = palette[np.where(labels == prediction, right, wrong)]
     return np.where((labels == IGNORE_ID)[..., None], _hatching(labels.shape), painted)
+
+
+def heat_picture(values: NDArray[np.float32], top: float) -> NDArray[np.uint8]:
+    """Values from black (0) over violet and orange to pale yellow (``top`` and above): uint8 (rows, columns, 3).
+
+    Equal steps look equal, and are steps of lightness too, so it can be read in grey (matplotlib's magma).
+
+    Parameters
+    ----------
+    values: float32 (rows, columns), 0 or more.
+    """
+    ramp = np.round(colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+    return np.asarray(ramp[np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8)])
 
 
 def shrink(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
