@@ -85,7 +85,7 @@ def test_what_is_written_and_said(run: TrainedRun, new: Path, tmp_path: Path) ->
         for class_name, scores in zip(found.measure.rows[:-1], table, strict=False):
             assert float(rows[name][f"bf {class_name}"]) == pytest.approx(scores[0], abs=1e-6)
     page = (tmp_path / "test" / "report.html").read_text()
-    for text in (page, result_text(result).replace("\n", " ")):
+    for text in (page, " ".join(result_text(result).split())):
         assert "BF score" in text
         assert f"{found.value('boundary_iou'):.3f}" in text
         assert f"{found.value('hausdorff_95'):.2f}" in text

@@ -52,12 +52,14 @@ from unpool.metrics import (
     scores,
     tally,
 )
+from unpool.metrics.conventions import CONVENTIONS_RULE
 from unpool.report import (
     ImagePanel,
     conventions_table,
     image_means_lines,
     intervals_rule,
     measured_table,
+    rules_text,
     scores_table,
     worst_images_table,
     write_report,
@@ -70,6 +72,9 @@ Which = Literal["auto", "train", "val", "test", "all"]
 
 PANELS = 8
 """Pictures in the report: the worst ones and the best one."""
+
+WORST = 5
+"""Pictures in the text, of which the report has all."""
 
 
 @dataclass(frozen=True)
@@ -379,15 +384,20 @@ def _panels(
 
 
 def result_text(result: TestResult) -> str:
-    """The scores as a page of text."""
-    parts = [*(f"note: {warning}" for warning in result.warnings), scores_table(result.scores, result.intervals)]
-    parts.append(textwrap.fill(intervals_rule(result.intervals), WIDTH))
-    if len(result.evaluation.images) > 1:
-        parts += map(image_means_lines, [result.image_means] if result.image_means else [])
-    if result.conventions:
-        parts.append(conventions_table(result.conventions))
+    """The scores as a page of text: what matters first, the rules last."""
+    images, means = result.evaluation.images, result.image_means
+    parts = [textwrap.fill(f"note: {warning}", WIDTH) for warning in result.warnings]
+    parts.append(scores_table(result.scores, result.intervals))
     parts += map(measured_table, result.measured)
-    if len(result.evaluation.images) > 1:
-        parts.append(worst_images_table(result.evaluation.images, 10))
-    parts.append(f"report: {result.report}")
+    if len(images) > 1:
+        parts += [image_means_lines(means)] if means else []
+        parts.append(worst_images_table(images, WORST))
+    parts += [conventions_table(result.conventions)] if result.conventions else []
+    parts += [rules_text(_rules(result)), f"report: {result.report}"]
     return "\n\n".join(parts)
+
+
+def _rules(result: TestResult) -> list[str]:
+    rules = [ABSENT_RULE, intervals_rule(result.intervals)]
+    rules += [f"{each.measure.title}: {each.measure.rule}" for each in result.measured]
+    return rules + ([f"Other rules: {CONVENTIONS_RULE}"] if result.conventions else [])

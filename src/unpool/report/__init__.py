@@ -17,6 +17,7 @@ from unpool.report.text import (
     image_means_lines,
     intervals_rule,
     measured_table,
+    rules_text,
     scores_table,
     worst_images_table,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "overlay",
     "png_data_uri",
     "render_report",
+    "rules_text",
     "scores_table",
     "shrink",
     "worst_images_table",

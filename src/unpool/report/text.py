@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from math import isnan
 
-from unpool.metrics import ABSENT_RULE, Conventional, Interval, Intervals, Measured, Scores
-from unpool.metrics.conventions import CONVENTIONS_RULE
+from unpool.metrics import Conventional, Interval, Intervals, Measure, Measured, Scores
 from unpool.metrics.intervals import RESAMPLES
 from unpool.metrics.measures import Column
 
@@ -25,6 +24,7 @@ TITLES = {
 """The scores of a set, by their names in ``Scores``, as they are called in tables."""
 
 _NAME_WIDTH = 40
+_SIDE_BY_SIDE = 4  # scores of a measure with their intervals, at most 100 columns
 
 
 def ratio_text(value: float | None) -> str:
@@ -84,20 +84,30 @@ def scores_table(scores: Scores, intervals: Intervals | None = None) -> str:
         bracket = [interval_text(intervals.iou[k])] if intervals else []
         rows.append((c.name, ratio_text(c.iou), *bracket, *ratios, share_text(c.truth_pixels, scores.pixels)))
     numbers = [f"{name} {value}" for name, value in headline(scores, intervals)]
-    return "\n".join([*_packed(numbers), "", *aligned(rows), "", textwrap.fill(ABSENT_RULE, WIDTH)])
+    return "\n".join([*_packed(numbers), "", *aligned(rows)])
 
 
 def measured_table(found: Measured) -> str:
-    """What was measured of a set: its rows, the interval of the last row's scores, the rule."""
+    """What was measured of a set: a line for each row and the intervals of the last, or as ``turned`` says."""
     measure = found.measure
-    head = (measure.title.lower(), *(column.title for column in measure.columns))
-    rows = [
-        (name, *(number_text(value, column) for value, column in zip(values, measure.columns, strict=True)))
-        for name, values in zip(measure.rows, found.table, strict=True)
-    ]
-    last = ("95 %", *map(bracket_text, found.intervals[-1], measure.columns))
+    lines = [(measure.title.lower(), *(column.title for column in measure.columns))]
+    for k, name in enumerate(measure.rows):
+        lines.append((name, *map(number_text, found.table[k], measure.columns)))
+        brackets = tuple(map(bracket_text, found.intervals[k], measure.columns))
+        if any(brackets) and (turned(measure) or k == len(measure.rows) - 1):
+            lines.append(("95 %", *brackets))
+    return "\n".join(aligned(list(zip(*lines, strict=True)) if turned(measure) else lines))
+
+
+def turned(measure: Measure) -> bool:
+    """Whether a measure's table has a line for each score, not for each row, so that it is narrow."""
+    return len(measure.rows) == 1 or len(measure.columns) > _SIDE_BY_SIDE
+
+
+def rules_text(rules: Sequence[str]) -> str:
+    """How the scores are made, a paragraph each, on indented lines."""
     return "\n".join(
-        [*aligned([head, *rows, *([last] if any(last[1:]) else [])]), "", textwrap.fill(measure.rule, WIDTH)]
+        ["rules", *(textwrap.fill(rule, WIDTH, initial_indent="  ", subsequent_indent="    ") for rule in rules)]
     )
 
 
@@ -118,7 +128,7 @@ def conventions_table(rows: Sequence[Conventional]) -> str:
          ratio_text(row.mean_iou), ratio_text(row.mean_dice))
         for row in rows
     ]  # fmt: skip
-    return "\n".join([*aligned([head, *cells]), "", textwrap.fill(CONVENTIONS_RULE, WIDTH)])
+    return "\n".join(aligned([head, *cells]))
 
 
 def number_text(value: float, column: Column) -> str:
@@ -165,13 +175,26 @@ def _packed(parts: Sequence[str]) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with the first column to the left and all others to the right, two spaces apart."""
+    """Lines with the first column to the left and all others to the right, two spaces apart.
+
+    What is wider than a page goes on below, behind the first column again.
+    """
     cells = [[_one_line(row[0]), *row[1:]] for row in rows]
     widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in cells
-    ]
+    parts: list[list[int]] = [[]]
+    for k, width in enumerate(widths[1:], 1):
+        if parts[-1] and sum(widths[j] + 2 for j in (0, *parts[-1])) + width > WIDTH:
+            parts.append([])
+        parts[-1].append(k)
+    lines = []
+    for part in parts:
+        lines += ["", *_beside(cells, widths, part)]
+    return lines[1:]
+
+
+def _beside(cells: Sequence[Sequence[str]], widths: Sequence[int], part: Sequence[int]) -> list[str]:
+    """Lines of the first column and some others."""
+    return ["  ".join([row[0].ljust(widths[0]), *(row[k].rjust(widths[k]) for k in part)]).rstrip() for row in cells]
 
 
 def _one_line(name: str) -> str:

@@ -1,0 +1,199 @@
+"""What scoring costs beside the network: seconds for 1,000 pictures of 360 x 480 with 11 classes, on one core.
+
+    python benchmarks/scoring.py
+
+Logits are drawn: blurred noise, one map a class, so that regions have wavy edges; the truth is the argmax of the same
+maps, disturbed. Twenty such pictures are made into predictions, counted and measured, and the time of one is
+multiplied; intervals and files are made of 1,000. Boundaries are told apart: their time is that of a picture. Seconds
+are processor time, so that other work on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from record import circumstances, write_results
+from unpool.classes import IGNORE_ID, Labels
+from unpool.commands.test_page import images_csv
+from unpool.engine.evaluation import Evaluation
+from unpool.engine.prediction import Answer, Piece
+from unpool.io import read_image, read_mask, write_image
+from unpool.io.files import write_json
+from unpool.metrics import (
+    MEASURES,
+    ConfusionMatrix,
+    Evidence,
+    Measured,
+    bootstrap,
+    image_means,
+    image_numbers,
+    measured,
+    scores,
+)
+
+QUICK = {"pictures": 12, "drawn": 3, "size": [48, 64]}
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description="seconds that scoring takes beside the network")
+    parser.add_argument("--pictures", type=int, default=1000, help="pictures of the set")
+    parser.add_argument("--drawn", type=int, default=20, help="pictures that are really drawn")
+    parser.add_argument("--size", type=int, nargs=2, default=[360, 480], help="rows and columns of a picture")
+    parser.add_argument("--classes", type=int, default=11)
+    parser.add_argument("--json", help="a file for the numbers, or - for the standard output")
+    parser.add_argument("--quick", action="store_true", help="small pictures: does it run?")
+    given = parser.parse_args(arguments)
+    return argparse.Namespace(**{**vars(given), **(QUICK if given.quick else {})})
+
+
+class Drawn:
+    """One picture's logits and truth, and what is made of them."""
+
+    def __init__(self, seed: int, size: tuple[int, int], classes: int) -> None:
+        random = np.random.default_rng(seed)
+        maps = np.stack([ndimage.gaussian_filter(random.normal(size=size), 12) for _ in range(classes)])
+        disturbed = maps + 0.5 * np.stack(
+            [ndimage.gaussian_filter(random.normal(size=size), 8) for _ in range(classes)]
+        )
+        self.names = tuple(f"class {k}" for k in range(classes))
+        self.logits: Tensor = torch.from_numpy((maps / maps.std() * 3).astype(np.float32))
+        self.labels: Labels = disturbed.argmax(axis=0).astype(np.uint8)
+        self.labels[random.random(size) < 0.03] = IGNORE_ID
+        grey = 128 + 40 * maps[0] / maps.std() + random.normal(scale=4, size=size)
+        self.image: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
+
+    def predicted(self) -> Answer:
+        """The network's logits as a prediction with its confidence."""
+        answer = Answer.empty(len(self.names), self.labels.shape, confidence=True)
+        answer.take(Piece(slice(None), slice(None), self.logits))
+        return answer
+
+    def evidence(self) -> Evidence:
+        """What a measure looks at."""
+        answer = self.predicted()
+        assert answer.confidence is not None
+        return Evidence(self.labels, None, answer.prediction, answer.confidence, None)
+
+    def loss(self) -> float:
+        """The sum of -log p(true class)."""
+        truth = torch.from_numpy(self.labels.astype(np.int64))
+        return float(F.cross_entropy(self.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
+
+
+def took(work: Callable[[], object]) -> float:
+    """Seconds of a call."""
+    begin = process_time()
+    work()
+    return process_time() - begin
+
+
+def picture_rows(drawn: Sequence[Drawn], folder: Path) -> dict[str, float]:
+    """Seconds a picture of all that is done for each picture; boundaries last."""
+    for k, each in enumerate(drawn):
+        write_image(folder / f"{k}.png", each.image)
+        write_image(folder / f"{k}-mask.png", each.labels)
+    seen = [each.evidence() for each in drawn]
+    names = drawn[0].names
+    matrices = [ConfusionMatrix.of(names, each.labels, each.prediction) for each in seen]
+    calibration, boundaries = MEASURES["calibration"](names), MEASURES["boundaries"](names)
+
+    def each_of(work: Callable[[int], object]) -> float:
+        return mean(took(lambda k=k: work(k)) for k in range(len(drawn)))  # type: ignore[misc]
+
+    return {
+        "reading picture and mask": each_of(
+            lambda k: (read_image(folder / f"{k}.png"), read_mask(folder / f"{k}-mask.png"))
+        ),
+        "class ids and confidence": each_of(lambda k: drawn[k].predicted()),
+        "loss": each_of(lambda k: drawn[k].loss()),
+        "confusion counts": each_of(lambda k: ConfusionMatrix.of(names, seen[k].labels, seen[k].prediction)),
+        "scores, means over classes": each_of(lambda k: image_numbers(scores(matrices[k]))),
+        "calibration": each_of(lambda k: calibration.numbers(seen[k])),
+        "boundaries": each_of(lambda k: boundaries.numbers(seen[k])),
+    }
+
+
+def set_rows(drawn: Sequence[Drawn], pictures: int, folder: Path) -> dict[str, float]:
+    """Seconds of all that is done once for a set."""
+    seen = [each.evidence() for each in drawn]
+    names = drawn[0].names
+    matrices = [ConfusionMatrix.of(names, each.labels, each.prediction) for each in seen]
+    whole = sum(matrices[1:], matrices[0])
+    images = tuple((f"{k:04}", scores(matrices[k % len(drawn)])) for k in range(pictures))
+    evaluation, groups = Evaluation(whole, scores(whole), images, 1.0), {name: name for name, _ in images}
+    measures = [image_means(names), MEASURES["calibration"](names)]
+    numbers = [
+        [image_numbers(found) for _, found in images],
+        [measures[1].numbers(seen[k % len(drawn)]) for k in range(pictures)],
+    ]
+    found: list[Measured] = []
+
+    def measure(k: int) -> None:
+        rows = [(name, row) for (name, _), row in zip(images, numbers[k], strict=True)]
+        found.append(measured(measures[k], rows, groups))
+
+    rows = {
+        "intervals of the counts": took(lambda: bootstrap(images, groups)),
+        "intervals of the means over pictures": took(lambda: measure(0)),
+        "intervals of the calibration": took(lambda: measure(1)),
+        "scores.json": took(lambda: write_json(folder / "scores.json", everything(evaluation, found))),
+        "images.csv": took(lambda: io.StringIO(images_csv(evaluation, found))),
+    }
+    return rows
+
+
+def everything(evaluation: Evaluation, found: Sequence[Measured]) -> dict[str, Any]:
+    """What scores.json holds for each picture."""
+    return {
+        "images": [{"name": name, **each.to_json()} for name, each in evaluation.images],
+        "measures": {each.measure.key: each.to_json() for each in found},
+    }
+
+
+def table_of(results: dict[str, Any]) -> str:
+    """The numbers as text."""
+    given, rows = results["settings"], results["seconds"]
+    lines = [f"{given['pictures']:,} pictures of {given['size'][0]} x {given['size'][1]}, {given['classes']} classes"]
+    lines += [f"  {name:<40}{seconds:9.2f} s{100 * seconds / results['sum']:6.0f} %" for name, seconds in rows.items()]
+    lines += [f"  {'all but boundaries':<40}{results['sum']:9.2f} s   100 %"]
+    lines += [f"  {'boundaries, a picture':<40}{results['boundaries_a_picture']:9.3f} s"]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure each part once and print a table."""
+    torch.set_num_threads(1)
+    given = options(arguments)
+    drawn = [Drawn(seed, tuple(given.size), given.classes) for seed in range(given.drawn)]
+    with tempfile.TemporaryDirectory() as folder:
+        each = picture_rows(drawn, Path(folder))
+        boundaries = each.pop("boundaries")
+        seconds = {name: given.pictures * value for name, value in each.items()}
+        seconds |= set_rows(drawn, given.pictures, Path(folder))
+    results = {
+        "seconds": seconds,
+        "sum": sum(seconds.values()),
+        "boundaries_a_picture": boundaries,
+        "settings": vars(given),
+        **circumstances(),
+    }
+    write_results(results, table_of(results), given.json)
+
+
+if __name__ == "__main__":
+    main()
