@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import convolutions
 import loading
 import peers
+import scoring
 import tiny
 import train_step
 from unpool.engine import Machine
@@ -64,6 +65,14 @@ def test_loading_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert row["computed_s"] >= found["settings"]["steps"] * found["settings"]["step"]
         assert row["waiting_share"] == row["waited_s"] / (row["waited_s"] + row["computed_s"])
     assert "grey values" in capsys.readouterr().out
+
+
+def test_scoring_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = results(scoring, file=tmp_path / "scoring.json")
+    assert {"confusion counts", "calibration", "intervals of the counts", "scores.json"} <= set(found["seconds"])
+    assert found["sum"] == pytest.approx(sum(found["seconds"].values()))
+    assert found["boundaries_a_picture"] > 0
+    assert "boundaries, a picture" in capsys.readouterr().out
 
 
 def test_a_slow_source_is_waited_for() -> None:

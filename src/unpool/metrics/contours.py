@@ -74,9 +74,9 @@ def matched(first: Mask, second: Mask, tolerance: float) -> int:
     offsets = _within(tolerance)
     reach = int(tolerance)
     numbers = np.full(np.add(second.shape, 2 * reach), -1, dtype=np.int32)
-    here = np.argwhere(second) + reach
+    here = _points(second) + reach
     numbers[here[:, 0], here[:, 1]] = np.arange(len(here))
-    points = np.argwhere(first) + reach
+    points = _points(first) + reach
     at_once = max(1, _LOOKED_UP // len(offsets))
     parts = [_partners(numbers, points[k : k + at_once], offsets) for k in range(0, len(points), at_once)]
     counts = np.concatenate([count for _, count in parts])
@@ -85,7 +85,12 @@ def matched(first: Mask, second: Mask, tolerance: float) -> int:
 
 def distances(first: Mask, second: Mask) -> NDArray[np.float64]:
     """From each pixel of the first mask to the nearest one of the second: Euclidean, in pixels; neither is empty."""
-    return np.asarray(KDTree(np.argwhere(second)).query(np.argwhere(first))[0], dtype=np.float64)
+    return np.asarray(KDTree(_points(second)).query(_points(first))[0], dtype=np.float64)
+
+
+def _points(mask: Mask) -> Points:
+    """Where a mask is set; ``np.argwhere`` takes several times as long."""
+    return np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1)
 
 
 def _edges(region: Mask, counted: Mask) -> tuple[Mask, Mask]:
