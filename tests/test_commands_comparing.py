@@ -109,7 +109,8 @@ def other_classes(data: dict[str, Any]) -> None:
 
 
 def fewer(data: dict[str, Any]) -> None:
-    del data["images"][2]
+    for images in (data["images"], data["measures"]["calibration"]["images"]):
+        del images[2]
 
 
 def other_pixels(data: dict[str, Any]) -> None:
@@ -138,6 +139,62 @@ def test_tests_of_other_things_are_refused(change: Change, found: str, good: Pat
     assert f"{good} and {other}" in refused.value.found
     assert refused.value.expected
     assert refused.value.repair
+
+
+@pytest.fixture(scope="module")
+def edges(run: TrainedRun, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test of the run with boundaries, by the rule of SegNet's paper. Read only."""
+    out = tmp_path_factory.mktemp("edges") / "edges"
+    finish(score(run.folder, new, out=out, device="cpu", measures=("boundaries-of-truth", "calibration")))
+    return out
+
+
+def test_measures_that_both_have_are_compared(good: Path, poor: Path, edges: Path, program: Program) -> None:
+    one, other = (
+        json.loads((path / "scores.json").read_text())["measures"]["calibration"]["scores"]["all pixels"]
+        for path in (good, poor)
+    )
+    result = compare([good, poor])
+    assert result.comparison.best == 0
+    for column, difference in result.comparison.duels[0].measured["calibration"].items():
+        assert difference.value == pytest.approx(one[column.key] - other[column.key])
+    assert set(compare([edges, poor]).comparison.duels[0].measured) == {"calibration"}
+    assert set(compare([edges, edges]).comparison.duels[0].measured) == {"boundaries", "calibration"}
+    told = json.loads(program("compare", good, poor, "--json").out)["comparisons"][0]["measures"]["calibration"]
+    assert told["expected_calibration_error"]["value"] == pytest.approx(
+        one["expected_calibration_error"] - other["expected_calibration_error"]
+    )
+    assert "calibration: expected error" in result.text
+    assert max(map(len, result.text.splitlines())) <= 100
+
+
+def test_a_measure_by_two_rules_is_refused(run: TrainedRun, new: Path, edges: Path, tmp_path: Path) -> None:
+    finish(score(run.folder, new, out=tmp_path / "test", device="cpu", measures=("boundaries",)))
+    with pytest.raises(UsageError, match=r"boundaries by two rules \(boundaries and boundaries-of-truth\)"):
+        compare([tmp_path / "test", edges])
+
+
+def other_rule(data: dict[str, Any]) -> None:
+    data["measures"]["calibration"]["rule"] = "By feeling."
+
+
+def other_name(data: dict[str, Any]) -> None:
+    data["measures"]["calibration"]["name"] = "feeling"
+
+
+def too_short(data: dict[str, Any]) -> None:
+    for image in data["measures"]["calibration"]["images"]:
+        image["numbers"].pop()
+
+
+def lone_picture(data: dict[str, Any]) -> None:
+    data["measures"]["calibration"]["images"].pop()
+
+
+@pytest.mark.parametrize("change", [other_rule, other_name, too_short, lone_picture])
+def test_measures_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no counts of single pictures(.|\n)*run unpool test again"):
+        compare([good, changed(good, tmp_path / "other", change)])
 
 
 def without_counts(data: dict[str, Any]) -> None:

@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unpool.metrics import ConfusionMatrix, Interval, scores
+from unpool.metrics import MEASURES, SAMPLED, ConfusionMatrix, Interval, scores
 from unpool.metrics.comparison import (
     SWAPS,
     Difference,
+    MeasuredTests,
     compare,
     corrected,
     differences,
     fewest_units,
     holm,
+    measured_differences,
     units_to_decide,
 )
 from unpool.metrics.intervals import HEADLINE, RESAMPLES, tally
+from unpool.metrics.measures import Column, Measure, Numbers, Table
+from unpool.metrics.named import measure_of
 from unpool.report.comparison import comparison_rule, comparison_text, sentence
 
 NAMES = ("a", "b", "c")
@@ -241,3 +245,83 @@ def test_groups_are_exchanged_whole() -> None:
     rule = comparison_rule(found)
     assert "paired resamples of the 7 groups with seed 0" in rule
     assert "all 128 exchanges" in rule
+
+
+def two_columns(rows: int = 1) -> Measure:
+    """The ratio of two sums, and how often the first number is the larger one; a first row that nobody compares."""
+
+    def table(numbers: Numbers) -> Table:
+        first, second = numbers.sum(0)
+        last = [first / (first + second) if first + second else math.nan, float((numbers[:, 0] > numbers[:, 1]).sum())]
+        return np.array([[0.0, 0.0]] * (rows - 1) + [last])
+
+    columns = (Column("ratio", "ratio", better="lower"), Column("larger", "larger", "count"))
+    names = tuple(f"row {k}" for k in range(rows))
+    return Measure("two", "two", "Two", "A rule.", names, columns, lambda _: np.empty(0), table)
+
+
+@pytest.mark.parametrize(("count", "groups"), [(6, alone(6)), (12, [str(k // 2) for k in range(12)]), (20, alone(20))])
+def test_differences_of_measures_are_those_of_literal_loops(count: int, groups: list[str]) -> None:
+    random = np.random.default_rng(count)
+    first, second = random.uniform(0, 1, (2, count, 2))
+    found = measured_differences(two_columns(2), first, second, groups, seed=4)
+    assert [column.key for column in found] == ["ratio"]  # counts have no difference
+    (difference,) = found.values()
+
+    def ratio(numbers: Numbers) -> float:
+        return float(sum(row[0] for row in numbers) / sum(row[0] + row[1] for row in numbers))
+
+    assert difference.value == pytest.approx(ratio(first) - ratio(second))
+    units = sorted(set(groups))
+    members = [[k for k in range(count) if groups[k] == unit] for unit in units] if groups[0] == groups[1] else None
+    members = members or [[k] for k in range(count)]
+    drawn, random = [], np.random.default_rng(4)
+    for times in random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=RESAMPLES):
+        taken = [k for unit, often in enumerate(times) for _ in range(often) for k in members[unit]]
+        drawn.append(ratio(first[taken]) - ratio(second[taken]))
+    assert difference.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+    assert difference.error == pytest.approx(np.std(drawn))
+    if 2 ** len(members) > SWAPS:
+        choices = np.random.default_rng(4).integers(0, 2, size=(SWAPS, len(members))).tolist()
+    else:
+        choices = [list(choice) for choice in itertools.product((0, 1), repeat=len(members))]
+    as_large = 0
+    for choice in choices:
+        one, other = first.copy(), second.copy()
+        for kept, unit in zip(choice, members, strict=True):
+            if not kept:
+                one[unit], other[unit] = second[unit], first[unit]
+        as_large += abs(ratio(one) - ratio(other)) >= abs(difference.value) - 1e-12
+    exact = 2 ** len(members) <= SWAPS
+    assert difference.p == pytest.approx(as_large / len(choices) if exact else (as_large + 1) / (SWAPS + 1))
+
+
+def test_a_measures_differences_stand_below_those_of_the_counts() -> None:
+    random = np.random.default_rng(0)
+    low = random.uniform(0, 0.4, (9, 2)) + np.array([0, 1])
+    high = low + np.array([1, 0])
+    found = compare(
+        [list(binary([9] * 9)), list(binary([7] * 9)), list(binary([7] * 9))],
+        alone(9),
+        measures=[MeasuredTests(two_columns(), [high, low, low])],
+    )
+    alone_p = measured_differences(two_columns(), high, low, alone(9))[two_columns().columns[0]].p
+    assert [duel.measured["two"][two_columns().columns[0]].p for duel in found.duels] == [2 * alone_p] * 2
+    table = [line.split() for line in comparison_text(found, "ABC", ["x", "y", "z"]).splitlines() if line]
+    assert next(line for line in table if line[:2] == ["mean", "IoU"])[-1] == "A"
+    assert next(line for line in table if line[:2] == ["two:", "ratio"])[-1] == "B"  # lower is better
+
+
+def test_a_measure_that_counts_nowhere_has_no_difference() -> None:
+    nothing = np.zeros((7, 2))
+    assert measured_differences(two_columns(), nothing, nothing, alone(7)) == {}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_is_made_again_from_its_name_and_rule(name: str) -> None:
+    for made in [MEASURES[name](("a", "b")), *([SAMPLED[name](("a", "b"))] if name in SAMPLED else [])]:
+        assert made.name == name
+        again = measure_of(name, made.rule, ("a", "b"))
+        assert again is not None
+        assert (again.key, again.rows, again.columns) == (made.key, made.rows, made.columns)
+    assert measure_of(name, "Another rule.", ("a", "b")) is None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from unpool.data import group_of
 from unpool.errors import DataError, UsageError
 from unpool.io.files import read_json
-from unpool.metrics.comparison import Comparison
+from unpool.metrics import Measure, Numbers
+from unpool.metrics.comparison import Comparison, Difference, MeasuredTests
 from unpool.metrics.comparison import compare as compare_tallies
 from unpool.metrics.intervals import RESAMPLES
+from unpool.metrics.named import measure_of
 from unpool.report.comparison import comparison_text, sentence
 
 SCORES_FILE = "scores.json"
@@ -37,13 +39,21 @@ class PictureCounts:
     tally: NDArray[np.int64]
 
 
+class WrittenMeasure(NamedTuple):
+    """A measure of a test, and the numbers of its pictures by their names."""
+
+    measure: Measure
+    pictures: Mapping[str, Numbers]
+
+
 @dataclass(frozen=True)
 class WrittenTest:
-    """What ``unpool test`` wrote: its pictures by name."""
+    """What ``unpool test`` wrote: its pictures by name, and its measures by key."""
 
     path: Path
     classes: tuple[str, ...]
     pictures: Mapping[str, PictureCounts]
+    measures: Mapping[str, WrittenMeasure]
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,10 @@ class CompareResult:
                     "other": self.labels[duel.other],
                     "sentence": said,
                     "more": duel.more,
-                    "differences": {
-                        name: {**asdict(each), "shown": each.shown} for name, each in duel.differences.items()
+                    "differences": {name: _plain(each) for name, each in duel.differences.items()},
+                    "measures": {
+                        key: {column.key: _plain(each) for column, each in differences.items()}
+                        for key, differences in duel.measured.items()
                     },
                 }
                 for duel, said in zip(found.duels, self.sentences, strict=True)
@@ -105,7 +117,7 @@ def compare(paths: Sequence[Path]) -> CompareResult:
 
     Raises
     ------
-    UsageError: fewer than two tests, or tests on other classes, pictures or masks.
+    UsageError: fewer than two tests, tests on other classes, pictures or masks, or a measure by several rules.
     DataError: a file is missing or holds no scores of single pictures.
     """
     if not 2 <= len(paths) <= len(ascii_uppercase):
@@ -120,7 +132,8 @@ def compare(paths: Sequence[Path]) -> CompareResult:
     names = sorted(tests[0].pictures)
     groups = group_of(names)
     tallies = [[test.pictures[name].tally for name in names] for test in tests]
-    return CompareResult(tuple(paths), compare_tallies(tallies, [groups[name] for name in names]))
+    compared = compare_tallies(tallies, [groups[name] for name in names], measures=_shared(tests, names))
+    return CompareResult(tuple(paths), compared)
 
 
 def read_test(path: Path) -> WrittenTest:
@@ -128,7 +141,7 @@ def read_test(path: Path) -> WrittenTest:
 
     Raises
     ------
-    DataError: the file is missing or holds no scores of single pictures.
+    DataError: the file is missing or holds no scores of single pictures, or a measure that this version does not have.
     """
     file = path / SCORES_FILE if path.is_dir() else path
     if not file.is_file():
@@ -139,13 +152,14 @@ def read_test(path: Path) -> WrittenTest:
         rows = [(str(row["name"]), _picture(row, len(classes))) for row in data["images"]]
         if not rows or len(dict(rows)) < len(rows):
             raise ValueError("no pictures, or one twice")
+        measures = {key: _measure(row, classes, dict(rows)) for key, row in data.get("measures", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{file}: no counts of single pictures ({error})",
             "the scores.json of this version's unpool test",
             "run unpool test again with the same model and folder",
         ) from error
-    return WrittenTest(path, classes, dict(rows))
+    return WrittenTest(path, classes, dict(rows), measures)
 
 
 def require_same(one: WrittenTest, other: WrittenTest) -> None:
@@ -188,6 +202,45 @@ def _picture(row: Mapping[str, Any], classes: int) -> PictureCounts:
     if tally.shape != (3, classes) or (tally[0] > tally[1:]).any() or tally[1].sum() != tally[2].sum():
         raise ValueError("counts that do not agree")
     return PictureCounts(row.get("digest"), tally)
+
+
+def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:
+    measure = measure_of(row["name"], row["rule"], classes)
+    if measure is None:
+        raise ValueError(f"{row['name']} by a rule that this version does not have")
+    numbers = {image["name"]: np.array(image["numbers"], dtype=np.float64) for image in row["images"]}
+    if numbers.keys() != set(pictures):
+        raise ValueError(f"{row['name']} of other pictures")
+    if measure.table(np.stack(list(numbers.values()))).shape != (len(measure.rows), len(measure.columns)):
+        raise ValueError(f"{row['name']} of other numbers")
+    return WrittenMeasure(measure, numbers)
+
+
+def _shared(tests: Sequence[WrittenTest], names: Sequence[str]) -> list[MeasuredTests]:
+    """The measures that all tests have. Raises UsageError where they have one by several rules."""
+    first, shared = tests[0], []
+    for key, (measure, _) in first.measures.items():
+        if all(key in test.measures for test in tests):
+            for test in tests:
+                _require_same_rule(key, first, test)
+            numbers = [np.stack([test.measures[key].pictures[name] for name in names]) for test in tests]
+            shared.append(MeasuredTests(measure, numbers))
+    return shared
+
+
+def _require_same_rule(key: str, one: WrittenTest, other: WrittenTest) -> None:
+    first, second = one.measures[key].measure, other.measures[key].measure
+    if first.rule != second.rule:
+        named = f"{first.name} and {second.name}" if first.name != second.name else "with samples and without"
+        raise UsageError(
+            f"{one.path} and {other.path}: {key} by two rules ({named})",
+            "one rule",
+            "run unpool test again with the same --measures",
+        )
+
+
+def _plain(difference: Difference) -> dict[str, Any]:
+    return {**asdict(difference), "shown": difference.shown}
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -81,6 +81,7 @@ def boundaries(names: Sequence[str], counted: Counted = "either") -> Measure:
     """
     return Measure(
         key="boundaries",
+        name="boundaries" if counted == "either" else "boundaries-of-truth",
         title="Boundaries",
         rule=_RULE + (_PAPERS_RULE if counted == "truth" else ""),
         rows=(*names, "mean"),

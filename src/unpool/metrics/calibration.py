@@ -34,13 +34,14 @@ def calibration() -> Measure:
     """Calibration as a measure: one row, over all pixels."""
     return Measure(
         key="calibration",
+        name="calibration",
         title="Calibration",
         rule=_RULE,
         rows=("all pixels",),
         columns=(
             Column("expected_calibration_error", "expected error", better="lower"),
             Column("maximum_calibration_error", "maximum", better="lower"),
-            Column("mean_confidence", "confidence"),
+            Column("mean_confidence", "confidence", better="neither"),
             Column("accuracy", "accuracy"),
         ),
         numbers=_numbers,

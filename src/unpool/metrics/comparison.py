@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,16 @@ from unpool.metrics.intervals import (
     SEED,
     Interval,
     Unit,
+    drawn_units,
     interval_of,
+    members_of,
     resampled,
     row_blocks,
     units_of,
     values_of,
     weighed,
 )
+from unpool.metrics.measures import Column, Measure, Numbers, Table
 
 ALPHA = 1 - LEVEL
 POWER = 0.8
@@ -40,13 +43,23 @@ POWER = 0.8
 SWAPS = 10_000
 """Random exchanges; where there are no more than these in all, each is made once."""
 
+Score = TypeVar("Score")
+"""What a difference is of: a name in ``Scores`` or a ``Column``."""
+
 _FAR = 20  # times the units there are: beyond, the difference is too uncertain to say how many would decide
 _ROUNDING = 1e-12
 
 
+class MeasuredTests(NamedTuple):
+    """What several tests measured: the numbers (pictures, n) of each, all pictures in one order."""
+
+    measure: Measure
+    numbers: Sequence[Numbers]
+
+
 @dataclass(frozen=True)
 class Difference:
-    """A score of one test less that of another, as ratios -1..1.
+    """A score of one test less that of another, in the score's unit: for ratios -1..1.
 
     Attributes
     ----------
@@ -76,12 +89,14 @@ class Duel:
     differences: the best's scores less the other's, by their names in ``Scores``; without those that are None.
     more: units besides those there are that would decide on the mean IoU; None where no number makes sense.
     same: whether both have the same counts on every picture.
+    measured: by the keys of measures, the best's scores less the other's; without counts and what is NaN.
     """
 
     other: int
     differences: Mapping[str, Difference]
     more: int | None
     same: bool
+    measured: Mapping[str, Mapping[Column, Difference]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,13 +120,19 @@ class Comparison:
     duels: tuple[Duel, ...]
 
 
-def compare(tests: Sequence[Sequence[NDArray[np.int64]]], groups: Sequence[str], seed: int = SEED) -> Comparison:
+def compare(
+    tests: Sequence[Sequence[NDArray[np.int64]]],
+    groups: Sequence[str],
+    seed: int = SEED,
+    measures: Sequence[MeasuredTests] = (),
+) -> Comparison:
     """Compare the best of several tests with each of the others.
 
     Parameters
     ----------
     tests: for each test a ``tally`` of every picture, in one order.
     groups: the group of each picture.
+    measures: what all the tests measured, the pictures in the same order.
     """
     units = [units_of(tallies, groups) for tallies in tests]
     counts = [each.tallies for each in units]
@@ -119,6 +140,12 @@ def compare(tests: Sequence[Sequence[NDArray[np.int64]]], groups: Sequence[str],
     best = max(range(len(tests)), key=lambda k: (mean_ious[k][0] or 0.0, -k))
     others = [k for k in range(len(tests)) if k != best]
     found = corrected([differences(counts[best], counts[k], seed) for k in others])
+    measured = {
+        each.measure.key: corrected(
+            [measured_differences(each.measure, each.numbers[best], each.numbers[k], groups, seed) for k in others]
+        )
+        for each in measures
+    }
     size = len(counts[best])
     return Comparison(
         pictures=len(groups),
@@ -133,8 +160,9 @@ def compare(tests: Sequence[Sequence[NDArray[np.int64]]], groups: Sequence[str],
                 differences=each,
                 more=units_to_decide(each["mean_iou"], size, len(others)) if "mean_iou" in each else None,
                 same=all(np.array_equal(one, two) for one, two in zip(tests[best], tests[k], strict=True)),
+                measured={key: each_of[place] for key, each_of in measured.items()},
             )
-            for k, each in zip(others, found, strict=True)
+            for place, (k, each) in enumerate(zip(others, found, strict=True))
         ),
     )
 
@@ -161,10 +189,42 @@ def differences(first: NDArray[np.int64], second: NDArray[np.int64], seed: int =
     }
 
 
-def corrected(found: Sequence[Mapping[str, Difference]]) -> list[dict[str, Difference]]:
+def measured_differences(
+    measure: Measure, first: Numbers, second: Numbers, groups: Sequence[str], seed: int = SEED
+) -> dict[Column, Difference]:
+    """The last row of the first one's table less that of the second; uncorrected, without counts and what is NaN.
+
+    Parameters
+    ----------
+    first, second: numbers of the same pictures (N, n).
+    groups: the group of each picture.
+    """
+
+    def less(one: Numbers, two: Numbers) -> Table:
+        return np.asarray(measure.table(one)[-1] - measure.table(two)[-1])
+
+    members = members_of(groups)
+    taken = (np.concatenate([members[unit] for unit in units]) for units in drawn_units(len(members), seed))
+    found, drawn = less(first, second), np.stack([less(first[each], second[each]) for each in taken])
+    exchanged = np.stack([
+        less(np.where(kept, first, second), np.where(kept, second, first)) for kept in _kept(members, seed)
+    ])  # fmt: skip
+    return {
+        column: Difference(
+            value=float(found[c]),
+            interval=interval_of(drawn[:, c]) if len(members) > 1 else None,
+            error=float(np.nanstd(drawn[:, c])),
+            p=_p_value(float(found[c]), exchanged[:, c], exact=2 ** len(members) <= SWAPS),
+        )
+        for c, column in enumerate(measure.columns)
+        if column.unit != "count" and not np.isnan(found[c])
+    }
+
+
+def corrected(found: Sequence[Mapping[Score, Difference]]) -> list[dict[Score, Difference]]:
     """The same differences with p-values corrected for the comparisons, each score by itself."""
     results = [dict(each) for each in found]
-    for name in HEADLINE:
+    for name in dict.fromkeys(name for each in found for name in each):
         known = [each for each in results if name in each]
         for each, p in zip(known, holm([each[name].p for each in known]), strict=True):
             each[name] = replace(each[name], p=p)
@@ -216,6 +276,16 @@ def _exchanged(first: NDArray[np.int64], second: NDArray[np.int64], seed: int) -
     one = weighed(first - second, _choices(len(first), seed)) + second.sum(0)
     other = (first + second).sum(0) - one
     return _less(values_of(one), values_of(other))
+
+
+def _kept(members: Sequence[NDArray[np.int64]], seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Which pictures keep their numbers, (pictures, 1), in each of the exchanges of the units they are members of."""
+    unit_of = np.empty(sum(map(len, members)), dtype=np.int64)
+    for unit, pictures in enumerate(members):
+        unit_of[pictures] = unit
+    for block in _choices(len(members), seed):
+        for choice in block:
+            yield (choice[unit_of] > 0)[:, None]
 
 
 def _choices(units: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -29,6 +29,7 @@ def image_means(names: Sequence[str]) -> Measure:
     """
     return Measure(
         key="image_means",
+        name="image_means",
         title="Means over pictures",
         rule=_RULE,
         rows=(*names, "mean"),

@@ -55,7 +55,7 @@ class Column:
     title: str
     unit: Literal["ratio", "pixels", "count"] = "ratio"
     digits: int = 3
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower", "neither"] = "higher"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Measure:
 
     Attributes
     ----------
+    key: of its scores in JSON; two rules for the same scores share it.
+    name: what it is asked for by, a name of ``unpool.metrics.MEASURES`` where it stands there.
     rows: names of the table's rows; the last one stands for the whole picture or set.
     columns: of the table, the most telling one first.
     numbers: what has to be known of one picture, float64 (n,), with one n for all pictures.
@@ -98,6 +100,7 @@ class Measure:
     """
 
     key: str
+    name: str
     title: str
     rule: str
     rows: tuple[str, ...]
@@ -141,6 +144,7 @@ class Measured:
         """Plain JSON data, with or without the pictures' own."""
         keys = [column.key for column in self.measure.columns]
         return {
+            "name": self.measure.name,
             "title": self.measure.title,
             "rule": self.measure.rule,
             "columns": {each.key: {"title": each.title, "unit": each.unit, "better": each.better}

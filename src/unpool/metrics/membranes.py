@@ -93,6 +93,7 @@ def membranes(names: Sequence[str], membrane: Literal[0, 1] = 0) -> Measure:
     inside = 1 - membrane
     return Measure(
         key="membranes",
+        name="membranes-second" if membrane else "membranes",
         title="Membranes",
         rule=f"Membrane is the class '{names[membrane]}', inside of cells the class '{names[inside]}'. {_RULE}",
         rows=("at 0.5", "best"),

@@ -24,3 +24,14 @@ MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
 
 SAMPLED: Mapping[str, Callable[[Sequence[str]], Measure]] = {"uncertainty": lambda _: uncertainty(sampled=True)}
 """Those that, where dropout is sampled, stand in the place of the measures of their names."""
+
+
+def measure_of(name: str, rule: str, classes: Sequence[str]) -> Measure | None:
+    """The measure of this name and rule, as ``unpool test`` wrote them; None where this version has no such.
+
+    Raises
+    ------
+    UsageError: the classes are not those of the measure.
+    """
+    made = (known[name](classes) for known in (MEASURES, SAMPLED) if name in known)
+    return next((measure for measure in made if measure.rule == rule), None)

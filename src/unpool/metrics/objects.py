@@ -85,6 +85,7 @@ def objects(names: Sequence[str]) -> Measure:
     rows = tuple(names[1:]) if len(names) == 2 else (*names[1:], "all objects")
     return Measure(
         key="objects",
+        name="objects",
         title="Objects",
         rule=_RULE,
         rows=rows,

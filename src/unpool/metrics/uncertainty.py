@@ -43,6 +43,7 @@ def uncertainty(sampled: bool = False) -> Measure:
     kinds = ("by confidence", "by variance") if sampled else ("by confidence",)
     return Measure(
         key="uncertainty",
+        name="uncertainty",
         title="Uncertainty",
         rule=f"{_RULE}{_VARIANCE_RULE if sampled else ''}. Ignored pixels count nowhere.",
         rows=kinds,

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from unpool.metrics.comparison import SWAPS, Comparison, Difference, Duel, fewest_units
 from unpool.metrics.intervals import RESAMPLES, Interval
+from unpool.metrics.measures import Column
 from unpool.report.text import DASH, TITLES, WIDTH, aligned, with_interval
 
+_RATIO = Column("ratio", "ratio")
 _FINE = 0.5  # points: a narrower interval needs a second decimal
+_NIL = 0.05  # points: an end of the interval that would read 0.0, though 0 is left out, needs one too
 
 
 def comparison_text(comparison: Comparison, labels: Sequence[str], sources: Sequence[str]) -> str:
@@ -27,7 +30,7 @@ def comparison_text(comparison: Comparison, labels: Sequence[str], sources: Sequ
     for duel in comparison.duels:
         parts.append(textwrap.fill(sentence(comparison, duel, labels), WIDTH))
         if duel.differences and not duel.same:
-            parts.append(_table(duel, f"{labels[comparison.best]} less {labels[duel.other]}, points"))
+            parts.append(_table(duel, labels[comparison.best], labels[duel.other]))
     return "\n\n".join([*parts, textwrap.fill(comparison_rule(comparison), WIDTH)])
 
 
@@ -55,7 +58,7 @@ def comparison_rule(comparison: Comparison) -> str:
     holm = f" and corrected for {len(comparison.duels)} comparisons (Holm)" if len(comparison.duels) > 1 else ""
     return (
         f"In brackets: 95 % intervals from {RESAMPLES:,} paired resamples of the {drawn} with seed {comparison.seed}. "
-        f"p is from {made} exchanges of the two tests' counts on them{holm}. A difference is shown where p is at "
+        f"p is from {made} exchanges of the two tests' results on them{holm}. A difference is shown where p is at "
         "most 0.05 and the interval leaves 0 out."
     )
 
@@ -73,24 +76,40 @@ def _outlook(comparison: Comparison, duel: Duel, difference: Difference, unit: s
     )
 
 
-def _table(duel: Duel, title: str) -> str:
-    rows = [(title, "", "95 %", "p")]
+def _table(duel: Duel, best: str, other: str) -> str:
+    """Every difference, and the better test where it is shown."""
+    rows: list[tuple[str, ...]] = [(f"{best} less {other}, points", "", "95 %", "p", "better")]
     for name, label in TITLES.items():
         if name in duel.differences:
-            each = duel.differences[name]
-            value, _, bracket = _points(each, signed=True).partition(" ")
-            rows.append((label, value, bracket or DASH, f"{each.p:.4f}"))
+            rows.append(_row(label, duel.differences[name], _RATIO, best, other))
+    for key, differences in duel.measured.items():
+        rows += [_row(f"{key}: {column.title}", each, column, best, other) for column, each in differences.items()]
     return "\n".join(aligned(rows))
 
 
-def _points(difference: Difference, *, signed: bool = False) -> str:
-    """A difference and its interval in points: ``1.8 [0.9, 2.6]``."""
+def _row(label: str, difference: Difference, column: Column, best: str, other: str) -> tuple[str, ...]:
+    value, _, bracket = _amount(difference, column, signed=True).partition(" ")
+    higher, lower = (best, other) if difference.value > 0 else (other, best)
+    better = {"higher": higher, "lower": lower, "neither": DASH}[column.better]
+    return label, value, bracket or DASH, f"{difference.p:.4f}", better if difference.shown else DASH
+
+
+def _points(difference: Difference) -> str:
+    """A difference of ratios and its interval in points: ``1.8 [0.9, 2.6]``."""
+    return _amount(difference, _RATIO)
+
+
+def _amount(difference: Difference, column: Column, *, signed: bool = False) -> str:
+    """A difference and its interval, of ratios in points."""
     interval = difference.interval or Interval(difference.value, difference.value)
-    digits = 1 if 100 * (interval.high - interval.low) >= _FINE else 2
-    value = f"{100 * difference.value:{'+' if signed else ''}.{digits}f}"
+    scale, digits = (100, column.digits - 2) if column.unit == "ratio" else (1, column.digits)
+    nearest = min(map(abs, interval)) if difference.shown else 1
+    if digits == 1 and (scale * (interval.high - interval.low) < _FINE or scale * nearest < _NIL):
+        digits = 2
+    value = f"{scale * difference.value:{'+' if signed else ''}.{digits}f}"
     if difference.interval is None:
         return value
-    return f"{value} [{100 * interval.low:.{digits}f}, {100 * interval.high:.{digits}f}]"
+    return f"{value} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
 
 
 def _pictures(comparison: Comparison) -> str:
