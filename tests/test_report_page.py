@@ -6,7 +6,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Interval, Intervals, scores
+from unpool.metrics import (
+    ABSENT_RULE,
+    MEASURES,
+    ConfusionMatrix,
+    Evidence,
+    Interval,
+    Intervals,
+    image_means,
+    measured,
+    scores,
+)
 from unpool.report import Heat, ImagePanel, ReportContents, render_report, write_report
 
 EVIL = '<script>alert("1")</script>.png'
@@ -176,15 +186,47 @@ def test_where_a_model_is_unsure_is_the_fifth_picture(contents):
     unsure = replace(panel("x.png"), uncertainty=Heat(panel(seed=1).picture, "1 − confidence: black 0"))
     html = render_report(replace(contents, panels=[panel("y.png", 0.1), unsure]))
     assert html.count("<img") == 4 + 5
-    assert "<figcaption>1 − confidence: black 0</figcaption>" in html
+    assert html.count("<figcaption>uncertainty</figcaption>") == 1
+    assert "uncertainty, 1 − confidence: black 0</li>" in html
     Page(html)
 
 
-def test_all_pictures_after_the_twentieth_are_folded_away(contents):
+def set_of_two(measure):
+    labels = np.zeros((12, 20), dtype=np.uint8)
+    labels[:, 10:] = 1
+    seen = Evidence(labels, None, labels.copy(), np.full(labels.shape, 0.9, dtype=np.float32), None)
+    return measured(measure, [("a", measure.numbers(seen)), ("b", measure.numbers(seen))], {"a": "a", "b": "b"})
+
+
+def test_a_table_of_many_scores_has_a_line_for_each_beside_its_drawing(contents):
+    names = ("background", "cell")
+    html = render_report(replace(contents, measured=[set_of_two(MEASURES["calibration"](names))]))
+    section = html[html.index("<h2>Calibration</h2>") :]
+    section = section[: section.index("</section>")]
+    assert section.count('<th scope="row">') == 4
+    assert section.count('<th scope="col">') == 3
+    assert '<div class="beside">' in section
+    assert section.count("<svg") == 1
+    html = render_report(replace(contents, measured=[set_of_two(MEASURES["boundaries"](names))]))
+    section = html[html.index("<h2>Boundaries</h2>") :]
+    section = section[: section.index("</section>")]
+    assert [section.count(f"</span>{name}</th>") for name in names] == [1, 1]
+    assert '<div class="beside">' not in section
+
+
+def test_means_over_pictures_and_rules_are_folded_away(contents):
+    html = render_report(replace(contents, measured=[set_of_two(image_means(("background", "cell")))]))
+    assert "<details><summary>Means over pictures</summary>" in html
+    assert "<h2>Means over pictures</h2>" not in html
+    assert html.count('<details class="rule">') == 2
+    assert html.count("<details") == html.count("</details>") == 3
+
+
+def test_all_pictures_after_the_tenth_are_folded_away(contents):
     rows = [(f"{k:03d}.png", scores(matrix())) for k in range(1030)]
     html = render_report(replace(contents, image_rows=rows, panels=[]))
-    assert "The other 1,010 pictures" in html
-    assert html.index("019.png") < html.index("<details>") < html.index("020.png")
+    assert "The other 1,020 pictures" in html
+    assert html.index("009.png") < html.index("<details><summary>The other") < html.index("010.png")
 
 
 def test_the_same_contents_give_the_same_page(contents):

@@ -137,14 +137,15 @@ def test_a_table_of_many_scores_has_a_line_for_each():
 
 
 def test_a_table_that_is_too_wide_goes_on_below():
-    lines = measured_table(many_scores(9, 5)).splitlines()
+    lines = measured_table(many_scores(4, 12)).splitlines()
     assert max(map(len, lines)) <= 100
-    starts = [k for k, line in enumerate(lines) if line.startswith("cells")]
-    assert len(starts) > 1
-    words = [word for k in starts for word in lines[k + 5].split()[2:]]
-    assert [word for word in words if "." in word and word[0] not in "[" and word[-1] not in ",]"] == [
-        f"{5 * k + 4.25:.3f}" for k in range(9)
-    ]
+    parts = [k for k, line in enumerate(lines) if line.startswith("cells")]
+    assert len(parts) == 3
+    for word, first in (("cells", "score"), ("row 3", "36.250"), ("95 %", "[36.250,")):
+        assert sum(line.startswith(word) for line in lines) == 3
+        assert next(line for line in lines if line.startswith(word)).split()[len(word.split())] == first
+    values = [value for k in parts for value in lines[k + 4].split()[2:]]
+    assert values == [f"{k + 36.25:.3f}" for k in range(12)]
 
 
 def test_rules_are_indented_paragraphs():

@@ -32,6 +32,7 @@ from unpool.report.text import (
     number_text,
     ratio_text,
     share_text,
+    turned,
     worst_first,
 )
 
@@ -40,7 +41,7 @@ PANEL_LONGEST = 336
 
 _LARGEST_URI = 68_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
 _QUALITIES = (85, 65, 45, 25)
-_OPEN_ROWS = 20  # rows of the table of pictures that are shown without a click
+_OPEN_ROWS = 10  # rows of the table of pictures that are shown without a click
 
 
 class Heat(NamedTuple):
@@ -93,7 +94,7 @@ class ReportContents:
     panels: pictures to look at, in any order; shown worst first.
     history: one row an epoch, as ``curves_svg`` reads it.
     findings: what a reader should know first, one sentence each.
-    notes: rules and limits, one sentence each.
+    notes: rules of the scores, one sentence each.
     command: the command that makes this report again.
     measured: what was measured of the set beside the counts.
     conventions: the scores by other implementations' rules.
@@ -141,7 +142,8 @@ def render_report(contents: ReportContents) -> str:
         first_rows=rows[:_OPEN_ROWS],
         other_rows=rows[_OPEN_ROWS:],
         conventions_rule=CONVENTIONS_RULE,
-        rules=[ABSENT_RULE, intervals_rule(contents.intervals)],
+        rules=[*contents.notes, ABSENT_RULE, intervals_rule(contents.intervals)],
+        heat=next((panel.uncertainty.caption for panel in panels if panel.uncertainty), ""),
     )
     return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold bytes that are no letters
 
@@ -159,7 +161,7 @@ def _shown(panel: ImagePanel) -> _ShownPanel:
     if panel.error is not None:
         figures.append(("errors", _small_uri(panel.error, flat=True), True))
     if panel.uncertainty is not None:
-        figures.append((panel.uncertainty.caption, _small_uri(panel.uncertainty.picture, flat=False), False))
+        figures.append(("uncertainty", _small_uri(panel.uncertainty.picture, flat=False), False))
     return _ShownPanel(panel.name, panel.mean_iou, panel.note, tuple(figures))
 
 
@@ -199,6 +201,7 @@ def _template() -> Template:
     environment.filters["bracket"] = bracket_text
     environment.filters["diagram"] = lambda found: Markup(diagram_svg(found))  # noqa: S704
     environment.filters["count"] = "{:,}".format
+    environment.tests["turned"] = turned
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source)

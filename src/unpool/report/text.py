@@ -24,6 +24,7 @@ TITLES = {
 """The scores of a set, by their names in ``Scores``, as they are called in tables."""
 
 _NAME_WIDTH = 40
+_FEW_ROWS = 3
 _SIDE_BY_SIDE = 4  # scores of a measure with their intervals, at most 100 columns
 
 
@@ -100,8 +101,9 @@ def measured_table(found: Measured) -> str:
 
 
 def turned(measure: Measure) -> bool:
-    """Whether a measure's table has a line for each score, not for each row, so that it is narrow."""
-    return len(measure.rows) == 1 or len(measure.columns) > _SIDE_BY_SIDE
+    """Whether a measure's table has a line for each score, not for each row: few rows of many scores."""
+    rows = len(measure.rows)
+    return rows == 1 or (rows <= _FEW_ROWS and len(measure.columns) > _SIDE_BY_SIDE)
 
 
 def rules_text(rules: Sequence[str]) -> str:
