@@ -11,7 +11,6 @@ are processor time, so that other work on the machine does not count.
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from record import circumstances, write_results
-from unpool.classes import IGNORE_ID, Labels
+from unpool.classes import IGNORE_ID, Colour, Labels
 from unpool.commands.test_page import images_csv
 from unpool.engine.evaluation import Evaluation
 from unpool.engine.prediction import Answer, Piece
@@ -44,6 +43,7 @@ from unpool.metrics import (
     measured,
     scores,
 )
+from unpool.report import ImagePanel, ReportContents, error_picture, overlay, write_report
 
 QUICK = {"pictures": 12, "drawn": 3, "size": [48, 64]}
 
@@ -152,9 +152,46 @@ def set_rows(drawn: Sequence[Drawn], pictures: int, folder: Path) -> dict[str, f
         "intervals of the means over pictures": took(lambda: measure(0)),
         "intervals of the calibration": took(lambda: measure(1)),
         "scores.json": took(lambda: write_json(folder / "scores.json", everything(evaluation, found))),
-        "images.csv": took(lambda: io.StringIO(images_csv(evaluation, found))),
+        "images.csv": took(lambda: images_csv(evaluation, found)),
     }
+    rows["report.html"] = took(lambda: write_report(folder / "report.html", page_of(evaluation, found, drawn)))
     return rows
+
+
+def page_of(evaluation: Evaluation, found: Sequence[Measured], drawn: Sequence[Drawn]) -> ReportContents:
+    """A page with all tables and with pictures of eight."""
+    colours = [(20 * k, 255 - 20 * k, 128) for k in range(len(drawn[0].names))]
+    return ReportContents(
+        title="scoring",
+        subtitle="",
+        summary=[],
+        facts=[],
+        colours=colours,
+        matrix=evaluation.matrix,
+        scores=evaluation.scores,
+        intervals=None,
+        image_rows=evaluation.images,
+        panels=[panel_of(each, colours) for each in drawn[:8]],
+        history=[],
+        findings=[],
+        notes=[],
+        command="",
+        measured=found,
+    )
+
+
+def panel_of(each: Drawn, colours: Sequence[Colour]) -> ImagePanel:
+    """A picture of the page."""
+    prediction = each.predicted().prediction
+    return ImagePanel(
+        name="drawn",
+        picture=each.image,
+        truth=overlay(each.image, each.labels, colours),
+        prediction=overlay(each.image, prediction, colours),
+        error=error_picture(each.labels, prediction),
+        mean_iou=0.5,
+        note="",
+    )
 
 
 def everything(evaluation: Evaluation, found: Sequence[Measured]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from unpool.nets.fcn import FCN_8S
 from unpool.segmenter import Segmenter
 from unpool.turning import TURNS, Turn
 
-TURNED = ("flips", "rotations", "d4")
+TURNED = ("mirror", "flips", "rotations", "d4")
 STRUCTURES = {
     "unet": {},
     "valid": {"padding": "valid"},
@@ -72,7 +72,7 @@ def test_statistics_of_batches_do_not_disturb_it() -> None:
     np.testing.assert_allclose(found, by_hand(model, image, "d4"), atol=2e-6)
 
 
-@pytest.mark.parametrize(("tta", "count"), [("none", 1), ("flips", 4), ("rotations", 4), ("d4", 8)])
+@pytest.mark.parametrize(("tta", "count"), [("none", 1), ("mirror", 2), ("flips", 4), ("rotations", 4), ("d4", 8)])
 def test_the_sets_of_turns_are_groups_of_different_turns(tta: str, count: int) -> None:
     """Any two turns after each other are one of the set, so the mean does not depend on how the picture lay."""
     image = np.arange(12).reshape(3, 4)
@@ -83,6 +83,11 @@ def test_the_sets_of_turns_are_groups_of_different_turns(tta: str, count: int) -
             turned(turned(image, first), turn).tobytes() + bytes(turned(turned(image, first), turn).shape)
             for turn in TURNS[tta]
         } == found
+
+
+def test_a_mirror_keeps_a_picture_upright() -> None:
+    image = np.arange(6).reshape(2, 3)
+    assert [turned(image, turn).tolist() for turn in TURNS["mirror"]] == [image.tolist(), image[:, ::-1].tolist()]
 
 
 def test_rotations_are_the_quarter_turns() -> None:

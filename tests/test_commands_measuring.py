@@ -236,6 +236,8 @@ def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_
     assert "--tta flips --samples 3" in page
     assert page.count("root of the variance of 3 samples: black 0, lightest 0.25 or more") == 1
     assert page.count("<figcaption>uncertainty</figcaption>") == 3
+    mirrored = finish(score(dropping, new, out=tmp_path / "mirrored", device="cpu", tta="mirror"))
+    assert not any("upright" in warning for warning in mirrored.warnings)
     again = unpool.load(dropping, "cpu").test(new, out=tmp_path / "again", tta="flips", samples=3)
     assert again.scores.mean_iou == pytest.approx(result.scores.mean_iou, abs=0.02)  # in another precision
 

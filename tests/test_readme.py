@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from unpool.cli import app
+from unpool.metrics import MEASURES
 from unpool.nets import NAMED_NETS
 
 README = Path(__file__).parents[1] / "README.md"
+SCORES = README.parent / "docs" / "scores.md"
 
 
 def commands() -> list[str]:
@@ -31,6 +33,20 @@ def test_every_network_is_named() -> None:
     text = README.read_text(encoding="utf-8")
     for name in NAMED_NETS:
         assert f"`{name}`" in text
+
+
+def test_every_measure_has_its_rules() -> None:
+    text = SCORES.read_text(encoding="utf-8")
+    for name in MEASURES:
+        assert f"`{name}`" in text or f"--measures {name}`" in text
+
+
+def test_every_section_of_the_scores_is_there() -> None:
+    text = SCORES.read_text(encoding="utf-8")
+    titles = {
+        re.sub(r"[^a-z ]", "", line[3:].lower()).replace(" ", "-") for line in text.splitlines() if line[:3] == "## "
+    }
+    assert titles >= set(re.findall(r"\(#([a-z-]+)\)", text)) > {"counts"}
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -87,8 +87,11 @@ Precision = Annotated[
 
 
 Tta = Annotated[
-    Literal["none", "flips", "rotations", "d4"],
-    Parameter(name="--tta", help="Average over the picture mirrored, turned by quarters, or both (d4, 8 ways)."),
+    Literal["none", "mirror", "flips", "rotations", "d4"],
+    Parameter(
+        name="--tta",
+        help="Average over the picture mirrored left to right, mirrored every way, turned by quarters, or all (d4, 8).",
+    ),
 ]
 Samples = Annotated[
     int, Parameter(name="--samples", help="Average over so many samples of dropout, for networks that have it.")

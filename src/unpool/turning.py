@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 Region = tuple[slice, slice]
 
-Turns = Literal["none", "flips", "rotations", "d4"]
+Turns = Literal["none", "mirror", "flips", "rotations", "d4"]
 """Names of sets of turns."""
 
 
@@ -58,11 +58,12 @@ UPRIGHT = Turn()
 
 TURNS: Mapping[Turns, tuple[Turn, ...]] = {
     "none": (UPRIGHT,),
+    "mirror": (UPRIGHT, Turn(columns=True)),
     "flips": (UPRIGHT, Turn(rows=True), Turn(columns=True), Turn(rows=True, columns=True)),
     "rotations": (UPRIGHT, Turn(True, rows=True), Turn(rows=True, columns=True), Turn(True, columns=True)),
     "d4": tuple(Turn(*(bool(number & bit) for bit in (4, 2, 1))) for number in range(8)),
 }
-"""The picture and its mirror images; its four quarter turns; both."""
+"""The picture; with its image in a mirror on the wall; all its mirror images; its four quarter turns; both."""
 
 
 def _taken(image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:

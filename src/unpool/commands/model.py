@@ -57,7 +57,8 @@ class Model:
         ----------
         image: a file, or an array (rows, columns) or (rows, columns, channels), RGB order, in the pixel type of
             the training pictures.
-        tta: average over the picture mirrored (``flips``), turned (``rotations``) or both (``d4``).
+        tta: average over the picture mirrored left to right (``mirror``) or every way (``flips``), turned
+            (``rotations``) or all of it (``d4``).
         samples: average over so many samples of dropout.
 
         Raises

@@ -294,9 +294,12 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
 def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
     """What to know where pictures are turned for a model that was trained on upright ones."""
     orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
-    if averaging.tta == "none" or orientation != "upright":
+    if averaging.tta in ("none", "mirror") or orientation != "upright":
         return []
-    return [f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it."]
+    return [
+        f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it. "
+        "--tta mirror keeps them upright."
+    ]
 
 
 def model_file(path: Path) -> Path:
