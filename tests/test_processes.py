@@ -14,7 +14,8 @@ import torch
 import tiny
 from unpool.checkpoint import load_model
 from unpool.commands.events import finish
-from unpool.commands.training import train
+from unpool.commands.testing import test as score
+from unpool.commands.training import TrainedRun, train
 
 HERE = Path(__file__).parent
 
@@ -105,3 +106,16 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
         assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)
     one, other = (load_model(path / "model.safetensors").segmenter.network for path in (run, tmp_path / "alone"))
     assert distance(one.state_dict(), other.state_dict()) < 1e-4
+
+
+def test_two_processes_score_what_one_scores(run: TrainedRun, tmp_path: Path) -> None:
+    """Every byte of scores.json but its own place, with every measure of two classes."""
+    new = tiny.write_set(tmp_path / "new-cells", 3, seed=5)
+    measures = ["calibration", "uncertainty", "objects", "boundaries", "membranes"]
+    finish(score(run.folder, new, out=tmp_path / "one", device="cpu", precision="float32", measures=measures))
+    words = ["-m", "unpool", "test", str(run.folder), str(new), "--device", "cpu", "--precision", "float32"]
+    start(2, [*words, *(word for name in measures for word in ("--measures", name)), "--out", str(tmp_path / "two")])
+    one, two = ((tmp_path / name / "scores.json").read_text() for name in ("one", "two"))
+    assert one.replace(str(tmp_path / "one"), str(tmp_path / "two")) == two
+    assert list(json.loads(two)["measures"]) == measures
+    assert (tmp_path / "two" / "report.html").is_file()
