@@ -146,6 +146,21 @@ def test_a_folders_own_test_split_is_preferred(run: TrainedRun, tmp_path: Path) 
     assert len(whole.evaluation.images) == 6
 
 
+def test_a_single_film_is_known_by_the_films_of_the_other_split(run: TrainedRun, tmp_path: Path) -> None:
+    for part, film in (("train", "film1"), ("val", "film2")):
+        made = tiny.write_set(tmp_path / "made" / part, 3, seed=6)
+        for kind in ("images", "masks"):
+            (tmp_path / "films" / part / kind).mkdir(parents=True)
+            for file in (made / kind).iterdir():
+                file.rename(tmp_path / "films" / part / kind / f"{film}_{file.name}")
+    result = finish(score(run.folder, tmp_path / "films", out=tmp_path / "test", device="cpu", which="val"))
+    assert set(result.groups.values()) == {"film2"}
+    assert result.intervals is not None
+    assert (result.intervals.unit, result.intervals.units, result.intervals.groups) == ("picture", 3, 1)
+    assert "of the 3 pictures (from 1 group, too few to resample)" in " ".join(result_text(result).split())
+    assert [row["group"] for row in result.to_json()["images"]] == ["film2"] * 3
+
+
 def test_a_split_that_is_not_there_is_refused(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no train split(.|\n)*--split all"):
         of(run, new, which="train", out=tmp_path / "test")

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.data import group_of
 from unpool.errors import DataError, UsageError
 from unpool.io.files import read_json
 from unpool.metrics import Measure, Numbers
@@ -32,10 +31,12 @@ class PictureCounts:
     Attributes
     ----------
     digest: of its pixels, or None where the test did not write it.
+    group: the pictures of one source have one.
     tally: hit, true and predicted pixels of each class, int64 (3, K).
     """
 
     digest: str | None
+    group: str
     tally: NDArray[np.int64]
 
 
@@ -130,9 +131,9 @@ def compare(paths: Sequence[Path]) -> CompareResult:
     for test in tests[1:]:
         require_same(tests[0], test)
     names = sorted(tests[0].pictures)
-    groups = group_of(names)
+    groups = [tests[0].pictures[name].group for name in names]
     tallies = [[test.pictures[name].tally for name in names] for test in tests]
-    compared = compare_tallies(tallies, [groups[name] for name in names], measures=_shared(tests, names))
+    compared = compare_tallies(tallies, groups, measures=_shared(tests, names))
     return CompareResult(tuple(paths), compared)
 
 
@@ -201,7 +202,7 @@ def _picture(row: Mapping[str, Any], classes: int) -> PictureCounts:
     tally = np.array(counts, dtype=np.int64)
     if tally.shape != (3, classes) or (tally[0] > tally[1:]).any() or tally[1].sum() != tally[2].sum():
         raise ValueError("counts that do not agree")
-    return PictureCounts(row.get("digest"), tally)
+    return PictureCounts(row.get("digest"), str(row["group"]), tally)
 
 
 def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:

@@ -86,6 +86,7 @@ class TestResult:
     which: which pictures were scored, in words.
     intervals: of the scores; None where one picture was scored.
     digests: sha256 of each picture's pixels, by its name.
+    groups: the group of each picture, by its name, as the names of the whole folder tell it.
     report: the HTML report; scores.json and images.csv lie beside it.
     warnings: what a reader of the scores must know.
     image_means: the scores of the pictures, averaged; None for a process that got none of them.
@@ -102,6 +103,7 @@ class TestResult:
     evaluation: Evaluation
     intervals: Intervals | None
     digests: Mapping[str, str]
+    groups: Mapping[str, str]
     report: Path
     warnings: tuple[str, ...]
     image_means: Measured | None
@@ -133,7 +135,7 @@ class TestResult:
                 "counts": self.evaluation.matrix.counts.tolist(),
             },
             "images": [
-                {"name": name, "digest": self.digests[name], **found.to_json()}
+                {"name": name, "digest": self.digests[name], "group": self.groups[name], **found.to_json()}
                 for name, found in self.evaluation.images
             ],
             "measures": {each.measure.key: each.to_json() for each in self.measured},
@@ -215,7 +217,7 @@ def test(
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(names, segmenter.classes.names, sampled=samples > 0)
     results = yield from _results(segmenter, choice.pairs, machine, processes, asked, averaging)
-    evaluation, groups = summarise(segmenter, results), group_of(result.name for result in results)
+    evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     result = TestResult(
         model=path,
         data=folder,
@@ -223,6 +225,7 @@ def test(
         evaluation=evaluation,
         intervals=bootstrap(evaluation.images, groups),
         digests={result.name: survey.pictures[result.name].digest for result in results},
+        groups={result.name: groups[result.name] for result in results},
         report=target / "report.html",
         warnings=warnings,
         averaging=averaging,
