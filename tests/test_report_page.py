@@ -215,11 +215,15 @@ def test_a_table_of_many_scores_has_a_line_for_each_beside_its_drawing(contents)
 
 
 def test_means_over_pictures_and_rules_are_folded_away(contents):
-    html = render_report(replace(contents, measured=[set_of_two(image_means(("background", "cell")))]))
+    names = ("background", "cell")
+    measures = [image_means(names), MEASURES["calibration"](names)]
+    html = render_report(replace(contents, measured=[set_of_two(measure) for measure in measures]))
     assert "<details><summary>Means over pictures</summary>" in html
     assert "<h2>Means over pictures</h2>" not in html
-    assert html.count('<details class="rule">') == 2
-    assert html.count("<details") == html.count("</details>") == 3
+    assert html.count("<summary>Calibration") == 0
+    assert html.count("<h2>Calibration</h2>") == 1
+    assert html.count('<details class="rule">') == 3
+    assert html.count("<details") == html.count("</details>") == 4
 
 
 def test_all_pictures_after_the_tenth_are_folded_away(contents):
