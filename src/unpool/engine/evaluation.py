@@ -18,6 +18,7 @@ from unpool.engine.prediction import TILE, Answer, pieces
 from unpool.engine.processes import Processes
 from unpool.metrics import ConfusionMatrix, Evidence, Measure, Numbers, Scores, scores
 from unpool.segmenter import Segmenter
+from unpool.tiling import Size
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def evaluate_each(
     segmenter: Segmenter,
     samples: Iterable[Sample],
     machine: Machine,
-    tile: int = TILE,
+    tile: Size = TILE,
     measures: Sequence[Measure] = (),
     averaging: Averaging = ONCE,
 ) -> Iterator[ImageResult]:
