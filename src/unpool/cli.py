@@ -281,6 +281,34 @@ def predict(
 
 
 @app.command
+def info(model: ModelPath, *, json_: Json = False) -> int:
+    """Read a model file out: what it is, what it takes and gives, how it came to be, how good it is.
+
+    Example: unpool info runs/photos-unet
+    """
+    from unpool.commands.verifying import info as run
+
+    told = run(model)
+    print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
+    return 0
+
+
+@app.command
+def verify(model: ModelPath, *, device: Device = None, precision: Precision = None, json_: Json = False) -> int:
+    """Prove that a model computes on this machine what it computed where it was trained.
+
+    Example: unpool verify runs/photos-unet
+
+    Exit code 1 when it does not, 3 when the file is damaged.
+    """
+    from unpool.commands.verifying import verify as run
+
+    found = run(model, device=device or "auto", precision=precision or "auto")
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if json_ else found.text)
+    return 0 if found.holds else FAILED
+
+
+@app.command
 def demo(
     *,
     out: Annotated[Path | None, Parameter(help="Where everything goes; by default unpool-demo.")] = None,

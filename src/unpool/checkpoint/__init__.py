@@ -1,7 +1,7 @@
 """State to file and back: the model (safetensors with a JSON card) and the training state (a torch file)."""
 
 from unpool.checkpoint.card import CARD_VERSION, Card
-from unpool.checkpoint.models import LoadedModel, bare_state, load_model, new_model, save_model
+from unpool.checkpoint.models import LoadedModel, bare_state, load_model, new_model, save_model, stored_checksum
 from unpool.checkpoint.probe import Probe, ProbeResult, answer, compare, probe_picture
 from unpool.checkpoint.proof import first_line
 from unpool.checkpoint.states import (
@@ -31,4 +31,5 @@ __all__ = [
     "probe_picture",
     "save_model",
     "save_state",
+    "stored_checksum",
 ]

@@ -118,6 +118,13 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(segmenter, card)
 
 
+def stored_checksum(path: Path) -> str | None:
+    """The checksum that a model file carries, which ``load_model`` has checked; None in files older than checksums."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        checksum: str | None = (file.metadata() or {}).get(CHECKSUM_KEY)
+    return checksum
+
+
 def _require_known_version(path: Path, card: Card) -> None:
     version = card.get("version")
     if version in READ_VERSIONS:
