@@ -309,6 +309,41 @@ def verify(model: ModelPath, *, device: Device = None, precision: Precision = No
 
 
 @app.command
+def export(
+    model: ModelPath,
+    *,
+    to: Annotated[Literal["onnx", "torch-export"], Parameter(help="The format.")],
+    out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
+    output: Annotated[
+        Literal["classes", "probabilities"], Parameter(help="What it gives for each pixel.")
+    ] = "probabilities",
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], Parameter(help="Number type of the network; int8 of its convolutions.")
+    ] = "float32",
+    pixels: Annotated[
+        Literal["uint8", "uint16", "float32"] | None,
+        Parameter(help="Pixel type it takes, where the model was trained on several."),
+    ] = None,
+    pictures: Annotated[
+        Path | None, Parameter(help="Folder of pictures to calibrate int8 on, and to compare on.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Write a model for other programs, and prove that it computes the same.
+
+    Example: unpool export runs/photos-unet --to onnx --out model.onnx
+    """
+    from unpool.commands.exporting import export as run
+
+    result = _drive(
+        run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures), quiet=json_
+    )
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@app.command
 def demo(
     *,
     out: Annotated[Path | None, Parameter(help="Where everything goes; by default unpool-demo.")] = None,
