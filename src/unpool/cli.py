@@ -312,7 +312,7 @@ def verify(model: ModelPath, *, device: Device = None, precision: Precision = No
 def export(
     model: ModelPath,
     *,
-    to: Annotated[Literal["onnx", "torch-export"], Parameter(help="The format.")],
+    to: Annotated[Literal["onnx", "torch-export", "bioimageio"], Parameter(help="The format.")],
     out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
     output: Annotated[
         Literal["classes", "probabilities"], Parameter(help="What it gives for each pixel.")
@@ -327,6 +327,9 @@ def export(
     pictures: Annotated[
         Path | None, Parameter(help="Folder of pictures to calibrate int8 on, and to compare on.")
     ] = None,
+    author: Annotated[
+        list[str] | None, Parameter(name="--author", negative="", help="Who a bioimageio package names; repeatable.")
+    ] = None,
     json_: Json = False,
 ) -> int:
     """Write a model for other programs, and prove that it computes the same.
@@ -336,7 +339,8 @@ def export(
     from unpool.commands.exporting import export as run
 
     result = _drive(
-        run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures), quiet=json_
+        run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures, authors=author or ()),
+        quiet=json_,
     )
     if json_:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))

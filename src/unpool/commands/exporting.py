@@ -8,25 +8,32 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-from unpool.checkpoint import Card, load_model
+from unpool.checkpoint import Card, answer, load_model
 from unpool.commands.events import Event, Said
 from unpool.commands.run_folder import require_writable
 from unpool.commands.testing import model_file
 from unpool.errors import UsageError
+from unpool.export.bioimage import NUMBER, Pages, require_accepted, write_package
 from unpool.export.equality import Difference, difference, patterns, require_equal
+from unpool.export.extras import extra
 from unpool.export.graph import Output, Precision
 from unpool.export.onnx_file import describe, onnx_model, quantised, runner
 from unpool.export.torch_program import program_runner, write_program
 from unpool.io import read_image
 from unpool.io.files import atomic_path
 from unpool.io.folders import picture_files
+from unpool.report import displayable, overlay
+from unpool.report.card import card_sections
+from unpool.report.pictures import png_file
+from unpool.report.sections import Section, as_markdown
 from unpool.segmenter import Segmenter
 
-Format = Literal["onnx", "torch-export"]
+Format = Literal["onnx", "torch-export", "bioimageio"]
 
-SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2", "bioimageio": ".zip"}
 MOST_PICTURES = 64
 """Pictures of a folder that are looked at; every other one calibrates, the rest check."""
 
@@ -77,6 +84,7 @@ class Order:
     output: Output
     precision: Precision
     pictures: tuple[NDArray[Any], ...]
+    authors: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """What the export adds to the card."""
@@ -103,6 +111,7 @@ def export(
     precision: Precision = "float32",
     pixels: str | None = None,
     pictures: Path | None = None,
+    authors: Sequence[str] = (),
 ) -> Generator[Event, None, Exported]:
     """Write a model in another format, and compare what it computes before the file is left there.
 
@@ -112,6 +121,7 @@ def export(
     out: the file; by default beside the model, with its name and the format's suffix.
     pixels: the pixel type the export takes, where the model was trained on several.
     pictures: a folder of pictures like those of the training, to calibrate int8 on and to compare on.
+    authors: who a package names.
 
     Raises
     ------
@@ -126,7 +136,7 @@ def export(
         raise UsageError(f"{target} exists", "a new file", "give another --out")
     _require_possible(to, output, precision)
     kind = _pixel_type(segmenter, pixels)
-    order = Order(segmenter, card, kind, output, precision, _pictures(segmenter, kind, pictures))
+    order = Order(segmenter, card, kind, output, precision, _pictures(segmenter, kind, pictures), tuple(authors))
     yield Said(f"exporting {path} ({segmenter.net}, {precision}, {kind} pixels to {output})")
     if precision == "int8" and not order.pictures:
         yield Said("note: without --pictures the ranges of int8 come from a made-up picture; pictures make them better")
@@ -157,7 +167,35 @@ def _write_program(order: Order, draft: Path) -> Difference:
     return found
 
 
-WRITERS: dict[Format, Callable[[Order, Path], Difference]] = {"onnx": _write_onnx, "torch-export": _write_program}
+def _write_package(order: Order, draft: Path) -> Difference:
+    extra("bioimageio.core", "bioimageio")
+    model = onnx_model(order.segmenter, order.pixels, order.output, number=NUMBER)
+    describe(model, order.card, order.facts())
+    run = runner(model, order.output)
+    found = difference(order.segmenter, lambda batch: run(batch.astype(np.float32)), order.check())
+    require_equal(found, order.precision)
+    write_package(draft, order.segmenter, order.pixels, order.card, model, _pages(order, found))
+    require_accepted(draft)
+    return found
+
+
+def _pages(order: Order, found: Difference) -> Pages:
+    sections = [
+        *card_sections(order.card, [("input", f"{order.pixels} pixel values; output: {order.output}")]),
+        Section("validation", (f"Against the model in PyTorch, in float32: {found}.",)),
+    ]
+    picture = (order.pictures or tuple(patterns(order.segmenter, order.pixels, smallest=False)))[0]
+    labels = answer(order.segmenter, picture).argmax(dim=0).numpy().astype(np.uint8)
+    colours = order.segmenter.classes.colours
+    cover = np.concatenate([displayable(picture), overlay(picture, labels, colours)], axis=1)
+    return Pages(f"# {order.segmenter.net}\n\n{as_markdown(sections)}", png_file(cover), order.authors)
+
+
+WRITERS: dict[Format, Callable[[Order, Path], Difference]] = {
+    "onnx": _write_onnx,
+    "torch-export": _write_program,
+    "bioimageio": _write_package,
+}
 
 
 def _require_possible(to: Format, output: Output, precision: Precision) -> None:
