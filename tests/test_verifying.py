@@ -45,6 +45,9 @@ def test_a_trained_model_is_read_out(run: TrainedRun) -> None:
     assert any(line.startswith("sizes") and "not a multiple of 4 is mirrored" in line for line in lines)
     for word in ("uint8 pixels", "cells: 6 pictures trained on, 2 validated", "epochs 3", "U-Net", "not given"):
         assert word in told.text
+    low, high = told.data["card"]["story"]["validation"]["intervals"]["mean_iou"]
+    assert low <= told.data["card"]["story"]["validation"]["mean_iou"] <= high
+    assert f"[{low:.3f}, {high:.3f}]" in told.text
     assert told.data["card"]["version"] == 2
     assert told.data["file"]["bytes"] == run.model.stat().st_size
     assert told.data["file"]["checksum"] in told.text

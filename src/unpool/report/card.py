@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpool.classes import ClassTable, value_text
+from unpool.metrics import Interval
 from unpool.report.sections import Section, Table
-from unpool.report.text import DASH, TITLES, ratio_text
+from unpool.report.text import DASH, TITLES, with_interval
 
 TOLD = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
 """Settings of the training that the page names; the rest is in the card."""
@@ -77,7 +78,12 @@ def _training_rows(story: Mapping[str, Any]) -> Rows:
 
 def _score_rows(story: Mapping[str, Any]) -> Rows:
     found = story.get("validation", {})
-    rows = [(f"validation {TITLES[key]}", ratio_text(found[key])) for key in TITLES if found.get(key) is not None]
+    bounds = {key: Interval(*each) for key, each in (found.get("intervals") or {}).items()}
+    rows = [
+        (f"validation {title}", with_interval(found[key], bounds.get(key)))
+        for key, title in TITLES.items()
+        if found.get(key) is not None
+    ]
     return rows or [("validation", DASH)]
 
 
