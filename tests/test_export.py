@@ -56,6 +56,8 @@ def test_a_difference_is_counted() -> None:
     assert (found.pictures, found.sizes) == (2, (first.shape[:2], second.shape[:2]))
     with pytest.raises(RunError, match=r"in float32 a difference of at most 0.001 in any probability"):
         require_equal(found, "float32")
+    with pytest.raises(RunError, match=r"at most 0.1% of the class ids"):
+        require_equal(found._replace(probability=0.0), "float32")
     require_equal(found._replace(share=0.0), "int8")
     with pytest.raises(RunError, match="nothing was written"):
         require_equal(found._replace(probability=float("nan")), "int8")

@@ -1,5 +1,7 @@
 """The probe: the same picture everywhere, and an answer that a changed network does not give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,7 @@ def test_the_answer_holds_and_a_changed_weight_does_not(net: str) -> None:
     found = compare(probe, image, answer(model, image))
     assert found.holds
     assert found.difference == 0
+    assert not compare(replace(probe, classes="0" * 64), image, answer(model, image)).holds
     with torch.no_grad():
         model.network.head.weight[0, 0] += 0.5
     changed = compare(probe, image, answer(model, image))
