@@ -147,10 +147,13 @@ def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluatio
 
 def total_of(
     segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]
-) -> tuple[Scores, float | None]:
-    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes."""
+) -> tuple[Scores, float | None, Sequence[tuple[str, Scores]]]:
+    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes.
+
+    Also name and scores of each of this process's own pictures.
+    """
     own = summarise(segmenter, results)
     counts = sum_up(torch.from_numpy(own.matrix.counts.copy()))
     matrix = ConfusionMatrix(own.matrix.names, counts.numpy())
     loss = float(sum_up(torch.tensor([(own.loss or 0.0) * own.matrix.pixels], dtype=torch.float64)))
-    return scores(matrix), loss / matrix.pixels if matrix.pixels else None
+    return scores(matrix), loss / matrix.pixels if matrix.pixels else None, own.images

@@ -150,6 +150,11 @@ def png_data_uri(picture: NDArray[np.uint8]) -> str:
     return _data_uri(picture, "png", optimize=True)
 
 
+def png_file(picture: NDArray[np.uint8]) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    return _encoded(picture, "png", optimize=True)
+
+
 def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
     """A picture as a small ``data:image/jpeg`` URI, colours at full resolution: for photographs."""
     # Pillow's optimize=True sizes its buffer too small for noise at full colour resolution, and fails.
@@ -157,9 +162,13 @@ def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
 
 
 def _data_uri(picture: NDArray[np.uint8], kind: str, **options: int) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(_encoded(picture, kind, **options)).decode('ascii')}"
+
+
+def _encoded(picture: NDArray[np.uint8], kind: str, **options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return stream.getvalue()
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:
