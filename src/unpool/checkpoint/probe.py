@@ -153,7 +153,8 @@ def compare(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
 @torch.inference_mode()
 def answer(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
     """Logits of a whole picture, float32 (K, rows, columns), on the CPU, whatever number type others prefer."""
-    inputs, (top, left) = segmenter.prepare(image, "the probe")
+    inputs = segmenter.prepare(image, "the probe")
+    top, left = segmenter.frame((image.shape[0], image.shape[1])).offset
     with torch.autocast("cpu", enabled=False):
         logits = segmenter.network(inputs)
     found: Tensor = logits[0, :, top : top + image.shape[0], left : left + image.shape[1]].float()
