@@ -282,6 +282,13 @@ def predict(
     ] = False,
     tta: Tta = "none",
     samples: Samples = 0,
+    memory: Annotated[
+        str | None,
+        Parameter(help="What the process may hold: 2GB, 800MB. By default half of what is free, at most 4GB."),
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and go on.")
+    ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,
     precision: Precision = None,
@@ -304,6 +311,8 @@ def predict(
             uncertainty=uncertainty,
             averaging=Averaging(tta, samples),
             overwrite=overwrite,
+            resume=resume,
+            memory=_bytes(memory),
             device=device or "auto",
             precision=precision or "auto",
         ),
@@ -535,6 +544,25 @@ def main() -> None:
         print(f"unpool: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _bytes(text: str | None) -> float | None:
+    """A number of bytes such as 2GB or 800MB."""
+    from unpool.errors import UsageError
+
+    if text is None:
+        return None
+    number, unit = text.strip().upper().removesuffix("B"), 1.0
+    for letter, size in (("K", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        if number.endswith(letter):
+            number, unit = number[:-1], size
+    try:
+        found = float(number) * unit
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "correct it")
+    return found
 
 
 def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:

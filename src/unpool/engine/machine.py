@@ -98,6 +98,15 @@ def peak_memory() -> int | None:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
+def resident_memory() -> int | None:
+    """Bytes of main memory that this process holds now; None where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return peak_memory()
+
+
 def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:
     """Pick the device and number type.
 
