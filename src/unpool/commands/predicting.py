@@ -30,7 +30,7 @@ from unpool.commands.testing import model_file, turned_warnings
 from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
 from unpool.engine.held_memory import HeldMemory, held_memory
-from unpool.engine.machine import free_memory, resident_memory
+from unpool.engine.machine import free_memory, keep_memory, resident_memory, return_memory
 from unpool.engine.prediction import TILE, bands, tile_rows
 from unpool.engine.processes import Processes, join
 from unpool.engine.tile_plan import plan_tiles
@@ -48,6 +48,9 @@ DEFAULT_SHARE, DEFAULT_MOST = 0.5, 4e9
 
 CACHE_SHARE = 0.125
 """Of the memory, for decoded parts of the picture that is read."""
+
+READING = 16
+"""Bytes for every value of a window: it waits as numbers of 4 bytes, while the next one is read and normalised."""
 
 LARGE = 64e6
 """Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
@@ -119,6 +122,7 @@ def predict(
     ------
     UsageError, ModelFileError: see the message.
     """
+    keep_memory() if memory is None else return_memory()
     processes = join(device)
     path = model_file(model)
     segmenter, card = load_model(path)
@@ -212,7 +216,8 @@ class _Work:
         sampled = self.averaging.samples > 0
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
         answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
-        held = HeldMemory(self._held.pixel + answers, self._held.fixed)
+        reading = READING * picture.shape[2]
+        held = HeldMemory(self._held.pixel + answers + reading, self._held.fixed)
         most_rows = _rows_kept(picture)
         return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows).tile
 
