@@ -133,6 +133,8 @@ def test_a_test_leaves_its_record(tested: Path, cells: Path) -> None:
         "precision": "float32",
         "measures": ["boundaries-of-truth"],
         "conventions": False,
+        "tta": "none",
+        "samples": 0,
     }
     assert found.scores["mean_iou"] == scores["scores"]["mean_iou"]
     assert found.intervals["mean_iou"] == tuple(scores["intervals"]["mean_iou"])

@@ -141,8 +141,8 @@ def row_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
 
 
 def done_rows(results: Sequence[Result]) -> int:
-    """Rows that every result has already."""
-    return min(result.writer.done for result in results)
+    """Rows that every result has already; 0 where there are none."""
+    return min((result.writer.done for result in results), default=0)
 
 
 def scaled(probabilities: NDArray[np.float32], scale: Scale) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.machine import free_memory, keep_memory, resident_memory, return_memory
-from unpool.engine.prediction import TILE, bands, tile_rows
-from unpool.engine.processes import Processes, join
+from unpool.engine.prediction import TILE, bands, empty_answer, tile_rows
+from unpool.engine.processes import ALONE, Processes, join
+from unpool.engine.shared_bands import bands_together, own_rows
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import DataError, UnpoolError
-from unpool.io import PictureFile, open_picture
+from unpool.io import PictureFile, open_picture, size_of
 from unpool.io.files import append_text
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
@@ -153,12 +154,15 @@ def predict(
     processes.agree(0)  # all have seen that nothing is in the way before one of them writes
     written = [(job.target.source, job.outputs.mask) for job in kept if processes.first]
     failed: list[tuple[Path, str]] = []
-    mine = list(processes.share([job for job in jobs if job not in kept]))
+    together = [job for job in jobs if job not in kept and processes.count > 1 and _is_large(job.target)]
+    mine = [*processes.share([job for job in jobs if job not in kept and job not in together]), *together]
     for number, job in enumerate(mine, start=1):
+        sharing = processes if job in together else ALONE
         try:
-            yield from _predict_one(job, work, named=len(mine) > 1)
-            append_text(out / JOURNAL, json.dumps({"mask": str(job.target.name), "key": job.key}) + "\n")
-            written.append((job.target.source, job.outputs.mask))
+            yield from _predict_one(job, work, sharing, named=len(mine) > 1)
+            if sharing.first:
+                append_text(out / JOURNAL, json.dumps({"mask": str(job.target.name), "key": job.key}) + "\n")
+                written.append((job.target.source, job.outputs.mask))
         except UnpoolError as error:
             failed.append((job.target.source, str(error)))
             yield Said(f"skipped: {error}")
@@ -230,8 +234,12 @@ def _rows_kept(picture: PictureFile) -> int | None:
     return max(picture.held // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
 
 
-def _predict_one(job: _Job, work: _Work, *, named: bool) -> Generator[Event, None, None]:
-    """Predict one picture, writing each row of tiles as it is done."""
+def _is_large(target: Target) -> bool:
+    return math.prod(size_of(target.source)) > LARGE
+
+
+def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+    """Predict one picture, writing each row of tiles as it is done; of several processes the first one writes."""
     source, outputs = job.target.source, job.outputs
     if source.resolve() in outputs.paths():
         raise DataError(
@@ -240,33 +248,37 @@ def _predict_one(job: _Job, work: _Work, *, named: bool) -> Generator[Event, Non
             "give another --out",
         )
     segmenter, averaging = work.segmenter, work.averaging
-    with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture:
-        tile = work.tile(picture, outputs, str(source))
-        spans = tile_rows(segmenter, picture.shape[:2], tile)
-        key = job.key if len(spans) > 1 else None
-        with open_results(outputs, picture, segmenter.classes, sampled=averaging.samples > 0, key=key) as results:
-            there = done_rows(results)
-            rows = range(sum(span.stop <= there for span in spans), len(spans))
-            if there and len(spans) > 1:
-                yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
-            found = bands(
-                segmenter, picture, str(source), work.machine, tile, averaging, rows,
-                uncertainty=outputs.uncertainty is not None, whole=outputs.probabilities is not None,
-            )  # fmt: skip
-            with ThreadPoolExecutor(1) as thread:
-                writing: Future[None] | None = None
-                for number, answer in zip(rows, found, strict=True):
-                    if writing is not None:
-                        writing.result()
-                    writing = thread.submit(_write, answer, results)
-                    if len(spans) > 1:
-                        yield Progress(
-                            f"{source.name}, rows of tiles" if named else "rows of tiles", number + 1, len(spans)
-                        )
-                if writing is not None:
-                    writing.result()
-            for result in results:
-                result.writer.finish()
+    sampled = averaging.samples > 0
+    with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
+        tile = tuple(int(processes.agree(side)) for side in work.tile(picture, outputs, str(source)))
+        spans = tile_rows(segmenter, picture.shape[:2], (tile[0], tile[1]))
+        results: tuple[Result, ...] = ()
+        if processes.first:
+            key = job.key if len(spans) > 1 else None
+            opened = open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key)
+            results = stack.enter_context(opened)
+        there = int(processes.agree(done_rows(results)))
+        rows = range(sum(span.stop <= there for span in spans), len(spans))
+        if there and len(spans) > 1:
+            yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
+        wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
+        own = own_rows(rows, processes)
+        found = bands(segmenter, picture, str(source), work.machine, (tile[0], tile[1]), averaging, own, **wanted)
+        if processes.count > 1:
+            like = empty_answer(segmenter, slice(0, 1), picture.shape[1], averaging, **wanted)
+            found = bands_together(found, rows, spans, like, processes)
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        writing: Future[None] | None = None
+        for number, answer in enumerate(found, start=rows.start + 1):
+            if writing is not None:
+                writing.result()
+            writing = thread.submit(_write, answer, results)
+            if len(spans) > 1:
+                yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
+        if writing is not None:
+            writing.result()
+        for result in results:
+            result.writer.finish()
 
 
 def _write(answer: Answer, results: Sequence[Result]) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -177,7 +178,7 @@ class Answer:
 
     Attributes
     ----------
-    top: the first of its rows in the picture.
+    top: the first of its rows in the picture; ``classes``: how many there are.
     prediction: uint8 class ids (rows, columns).
     confidence: float32 (rows, columns), the predicted class's probability; None where it is not wanted.
     probabilities: float32 (K, rows, columns), summing to 1; None where they are not wanted.
@@ -190,6 +191,7 @@ class Answer:
     probabilities: NDArray[np.float32] | None
     variance: NDArray[np.float32] | None = None
     top: int = 0
+    classes: int = 0
 
     @classmethod
     def empty(
@@ -203,7 +205,24 @@ class Answer:
             np.empty((classes, *size), dtype=np.float32) if whole else None,
             np.empty((classes, *size), dtype=np.float32) if variance else None,
             top,
+            classes,
         )
+
+    def emptied(self, rows: slice) -> Answer:
+        """An answer to be filled, of other rows of the picture, that says what this one says."""
+        return Answer.empty(
+            self.classes,
+            (rows.stop - rows.start, self.prediction.shape[1]),
+            confidence=self.confidence is not None,
+            whole=self.probabilities is not None,
+            variance=self.variance is not None,
+            top=rows.start,
+        )
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """What it holds, in one order; the arrays themselves."""
+        found = (self.prediction, self.confidence, self.probabilities, self.variance)
+        return [each for each in found if each is not None]
 
     def take(self, piece: Piece) -> None:
         """Fill in what a piece says."""
@@ -282,17 +301,24 @@ def _filled(
     uncertainty: bool,
     whole: bool,
 ) -> Answer:
-    found = Answer.empty(
+    found = empty_answer(segmenter, rows, image.shape[1], averaging, uncertainty=uncertainty, whole=whole)
+    for piece in parts:
+        found.take(piece)
+    return found
+
+
+def empty_answer(
+    segmenter: Segmenter, rows: slice, columns: int, averaging: Averaging, *, uncertainty: bool, whole: bool
+) -> Answer:
+    """An answer for some rows of a picture, to be filled; ``uncertainty`` and ``whole`` as in ``answer``."""
+    return Answer.empty(
         len(segmenter.classes),
-        (rows.stop - rows.start, image.shape[1]),
+        (rows.stop - rows.start, columns),
         confidence=uncertainty,
         whole=whole,
         variance=uncertainty and averaging.samples > 0,
         top=rows.start,
     )
-    for piece in parts:
-        found.take(piece)
-    return found
 
 
 def predict(

@@ -26,7 +26,7 @@ from unpool.io.png_writing import write_png
 from unpool.io.raster import decoding
 from unpool.io.tiff_writing import write_tiff
 from unpool.io.tiffs import tiff_picture
-from unpool.io.windows import PictureFile
+from unpool.io.windows import PictureFile, open_picture
 from unpool.io.zarr_writing import write_zarr
 from unpool.io.zarrs import is_zarr
 
@@ -145,19 +145,30 @@ def mask_suffix(picture: PictureFile) -> str:
 
 def suffix_of(path: Path) -> str:
     """``mask_suffix`` by what the file says of itself, without decoding it; ``.png`` where it cannot be read."""
+    size, placement = _said(path)
+    return _suffix(max(size), placement)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Rows and columns by what the file says of itself, without decoding it; 0 where it cannot be read."""
+    return _said(path)[0]
+
+
+def _said(path: Path) -> tuple[tuple[int, int], Placement]:
     try:
         if is_zarr(path):
-            return ".zarr"
+            with open_picture(path) as picture:
+                return picture.shape[:2], picture.placement
         with opened(path) as file:
             if not is_tiff(file, path):
                 header, placement = bitmap_header(file, path), Placement()
             else:
                 with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
-                    picture = tiff_picture(tiff, path)
-                    header, placement = picture.header, tiff_placement(tiff, picture.series)
+                    found = tiff_picture(tiff, path)
+                    header, placement = found.header, tiff_placement(tiff, found.series)
     except DataError:
-        return ".png"
-    return _suffix(max(header.rows, header.columns), placement)
+        return (0, 0), Placement()
+    return (header.rows, header.columns), placement
 
 
 def _suffix(longest: int, placement: Placement) -> str:
