@@ -62,13 +62,13 @@ def test_turned_tiles_equal_the_turned_whole(name: str, tta: str) -> None:
         image = picture(*size)
         wanted = by_hand(model, image, tta)
         for tile in (32, 45):
-            found = predict_probabilities(model, image, "p", tiny.CPU, tile, Averaging(tta))
+            found = predict_probabilities(model, image, "p", tiny.CPU, (tile, tile), Averaging(tta))
             np.testing.assert_allclose(found, wanted, atol=2e-6)
 
 
 def test_statistics_of_batches_do_not_disturb_it() -> None:
     model, image = lively("unet"), picture(70, 81)
-    found = predict_probabilities(model, image, "p", tiny.CPU, 32, Averaging("d4"))
+    found = predict_probabilities(model, image, "p", tiny.CPU, (32, 32), Averaging("d4"))
     np.testing.assert_allclose(found, by_hand(model, image, "d4"), atol=2e-6)
 
 
@@ -139,7 +139,7 @@ def dropping() -> Segmenter:
 
 
 def sampled(model: Segmenter, image: np.ndarray, **given: object) -> list[Piece]:
-    return list(pieces(model, image, "p", tiny.CPU, 32, Averaging(**{"samples": 3, **given})))  # type: ignore[arg-type]
+    return list(pieces(model, image, "p", tiny.CPU, (32, 32), Averaging(**{"samples": 3, **given})))  # type: ignore[arg-type]
 
 
 def test_samples_are_the_mean_and_variance_of_networks_that_drop_units() -> None:
@@ -191,7 +191,7 @@ def test_sampling_leaves_no_trace() -> None:
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    iterator = pieces(model, picture(70, 40), "p", tiny.CPU, 32, Averaging(samples=2))
+    iterator = pieces(model, picture(70, 40), "p", tiny.CPU, (32, 32), Averaging(samples=2))
     next(iterator)
     assert not any(module.training for module in model.network.modules())
     assert torch.equal(torch.rand(3), wanted)

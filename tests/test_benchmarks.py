@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import convolutions
 import loading
 import peers
+import predict_large
 import scoring
 import tiny
 import train_step
@@ -147,3 +148,13 @@ def test_an_illegal_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         train_step.options(["--size", "500"])
     assert "the next size is 512" in capsys.readouterr().err
+
+
+def test_a_large_prediction_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict_large.main(["--quick", "--only", "unpool", "--json", str(tmp_path / "large.json")])
+    (row,) = json.loads((tmp_path / "large.json").read_text(encoding="utf-8"))["rows"]
+    assert row["name"] == "unpool"
+    assert row["against_unpool"] == 1
+    assert 0 < row["peak_gb"] < 1.2
+    assert row["differs"] < 0.05
+    assert "largest difference" in capsys.readouterr().out

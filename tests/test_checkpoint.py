@@ -16,16 +16,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 import tiny
-from unpool import checkpoint
 from unpool.checkpoint import (
     bare_state,
     load_model,
     load_newest_state,
     load_state,
+    models,
     new_model,
     previous,
     save_model,
     save_state,
+    states,
 )
 from unpool.errors import ModelFileError, RunError
 
@@ -104,17 +105,45 @@ def test_foreign_files(saved: Path) -> None:
     assert "not a readable safetensors file" in refusal(saved).found
 
 
-def rewrite(path: Path, change: Callable[[dict[str, Any]], object], drop: str = "") -> None:
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object], drop: str = "", *, signed: bool = True) -> None:
+    """Change a card, as somebody would who can compute the checksum too."""
     with safetensors.safe_open(path, framework="pt") as file:
         card = json.loads(file.metadata()["unpool"])
         tensors = {name: file.get_tensor(name) for name in file.keys() if name != drop}  # noqa: SIM118
     change(card)
-    save_file(tensors, path, metadata={"unpool": json.dumps(card)})
+    text = json.dumps(card)
+    checksum = {"unpool-sha256": models._checksum(tensors, text)} if signed else {}
+    save_file(tensors, path, metadata={"unpool": text, **checksum})
 
 
 def test_a_card_of_a_later_version(saved: Path) -> None:
-    rewrite(saved, lambda card: card.update(version=2))
-    assert "a model card of version 2" in refusal(saved).found
+    rewrite(saved, lambda card: card.update(version=3))
+    error = refusal(saved)
+    assert error.found == f"{saved}: a model card of version 3"
+    assert (error.expected, error.repair) == ("version 1 or 2", "install a newer unpool, which wrote it")
+    rewrite(saved, lambda card: card.update(version="new"))
+    assert refusal(saved).repair == "give a model.safetensors that unpool wrote"
+
+
+def as_version_1(card: dict[str, Any]) -> None:
+    """Take away what version 1 did not have."""
+    for key in ("size_rule", "licence", "citation", "probe"):
+        del card[key]
+    card["version"] = 1
+
+
+def test_a_card_of_version_1_is_read_and_completed(saved: Path) -> None:
+    new = load_model(saved).card
+    rewrite(saved, as_version_1, signed=False)
+    found = load_model(saved).card
+    assert found == {**new, "version": 1, "probe": None}
+    assert found["size_rule"]["step"] == 4
+    assert "U-Net" in found["citation"]
+
+
+def test_a_licence_is_kept(tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", perturbed(), {}, "CC-BY-4.0")
+    assert load_model(tmp_path / "model.safetensors").card["licence"] == "CC-BY-4.0"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +164,10 @@ def test_a_card_of_a_later_version(saved: Path) -> None:
         lambda card: card["normalisation"].update(channels=3),
         lambda card: card["normalisation"].update(constants=[]),
         lambda card: card["normalisation"].update(constants={}),
+        lambda card: card["probe"].update(size=[1]),
+        lambda card: card["probe"]["places"].pop(),
+        lambda card: card["probe"].update(undecided="no bits"),
+        lambda card: card["probe"].update(pixels="int3"),
     ],
 )
 def test_a_tampered_card(change: Callable[[dict[str, Any]], object], saved: Path) -> None:
@@ -238,9 +271,9 @@ def test_no_flipped_bit_of_a_model_is_ever_loaded(saved: Path) -> None:
     assert "damaged since it was written: its checksum does not hold" in refusal(saved).found
 
 
-def test_a_model_file_without_a_checksum_is_loaded(saved: Path) -> None:
-    rewrite(saved, lambda card: None)
-    load_model(saved)
+def test_only_the_first_version_may_be_without_a_checksum(saved: Path) -> None:
+    rewrite(saved, lambda card: None, signed=False)
+    assert "its checksum has been taken away" in refusal(saved).found
 
 
 SAVERS: dict[str, Callable[[Path], None]] = {
@@ -254,7 +287,7 @@ LOADERS: dict[str, Callable[[Path], Any]] = {"state.pt": load_state, "model.safe
 def test_what_does_not_read_back_does_not_take_the_old_ones_place(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, flush = tmp_path / name, checkpoint.flush
+    path, flush = tmp_path / name, states.flush
 
     def forgetful(draft: Path) -> None:
         flush(draft)
@@ -262,7 +295,8 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
 
     SAVERS[name](path)
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint, "flush", forgetful)
+    monkeypatch.setattr(states, "flush", forgetful)
+    monkeypatch.setattr(models, "flush", forgetful)
     with pytest.raises(RunError) as error:
         SAVERS[name](path)
     assert f"{path}: what was written does not read back (" in error.value.found

@@ -244,7 +244,7 @@ def test_tiles_do_not_show_in_a_large_picture(run: TrainedRun, monkeypatch: pyte
     from unpool.engine import predict_probabilities
 
     whole = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU)
-    tiled = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU, tile=48)
+    tiled = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU, tile=(48, 48))
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 

@@ -14,7 +14,7 @@ FLOORS = {
     "data": 3, "nets": 3, "losses": 3, "metrics": 3, "optim": 3,
     "segmenter": 4,
     "checkpoint": 5, "ledger": 5,
-    "engine": 6, "config": 6, "report": 6,
+    "engine": 6, "config": 6, "report": 6, "export": 6,
     "commands": 7,
     "cli": 8, "console": 8, "__main__": 8, "__init__": 8,
 }  # fmt: skip

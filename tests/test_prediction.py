@@ -32,7 +32,7 @@ def lively(net: str) -> Segmenter:
 
 def logits(model: Segmenter, image: np.ndarray, tile: int) -> np.ndarray:
     whole = np.full((2, *image.shape[:2]), np.nan, dtype=np.float32)
-    for piece in pieces(model, image, "p", tiny.CPU, tile):
+    for piece in pieces(model, image, "p", tiny.CPU, (tile, tile)):
         assert np.isnan(whole[:, piece.rows, piece.columns]).all()  # every pixel once
         whole[:, piece.rows, piece.columns] = piece.logits.numpy()
     return whole
@@ -70,18 +70,18 @@ def test_a_constant_network_gives_a_constant_picture(net: str) -> None:
     model = tiny.segmenter(net)
     nn.init.zeros_(model.network.head.weight)
     model.network.head.bias.data = torch.tensor([0.0, 1.0])
-    assert (predict(model, picture(50, 61), "p", tiny.CPU, tile=32) == 1).all()
-    likely = predict_probabilities(model, picture(50, 61), "p", tiny.CPU, tile=32)
+    assert (predict(model, picture(50, 61), "p", tiny.CPU, tile=(32, 32)) == 1).all()
+    likely = predict_probabilities(model, picture(50, 61), "p", tiny.CPU, tile=(32, 32))
     np.testing.assert_allclose(likely[1], 1 / (1 + np.exp(-1)), rtol=1e-6)
 
 
 @every_net
 def test_probabilities_sum_to_one_and_agree_with_the_prediction(net: str) -> None:
     model, image = lively(net), picture(45, 70)
-    likely = predict_probabilities(model, image, "p", tiny.CPU, tile=32)
+    likely = predict_probabilities(model, image, "p", tiny.CPU, tile=(32, 32))
     assert (likely.shape, likely.dtype) == ((2, 45, 70), np.float32)
     np.testing.assert_allclose(likely.sum(axis=0), 1, atol=1e-6)
-    assert (likely.argmax(axis=0) == predict(model, image, "p", tiny.CPU, tile=32)).all()
+    assert (likely.argmax(axis=0) == predict(model, image, "p", tiny.CPU, tile=(32, 32))).all()
 
 
 def test_two_classes_that_tie_give_the_lower_id() -> None:

@@ -285,6 +285,13 @@ def predict(
     ] = False,
     tta: Tta = "none",
     samples: Samples = 0,
+    memory: Annotated[
+        str | None,
+        Parameter(help="What the process may hold: 2GB, 800MB. By default half of what is free, at most 4GB."),
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and go on.")
+    ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,
     precision: Precision = None,
@@ -307,6 +314,8 @@ def predict(
             uncertainty=uncertainty,
             averaging=Averaging(tta, samples),
             overwrite=overwrite,
+            resume=resume,
+            memory=_bytes(memory),
             device=device or "auto",
             precision=precision or "auto",
         ),
@@ -315,6 +324,73 @@ def predict(
     if json_:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     return BAD_DATA if result.failed else 0
+
+
+@app.command
+def info(model: ModelPath, *, json_: Json = False) -> int:
+    """Read a model file out: what it is, what it takes and gives, how it came to be, how good it is.
+
+    Example: unpool info runs/photos-unet
+    """
+    from unpool.commands.verifying import info as run
+
+    told = run(model)
+    print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
+    return 0
+
+
+@app.command
+def verify(model: ModelPath, *, device: Device = None, precision: Precision = None, json_: Json = False) -> int:
+    """Prove that a model computes on this machine what it computed where it was trained.
+
+    Example: unpool verify runs/photos-unet
+
+    Exit code 1 when it does not, 3 when the file is damaged.
+    """
+    from unpool.commands.verifying import verify as run
+
+    found = run(model, device=device or "auto", precision=precision or "auto")
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if json_ else found.text)
+    return 0 if found.holds else FAILED
+
+
+@app.command
+def export(
+    model: ModelPath,
+    *,
+    to: Annotated[Literal["onnx", "torch-export", "bioimageio"], Parameter(help="The format.")],
+    out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
+    output: Annotated[
+        Literal["classes", "probabilities"], Parameter(help="What it gives for each pixel.")
+    ] = "probabilities",
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], Parameter(help="Number type of the network; int8 of its convolutions.")
+    ] = "float32",
+    pixels: Annotated[
+        Literal["uint8", "uint16", "float32"] | None,
+        Parameter(help="Pixel type it takes, where the model was trained on several."),
+    ] = None,
+    pictures: Annotated[
+        Path | None, Parameter(help="Folder of pictures to calibrate int8 on, and to compare on.")
+    ] = None,
+    author: Annotated[
+        list[str] | None, Parameter(name="--author", negative="", help="Who a bioimageio package names; repeatable.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Write a model for other programs, and prove that it computes the same.
+
+    Example: unpool export runs/photos-unet --to onnx --out model.onnx
+    """
+    from unpool.commands.exporting import export as run
+
+    result = _drive(
+        run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures, authors=author or ()),
+        quiet=json_,
+    )
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return 0
 
 
 @app.command
@@ -471,6 +547,25 @@ def main() -> None:
         print(f"unpool: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _bytes(text: str | None) -> float | None:
+    """A number of bytes such as 2GB or 800MB."""
+    from unpool.errors import UsageError
+
+    if text is None:
+        return None
+    number, unit = text.strip().upper().removesuffix("B"), 1.0
+    for letter, size in (("K", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        if number.endswith(letter):
+            number, unit = number[:-1], size
+    try:
+        found = float(number) * unit
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "correct it")
+    return found
 
 
 def _settings(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:

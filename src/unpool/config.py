@@ -167,10 +167,16 @@ class Stage(_Section):
 
 
 class RunConfig(_Section):
-    """A whole run. Every key has a default that trains a sensible model."""
+    """A whole run. Every key has a default that trains a sensible model.
+
+    Attributes
+    ----------
+    licence: of the weights, for the model's card, best as its SPDX name (CC-BY-4.0); None says nothing.
+    """
 
     config_version: Literal[1] = 1
     net: str = "unet"
+    licence: str | None = Field(None, min_length=1, max_length=200)
     structure: Annotated[Structure | FCNStructure, Field(discriminator="kind")]
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
@@ -358,7 +364,7 @@ def _suggest(key: str) -> str:
     elsewhere = [f"{s}.{n}" for s, n in keys() if n == key.rpartition(".")[2]]
     if elsewhere:
         return f"write {' or '.join(elsewhere)}"
-    names = [n for _, n in keys()] + ["net"]
+    names = [n for _, n in keys()] + ["net", "licence"]
     near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
     return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"
 

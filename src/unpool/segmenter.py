@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.classes import ClassTable
 from unpool.nets import Network, fit
 from unpool.normalisation import Normalisation
 from unpool.tiling import Region, Size, extent, mirrored
-from unpool.turning import UPRIGHT, Turn
+from unpool.turning import UPRIGHT, Pixels, Turn
 
 
 class Frame(NamedTuple):
@@ -59,12 +58,12 @@ class Segmenter:
             (max(-rows.margin, 0), max(-columns.margin, 0)),
         )
 
-    def prepare(self, image: NDArray[Any], source: str, window: Region | None = None, turn: Turn = UPRIGHT) -> Tensor:
+    def prepare(self, image: Pixels, source: str, window: Region | None = None, turn: Turn = UPRIGHT) -> Tensor:
         """A picture, or a window of it, as the network takes it; beyond its edges it is mirrored.
 
         Parameters
         ----------
-        image: (rows, columns, channels) in the pixel type it was stored in.
+        image: (rows, columns, channels) in the pixel type it was stored in; one rectangle of it is read.
         source: the file's name, for messages.
         window: rows and columns of the turned picture's frame; all by default.
 

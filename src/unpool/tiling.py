@@ -59,19 +59,20 @@ def extent(size: Size) -> Region:
     return slice(0, size[0]), slice(0, size[1])
 
 
-def regions(picture: Size, tile: Size, stride: int) -> Iterator[Region]:
+def regions(picture: Size, tile: Size, stride: int, rows: range | None = None) -> Iterator[Region]:
     """Regions that cover a picture once, row by row.
 
     Parameters
     ----------
     picture: rows and columns.
     tile: rows and columns of each region; rounded up to the stride.
+    rows: only the rows of regions of these numbers; all by default.
     """
-    rows, columns = (
+    row_spans, columns = (
         [slice(start, min(start + step, length)) for start in range(0, length, step)]
         for length, step in zip(picture, (multiple_above(side, stride) for side in tile), strict=True)
     )
-    for row_span in rows:
+    for row_span in row_spans if rows is None else [row_spans[number] for number in rows]:
         for column_span in columns:
             yield row_span, column_span
 

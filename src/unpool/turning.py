@@ -7,13 +7,25 @@ can be turned too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Size = tuple[int, int]
 Region = tuple[slice, slice]
+
+
+class Pixels(Protocol):
+    """A picture whose parts can be taken: an array (rows, columns, channels), or a file that is read by windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, columns, channels."""
+
+    def __getitem__(self, part: Region, /) -> NDArray[Any]:
+        """Some rows and columns, (rows, columns, channels)."""
+
 
 Turns = Literal["none", "mirror", "flips", "rotations", "d4"]
 """Names of sets of turns."""
@@ -40,7 +52,7 @@ class Turn(NamedTuple):
         )
         return rows, columns
 
-    def pixels(self, image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
+    def pixels(self, image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
         """Some rows and columns of the turned picture: (rows, columns, channels).
 
         Parameters
@@ -66,7 +78,7 @@ TURNS: Mapping[Turns, tuple[Turn, ...]] = {
 """The picture; with its image in a mirror on the wall; all its mirror images; its four quarter turns; both."""
 
 
-def _taken(image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
+def _taken(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
     top, left = rows.min(), columns.min()
     rectangle = image[top : rows.max() + 1, left : columns.max() + 1]
     return np.asarray(rectangle[np.ix_(rows - top, columns - left)])

@@ -85,9 +85,14 @@ class Model:
         """The prediction in the training masks' own values or colours. Parameters and errors as in ``predict``."""
         return self.segmenter.classes.decode(self.predict(image, tta=tta, samples=samples))
 
-    def _answer(self, image: Image, tta: Turns, samples: int, **wanted: bool) -> Answer:
+    def _answer(
+        self, image: Image, tta: Turns, samples: int, *, uncertainty: bool = False, whole: bool = False
+    ) -> Answer:
         pixels, source = _pixels(image)
-        return answer(self.segmenter, pixels, source, self.machine, averaging=Averaging(tta, samples), **wanted)
+        averaging = Averaging(tta, samples)
+        return answer(
+            self.segmenter, pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
+        )
 
     def test(
         self,

@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Collection, Generator, Iterable, Sequence
+import json
+import math
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unpool.checkpoint import load_model
 from unpool.commands.events import Event, Progress, Said
+from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
 from unpool.commands.run_folder import require_writable
+from unpool.commands.targets import (
+    Outputs,
+    Scale,
+    Target,
+    find_targets,
+    outputs_of,
+    refuse_collisions,
+    refuse_existing,
+)
 from unpool.commands.testing import model_file, turned_warnings
 from unpool.data.folder_names import folder_role
-from unpool.engine import ONCE, Averaging, Machine, Precision, answer, choose_machine, require_dropout
-from unpool.engine.processes import Processes, join
-from unpool.errors import DataError, UnpoolError, UsageError
-from unpool.io import IMAGE_SUFFIXES, read_image, write_image, write_mask
-from unpool.io.files import safe_child
-from unpool.io.folders import mark_output, picture_files
-from unpool.report import overlay
+from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
+from unpool.engine.held_memory import HeldMemory, held_memory
+from unpool.engine.machine import free_memory, keep_memory, resident_memory, return_memory
+from unpool.engine.prediction import TILE, bands, empty_answer, tile_rows
+from unpool.engine.processes import ALONE, Processes, join
+from unpool.engine.shared_bands import bands_together, own_rows
+from unpool.engine.tile_plan import plan_tiles
+from unpool.errors import DataError, UnpoolError
+from unpool.io import PictureFile, open_picture, size_of
+from unpool.io.files import append_text
+from unpool.io.folders import mark_output
+from unpool.io.windows import CACHE
+from unpool.ledger import digest, file_digest
 from unpool.segmenter import Segmenter
+from unpool.tiling import Size
 
-Scale = Literal["float32", "uint16", "uint8"]
-"""The pixel type that probabilities are written in."""
+DEFAULT_SHARE, DEFAULT_MOST = 0.5, 4e9
+"""Memory that prediction takes where none is given: this share of what is free, at most so many bytes."""
 
+CACHE_SHARE = 0.125
+"""Of the memory, for decoded parts of the picture that is read."""
 
-@dataclass(frozen=True)
-class Target:
-    """A picture and the name of its outputs: a relative path without suffix."""
+READING = 16
+"""Bytes for every value of a window: it waits as numbers of 4 bytes, while the next one is read and normalised."""
 
-    source: Path
-    name: PurePosixPath
+LARGE = 64e6
+"""Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where the results of one picture go, None for what is not wanted; the pixel type of the probabilities."""
-
-    mask: Path
-    overlay: Path | None
-    probabilities: Path | None
-    uncertainty: Path | None
-    scale: Scale = "float32"
-
-    def paths(self) -> tuple[Path, ...]:
-        """The files that will be written."""
-        wanted = (self.mask, self.overlay, self.probabilities, self.uncertainty)
-        return tuple(path for path in wanted if path is not None)
+JOURNAL = ".unpool-predictions.jsonl"
+"""What was predicted into a folder: a line for each mask, with the key of what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -87,61 +92,79 @@ def predict(
     probabilities: Scale | None = None,
     uncertainty: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
+    memory: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     averaging: Averaging = ONCE,
 ) -> Generator[Event, None, Predicted]:
-    """Write a mask for every picture.
+    """Write a mask for every picture, of any size.
 
     Parameters
     ----------
     model: a model file or the run folder that holds one.
     inputs: pictures, folders (searched with their sub-folders) and globs.
-    out: masks go to ``out/<name>.png``, mirroring sub-folders; overlays to ``out/overlays``, probabilities to
-        ``out/probabilities``, uncertainty to ``out/uncertainty``.
+    out: masks go to ``out/<name>.png`` (``.tif`` or ``.zarr`` where a picture is large or stored for windows),
+        mirroring sub-folders; overlays to ``out/overlays``, probabilities to ``out/probabilities``, uncertainty to
+        ``out/uncertainty``.
     probabilities: write a TIFF (rows, columns, classes) of this pixel type; integers hold the probability times the
         type's largest number, rounded.
     uncertainty: write a float32 TIFF: where dropout is sampled the variance of each class's probability over the
         answers (rows, columns, classes), else 1 - confidence (rows, columns).
     overwrite: replace outputs that exist; otherwise they are refused before any work.
+    resume: keep what the same command wrote before it was interrupted, and go on in the midst of a picture.
+    memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     averaging: which answers each picture's answer is the mean of.
 
-    Processes that torchrun started share the pictures; each returns its own. A picture that cannot be read does not
-    stop the others; it is listed in ``failed``.
+    Processes that torchrun started share the pictures, and the rows of tiles of large ones; each returns its own. A
+    picture that cannot be read does not stop the others; it is listed in ``failed``.
 
     Raises
     ------
     UsageError, ModelFileError: see the message.
     """
+    keep_memory() if memory is None else return_memory()
     processes = join(device)
-    segmenter, card = load_model(model_file(model))
+    path = model_file(model)
+    segmenter, card = load_model(path)
     require_dropout(segmenter, averaging)
     targets = find_targets(inputs, out)
     require_writable(out)
     wanted = {"overlays": overlays, "probabilities": probabilities is not None, "uncertainty": uncertainty}
     kinds = [kind for kind in wanted if wanted[kind]]
-    outputs = [_outputs(target, out, kinds, probabilities or "float32") for target in targets]
-    _refuse_collisions(targets, outputs)
-    if not overwrite:
-        _refuse_existing(outputs)
+    outputs = [outputs_of(target, out, kinds, probabilities or "float32") for target in targets]
+    refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
+    ceiling = memory or min(DEFAULT_SHARE * (free_memory(machine, None) or math.inf), DEFAULT_MOST)
+    work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
+    jobs = [_Job(target, places, work.key(target, places)) for target, places in zip(targets, outputs, strict=True)]
+    before = _written_before(out) if resume else set()
+    kept = [job for job in jobs if job.key in before and all(path.exists() for path in job.outputs.paths())]
+    if not overwrite:
+        refuse_existing(job.outputs for job in jobs if job not in kept)
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
     averaged = f", the mean of {averaging.describe()}" if averaging.describe() else ""
     yield Said(f"predicting {len(targets)} picture{'s' if len(targets) != 1 else ''}{averaged} on {machine.describe()}")
+    if kept:
+        yield Said(f"{len(kept)} of them are there already")
     for warning in turned_warnings(card, averaging):
         yield Said(f"note: {warning}")
-    written: list[tuple[Path, Path]] = []
-    failed: list[tuple[Path, str]] = []
     processes.agree(0)  # all have seen that nothing is in the way before one of them writes
-    mine = list(processes.share(list(zip(targets, outputs, strict=True))))
-    for number, (target, places) in enumerate(mine, start=1):
+    written = [(job.target.source, job.outputs.mask) for job in kept if processes.first]
+    failed: list[tuple[Path, str]] = []
+    together = [job for job in jobs if job not in kept and processes.count > 1 and _is_large(job.target)]
+    mine = [*processes.share([job for job in jobs if job not in kept and job not in together]), *together]
+    for number, job in enumerate(mine, start=1):
+        sharing = processes if job in together else ALONE
         try:
-            _predict_one(segmenter, target.source, places, machine, averaging)
-            written.append((target.source, places.mask))
+            yield from _predict_one(job, work, sharing, named=len(mine) > 1)
+            if sharing.first:
+                append_text(out / JOURNAL, json.dumps({"mask": str(job.target.name), "key": job.key}) + "\n")
+                written.append((job.target.source, job.outputs.mask))
         except UnpoolError as error:
-            failed.append((target.source, str(error)))
+            failed.append((job.target.source, str(error)))
             yield Said(f"skipped: {error}")
         yield Progress("predicting", number, len(mine))
     missed = _missed(targets, failed, processes)
@@ -154,122 +177,130 @@ def predict(
     return Predicted(out, tuple(written), tuple(failed))
 
 
-def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
-    """The pictures that any of the processes failed on."""
-    own = {source for source, _ in failed}
-    counts = processes.sum_counts(torch.tensor([int(target.source in own) for target in targets]))
-    return [target.source for target, count in zip(targets, counts.tolist(), strict=True) if count]
+@dataclass(frozen=True)
+class _Job:
+    """A picture, its outputs, and the key of all that they depend on."""
+
+    target: Target
+    outputs: Outputs
+    key: str
 
 
-def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
-    """The pictures that inputs name, each once, with their outputs' names; an ``out`` inside is not searched.
+class _Work:
+    """What all pictures share: the model, the machine, and the memory there is."""
 
-    Raises
-    ------
-    UsageError: an input matches nothing.
-    """
-    home = out.resolve()
-    found = [target for text in inputs for target in _targets_of(text, home)]
-    return list({(target.name, target.source.resolve()): target for target in found}.values())
+    def __init__(
+        self, segmenter: Segmenter, machine: Machine, averaging: Averaging, ceiling: float, *, planned: bool, model: str
+    ) -> None:
+        self.segmenter, self.machine, self.averaging = segmenter, machine, averaging
+        self.ceiling, self.planned = ceiling, planned
+        self._model = model
+        self._held: HeldMemory | None = None
 
+    def key(self, target: Target, outputs: Outputs) -> str:
+        """A digest of model, picture (by name, size and time), arithmetic and what is wanted."""
+        try:
+            found = target.source.stat()
+            picture = [str(target.source.resolve()), found.st_size, found.st_mtime_ns]
+        except OSError:
+            picture = [str(target.source)]
+        arithmetic = [str(self.machine.device), self.machine.reduced, *self.averaging.options(), self.averaging.seed]
+        wanted = [outputs.scale, *map(str, outputs.paths())]
+        return digest(["predict", self._model, picture, arithmetic, wanted])
 
-def _targets_of(text: str, out: Path) -> list[Target]:
-    path = Path(text)
-    if path.is_dir():
-        found = [(p, p.relative_to(path)) for p in picture_files(path) if not _is_output(p, out, path)]
-    elif path.is_file():
-        found = [(path, Path(path.name))]
-    else:
-        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
-        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
-        found = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
-    if not found:
-        raise UsageError(
-            f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
-            f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'",
-            "check the path",
-        )
-    return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in found]
-
-
-def _is_output(picture: Path, out: Path, searched: Path) -> bool:
-    """Whether a picture lies in the output folder, where that lies inside the searched one."""
-    return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
-
-
-def _outputs(target: Target, out: Path, kinds: Collection[str], scale: Scale) -> Outputs:
-    """Where a picture's mask goes, and what else is wanted of it: folders of these names."""
-
-    def of_kind(kind: str, suffix: str) -> Path | None:
-        return safe_child(out, f"{kind}/{target.name}{suffix}") if kind in kinds else None
-
-    return Outputs(
-        mask=safe_child(out, f"{target.name}.png"),
-        overlay=of_kind("overlays", ".png"),
-        probabilities=of_kind("probabilities", ".tif"),
-        uncertainty=of_kind("uncertainty", ".tif"),
-        scale=scale,
-    )
+    def tile(self, picture: PictureFile, outputs: Outputs, source: str) -> Size:
+        """The tiles that this picture is cut into."""
+        size = picture.shape[:2]
+        if not self.planned and size[0] <= TILE[0] and size[1] <= TILE[1]:
+            return TILE
+        if self._held is None:
+            self._held = held_memory(self.segmenter.network, self.machine)
+        held_now = resident_memory() or 0
+        room = self.ceiling - held_now - (0 if picture.resident else picture.held)
+        sampled = self.averaging.samples > 0
+        beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
+        answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
+        reading = READING * picture.shape[2]
+        held = HeldMemory(self._held.pixel + answers + reading, self._held.fixed)
+        most_rows = _rows_kept(picture)
+        return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows).tile
 
 
-def _refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
-    writers: dict[Path, Target] = {}
-    for target, wanted in zip(targets, outputs, strict=True):
-        for path in wanted.paths():
-            other = writers.setdefault(path, target)
-            if other is not target:
-                raise UsageError(
-                    f"{other.source} and {target.source} would both be written to {path}",
-                    "pictures with different names",
-                    "predict them into different --out folders",
-                )
+def _rows_kept(picture: PictureFile) -> int | None:
+    """Rows of a picture that its reader keeps, where only whole rows can be read: windows may not be higher."""
+    rows, columns, channels = picture.shape
+    if picture.resident or picture.block[1] < columns or picture.block[0] >= rows:
+        return None
+    return max(picture.held // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
 
 
-def _refuse_existing(outputs: Sequence[Outputs]) -> None:
-    there = [path for wanted in outputs for path in wanted.paths() if path.exists()]
-    if there:
-        raise UsageError(
-            f"{there[0]} exists already" + (f", and {len(there) - 1} more" if len(there) > 1 else ""),
-            "outputs that do not exist yet",
-            "give another --out, or --overwrite to replace them",
-        )
+def _is_large(target: Target) -> bool:
+    return math.prod(size_of(target.source)) > LARGE
 
 
-def _predict_one(
-    segmenter: Segmenter,
-    source: Path,
-    outputs: Outputs,
-    machine: Machine,
-    averaging: Averaging,
-) -> None:
+def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+    """Predict one picture, writing each row of tiles as it is done; of several processes the first one writes."""
+    source, outputs = job.target.source, job.outputs
     if source.resolve() in outputs.paths():
         raise DataError(
             f"{source}: its mask would replace the picture itself",
             "an output folder apart from the pictures",
             "give another --out",
         )
-    image = read_image(source)
-    found = answer(
-        segmenter,
-        image,
-        str(source),
-        machine,
-        averaging=averaging,
-        uncertainty=outputs.uncertainty is not None,
-        whole=outputs.probabilities is not None,
-    )
-    if outputs.probabilities:
-        assert found.probabilities is not None
-        write_image(outputs.probabilities, scaled(np.moveaxis(found.probabilities, 0, -1), outputs.scale))
-    if outputs.uncertainty:
-        write_image(outputs.uncertainty, np.moveaxis(found.uncertainty, 0, -1))
-    if outputs.overlay:
-        write_image(outputs.overlay, overlay(image, found.prediction, segmenter.classes.colours))
-    write_mask(outputs.mask, found.prediction, segmenter.classes)
+    segmenter, averaging = work.segmenter, work.averaging
+    sampled = averaging.samples > 0
+    with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
+        tile = tuple(int(processes.agree(side)) for side in work.tile(picture, outputs, str(source)))
+        spans = tile_rows(segmenter, picture.shape[:2], (tile[0], tile[1]))
+        results: tuple[Result, ...] = ()
+        if processes.first:
+            key = job.key if len(spans) > 1 else None
+            opened = open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key)
+            results = stack.enter_context(opened)
+        there = int(processes.agree(done_rows(results)))
+        rows = range(sum(span.stop <= there for span in spans), len(spans))
+        if there and len(spans) > 1:
+            yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
+        wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
+        own = own_rows(rows, processes)
+        found = bands(segmenter, picture, str(source), work.machine, (tile[0], tile[1]), averaging, own, **wanted)
+        if processes.count > 1:
+            like = empty_answer(segmenter, slice(0, 1), picture.shape[1], averaging, **wanted)
+            found = bands_together(found, rows, spans, like, processes)
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        writing: Future[None] | None = None
+        for number, answer in enumerate(found, start=rows.start + 1):
+            if writing is not None:
+                writing.result()
+            writing = thread.submit(_write, answer, results)
+            if len(spans) > 1:
+                yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
+        if writing is not None:
+            writing.result()
+        for result in results:
+            result.writer.finish()
 
 
-def scaled(probabilities: NDArray[np.float32], scale: Scale) -> NDArray[Any]:
-    """Probabilities in the pixel type ``scale``: round(255 p), round(65535 p), or p itself."""
-    if scale == "float32":
-        return probabilities
-    return np.asarray(np.rint(probabilities * np.float32(np.iinfo(scale).max)), dtype=scale)
+def _write(answer: Answer, results: Sequence[Result]) -> None:
+    for result in results:
+        result.take(answer)
+
+
+def _written_before(out: Path) -> set[str]:
+    """The keys in a folder's journal; a line that was torn is none."""
+    try:
+        lines = (out / JOURNAL).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    found = set()
+    for line in lines:
+        with suppress(ValueError, TypeError, KeyError):
+            found.add(str(json.loads(line)["key"]))
+    return found
+
+
+def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
+    """The pictures that any of the processes failed on."""
+    own = {source for source, _ in failed}
+    counts = processes.sum_counts(torch.tensor([int(target.source in own) for target in targets]))
+    return [target.source for target, count in zip(targets, counts.tolist(), strict=True) if count]

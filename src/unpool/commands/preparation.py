@@ -201,6 +201,10 @@ def _augmentation(settings: AugmentationSettings) -> Augmentation:
     return Augmentation(**settings.model_dump(exclude={"orientation"}))
 
 
+VALIDATED = ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou", "intervals")
+"""What the card says of the validation, by its names in ``EpochRecord``."""
+
+
 def story(job: Job, state: TrainingState) -> dict[str, Any]:
     """How the model came to be, for its card."""
     survey, last = job.survey, state.history[-1] if state.history else {}
@@ -219,9 +223,7 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
         "machine": job.recipe.machine.describe(),
         "crop": job.recipe.batches.crop._asdict(),
         "class_weights": list(job.recipe.loss.weights or ()),
-        "validation": {
-            k: last.get(k) for k in ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou")
-        },
+        "validation": {key: last.get(key) for key in VALIDATED},
         "history": state.history,
         "software": software(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

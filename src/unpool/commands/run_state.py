@@ -96,7 +96,7 @@ def save(job: Job, run: RunFolder, state: TrainingState, *, best: bool = False) 
         return
     with _saved_is_kept():
         if best or not state.best_epoch or not run.model.is_file():
-            with new_model(run.model, job.segmenter, story(job, state)) as draft:
+            with new_model(run.model, job.segmenter, story(job, state), job.config.licence) as draft:
                 _save_state(job, run, state, draft.name)
         else:
             _save_state(job, run, state)

@@ -18,6 +18,7 @@ from unpool.engine.prediction import TILE, Answer, pieces
 from unpool.engine.processes import Processes
 from unpool.metrics import ConfusionMatrix, Evidence, Measure, Numbers, Scores, scores
 from unpool.segmenter import Segmenter
+from unpool.tiling import Size
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def evaluate_each(
     segmenter: Segmenter,
     samples: Iterable[Sample],
     machine: Machine,
-    tile: int = TILE,
+    tile: Size = TILE,
     measures: Sequence[Measure] = (),
     averaging: Averaging = ONCE,
 ) -> Iterator[ImageResult]:
@@ -146,10 +147,13 @@ def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluatio
 
 def total_of(
     segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]
-) -> tuple[Scores, float | None]:
-    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes."""
+) -> tuple[Scores, float | None, Sequence[tuple[str, Scores]]]:
+    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes.
+
+    Also name and scores of each of this process's own pictures.
+    """
     own = summarise(segmenter, results)
     counts = sum_up(torch.from_numpy(own.matrix.counts.copy()))
     matrix = ConfusionMatrix(own.matrix.names, counts.numpy())
     loss = float(sum_up(torch.tensor([(own.loss or 0.0) * own.matrix.pixels], dtype=torch.float64)))
-    return scores(matrix), loss / matrix.pixels if matrix.pixels else None
+    return scores(matrix), loss / matrix.pixels if matrix.pixels else None, own.images

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from unpool.engine.machine import Machine
 from unpool.nets import Network, legal_size
 
-UNSEEN = 1.25
+UNSEEN = 1.1
 """By which a plan is larger than what was watched."""
 
 SCRATCH = 48e6

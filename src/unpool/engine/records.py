@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -142,6 +142,8 @@ class EpochRecord:
     mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou, class_recall: validation scores, as in
         ``unpool.metrics``; predicted_shares: share of each class in the predicted validation pixels, 0..1. The
         mappings are empty where the epoch was not validated.
+    intervals: 95 %, of the validation scores of a best epoch, [low, high] by name; empty where several processes share
+        the pictures.
     best: whether this is the best epoch so far.
     seconds: wall time from the start of the training; waiting: seconds of this epoch the loop waited for data.
     skipped: steps of this epoch left out because their loss was not finite.
@@ -160,6 +162,7 @@ class EpochRecord:
     class_iou: Mapping[str, float | None]
     class_recall: Mapping[str, float | None]
     predicted_shares: Mapping[str, float]
+    intervals: Mapping[str, Sequence[float]]
     best: bool
     progress: float
     seconds: float

@@ -16,51 +16,46 @@ SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
 
 
 @dataclass(frozen=True)
-class Band:
-    """What is held for every pixel of a row of tiles beside the network's maps.
-
-    Attributes
-    ----------
-    pixel: bytes of the results of one pixel.
-    read: bytes of one pixel as it is stored, where only whole rows of the picture can be read; else 0.
-    """
-
-    pixel: float
-    read: float = 0.0
-
-
-@dataclass(frozen=True)
 class TilePlan:
     """Rows and columns kept of each tile, and what a tile costs.
 
     Attributes
     ----------
-    tile: rows and columns kept.
+    tile: rows and columns kept; ``window``: of the largest input.
     bytes: expected at most, with the row of results.
     overhead: pixels computed for each pixel of the picture.
     """
 
     tile: Size
+    window: Size
     bytes: float
     overhead: float
 
 
 def plan_tiles(
-    structure: AnyStructure, held: HeldMemory, band: Band, picture: Size, room: float, source: str
+    structure: AnyStructure,
+    held: HeldMemory,
+    beside: float,
+    picture: Size,
+    room: float,
+    source: str,
+    most_rows: int | None = None,
 ) -> TilePlan:
     """The tiles that compute the fewest pixels among those that fit.
 
     Parameters
     ----------
+    beside: bytes held for every pixel of a row of tiles beside the network's maps.
     picture: rows and columns.
     room: bytes that a row of tiles may take.
     source: the picture's name, for messages.
+    most_rows: of a window, where higher ones would be read from the disk again and again; kept to if any tile can.
 
     Raises
     ------
     RunError: not even the smallest tile fits.
     """
-    plans = [_plan(structure, held, band, picture, tile) for tile in _candidates(structure, picture)]
+    plans = [_plan(structure, held, beside, picture, tile) for tile in _candidates(structure, picture)]
     fitting = [plan for plan in plans if plan.bytes <= room]
     if not fitting:
         least = min(plans, key=lambda plan: plan.bytes)
@@ -70,7 +65,8 @@ def plan_tiles(
             "room for one row of the smallest tiles",
             "give more --memory, ask for fewer outputs, or use a narrower network",
         )
-    return min(fitting, key=lambda plan: (plan.overhead, plan.bytes))
+    low = [plan for plan in fitting if most_rows is None or plan.window[0] <= most_rows]
+    return min(low or fitting, key=lambda plan: (plan.overhead, plan.bytes))
 
 
 def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
@@ -82,12 +78,12 @@ def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
             yield rows, columns
 
 
-def _plan(structure: AnyStructure, held: HeldMemory, band: Band, picture: Size, tile: Size) -> TilePlan:
-    window = [_window(structure, side, length) for side, length in zip(tile, picture, strict=True)]
+def _plan(structure: AnyStructure, held: HeldMemory, beside: float, picture: Size, tile: Size) -> TilePlan:
+    window = _window(structure, tile[0], picture[0]), _window(structure, tile[1], picture[1])
     rows = min(tile[0], picture[0])
-    total = held.of(*window) + band.pixel * rows * picture[1] + band.read * window[0] * picture[1]
+    total = held.of(*window) + beside * rows * picture[1]
     tiles = math.ceil(picture[0] / tile[0]) * math.ceil(picture[1] / tile[1])
-    return TilePlan(tile, total, tiles * math.prod(window) / math.prod(picture))
+    return TilePlan(tile, window, total, tiles * math.prod(window) / math.prod(picture))
 
 
 def _window(structure: AnyStructure, side: int, length: int) -> int:

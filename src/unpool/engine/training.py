@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from unpool.data import Sample
+from unpool.data import Sample, group_of
 from unpool.data.batches import Batch, CropSampler
 from unpool.engine import batch_statistics
 from unpool.engine.evaluation import evaluate_each, total_of
@@ -23,7 +23,8 @@ from unpool.engine.processes import ALONE, Processes
 from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.errors import RunError
 from unpool.losses import Loss
-from unpool.metrics import Scores
+from unpool.metrics import Scores, bootstrap
+from unpool.metrics.intervals import HEADLINE
 from unpool.optim import Schedule, set_learning_rate, share_of_peak
 from unpool.segmenter import Segmenter
 
@@ -228,10 +229,14 @@ def _put_back(network: nn.Module, statistics: Sequence[torch.Tensor]) -> None:
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of the validation pictures, and the mean cross-entropy of their pixels."""
+    """Scores of the validation pictures, and the mean cross-entropy of their pixels.
+
+    ``images`` are name and scores of each picture; empty where processes share them, which know their own alone.
+    """
 
     scores: Scores
     loss: float | None
+    images: Sequence[tuple[str, Scores]] = ()
 
     def value(self, criterion: Criterion) -> float | None:
         """The score that is to be high; None where it has no value."""
@@ -239,6 +244,14 @@ class Validation:
             return None if self.loss is None else -self.loss
         score: float | None = getattr(self.scores, criterion)
         return score
+
+    def intervals(self) -> dict[str, list[float]]:
+        """The 95 % interval [low, high] of each score of the set, by name; none where the pictures do not show any."""
+        if len(self.images) < 2:
+            return {}
+        found = bootstrap(self.images, group_of(name for name, _ in self.images))
+        known = {name: getattr(found, name, None) for name in HEADLINE}
+        return {name: list(interval) for name, interval in known.items() if interval}
 
 
 def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Validation:
@@ -248,10 +261,10 @@ def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Vali
         batch_statistics.recompute(segmenter.network, _plain_crops(recipe, state), recipe.machine)
     segmenter.network.eval()
     own = evaluate_each(segmenter, processes.share(recipe.validation), recipe.machine)
-    scores, loss = total_of(segmenter, own, processes.sum_counts)
+    scores, loss, images = total_of(segmenter, own, processes.sum_counts)
     state.last_validation = processes.agree(time.monotonic() - started)
     state.validation_seconds += state.last_validation
-    return Validation(scores, loss)
+    return Validation(scores, loss, images if processes.count == 1 else ())
 
 
 def _plain_crops(recipe: Recipe, state: TrainingState) -> Iterator[Batch]:
@@ -280,6 +293,7 @@ def _epoch_record(state: TrainingState, found: Validation | None, recipe: Recipe
         class_iou={c.name: c.iou for c in scores.classes} if scores else {},
         class_recall={c.name: c.recall for c in scores.classes} if scores else {},
         predicted_shares={c.name: c.predicted_pixels / max(scores.pixels, 1) for c in scores.classes} if scores else {},
+        intervals=found.intervals() if found and best else {},
         best=best,
         progress=progress,
         seconds=state.seconds,

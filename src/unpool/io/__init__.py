@@ -1,12 +1,13 @@
 """Bytes to arrays and back: pictures, masks and small text files."""
 
 from unpool.io.band_form import BandForm
-from unpool.io.bands import BandWriter, mask_suffix, open_band_writer, open_mask_writer
+from unpool.io.bands import BandWriter, mask_suffix, open_band_writer, open_mask_writer, size_of, suffix_of
 from unpool.io.files import atomic_path, read_json, safe_child, write_bytes, write_json, write_text
 from unpool.io.images import IMAGE_SUFFIXES, ImageInfo, image_info, plain_pixels, read_image, write_image
 from unpool.io.masks import mask_palette, read_mask, write_mask
 from unpool.io.placement import Placement
 from unpool.io.windows import PictureFile, open_picture
+from unpool.io.zarrs import is_zarr
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -17,6 +18,7 @@ __all__ = [
     "Placement",
     "atomic_path",
     "image_info",
+    "is_zarr",
     "mask_palette",
     "mask_suffix",
     "open_band_writer",
@@ -27,6 +29,8 @@ __all__ = [
     "read_json",
     "read_mask",
     "safe_child",
+    "size_of",
+    "suffix_of",
     "write_bytes",
     "write_image",
     "write_json",

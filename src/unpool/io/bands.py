@@ -9,20 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from unpool.classes import ClassTable
-from unpool.errors import UsageError
+from unpool.errors import DataError, UsageError
 from unpool.io.band_form import BandForm
+from unpool.io.bitmaps import bitmap_header
 from unpool.io.files import flush, take_place, writing
 from unpool.io.folders import mark_output
+from unpool.io.formats import is_tiff, opened
 from unpool.io.masks import written_form
 from unpool.io.part import Part
-from unpool.io.placement import Placement
+from unpool.io.placement import Placement, tiff_placement
 from unpool.io.png_writing import write_png
+from unpool.io.raster import decoding
 from unpool.io.tiff_writing import write_tiff
-from unpool.io.windows import PictureFile
+from unpool.io.tiffs import tiff_picture
+from unpool.io.windows import PictureFile, open_picture
 from unpool.io.zarr_writing import write_zarr
+from unpool.io.zarrs import is_zarr
 
 PNG_SIDE = 30_000
 """Rows or columns above which a mask is written as a TIFF: few programs open larger PNGs, and none by windows."""
@@ -134,11 +140,42 @@ def mask_suffix(picture: PictureFile) -> str:
     ``.zarr`` for a Zarr folder; ``.tif`` where the picture is a tiled TIFF, has smaller copies or a place on the
     earth, or is longer than 30,000 pixels; else ``.png``.
     """
-    placement = picture.placement
+    return _suffix(max(picture.shape[:2]), picture.placement)
+
+
+def suffix_of(path: Path) -> str:
+    """``mask_suffix`` by what the file says of itself, without decoding it; ``.png`` where it cannot be read."""
+    size, placement = _said(path)
+    return _suffix(max(size), placement)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Rows and columns by what the file says of itself, without decoding it; 0 where it cannot be read."""
+    return _said(path)[0]
+
+
+def _said(path: Path) -> tuple[tuple[int, int], Placement]:
+    try:
+        if is_zarr(path):
+            with open_picture(path) as picture:
+                return picture.shape[:2], picture.placement
+        with opened(path) as file:
+            if not is_tiff(file, path):
+                header, placement = bitmap_header(file, path), Placement()
+            else:
+                with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
+                    found = tiff_picture(tiff, path)
+                    header, placement = found.header, tiff_placement(tiff, found.series)
+    except DataError:
+        return (0, 0), Placement()
+    return (header.rows, header.columns), placement
+
+
+def _suffix(longest: int, placement: Placement) -> str:
     if placement.zarr:
         return ".zarr"
-    large = max(picture.shape[:2]) > PNG_SIDE
-    return ".tif" if large or placement.tiled or placement.levels or placement.geography else ".png"
+    windows = longest > PNG_SIDE or placement.tiled or placement.levels or placement.geography
+    return ".tif" if windows else ".png"
 
 
 _WRITERS = {".png": write_png, ".tif": write_tiff, ".tiff": write_tiff, ".zarr": write_zarr}

@@ -3,7 +3,18 @@
 from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, NamedNet, Network, build, named_net, network_of, structure_of
-from unpool.nets.sizes import AnyStructure, Context, Fit, context, detail, fit, legal_size, output_size
+from unpool.nets.sizes import (
+    AnyStructure,
+    Context,
+    Fit,
+    SizeRule,
+    context,
+    detail,
+    fit,
+    legal_size,
+    output_size,
+    size_rule,
+)
 from unpool.nets.start import begin_with
 from unpool.nets.structure import Structure
 
@@ -17,6 +28,7 @@ __all__ = [
     "Fit",
     "NamedNet",
     "Network",
+    "SizeRule",
     "Structure",
     "begin_with",
     "build",
@@ -27,5 +39,6 @@ __all__ = [
     "named_net",
     "network_of",
     "output_size",
+    "size_rule",
     "structure_of",
 ]

@@ -80,6 +80,8 @@ def require_input(image: Tensor, in_channels: int, legal: Callable[[int], int]) 
             f"(N, {in_channels}, rows, columns)",
             "give a batch of pictures with the channels the network was made for",
         )
+    if torch.compiler.is_exporting():
+        return  # sizes are symbols there, and the graph before the network makes them legal
     rows, columns = int(image.shape[2]), int(image.shape[3])
     nearest = (legal(rows), legal(columns))
     if nearest != (rows, columns):
@@ -92,7 +94,8 @@ def require_input(image: Tensor, in_channels: int, legal: Callable[[int], int]) 
 
 def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Crop (N, C, H, W) at the centre to at most ``size`` (rows, columns)."""
-    rows, columns = (min(have, want) for have, want in zip(maps.shape[2:], size, strict=True))
+    pairs = zip(maps.shape[2:], size, strict=True)
+    rows, columns = (torch.sym_min(have, want) for have, want in pairs)  # type: ignore[no-untyped-call]
     top, left = (maps.shape[2] - rows) // 2, (maps.shape[3] - columns) // 2
     return maps[:, :, top : top + rows, left : left + columns]
 

@@ -123,7 +123,7 @@ class EncoderStage(nn.Module):
         across = None
         if given.skip in ("add", "concat"):
             across = convolved if given.skip_from == "convolved" else maps  # its input is what was pooled above
-        size = (int(convolved.shape[2]), int(convolved.shape[3]))
+        size = (convolved.shape[2], convolved.shape[3])
         return self.pool_dropout(pooled), Crossing(across, positions, size)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+
 from unpool.errors import UsageError
 from unpool.geometry import BILINEAR, BLOCKS, Layer, Padding, Transposed, Window, pooled_size, reads, sides
 from unpool.nets.fcn import FCNStructure, fcn_halo, fcn_output_size
@@ -93,6 +95,32 @@ def fit(structure: AnyStructure, wanted: int) -> Fit:
         "a structure that keeps most of the picture",
         "use fewer stages, or padding=same",
     )
+
+
+class SizeRule(NamedTuple):
+    """Which inputs a network takes, along one axis: ``smallest``, ``smallest + step``, ``smallest + 2 * step`` …
+
+    The output of each is ``lost`` pixels smaller.
+    """
+
+    smallest: int
+    step: int
+    lost: int
+
+    def fit(self, wanted: int) -> int:
+        """The smallest legal input whose output has ``wanted`` pixels or more, which may be a symbol of a graph."""
+        missing: int = torch.sym_max(wanted + self.lost - self.smallest, 0)  # type: ignore[no-untyped-call]
+        return self.smallest + (missing + self.step - 1) // self.step * self.step
+
+
+def size_rule(structure: AnyStructure) -> SizeRule | None:
+    """The rule that ``fit`` follows, or None where it follows none that is so simple."""
+    smallest, _ = fit(structure, 1)
+    output = output_size(structure, smallest)
+    assert output is not None
+    rule = SizeRule(smallest, legal_size(structure, smallest + 1) - smallest, smallest - output)
+    tried = range(1, output + 3 * structure.stride)
+    return rule if all(rule.fit(wanted) == fit(structure, wanted).size for wanted in tried) else None
 
 
 class Context(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -31,7 +31,29 @@ _HATCH = ((92, 92, 92), (58, 58, 58))
 _DARK = 100  # an 8-bit picture whose 99th percentile is below this is stretched for display
 
 
-def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
+class Levels(NamedTuple):
+    """The values that are shown as black and as white."""
+
+    low: float
+    high: float
+
+
+def levels_of(image: NDArray[Any]) -> Levels | None:
+    """The levels that ``displayable`` stretches a picture, or a part that stands for it, to; None where it does not."""
+    shown = (image[..., None] if image.ndim == 2 else image)[..., :3]
+    if shown.dtype == np.uint8 and np.percentile(shown, 99) >= _DARK:
+        return None
+    values = shown.astype(np.float32)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Levels(0.0, 0.0)
+    low, high = np.percentile(finite, (1, 99))
+    if high <= low:  # a flat picture, or one whose few bright pixels are all it shows
+        low, high = finite.min(), finite.max()
+    return Levels(float(low), float(high))
+
+
+def displayable(image: NDArray[Any], levels: Levels | Literal["own"] | None = "own") -> NDArray[np.uint8]:
     """A picture as a person can look at it: uint8 (rows, columns, 3).
 
     The first three channels are shown, a grey picture in grey, a picture of two channels in red and green. An
@@ -41,36 +63,38 @@ def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
     Parameters
     ----------
     image: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels).
+    levels: of the picture that this one is a part of.
     """
     shown = (image[..., None] if image.ndim == 2 else image)[..., :3]
-    if shown.dtype != np.uint8 or np.percentile(shown, 99) < _DARK:
-        shown = _stretch(shown)
+    found = levels_of(image) if levels == "own" else levels
+    shown = shown if found is None else _stretch(shown, found)
     if shown.shape[2] == 1:
         return np.repeat(shown, 3, axis=2)
     missing = 3 - shown.shape[2]
     return np.pad(shown, ((0, 0), (0, 0), (0, missing)))
 
 
-def _stretch(image: NDArray[Any]) -> NDArray[np.uint8]:
+def _stretch(image: NDArray[Any], levels: Levels) -> NDArray[np.uint8]:
     values = image.astype(np.float32)
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(image.shape, dtype=np.uint8)
-    low, high = np.percentile(values[finite], (1, 99))
-    if high <= low:  # a flat picture, or one whose few bright pixels are all it shows
-        low, high = values[finite].min(), values[finite].max()
-    scaled = (np.where(finite, values, low) - low) / max(high - low, np.finfo(np.float32).tiny)
+    low, high = np.float32(levels.low), np.float32(levels.high)
+    scaled = (np.where(np.isfinite(values), values, low) - low) / max(high - low, np.finfo(np.float32).tiny)
     return np.asarray(np.round(np.clip(scaled, 0, 1) * 255), dtype=np.uint8)
 
 
-def overlay(image: NDArray[Any], labels: Labels, colours: Sequence[Colour], opacity: float = 0.4) -> NDArray[np.uint8]:
+def overlay(
+    image: NDArray[Any],
+    labels: Labels,
+    colours: Sequence[Colour],
+    opacity: float = 0.4,
+    levels: Levels | Literal["own"] | None = "own",
+) -> NDArray[np.uint8]:
     """Tint a picture with its classes and draw their borders in the full colour.
 
     Class 0 is left untinted where its colour is black; ignored pixels are dimmed and hatched.
 
     Parameters
     ----------
-    image: as in ``displayable``.
+    image, levels: as in ``displayable``.
     labels: (rows, columns) class ids, or ``IGNORE_ID``.
     colours: one RGB colour a class.
     opacity: weight of the class colour inside a region, 0..1.
@@ -81,7 +105,7 @@ def overlay(image: NDArray[Any], labels: Labels, colours: Sequence[Colour], opac
     """
     if image.shape[:2] != labels.shape:
         raise ValueError(f"image of size {image.shape[:2]}, labels of size {labels.shape}")
-    shown = displayable(image)
+    shown = displayable(image, levels)
     flat = colourise(labels, colours)
     ignored = labels == IGNORE_ID
     tinted = ~ignored & ((labels != 0) | (tuple(colours[0]) != _BLACK))
@@ -150,6 +174,11 @@ def png_data_uri(picture: NDArray[np.uint8]) -> str:
     return _data_uri(picture, "png", optimize=True)
 
 
+def png_file(picture: NDArray[np.uint8]) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    return _encoded(picture, "png", optimize=True)
+
+
 def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
     """A picture as a small ``data:image/jpeg`` URI, colours at full resolution: for photographs."""
     # Pillow's optimize=True sizes its buffer too small for noise at full colour resolution, and fails.
@@ -157,9 +186,13 @@ def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
 
 
 def _data_uri(picture: NDArray[np.uint8], kind: str, **options: int) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(_encoded(picture, kind, **options)).decode('ascii')}"
+
+
+def _encoded(picture: NDArray[np.uint8], kind: str, **options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return stream.getvalue()
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:

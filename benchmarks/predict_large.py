@@ -1,0 +1,189 @@
+"""Time, peak memory and exactness of predicting a picture that is larger than a tile, against sliding windows.
+
+    python benchmarks/predict_large.py                       # 2048 x 2048, the U-Net of 64 to 1024 maps
+    python benchmarks/predict_large.py --side 4096 --only unpool
+    python benchmarks/predict_large.py --memory 2
+
+One network with random weights, in every contender; each contender runs in a process of its own, so that its peak
+resident memory is its own. ``unpool`` is the whole command: from a tiled TIFF on the disk to a mask on the disk, under
+``--memory`` gigabytes. The others are MONAI's ``sliding_window_inference`` (where MONAI is installed) in plain float32
+PyTorch, from an array to an array: at its defaults (overlap 0.25, constant blending) and at nnU-Net's settings (overlap
+0.5, Gaussian), windows of 512 x 512. The largest difference of a class's probability from the whole-picture result of
+the same arithmetic is taken on the central part of ``--whole`` pixels a side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from torch import Tensor
+
+from record import circumstances, write_results
+from unpool.checkpoint import load_model, save_model
+from unpool.classes import ClassTable
+from unpool.commands.events import finish
+from unpool.commands.predicting import predict
+from unpool.data.synthetic import synthetic_cells
+from unpool.engine import Machine, choose_machine, predict_probabilities
+from unpool.nets import named_net, network_of, structure_of
+from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.segmenter import Segmenter
+
+CONTENDERS = ("unpool", "monai", "nnunet-settings")
+WINDOW = 512
+CLASSES = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender.
+
+    Attributes
+    ----------
+    seconds: from the picture to its labels.
+    peak_gb: resident memory of the process, at most.
+    differs: largest difference of a probability from the whole-picture result.
+    """
+
+    name: str
+    seconds: float
+    peak_gb: float
+    differs: float
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the contenders, each in its process, and write what they took."""
+    given = _arguments(words)
+    if given.contender:
+        print(json.dumps(asdict(_run(given.contender, Path(given.folder), given))))  # noqa: T201
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _make(Path(folder), given.side, given.width)
+        rows = [row for name in given.only or CONTENDERS if (row := _in_its_process(name, folder, given))]
+    ours = next((row.seconds for row in rows if row.name == "unpool"), None)
+    results = {
+        **circumstances(),
+        "side": given.side,
+        "width": given.width,
+        "memory_gb": given.memory,
+        "rows": [{**asdict(row), "against_unpool": row.seconds / ours if ours else None} for row in rows],
+    }
+    write_results(results, _table(results), given.json)
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--side", type=int, default=2048, help="rows and columns of the picture")
+    parser.add_argument("--width", type=int, default=64, help="maps of the first stage")
+    parser.add_argument("--memory", type=float, default=1.0, help="gigabytes that unpool may hold")
+    parser.add_argument("--whole", type=int, default=1024, help="side of the part that is compared with the whole")
+    parser.add_argument("--only", choices=CONTENDERS, nargs="+")
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to see that it works")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers here; - for the standard output")
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    given = parser.parse_args(words)
+    if given.quick:
+        given.side, given.width, given.whole = 1100, 2, 256
+        torch.set_num_threads(1)
+    return given
+
+
+def _make(folder: Path, side: int, width: int) -> None:
+    """A model with random weights, and a picture: cells, repeated."""
+    torch.manual_seed(0)
+    structure = structure_of({**named_net("unet").structure.model_dump(), "width": width})
+    network = network_of(structure, 1, 2).eval()
+    constants = Normalisation(1, {"uint8": ChannelConstants((60.0,), (50.0,))})
+    save_model(folder / "model.safetensors", Segmenter("unet", network, constants, CLASSES), {"citation": "none"})
+    (cells,) = synthetic_cells(1, 0, ((512, 512),))
+    times = -(-side // 512)
+    pixels = np.tile(cells.image, (times, times))[:side, :side]
+    tifffile.imwrite(folder / "picture.tif", pixels, tile=(512, 512), compression="zlib")
+
+
+def _in_its_process(name: str, folder: str, given: argparse.Namespace) -> Row | None:
+    options = ["--side", given.side, "--width", given.width, "--memory", given.memory, "--whole", given.whole]
+    words = [__file__, "--contender", name, "--folder", folder, *map(str, options)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+    if done.returncode:
+        sys.stderr.write(f"{name}: left out ({done.stderr.strip().splitlines()[-1]})\n")
+        return None
+    return Row(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
+    if name == "unpool":
+        started = perf_counter()
+        found = finish(
+            predict(folder / "model.safetensors", [str(folder / "picture.tif")], folder / "out",
+                    memory=given.memory * 1e9, overwrite=True)
+        )  # fmt: skip
+        assert not found.failed, found.failed
+        seconds, peak = perf_counter() - started, _peak_gb()
+        return Row(name, seconds, peak, _our_difference(folder, given.whole))
+    from monai.inferers import sliding_window_inference  # noqa: PLC0415 - only some machines have it
+
+    settings: dict[str, Any] = {"overlap": 0.25, "mode": "constant"}
+    if name == "nnunet-settings":
+        settings = {"overlap": 0.5, "mode": "gaussian"}
+    segmenter, _ = load_model(folder / "model.safetensors")
+    image = segmenter.prepare(tifffile.imread(folder / "picture.tif")[..., None], "picture")
+    with torch.inference_mode():
+        started = perf_counter()
+        labels = sliding_window_inference(image, (WINDOW, WINDOW), 1, segmenter.network, **settings).argmax(1)
+        seconds, peak = perf_counter() - started, _peak_gb()
+        assert labels.shape[1:] == image.shape[2:]
+        part = _centre(image, given.whole)
+        tiled = sliding_window_inference(part, (WINDOW, WINDOW), 1, segmenter.network, **settings)
+        whole = segmenter.network(part)
+        differs = float((tiled.softmax(1) - whole.softmax(1)).abs().max())
+    return Row(name, seconds, peak, differs)
+
+
+def _our_difference(folder: Path, side: int) -> float:
+    segmenter, _ = load_model(folder / "model.safetensors")
+    machine: Machine = choose_machine()
+    machine.place(segmenter.network)
+    pixels = tifffile.imread(folder / "picture.tif")[:side, :side, None]
+    tiled = predict_probabilities(segmenter, pixels, "picture", machine, (side // 4, side // 4))
+    whole = predict_probabilities(segmenter, pixels, "picture", machine, (side, side))
+    return float(np.abs(tiled - whole).max())
+
+
+def _centre(image: Tensor, side: int) -> Tensor:
+    top, left = ((length - side) // 2 for length in image.shape[2:])
+    return image[:, :, top : top + side, left : left + side]
+
+
+def _peak_gb() -> float:
+    """Peak resident memory of this process alone; the system's own count would begin with its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+
+
+def _table(results: dict[str, Any]) -> str:
+    side, width, threads = results["side"], results["width"], results["machine"]["threads"]
+    lines = [
+        f"{side} x {side} pixels, U-Net of {width} to {16 * width} maps, {threads} threads, {results['date'][:10]}",
+        f"{'':<18}{'seconds':>9}{'against unpool':>16}{'peak GB':>9}{'largest difference':>20}",
+    ]
+    for row in results["rows"]:
+        ratio = "" if row["against_unpool"] is None else f"{row['against_unpool']:.1f}"
+        lines.append(f"{row['name']:<18}{row['seconds']:>9.1f}{ratio:>16}{row['peak_gb']:>9.2f}{row['differs']:>20.1e}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The card: what a model's file says about the model, as JSON; what its versions hold.
+
+Version 1 had no size rule, licence, citation of its own or probe. ``completed`` adds to such a card what follows from
+the rest, so that a reader meets one form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unpool.checkpoint.probe import Probe
+from unpool.nets import NAMED_NETS, AnyStructure, context, size_rule
+from unpool.segmenter import Segmenter
+
+CARD_VERSION = 2
+READ_VERSIONS = (1, 2)
+
+Card = dict[str, Any]
+
+
+def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None, probe: Probe | None) -> Card:
+    """The card of a model; the story is kept as it is."""
+    card = {
+        "version": CARD_VERSION,
+        "net": segmenter.net,
+        "structure": segmenter.network.structure.model_dump(mode="json"),
+        "in_channels": segmenter.network.in_channels,
+        "classes": segmenter.classes.to_card(),
+        "normalisation": segmenter.normalisation.to_card(),
+        "licence": licence,
+        "probe": probe.to_card() if probe else None,
+        "story": dict(story),
+    }
+    return completed(card, segmenter.network.structure)
+
+
+def completed(card: Mapping[str, Any], structure: AnyStructure) -> Card:
+    """A card with everything that later versions added, as far as it follows from the rest; else None."""
+    net = NAMED_NETS.get(str(card["net"]))
+    known = {"size_rule": size_rule_card(structure), "citation": net.citation if net else None}
+    return {"licence": None, "probe": None, **known, **card}
+
+
+def size_rule_card(structure: AnyStructure) -> dict[str, Any]:
+    """Which pictures the network takes, in numbers and in words.
+
+    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.SizeRule``, None where there is no such rule; ``stride`` and
+    ``context`` in pixels: what an aligned block of output reads before and after itself, None where no tile is exact.
+    """
+    rule, seen = size_rule(structure), context(structure)
+    numbers = rule._asdict() if rule else {"smallest": None, "step": None, "lost": None}
+    reach = seen._asdict() if seen else None
+    return {**numbers, "stride": structure.stride, "context": reach, "words": _words(structure)}
+
+
+def _words(structure: AnyStructure) -> str:
+    rule = size_rule(structure)
+    if rule is None:
+        return "pictures of every size, extended to the next size that the network can run on"
+    if rule.lost > 0:
+        return (
+            f"pictures of every size; each side is extended by mirroring to the next of {rule.smallest}, "
+            f"{rule.smallest + rule.step}, … pixels whose output, {rule.lost} pixels smaller, covers it"
+        )
+    if rule.step == 1:
+        return "pictures of every size, as they are" + (f", from {rule.smallest} pixels on" * (rule.smallest > 1))
+    return (
+        f"pictures of every size; a side that is not a multiple of {rule.step} is mirrored at the bottom or right up "
+        f"to one"
+    )

@@ -1,0 +1,202 @@
+"""The model file: weights and card in one safetensors file; nothing here unpickles objects.
+
+It carries a checksum. A file takes its place only when it was read back from the disk and the checksum held, and it is
+checked again whenever the file is read: safetensors by itself does not notice a flipped bit in a tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed
+from unpool.checkpoint.probe import Probe, probe_of
+from unpool.checkpoint.proof import first_line, proof
+from unpool.classes import ClassTable
+from unpool.errors import ModelFileError, UnpoolError
+from unpool.io.files import draft_beside, flush, take_place, writing
+from unpool.nets import network_of, structure_of
+from unpool.normalisation import Normalisation
+from unpool.segmenter import Segmenter
+
+CARD_KEY = "unpool"
+CHECKSUM_KEY = "unpool-sha256"
+
+WRAPPERS = ("_orig_mod.", "module.")
+"""Prefixes that compiling and data-parallel wrappers put before a parameter's name."""
+
+
+class LoadedModel(NamedTuple):
+    """A model read from its file."""
+
+    segmenter: Segmenter
+    card: Card
+
+
+def save_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any], licence: str | None = None) -> None:
+    """Write weights and card into one file, atomically; parameters and errors as in ``new_model``."""
+    with new_model(path, segmenter, story, licence):
+        pass
+
+
+@contextmanager
+def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any], licence: str | None = None) -> Iterator[Path]:
+    """Write a model beside ``path`` and yield its name there; it takes its place when the body succeeds.
+
+    So the body can save a state that names it: whoever finds that state and the draft knows that they belong together.
+    For that reason the draft stays when the body raises.
+
+    Parameters
+    ----------
+    story: plain JSON data about how the model came to be (training, data, scores); it is kept as it is.
+    licence: of the weights, in the person's words; None where nobody said.
+
+    Raises
+    ------
+    RunError: the file cannot be written, or does not read back as it was written.
+    """
+    content = _model_content(segmenter, story, licence)
+    with writing(path, len(content)):
+        draft = draft_beside(path)
+        try:
+            draft.write_bytes(content)
+            flush(draft)
+            with proof(path):
+                _read_safetensors(draft)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        yield draft
+        take_place(draft, path)
+
+
+def _model_content(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None) -> bytes:
+    tensors = {name: t.detach().cpu().contiguous() for name, t in bare_state(segmenter.network).items()}
+    card = json.dumps(card_of(segmenter, story, licence, probe_of(segmenter, tensors)), ensure_ascii=False)
+    return save(tensors, {CARD_KEY: card, CHECKSUM_KEY: _checksum(tensors, card)})
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Read a model written by ``save_model``; the network is in evaluation mode, on the CPU.
+
+    A card of an earlier version is completed by what follows from the rest; its ``version`` stays.
+
+    Raises
+    ------
+    ModelFileError: the file is missing, truncated, foreign, or of a later version.
+    """
+    card, tensors = _read_safetensors(path)
+    _require_known_version(path, card)
+    try:
+        classes = ClassTable.from_card(card["classes"])
+        normalisation = Normalisation.from_card(card["normalisation"])
+        network = network_of(structure_of(card["structure"]), int(card["in_channels"]), len(classes))
+        network.load_state_dict(tensors)
+        if normalisation.channels != network.in_channels:
+            raise ValueError("the normalisation has another channel count than the network")
+        segmenter = Segmenter(str(card["net"]), network.eval(), normalisation, classes)
+        if not isinstance(card["story"], dict):
+            raise TypeError("the story is not an object")
+        card = completed(card, network.structure)
+        if card["probe"] is not None:
+            Probe.from_card(card["probe"])
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, UnpoolError) as error:
+        raise ModelFileError(
+            f"{path}: the model card and the weights do not fit together ({first_line(error)})",
+            "a file written by unpool and not changed since",
+            "take the file from its run folder again",
+        ) from error
+    return LoadedModel(segmenter, card)
+
+
+def stored_checksum(path: Path) -> str | None:
+    """The checksum that a model file carries, which ``load_model`` has checked; None in files older than checksums."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        checksum: str | None = (file.metadata() or {}).get(CHECKSUM_KEY)
+    return checksum
+
+
+def _require_known_version(path: Path, card: Card) -> None:
+    version = card.get("version")
+    if version in READ_VERSIONS:
+        return
+    later = isinstance(version, int) and version > CARD_VERSION
+    raise ModelFileError(
+        f"{path}: a model card of version {version}",
+        f"version {' or '.join(map(str, READ_VERSIONS))}",
+        "install a newer unpool, which wrote it" if later else "give a model.safetensors that unpool wrote",
+    )
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a model's weights alone: two trainings that ended bit for bit alike have one.
+
+    Raises
+    ------
+    ModelFileError: the file is missing, damaged or foreign.
+    """
+    return _checksum(_read_safetensors(path)[1], "")
+
+
+def bare_state(network: torch.nn.Module) -> dict[str, Tensor]:
+    """The network's state with the names of the bare module, whatever wraps it."""
+    state = {}
+    for name, tensor in network.state_dict().items():
+        for wrapper in WRAPPERS * 2:
+            name = name.removeprefix(wrapper)  # noqa: PLW2901 (peeling wrappers one by one)
+        state[name] = tensor
+    return state
+
+
+def _checksum(tensors: Mapping[str, Tensor], card: str) -> str:
+    """SHA-256 of a card and of everything about the tensors, in the order of their names."""
+    digest = hashlib.sha256(card.encode("utf-8"))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
+    if not path.is_file():
+        raise ModelFileError(
+            f"{path}: no such file", "a model.safetensors or the run folder that holds it", "check the path"
+        )
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata.get(CHECKSUM_KEY) not in (None, _checksum(tensors, metadata.get(CARD_KEY, ""))):
+            raise ValueError("damaged since it was written: its checksum does not hold")
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: not a readable safetensors file ({first_line(error)})",
+            "a model.safetensors written by unpool, complete",
+            "take the file from its run folder again, or train again",
+        ) from error
+    try:
+        card = json.loads(metadata[CARD_KEY])
+        if not isinstance(card, dict):
+            raise TypeError("the card is not an object")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: a safetensors file without an unpool card",
+            "a model.safetensors written by unpool",
+            "give a model that unpool trained",
+        ) from error
+    if card.get("version") == CARD_VERSION and CHECKSUM_KEY not in metadata:
+        raise ModelFileError(
+            f"{path}: its checksum has been taken away",
+            "a file written by unpool and not changed since",
+            "take the file from its run folder again",
+        )
+    return card, tensors

@@ -1,0 +1,212 @@
+"""The probe: a tiny picture that is never stored, only told how to make, and what a model answers to it.
+
+It is the proof that a machine computes what the machine computed where the model was trained. Everything about the
+picture is arithmetic on integers and one exact formula, so it is the same everywhere; its hash says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unpool.nets import network_of
+from unpool.normalisation import Normalisation
+from unpool.segmenter import Segmenter
+
+RECIPE = "waves, discs and grain, 1"
+PIXEL_TYPES = ("uint8", "uint16", "float32")
+SMALLEST = (33, 46)
+"""Sides of the picture, (rows, columns), unless the network's stride asks for more; odd, so that it is extended."""
+
+PLACES = (4, 6)
+"""Rows and columns of the grid of pixels whose logits are stored."""
+
+TOLERANCE = 1e-3
+"""How far logits may be off, as a share of the largest of them. Float32 on another processor is off by some 1e-6 a
+layer and 1e-5 in all; bfloat16 by some 1e-2."""
+
+DISCS = ((0.3, 0.25, 0.18), (0.65, 0.6, 0.25), (0.25, 0.8, 0.12))
+"""Centre row, centre column and radius as shares of the sides and of the shorter side."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A picture's recipe and the answer to it.
+
+    Attributes
+    ----------
+    pixels: the picture's pixel type; ``size`` its rows and columns; ``picture`` the sha256 of its bytes.
+    places: (row, column) of the stored logits; ``logits`` float32, K numbers for each place.
+    largest: the largest absolute logit anywhere, which the tolerance is a share of.
+    classes: sha256 of the uint8 class ids (rows, columns), 255 where ``undecided``: bits in hexadecimal, row by row,
+        set where the two highest logits lie so close that the tolerance could exchange them.
+    """
+
+    recipe: str
+    pixels: str
+    size: tuple[int, int]
+    picture: str
+    arithmetic: str
+    tolerance: float
+    largest: float
+    places: tuple[tuple[int, int], ...]
+    logits: tuple[tuple[float, ...], ...]
+    undecided: str
+    classes: str
+
+    def to_card(self) -> dict[str, Any]:
+        """Plain JSON data; ``from_card`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> Probe:
+        """Read a probe written by ``to_card``. Raises TypeError or ValueError on foreign data."""
+        rows, columns = (int(side) for side in card["size"])
+        places = tuple((int(row), int(column)) for row, column in card["places"])
+        logits = tuple(tuple(map(float, each)) for each in card["logits"])
+        probe = cls(**{**card, "size": (rows, columns), "places": places, "logits": logits})
+        if len(places) != len(logits) or not all(0 <= r < rows and 0 <= c < columns for r, c in places):
+            raise ValueError("the probe's places do not fit its size or its logits")
+        if probe.pixels not in PIXEL_TYPES or not 0 < probe.tolerance < 1 or rows * columns > 2**22:
+            raise ValueError("the probe's pixel type, tolerance or size")
+        bytes.fromhex(probe.undecided)
+        return probe
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How an answer compares with the stored one.
+
+    Attributes
+    ----------
+    picture: whether the picture is the one that was answered to.
+    difference: the largest difference of a logit from its stored value, as a share of the largest logit.
+    tolerance: what the difference may be.
+    classes: whether every decided pixel has its class.
+    """
+
+    picture: bool
+    difference: float
+    tolerance: float
+    classes: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answer is the stored one."""
+        return self.picture and self.difference <= self.tolerance and self.classes
+
+
+def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | None:
+    """Ask a segmenter, in float32 on the CPU; None where the answer is not finite.
+
+    Parameters
+    ----------
+    tensors: its state on the CPU. The segmenter's own network, which may be in training on a GPU, is not touched.
+    """
+    pixels = next(kind for kind in PIXEL_TYPES if kind in segmenter.normalisation.constants)
+    stride = segmenter.network.structure.stride
+    size = (max(SMALLEST[0], stride + 1), max(SMALLEST[1], stride * 3 // 2))
+    image = probe_picture(segmenter.normalisation, pixels, size)
+    logits = answer(replace(segmenter, network=_still(segmenter, tensors)), image)
+    if not torch.isfinite(logits).all():
+        return None
+    largest = float(logits.abs().max())
+    first, second = logits.topk(2, dim=0).values
+    undecided = (first - second <= 2 * TOLERANCE * largest).numpy()
+    places = _grid(size)
+    return Probe(
+        recipe=RECIPE,
+        pixels=pixels,
+        size=size,
+        picture=_sha256(image),
+        arithmetic="float32 on the CPU",
+        tolerance=TOLERANCE,
+        largest=largest,
+        places=places,
+        logits=tuple(tuple(logits[:, row, column].tolist()) for row, column in places),
+        undecided=np.packbits(undecided).tobytes().hex(),
+        classes=_sha256(_decided(logits, undecided)),
+    )
+
+
+def compare(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
+    """Hold logits float32 (K, rows, columns), the answer to ``image``, against the stored ones."""
+    found = np.array([logits[:, row, column].tolist() for row, column in probe.places])
+    expected = np.array(probe.logits)
+    same_shape = found.shape == expected.shape and tuple(logits.shape[1:]) == probe.size
+    difference = float(np.abs(found - expected).max()) / max(probe.largest, 1e-30) if same_shape else np.inf
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(probe.undecided), dtype=np.uint8))
+    count = probe.size[0] * probe.size[1]
+    classes = same_shape and bits.size >= count and _sha256(
+        _decided(logits, bits[:count].reshape(probe.size).astype(bool))
+    ) == probe.classes  # fmt: skip
+    return ProbeResult(_sha256(image) == probe.picture, difference, probe.tolerance, classes)
+
+
+@torch.inference_mode()
+def answer(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
+    """Logits of a whole picture, float32 (K, rows, columns), on the CPU, whatever number type others prefer."""
+    inputs = segmenter.prepare(image, "the probe")
+    top, left = segmenter.frame((image.shape[0], image.shape[1])).offset
+    with torch.autocast("cpu", enabled=False):
+        logits = segmenter.network(inputs)
+    found: Tensor = logits[0, :, top : top + image.shape[0], left : left + image.shape[1]].float()
+    return found
+
+
+def probe_picture(normalisation: Normalisation, pixels: str, size: tuple[int, int]) -> NDArray[Any]:
+    """The picture (rows, columns, channels) of a pixel type: waves, discs and grain in the training pictures' range."""
+    rows, columns = np.indices(size)
+    constants = normalisation.constants[pixels]
+    channels = []
+    for k, (mean, std) in enumerate(zip(constants.mean, constants.std, strict=True)):
+        wave = np.abs((3 * rows + 5 * columns + 11 * k) % 48 - 24) / 12 - 1
+        grain = ((rows * 7919 + columns * 104729 + k * 1299709) * 2654435761 >> 9) % 256 / 128 - 1
+        channels.append(mean + std * (0.75 * wave + 0.25 * grain + _discs(size)))
+    values = np.stack(channels, axis=-1)
+    if pixels == "float32":
+        return values.astype(np.float32)
+    whole: NDArray[Any] = np.rint(values).clip(0, np.iinfo(pixels).max).astype(pixels)
+    return whole
+
+
+def _discs(size: tuple[int, int]) -> NDArray[np.float64]:
+    """1 inside the discs, -0.25 outside."""
+    rows, columns = np.indices(size)
+    inside = np.zeros(size, dtype=bool)
+    for row, column, radius in DISCS:
+        distance = (rows - int(row * size[0])) ** 2 + (columns - int(column * size[1])) ** 2
+        inside |= distance <= int(radius * min(size)) ** 2
+    return np.where(inside, 1.0, -0.25)
+
+
+def _still(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Any:
+    """The network once more, in evaluation mode, sharing the given tensors; nothing is initialised for it."""
+    with torch.device("meta"):
+        network = network_of(segmenter.network.structure, segmenter.network.in_channels, len(segmenter.classes))
+    network.load_state_dict(dict(tensors), assign=True)
+    return network.eval()
+
+
+def _grid(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Pixels spread over a picture, its corners among them."""
+    rows, columns = (np.linspace(0, side - 1, k).astype(int).tolist() for side, k in zip(size, PLACES, strict=True))
+    return tuple((row, column) for row in rows for column in columns)
+
+
+def _decided(logits: Tensor, undecided: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    ids = logits.argmax(dim=0).numpy().astype(np.uint8)
+    ids[undecided] = 255
+    return ids
+
+
+def _sha256(array: NDArray[Any]) -> str:
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()

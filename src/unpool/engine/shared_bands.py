@@ -1,0 +1,63 @@
+"""Rows of tiles of one picture, shared out among processes; the first one gets them all, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from unpool.engine.prediction import Answer
+from unpool.engine.processes import Processes
+from unpool.errors import RunError, UnpoolError
+
+
+def bands_together(
+    own: Iterator[Answer], rows: range, spans: Sequence[slice], like: Answer, processes: Processes
+) -> Iterator[Answer]:
+    """The answers of all processes where this is the first one; nothing in the others, which compute and send theirs.
+
+    Parameters
+    ----------
+    own: this process's answers, to the rows of tiles ``own_rows(rows, processes)``.
+    rows: numbers of the rows of tiles; ``spans`` says where in the picture each of them lies.
+    like: an answer of one row of pixels, which says what is wanted and how wide it is.
+
+    Raises
+    ------
+    UnpoolError: as ``own`` raises it.
+    RunError: another process failed.
+    """
+    for start in range(rows.start, rows.stop, processes.count):
+        answer = _next_together(own, start + processes.rank < rows.stop, processes)
+        if answer is not None and not processes.first:
+            for values in answer.arrays():
+                processes.send(torch.from_numpy(values))
+        if not processes.first:
+            continue
+        assert answer is not None
+        yield answer
+        for number in range(start + 1, min(start + processes.count, rows.stop)):
+            received = like.emptied(spans[number])
+            for values in received.arrays():
+                processes.receive(torch.from_numpy(values), number - start)
+            yield received
+
+
+def own_rows(rows: range, processes: Processes) -> range:
+    """The rows of tiles that this process computes."""
+    return range(rows.start + processes.rank, rows.stop, processes.count)
+
+
+def _next_together(own: Iterator[Answer], wanted: bool, processes: Processes) -> Answer | None:
+    """The next own answer; all processes stop where one of them fails, so that none waits for another."""
+    answer, failure = None, None
+    try:
+        answer = next(own) if wanted else None
+    except UnpoolError as error:
+        failure = error
+    failed = int(processes.sum_counts(torch.tensor([int(failure is not None)])))
+    if failure is not None:
+        raise failure
+    if failed:
+        raise RunError("another process could not go on", "rows of tiles from all of them", "see what it said")
+    return answer

@@ -1,0 +1,106 @@
+"""A model's card as a page: what it is, what it takes and gives, how it came to be, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unpool.classes import ClassTable, value_text
+from unpool.metrics import Interval
+from unpool.report.sections import Section, Table
+from unpool.report.text import DASH, TITLES, with_interval
+
+TOLD = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
+"""Settings of the training that the page names; the rest is in the card."""
+
+Rows = Sequence[tuple[str, str]]
+
+
+def card_sections(card: Mapping[str, Any], file: Rows, tests: Rows = ()) -> list[Section]:
+    """The page of a card.
+
+    Parameters
+    ----------
+    card: as ``unpool.checkpoint.load_model`` gives it.
+    file: what there is to say of the file, such as its size.
+    tests: name and result of tests that lie beside it.
+    """
+    story = card["story"]
+    return [
+        Section("", (_rows(("network", _network(card)), *file),)),
+        Section("classes", (_class_table(ClassTable.from_card(card["classes"])),)),
+        Section("pictures", (_rows(*_picture_rows(card)),)),
+        Section("training", (_rows(*_training_rows(story)),)),
+        Section("scores", (_rows(*_score_rows(story), *tests),)),
+        Section("origin", (_rows(*_origin_rows(card)),)),
+    ]
+
+
+def _network(card: Mapping[str, Any]) -> str:
+    return f"{card['net']}, {card['in_channels']} channels in, {len(card['classes']['classes'])} classes out"
+
+
+def _class_table(classes: ClassTable) -> Table:
+    """Ids, names, what the mask holds, the display colour."""
+    rows = [
+        (str(k), name, " ".join(map(value_text, values)), value_text(colour))
+        for k, (name, values, colour) in enumerate(zip(classes.names, classes.values, classes.colours, strict=True))
+    ]
+    ignored = [(DASH, "ignored", " ".join(map(value_text, classes.ignore)), DASH)] if classes.ignore else []
+    return Table(("id", "class", "in masks", "colour"), (*rows, *ignored), wide=True)
+
+
+def _picture_rows(card: Mapping[str, Any]) -> Rows:
+    rule = card["size_rule"]
+    reach = rule["context"]
+    seen = f"{reach['before']} before, {reach['after']} after" if reach else "the whole picture"
+    constants = [
+        (f"{kind} pixels", f"mean {_numbers(each['mean'])}; deviation {_numbers(each['std'])}")
+        for kind, each in card["normalisation"]["constants"].items()
+    ]
+    return [("sizes", rule["words"]), ("a pixel sees", f"{seen} (stride {rule['stride']})"), *constants]
+
+
+def _training_rows(story: Mapping[str, Any]) -> Rows:
+    data = story.get("data", {})
+    split = data.get("split", {})
+    given = story.get("config", {}).get("training", {})
+    settings = ", ".join(f"{key} {given[key]}" for key in TOLD if given.get(key) is not None)
+    counts = [len(split.get(part, ())) for part in ("train", "val", "test")]
+    return [
+        ("data", f"{data.get('name', DASH)}: {counts[0]} pictures trained on, {counts[1]} validated, {counts[2]} kept"),
+        ("fingerprint", str(data.get("fingerprint", DASH))),
+        ("settings", settings or DASH),
+        ("best epoch", f"{story.get('epoch', DASH)}, after {story.get('seconds', DASH)} s"),
+        ("machine", str(story.get("machine", DASH))),
+    ]
+
+
+def _score_rows(story: Mapping[str, Any]) -> Rows:
+    found = story.get("validation", {})
+    bounds = {key: Interval(*each) for key, each in (found.get("intervals") or {}).items()}
+    rows = [
+        (f"validation {title}", with_interval(found[key], bounds.get(key)))
+        for key, title in TITLES.items()
+        if found.get(key) is not None
+    ]
+    return rows or [("validation", DASH)]
+
+
+def _origin_rows(card: Mapping[str, Any]) -> Rows:
+    story = card["story"]
+    software = ", ".join(f"{name} {version}" for name, version in story.get("software", {}).items())
+    return [
+        ("software", software or DASH),
+        ("created", str(story.get("created", DASH))),
+        ("citation", str(card["citation"] or DASH)),
+        ("licence", str(card["licence"] or "not given")),
+    ]
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
+def _rows(*rows: tuple[str, str]) -> Table:
+    return Table(rows[0], rows[1:], wide=True)

@@ -1,0 +1,213 @@
+"""Pictures of any size: the same answer in bands as at once, under a ceiling, and gone on with after a kill."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import tiny
+from test_processes import start
+from unpool.checkpoint import save_model
+from unpool.commands.events import Event, Progress, Said, finish
+from unpool.commands.predicting import JOURNAL, Predicted, predict
+from unpool.engine.held_memory import HeldMemory, held_memory
+from unpool.engine.tile_plan import plan_tiles
+from unpool.errors import RunError, UsageError
+from unpool.io import read_image, read_mask
+from unpool.nets import named_net
+
+SMALL = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random small model. Read only."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(path, tiny.segmenter(), {"citation": "none"})
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A tiled TIFF with a resolution, of a size that no tile divides. Writable."""
+    pixels = np.random.default_rng(0).integers(0, 255, (333, 275), dtype=np.uint8)
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, pixels, tile=(64, 64), compression="zlib", resolution=(300.0, 300.0), resolutionunit=2)
+    return path
+
+
+def predicted(model: Path, picture: Path, out: Path, **options: object) -> tuple[Predicted, list[Event]]:
+    steps = predict(model, [str(picture)], out, device="cpu", precision="float32", **options)  # type: ignore[arg-type]
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as stop:
+            return stop.value, events
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of more than 64 pixels are large, and cut into tiles of at most 64."""
+    monkeypatch.setattr("unpool.commands.predicting.TILE", SMALL)
+    monkeypatch.setattr("unpool.engine.tile_plan.SIDES", (16, 32, 48, 64))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_bands_are_what_the_whole_picture_is(
+    model: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"overlays": True, "probabilities": "uint16", "uncertainty": True}
+    _, events = predicted(model, picture, tmp_path / "bands", **options)
+    assert sum(isinstance(event, Progress) and event.what == "rows of tiles" for event in events) > 4
+    monkeypatch.setattr("unpool.commands.predicting.TILE", (1024, 1024))
+    _, events = predicted(model, picture, tmp_path / "whole", **options)
+    assert not any(isinstance(event, Progress) and event.what == "rows of tiles" for event in events)
+    for name, most in (("slide.tif", 0), ("overlays/slide.tif", 0), ("probabilities/slide.tif", 1)):
+        one, other = (read_image(tmp_path / folder / name).astype(int) for folder in ("bands", "whole"))
+        assert np.abs(one - other).max() <= most
+    one, other = (read_image(tmp_path / folder / "uncertainty/slide.tif") for folder in ("bands", "whole"))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    with tifffile.TiffFile(tmp_path / "bands" / "slide.tif") as written:
+        assert written.pages[0].tags["XResolution"].value == (300, 1)
+    assert not list((tmp_path / "bands").rglob("*.part"))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path, tmp_path: Path) -> None:
+    steps = predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
+    for event in steps:
+        if isinstance(event, Progress) and event.done == 3:
+            break
+    steps.close()
+    assert not (tmp_path / "out" / "slide.tif").exists()
+    result, events = predicted(model, picture, tmp_path / "out")
+    assert any(isinstance(event, Said) and "going on from row" in event.text for event in events)
+    first = next(event for event in events if isinstance(event, Progress))
+    assert first.done > 2
+    predicted(model, picture, tmp_path / "unbroken")
+    one, other = (read_mask(tmp_path / folder / "slide.tif") for folder in ("out", "unbroken"))
+    assert np.array_equal(one, other)
+    assert result.failed == ()
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
+    steps = predict(other, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
+    for event in steps:
+        if isinstance(event, Progress) and event.done == 3:
+            break
+    steps.close()
+    _, events = predicted(model, picture, tmp_path / "out")
+    assert not any(isinstance(event, Said) and "going on" in event.text for event in events)
+    predicted(model, picture, tmp_path / "fresh")
+    one, two = (read_mask(tmp_path / folder / "slide.tif") for folder in ("out", "fresh"))
+    assert np.array_equal(one, two)
+
+
+def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tmp_path: Path) -> None:
+    predicted(model, picture, tmp_path / "out")
+    before = (tmp_path / "out" / "slide.tif").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="--resume to keep"):
+        predicted(model, picture, tmp_path / "out")
+    result, events = predicted(model, picture, tmp_path / "out", resume=True)
+    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before
+    assert result.written == ((picture, tmp_path / "out" / "slide.tif"),)
+    assert any(isinstance(event, Said) and event.text == "1 of them are there already" for event in events)
+    other = tmp_path / "other.safetensors"
+    save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
+    with pytest.raises(UsageError, match="exists already"):
+        predicted(other, picture, tmp_path / "out", resume=True)
+    journal = tmp_path / "out" / JOURNAL
+    journal.write_text(journal.read_text()[:-9])  # torn
+    with pytest.raises(UsageError, match="exists already"):
+        predicted(model, picture, tmp_path / "out", resume=True)
+
+
+def test_too_little_memory_is_refused_before_any_work(model: Path, picture: Path, tmp_path: Path) -> None:
+    result, _ = predicted(model, picture, tmp_path / "out", memory=1e6)
+    ((_, said),) = result.failed
+    assert "MB are left of the memory" in said
+    assert "--memory" in said
+
+
+def test_a_plan_fits_and_computes_as_little_as_can_be() -> None:
+    structure = named_net("unet").structure
+    held = HeldMemory(300.0, 5e7)
+    plans = [plan_tiles(structure, held, 4.0, (9000, 7000), room, "p") for room in (1.5e8, 4e8, 1e9, 8e9)]
+    for plan, room in zip(plans, (1.5e8, 4e8, 1e9, 8e9), strict=True):
+        assert plan.bytes <= room
+        assert all(side % structure.stride == 0 for side in plan.tile)
+    overheads = [plan.overhead for plan in plans]
+    assert overheads == sorted(overheads, reverse=True)
+    low = plan_tiles(structure, held, 4.0, (9000, 7000), 8e9, "p", most_rows=600)
+    assert low.window[0] <= 600
+    with pytest.raises(RunError, match="MB are left"):
+        plan_tiles(structure, held, 4.0, (9000, 7000), 1e7, "p")
+
+
+def test_more_maps_hold_more() -> None:
+    narrow, wide = (held_memory(tiny.segmenter(width=width).network, tiny.CPU) for width in (4, 16))
+    assert 2 < wide.pixel / narrow.pixel < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_ceiling_holds(tmp_path: Path) -> None:
+    """A picture whose maps would take 2 GB at once goes through in 300 MB beside what the program holds."""
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(width=16), {"citation": "none"})
+    pixels = np.random.default_rng(0).integers(0, 255, (2500, 3000), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256), compression="zlib")
+    program = (
+        "import sys, json; from pathlib import Path; from unpool.commands.events import finish\n"
+        "from unpool.commands.predicting import predict; from unpool.engine.machine import resident_memory\n"
+        "from unpool.engine import choose_machine; from unpool.checkpoint import load_model\n"
+        "load_model(Path(sys.argv[1])); ceiling = resident_memory() + 300e6\n"
+        "found = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), memory=ceiling, device='cpu',"
+        " precision='float32'))\n"
+        "peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024\n"
+        "print(json.dumps([ceiling, peak, len(found.failed)]))"
+    )
+    given = [str(tmp_path / name) for name in ("model.safetensors", "big.tif", "out")]
+    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=True)
+    ceiling, peak, failed = json.loads(done.stdout.splitlines()[-1])
+    assert not failed
+    assert peak <= ceiling
+    assert peak > ceiling - 290e6  # so that the ceiling is what keeps it low
+
+
+def test_a_killed_prediction_goes_on(model: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (3000, 2100), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256))
+    words = [sys.executable, "-m", "unpool", "predict", str(model), str(tmp_path / "big.tif"), "--device", "cpu"]
+    words += ["--precision", "float32", "--out", str(tmp_path / "out")]
+    part = tmp_path / "out" / "big.tif.part" / "bands"
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (part.exists() and part.stat().st_size > 2000):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "going on from row" in said
+    whole = finish(
+        predict(model, [str(tmp_path / "big.tif")], tmp_path / "unbroken", device="cpu", precision="float32")
+    )
+    one, other = (read_mask(tmp_path / folder / "big.tif") for folder in ("out", "unbroken"))
+    assert np.array_equal(one, other)
+    assert whole.failed == ()
+
+
+def test_two_processes_share_the_rows_of_a_large_picture(model: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2300, 1100), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256))
+    for count in (1, 2):
+        start(count, [str(Path(__file__).with_name("sharing.py")), str(model), str(tmp_path), str(count)])
+    for name in ("big.tif", "probabilities/big.tif"):
+        one, other = (read_image(tmp_path / f"out-{count}" / name) for count in (1, 2))
+        assert np.array_equal(one, other)
