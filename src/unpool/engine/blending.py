@@ -57,6 +57,11 @@ class Overlap:
                 yield self.rows[number], columns
 
 
+def summed_bytes(classes: int, *, sampled: bool) -> float:
+    """Bytes that ``blend`` holds for every pixel of a row of tiles: its sums, and one class of them that is moved."""
+    return 4.0 * (classes * (2 if sampled else 1) + 1)
+
+
 def overlapping(picture: Size, tile: Size, stride: int) -> Overlap:
     """Tiles of ``tile`` pixels, rounded up to the stride, of which neighbours share half, or less by one stride."""
     rows, columns = (

@@ -118,8 +118,10 @@ def _answered(
         )
 
 
-def _mean(answers: Iterable[Tensor], averaging: Averaging) -> Maps:
+def _mean(answers: Iterator[Tensor], averaging: Averaging) -> Maps:
     """The mean probabilities, and the variance where dropout was sampled."""
+    if averaging.answers == 1 and not averaging.samples:
+        return (next(answers).softmax(dim=0),)
     return tuple(mean_of(answers))[: 2 if averaging.samples else 1]
 
 
