@@ -17,7 +17,7 @@ from unpool.commands.predicting import predict
 from unpool.commands.testing import test as score
 from unpool.engine import Averaging, predict_probabilities
 from unpool.engine.blending import summed_bytes
-from unpool.engine.held_memory import HeldMemory
+from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import RunError
@@ -111,6 +111,13 @@ def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
     whole = plan_tiles(blended, held, 4.0, (2000, 3000), 1e9, "p", blended=sums)
     assert whole.tile == (2000, 3000)
     assert whole.bytes == held.of(*whole.window) + 4.0 * 2000 * 3000
+
+
+def test_the_copy_that_instance_normalisation_makes_is_counted() -> None:
+    """torch lays its input out anew: one more copy of the first stage's 16 float32 maps."""
+    networks = (tiny.segmenter(norm=norm, width=16).network for norm in ("batch", "instance"))
+    batch, instance = (held_memory(tiny.CPU.place(network), tiny.CPU) for network in networks)
+    assert instance.pixel == pytest.approx(batch.pixel + 64, abs=1)
 
 
 @pytest.fixture(scope="module")
