@@ -11,8 +11,9 @@ import tiny
 from test_fcn import small, with_scores
 from test_prediction import lively, picture
 from unpool.engine import Averaging, evaluate_each, pieces, predict, predict_probabilities
+from unpool.engine.answers import Piece
 from unpool.engine.averaging import mean_of
-from unpool.engine.prediction import Piece, answer
+from unpool.engine.prediction import answer
 from unpool.errors import UsageError
 from unpool.nets.fcn import FCN_8S
 from unpool.segmenter import Segmenter

@@ -292,6 +292,9 @@ def predict(
     resume: Annotated[
         bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and go on.")
     ] = False,
+    verify: Annotated[
+        bool, Parameter(negative="", help="First compare tiles with the whole on a part of the first picture.")
+    ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,
     precision: Precision = None,
@@ -313,6 +316,7 @@ def predict(
             probabilities=probabilities,
             uncertainty=uncertainty,
             averaging=Averaging(tta, samples),
+            verify=verify,
             overwrite=overwrite,
             resume=resume,
             memory=_bytes(memory),

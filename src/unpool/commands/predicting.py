@@ -27,13 +27,16 @@ from unpool.commands.targets import (
     refuse_existing,
 )
 from unpool.commands.testing import model_file, turned_warnings
+from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
+from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.machine import free_memory, keep_memory, resident_memory, return_memory
-from unpool.engine.prediction import TILE, bands, empty_answer, tile_rows
+from unpool.engine.prediction import TILE, bands, blends, empty_answer, tile_rows
 from unpool.engine.processes import ALONE, Processes, join
 from unpool.engine.shared_bands import bands_together, own_rows
+from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import DataError, UnpoolError
 from unpool.io import PictureFile, open_picture, size_of
@@ -97,6 +100,7 @@ def predict(
     device: str = "auto",
     precision: Precision = "auto",
     averaging: Averaging = ONCE,
+    verify: bool = False,
 ) -> Generator[Event, None, Predicted]:
     """Write a mask for every picture, of any size.
 
@@ -115,6 +119,7 @@ def predict(
     resume: keep what the same command wrote before it was interrupted, and go on in the midst of a picture.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     averaging: which answers each picture's answer is the mean of.
+    verify: first compare tiles with the whole on a part of a picture, see ``unpool.engine.tile_check``.
 
     Processes that torchrun started share the pictures, and the rows of tiles of large ones; each returns its own. A
     picture that cannot be read does not stop the others; it is listed in ``failed``.
@@ -122,6 +127,7 @@ def predict(
     Raises
     ------
     UsageError, ModelFileError: see the message.
+    RunError: tiles that should equal the whole do not.
     """
     keep_memory() if memory is None else return_memory()
     processes = join(device)
@@ -151,6 +157,8 @@ def predict(
         yield Said(f"{len(kept)} of them are there already")
     for warning in turned_warnings(card, averaging):
         yield Said(f"note: {warning}")
+    if verify:
+        yield from _verify(jobs, work)
     processes.agree(0)  # all have seen that nothing is in the way before one of them writes
     written = [(job.target.source, job.outputs.mask) for job in kept if processes.first]
     failed: list[tuple[Path, str]] = []
@@ -196,6 +204,7 @@ class _Work:
         self.ceiling, self.planned = ceiling, planned
         self._model = model
         self._held: HeldMemory | None = None
+        self.noted = False  # what blending does to this model has been said
 
     def key(self, target: Target, outputs: Outputs) -> str:
         """A digest of model, picture (by name, size and time), arithmetic and what is wanted."""
@@ -219,11 +228,17 @@ class _Work:
         room = self.ceiling - held_now - (0 if picture.resident else picture.held)
         sampled = self.averaging.samples > 0
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
+        summed = summed_bytes(len(self.segmenter.classes), sampled=sampled)
         answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
         reading = READING * picture.shape[2]
         held = HeldMemory(self._held.pixel + answers + reading, self._held.fixed)
         most_rows = _rows_kept(picture)
-        return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows).tile
+        return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows, summed).tile
+
+    def check(self, picture: PictureFile, tile: Size, source: str) -> Mismatch | None:
+        """How far tiles are from the whole on a part of this picture."""
+        self.noted |= blends(self.segmenter, picture.shape[:2], tile)
+        return tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
 
 
 def _rows_kept(picture: PictureFile) -> int | None:
@@ -232,6 +247,16 @@ def _rows_kept(picture: PictureFile) -> int | None:
     if picture.resident or picture.block[1] < columns or picture.block[0] >= rows:
         return None
     return max(picture.held // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
+
+
+def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
+    """Compare tiles with the whole on the first picture that can be read."""
+    for job in jobs:
+        source = job.target.source
+        with suppress(DataError), open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture:
+            tile = work.tile(picture, job.outputs, str(source))
+            yield Said(verified(str(source), work.check(picture, tile, str(source))))
+            return
 
 
 def _is_large(target: Target) -> bool:
@@ -252,9 +277,12 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
     with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
         tile = tuple(int(processes.agree(side)) for side in work.tile(picture, outputs, str(source)))
         spans = tile_rows(segmenter, picture.shape[:2], (tile[0], tile[1]))
+        blended = blends(segmenter, picture.shape[:2], (tile[0], tile[1]))
+        if blended and processes.first and not work.noted:
+            yield Said(f"note: {blending_note(str(source), work.check(picture, (tile[0], tile[1]), str(source)))}")
         results: tuple[Result, ...] = ()
         if processes.first:
-            key = job.key if len(spans) > 1 else None
+            key = None if len(spans) == 1 else digest([job.key, tile]) if blended else job.key
             opened = open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key)
             results = stack.enter_context(opened)
         there = int(processes.agree(done_rows(results)))

@@ -15,6 +15,7 @@ from unpool.commands.events import Event, Progress, Said
 from unpool.commands.recording import begin_test, record_test
 from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
+from unpool.commands.tile_notes import blending_notes
 from unpool.config import DataSettings
 from unpool.data import Pair, Survey, group_of, read_sample
 from unpool.data.batches import SampleStore
@@ -202,6 +203,8 @@ def test(
     warnings = (*choice.warnings, *turned_warnings(card, averaging))
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
+    if processes.first:
+        warnings += blending_notes(segmenter, choice.pairs, survey, machine, averaging)
     names = usual_measures(segmenter.classes, averaging) if measures is None else measures
     options = {
         "which": which,

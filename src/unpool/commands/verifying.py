@@ -175,7 +175,7 @@ def _judged(probe: Probe, image: NDArray[Any], logits: Tensor) -> tuple[Check, .
 def _own_answer(segmenter: Segmenter, image: NDArray[Any], logits: Tensor, probe: Probe, machine: Machine) -> Check:
     """What this machine's own arithmetic makes of the probe, beside float32 on its CPU."""
     machine.place(segmenter.network)
-    (piece,) = pieces(segmenter, image, "the probe", machine, image.shape[:2])
+    (piece,) = pieces(segmenter, image, "the probe", machine, (image.shape[0], image.shape[1]))
     apart = float((piece.logits - logits).abs().max()) / max(probe.largest, 1e-30)
     changed = float(np.mean(piece.logits.argmax(0).numpy() != logits.argmax(0).numpy()))
     said = f"{apart:.1e} of the largest logit from float32; {changed:.2%} of the pixels get another class"

@@ -1,11 +1,12 @@
 """The loops: training, evaluation, prediction, on plain objects."""
 
+from unpool.engine.answers import Answer
 from unpool.engine.averaging import ONCE, Averaging, require_dropout
 from unpool.engine.diagnosis import diagnose
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, evaluate_together, summarise
 from unpool.engine.facts import Facts
 from unpool.engine.machine import Machine, Precision, choose_machine
-from unpool.engine.prediction import Answer, answer, pieces, predict, predict_probabilities
+from unpool.engine.prediction import answer, pieces, predict, predict_probabilities
 from unpool.engine.processes import ALONE, Processes
 from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.engine.training import Recipe, fit, training

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from unpool.classes import IGNORE_ID
 from unpool.data import Sample
+from unpool.engine.answers import Answer
 from unpool.engine.averaging import ONCE, Averaging
 from unpool.engine.machine import Machine
-from unpool.engine.prediction import TILE, Answer, pieces
+from unpool.engine.prediction import TILE, pieces
 from unpool.engine.processes import Processes
 from unpool.metrics import ConfusionMatrix, Evidence, Measure, Numbers, Scores, scores
 from unpool.segmenter import Segmenter

@@ -51,7 +51,7 @@ def held_memory(network: Network, machine: Machine) -> HeldMemory:
     return HeldMemory(pixel, max(least - pixel * few, 0.0) + weights / 2 + SCRATCH)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode composite operations, as instance normalisation is, hide what they hold
 def _most_held(network: Network, machine: Machine, side: int) -> int:
     watch = _Watch()
     with machine.arithmetic(), watch:

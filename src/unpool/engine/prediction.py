@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,34 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.classes import Labels
+from unpool.engine.answers import Answer, Piece
 from unpool.engine.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
+from unpool.engine.blending import Maps, blend, overlapping
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
-from unpool.nets import context, legal_size
+from unpool.nets import context, legal_size, looks_at_everything
 from unpool.segmenter import Frame, Segmenter
 from unpool.tiling import Reach, Region, Size, Tile, extent, regions, tile_of
 from unpool.turning import Pixels, Turn
 
 TILE = (1024, 1024)
 """Rows and columns kept of a tile; a picture that is not larger is computed whole."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The network's answer for one part of a picture.
-
-    Attributes
-    ----------
-    rows, columns: where the part lies in the picture.
-    logits: float32 (K, rows, columns), on the CPU; where answers were averaged, the logarithm of the mean probability,
-        whose softmax, argmax and cross-entropy are those of the mean.
-    variance: float32 (K, rows, columns) of the answers' probabilities; None where dropout was not sampled.
-    """
-
-    rows: slice
-    columns: slice
-    logits: Tensor
-    variance: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -58,6 +40,7 @@ def pieces(
 ) -> Iterator[Piece]:
     """Run the network over a picture, tile by tile; the parts cover it once.
 
+    Tiles of a network that looks at everything it is given overlap and are blended, see ``unpool.engine.blending``.
     While the network answers for one window, the next one is read.
 
     Parameters
@@ -79,31 +62,73 @@ def pieces(
     require_dropout(segmenter, averaging)
     size = (int(image.shape[0]), int(image.shape[1]))
     reach = _reach(segmenter, size, tile)
+    if reach and looks_at_everything(segmenter.network.structure):
+        overlap = overlapping(size, tile, reach.stride)
+        numbers = range(len(overlap.rows)) if rows is None else rows
+        tiles = list(overlap.regions(numbers))
+        answered = _answered(segmenter, image, source, machine, averaging, reach, tiles)
+        for region, maps in blend(overlap, (_mean(answers, averaging) for _, answers in answered), numbers):
+            yield _mean_piece(region, maps, source)
+        return
     kept = (
         list(regions(size, tile, reach.stride, rows)) if reach else [extent(size)][: 1 if rows is None else len(rows)]
     )
-    parts = [_Part(region, turn, size, segmenter, reach) for region in kept for turn in averaging.turns]
-    windows = _read_ahead(lambda part: segmenter.prepare(image, source, part.tile.window, part.turn), parts)
-    for region in kept:
-        turned = islice(windows, len(averaging.turns))
-        answers = (
-            answer for part, window in turned for answer in _answers(segmenter, part, window, machine, averaging)
-        )
+    for region, answers in _answered(segmenter, image, source, machine, averaging, reach, kept):
         if averaging.answers == 1 and not averaging.samples:
             logits = next(answers)
             _require_finite(logits, source)
             yield Piece(*region, logits)
-            continue
-        mean, variance = mean_of(answers)
-        _require_finite(mean, source)
-        logits = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
-        yield Piece(*region, logits, variance if averaging.samples else None)
+        else:
+            yield _mean_piece(region, _mean(answers, averaging), source)
 
 
 def tile_rows(segmenter: Segmenter, size: Size, tile: Size) -> list[slice]:
-    """The rows of the picture in each row of tiles that ``pieces`` computes."""
+    """The rows of the picture that are done with each row of tiles that ``pieces`` computes."""
     reach = _reach(segmenter, size, tile)
-    return [region[0] for region in regions((size[0], 1), (tile[0], 1), reach.stride)] if reach else [slice(0, size[0])]
+    if reach is None:
+        return [slice(0, size[0])]
+    if looks_at_everything(segmenter.network.structure):
+        return overlapping(size, tile, reach.stride).row_parts()
+    return [region[0] for region in regions((size[0], 1), (tile[0], 1), reach.stride)]
+
+
+def blends(segmenter: Segmenter, size: Size, tile: Size) -> bool:
+    """Whether ``pieces`` blends the tiles of a picture, so that its answer depends on them."""
+    return _reach(segmenter, size, tile) is not None and looks_at_everything(segmenter.network.structure)
+
+
+def _answered(
+    segmenter: Segmenter,
+    image: Pixels,
+    source: str,
+    machine: Machine,
+    averaging: Averaging,
+    reach: Reach | None,
+    kept: Sequence[Region],
+) -> Iterator[tuple[Region, Iterator[Tensor]]]:
+    """Each region with the logits of its answers, which are to be taken before the next region is."""
+    size = (int(image.shape[0]), int(image.shape[1]))
+    parts = [_Part(region, turn, size, segmenter, reach) for region in kept for turn in averaging.turns]
+    windows = _read_ahead(lambda part: segmenter.prepare(image, source, part.tile.window, part.turn), parts)
+    for region in kept:
+        turned = islice(windows, len(averaging.turns))
+        yield (
+            region,
+            (answer for part, window in turned for answer in _answers(segmenter, part, window, machine, averaging)),
+        )
+
+
+def _mean(answers: Iterator[Tensor], averaging: Averaging) -> Maps:
+    """The mean probabilities, and the variance where dropout was sampled."""
+    if averaging.answers == 1 and not averaging.samples:
+        return (next(answers).softmax(dim=0),)
+    return tuple(mean_of(answers))[: 2 if averaging.samples else 1]
+
+
+def _mean_piece(region: Region, maps: Maps, source: str) -> Piece:
+    mean, *variance = maps
+    _require_finite(mean, source)
+    return Piece(*region, mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), *variance)
 
 
 class _Part:
@@ -170,81 +195,6 @@ def _require_finite(logits: Tensor, source: str) -> None:
             "finite numbers",
             "try --precision float32; if it stays, the model was damaged in training",
         )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the network says of a picture or of some of its rows, put together from its pieces.
-
-    Attributes
-    ----------
-    top: the first of its rows in the picture; ``classes``: how many there are.
-    prediction: uint8 class ids (rows, columns).
-    confidence: float32 (rows, columns), the predicted class's probability; None where it is not wanted.
-    probabilities: float32 (K, rows, columns), summing to 1; None where they are not wanted.
-    variance: float32 (K, rows, columns), of each class's probability over the answers that were averaged; None where it
-        is not wanted.
-    """
-
-    prediction: Labels
-    confidence: NDArray[np.float32] | None
-    probabilities: NDArray[np.float32] | None
-    variance: NDArray[np.float32] | None = None
-    top: int = 0
-    classes: int = 0
-
-    @classmethod
-    def empty(
-        cls, classes: int, size: Size, *, confidence: bool = False, whole: bool = False, variance: bool = False,
-        top: int = 0,
-    ) -> Answer:  # fmt: skip
-        """An answer to be filled, of (rows, columns) from row ``top`` on; ``whole`` keeps the probabilities."""
-        return cls(
-            np.empty(size, dtype=np.uint8),
-            np.empty(size, dtype=np.float32) if confidence else None,
-            np.empty((classes, *size), dtype=np.float32) if whole else None,
-            np.empty((classes, *size), dtype=np.float32) if variance else None,
-            top,
-            classes,
-        )
-
-    def emptied(self, rows: slice) -> Answer:
-        """An answer to be filled, of other rows of the picture, that says what this one says."""
-        return Answer.empty(
-            self.classes,
-            (rows.stop - rows.start, self.prediction.shape[1]),
-            confidence=self.confidence is not None,
-            whole=self.probabilities is not None,
-            variance=self.variance is not None,
-            top=rows.start,
-        )
-
-    def arrays(self) -> list[NDArray[Any]]:
-        """What it holds, in one order; the arrays themselves."""
-        found = (self.prediction, self.confidence, self.probabilities, self.variance)
-        return [each for each in found if each is not None]
-
-    def take(self, piece: Piece) -> None:
-        """Fill in what a piece says."""
-        rows, columns = slice(piece.rows.start - self.top, piece.rows.stop - self.top), piece.columns
-        self.prediction[rows, columns] = most_probable(piece)
-        if self.variance is not None and piece.variance is not None:
-            self.variance[:, rows, columns] = piece.variance.numpy()
-        if self.confidence is None and self.probabilities is None:
-            return
-        likely = piece.logits.softmax(dim=0)
-        if self.confidence is not None:
-            self.confidence[rows, columns] = likely.amax(dim=0).numpy()
-        if self.probabilities is not None:
-            self.probabilities[:, rows, columns] = likely.numpy()
-
-    @property
-    def uncertainty(self) -> NDArray[np.float32]:
-        """float32 (maps, rows, columns): the variance of each class, or without it 1 - confidence, one map."""
-        if self.variance is not None:
-            return self.variance
-        assert self.confidence is not None
-        return 1 - self.confidence[None]
 
 
 def answer(
@@ -345,9 +295,3 @@ def predict_probabilities(
     probabilities = answer(segmenter, image, source, machine, tile, averaging, whole=True).probabilities
     assert probabilities is not None
     return probabilities
-
-
-def most_probable(piece: Piece) -> Labels:
-    """Class ids of a piece, uint8 (rows, columns); the lower id where two classes tie."""
-    labels: Labels = piece.logits.max(dim=0).indices.to(torch.uint8).numpy()  # five times as fast as argmax
-    return labels

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from unpool.engine.prediction import Answer
+from unpool.engine.answers import Answer
 from unpool.engine.processes import Processes
 from unpool.errors import RunError, UnpoolError
 

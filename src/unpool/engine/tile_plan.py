@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from unpool.engine.blending import overlapping
 from unpool.engine.held_memory import HeldMemory
 from unpool.errors import RunError
-from unpool.nets import AnyStructure, context
+from unpool.nets import AnyStructure, context, looks_at_everything
 from unpool.tiling import Size, multiple_above
 
 SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
@@ -40,6 +41,7 @@ def plan_tiles(
     room: float,
     source: str,
     most_rows: int | None = None,
+    blended: float = 0.0,
 ) -> TilePlan:
     """The tiles that compute the fewest pixels among those that fit.
 
@@ -50,12 +52,13 @@ def plan_tiles(
     room: bytes that a row of tiles may take.
     source: the picture's name, for messages.
     most_rows: of a window, where higher ones would be read from the disk again and again; kept to if any tile can.
+    blended: bytes held besides for every pixel of a row of tiles where tiles are blended.
 
     Raises
     ------
     RunError: not even the smallest tile fits.
     """
-    plans = [_plan(structure, held, beside, picture, tile) for tile in _candidates(structure, picture)]
+    plans = [_plan(structure, held, beside, blended, picture, tile) for tile in _candidates(structure, picture)]
     fitting = [plan for plan in plans if plan.bytes <= room]
     if not fitting:
         least = min(plans, key=lambda plan: plan.bytes)
@@ -71,6 +74,8 @@ def plan_tiles(
 
 def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
     sides = [sorted({min(multiple_above(side, structure.stride), length) for side in SIDES}) for length in picture]
+    if looks_at_everything(structure):  # only the whole is exact
+        sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
     if context(structure) is None:  # such a network answers for whole pictures only
         sides = [[length] for length in picture]
     for rows in sides[0]:
@@ -78,11 +83,16 @@ def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
             yield rows, columns
 
 
-def _plan(structure: AnyStructure, held: HeldMemory, beside: float, picture: Size, tile: Size) -> TilePlan:
+def _plan(
+    structure: AnyStructure, held: HeldMemory, beside: float, blended: float, picture: Size, tile: Size
+) -> TilePlan:
     window = _window(structure, tile[0], picture[0]), _window(structure, tile[1], picture[1])
     rows = min(tile[0], picture[0])
-    total = held.of(*window) + beside * rows * picture[1]
     tiles = math.ceil(picture[0] / tile[0]) * math.ceil(picture[1] / tile[1])
+    if tiles > 1 and looks_at_everything(structure):
+        overlap = overlapping(picture, tile, structure.stride)
+        tiles, beside = len(overlap.rows) * len(overlap.columns), beside + blended
+    total = held.of(*window) + beside * rows * picture[1]
     return TilePlan(tile, window, total, tiles * math.prod(window) / math.prod(picture))
 
 

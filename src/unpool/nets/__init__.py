@@ -12,6 +12,7 @@ from unpool.nets.sizes import (
     detail,
     fit,
     legal_size,
+    looks_at_everything,
     output_size,
     size_rule,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "detail",
     "fit",
     "legal_size",
+    "looks_at_everything",
     "named_net",
     "network_of",
     "output_size",

@@ -152,6 +152,14 @@ def context(structure: AnyStructure) -> Context | None:
     return Context(max(-first_read, 0), max(last_read - last, 0))
 
 
+def looks_at_everything(structure: AnyStructure) -> bool:
+    """Whether a pixel's answer depends on all that the network is given, however far away, through its normalisation.
+
+    ``context`` is then what its convolutions read.
+    """
+    return isinstance(structure, Structure) and structure.norm in ("group", "instance")
+
+
 def deepest_path(structure: Structure) -> list[Layer]:
     """The layers from the picture down to the bottom and up again; every other path sees less."""
     down: list[Layer] = []

@@ -1,0 +1,60 @@
+"""What to know of pictures that are cut into tiles, measured on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from unpool.data import Pair, Survey
+from unpool.engine import Averaging, Machine
+from unpool.engine.prediction import TILE, blends
+from unpool.engine.tile_check import Mismatch, tile_mismatch
+from unpool.errors import RunError
+from unpool.io import open_picture
+from unpool.segmenter import Segmenter
+
+
+def blending_note(source: str, found: Mismatch | None) -> str:
+    """That tiles are blended, and how far they are from the whole."""
+    measured = f"; {source}: {found}" if found else ""
+    return (
+        "the normalisation of this network looks at the whole tile, so tiles do not equal the whole picture; they "
+        f"overlap and are blended{measured}"
+    )
+
+
+def blending_notes(
+    segmenter: Segmenter, pairs: Iterable[Pair], survey: Survey, machine: Machine, averaging: Averaging
+) -> tuple[str, ...]:
+    """The same of the first picture of a set whose tiles are blended, if there is one.
+
+    Raises
+    ------
+    DataError: the picture cannot be read, or does not fit the model.
+    """
+    for pair in pairs:
+        facts = survey.pictures[pair.name]
+        if blends(segmenter, (facts.rows, facts.columns), TILE):
+            with open_picture(pair.image) as picture:
+                found = tile_mismatch(segmenter, picture, str(pair.image), machine, TILE, averaging)
+            return (blending_note(pair.name, found),)
+    return ()
+
+
+def verified(source: str, found: Mismatch | None) -> str:
+    """What comparing tiles with the whole has shown.
+
+    Raises
+    ------
+    RunError: tiles that should equal the whole differ by more than rounding.
+    """
+    if found is None:
+        return f"{source}: nothing to verify: it is not cut into tiles, and cannot be"
+    if not found.exact:
+        return blending_note(source, found)
+    if not found.holds:
+        raise RunError(
+            f"{source}: tiles do not equal the whole: {found}",
+            found.allowed,
+            "try --precision float32 or --device cpu; if it stays, give --memory for whole pictures",
+        )
+    return f"verified, {source}: {found}; expected: {found.allowed}"
