@@ -1,0 +1,79 @@
+"""``info``, ``verify`` and ``export``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from unpool.cli.options import Device, Json, ModelPath, Precision, drive
+from unpool.cli.program import FAILED, app
+
+
+@app.command
+def info(model: ModelPath, *, json_: Json = False) -> int:
+    """Read a model file out: what it is, what it takes and gives, how it came to be, how good it is.
+
+    Example: unpool info runs/photos-unet
+    """
+    from unpool.commands.verifying import info as run
+
+    told = run(model)
+    print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
+    return 0
+
+
+@app.command
+def verify(model: ModelPath, *, device: Device = None, precision: Precision = None, json_: Json = False) -> int:
+    """Prove that a model computes on this machine what it computed where it was trained.
+
+    Example: unpool verify runs/photos-unet
+
+    Exit code 1 when it does not, 3 when the file is damaged.
+    """
+    from unpool.commands.verifying import verify as run
+
+    found = run(model, device=device or "auto", precision=precision or "auto")
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if json_ else found.text)
+    return 0 if found.holds else FAILED
+
+
+@app.command
+def export(
+    model: ModelPath,
+    *,
+    to: Annotated[Literal["onnx", "torch-export", "bioimageio"], Parameter(help="The format.")],
+    out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
+    output: Annotated[
+        Literal["classes", "probabilities"], Parameter(help="What it gives for each pixel.")
+    ] = "probabilities",
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], Parameter(help="Number type of the network; int8 of its convolutions.")
+    ] = "float32",
+    pixels: Annotated[
+        Literal["uint8", "uint16", "float32"] | None,
+        Parameter(help="Pixel type it takes, where the model was trained on several."),
+    ] = None,
+    pictures: Annotated[
+        Path | None, Parameter(help="Folder of pictures to calibrate int8 on, and to compare on.")
+    ] = None,
+    author: Annotated[
+        list[str] | None, Parameter(name="--author", negative="", help="Who a bioimageio package names; repeatable.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Write a model for other programs, and prove that it computes the same.
+
+    Example: unpool export runs/photos-unet --to onnx --out model.onnx
+    """
+    from unpool.commands.exporting import export as run
+
+    result = drive(
+        run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures, authors=author or ()),
+        quiet=json_,
+    )
+    if json_:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    return 0
