@@ -6,21 +6,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tiny
 from test_processes import start
 from unpool.checkpoint import save_model
 from unpool.commands.events import Event, Progress, Said, finish
 from unpool.commands.predicting import JOURNAL, Predicted, predict
+from unpool.engine import Averaging, answer
 from unpool.engine.held_memory import HeldMemory, held_memory
+from unpool.engine.prediction import bands
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import RunError, UsageError
 from unpool.io import read_image, read_mask
 from unpool.nets import named_net
+from unpool.turning import Turns
 
 SMALL = (64, 64)
 
@@ -57,6 +63,24 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of more than 64 pixels are large, and cut into tiles of at most 64."""
     monkeypatch.setattr("unpool.commands.predicting.TILE", SMALL)
     monkeypatch.setattr("unpool.engine.tile_plan.SIDES", (16, 32, 48, 64))
+
+
+def run_with(folder: Path, ceiling: str) -> tuple[float, float, int]:
+    """Predict ``big.tif`` in a process of its own: its ceiling, its peak memory, and how many pictures failed."""
+    program = (
+        "import sys, json; from pathlib import Path; from unpool.commands.events import finish\n"
+        "from unpool.commands.predicting import predict; from unpool.engine.machine import resident_memory\n"
+        "from unpool.engine import choose_machine; from unpool.checkpoint import load_model\n"
+        f"load_model(Path(sys.argv[1])); {ceiling}\n"
+        "found = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), memory=ceiling, device='cpu',"
+        " precision='float32'))\n"
+        "peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024\n"
+        "print(json.dumps([ceiling, peak, len(found.failed)]))"
+    )
+    given = [str(folder / name) for name in ("model.safetensors", "big.tif", "out")]
+    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=True)
+    found: tuple[float, float, int] = tuple(json.loads(done.stdout.splitlines()[-1]))
+    return found
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -154,6 +178,44 @@ def test_a_plan_fits_and_computes_as_little_as_can_be() -> None:
         plan_tiles(structure, held, 4.0, (9000, 7000), 1e7, "p")
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    net=st.sampled_from(sorted(tiny.STRUCTURES)),
+    size=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    room=st.floats(0, 1),
+    tta=st.sampled_from(["none", "none", "d4"]),
+)
+def test_whatever_the_memory_gives_is_the_whole(net: str, size: tuple[int, int], room: float, tta: Turns) -> None:
+    """Every plan between the smallest tile and the largest gives what the picture gives at once."""
+    model = tiny.segmenter(net)
+    structure, held = model.network.structure, HeldMemory(300.0, 0.0)
+    with patch("unpool.engine.tile_plan.SIDES", (8, 16, 24, 32, 64, 128)):
+        plan = plan_tiles(structure, held, 4.0, size, 3e6 + room * 9e6, "p")
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 1), dtype=np.uint8)
+    whole = answer(model, pixels, "p", tiny.CPU, size, Averaging(tta), whole=True)
+    banded = list(bands(model, pixels, "p", tiny.CPU, plan.tile, Averaging(tta), whole=True))
+    np.testing.assert_allclose(
+        np.concatenate([each.probabilities for each in banded], 1), whole.probabilities, atol=2e-6
+    )
+    assert [each.top for each in banded] == list(np.cumsum([0, *(len(each.prediction) for each in banded)])[:-1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_picture_of_20000_pixels_a_side(tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(width=4), {"citation": "none"})
+    cell = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
+    count = -(-20_000 // 256)
+    with tifffile.TiffWriter(tmp_path / "big.tif", bigtiff=True) as tiff:
+        tiles = (cell for _ in range(count * count))
+        tiff.write(tiles, shape=(20_000, 20_000), dtype="uint8", tile=(256, 256), compression="zlib", maxworkers=1)
+    ceiling, peak, failed = run_with(tmp_path, "ceiling = 1.5e9")
+    assert not failed
+    assert peak <= ceiling
+    with tifffile.TiffFile(tmp_path / "out" / "big.tif") as written:
+        assert written.pages[0].shape == (20_000, 20_000)
+
+
 def test_more_maps_hold_more() -> None:
     narrow, wide = (held_memory(tiny.segmenter(width=width).network, tiny.CPU) for width in (4, 16))
     assert 2 < wide.pixel / narrow.pixel < 5
@@ -165,19 +227,7 @@ def test_a_ceiling_holds(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", tiny.segmenter(width=16), {"citation": "none"})
     pixels = np.random.default_rng(0).integers(0, 255, (2500, 3000), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256), compression="zlib")
-    program = (
-        "import sys, json; from pathlib import Path; from unpool.commands.events import finish\n"
-        "from unpool.commands.predicting import predict; from unpool.engine.machine import resident_memory\n"
-        "from unpool.engine import choose_machine; from unpool.checkpoint import load_model\n"
-        "load_model(Path(sys.argv[1])); ceiling = resident_memory() + 300e6\n"
-        "found = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), memory=ceiling, device='cpu',"
-        " precision='float32'))\n"
-        "peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024\n"
-        "print(json.dumps([ceiling, peak, len(found.failed)]))"
-    )
-    given = [str(tmp_path / name) for name in ("model.safetensors", "big.tif", "out")]
-    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=True)
-    ceiling, peak, failed = json.loads(done.stdout.splitlines()[-1])
+    ceiling, peak, failed = run_with(tmp_path, "ceiling = resident_memory() + 300e6")
     assert not failed
     assert peak <= ceiling
     assert peak > ceiling - 290e6  # so that the ceiling is what keeps it low

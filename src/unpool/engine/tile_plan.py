@@ -88,12 +88,18 @@ def _plan(
 ) -> TilePlan:
     window = _window(structure, tile[0], picture[0]), _window(structure, tile[1], picture[1])
     rows = min(tile[0], picture[0])
-    tiles = math.ceil(picture[0] / tile[0]) * math.ceil(picture[1] / tile[1])
-    if tiles > 1 and looks_at_everything(structure):
+    computed = math.prod(_computed(structure, side, length) for side, length in zip(tile, picture, strict=True))
+    if looks_at_everything(structure) and (tile[0] < picture[0] or tile[1] < picture[1]):
         overlap = overlapping(picture, tile, structure.stride)
-        tiles, beside = len(overlap.rows) * len(overlap.columns), beside + blended
+        computed, beside = len(overlap.rows) * len(overlap.columns) * math.prod(window), beside + blended
     total = held.of(*window) + beside * rows * picture[1]
-    return TilePlan(tile, window, total, tiles * math.prod(window) / math.prod(picture))
+    return TilePlan(tile, window, total, computed / math.prod(picture))
+
+
+def _computed(structure: AnyStructure, side: int, length: int) -> int:
+    """Pixels of all windows along an axis."""
+    whole, rest = divmod(length, side)
+    return whole * _window(structure, side, length) + (_window(structure, rest, length) if rest else 0)
 
 
 def _window(structure: AnyStructure, side: int, length: int) -> int:
