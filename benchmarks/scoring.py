@@ -80,7 +80,7 @@ class Drawn:
     def predicted(self) -> Answer:
         """The network's logits as a prediction with its confidence."""
         answer = Answer.empty(len(self.names), self.labels.shape, confidence=True)
-        answer.take(Piece(slice(None), slice(None), self.logits))
+        answer.take(Piece(slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]), self.logits))
         return answer
 
     def evidence(self) -> Evidence:
