@@ -151,9 +151,36 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     with pytest.raises(UsageError, match="exists already"):
         predicted(other, picture, tmp_path / "out", resume=True)
     journal = tmp_path / "out" / JOURNAL
-    journal.write_text(journal.read_text()[:-9])  # torn
+    journal.write_text(journal.read_text()[:-9])  # torn: it was begun, and may not be whole
+    predicted(model, picture, tmp_path / "out", resume=True)
+    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns != before
+
+
+def test_a_small_tiled_picture_keeps_its_form(model: Path, picture: Path, tmp_path: Path) -> None:
+    predicted(model, picture, tmp_path / "out")
+    with tifffile.TiffFile(tmp_path / "out" / "slide.tif") as written:
+        assert written.pages[0].is_tiled
+        assert written.pages[0].tags["XResolution"].value == (300, 1)
+
+
+def test_resume_knows_whose_masks_are_there(model: Path, picture: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
+    predicted(model, picture, tmp_path / "out")
+    predicted(other, picture, tmp_path / "out", overwrite=True)
     with pytest.raises(UsageError, match="exists already"):
         predicted(model, picture, tmp_path / "out", resume=True)
+
+
+def test_resume_goes_on_between_the_outputs(model: Path, picture: Path, tmp_path: Path) -> None:
+    options = {"probabilities": "uint8"}
+    predicted(model, picture, tmp_path / "out", **options)
+    journal = tmp_path / "out" / JOURNAL
+    journal.write_text(journal.read_text().splitlines()[0] + "\n")  # killed before the mask was in its place
+    (tmp_path / "out" / "slide.tif").unlink()
+    result, _ = predicted(model, picture, tmp_path / "out", resume=True, **options)
+    assert result.failed == ()
+    assert (tmp_path / "out" / "slide.tif").exists()
 
 
 def test_too_little_memory_is_refused_before_any_work(model: Path, picture: Path, tmp_path: Path) -> None:

@@ -164,8 +164,9 @@ def _overlaid(answer: Answer, picture: PictureFile, table: ClassTable, levels: L
     """The overlay of an answer, strip by strip, because drawing takes fifty bytes a pixel."""
     labels: Labels = answer.prediction
     drawn = np.empty((*labels.shape, 3), dtype=np.uint8)
-    for top in range(0, len(labels), STRIP):
-        bottom = min(top + STRIP, len(labels))
+    height = max(1, min(STRIP, (1 << 20) // labels.shape[1]))
+    for top in range(0, len(labels), height):
+        bottom = min(top + height, len(labels))
         first, last = max(top - 1, 0), min(bottom + 1, len(labels))  # borders look at the rows beside them
         pixels = picture.window(slice(answer.top + first, answer.top + last), slice(0, labels.shape[1]))
         strip = overlay(pixels, labels[first:last], table.colours, levels=levels)
@@ -180,7 +181,9 @@ def _levels(picture: PictureFile) -> Levels | None:
         return levels_of(picture.window(slice(0, rows), slice(0, columns)))
     tops, lefts = (np.linspace(0, max(side - SAMPLED, 0), 4).astype(int) for side in (rows, columns))
     parts = [
-        picture.window(slice(top, top + SAMPLED), slice(left, left + SAMPLED)).reshape(-1, picture.shape[2])
+        picture.window(slice(top, top + SAMPLED), slice(left, left + SAMPLED))[..., :3].reshape(
+            -1, min(picture.shape[2], 3)
+        )
         for top in tops
         for left in lefts
     ]

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -32,18 +32,19 @@ from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
 from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
-from unpool.engine.machine import free_memory, keep_memory, resident_memory, return_memory
+from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory
 from unpool.engine.prediction import TILE, bands, blends, empty_answer, tile_rows
 from unpool.engine.processes import ALONE, Processes, join
-from unpool.engine.shared_bands import bands_together, own_rows
+from unpool.engine.shared_bands import bands_together, own_rows, together_or_none
 from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
-from unpool.errors import DataError, UnpoolError
+from unpool.errors import DataError, RunError, UnpoolError
 from unpool.io import PictureFile, open_picture, size_of
-from unpool.io.files import append_text
+from unpool.io.files import append_text, writing
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
-from unpool.ledger import digest, file_digest
+from unpool.ledger import digest, file_digest, present_code
+from unpool.nets import looks_at_everything
 from unpool.segmenter import Segmenter
 from unpool.tiling import Size
 
@@ -142,13 +143,18 @@ def predict(
     refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
     machine.place(segmenter.network)
-    ceiling = memory or min(DEFAULT_SHARE * (free_memory(machine, None) or math.inf), DEFAULT_MOST)
+    free = free_memory(machine, None, processes.neighbours)
+    ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
     work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
     jobs = [_Job(target, places, work.key(target, places)) for target, places in zip(targets, outputs, strict=True)]
-    before = _written_before(out) if resume else set()
-    kept = [job for job in jobs if job.key in before and all(path.exists() for path in job.outputs.paths())]
+    before = _journal(out) if resume else {}
+    own = {job.key for job in jobs if before.get(_name(job, out), ("", False))[0] == job.key}
+    kept = {
+        job.key for job in jobs
+        if job.key in own and before[_name(job, out)].done and all(path.exists() for path in job.outputs.paths())
+    }  # fmt: skip
     if not overwrite:
-        refuse_existing(job.outputs for job in jobs if job not in kept)
+        refuse_existing(job.outputs for job in jobs if job.key not in own)
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
     averaged = f", the mean of {averaging.describe()}" if averaging.describe() else ""
@@ -159,21 +165,32 @@ def predict(
         yield Said(f"note: {warning}")
     if verify:
         yield from _verify(jobs, work)
-    processes.agree(0)  # all have seen that nothing is in the way before one of them writes
-    written = [(job.target.source, job.outputs.mask) for job in kept if processes.first]
+    processes.sum_counts(torch.zeros(1))  # all have seen that nothing is in the way before one of them writes
+    written = [(job.target.source, job.outputs.mask) for job in jobs if job.key in kept and processes.first]
     failed: list[tuple[Path, str]] = []
-    together = [job for job in jobs if job not in kept and processes.count > 1 and _is_large(job.target)]
-    mine = [*processes.share([job for job in jobs if job not in kept and job not in together]), *together]
+    left = [job for job in jobs if job.key not in kept]
+    # Blended tiles reach into each other, so their picture is one process's.
+    shared = processes.count > 1 and not looks_at_everything(segmenter.network.structure)
+    together = {job.key for job in left if shared and _is_large(job.target)}
+    mine = [
+        *processes.share([job for job in left if job.key not in together]),
+        *(job for job in left if job.key in together),
+    ]
     for number, job in enumerate(mine, start=1):
-        sharing = processes if job in together else ALONE
+        sharing = processes if job.key in together else ALONE
         try:
+            if sharing.first:
+                _note(out, job, done=False)
             yield from _predict_one(job, work, sharing, named=len(mine) > 1)
             if sharing.first:
-                append_text(out / JOURNAL, json.dumps({"mask": str(job.target.name), "key": job.key}) + "\n")
+                _note(out, job, done=True)
                 written.append((job.target.source, job.outputs.mask))
-        except UnpoolError as error:
-            failed.append((job.target.source, str(error)))
-            yield Said(f"skipped: {error}")
+        except (UnpoolError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, UnpoolError) and not out_of_memory(error):
+                raise
+            said = str(error) if isinstance(error, UnpoolError) else str(_no_memory(job.target.source))
+            failed.append((job.target.source, said))
+            yield Said(f"skipped: {said}")
         yield Progress("predicting", number, len(mine))
     missed = _missed(targets, failed, processes)
     done = len(targets) - len(missed)
@@ -215,7 +232,7 @@ class _Work:
             picture = [str(target.source)]
         arithmetic = [str(self.machine.device), self.machine.reduced, *self.averaging.options(), self.averaging.seed]
         wanted = [outputs.scale, *map(str, outputs.paths())]
-        return digest(["predict", self._model, picture, arithmetic, wanted])
+        return digest(["predict", present_code().digest, self._model, picture, arithmetic, wanted])
 
     def tile(self, picture: PictureFile, outputs: Outputs, source: str) -> Size:
         """The tiles that this picture is cut into."""
@@ -224,7 +241,7 @@ class _Work:
             return TILE
         if self._held is None:
             self._held = held_memory(self.segmenter.network, self.machine)
-        held_now = resident_memory() or 0
+        held_now = (resident_memory() or 0) if self.machine.device.type == "cpu" else 0
         room = self.ceiling - held_now - (0 if picture.resident else picture.held)
         sampled = self.averaging.samples > 0
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
@@ -275,38 +292,59 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
     segmenter, averaging = work.segmenter, work.averaging
     sampled = averaging.samples > 0
     with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
-        tile = tuple(int(processes.agree(side)) for side in work.tile(picture, outputs, str(source)))
-        spans = tile_rows(segmenter, picture.shape[:2], (tile[0], tile[1]))
-        blended = blends(segmenter, picture.shape[:2], (tile[0], tile[1]))
-        if blended and processes.first and not work.noted:
-            yield Said(f"note: {blending_note(str(source), work.check(picture, (tile[0], tile[1]), str(source)))}")
-        results: tuple[Result, ...] = ()
-        if processes.first:
-            key = None if len(spans) == 1 else digest([job.key, tile]) if blended else job.key
-            opened = open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key)
-            results = stack.enter_context(opened)
+        planned = together_or_none(lambda: work.tile(picture, outputs, str(source)), processes)
+        tile = int(processes.agree(planned[0])), int(processes.agree(planned[1]))
+        spans = tile_rows(segmenter, picture.shape[:2], tile)
+        blended = blends(segmenter, picture.shape[:2], tile)
+        if blended and not work.noted:
+            yield Said(f"note: {blending_note(str(source), work.check(picture, tile, str(source)))}")
+        at_once = len(spans) == 1 and outputs.mask.suffix == ".png"
+        key = None if at_once else digest([job.key, tile]) if blended else job.key
+
+        def opened() -> tuple[Result, ...]:
+            if not processes.first:
+                return ()
+            return stack.enter_context(open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key))
+
+        results = together_or_none(opened, processes)
         there = int(processes.agree(done_rows(results)))
         rows = range(sum(span.stop <= there for span in spans), len(spans))
-        if there and len(spans) > 1:
+        if there:
             yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
         wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
         own = own_rows(rows, processes)
-        found = bands(segmenter, picture, str(source), work.machine, (tile[0], tile[1]), averaging, own, **wanted)
+        found = bands(segmenter, picture, str(source), work.machine, tile, averaging, own, **wanted)
         if processes.count > 1:
             like = empty_answer(segmenter, slice(0, 1), picture.shape[1], averaging, **wanted)
             found = bands_together(found, rows, spans, like, processes)
         thread = stack.enter_context(ThreadPoolExecutor(1))
-        writing: Future[None] | None = None
+        band: Future[None] | None = None
+        failure: UnpoolError | None = None
         for number, answer in enumerate(found, start=rows.start + 1):
-            if writing is not None:
-                writing.result()
-            writing = thread.submit(_write, answer, results)
+            failure = failure or _failure(band)
+            if failure is not None and processes.count == 1:
+                raise failure
+            # Of several processes the others still send; they are heard out before the failure is told.
+            band = None if failure else thread.submit(_write, answer, results)
             if len(spans) > 1:
                 yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
-        if writing is not None:
-            writing.result()
+        failure = failure or _failure(band)
+        if failure is not None:
+            raise failure
         for result in results:
             result.writer.finish()
+
+
+def _failure(band: Future[None] | None) -> UnpoolError | None:
+    """What stopped the writing of a band, once it has ended."""
+    found = None if band is None else band.exception()
+    if found is not None and not isinstance(found, UnpoolError):
+        raise found
+    return found
+
+
+def _no_memory(source: Path) -> RunError:
+    return RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it")
 
 
 def _write(answer: Answer, results: Sequence[Result]) -> None:
@@ -314,16 +352,35 @@ def _write(answer: Answer, results: Sequence[Result]) -> None:
         result.take(answer)
 
 
-def _written_before(out: Path) -> set[str]:
-    """The keys in a folder's journal; a line that was torn is none."""
+class _Entry(NamedTuple):
+    """What a journal says of a mask: the key of what it depends on, and whether it was finished."""
+
+    key: str
+    done: bool
+
+
+def _name(job: _Job, out: Path) -> str:
+    return job.outputs.mask.relative_to(out.resolve()).as_posix()
+
+
+def _note(out: Path, job: _Job, *, done: bool) -> None:
+    """Write into the folder's journal what a mask is, or will be, made from."""
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    append_text(out / JOURNAL, json.dumps({"mask": _name(job, out), "key": job.key, "done": done}) + "\n")
+
+
+def _journal(out: Path) -> dict[str, _Entry]:
+    """The last entry for each mask; a line that was torn is none."""
     try:
         lines = (out / JOURNAL).read_text(encoding="utf-8").splitlines()
     except OSError:
-        return set()
-    found = set()
+        return {}
+    found: dict[str, _Entry] = {}
     for line in lines:
         with suppress(ValueError, TypeError, KeyError):
-            found.add(str(json.loads(line)["key"]))
+            entry = json.loads(line)
+            found[str(entry["mask"])] = _Entry(str(entry["key"]), bool(entry["done"]))
     return found
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 
 from unpool.engine.answers import Answer
 from unpool.engine.processes import Processes
 from unpool.errors import RunError, UnpoolError
+
+Value = TypeVar("Value")
 
 
 def bands_together(
@@ -28,7 +32,8 @@ def bands_together(
     RunError: another process failed.
     """
     for start in range(rows.start, rows.stop, processes.count):
-        answer = _next_together(own, start + processes.rank < rows.stop, processes)
+        step = own if start + processes.rank < rows.stop else iter(())
+        answer = together_or_none(partial(next, step, None), processes)
         if answer is not None and not processes.first:
             for values in answer.arrays():
                 processes.send(torch.from_numpy(values))
@@ -48,11 +53,17 @@ def own_rows(rows: range, processes: Processes) -> range:
     return range(rows.start + processes.rank, rows.stop, processes.count)
 
 
-def _next_together(own: Iterator[Answer], wanted: bool, processes: Processes) -> Answer | None:
-    """The next own answer; all processes stop where one of them fails, so that none waits for another."""
-    answer, failure = None, None
+def together_or_none(action: Callable[[], Value], processes: Processes) -> Value:
+    """Do something in all processes; all stop where one of them fails, so that none waits for another.
+
+    Raises
+    ------
+    UnpoolError: as the action raises it.
+    RunError: it failed in another process.
+    """
+    failure: UnpoolError | None = None
     try:
-        answer = next(own) if wanted else None
+        value = action()
     except UnpoolError as error:
         failure = error
     failed = int(processes.sum_counts(torch.tensor([int(failure is not None)])))
@@ -60,4 +71,4 @@ def _next_together(own: Iterator[Answer], wanted: bool, processes: Processes) ->
         raise failure
     if failed:
         raise RunError("another process could not go on", "rows of tiles from all of them", "see what it said")
-    return answer
+    return value
