@@ -26,8 +26,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from unpool.classes import IGNORE_ID, Labels
+from unpool.metrics.arithmetic import known_mean
 from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
-from unpool.metrics.measures import Column, Measure, Numbers, known_mean
+from unpool.metrics.measures import Column, Measure, Numbers
 
 BF_TOLERANCE = 0.0075
 """Of the diagonal; also that of the normalised surface distance. 4.5 pixels at 360 x 480."""

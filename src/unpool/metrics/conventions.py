@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.metrics.measures import known_mean
+from unpool.metrics.arithmetic import known_mean
 
 CONVENTIONS_RULE = (
     "This result by the rules of other implementations; only scores by one rule can be compared. Averaged are the "

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unpool.metrics.arithmetic import known_mean
 from unpool.metrics.confusion import ConfusionMatrix
-from unpool.metrics.measures import Column, Measure, Numbers, known_mean
+from unpool.metrics.measures import Column, Measure, Numbers
 from unpool.metrics.scores import Scores, scores
 
 _RULE = (

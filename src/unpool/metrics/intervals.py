@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.metrics.arithmetic import known_mean, ratio
 from unpool.metrics.scores import Scores
 
 LEVEL = 0.95
@@ -142,14 +143,14 @@ def units_of(tallies: Sequence[NDArray[np.int64]], groups: Sequence[str]) -> Uni
 def values_of(tallies: NDArray[Any]) -> Values:
     """All scores of sums of pixels (..., 3, K), integers in any number type."""
     hit, truth, predicted = np.moveaxis(tallies, -2, 0)
-    iou, pixels = _ratio(hit, truth + predicted - hit), truth.sum(-1)
-    dice = _ratio(2 * hit, truth + predicted)
+    iou, pixels = ratio(hit, truth + predicted - hit), truth.sum(-1)
+    dice = ratio(2 * hit, truth + predicted)
     return {
-        "mean_iou": _mean(iou),
-        "mean_dice": _mean(dice),
-        "global_accuracy": _ratio(hit.sum(-1), pixels),
-        "class_accuracy": _mean(_ratio(hit, truth)),
-        "frequency_weighted_iou": _ratio(np.where(truth > 0, truth * np.nan_to_num(iou), 0.0).sum(-1), pixels),
+        "mean_iou": known_mean(iou, -1),
+        "mean_dice": known_mean(dice, -1),
+        "global_accuracy": ratio(hit.sum(-1), pixels),
+        "class_accuracy": known_mean(ratio(hit, truth), -1),
+        "frequency_weighted_iou": ratio(np.where(truth > 0, truth * np.nan_to_num(iou), 0.0).sum(-1), pixels),
         "iou": iou,
         "dice": dice,
     }
@@ -200,13 +201,3 @@ def _drawings(units: int, seed: int, resamples: int) -> Iterator[NDArray[np.floa
     random = np.random.default_rng(seed)
     for rows in row_blocks(resamples, units):
         yield random.multinomial(units, np.full(units, 1 / units), size=rows).astype(np.float64)
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    ratio = np.full(np.shape(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=np.asarray(whole) > 0)
-    return ratio
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _ratio(np.nansum(values, -1), (~np.isnan(values)).sum(-1))

@@ -189,14 +189,6 @@ def measured(
     return Measured(measure, names, numbers, table, intervals)
 
 
-def known_mean(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
-    """The mean along an axis of those that are not NaN; NaN where none is."""
-    count = (~np.isnan(values)).sum(axis)
-    mean = np.full(count.shape, np.nan)
-    np.divide(np.nansum(values, axis), count, out=mean, where=count > 0)
-    return mean
-
-
 def _named(rows: Sequence[str], keys: Sequence[str], table: Table) -> dict[str, dict[str, float | None]]:
     return {
         row: {key: _known(value) for key, value in zip(keys, values, strict=True)}

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from unpool.classes import IGNORE_ID
 from unpool.errors import UsageError
-from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table, known_mean
+from unpool.metrics.arithmetic import known_mean, ratio
+from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
 from unpool.metrics.partitions import components, information_score, overlap, pairs, rand_score, thinned
 from unpool.metrics.warping import Topology, topology
 
@@ -152,9 +153,9 @@ def _table(numbers: Numbers) -> Table:
     errors = (
         1 - _f_score(facts.pairs_both, facts.pairs_true, facts.pairs_found),
         1 - _f_score(facts.hits, facts.true, facts.found),
-        known_mean(_ratio(facts.true + facts.found - 2 * facts.hits, facts.pixels)),
-        _ratio(facts.wrong_pixels.sum(0), facts.pixels.sum(0)),
-        _ratio(facts.mistakes.sum(0), facts.pixels.sum(0)),
+        known_mean(ratio(facts.true + facts.found - 2 * facts.hits, facts.pixels)),
+        ratio(facts.wrong_pixels.sum(0), facts.pixels.sum(0)),
+        ratio(facts.mistakes.sum(0), facts.pixels.sum(0)),
     )
     scans = np.stack([*map(known_mean, facts[:6]), *errors])
     guides = [scans[0]] * 3 + [scans[3]] * 3 + [-error for error in (*errors[:-1], errors[-2])]
@@ -179,9 +180,4 @@ def _highest(scan: Scan) -> int:
 
 def _f_score(hits: Scan, true: Scan, found: Scan) -> Scan:
     """The harmonic mean of precision and recall at each threshold, of counts (N, thresholds) summed over pictures."""
-    return _ratio(2 * hits.sum(0), (true + found).sum(0))
-
-
-def _ratio(part: Scan, whole: Scan) -> Scan:
-    ratio: Scan = np.divide(part, whole, out=np.full(part.shape, nan), where=whole != 0)
-    return ratio
+    return ratio(2 * hits.sum(0), (true + found).sum(0))

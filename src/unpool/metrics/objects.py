@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unpool.classes import IGNORE_ID
-from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table, known_mean
+from unpool.metrics.arithmetic import known_mean, ratio
+from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
 
 TWENTIETHS = range(10, 20)
 """Thresholds of the IoU in twentieths, so that whole numbers of pixels are compared: 0.50, 0.55, ..., 0.95."""
@@ -166,20 +167,20 @@ def _table(counts: NDArray[np.float64]) -> Table:
     true, predicted, overlap, merged, parts = np.moveaxis(counts.sum(0), -1, 0)[:5]
     found = counts.sum(0)[:, 5]
     precision = known_mean(_precision(counts).mean(-1))
-    f1 = _ratio(2 * found, true + predicted)
-    return np.stack([_ratio(overlap, true), precision, f1, true, predicted, found, merged, parts], axis=1)
+    f1 = ratio(2 * found, true + predicted)
+    return np.stack([ratio(overlap, true), precision, f1, true, predicted, found, merged, parts], axis=1)
 
 
 def _precision(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """TP / (TP + FP + FN) at each threshold: (..., thresholds); NaN where there are no objects."""
     found = counts[..., 5:]
-    return _ratio(found, counts[..., :1] + counts[..., 1:2] - found)
+    return ratio(found, counts[..., :1] + counts[..., 1:2] - found)
 
 
 def _diagram(counts: NDArray[np.float64]) -> Diagram:
     """How the scores of all objects (pictures, counts) fall as the threshold rises."""
     thresholds = tuple(threshold / 20 for threshold in TWENTIETHS)
-    found = _ratio(counts[:, 5:].sum(0), counts[:, 0].sum())
+    found = ratio(counts[:, 5:].sum(0), counts[:, 0].sum())
     return Diagram(
         title="Objects found",
         across="IoU threshold",
@@ -189,9 +190,3 @@ def _diagram(counts: NDArray[np.float64]) -> Diagram:
             Curve("TP / (TP + FN) of all objects", thresholds, tuple(found)),
         ),
     )
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    ratio = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    np.divide(part, whole, out=ratio, where=np.broadcast_to(whole > 0, ratio.shape))
-    return ratio
