@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from unpool.checkpoint import Card, load_model
 from unpool.classes import Labels
 from unpool.commands.events import finish
 from unpool.commands.testing import TestResult, Which, model_file, test
-from unpool.engine import Answer, Averaging, Machine, Precision, answer, choose_machine
+from unpool.engine import Answer, Averaging, Machine, Precision, answer, choose_machine, ready
 from unpool.errors import DataError
 from unpool.io import plain_pixels, read_image
 from unpool.nets import Network
@@ -39,6 +39,7 @@ class Model:
     segmenter: Segmenter
     card: Card
     machine: Machine
+    _placed: dict[tuple[int, ...], Segmenter] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,8 +92,17 @@ class Model:
         pixels, source = _pixels(image)
         averaging = Averaging(tta, samples)
         return answer(
-            self.segmenter, pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
+            self._ready(), pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
         )
+
+    def _ready(self) -> Segmenter:
+        """The segmenter for prediction, made anew when the network's weights have changed."""
+        tensors = (*self.network.parameters(), *self.network.buffers())
+        versions = tuple(version for tensor in tensors for version in (id(tensor), tensor._version))
+        if versions not in self._placed:
+            self._placed.clear()
+            self._placed[versions] = ready(self.segmenter, self.machine)
+        return self._placed[versions]
 
     def test(
         self,

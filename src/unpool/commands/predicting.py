@@ -29,7 +29,7 @@ from unpool.commands.targets import (
 from unpool.commands.testing import model_file, turned_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
-from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
+from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, ready, require_dropout
 from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory
@@ -142,7 +142,7 @@ def predict(
     outputs = [outputs_of(target, out, kinds, probabilities or "float32") for target in targets]
     refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
-    machine.place(segmenter.network)
+    segmenter = ready(segmenter, machine)
     free = free_memory(machine, None, processes.neighbours)
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
     work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
@@ -247,8 +247,7 @@ class _Work:
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
         summed = summed_bytes(len(self.segmenter.classes), sampled=sampled)
         answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
-        reading = READING * picture.shape[2]
-        held = HeldMemory(self._held.pixel + answers + reading, self._held.fixed)
+        held = self._held._replace(window=answers + READING * picture.shape[2])
         most_rows = _rows_kept(picture)
         return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows, summed).tile
 

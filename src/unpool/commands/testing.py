@@ -28,6 +28,7 @@ from unpool.engine import (
     Precision,
     choose_machine,
     evaluate_together,
+    ready,
     require_dropout,
     summarise,
 )
@@ -202,9 +203,9 @@ def test(
     choice = choose_pairs(survey, card, which)
     warnings = (*choice.warnings, *turned_warnings(card, averaging))
     machine = choose_machine(device, precision)
-    machine.place(segmenter.network)
+    placed = ready(segmenter, machine)
     if processes.first:
-        warnings += blending_notes(segmenter, choice.pairs, survey, machine, averaging)
+        warnings += blending_notes(placed, choice.pairs, survey, machine, averaging)
     names = usual_measures(segmenter.classes, averaging) if measures is None else measures
     options = {
         "which": which,
@@ -219,7 +220,7 @@ def test(
     begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
     yield Said(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(names, segmenter.classes.names, sampled=samples > 0)
-    results = yield from _results(segmenter, choice.pairs, machine, processes, asked, averaging)
+    results = yield from _results(placed, choice.pairs, machine, processes, asked, averaging)
     evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     result = TestResult(
         model=path,
@@ -250,7 +251,7 @@ def test(
         segmenter,
         card,
         evaluation,
-        _panels(segmenter, machine, choice.pairs, results, averaging),
+        _panels(placed, machine, choice.pairs, results, averaging),
         intervals=result.intervals,
         model=path,
         test=facts,

@@ -22,7 +22,7 @@ from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored
 from unpool.commands.run_state import begin, found_state, keep_epoch, save
 from unpool.config import resolve
 from unpool.data import describe
-from unpool.engine import EpochRecord, StepRecord, TrainingState, diagnose, predict, training
+from unpool.engine import EpochRecord, StepRecord, TrainingState, diagnose, predict, ready, training
 from unpool.engine.machine import keep_memory
 from unpool.engine.processes import join
 from unpool.io import write_image
@@ -183,8 +183,7 @@ def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:
     """Write validation pictures of the best model: picture, truth and prediction side by side."""
     if not run.model.is_file():
         return
-    best = load_model(run.model).segmenter
-    job.recipe.machine.place(best.network)
+    best = ready(load_model(run.model).segmenter, job.recipe.machine)
     samples = job.recipe.validation
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
     colours = best.classes.colours

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.checkpoint import Probe, answer, compare, first_line, load_model, probe_picture, stored_checksum
 from unpool.commands.testing import model_file
 from unpool.engine import Machine, Precision, choose_machine
-from unpool.engine.prediction import pieces
+from unpool.engine.prediction import pieces, ready
 from unpool.errors import DataError, ModelFileError
 from unpool.io.files import read_json
 from unpool.report.card import card_sections
@@ -174,9 +175,10 @@ def _judged(probe: Probe, image: NDArray[Any], logits: Tensor) -> tuple[Check, .
 
 def _own_answer(segmenter: Segmenter, image: NDArray[Any], logits: Tensor, probe: Probe, machine: Machine) -> Check:
     """What this machine's own arithmetic makes of the probe, beside float32 on its CPU."""
-    machine.place(segmenter.network)
-    (piece,) = pieces(segmenter, image, "the probe", machine, (image.shape[0], image.shape[1]))
-    apart = float((piece.logits - logits).abs().max()) / max(probe.largest, 1e-30)
-    changed = float(np.mean(piece.logits.argmax(0).numpy() != logits.argmax(0).numpy()))
+    size = (image.shape[0], image.shape[1])
+    found = pieces(ready(segmenter, machine), image, "the probe", machine, size)
+    own = torch.cat([piece.logits for piece in found], dim=1)
+    apart = float((own - logits).abs().max()) / max(probe.largest, 1e-30)
+    changed = float(np.mean(own.argmax(0).numpy() != logits.argmax(0).numpy()))
     said = f"{apart:.1e} of the largest logit from float32; {changed:.2%} of the pixels get another class"
     return Check(f"on {machine.describe()}", None, said)

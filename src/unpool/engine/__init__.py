@@ -6,7 +6,7 @@ from unpool.engine.diagnosis import diagnose
 from unpool.engine.evaluation import Evaluation, ImageResult, evaluate_each, evaluate_together, summarise
 from unpool.engine.facts import Facts
 from unpool.engine.machine import Machine, Precision, choose_machine
-from unpool.engine.prediction import answer, pieces, predict, predict_probabilities
+from unpool.engine.prediction import answer, pieces, predict, predict_probabilities, ready
 from unpool.engine.processes import ALONE, Processes
 from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.engine.training import Recipe, fit, training
@@ -37,6 +37,7 @@ __all__ = [
     "pieces",
     "predict",
     "predict_probabilities",
+    "ready",
     "require_dropout",
     "summarise",
     "training",

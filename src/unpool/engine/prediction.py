@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
@@ -19,13 +20,20 @@ from unpool.engine.averaging import ONCE, Averaging, dropping, mean_of, require_
 from unpool.engine.blending import Maps, blend, overlapping
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
-from unpool.nets import context, legal_size, looks_at_everything
+from unpool.nets import Network, context, folded, legal_size, looks_at_everything, streamed
 from unpool.segmenter import Frame, Segmenter
 from unpool.tiling import Reach, Region, Size, Tile, extent, regions, tile_of
-from unpool.turning import Pixels, Turn
+from unpool.turning import UPRIGHT, Pixels, Turn
 
 TILE = (1024, 1024)
-"""Rows and columns kept of a tile; a picture that is not larger is computed whole."""
+"""Rows and columns kept of a tile; a picture that is not larger is one tile."""
+
+
+def ready(segmenter: Segmenter, machine: Machine) -> Segmenter:
+    """The same for prediction on a machine: its network there, folded and rounded, see ``unpool.nets.folding``."""
+    network = folded(segmenter.network, torch.bfloat16 if machine.reduced else None)
+    machine.place(network)
+    return replace(segmenter, network=network)
 
 
 @torch.inference_mode()
@@ -38,7 +46,7 @@ def pieces(
     averaging: Averaging = ONCE,
     rows: range | None = None,
 ) -> Iterator[Piece]:
-    """Run the network over a picture, tile by tile; the parts cover it once.
+    """Run the network over a picture, tile by tile, and over large tiles by rows; the parts cover the picture once.
 
     Tiles of a network that looks at everything it is given overlap and are blended, see ``unpool.engine.blending``.
     While the network answers for one window, the next one is read.
@@ -75,9 +83,11 @@ def pieces(
     )
     for region, answers in _answered(segmenter, image, source, machine, averaging, reach, kept):
         if averaging.answers == 1 and not averaging.samples:
-            logits = next(answers)
-            _require_finite(logits, source)
-            yield Piece(*region, logits)
+            top, columns = region[0].start, region[1]
+            for logits in next(answers):
+                _require_finite(logits, source)
+                yield Piece(slice(top, top + logits.shape[1]), columns, logits)
+                top += logits.shape[1]
         else:
             yield _mean_piece(region, _mean(answers, averaging), source)
 
@@ -105,8 +115,8 @@ def _answered(
     averaging: Averaging,
     reach: Reach | None,
     kept: Sequence[Region],
-) -> Iterator[tuple[Region, Iterator[Tensor]]]:
-    """Each region with the logits of its answers, which are to be taken before the next region is."""
+) -> Iterator[tuple[Region, Iterator[Iterator[Tensor]]]]:
+    """Each region with the logits of its answers, each from the top, to be taken before the next region is."""
     size = (int(image.shape[0]), int(image.shape[1]))
     parts = [_Part(region, turn, size, segmenter, reach) for region in kept for turn in averaging.turns]
     windows = _read_ahead(lambda part: segmenter.prepare(image, source, part.tile.window, part.turn), parts)
@@ -118,11 +128,12 @@ def _answered(
         )
 
 
-def _mean(answers: Iterator[Tensor], averaging: Averaging) -> Maps:
+def _mean(answers: Iterator[Iterator[Tensor]], averaging: Averaging) -> Maps:
     """The mean probabilities, and the variance where dropout was sampled."""
+    whole = (torch.cat(list(rows), dim=1) for rows in answers)
     if averaging.answers == 1 and not averaging.samples:
-        return (next(answers).softmax(dim=0),)
-    return tuple(mean_of(answers))[: 2 if averaging.samples else 1]
+        return (next(whole).softmax(dim=0),)
+    return tuple(mean_of(whole))[: 2 if averaging.samples else 1]
 
 
 def _mean_piece(region: Region, maps: Maps, source: str) -> Piece:
@@ -154,15 +165,32 @@ def _read_ahead(read: Callable[[_Part], Tensor], parts: Iterable[_Part]) -> Iter
 
 def _answers(
     segmenter: Segmenter, part: _Part, window: Tensor, machine: Machine, averaging: Averaging
-) -> Iterator[Tensor]:
-    """Logits (K, rows, columns) of one region in one of its turns, for every sample, turned back, on the CPU."""
+) -> Iterator[Iterator[Tensor]]:
+    """Logits (K, rows, columns) of one region in one of its turns, from the top, for every sample, on the CPU."""
     network, image = segmenter.network, machine.put(window)
-    for sample in range(max(averaging.samples, 1)):
+    rows, columns = part.tile.inside
+    for sample in range(averaging.samples):
         seed = sample_seed(averaging, sample, part.turn, part.kept)
-        with machine.arithmetic(), dropping(network, machine, seed) if averaging.samples else nullcontext():
+        with machine.arithmetic(), dropping(network, machine, seed):
             logits = network(image)
-        rows, columns = part.tile.inside
-        yield _turned_back(logits[0, :, rows, columns].float().cpu(), part.turn)
+        yield iter([_turned_back(logits[0, :, rows, columns].float().cpu(), part.turn)])
+    if not averaging.samples:
+        found = (logits[0, :, :, columns].float().cpu() for logits in _logits(network, image, machine, rows))
+        upright = part.turn == UPRIGHT
+        yield found if upright else iter([_turned_back(torch.cat(list(found), dim=1), part.turn)])
+
+
+def _logits(network: Network, image: Tensor, machine: Machine, wanted: slice) -> Iterator[Tensor]:
+    """Rows of the answer (1, K, rows, W'), by pieces where it is large and the network can."""
+    rows = machine.rows_at_once(image.shape[3], network.structure.stride)
+    at_once = looks_at_everything(network.structure) or image.shape[2] < 2 * rows
+    found = (network(image)[:, :, wanted] for _ in range(1)) if at_once else streamed(network, image, rows, wanted)
+    while True:
+        with machine.arithmetic():  # not around the yield: it would be in force in the caller
+            piece = next(found, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _reach(segmenter: Segmenter, picture: Size, tile: Size) -> Reach | None:
@@ -236,7 +264,9 @@ def bands(
 ) -> Iterator[Answer]:
     """The same, a row of tiles at a time from the top: nothing larger is held. Parameters as in ``pieces``."""
     spans = tile_rows(segmenter, (image.shape[0], image.shape[1]), tile)
-    found = groupby(pieces(segmenter, image, source, machine, tile, averaging, rows), lambda piece: piece.rows.start)
+    tops = [span.start for span in spans]
+    done = pieces(segmenter, image, source, machine, tile, averaging, rows)
+    found = groupby(done, lambda piece: bisect_right(tops, piece.rows.start))
     for span, (_, parts) in zip(spans if rows is None else [spans[number] for number in rows], found, strict=True):
         yield _filled(segmenter, image, span, parts, averaging, uncertainty=uncertainty, whole=whole)
 

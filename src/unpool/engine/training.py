@@ -19,6 +19,7 @@ from unpool.engine import batch_statistics
 from unpool.engine.evaluation import evaluate_each, total_of
 from unpool.engine.machine import Machine, out_of_memory
 from unpool.engine.objective import Objective, in_parts, objective
+from unpool.engine.prediction import ready
 from unpool.engine.processes import ALONE, Processes
 from unpool.engine.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.errors import RunError
@@ -260,7 +261,7 @@ def validate(segmenter: Segmenter, recipe: Recipe, state: TrainingState) -> Vali
     if recipe.recompute:
         batch_statistics.recompute(segmenter.network, _plain_crops(recipe, state), recipe.machine)
     segmenter.network.eval()
-    own = evaluate_each(segmenter, processes.share(recipe.validation), recipe.machine)
+    own = evaluate_each(ready(segmenter, recipe.machine), processes.share(recipe.validation), recipe.machine)
     scores, loss, images = total_of(segmenter, own, processes.sum_counts)
     state.last_validation = processes.agree(time.monotonic() - started)
     state.validation_seconds += state.last_validation

@@ -2,6 +2,7 @@
 
 from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.fcn import FCN, FCNStructure
+from unpool.nets.folding import folded
 from unpool.nets.named import NAMED_NETS, NamedNet, Network, build, named_net, network_of, structure_of
 from unpool.nets.sizes import (
     AnyStructure,
@@ -17,6 +18,7 @@ from unpool.nets.sizes import (
     size_rule,
 )
 from unpool.nets.start import begin_with
+from unpool.nets.streaming import streamed
 from unpool.nets.structure import Structure
 
 __all__ = [
@@ -36,11 +38,13 @@ __all__ = [
     "context",
     "detail",
     "fit",
+    "folded",
     "legal_size",
     "looks_at_everything",
     "named_net",
     "network_of",
     "output_size",
     "size_rule",
+    "streamed",
     "structure_of",
 ]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from unpool.errors import UsageError
 from unpool.geometry import Rounding
@@ -58,6 +59,8 @@ def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, Positi
     Differentiable once; what is kept for the backward pass is the code of the positions and nothing else. Raises
     UsageError where there is nothing to pool.
     """
+    if has_torch_function_unary(maps):
+        return handle_torch_function(max_pool, (maps,), maps, rounding)
     _require_maps(maps)
     size = (maps.shape[2], maps.shape[3])
     # Not geometry's formula: that divides negative numbers, which an ONNX graph rounds towards zero.
@@ -82,6 +85,8 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     In NCHW by 2-bit positions, in 0.5 to 0.8 of torch's time; in channels-last by torch's own pooling, which is 1.3 to
     2.7 times faster there, although it keeps 64 bits a window and its input (``benchmarks/pooling.py``).
     """
+    if has_torch_function_unary(maps):
+        return handle_torch_function(max_pool_plain, (maps,), maps, rounding)
     if _in_graph() and not _exporting():
         pooled: Tensor = max_pool_opaque(maps, rounding == "ceil")[0]
         return pooled
@@ -100,6 +105,8 @@ def max_unpool(maps: Tensor, positions: Positions) -> Tensor:
     The result has the type and memory format of ``maps``. Differentiable once, keeping only the code of the
     positions. Raises UsageError for another shape.
     """
+    if has_torch_function_unary(maps):
+        return handle_torch_function(max_unpool, (maps,), maps, positions)
     _require_maps(maps)
     if _in_graph():
         return (_grown if _exporting() else _grown_corners)(maps, positions.code, positions.size)
@@ -136,7 +143,7 @@ class _Pool(Function):
     @staticmethod
     def forward(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
         channels_last = _is_channels_last(maps)
-        if maps.device.type != "cpu":
+        if maps.device.type not in ("cpu", "meta"):
             pooled, code = _tournament(maps, windows)
             return _laid_out(pooled, channels_last=channels_last), pack(code, channels_last=channels_last)
         pooled = _empty(windows, maps, channels_last=channels_last)
@@ -159,7 +166,7 @@ class _Pool(Function):
         (packed,) = ctx.saved_tensors
         code = unpack(packed, ctx.windows, channels_last=ctx.channels_last)
         # torch adds gradients to zeros, which turns -0 into 0: so does this.
-        return _spread(_laid_out(gradient + 0.0, channels_last=ctx.channels_last), code, ctx.size), None
+        return spread(_laid_out(gradient + 0.0, channels_last=ctx.channels_last), code, ctx.size), None
 
 
 class _Unpool(Function):
@@ -168,7 +175,7 @@ class _Unpool(Function):
         maps: Tensor, packed: Tensor, windows: tuple[int, int, int, int], size: tuple[int, int], channels_last: bool
     ) -> Tensor:
         code = unpack(packed, windows, channels_last=channels_last)
-        return _spread(maps, _laid_out(code, channels_last=_is_channels_last(maps)), size)
+        return spread(maps, _laid_out(code, channels_last=_is_channels_last(maps)), size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -213,21 +220,21 @@ def _pooled_rows_last(maps: Tensor, windows: tuple[int, ...]) -> tuple[Tensor, T
     return maxima.reshape(windows), index.reshape(windows)
 
 
-def _spread(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
+def spread(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
     """Each value of (N, C, h, w) at its place in (N, C, H, W), zeros elsewhere."""
     images, channels, rows, columns = code.shape
     word = _WORDS[values.element_size()]
-    spread = _empty((images, channels, *size), values, channels_last=_is_channels_last(code))
-    spread[:, :, 2 * rows :] = 0
-    spread[..., 2 * columns :] = 0
-    bits, kept = values.view(word), spread.view(word)
+    grown = _empty((images, channels, *size), values, channels_last=_is_channels_last(code))
+    grown[:, :, 2 * rows :] = 0
+    grown[..., 2 * columns :] = 0
+    bits, kept = values.view(word), grown.view(word)
     for window_rows, pixel_rows in _blocks(code.shape):
         places = code[window_rows].to(word)
         chosen = torch.empty_like(places)
         for place, pixels in _corners(kept[pixel_rows], places.shape[2], columns):
             torch.eq(places, place, out=chosen)
             torch.mul(_overlap(bits[window_rows], pixels), _overlap(chosen, pixels), out=pixels)
-    return spread
+    return grown
 
 
 def _gather_channels_last(maps: Tensor, code: Tensor) -> Tensor:
