@@ -54,6 +54,9 @@ DEFAULT_SHARE, DEFAULT_MOST = 0.5, 4e9
 CACHE_SHARE = 0.125
 """Of the memory, for decoded parts of the picture that is read."""
 
+SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
+"""Bytes from which memory is given back at once under a ceiling: where maps are computed whole, and by rows."""
+
 READING = 16
 """Bytes for every value of a window: it waits as numbers of 4 bytes, while the next one is read and normalised."""
 
@@ -130,10 +133,13 @@ def predict(
     UsageError, ModelFileError: see the message.
     RunError: tiles that should equal the whole do not.
     """
-    keep_memory() if memory is None else return_memory()
     processes = join(device)
     path = model_file(model)
     segmenter, card = load_model(path)
+    if memory is None:
+        keep_memory()
+    else:
+        return_memory(SMALL_BLOCK if looks_at_everything(segmenter.network.structure) else BLOCK)
     require_dropout(segmenter, averaging)
     targets = find_targets(inputs, out)
     require_writable(out)

@@ -1,29 +1,29 @@
-"""How much memory a network's answer for one window takes: found by watching what it holds at once.
+"""How much memory a network's answer for one window takes: found from what it holds at once.
 
-What a convolution needs beside its maps (its weights in another order, scratch of each thread) is not seen, so a share
-is added for it.
+What a layer needs within itself (a convolution its weights in another order and scratch of each thread, a pooling where
+its maxima were) is not seen, so a share is added for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from math import inf
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from unpool.engine.machine import Machine
-from unpool.nets import Network, context, legal_size, looks_at_everything, streamed
+from unpool.nets import Network, context, legal_size, looks_at_everything
+from unpool.nets.holding import most_held
 
-UNSEEN = 1.1
+UNSEEN = 1.3
 """By which a plan is larger than what was watched."""
 
-SCRATCH = 48e6
+SCRATCH = 64e6
 """Bytes that the first answers of any network add to a process."""
 
 WATCHED = (256, 384)
@@ -59,54 +59,46 @@ class HeldMemory(NamedTuple):
 
 
 def held_memory(network: Network, machine: Machine) -> HeldMemory:
-    """Watch a network that is ready for prediction answer for two small windows, and pretend to for two large ones."""
-    seen = []
-    for side in WATCHED:
-        legal = legal_size(network.structure, side)
-        seen.append((legal * legal, _most_held(network, machine, legal)))
-    (few, least), (many, most) = seen
-    pixel = (most - least) / (many - few)
-    fixed = max(least - pixel * few, 0.0) + max(weight.nbytes for weight in network.parameters()) + SCRATCH
+    """Let a network that is ready for prediction answer for two windows, at once and by pieces.
+
+    Only the sizes of what it holds are computed; but a network that looks at all of a map is watched at work, since
+    what it copies depends on the device.
+    """
+    stride, seen = network.structure.stride, context(network.structure)
+    most = _watched if looks_at_everything(network.structure) else _by_rows
+    pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in WATCHED])
+    fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
     if looks_at_everything(network.structure):
         return HeldMemory(pixel, fixed)
-    hollow = _hollow(network)
-    (few, least), (many, most) = ((columns, _most_streamed(hollow, machine, columns)) for columns in WATCHED_COLUMNS)
-    column = max((most - least) / (many - few), 0.0)
-    piece, stride = least - column * few, network.structure.stride
-    pixels = machine.rows_at_once(few, stride) * few
+    by_pieces = []
+    for columns in WATCHED_COLUMNS:
+        at_once = machine.rows_at_once(columns, stride)
+        rows = 4 * at_once + (sum(seen) if seen else 0)
+        by_pieces.append((columns, _by_rows(network, machine, rows, columns, at_once)))
+    column, piece = _line(by_pieces)
+    pixels = machine.rows_at_once(WATCHED_COLUMNS[0], stride) * WATCHED_COLUMNS[0]
     return HeldMemory(pixel, fixed, piece, piece / pixels * stride, column)
 
 
-def _hollow(network: Network) -> Network:
-    """A copy without numbers: what it computes has a size and nothing else."""
-    hollow = {id(tensor): nn.Parameter(tensor.to("meta"), tensor.requires_grad) for tensor in network.parameters()}
-    return deepcopy(network, hollow | {id(tensor): tensor.to("meta") for tensor in network.buffers()})
+def _line(seen: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Bytes for each of something, and beside it, from two numbers of it with their bytes."""
+    (few, least), (many, most) = seen
+    each = max((most - least) / (many - few), 0.0)
+    return each, max(least - each * few, 0.0)
 
 
-@torch.inference_mode()
-def _most_streamed(hollow: Network, machine: Machine, columns: int) -> int:
-    structure = hollow.structure
-    at_once, seen = machine.rows_at_once(columns, structure.stride), context(structure)
-    rows = 4 * at_once + (sum(seen) if seen else structure.stride)
-    size = (legal_size(structure, rows), legal_size(structure, columns))
-    dtype = next(hollow.parameters()).dtype
-    picture = torch.empty(1, hollow.in_channels, *size, dtype=dtype, device="meta").to(
-        memory_format=torch.channels_last
-    )
-    watch = _Watch()
-    with watch:
-        for logits in streamed(hollow, picture, at_once):
-            logits.float().softmax(dim=1)
-    return watch.most
+def _by_rows(network: Network, machine: Machine, rows: int, columns: int, at_once: int) -> int:
+    size = (legal_size(network.structure, rows), legal_size(network.structure, columns))
+    with machine.arithmetic():
+        return most_held(network, network.in_channels, size, at_once)
 
 
 @torch.no_grad()  # in inference mode composite operations, as instance normalisation is, hide what they hold
-def _most_held(network: Network, machine: Machine, side: int) -> int:
-    watch = _Watch()
+def _watched(network: Network, machine: Machine, rows: int, columns: int, _: int) -> int:
+    size, watch = (legal_size(network.structure, side) for side in (rows, columns)), _Watch()
     with machine.arithmetic(), watch:
-        image = machine.put(torch.zeros(1, network.in_channels, side, side))
-        logits = network(image)
-        logits.float().cpu().softmax(dim=1)
+        logits = network(machine.put(torch.zeros(1, network.in_channels, *size)))
+        logits.float().softmax(dim=1)
     return watch.most
 
 

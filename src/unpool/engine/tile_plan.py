@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unpool.engine.blending import overlapping
 from unpool.engine.held_memory import HeldMemory
 from unpool.errors import RunError
-from unpool.nets import AnyStructure, context, looks_at_everything
+from unpool.nets import AnyStructure, context, fit, looks_at_everything
 from unpool.tiling import Size, multiple_above
 
 SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
@@ -108,5 +108,4 @@ def _window(structure: AnyStructure, side: int, length: int) -> int:
     before, after = (seen.before, seen.after) if seen else (0, 0)
     stride = structure.stride
     inner = multiple_above(side, stride) + multiple_above(before, stride) + multiple_above(after, stride)
-    whole = multiple_above(length + before + after, stride)
-    return min(inner, whole)
+    return min(inner, fit(structure, length).size)

@@ -143,7 +143,7 @@ class _Pool(Function):
     @staticmethod
     def forward(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
         channels_last = _is_channels_last(maps)
-        if maps.device.type not in ("cpu", "meta"):
+        if maps.device.type != "cpu":
             pooled, code = _tournament(maps, windows)
             return _laid_out(pooled, channels_last=channels_last), pack(code, channels_last=channels_last)
         pooled = _empty(windows, maps, channels_last=channels_last)

@@ -214,8 +214,7 @@ def _pair(sides: int | Sequence[int]) -> tuple[int, int]:
 def _type(weight: Tensor) -> torch.dtype:
     """What a convolution with this weight gives."""
     device = weight.device.type
-    rounds = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if rounds else weight.dtype
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
