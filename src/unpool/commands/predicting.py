@@ -55,7 +55,7 @@ CACHE_SHARE = 0.125
 """Of the memory, for decoded parts of the picture that is read."""
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
-"""Bytes from which memory is given back at once under a ceiling: where maps are computed whole, and by rows."""
+"""Bytes from which memory is given back at once under a ceiling, and the same while maps are computed by rows."""
 
 READING = 16
 """Bytes for every value of a window: it waits as numbers of 4 bytes, while the next one is read and normalised."""
@@ -133,13 +133,10 @@ def predict(
     UsageError, ModelFileError: see the message.
     RunError: tiles that should equal the whole do not.
     """
+    keep_memory() if memory is None else return_memory(SMALL_BLOCK)
     processes = join(device)
     path = model_file(model)
     segmenter, card = load_model(path)
-    if memory is None:
-        keep_memory()
-    else:
-        return_memory(SMALL_BLOCK if looks_at_everything(segmenter.network.structure) else BLOCK)
     require_dropout(segmenter, averaging)
     targets = find_targets(inputs, out)
     require_writable(out)
@@ -149,6 +146,8 @@ def predict(
     refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
     segmenter = ready(segmenter, machine)
+    if memory is not None and not looks_at_everything(segmenter.network.structure):
+        return_memory(BLOCK)
     free = free_memory(machine, None, processes.neighbours)
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
     work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
