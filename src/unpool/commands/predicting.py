@@ -315,8 +315,11 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         own = own_rows(rows, processes)
         found = bands(segmenter, picture, str(source), work.machine, tile, averaging, own, **wanted)
         if processes.count > 1:
-            like = empty_answer(segmenter, slice(0, 1), picture.shape[1], averaging, **wanted)
-            found = bands_together(found, rows, spans, like, processes)
+
+            def empty(span: slice) -> Answer:
+                return empty_answer(segmenter, span, picture.shape[1], averaging, **wanted)
+
+            found = bands_together(found, rows, spans, empty, processes)
         thread = stack.enter_context(ThreadPoolExecutor(1))
         band: Future[None] | None = None
         failure: UnpoolError | None = None

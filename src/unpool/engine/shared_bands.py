@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 def bands_together(
-    own: Iterator[Answer], rows: range, spans: Sequence[slice], like: Answer, processes: Processes
+    own: Iterator[Answer], rows: range, spans: Sequence[slice], empty: Callable[[slice], Answer], processes: Processes
 ) -> Iterator[Answer]:
     """The answers of all processes where this is the first one; nothing in the others, which compute and send theirs.
 
@@ -24,7 +24,7 @@ def bands_together(
     ----------
     own: this process's answers, to the rows of tiles ``own_rows(rows, processes)``.
     rows: numbers of the rows of tiles; ``spans`` says where in the picture each of them lies.
-    like: an answer of one row of pixels, which says what is wanted and how wide it is.
+    empty: an answer for some rows of the picture, to be filled.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def bands_together(
         assert answer is not None
         yield answer
         for number in range(start + 1, min(start + processes.count, rows.stop)):
-            received = like.emptied(spans[number])
+            received = empty(spans[number])
             for values in received.arrays():
                 processes.receive(torch.from_numpy(values), number - start)
             yield received
