@@ -16,7 +16,7 @@ import torch
 from unpool.checkpoint import load_model
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
-from unpool.commands.run_folder import require_writable
+from unpool.commands.run_folder import model_file, require_writable
 from unpool.commands.targets import (
     Outputs,
     Scale,
@@ -26,7 +26,7 @@ from unpool.commands.targets import (
     refuse_collisions,
     refuse_existing,
 )
-from unpool.commands.testing import model_file, turned_warnings
+from unpool.commands.testing import turned_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout

@@ -13,7 +13,7 @@ from unpool.classes import ClassTable
 from unpool.commands.checking import check, require_sound, require_unchanged
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.recording import begin_test, record_test
-from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
+from unpool.commands.run_folder import free_path, model_file, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.commands.tile_notes import blending_notes
 from unpool.config import DataSettings
@@ -306,11 +306,6 @@ def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
         f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it. "
         "--tta mirror keeps them upright."
     ]
-
-
-def model_file(path: Path) -> Path:
-    """The model file at ``path``, or in the run folder ``path``."""
-    return path / MODEL_FILE if path.is_dir() else path
 
 
 def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
