@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from unpool.checkpoint import load_model
+from unpool.commands.choice import turned_warnings
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
 from unpool.commands.run_folder import model_file, require_writable
@@ -26,7 +27,6 @@ from unpool.commands.targets import (
     refuse_collisions,
     refuse_existing,
 )
-from unpool.commands.testing import turned_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
