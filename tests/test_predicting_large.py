@@ -18,7 +18,8 @@ import tiny
 from test_processes import start
 from unpool.checkpoint import save_model
 from unpool.commands.events import Event, Progress, Said, finish
-from unpool.commands.predicting import JOURNAL, Predicted, predict
+from unpool.commands.predicting import Predicted, predict
+from unpool.commands.prediction_journal import JOURNAL
 from unpool.engine import Averaging, answer
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.prediction import bands

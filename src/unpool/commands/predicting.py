@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from unpool.checkpoint import load_model
 from unpool.commands.choice import turned_warnings
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
+from unpool.commands.prediction_journal import Entry, note, read_journal
 from unpool.commands.run_folder import model_file, require_writable
 from unpool.commands.targets import (
     Outputs,
@@ -40,7 +40,6 @@ from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import DataError, RunError, UnpoolError
 from unpool.io import PictureFile, open_picture, size_of
-from unpool.io.files import append_text, writing
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
 from unpool.ledger import digest, file_digest, present_code
@@ -59,9 +58,6 @@ READING = 16
 
 LARGE = 64e6
 """Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
-
-JOURNAL = ".unpool-predictions.jsonl"
-"""What was predicted into a folder: a line for each mask, with the key of what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +143,11 @@ def predict(
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
     work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
     jobs = [_Job(target, places, work.key(target, places)) for target, places in zip(targets, outputs, strict=True)]
-    before = _journal(out) if resume else {}
-    own = {job.key for job in jobs if before.get(_name(job, out), ("", False))[0] == job.key}
+    before = read_journal(out) if resume else {}
+    own = {job.key for job in jobs if job.outputs.mask in before and before[job.outputs.mask].key == job.key}
     kept = {
         job.key for job in jobs
-        if job.key in own and before[_name(job, out)].done and all(path.exists() for path in job.outputs.paths())
+        if job.key in own and before[job.outputs.mask].done and all(path.exists() for path in job.outputs.paths())
     }  # fmt: skip
     if not overwrite:
         refuse_existing(job.outputs for job in jobs if job.key not in own)
@@ -180,10 +176,10 @@ def predict(
         sharing = processes if job.key in together else ALONE
         try:
             if sharing.first:
-                _note(out, job, done=False)
+                note(out, job.outputs.mask, Entry(job.key, done=False))
             yield from _predict_one(job, work, sharing, named=len(mine) > 1)
             if sharing.first:
-                _note(out, job, done=True)
+                note(out, job.outputs.mask, Entry(job.key, done=True))
                 written.append((job.target.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
             if not isinstance(error, UnpoolError) and not out_of_memory(error):
@@ -234,6 +230,10 @@ class _Work:
         wanted = [outputs.scale, *map(str, outputs.paths())]
         return digest(["predict", present_code().digest, self._model, picture, arithmetic, wanted])
 
+    def open(self, source: Path) -> AbstractContextManager[PictureFile]:
+        """A picture, read with this command's share of memory."""
+        return open_picture(source, int(min(CACHE, CACHE_SHARE * self.ceiling)))
+
     def tile(self, picture: PictureFile, outputs: Outputs, source: str) -> Size:
         """The tiles that this picture is cut into."""
         size = picture.shape[:2]
@@ -270,7 +270,7 @@ def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
     """Compare tiles with the whole on the first picture that can be read."""
     for job in jobs:
         source = job.target.source
-        with suppress(DataError), open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture:
+        with suppress(DataError), work.open(source) as picture:
             tile = work.tile(picture, job.outputs, str(source))
             yield Said(verified(str(source), work.check(picture, tile, str(source))))
             return
@@ -291,7 +291,7 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         )
     segmenter, averaging = work.segmenter, work.averaging
     sampled = averaging.samples > 0
-    with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
+    with work.open(source) as picture, ExitStack() as stack:
         planned = together_or_none(lambda: work.tile(picture, outputs, str(source)), processes)
         tile = int(processes.agree(planned[0])), int(processes.agree(planned[1]))
         spans = tile_rows(segmenter, picture.shape[:2], tile)
@@ -353,38 +353,6 @@ def _no_memory(source: Path) -> RunError:
 def _write(answer: Answer, results: Sequence[Result]) -> None:
     for result in results:
         result.take(answer)
-
-
-class _Entry(NamedTuple):
-    """What a journal says of a mask: the key of what it depends on, and whether it was finished."""
-
-    key: str
-    done: bool
-
-
-def _name(job: _Job, out: Path) -> str:
-    return job.outputs.mask.relative_to(out.resolve()).as_posix()
-
-
-def _note(out: Path, job: _Job, *, done: bool) -> None:
-    """Write into the folder's journal what a mask is, or will be, made from."""
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    append_text(out / JOURNAL, json.dumps({"mask": _name(job, out), "key": job.key, "done": done}) + "\n")
-
-
-def _journal(out: Path) -> dict[str, _Entry]:
-    """The last entry for each mask; a line that was torn is none."""
-    try:
-        lines = (out / JOURNAL).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, _Entry] = {}
-    for line in lines:
-        with suppress(ValueError, TypeError, KeyError):
-            entry = json.loads(line)
-            found[str(entry["mask"])] = _Entry(str(entry["key"]), bool(entry["done"]))
-    return found
 
 
 def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
