@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from unpool.io import PictureFile, open_picture, size_of
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
 from unpool.ledger import digest, file_digest, present_code
-from unpool.nets import looks_at_everything
+from unpool.nets import context, looks_at_everything
 from unpool.segmenter import Segmenter
 from unpool.tiling import Size
 
@@ -116,7 +116,8 @@ def predict(
     resume: keep what the same command wrote before it was interrupted, and go on in the midst of a picture.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     averaging: which answers each picture's answer is the mean of.
-    verify: first compare tiles with the whole on a part of a picture, see ``unpool.engine.tile_check``.
+    verify: first compare tiles with the whole on a part of the first picture that is cut, or else can be, see
+        ``unpool.engine.tile_check``.
 
     Processes that torchrun started share the pictures, and the rows of tiles of large ones; each returns its own. A
     picture that cannot be read does not stop the others; it is listed in ``failed``.
@@ -182,9 +183,7 @@ def predict(
                 note(out, job.outputs.mask, Entry(job.key, done=True))
                 written.append((job.target.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
-            if not isinstance(error, UnpoolError) and not out_of_memory(error):
-                raise
-            said = str(error) if isinstance(error, UnpoolError) else str(_no_memory(job.target.source))
+            said = _reason(error, job.target.source)
             failed.append((job.target.source, said))
             yield Said(f"skipped: {said}")
         yield Progress("predicting", number, len(mine))
@@ -254,8 +253,9 @@ class _Work:
 
     def check(self, picture: PictureFile, tile: Size, source: str) -> Mismatch | None:
         """How far tiles are from the whole on a part of this picture."""
+        found = tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
         self.noted |= blends(self.segmenter, picture.shape[:2], tile)
-        return tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
+        return found
 
 
 def _rows_kept(picture: PictureFile) -> int | None:
@@ -267,13 +267,31 @@ def _rows_kept(picture: PictureFile) -> int | None:
 
 
 def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
-    """Compare tiles with the whole on the first picture that can be read."""
-    for job in jobs:
-        source = job.target.source
-        with suppress(DataError), work.open(source) as picture:
-            tile = work.tile(picture, job.outputs, str(source))
-            yield Said(verified(str(source), work.check(picture, tile, str(source))))
+    """Compare tiles with the whole on the first picture that is cut; where none is, on the first that can be."""
+    can_be = jobs if context(work.segmenter.network.structure) else ()
+    for job in sorted(can_be, key=lambda job: _fits(job.target)):
+        found = _mismatch(job, work)
+        if found is not None:
+            yield Said(verified(str(job.target.source), found))
             return
+    yield Said(verified("", None))
+
+
+def _mismatch(job: _Job, work: _Work) -> Mismatch | None:
+    """How far tiles are from the whole on a part of a picture; None where it cannot be cut or predicted."""
+    source = job.target.source
+    try:
+        with work.open(source) as picture:
+            return work.check(picture, work.tile(picture, job.outputs, str(source)), str(source))
+    except (UnpoolError, RuntimeError, MemoryError) as error:
+        _reason(error, source)  # it will be said when the picture is predicted
+        return None
+
+
+def _fits(target: Target) -> bool:
+    """Whether a picture is not larger than a tile."""
+    rows, columns = size_of(target.source)
+    return rows <= TILE[0] and columns <= TILE[1]
 
 
 def _is_large(target: Target) -> bool:
@@ -346,8 +364,13 @@ def _failure(band: Future[None] | None) -> UnpoolError | None:
     return found
 
 
-def _no_memory(source: Path) -> RunError:
-    return RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it")
+def _reason(error: Exception, source: Path) -> str:
+    """Why a picture cannot be predicted, though others may be. What is no such reason is raised again."""
+    if isinstance(error, UnpoolError):
+        return str(error)
+    if not out_of_memory(error):
+        raise error
+    return str(RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it"))
 
 
 def _write(answer: Answer, results: Sequence[Result]) -> None:
