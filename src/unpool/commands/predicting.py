@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,15 @@ import torch
 from unpool.checkpoint import load_model
 from unpool.commands.choice import turned_warnings
 from unpool.commands.events import Event, Progress, Said
-from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
+from unpool.commands.picture_results import (
+    Result,
+    displaced_note,
+    done_rows,
+    left_note,
+    open_results,
+    row_bytes,
+    write_answers,
+)
 from unpool.commands.prediction_journal import Entry, note, read_journal
 from unpool.commands.run_folder import model_file, require_writable
 from unpool.commands.targets import (
@@ -26,19 +33,20 @@ from unpool.commands.targets import (
     outputs_of,
     refuse_collisions,
     refuse_existing,
+    refuse_itself,
 )
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
-from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, require_dropout
+from unpool.engine import ONCE, Averaging, Machine, Precision, choose_machine, require_dropout
 from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory
-from unpool.engine.prediction import TILE, bands, blends, empty_answer, tile_rows
+from unpool.engine.prediction import TILE, blends, tile_rows
 from unpool.engine.processes import ALONE, Processes, join
-from unpool.engine.shared_bands import bands_together, own_rows, together_or_none
+from unpool.engine.shared_bands import shared_bands, together_or_none
 from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
-from unpool.errors import DataError, RunError, UnpoolError
+from unpool.errors import RunError, UnpoolError
 from unpool.io import PictureFile, open_picture, size_of
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
@@ -168,19 +176,15 @@ def predict(
     left = [job for job in jobs if job.key not in kept]
     # Blended tiles reach into each other, so their picture is one process's.
     shared = processes.count > 1 and not looks_at_everything(segmenter.network.structure)
-    together = {job.key for job in left if shared and _is_large(job.target)}
+    together = {job.key for job in left if shared and math.prod(size_of(job.target.source)) > LARGE}
     mine = [
-        *processes.share([job for job in left if job.key not in together]),
-        *(job for job in left if job.key in together),
+        *((job, ALONE) for job in processes.share([job for job in left if job.key not in together])),
+        *((job, processes) for job in left if job.key in together),
     ]
-    for number, job in enumerate(mine, start=1):
-        sharing = processes if job.key in together else ALONE
+    for number, (job, sharing) in enumerate(mine, start=1):
         try:
+            yield from _predict_one(job, work, sharing, out, named=len(mine) > 1)
             if sharing.first:
-                note(out, job.outputs.mask, Entry(job.key, done=False))
-            yield from _predict_one(job, work, sharing, named=len(mine) > 1)
-            if sharing.first:
-                note(out, job.outputs.mask, Entry(job.key, done=True))
                 written.append((job.target.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
             said = _reason(error, job.target.source)
@@ -294,22 +298,21 @@ def _fits(target: Target) -> bool:
     return rows <= TILE[0] and columns <= TILE[1]
 
 
-def _is_large(target: Target) -> bool:
-    return math.prod(size_of(target.source)) > LARGE
-
-
-def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+def _predict_one(
+    job: _Job, work: _Work, processes: Processes, out: Path, *, named: bool
+) -> Generator[Event, None, None]:
     """Predict one picture, writing each row of tiles as it is done; of several processes the first one writes."""
     source, outputs = job.target.source, job.outputs
-    if source.resolve() in outputs.paths():
-        raise DataError(
-            f"{source}: its mask would replace the picture itself",
-            "an output folder apart from the pictures",
-            "give another --out",
-        )
+    refuse_itself(job.target, outputs)
     segmenter, averaging = work.segmenter, work.averaging
-    sampled = averaging.samples > 0
-    with work.open(source) as picture, ExitStack() as stack:
+    with ExitStack() as stack:
+
+        def begun() -> PictureFile:
+            if processes.first:
+                note(out, outputs.mask, Entry(job.key, done=False))
+            return stack.enter_context(work.open(source))
+
+        picture = together_or_none(begun, processes)
         planned = together_or_none(lambda: work.tile(picture, outputs, str(source)), processes)
         tile = int(processes.agree(planned[0])), int(processes.agree(planned[1]))
         spans = tile_rows(segmenter, picture.shape[:2], tile)
@@ -322,6 +325,7 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         def opened() -> tuple[Result, ...]:
             if not processes.first:
                 return ()
+            sampled = averaging.samples > 0
             return stack.enter_context(open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key))
 
         results = together_or_none(opened, processes)
@@ -329,39 +333,23 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         rows = range(sum(span.stop <= there for span in spans), len(spans))
         if there:
             yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
-        wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
-        own = own_rows(rows, processes)
-        found = bands(segmenter, picture, str(source), work.machine, tile, averaging, own, **wanted)
-        if processes.count > 1:
-
-            def empty(span: slice) -> Answer:
-                return empty_answer(segmenter, span, picture.shape[1], averaging, **wanted)
-
-            found = bands_together(found, rows, spans, empty, processes)
-        thread = stack.enter_context(ThreadPoolExecutor(1))
-        band: Future[None] | None = None
-        failure: UnpoolError | None = None
-        for number, answer in enumerate(found, start=rows.start + 1):
-            failure = failure or _failure(band)
-            if failure is not None and processes.count == 1:
-                raise failure
-            # Of several processes the others still send; they are heard out before the failure is told.
-            band = None if failure else thread.submit(_write, answer, results)
-            if len(spans) > 1:
-                yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
-        failure = failure or _failure(band)
-        if failure is not None:
-            raise failure
-        for result in results:
-            result.writer.finish()
-
-
-def _failure(band: Future[None] | None) -> UnpoolError | None:
-    """What stopped the writing of a band, once it has ended."""
-    found = None if band is None else band.exception()
-    if found is not None and not isinstance(found, UnpoolError):
-        raise found
-    return found
+        if displaced := displaced_note(results):
+            yield Said(f"{source}: {displaced}")
+        try:
+            wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
+            answers = shared_bands(
+                segmenter, picture, str(source), work.machine, tile, averaging, rows, processes, **wanted
+            )
+            bands_written = write_answers(answers, results, to_the_end=processes.count > 1)
+            for number, _ in enumerate(bands_written, rows.start + 1):
+                if len(spans) > 1:
+                    yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
+        except (Exception, KeyboardInterrupt):  # not GeneratorExit: who listened has gone
+            if left := left_note(results, picture.shape[0]):
+                yield Said(f"{source}: {left}")
+            raise
+    if processes.first:
+        note(out, outputs.mask, Entry(job.key, done=True))
 
 
 def _reason(error: Exception, source: Path) -> str:
@@ -371,11 +359,6 @@ def _reason(error: Exception, source: Path) -> str:
     if not out_of_memory(error):
         raise error
     return str(RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it"))
-
-
-def _write(answer: Answer, results: Sequence[Result]) -> None:
-    for result in results:
-        result.take(answer)
 
 
 def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
