@@ -163,6 +163,7 @@ def test_unfinished_work_leaves_its_bands_and_the_old_file(tmp_path: Path) -> No
         writer.write(IDS[:30])
         with pytest.raises(UsageError, match="30 rows"):
             writer.finish()
+        assert writer.left == tmp_path / "m.png.part"
     assert path.read_bytes() == b"old"
     with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         assert writer.done == 30
@@ -170,6 +171,7 @@ def test_unfinished_work_leaves_its_bands_and_the_old_file(tmp_path: Path) -> No
     with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         assert writer.done == 90
         writer.finish()
+        assert writer.left is None
     assert (read_image(path) == read_image_of(tmp_path)).all()
 
 
@@ -185,6 +187,7 @@ def test_bands_of_something_else_are_thrown_away(tmp_path: Path, change: str) ->
     table, size = TABLES[1 if change == "type" else 0], (91, 70) if change == "size" else IDS.shape
     with open_mask_writer(tmp_path / "m.tif", size, table, key="b" if change == "key" else "a") as writer:
         assert writer.done == 0
+        assert writer.displaced
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "head", "junk"])
@@ -219,10 +222,11 @@ def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
         ends.append((tmp_path / "bands").stat().st_size)
     part.close()
     whole = (tmp_path / "bands").read_bytes()
-    for length in range(0, len(whole), 101):
+    for length in (20, *range(0, len(whole), 101)):
         (tmp_path / "bands").write_bytes(whole[:length])
         part = Part(tmp_path / "bands", shape, dtype, "k")
         assert part.done == 30 * sum(0 < end <= length for end in ends)
+        assert not part.displaced
         part.add(IDS[part.done :, :, None])
         assert (np.concatenate(list(part.bands(7)))[..., 0] == IDS).all()
         assert (np.concatenate(list(part.bands(7, 4)))[..., 0] == IDS[::4, ::4]).all()

@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -17,14 +20,16 @@ from hypothesis import strategies as st
 import tiny
 from test_processes import start
 from unpool.checkpoint import save_model
+from unpool.commands import predicting
 from unpool.commands.events import Event, Progress, Said, finish
-from unpool.commands.predicting import JOURNAL, Predicted, predict
-from unpool.engine import Averaging, answer
+from unpool.commands.predicting import Predicted, predict
+from unpool.commands.prediction_journal import JOURNAL
+from unpool.engine import Answer, Averaging, answer
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.prediction import bands
 from unpool.engine.tile_plan import plan_tiles
 from unpool.errors import RunError, UsageError
-from unpool.io import read_image, read_mask
+from unpool.io import read_image, read_mask, write_image
 from unpool.nets import named_net
 from unpool.turning import Turns
 
@@ -121,6 +126,45 @@ def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path,
     assert result.failed == ()
 
 
+def said(events: list[Event]) -> str:
+    return "\n".join(event.text for event in events if isinstance(event, Said))
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("the sun went down", "light", "wait")])
+def test_what_is_left_half_way_is_said(
+    error: BaseException, model: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = predicting.shared_bands
+
+    def stopped(*given: object, **wanted: object) -> Iterator[Answer]:
+        yield from islice(plain(*given, **wanted), 3)  # type: ignore[arg-type]
+        raise error
+
+    monkeypatch.setattr(predicting, "shared_bands", stopped)
+    events: list[Event] = []
+    with suppress(KeyboardInterrupt):
+        for event in predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32"):
+            events.append(event)
+    left = f"{picture}: 192 of 333 rows are done and left in {tmp_path / 'out' / 'slide.tif.part'}"
+    assert f"{left}; the same command with --resume goes on there" in said(events)
+    assert "begun anew" not in said(events)
+    monkeypatch.setattr(predicting, "shared_bands", plain)
+    _, events = predicted(model, picture, tmp_path / "out", resume=True)
+    assert "going on from row 192 of 333" in said(events)
+    assert " left in " not in said(events)
+
+
+def test_nothing_is_left_of_a_picture_that_is_written_at_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "small.png", np.zeros((40, 50), np.uint8))
+    monkeypatch.setattr("unpool.commands.picture_results.write_mask", Mock(side_effect=RunError("a", "b", "c")))
+    result, events = predicted(model, tmp_path / "small.png", tmp_path / "out")
+    assert result.failed
+    assert " left in " not in said(events)
+
+
 @pytest.mark.usefixtures("small_tiles")
 def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
@@ -132,6 +176,8 @@ def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture
     steps.close()
     _, events = predicted(model, picture, tmp_path / "out")
     assert not any(isinstance(event, Said) and "going on" in event.text for event in events)
+    found = tmp_path / "out" / "slide.tif.part"
+    assert f"{found} was left by other settings, another model, picture or version, and is begun anew" in said(events)
     predicted(model, picture, tmp_path / "fresh")
     one, two = (read_mask(tmp_path / folder / "slide.tif") for folder in ("out", "fresh"))
     assert np.array_equal(one, two)
@@ -260,18 +306,23 @@ def test_a_ceiling_holds(tmp_path: Path) -> None:
     assert peak > ceiling - 290e6  # so that the ceiling is what keeps it low
 
 
-def test_a_killed_prediction_goes_on(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_prediction_goes_on(by: signal.Signals, model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (3000, 2100), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256))
     words = [sys.executable, "-m", "unpool", "predict", str(model), str(tmp_path / "big.tif"), "--device", "cpu"]
     words += ["--precision", "float32", "--out", str(tmp_path / "out")]
     part = tmp_path / "out" / "big.tif.part" / "bands"
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (part.exists() and part.stat().st_size > 2000):
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert "going on from row" in said
+        process.send_signal(by)
+        last, _ = process.communicate()
+    if by == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"of 3,000 rows are done and left in {part.parent}; the same command with --resume" in last
+    printed = subprocess.run([*words, "--resume"], capture_output=True, text=True, check=True).stdout
+    assert "going on from row" in printed
     whole = finish(
         predict(model, [str(tmp_path / "big.tif")], tmp_path / "unbroken", device="cpu", precision="float32")
     )
@@ -280,11 +331,68 @@ def test_a_killed_prediction_goes_on(model: Path, tmp_path: Path) -> None:
     assert whole.failed == ()
 
 
+def together(count: int, model: Path, folder: Path, *fails: str) -> list[dict[str, list[str]]]:
+    """Predict the TIFFs of a folder in so many processes: what failed in each, and what each said."""
+    start(count, [str(Path(__file__).with_name("sharing.py")), str(model), str(folder), str(count), *fails])
+    return [json.loads((folder / f"said-{count}-{rank}.json").read_text()) for rank in range(count)]
+
+
 def test_two_processes_share_the_rows_of_a_large_picture(model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (2300, 1100), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256))
     for count in (1, 2):
-        start(count, [str(Path(__file__).with_name("sharing.py")), str(model), str(tmp_path), str(count)])
+        assert not any(each["failed"] for each in together(count, model, tmp_path))
     for name in ("big.tif", "probabilities/big.tif"):
         one, other = (read_image(tmp_path / f"out-{count}" / name) for count in (1, 2))
+        assert np.array_equal(one, other)
+
+
+def damage(path: Path, row: int) -> None:
+    """Spoil the deflated tile of a TIFF that has a pixel row, at the left edge."""
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        number = row // page.tilelength * -(-page.imagewidth // page.tilewidth)
+        start, size = page.dataoffsets[number], page.databytecounts[number]
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("fails", "why"),
+    [
+        ("picture", "big.tif: cannot be read as a picture"),
+        ("memory", "process 1: MemoryError"),
+        ("journal", "cannot be written"),
+        ("room", "no room"),
+    ],
+)
+def test_two_processes_go_on_after_one_has_failed(fails: str, why: str, model: Path, tmp_path: Path) -> None:
+    """Every other 512 rows of the large ones are the second process's; the first one has the journal."""
+    for seed, (name, size) in enumerate(
+        {"a": (90, 80), "b": (70, 99), "big": (3000, 600), "more": (1900, 600)}.items()
+    ):
+        pixels = np.random.default_rng(seed).integers(0, 255, size, dtype=np.uint8)
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, tile=(128, 128), compression="zlib")
+    if fails == "picture":
+        damage(tmp_path / "big.tif", 2750)
+    if fails == "journal":
+        (tmp_path / "out-2" / JOURNAL).mkdir(parents=True)
+    first, second = together(2, model, tmp_path, fails)
+    by = dict(first["failed"])
+    assert why in by["big.tif"]
+    if fails == "room":
+        assert (set(by), second["failed"]) == ({"big.tif", "more.tif"}, [])
+    elif fails == "picture":
+        assert set(by) == {"big.tif"} == set(dict(second["failed"]))
+        part = tmp_path / "out-2" / "big.tif.part"  # rows of tiles are told when the next ones have begun
+        assert any(f"1,024 of 3,000 rows are done and left in {part}" in text for text in first["said"])
+    else:
+        assert set(by) == {"big.tif", "more.tif"} | ({"a.tif"} if fails == "journal" else set())
+        assert set(dict(second["failed"])) == {"b.tif", "big.tif", "more.tif"}
+    there = {path.name for path in (tmp_path / "out-2").glob("*.tif") if path.is_file()}
+    assert there == {f"{name}.tif" for name in ("a", "b", "big", "more")} - set(by) - set(dict(second["failed"]))
+    for name in there:
+        finish(predict(model, [str(tmp_path / name)], tmp_path / "alone", device="cpu", precision="float32"))
+        one, other = (read_mask(tmp_path / folder / name) for folder in ("out-2", "alone"))
         assert np.array_equal(one, other)

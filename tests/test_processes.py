@@ -37,9 +37,13 @@ def start(count: int, words: list[str]) -> None:
         )
         for rank in range(count)
     ]
-    for process in started:
-        said, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, said
+    try:
+        for process in started:
+            said, _ = process.communicate(timeout=100)
+            assert process.returncode == 0, said
+    finally:
+        for process in started:
+            process.kill()
 
 
 def outcomes(folder: Path, count: int, net: str, norm: str, parts: int = 1) -> list[dict[str, Any]]:

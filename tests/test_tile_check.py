@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,46 @@ def test_verify_takes_the_first_picture_that_can_be_read(instance: Path, photos:
     events = predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True)
     said = [event.text for event in events if isinstance(event, Said)]
     assert any("b.png: on" in text for text in said)
+
+
+def verification(model: Path, photos: Path, out: Path) -> list[str]:
+    """What is said with --verify before the first picture is predicted."""
+    events = predict(model, [str(photos)], out, device="cpu", precision="float32", verify=True, overwrite=True)
+    said = [event.text for event in takewhile(lambda event: isinstance(event, Said), events)]
+    events.close()
+    return said[1:]
+
+
+def test_verify_goes_on_where_a_picture_cannot_be_planned(
+    photos: Path, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tile(_: object, __: object, ___: object, source: str) -> tuple[int, int]:
+        if source.endswith("a.png"):
+            raise RunError("no tile fits", "room", "more --memory")
+        return 32, 32
+
+    monkeypatch.setattr("unpool.commands.predicting._Work.tile", tile)
+    said = verification(instance, photos, tmp_path / "out")
+    assert "b.png: on" in said[0]
+    assert not any("c.png: on" in text for text in said)
+    result = finish(predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True))
+    assert [path.name for path, _ in result.failed] == ["a.png"]
+
+
+def test_verify_takes_a_picture_that_is_cut_before_one_that_only_could_be(
+    photos: Path, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(photos / "0.png", picture(3, 4)[..., 0])
+    assert "a.png: on 30 x 30" in verification(instance, photos, tmp_path / "out")[0]
+    monkeypatch.setattr("unpool.commands.predicting.TILE", (32, 80))
+    assert "b.png: on " in verification(instance, photos, tmp_path / "out")[0]
+
+
+def test_verify_says_once_that_nothing_is_cut(photos: Path, instance: Path, tmp_path: Path) -> None:
+    for path in photos.iterdir():
+        write_image(path, picture(3, 4)[..., 0])
+    said = verification(instance, photos, tmp_path / "out")
+    assert said == ["nothing to verify: no picture that can be predicted is cut into tiles, or can be"]
 
 
 @pytest.mark.usefixtures("small_tiles")

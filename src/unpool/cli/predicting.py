@@ -37,7 +37,7 @@ def predict(
         bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and go on.")
     ] = False,
     verify: Annotated[
-        bool, Parameter(negative="", help="First compare tiles with the whole on a part of the first picture.")
+        bool, Parameter(negative="", help="First compare tiles with the whole on a part of a picture that is cut.")
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: Device = None,

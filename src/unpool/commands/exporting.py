@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from unpool.checkpoint import Card, answer, load_model
 from unpool.commands.events import Event, Said
-from unpool.commands.run_folder import require_writable
-from unpool.commands.testing import model_file
+from unpool.commands.run_folder import model_file, require_writable
 from unpool.errors import UsageError
 from unpool.export.bioimage import NUMBER, Pages, require_accepted, write_package
 from unpool.export.equality import Difference, difference, patterns, require_equal

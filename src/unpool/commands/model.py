@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from unpool.checkpoint import Card, load_model
 from unpool.classes import Labels
+from unpool.commands.choice import Which
 from unpool.commands.events import finish
-from unpool.commands.testing import TestResult, Which, model_file, test
+from unpool.commands.run_folder import model_file
+from unpool.commands.testing import TestResult, test
 from unpool.engine import Answer, Averaging, Machine, Precision, answer, choose_machine, ready
 from unpool.errors import DataError
 from unpool.io import plain_pixels, read_image

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,14 @@ class Writer(Protocol):
     def done(self) -> int:
         """Rows that are there already."""
 
+    @property
+    def displaced(self) -> bool:
+        """Whether rows of other settings were found, and thrown away."""
+
+    @property
+    def left(self) -> Path | None:
+        """Where the rows stay if no more are written; None where they do not."""
+
     def write(self, band: NDArray[Any]) -> None:
         """The next rows, whole width."""
 
@@ -48,6 +57,8 @@ class Writer(Protocol):
 
 class _AtOnce:
     """A result that is written when all its rows are there, for pictures of one row of tiles."""
+
+    displaced, left = False, None
 
     def __init__(self, write: Callable[[NDArray[Any]], None]) -> None:
         self._write = write
@@ -143,6 +154,59 @@ def row_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
 def done_rows(results: Sequence[Result]) -> int:
     """Rows that every result has already; 0 where there are none."""
     return min((result.writer.done for result in results), default=0)
+
+
+def displaced_note(results: Sequence[Result]) -> str:
+    """That rows of other settings were found and are not gone on with; empty where none were."""
+    places = [str(result.writer.left) for result in results if result.writer.displaced]
+    if not places:
+        return ""
+    return f"{places[-1]} was left by other settings, another model, picture or version, and is begun anew"
+
+
+def left_note(results: Sequence[Result], rows: int) -> str:
+    """What is left of results that were not finished, of ``rows`` rows, and how to go on; empty where nothing is."""
+    places, done = [result.writer.left for result in results], done_rows(results)
+    if not done or None in places:
+        return ""
+    return f"{done:,} of {rows:,} rows are done and left in {places[-1]}; the same command with --resume goes on there"
+
+
+def write_answers(answers: Iterable[Answer], results: Sequence[Result], *, to_the_end: bool) -> Iterator[Answer]:
+    """Write answers, from the top to the bottom, each while the next one is computed; then make the files.
+
+    Parameters
+    ----------
+    to_the_end: take all answers before a failure is told, because other processes send them.
+
+    Raises
+    ------
+    RunError: no room, or no rights to write.
+    """
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(1) as thread:
+        band: Future[None] | None = None
+        for answer in answers:
+            failure = failure or _failure(band)
+            if failure is not None and not to_the_end:
+                raise failure
+            band = None if failure else thread.submit(_write, answer, results)
+            yield answer
+        failure = failure or _failure(band)
+    if failure is not None:
+        raise failure
+    for result in results:
+        result.writer.finish()
+
+
+def _failure(band: Future[None] | None) -> BaseException | None:
+    """What stopped the writing of a band, once it has ended."""
+    return band.exception() if band else None
+
+
+def _write(answer: Answer, results: Sequence[Result]) -> None:
+    for result in results:
+        result.take(answer)
 
 
 def scaled(probabilities: NDArray[np.float32], scale: Scale) -> NDArray[Any]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from unpool.checkpoint import load_model
+from unpool.commands.choice import turned_warnings
 from unpool.commands.events import Event, Progress, Said
-from unpool.commands.picture_results import Result, done_rows, open_results, row_bytes
-from unpool.commands.run_folder import require_writable
+from unpool.commands.picture_results import (
+    Result,
+    displaced_note,
+    done_rows,
+    left_note,
+    open_results,
+    row_bytes,
+    write_answers,
+)
+from unpool.commands.prediction_journal import Entry, note, read_journal
+from unpool.commands.run_folder import model_file, require_writable
 from unpool.commands.targets import (
     Outputs,
     Scale,
@@ -25,26 +33,25 @@ from unpool.commands.targets import (
     outputs_of,
     refuse_collisions,
     refuse_existing,
+    refuse_itself,
 )
-from unpool.commands.testing import model_file, turned_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.data.folder_names import folder_role
-from unpool.engine import ONCE, Answer, Averaging, Machine, Precision, choose_machine, ready, require_dropout
+from unpool.engine import ONCE, Averaging, Machine, Precision, choose_machine, ready, require_dropout
 from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
 from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory
-from unpool.engine.prediction import TILE, bands, blends, empty_answer, tile_rows
+from unpool.engine.prediction import TILE, blends, tile_rows
 from unpool.engine.processes import ALONE, Processes, join
-from unpool.engine.shared_bands import bands_together, own_rows, together_or_none
+from unpool.engine.shared_bands import shared_bands, together_or_none
 from unpool.engine.tile_check import Mismatch, tile_mismatch
 from unpool.engine.tile_plan import plan_tiles
-from unpool.errors import DataError, RunError, UnpoolError
+from unpool.errors import RunError, UnpoolError
 from unpool.io import PictureFile, open_picture, size_of
-from unpool.io.files import append_text, writing
 from unpool.io.folders import mark_output
 from unpool.io.windows import CACHE
 from unpool.ledger import digest, file_digest, present_code
-from unpool.nets import looks_at_everything
+from unpool.nets import context, looks_at_everything
 from unpool.segmenter import Segmenter
 from unpool.tiling import Size
 
@@ -62,9 +69,6 @@ READING = 16
 
 LARGE = 64e6
 """Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
-
-JOURNAL = ".unpool-predictions.jsonl"
-"""What was predicted into a folder: a line for each mask, with the key of what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def predict(
     resume: keep what the same command wrote before it was interrupted, and go on in the midst of a picture.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     averaging: which answers each picture's answer is the mean of.
-    verify: first compare tiles with the whole on a part of a picture, see ``unpool.engine.tile_check``.
+    verify: first compare tiles with the whole on a part of the first picture that is cut, or else can be, see
+        ``unpool.engine.tile_check``.
 
     Processes that torchrun started share the pictures, and the rows of tiles of large ones; each returns its own. A
     picture that cannot be read does not stop the others; it is listed in ``failed``.
@@ -152,11 +157,11 @@ def predict(
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
     work = _Work(segmenter, machine, averaging, ceiling, planned=memory is not None, model=file_digest(path))
     jobs = [_Job(target, places, work.key(target, places)) for target, places in zip(targets, outputs, strict=True)]
-    before = _journal(out) if resume else {}
-    own = {job.key for job in jobs if before.get(_name(job, out), ("", False))[0] == job.key}
+    before = read_journal(out) if resume else {}
+    own = {job.key for job in jobs if job.outputs.mask in before and before[job.outputs.mask].key == job.key}
     kept = {
         job.key for job in jobs
-        if job.key in own and before[_name(job, out)].done and all(path.exists() for path in job.outputs.paths())
+        if job.key in own and before[job.outputs.mask].done and all(path.exists() for path in job.outputs.paths())
     }  # fmt: skip
     if not overwrite:
         refuse_existing(job.outputs for job in jobs if job.key not in own)
@@ -176,24 +181,18 @@ def predict(
     left = [job for job in jobs if job.key not in kept]
     # Blended tiles reach into each other, so their picture is one process's.
     shared = processes.count > 1 and not looks_at_everything(segmenter.network.structure)
-    together = {job.key for job in left if shared and _is_large(job.target)}
+    together = {job.key for job in left if shared and math.prod(size_of(job.target.source)) > LARGE}
     mine = [
-        *processes.share([job for job in left if job.key not in together]),
-        *(job for job in left if job.key in together),
+        *((job, ALONE) for job in processes.share([job for job in left if job.key not in together])),
+        *((job, processes) for job in left if job.key in together),
     ]
-    for number, job in enumerate(mine, start=1):
-        sharing = processes if job.key in together else ALONE
+    for number, (job, sharing) in enumerate(mine, start=1):
         try:
+            yield from _predict_one(job, work, sharing, out, named=len(mine) > 1)
             if sharing.first:
-                _note(out, job, done=False)
-            yield from _predict_one(job, work, sharing, named=len(mine) > 1)
-            if sharing.first:
-                _note(out, job, done=True)
                 written.append((job.target.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
-            if not isinstance(error, UnpoolError) and not out_of_memory(error):
-                raise
-            said = str(error) if isinstance(error, UnpoolError) else str(_no_memory(job.target.source))
+            said = _reason(error, job.target.source)
             failed.append((job.target.source, said))
             yield Said(f"skipped: {said}")
         yield Progress("predicting", number, len(mine))
@@ -239,6 +238,10 @@ class _Work:
         wanted = [outputs.scale, *map(str, outputs.paths())]
         return digest(["predict", present_code().digest, self._model, picture, arithmetic, wanted])
 
+    def open(self, source: Path) -> AbstractContextManager[PictureFile]:
+        """A picture, read with this command's share of memory."""
+        return open_picture(source, int(min(CACHE, CACHE_SHARE * self.ceiling)))
+
     def tile(self, picture: PictureFile, outputs: Outputs, source: str) -> Size:
         """The tiles that this picture is cut into."""
         size = picture.shape[:2]
@@ -258,8 +261,9 @@ class _Work:
 
     def check(self, picture: PictureFile, tile: Size, source: str) -> Mismatch | None:
         """How far tiles are from the whole on a part of this picture."""
+        found = tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
         self.noted |= blends(self.segmenter, picture.shape[:2], tile)
-        return tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
+        return found
 
 
 def _rows_kept(picture: PictureFile) -> int | None:
@@ -271,31 +275,48 @@ def _rows_kept(picture: PictureFile) -> int | None:
 
 
 def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
-    """Compare tiles with the whole on the first picture that can be read."""
-    for job in jobs:
-        source = job.target.source
-        with suppress(DataError), open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture:
-            tile = work.tile(picture, job.outputs, str(source))
-            yield Said(verified(str(source), work.check(picture, tile, str(source))))
+    """Compare tiles with the whole on the first picture that is cut; where none is, on the first that can be."""
+    can_be = jobs if context(work.segmenter.network.structure) else ()
+    for job in sorted(can_be, key=lambda job: _fits(job.target)):
+        found = _mismatch(job, work)
+        if found is not None:
+            yield Said(verified(str(job.target.source), found))
             return
+    yield Said(verified("", None))
 
 
-def _is_large(target: Target) -> bool:
-    return math.prod(size_of(target.source)) > LARGE
+def _mismatch(job: _Job, work: _Work) -> Mismatch | None:
+    """How far tiles are from the whole on a part of a picture; None where it cannot be cut or predicted."""
+    source = job.target.source
+    try:
+        with work.open(source) as picture:
+            return work.check(picture, work.tile(picture, job.outputs, str(source)), str(source))
+    except (UnpoolError, RuntimeError, MemoryError) as error:
+        _reason(error, source)  # it will be said when the picture is predicted
+        return None
 
 
-def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+def _fits(target: Target) -> bool:
+    """Whether a picture is not larger than a tile."""
+    rows, columns = size_of(target.source)
+    return rows <= TILE[0] and columns <= TILE[1]
+
+
+def _predict_one(
+    job: _Job, work: _Work, processes: Processes, out: Path, *, named: bool
+) -> Generator[Event, None, None]:
     """Predict one picture, writing each row of tiles as it is done; of several processes the first one writes."""
     source, outputs = job.target.source, job.outputs
-    if source.resolve() in outputs.paths():
-        raise DataError(
-            f"{source}: its mask would replace the picture itself",
-            "an output folder apart from the pictures",
-            "give another --out",
-        )
+    refuse_itself(job.target, outputs)
     segmenter, averaging = work.segmenter, work.averaging
-    sampled = averaging.samples > 0
-    with open_picture(source, int(min(CACHE, CACHE_SHARE * work.ceiling))) as picture, ExitStack() as stack:
+    with ExitStack() as stack:
+
+        def begun() -> PictureFile:
+            if processes.first:
+                note(out, outputs.mask, Entry(job.key, done=False))
+            return stack.enter_context(work.open(source))
+
+        picture = together_or_none(begun, processes)
         planned = together_or_none(lambda: work.tile(picture, outputs, str(source)), processes)
         tile = int(processes.agree(planned[0])), int(processes.agree(planned[1]))
         spans = tile_rows(segmenter, picture.shape[:2], tile)
@@ -308,6 +329,7 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         def opened() -> tuple[Result, ...]:
             if not processes.first:
                 return ()
+            sampled = averaging.samples > 0
             return stack.enter_context(open_results(outputs, picture, segmenter.classes, sampled=sampled, key=key))
 
         results = together_or_none(opened, processes)
@@ -315,77 +337,32 @@ def _predict_one(job: _Job, work: _Work, processes: Processes, *, named: bool) -
         rows = range(sum(span.stop <= there for span in spans), len(spans))
         if there:
             yield Said(f"{source}: going on from row {there:,} of {picture.shape[0]:,}")
-        wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
-        own = own_rows(rows, processes)
-        found = bands(segmenter, picture, str(source), work.machine, tile, averaging, own, **wanted)
-        if processes.count > 1:
-            like = empty_answer(segmenter, slice(0, 1), picture.shape[1], averaging, **wanted)
-            found = bands_together(found, rows, spans, like, processes)
-        thread = stack.enter_context(ThreadPoolExecutor(1))
-        band: Future[None] | None = None
-        failure: UnpoolError | None = None
-        for number, answer in enumerate(found, start=rows.start + 1):
-            failure = failure or _failure(band)
-            if failure is not None and processes.count == 1:
-                raise failure
-            # Of several processes the others still send; they are heard out before the failure is told.
-            band = None if failure else thread.submit(_write, answer, results)
-            if len(spans) > 1:
-                yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
-        failure = failure or _failure(band)
-        if failure is not None:
-            raise failure
-        for result in results:
-            result.writer.finish()
+        if displaced := displaced_note(results):
+            yield Said(f"{source}: {displaced}")
+        try:
+            wanted = {"uncertainty": outputs.uncertainty is not None, "whole": outputs.probabilities is not None}
+            answers = shared_bands(
+                segmenter, picture, str(source), work.machine, tile, averaging, rows, processes, **wanted
+            )
+            bands_written = write_answers(answers, results, to_the_end=processes.count > 1)
+            for number, _ in enumerate(bands_written, rows.start + 1):
+                if len(spans) > 1:
+                    yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
+        except (Exception, KeyboardInterrupt):  # not GeneratorExit: who listened has gone
+            if left := left_note(results, picture.shape[0]):
+                yield Said(f"{source}: {left}")
+            raise
+    if processes.first:
+        note(out, outputs.mask, Entry(job.key, done=True))
 
 
-def _failure(band: Future[None] | None) -> UnpoolError | None:
-    """What stopped the writing of a band, once it has ended."""
-    found = None if band is None else band.exception()
-    if found is not None and not isinstance(found, UnpoolError):
-        raise found
-    return found
-
-
-def _no_memory(source: Path) -> RunError:
-    return RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it")
-
-
-def _write(answer: Answer, results: Sequence[Result]) -> None:
-    for result in results:
-        result.take(answer)
-
-
-class _Entry(NamedTuple):
-    """What a journal says of a mask: the key of what it depends on, and whether it was finished."""
-
-    key: str
-    done: bool
-
-
-def _name(job: _Job, out: Path) -> str:
-    return job.outputs.mask.relative_to(out.resolve()).as_posix()
-
-
-def _note(out: Path, job: _Job, *, done: bool) -> None:
-    """Write into the folder's journal what a mask is, or will be, made from."""
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    append_text(out / JOURNAL, json.dumps({"mask": _name(job, out), "key": job.key, "done": done}) + "\n")
-
-
-def _journal(out: Path) -> dict[str, _Entry]:
-    """The last entry for each mask; a line that was torn is none."""
-    try:
-        lines = (out / JOURNAL).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, _Entry] = {}
-    for line in lines:
-        with suppress(ValueError, TypeError, KeyError):
-            entry = json.loads(line)
-            found[str(entry["mask"])] = _Entry(str(entry["key"]), bool(entry["done"]))
-    return found
+def _reason(error: Exception, source: Path) -> str:
+    """Why a picture cannot be predicted, though others may be. What is no such reason is raised again."""
+    if isinstance(error, UnpoolError):
+        return str(error)
+    if not out_of_memory(error):
+        raise error
+    return str(RunError(f"{source}: memory ran out", "room for one tile", "give --memory, or less of it"))
 
 
 def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "validation"
 
 
+def model_file(path: Path) -> Path:
+    """The model file at ``path``, or in the run folder ``path``."""
+    return path / MODEL_FILE if path.is_dir() else path
+
+
 def new_run(out: Path | None, data: Path, config: RunConfig) -> RunFolder:
     """A folder for a new run: ``out``, or the first free ``runs/<data>-<net>``.
 

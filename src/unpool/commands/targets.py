@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from unpool.errors import UsageError
+from unpool.errors import DataError, UsageError
 from unpool.io import IMAGE_SUFFIXES, is_zarr, suffix_of
 from unpool.io.files import safe_child
 from unpool.io.folders import picture_files
@@ -122,4 +122,14 @@ def refuse_existing(outputs: Iterable[Outputs]) -> None:
             f"{there[0]} exists already" + (f", and {len(there) - 1} more" if len(there) > 1 else ""),
             "outputs that do not exist yet",
             "give another --out, --resume to keep what the same command wrote, or --overwrite to replace them",
+        )
+
+
+def refuse_itself(target: Target, outputs: Outputs) -> None:
+    """Refuse to write over the picture that is predicted. Raises DataError."""
+    if target.source.resolve() in outputs.paths():
+        raise DataError(
+            f"{target.source}: its mask would replace the picture itself",
+            "an output folder apart from the pictures",
+            "give another --out",
         )

@@ -6,18 +6,19 @@ import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from unpool.checkpoint import Card, load_model
+from unpool.checkpoint import load_model
 from unpool.classes import ClassTable
 from unpool.commands.checking import check, require_sound, require_unchanged
+from unpool.commands.choice import Which, choose_pairs, turned_warnings
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.recording import begin_test, record_test
-from unpool.commands.run_folder import MODEL_FILE, free_path, require_writable
+from unpool.commands.run_folder import free_path, model_file, require_writable
 from unpool.commands.test_page import images_csv, panel, report_contents
 from unpool.commands.tile_notes import blending_notes
 from unpool.config import DataSettings
-from unpool.data import Pair, Survey, group_of, read_sample
+from unpool.data import Pair, group_of, read_sample
 from unpool.data.batches import SampleStore
 from unpool.engine import (
     ONCE,
@@ -69,8 +70,6 @@ from unpool.report import (
 from unpool.report.text import WIDTH, worst_first
 from unpool.segmenter import Segmenter
 from unpool.turning import Turns
-
-Which = Literal["auto", "train", "val", "test", "all"]
 
 PANELS = 8
 """Pictures in the report: the worst ones and the best one."""
@@ -143,15 +142,6 @@ class TestResult:
             "measures": {each.measure.key: each.to_json() for each in self.measured},
             "report": str(self.report),
         }
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The pictures to score, and why these."""
-
-    pairs: tuple[Pair, ...]
-    which: str
-    warnings: tuple[str, ...]
 
 
 def test(
@@ -296,70 +286,6 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
     if twice:
         raise UsageError(f"{twice[0]} are to be measured by two rules", "one rule", "name one of them in --measures")
     return found
-
-
-def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
-    """What to know where pictures are turned for a model that was trained on upright ones."""
-    orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
-    if averaging.tta in ("none", "mirror") or orientation != "upright":
-        return []
-    return [
-        f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it. "
-        "--tta mirror keeps them upright."
-    ]
-
-
-def model_file(path: Path) -> Path:
-    """The model file at ``path``, or in the run folder ``path``."""
-    return path / MODEL_FILE if path.is_dir() else path
-
-
-def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
-    """Pick the pictures to score, and say what a reader of the scores must know.
-
-    Raises
-    ------
-    UsageError: the wanted split has no pictures.
-    """
-    data = card.get("story", {}).get("data", {})
-    same = data.get("fingerprint") == survey.fingerprint
-    split = data.get("split", {}) if same else {}
-    members = {
-        part: list(split.get(part, ())) or [pair.name for pair in survey.folder.pairs if pair.split == part]
-        for part in ("train", "val", "test")
-    }
-    everything = [pair.name for pair in survey.folder.pairs]
-    if which == "auto":
-        which = "test" if members["test"] else "val" if members["val"] else "all"
-    names = everything if which == "all" else members[which]
-    if not names:
-        raise UsageError(
-            f"{survey.folder.root} has no {which} split",
-            "a folder with that split, or the folder the model was trained on",
-            "choose --split all",
-        )
-    chosen = set(names)
-    pairs = tuple(pair for pair in survey.folder.pairs if pair.name in chosen)
-    part = "all pictures" if which == "all" else f"the {which} split"
-    origin = " of the folder the model was trained on" if same else ""
-    return Choice(pairs, f"{part}{origin}", tuple(_warnings(survey, pairs, data, same, which)))
-
-
-def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same: bool, which: str) -> list[str]:
-    warnings = [f"{finding.found}; {finding.repair}" for finding in survey.findings if finding.severity == "warning"]
-    trained = set(data.get("digests", {}).values())
-    seen = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]
-    if seen:
-        shown = ", ".join(seen[:3]) + (", …" if len(seen) > 3 else "")
-        warnings.append(
-            f"{len(seen)} of the {len(pairs)} pictures were trained on ({shown}): these scores are too good."
-        )
-    if same and which == "val":
-        warnings.append(
-            "The validation pictures were not trained on, but they chose the best epoch; "
-            "a test on other pictures may score a little lower."
-        )
-    return warnings
 
 
 def _results(

@@ -41,14 +41,14 @@ def blending_notes(
 
 
 def verified(source: str, found: Mismatch | None) -> str:
-    """What comparing tiles with the whole has shown.
+    """What comparing tiles with the whole has shown; None where there was nothing to compare.
 
     Raises
     ------
     RunError: tiles that should equal the whole differ by more than rounding.
     """
     if found is None:
-        return f"{source}: nothing to verify: it is not cut into tiles, and cannot be"
+        return "nothing to verify: no picture that can be predicted is cut into tiles, or can be"
     if not found.exact:
         return blending_note(source, found)
     if not found.holds:

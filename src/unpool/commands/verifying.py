@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.checkpoint import Probe, answer, compare, first_line, load_model, probe_picture, stored_checksum
-from unpool.commands.testing import model_file
+from unpool.commands.run_folder import model_file
 from unpool.engine import Machine, Precision, choose_machine
 from unpool.engine.prediction import pieces, ready
 from unpool.errors import DataError, ModelFileError

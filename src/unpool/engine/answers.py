@@ -38,7 +38,7 @@ class Answer:
 
     Attributes
     ----------
-    top: the first of its rows in the picture; ``classes``: how many there are.
+    top: the first of its rows in the picture.
     prediction: uint8 class ids (rows, columns).
     confidence: float32 (rows, columns), the predicted class's probability; None where it is not wanted.
     probabilities: float32 (K, rows, columns), summing to 1; None where they are not wanted.
@@ -51,7 +51,6 @@ class Answer:
     probabilities: NDArray[np.float32] | None
     variance: NDArray[np.float32] | None = None
     top: int = 0
-    classes: int = 0
 
     @classmethod
     def empty(
@@ -65,18 +64,6 @@ class Answer:
             np.empty((classes, *size), dtype=np.float32) if whole else None,
             np.empty((classes, *size), dtype=np.float32) if variance else None,
             top,
-            classes,
-        )
-
-    def emptied(self, rows: slice) -> Answer:
-        """An answer to be filled, of other rows of the picture, that says what this one says."""
-        return Answer.empty(
-            self.classes,
-            (rows.stop - rows.start, self.prediction.shape[1]),
-            confidence=self.confidence is not None,
-            whole=self.probabilities is not None,
-            variance=self.variance is not None,
-            top=rows.start,
         )
 
     def arrays(self) -> list[NDArray[Any]]:

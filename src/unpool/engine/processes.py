@@ -77,21 +77,21 @@ class Processes:
         distributed.recv(values, rank)
         return values
 
-    def agree(self, value: float) -> float:
-        """What the first process says, for everyone: clocks and signals differ between processes."""
+    def agree(self, value: float, rank: int = 0) -> float:
+        """What one process says, for everyone: clocks and signals differ between processes."""
         if self.count == 1:
             return value
         said = torch.tensor([value], dtype=torch.float64)
-        distributed.broadcast(said, 0)
+        distributed.broadcast(said, rank)
         return float(said)
 
-    def agree_text(self, text: str) -> str:
+    def agree_text(self, text: str, rank: int = 0) -> str:
         """The same for a text."""
         if self.count == 1:
             return text
-        length = int(self.agree(len(text.encode())))
+        length = int(self.agree(len(text.encode()), rank))
         said = torch.frombuffer(bytearray(text.encode().ljust(length)[:length]), dtype=torch.uint8)
-        distributed.broadcast(said, 0)
+        distributed.broadcast(said, rank)
         return said.numpy().tobytes().decode()
 
     def share_batch_statistics(self, network: nn.Module) -> None:

@@ -9,14 +9,51 @@ from typing import TypeVar
 import torch
 
 from unpool.engine.answers import Answer
+from unpool.engine.averaging import Averaging
+from unpool.engine.machine import Machine
+from unpool.engine.prediction import bands, empty_answer, tile_rows
 from unpool.engine.processes import Processes
 from unpool.errors import RunError, UnpoolError
+from unpool.segmenter import Segmenter
+from unpool.tiling import Size
+from unpool.turning import Pixels
 
 Value = TypeVar("Value")
 
 
+def shared_bands(
+    segmenter: Segmenter,
+    image: Pixels,
+    source: str,
+    machine: Machine,
+    tile: Size,
+    averaging: Averaging,
+    rows: range,
+    processes: Processes,
+    *,
+    uncertainty: bool = False,
+    whole: bool = False,
+) -> Iterator[Answer]:
+    """``unpool.engine.prediction.bands``, which processes share: the first one gets them all, the others none.
+
+    Raises
+    ------
+    RunError: another process failed; other errors as in ``bands``.
+    """
+    size = int(image.shape[0]), int(image.shape[1])
+    own = bands(
+        segmenter, image, source, machine, tile, averaging, own_rows(rows, processes),
+        uncertainty=uncertainty, whole=whole,
+    )  # fmt: skip
+
+    def empty(span: slice) -> Answer:
+        return empty_answer(segmenter, span, size[1], averaging, uncertainty=uncertainty, whole=whole)
+
+    return bands_together(own, rows, tile_rows(segmenter, size, tile), empty, processes)
+
+
 def bands_together(
-    own: Iterator[Answer], rows: range, spans: Sequence[slice], like: Answer, processes: Processes
+    own: Iterator[Answer], rows: range, spans: Sequence[slice], empty: Callable[[slice], Answer], processes: Processes
 ) -> Iterator[Answer]:
     """The answers of all processes where this is the first one; nothing in the others, which compute and send theirs.
 
@@ -24,7 +61,7 @@ def bands_together(
     ----------
     own: this process's answers, to the rows of tiles ``own_rows(rows, processes)``.
     rows: numbers of the rows of tiles; ``spans`` says where in the picture each of them lies.
-    like: an answer of one row of pixels, which says what is wanted and how wide it is.
+    empty: an answer for some rows of the picture, to be filled.
 
     Raises
     ------
@@ -42,7 +79,7 @@ def bands_together(
         assert answer is not None
         yield answer
         for number in range(start + 1, min(start + processes.count, rows.stop)):
-            received = like.emptied(spans[number])
+            received = empty(spans[number])
             for values in received.arrays():
                 processes.receive(torch.from_numpy(values), number - start)
             yield received
@@ -58,17 +95,27 @@ def together_or_none(action: Callable[[], Value], processes: Processes) -> Value
 
     Raises
     ------
-    UnpoolError: as the action raises it.
-    RunError: it failed in another process.
+    Exception: as the action raises it.
+    RunError: it failed in another process, and why.
     """
-    failure: UnpoolError | None = None
+    failure: Exception | None = None
     try:
         value = action()
-    except UnpoolError as error:
+    except Exception as error:
         failure = error
-    failed = int(processes.sum_counts(torch.tensor([int(failure is not None)])))
-    if failure is not None:
-        raise failure
-    if failed:
-        raise RunError("another process could not go on", "rows of tiles from all of them", "see what it said")
-    return value
+    failed = torch.zeros(processes.count, dtype=torch.int64)
+    failed[processes.rank] = failure is not None
+    (ranks,) = processes.sum_counts(failed).nonzero(as_tuple=True)
+    if not len(ranks):
+        return value
+    told = _told(failure, int(ranks[0]), processes)
+    raise failure or told
+
+
+def _told(failure: Exception | None, rank: int, processes: Processes) -> RunError:
+    """The failure of one process, as all others tell it."""
+    parts = (f"{type(failure).__name__}: {failure}", "rows of tiles from all processes", "see what it said of it")
+    if isinstance(failure, UnpoolError):
+        parts = failure.found, failure.expected, failure.repair
+    found, expected, repair = (processes.agree_text(part, rank) for part in parts)
+    return RunError(f"process {rank}: {found}", expected, repair)

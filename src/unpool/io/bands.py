@@ -47,6 +47,17 @@ class BandWriter:
         """Rows that are on the disk; the next band begins there."""
         return self._part.done
 
+    @property
+    def displaced(self) -> bool:
+        """Whether rows of another form or key were found, and thrown away."""
+        return self._part.displaced
+
+    @property
+    def left(self) -> Path | None:
+        """The folder in which the rows stay if no more are written; None once the file is made."""
+        folder = self._part.path.parent
+        return folder if folder.exists() else None
+
     def write(self, band: NDArray[Any]) -> None:
         """Put the next rows on the disk, whole width. They survive whatever happens afterwards.
 

@@ -42,6 +42,7 @@ class Part:
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], key: str) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
+        self.displaced = False  # bands of another form or key were found, and cut off
         self._row = shape[1] * shape[2] * dtype.itemsize
         self._file: BinaryIO = path.open("ab+")
         try:
@@ -95,7 +96,9 @@ class Part:
         """The records that are whole; what follows them, or a file about something else, is cut off."""
         self._file.seek(0)
         bands: list[Band] = []
-        end = len(title) if self._file.read(len(title)) == title else 0
+        found = self._file.read(len(title))
+        self.displaced = not title.startswith(found)  # a torn title is nobody's
+        end = len(title) if found == title else 0
         if end:
             bands = self._whole_records()
             end = bands[-1].start + bands[-1].size if bands else end

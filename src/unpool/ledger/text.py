@@ -28,6 +28,8 @@ TITLES = {
     "class_accuracy": "class accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
+"""The scores of a set, by their names in ``Scores``, as they are called in tables."""
+
 OPTION_OF = {"which": "split"}
 """Options of a test that the command line calls otherwise."""
 

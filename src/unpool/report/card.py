@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpool.classes import ClassTable, value_text
+from unpool.ledger.text import TITLES
 from unpool.metrics import Interval
 from unpool.report.sections import Section, Table
-from unpool.report.text import DASH, TITLES, with_interval
+from unpool.report.text import DASH, with_interval
 
 TOLD = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
 """Settings of the training that the page names; the rest is in the card."""

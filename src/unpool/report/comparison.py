@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from unpool.ledger.text import TITLES
 from unpool.metrics.comparison import SWAPS, Comparison, Difference, Duel, fewest_units
 from unpool.metrics.intervals import RESAMPLES, Interval
 from unpool.metrics.measures import Column
-from unpool.report.text import DASH, TITLES, WIDTH, aligned, with_interval
+from unpool.report.text import DASH, WIDTH, aligned, with_interval
 
 _RATIO = Column("ratio", "ratio")
 _FINE = 0.5  # points: a narrower interval needs a second decimal

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unpool.ledger.text import TITLES
 from unpool.metrics import Intervals, Measured, Scores
 from unpool.metrics.intervals import RESAMPLES
 from unpool.nets import AnyStructure, named_net
 from unpool.nets.named import NAMED_NETS
-from unpool.report.text import TITLES, with_interval
+from unpool.report.text import with_interval
 
 LOSSES = {
     "dice": ("the soft Dice loss", "Milletari, Navab, Ahmadi: V-Net. 3DV 2016, arXiv 1606.04797"),

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from math import isnan
 
+from unpool.ledger.text import TITLES
 from unpool.metrics import Conventional, Interval, Intervals, Measure, Measured, Scores
 from unpool.metrics.intervals import RESAMPLES
 from unpool.metrics.measures import Column
@@ -13,15 +14,6 @@ from unpool.metrics.measures import Column
 WIDTH = 100
 DASH = "–"
 """Shown for a value that could not be computed."""
-
-TITLES = {
-    "mean_iou": "mean IoU",
-    "mean_dice": "mean Dice",
-    "global_accuracy": "global accuracy",
-    "class_accuracy": "class accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-}
-"""The scores of a set, by their names in ``Scores``, as they are called in tables."""
 
 _NAME_WIDTH = 40
 _FEW_ROWS = 3
