@@ -116,9 +116,9 @@ def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
 
 def test_the_copy_that_instance_normalisation_makes_is_counted() -> None:
     """torch lays its input out anew: one more copy of the first stage's 16 float32 maps."""
-    networks = (tiny.segmenter(norm=norm, width=16).network for norm in ("batch", "instance"))
-    batch, instance = (held_memory(tiny.CPU.place(network), tiny.CPU) for network in networks)
-    assert instance.pixel == pytest.approx(batch.pixel + 64, abs=1)
+    networks = (tiny.segmenter(norm=norm, width=16).network for norm in ("group", "instance"))
+    group, instance = (held_memory(tiny.CPU.place(network), tiny.CPU) for network in networks)
+    assert instance.pixel == pytest.approx(group.pixel + 64, abs=1)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from unpool.engine import (
     TrainingState,
     evaluate_each,
     fit,
+    ready,
     summarise,
     training,
 )
@@ -63,7 +64,7 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     assert state.history == [record.to_json() for record in records]
     assert state.best_score == max(r.mean_iou for r in records)
     assert [r.epoch for r in records if r.best][-1] == state.best_epoch
-    evaluation = summarise(model, evaluate_each(model, HELD_OUT, tiny.CPU))
+    evaluation = summarise(model, evaluate_each(ready(model, tiny.CPU), HELD_OUT, tiny.CPU))
     assert records[-1].mean_iou == evaluation.scores.mean_iou
     assert records[-1].val_loss == evaluation.loss
     found = evaluation.scores.classes[1]

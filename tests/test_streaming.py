@@ -1,0 +1,181 @@
+"""By rows a network answers what it answers at once, and holds little."""
+
+import gc
+import itertools
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import tiny
+from test_nets import awake, every_net, points, slim
+from unpool.engine import Averaging, answer, predict_probabilities, ready
+from unpool.engine.held_memory import held_memory
+from unpool.engine.machine import Machine
+from unpool.engine.prediction import pieces
+from unpool.nets import (
+    AnyStructure,
+    Network,
+    Structure,
+    folded,
+    legal_size,
+    looks_at_everything,
+    named_net,
+    network_of,
+    streamed,
+)
+from unpool.nets.holding import most_held
+
+
+def lively(structure: AnyStructure, channels: int = 2) -> Network:
+    """A network in evaluation mode, with running statistics and biases that are not 0."""
+    torch.manual_seed(0)
+    network = awake(network_of(structure, channels, 3)).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.2)
+                module.running_var.uniform_(0.5, 2)
+                module.bias.normal_(std=0.2)
+            elif getattr(module, "bias", None) is not None:
+                module.bias.normal_(std=0.2)
+    return network.to(memory_format=torch.channels_last)
+
+
+def picture(structure: AnyStructure, rows: int, columns: int) -> Tensor:
+    size = [legal_size(structure, side) for side in (rows, columns)]
+    generator = torch.Generator().manual_seed(rows)
+    return torch.randn(1, 2, *size, generator=generator).to(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def same_by_rows(structure: AnyStructure, rows: int, columns: int, dice: random.Random) -> None:
+    network, image = lively(structure), picture(structure, rows, columns)
+    whole = network(image)
+    first = dice.randrange(whole.shape[2])
+    some = slice(first, dice.randint(first + 1, whole.shape[2]))
+    for at_once in (1, 5, structure.stride, 3 * structure.stride, 10_000):
+        for wanted in (None, some):
+            parts = list(streamed(network, image, at_once, wanted))
+            assert all(part.shape[2] <= at_once for part in parts)
+            asked = whole if wanted is None else whole[:, :, wanted]
+            torch.testing.assert_close(torch.cat(parts, 2), asked, rtol=0, atol=1e-5 * float(whole.abs().max()))
+
+
+@every_net
+def test_every_net_by_rows_is_itself(name: str) -> None:
+    structure = slim(named_net(name).structure)
+    same_by_rows(structure, 250 if "fcn" in name else 150, 60, random.Random(0))
+
+
+@pytest.mark.parametrize("number", range(0, 200, 4))
+def test_points_of_the_space_by_rows_are_themselves(number: int) -> None:
+    structure = points()[number]
+    if looks_at_everything(structure):
+        pytest.skip("its normalisation looks at whole maps")
+    dice = random.Random(number)
+    same_by_rows(structure, dice.randint(50, 130), dice.randint(20, 60), dice)
+
+
+def test_what_looks_at_whole_maps_is_not_taken_by_rows() -> None:
+    network = lively(Structure(width=8, depth=2, norm="group"))
+    with pytest.raises(TypeError, match="group_norm"):
+        next(streamed(network, picture(network.structure, 64, 64), 8))
+
+
+@every_net
+def test_taller_pictures_hold_no_more(name: str) -> None:
+    structure = slim(named_net(name).structure)
+    network, columns = lively(structure), legal_size(structure, 64)
+    held = {
+        (rows, at_once): most_held(network, 2, (legal_size(structure, rows), columns), at_once)
+        for rows, at_once in ((3000, structure.stride), (6000, structure.stride), (3000, 3000))
+    }
+    assert held[6000, structure.stride] == pytest.approx(held[3000, structure.stride], rel=0.01)
+    assert held[3000, structure.stride] < held[3000, 3000] / 4
+
+
+@torch.inference_mode()
+def test_what_is_held_is_what_tensors_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the storages of all tensors there are after each convolution."""
+    structure = Structure(width=8, depth=3, norm="none")
+    network, image = lively(structure), picture(structure, 400, 96)
+    before, most = _storages(), 0
+
+    def watched(*given: object) -> Tensor:
+        nonlocal most
+        made: Tensor = F.conv2d(*given)  # type: ignore[call-overload]
+        most = max(most, sum(size for place, size in _storages().items() if place not in before))
+        return made
+
+    monkeypatch.setattr("unpool.nets.streaming.F", Watched(watched))
+    for _ in streamed(network, image, 16):
+        pass
+    assert most == pytest.approx(most_held(network, 2, (image.shape[2], image.shape[3]), 16), rel=0.15)
+
+
+class Watched:
+    """torch's functions with another convolution."""
+
+    def __init__(self, convolution: Callable[..., Tensor]) -> None:
+        self.conv2d = convolution
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(F, name)
+
+
+def _storages() -> dict[int, int]:
+    """Place and bytes of the memory of all tensors there are."""
+    storages = [each.untyped_storage() for each in gc.get_objects() if type(each) is Tensor]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}
+
+
+@every_net
+@torch.inference_mode()
+def test_folding_is_rounding(name: str) -> None:
+    structure = slim(named_net(name).structure)
+    structure = type(structure)(**{**structure.model_dump(), "norm": "batch"})
+    network, image = lively(structure), picture(structure, 96, 64)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    whole, light = network(image), folded(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in light.modules())
+    torch.testing.assert_close(light(image), whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    rounded = folded(network, torch.bfloat16)
+    kinds = {module.weight.dtype for module in rounded.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)}
+    assert kinds == {torch.bfloat16}
+    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("net", list(tiny.STRUCTURES))
+def test_prediction_goes_by_rows_and_gives_the_same(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ready(tiny.segmenter(net), tiny.CPU)
+    image = np.random.default_rng(0).integers(0, 256, (130, 90, 1), dtype=np.uint8)
+    whole = predict_probabilities(model, image, "p", tiny.CPU)
+    monkeypatch.setattr(Machine, "rows_at_once", lambda *_: 8)
+    parts = list(pieces(model, image, "p", tiny.CPU))
+    assert [(part.rows.start, part.rows.stop) for part in parts] == [
+        (top, min(top + 8, 130)) for top in range(0, 130, 8)
+    ]
+    for tile, averaging in itertools.product((1024, 48), (Averaging(), Averaging("d4"))):
+        found = answer(model, image, "p", tiny.CPU, (tile, tile), averaging, whole=True).probabilities
+        assert found is not None
+        if averaging.tta == "none":
+            np.testing.assert_allclose(found, whole, atol=2e-6)
+        else:
+            assert found.sum(0) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("net", list(tiny.STRUCTURES))
+def test_the_plan_knows_what_rows_take(net: str) -> None:
+    model = ready(tiny.segmenter(net), tiny.CPU)
+    held = held_memory(model.network, tiny.CPU)
+    for rows, columns in ((2000, 700), (3000, 3000), (900, 9000)):
+        at_once = tiny.CPU.rows_at_once(columns, model.network.structure.stride)
+        size = (legal_size(model.network.structure, rows), legal_size(model.network.structure, columns))
+        most = most_held(model.network, 1, size, at_once)
+        assert most <= held.of(*size) - held.fixed <= 2.2 * most
