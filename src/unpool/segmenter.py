@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.classes import ClassTable
@@ -59,21 +60,16 @@ class Segmenter:
         )
 
     def prepare(self, image: Pixels, source: str, window: Region | None = None, turn: Turn = UPRIGHT) -> Tensor:
-        """A picture, or a window of it, as the network takes it; beyond its edges it is mirrored.
+        """A picture, or a window of it, as the network takes it: what ``window`` reads, ``normal``."""
+        return self.normal(self.window(image, window, turn), source)
+
+    def window(self, image: Pixels, window: Region | None = None, turn: Turn = UPRIGHT) -> NDArray[Any]:
+        """A window of a picture's frame as it was stored: (rows', columns', channels); beyond its edges it is mirrored.
 
         Parameters
         ----------
         image: (rows, columns, channels) in the pixel type it was stored in; one rectangle of it is read.
-        source: the file's name, for messages.
         window: rows and columns of the turned picture's frame; all by default.
-
-        Returns
-        -------
-        float32 (1, channels, rows', columns'), normalised.
-
-        Raises
-        ------
-        DataError: channels or pixel type do not fit the model.
         """
         size = turn.size((image.shape[0], image.shape[1]))
         frame = self.frame(size)
@@ -81,5 +77,18 @@ class Segmenter:
             mirrored(slice(part.start - before, part.stop - before), length)
             for part, before, length in zip(window or extent(frame.size), frame.before, size, strict=True)
         )
-        normal = self.normalisation.apply(turn.pixels(image, rows, columns), source)
+        return turn.pixels(image, rows, columns)
+
+    def normal(self, pixels: NDArray[Any], source: str) -> Tensor:
+        """Stored pixels (rows, columns, channels) as the network takes them: float32 (1, channels', rows, columns).
+
+        Parameters
+        ----------
+        source: the file's name, for messages.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
+        """
+        normal = self.normalisation.apply(pixels, source)
         return torch.from_numpy(np.ascontiguousarray(normal)).movedim(-1, 0)[None]

@@ -64,8 +64,11 @@ CACHE_SHARE = 0.125
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
 """Bytes from which memory is given back at once under a ceiling, and the same while maps are computed by rows."""
 
-READING = 16
-"""Bytes for every value of a window: it waits as numbers of 4 bytes, while the next one is read and normalised."""
+READING = 4
+"""Copies of a window as it is stored: it and the next one, each while it is read and laid out."""
+
+NORMAL = 12
+"""Bytes for every value of a window while it is normalised, where that is not done by rows."""
 
 LARGE = 64e6
 """Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
@@ -255,7 +258,9 @@ class _Work:
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
         summed = summed_bytes(len(self.segmenter.classes), sampled=sampled)
         answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
-        held = self._held._replace(window=answers + READING * picture.shape[2])
+        reading = READING * picture.dtype.itemsize * picture.shape[2]
+        normal = NORMAL * picture.shape[2] if looks_at_everything(self.segmenter.network.structure) else 0
+        held = self._held._replace(window=answers + reading + normal)
         most_rows = _rows_kept(picture)
         return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows, summed).tile
 

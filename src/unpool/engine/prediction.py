@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from unpool.engine.averaging import ONCE, Averaging, dropping, mean_of, require_
 from unpool.engine.blending import Maps, blend, overlapping
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
-from unpool.nets import Network, context, folded, legal_size, looks_at_everything, streamed
+from unpool.nets import context, folded, legal_size, looks_at_everything, streamed
 from unpool.segmenter import Frame, Segmenter
 from unpool.tiling import Reach, Region, Size, Tile, extent, regions, tile_of
 from unpool.turning import UPRIGHT, Pixels, Turn
@@ -119,12 +120,12 @@ def _answered(
     """Each region with the logits of its answers, each from the top, to be taken before the next region is."""
     size = (int(image.shape[0]), int(image.shape[1]))
     parts = [_Part(region, turn, size, segmenter, reach) for region in kept for turn in averaging.turns]
-    windows = _read_ahead(lambda part: segmenter.prepare(image, source, part.tile.window, part.turn), parts)
+    windows = _read_ahead(lambda part: segmenter.window(image, part.tile.window, part.turn), parts)
     for region in kept:
         turned = islice(windows, len(averaging.turns))
         yield (
             region,
-            (answer for part, window in turned for answer in _answers(segmenter, part, window, machine, averaging)),
+            (each for part, window in turned for each in _answers(segmenter, part, window, source, machine, averaging)),
         )
 
 
@@ -150,10 +151,10 @@ class _Part:
         self.tile = _tile(turn.region(kept, size), segmenter.frame(turn.size(size)), reach)
 
 
-def _read_ahead(read: Callable[[_Part], Tensor], parts: Iterable[_Part]) -> Iterator[tuple[_Part, Tensor]]:
+def _read_ahead(read: Callable[[_Part], NDArray[Any]], parts: Iterable[_Part]) -> Iterator[tuple[_Part, NDArray[Any]]]:
     """Each part with its window, of which the next one is read in a thread while this one is worked on."""
     with ThreadPoolExecutor(1) as thread:
-        waiting: deque[tuple[_Part, Future[Tensor]]] = deque()
+        waiting: deque[tuple[_Part, Future[NDArray[Any]]]] = deque()
         for part in parts:
             waiting.append((part, thread.submit(read, part)))
             if len(waiting) > 1:
@@ -164,27 +165,36 @@ def _read_ahead(read: Callable[[_Part], Tensor], parts: Iterable[_Part]) -> Iter
 
 
 def _answers(
-    segmenter: Segmenter, part: _Part, window: Tensor, machine: Machine, averaging: Averaging
+    segmenter: Segmenter, part: _Part, window: NDArray[Any], source: str, machine: Machine, averaging: Averaging
 ) -> Iterator[Iterator[Tensor]]:
     """Logits (K, rows, columns) of one region in one of its turns, from the top, for every sample, on the CPU."""
-    network, image = segmenter.network, machine.put(window)
     rows, columns = part.tile.inside
+    image = machine.put(segmenter.normal(window, source)) if averaging.samples else None
     for sample in range(averaging.samples):
         seed = sample_seed(averaging, sample, part.turn, part.kept)
-        with machine.arithmetic(), dropping(network, machine, seed):
-            logits = network(image)
+        with machine.arithmetic(), dropping(segmenter.network, machine, seed):
+            logits = segmenter.network(image)
         yield iter([_turned_back(logits[0, :, rows, columns].float().cpu(), part.turn)])
     if not averaging.samples:
-        found = (logits[0, :, :, columns].float().cpu() for logits in _logits(network, image, machine, rows))
+        pieces = _logits(segmenter, window, source, machine, rows)
+        found = (logits[0, :, :, columns].float().cpu() for logits in pieces)
         upright = part.turn == UPRIGHT
         yield found if upright else iter([_turned_back(torch.cat(list(found), dim=1), part.turn)])
 
 
-def _logits(network: Network, image: Tensor, machine: Machine, wanted: slice) -> Iterator[Tensor]:
-    """Rows of the answer (1, K, rows, W'), by pieces where it is large and the network can."""
-    rows = machine.rows_at_once(image.shape[3], network.structure.stride)
-    at_once = looks_at_everything(network.structure) or image.shape[2] < 2 * rows
-    found = (network(image)[:, :, wanted] for _ in range(1)) if at_once else streamed(network, image, rows, wanted)
+def _logits(
+    segmenter: Segmenter, window: NDArray[Any], source: str, machine: Machine, wanted: slice
+) -> Iterator[Tensor]:
+    """Rows of the answer (1, K, rows, W') for stored pixels, by pieces where it is large and the network can."""
+    network, pixels = segmenter.network, torch.from_numpy(window).movedim(-1, 0)[None]
+
+    def prepare(rows: Tensor) -> Tensor:
+        return machine.put(segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
+
+    rows = machine.rows_at_once(window.shape[1], network.structure.stride)
+    at_once = looks_at_everything(network.structure) or window.shape[0] < 2 * rows
+    by_rows = streamed(network, pixels, rows, wanted, prepare)
+    found = (network(prepare(pixels))[:, :, wanted] for _ in range(1)) if at_once else by_rows
     while True:
         with machine.arithmetic():  # not around the yield: it would be in force in the caller
             piece = next(found, None)

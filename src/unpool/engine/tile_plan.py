@@ -15,6 +15,9 @@ from unpool.tiling import Size, multiple_above
 SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
 """Rows and columns a tile may have, made multiples of the network's stride."""
 
+WIDE = (*SIDES, 3072, 4096, 6144, 8192)
+"""Columns it may have; more rows would be much to lose where prediction is interrupted."""
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -73,7 +76,10 @@ def plan_tiles(
 
 
 def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
-    sides = [sorted({min(multiple_above(side, structure.stride), length) for side in SIDES}) for length in picture]
+    sides = [
+        sorted({min(multiple_above(side, structure.stride), length) for side in each})
+        for each, length in zip((SIDES, WIDE), picture, strict=True)
+    ]
     if looks_at_everything(structure):  # only the whole is exact
         sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
     if context(structure) is None:  # such a network answers for whole pictures only

@@ -13,30 +13,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from unpool.geometry import Rounding, Transposed, Window, pooled_size
+from unpool.nets.named import Network
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, spread, unpack
 from unpool.nets.rows import Maps, Shape, Span, Step, Stream
 
+Prepare: TypeAlias = Callable[[Tensor], Tensor]
 
-def streamed(network: nn.Module, picture: Tensor, rows: int, wanted: slice | None = None) -> Iterator[Tensor]:
-    """The network's answer for a picture float (1, C, H, W), from the top: logits (1, K, at most ``rows``, W').
+
+def streamed(
+    network: Network, picture: Tensor, rows: int, wanted: slice | None = None, prepare: Prepare | None = None
+) -> Iterator[Tensor]:
+    """The network's answer for a picture (1, C, H, W), from the top: logits (1, K, at most ``rows``, W').
 
     Parameters
     ----------
     rows: of the answer, computed at a time; best a multiple of the network's stride.
     wanted: rows of the answer; all by default.
+    prepare: makes of rows of the picture what the network takes; they are that by default.
 
     The network is in evaluation mode and looks at no map as a whole, as group and instance normalisation do. What is in
     force (inference mode, autocast) when rows are taken is what they are computed in.
     """
     stream = Stream(LAYERS)
-    logits: Maps = network(Maps.of(picture, stream))
+    maps = Maps.of(picture, stream)
+    if prepare is not None:
+        prepared = (1, network.in_channels, *picture.shape[2:])
+        maps = _step([maps], _same, lambda given, *_: (prepare(given[0]),), prepared, torch.float32)
+    logits: Maps = network(maps)
     first, last, _ = (wanted or slice(None)).indices(logits.shape[2])
     stream.settle(logits, first, min(rows / logits.shape[2], 1))
     for start in range(first, last, rows):
