@@ -5,7 +5,7 @@
     python benchmarks/predict_large.py --memory 2
 
 One network with random weights, in every contender; each contender runs in a process of its own, so that its peak
-resident memory is its own. ``unpool`` is the whole command: from a tiled TIFF on the disk to a mask on the disk, under
+resident memory is its own. Of several ``--rounds`` the least time counts. ``unpool`` is the whole command: from a tiled TIFF on the disk to a mask on the disk, under
 ``--memory`` gigabytes. The others are MONAI's ``sliding_window_inference`` (where MONAI is installed) in plain float32
 PyTorch, from an array to an array: at its defaults (overlap 0.25, constant blending) and at nnU-Net's settings (overlap
 0.5, Gaussian), windows of 512 x 512. The largest difference of a class's probability from the whole-picture result of
@@ -35,7 +35,7 @@ from unpool.classes import ClassTable
 from unpool.commands.events import finish
 from unpool.commands.predicting import predict
 from unpool.data.synthetic import synthetic_cells
-from unpool.engine import Machine, choose_machine, predict_probabilities
+from unpool.engine import Machine, choose_machine, predict_probabilities, ready
 from unpool.nets import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
@@ -70,7 +70,8 @@ def main(words: list[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         _make(Path(folder), given.side, given.width)
-        rows = [row for name in given.only or CONTENDERS if (row := _in_its_process(name, folder, given))]
+        runs = [_in_its_process(name, folder, given) for _ in range(given.rounds) for name in given.only or CONTENDERS]
+    rows = _best([run for run in runs if run])
     ours = next((row.seconds for row in rows if row.name == "unpool"), None)
     results = {
         **circumstances(),
@@ -82,11 +83,22 @@ def main(words: list[str] | None = None) -> None:
     write_results(results, _table(results), given.json)
 
 
+def _best(runs: list[Row]) -> list[Row]:
+    """Of each contender the least time and the highest peak."""
+    rows = []
+    for name in dict.fromkeys(run.name for run in runs):
+        own = [run for run in runs if run.name == name]
+        seconds, peak = min(run.seconds for run in own), max(run.peak_gb for run in own)
+        rows.append(Row(name, seconds, peak, own[0].differs))
+    return rows
+
+
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, default=2048, help="rows and columns of the picture")
     parser.add_argument("--width", type=int, default=64, help="maps of the first stage")
     parser.add_argument("--memory", type=float, default=1.0, help="gigabytes that unpool may hold")
+    parser.add_argument("--rounds", type=int, default=1, help="times that all are run, one after the other")
     parser.add_argument("--whole", type=int, default=1024, help="side of the part that is compared with the whole")
     parser.add_argument("--only", choices=CONTENDERS, nargs="+")
     parser.add_argument("--quick", action="store_true", help="a tiny run, to see that it works")
@@ -95,7 +107,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     if given.quick:
-        given.side, given.width, given.whole = 1100, 2, 256
+        given.side, given.width, given.whole, given.rounds = 1100, 2, 256, 1
         torch.set_num_threads(1)
     return given
 
@@ -153,13 +165,14 @@ def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
 
 
 def _our_difference(folder: Path, side: int) -> float:
-    segmenter, _ = load_model(folder / "model.safetensors")
+    """Of tiles, by rows, from the network's answer for the picture at once."""
     machine: Machine = choose_machine()
-    machine.place(segmenter.network)
+    segmenter = ready(load_model(folder / "model.safetensors")[0], machine)
     pixels = tifffile.imread(folder / "picture.tif")[:side, :side, None]
-    tiled = predict_probabilities(segmenter, pixels, "picture", machine, (side // 4, side // 4))
-    whole = predict_probabilities(segmenter, pixels, "picture", machine, (side, side))
-    return float(np.abs(tiled - whole).max())
+    tiled = predict_probabilities(segmenter, pixels, "picture", machine, (side // 2, side // 2))
+    with torch.inference_mode(), machine.arithmetic():
+        whole = segmenter.network(machine.put(segmenter.prepare(pixels, "picture")))[0].float().softmax(0)
+    return float(np.abs(tiled - whole.numpy()).max())
 
 
 def _centre(image: Tensor, side: int) -> Tensor:
