@@ -4,6 +4,7 @@ import gc
 import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 import tiny
 from test_nets import awake, every_net, points, slim
+from unpool.classes import ClassTable
 from unpool.engine import Averaging, answer, predict_probabilities, ready
 from unpool.engine.held_memory import held_memory
 from unpool.engine.machine import Machine
@@ -29,6 +31,8 @@ from unpool.nets import (
     streamed,
 )
 from unpool.nets.holding import most_held
+from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.segmenter import Segmenter
 
 
 def lively(structure: AnyStructure, channels: int = 2) -> Network:
@@ -59,8 +63,8 @@ def same_by_rows(structure: AnyStructure, rows: int, columns: int, dice: random.
     first = dice.randrange(whole.shape[2])
     some = slice(first, dice.randint(first + 1, whole.shape[2]))
     for at_once in (1, 5, structure.stride, 3 * structure.stride, 10_000):
-        for wanted in (None, some):
-            parts = list(streamed(network, image, at_once, wanted))
+        for wanted, prepare in ((None, None), (some, None), (some, torch.clone)):
+            parts = list(streamed(network, image, at_once, wanted, prepare))
             assert all(part.shape[2] <= at_once for part in parts)
             asked = whole if wanted is None else whole[:, :, wanted]
             torch.testing.assert_close(torch.cat(parts, 2), asked, rtol=0, atol=1e-5 * float(whole.abs().max()))
@@ -169,6 +173,34 @@ def test_prediction_goes_by_rows_and_gives_the_same(net: str, monkeypatch: pytes
             np.testing.assert_allclose(found, whole, atol=2e-6)
         else:
             assert found.sum(0) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_wide_picture_by_fcn_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first convolution has rows that read zeros alone, where fewer are computed at a time than it pads."""
+    structure = slim(named_net("fcn-8s").structure)
+    table = ClassTable("values", ("a", "b", "c"), ((0,), (1,), (2,)), (), ((0, 0, 0), (9, 9, 9), (99, 9, 9)))
+    constants = Normalisation(2, {"uint8": ChannelConstants((60.0, 60.0), (50.0, 50.0))})
+    model = ready(Segmenter("fcn-8s", lively(structure), constants, table), tiny.CPU)
+    image = np.random.default_rng(0).integers(0, 256, (200, 90, 2), dtype=np.uint8)
+    whole = predict_probabilities(model, image, "p", replace(tiny.CPU, by_rows=False))
+    monkeypatch.setattr(Machine, "rows_at_once", lambda *_: 32)
+    np.testing.assert_allclose(predict_probabilities(model, image, "p", tiny.CPU), whole, atol=2e-6)
+
+
+@torch.inference_mode()
+def test_a_deep_network_is_not_too_deep() -> None:
+    structure = Structure(width=2, growth=1, depth=8, encoder_convolutions=16, decoder_convolutions=16, norm="none")
+    network, image = lively(structure), picture(structure, 256, 256)
+    parts = torch.cat(list(streamed(network, image, 256)), 2)
+    torch.testing.assert_close(parts, network(image), rtol=0, atol=1e-5)
+
+
+def test_a_folded_network_may_be_moved_alone() -> None:
+    network = lively(Structure(width=8, depth=2))
+    before = {name: parameter.data_ptr() for name, parameter in network.named_parameters()}
+    folded(network).to(torch.float64)
+    assert {name: parameter.data_ptr() for name, parameter in network.named_parameters()} == before
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("net", list(tiny.STRUCTURES))

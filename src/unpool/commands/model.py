@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,7 +43,6 @@ class Model:
     segmenter: Segmenter
     card: Card
     machine: Machine
-    _placed: dict[tuple[int, ...], Segmenter] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -50,8 +51,8 @@ class Model:
 
     @property
     def network(self) -> Network:
-        """The network, a plain ``nn.Module``."""
-        return self.segmenter.network
+        """The network as it was trained, a plain ``nn.Module``: a copy, so that changing it changes no prediction."""
+        return deepcopy(self.segmenter.network)
 
     def predict(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> Labels:
         """Class ids of every pixel: uint8 (rows, columns).
@@ -94,17 +95,12 @@ class Model:
         pixels, source = _pixels(image)
         averaging = Averaging(tta, samples)
         return answer(
-            self._ready(), pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
+            self._ready, pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
         )
 
+    @cached_property
     def _ready(self) -> Segmenter:
-        """The segmenter for prediction, made anew when the network's weights have changed."""
-        tensors = (*self.network.parameters(), *self.network.buffers())
-        versions = tuple(version for tensor in tensors for version in (id(tensor), tensor._version))
-        if versions not in self._placed:
-            self._placed.clear()
-            self._placed[versions] = ready(self.segmenter, self.machine)
-        return self._placed[versions]
+        return ready(self.segmenter, self.machine)
 
     def test(
         self,

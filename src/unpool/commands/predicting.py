@@ -70,6 +70,9 @@ READING = 4
 NORMAL = 12
 """Bytes for every value of a window while it is normalised, where that is not done by rows."""
 
+AVERAGING = 36
+"""Bytes for every pixel and class while answers are averaged, or compared: nine arrays of probabilities."""
+
 LARGE = 64e6
 """Pixels from which processes share a picture's rows of tiles, and not whole pictures."""
 
@@ -154,7 +157,7 @@ def predict(
     refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
     segmenter = ready(segmenter, machine)
-    if memory is not None and not looks_at_everything(segmenter.network.structure):
+    if memory is not None and not (averaging.samples or looks_at_everything(segmenter.network.structure)):
         return_memory(BLOCK)
     free = free_memory(machine, None, processes.neighbours)
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
@@ -250,23 +253,34 @@ class _Work:
         size = picture.shape[:2]
         if not self.planned and size[0] <= TILE[0] and size[1] <= TILE[1]:
             return TILE
-        if self._held is None:
-            self._held = held_memory(self.segmenter.network, self.machine)
-        held_now = (resident_memory() or 0) if self.machine.device.type == "cpu" else 0
-        room = self.ceiling - held_now - (0 if picture.resident else picture.held)
+        room = self.room() - (0 if picture.resident else picture.held)
         sampled = self.averaging.samples > 0
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
         summed = summed_bytes(len(self.segmenter.classes), sampled=sampled)
-        answers = 8.0 * len(self.segmenter.classes) if self.averaging.answers > 1 else 0.0
-        reading = READING * picture.dtype.itemsize * picture.shape[2]
-        normal = NORMAL * picture.shape[2] if looks_at_everything(self.segmenter.network.structure) else 0
-        held = self._held._replace(window=answers + reading + normal)
-        most_rows = _rows_kept(picture)
+        held, most_rows = self.held(picture), _rows_kept(picture)
         return plan_tiles(self.segmenter.network.structure, held, beside, size, room, source, most_rows, summed).tile
+
+    def room(self) -> float:
+        """Bytes that pictures may still take."""
+        return self.ceiling - ((resident_memory() or 0) if self.machine.device.type == "cpu" else 0)
+
+    def held(self, picture: PictureFile, *, at_once: bool = False) -> HeldMemory:
+        """What a window of this picture takes, computed as it will be or at once."""
+        if self._held is None:
+            self._held = held_memory(self.segmenter.network, self.machine)
+        channels, answers = picture.shape[2], self.averaging.answers > 1 or at_once
+        window = READING * picture.dtype.itemsize * channels + AVERAGING * len(self.segmenter.classes) * answers
+        if not (at_once or self.averaging.samples or looks_at_everything(self.segmenter.network.structure)):
+            return self._held._replace(window=window)
+        return self._held._replace(window=window + NORMAL * channels, piece=math.inf)
 
     def check(self, picture: PictureFile, tile: Size, source: str) -> Mismatch | None:
         """How far tiles are from the whole on a part of this picture."""
-        found = tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging)
+        most = math.inf
+        if not looks_at_everything(self.segmenter.network.structure):
+            whole = self.held(picture, at_once=True)
+            most = max(self.room() - whole.fixed, 0) / (whole.of(1, 1) - whole.fixed)
+        found = tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging, most)
         self.noted |= blends(self.segmenter, picture.shape[:2], tile)
         return found
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from unpool.commands.events import Event, Progress, Said
 from unpool.commands.preparation import Job
 from unpool.data.samples import Sample
-from unpool.engine import TrainingState, evaluate_each
+from unpool.engine import TrainingState, evaluate_each, ready
 from unpool.engine.machine import free_memory
 from unpool.engine.objective import compiles, in_parts, missing, worth_compiling
 from unpool.engine.rehearsal import Rehearsal, gigabytes, rehearse
@@ -89,7 +89,7 @@ def _validation_seconds(job: Job) -> float:
     one: list[Sample] = [pictures[0]]
     job.segmenter.network.eval()
     started = time.monotonic()
-    for _ in evaluate_each(job.segmenter, one, job.recipe.machine):
+    for _ in evaluate_each(ready(job.segmenter, job.recipe.machine), one, job.recipe.machine):
         pass
     return (time.monotonic() - started) * share
 

@@ -79,15 +79,18 @@ class Mean(NamedTuple):
 
 def mean_of(answers: Iterable[Tensor]) -> Mean:
     """Average the probabilities of logits (K, rows, columns), of which there is at least one, holding one at a time."""
-    rest = iter(answers)
-    mean = next(rest).softmax(dim=0)
+    each = map(_softmax, answers)  # which lets go of the logits
+    mean = next(each)
     squares, count = torch.zeros_like(mean), 1
-    for count, logits in enumerate(rest, start=2):
-        likely = logits.softmax(dim=0)
+    for count, likely in enumerate(each, start=2):
         away = likely - mean
-        mean = mean + away / count
-        squares += away * (likely - mean)  # Welford's sum, which loses nothing where the variance is small
+        mean += away / count
+        squares += away.mul_(likely.sub_(mean))  # Welford's sum, which loses nothing where the variance is small
     return Mean(mean, (squares / count).clamp_min(0))
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=0)
 
 
 def require_dropout(segmenter: Segmenter, averaging: Averaging) -> None:

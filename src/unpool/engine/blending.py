@@ -23,7 +23,7 @@ from unpool.tiling import Region, Size, multiple_above
 DEVIATION = 1 / 8
 """Of the Gaussian, in sides of a tile."""
 
-Maps = tuple[Tensor, ...]
+Means = tuple[Tensor, ...]
 """What is blended: float32 (K, rows, columns) each."""
 
 
@@ -70,7 +70,7 @@ def overlapping(picture: Size, tile: Size, stride: int) -> Overlap:
     return Overlap(rows, columns)
 
 
-def blend(overlap: Overlap, answers: Iterable[Maps], rows: range) -> Iterator[tuple[Region, Maps]]:
+def blend(overlap: Overlap, answers: Iterable[Means], rows: range) -> Iterator[tuple[Region, Means]]:
     """The weighted mean of tiles, part by part from the top; no more than a row of tiles is held.
 
     Parameters
@@ -82,7 +82,7 @@ def blend(overlap: Overlap, answers: Iterable[Maps], rows: range) -> Iterator[tu
     row_parts, column_parts = _parts(overlap.rows), _parts(overlap.columns)
     height, width = max(span.stop - span.start for span in overlap.rows), overlap.columns[-1].stop
     waiting = iter(answers)
-    held: Maps = ()
+    held: Means = ()
     for number in overlap.needed(rows):
         share = row_shares[number][:, None]
         for columns, along in zip(overlap.columns, column_shares, strict=True):
@@ -126,7 +126,7 @@ def _parts(spans: Sequence[slice]) -> list[slice]:
     return [slice(span.start, end) for span, end in zip(spans, ends, strict=True)]
 
 
-def _move_up(held: Maps, done: int) -> None:
+def _move_up(held: Means, done: int) -> None:
     """Drop the first rows of sums; class by class, because what is moved is copied in between."""
     for sums in held:
         for each in sums:

@@ -35,10 +35,12 @@ class Machine:
     Attributes
     ----------
     reduced: whether convolutions run in bfloat16; losses, sums and optimiser state are float32 in any case.
+    by_rows: whether large windows are computed some rows at a time, see ``unpool.nets.streaming``.
     """
 
     device: torch.device
     reduced: bool
+    by_rows: bool = True
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, in channels-last format, which the convolutions of every backend prefer."""
@@ -65,8 +67,11 @@ class Machine:
     def rows_at_once(self, columns: int, stride: int) -> int:
         """Rows of maps that wide that are best computed at a time: whole strides, of few enough pixels for the cache.
 
-        On a CPU a map of 64 channels in bfloat16 then takes 8 MB. A GPU wants more work at a time.
+        On a CPU a map of 64 channels in bfloat16 then takes 8 MB. A GPU wants more work at a time. Without ``by_rows``
+        more than there can be.
         """
+        if not self.by_rows:
+            return sys.maxsize
         pixels = 1 << (16 if self.device.type == "cpu" else 22)
         return max(pixels // columns // stride, 1) * stride
 

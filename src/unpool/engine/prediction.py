@@ -18,7 +18,7 @@ from torch import Tensor
 from unpool.classes import Labels
 from unpool.engine.answers import Answer, Piece
 from unpool.engine.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
-from unpool.engine.blending import Maps, blend, overlapping
+from unpool.engine.blending import Means, blend, overlapping
 from unpool.engine.machine import Machine
 from unpool.errors import RunError
 from unpool.nets import context, folded, legal_size, looks_at_everything, streamed
@@ -129,15 +129,21 @@ def _answered(
         )
 
 
-def _mean(answers: Iterator[Iterator[Tensor]], averaging: Averaging) -> Maps:
+def _mean(answers: Iterator[Iterator[Tensor]], averaging: Averaging) -> Means:
     """The mean probabilities, and the variance where dropout was sampled."""
-    whole = (torch.cat(list(rows), dim=1) for rows in answers)
+    whole = map(_put_together, answers)
     if averaging.answers == 1 and not averaging.samples:
         return (next(whole).softmax(dim=0),)
     return tuple(mean_of(whole))[: 2 if averaging.samples else 1]
 
 
-def _mean_piece(region: Region, maps: Maps, source: str) -> Piece:
+def _put_together(rows: Iterator[Tensor]) -> Tensor:
+    """An answer (K, rows, columns) from rows of it; what came first is let go of with the list."""
+    parts = list(rows)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _mean_piece(region: Region, maps: Means, source: str) -> Piece:
     mean, *variance = maps
     _require_finite(mean, source)
     return Piece(*region, mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), *variance)
@@ -158,10 +164,10 @@ def _read_ahead(read: Callable[[_Part], NDArray[Any]], parts: Iterable[_Part]) -
         for part in parts:
             waiting.append((part, thread.submit(read, part)))
             if len(waiting) > 1:
-                ready, window = waiting.popleft()
-                yield ready, window.result()
-        for ready, window in waiting:
-            yield ready, window.result()
+                now, window = waiting.popleft()
+                yield now, window.result()
+        for now, window in waiting:
+            yield now, window.result()
 
 
 def _answers(
@@ -178,23 +184,27 @@ def _answers(
     if not averaging.samples:
         pieces = _logits(segmenter, window, source, machine, rows)
         found = (logits[0, :, :, columns].float().cpu() for logits in pieces)
-        upright = part.turn == UPRIGHT
-        yield found if upright else iter([_turned_back(torch.cat(list(found), dim=1), part.turn)])
+        yield _laid_back(found, part.turn)
 
 
 def _logits(
     segmenter: Segmenter, window: NDArray[Any], source: str, machine: Machine, wanted: slice
 ) -> Iterator[Tensor]:
     """Rows of the answer (1, K, rows, W') for stored pixels, by pieces where it is large and the network can."""
-    network, pixels = segmenter.network, torch.from_numpy(window).movedim(-1, 0)[None]
+    network = segmenter.network
+    native = window.astype(window.dtype.newbyteorder("="), copy=False)
+    pixels = torch.from_numpy(native).movedim(-1, 0)[None]
 
     def prepare(rows: Tensor) -> Tensor:
         return machine.put(segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
 
     rows = machine.rows_at_once(window.shape[1], network.structure.stride)
     at_once = looks_at_everything(network.structure) or window.shape[0] < 2 * rows
-    by_rows = streamed(network, pixels, rows, wanted, prepare)
-    found = (network(prepare(pixels))[:, :, wanted] for _ in range(1)) if at_once else by_rows
+
+    def whole() -> Iterator[Tensor]:
+        yield network(prepare(pixels))[:, :, wanted]
+
+    found = whole() if at_once else streamed(network, pixels, rows, wanted, prepare)
     while True:
         with machine.arithmetic():  # not around the yield: it would be in force in the caller
             piece = next(found, None)
@@ -217,6 +227,14 @@ def _tile(kept: Region, frame: Frame, reach: Reach | None) -> Tile:
         return tile_of(kept, frame.size, reach)
     rows, columns = (slice(side.start + by, side.stop + by) for side, by in zip(kept, frame.offset, strict=True))
     return Tile(extent(frame.size), kept, (rows, columns))
+
+
+def _laid_back(rows: Iterator[Tensor], turn: Turn) -> Iterator[Tensor]:
+    """Rows of an answer for a turned picture, as rows of one for the picture as it is."""
+    if turn == UPRIGHT:
+        yield from rows
+    else:
+        yield _turned_back(_put_together(rows), turn)
 
 
 def _turned_back(logits: Tensor, turn: Turn) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf, sqrt
 
 import numpy as np
 import torch
@@ -73,15 +74,17 @@ def tile_mismatch(
     machine: Machine,
     tile: Size = TILE,
     averaging: Averaging = ONCE,
+    most: float = inf,
 ) -> Mismatch | None:
-    """Compute the middle of a picture whole and in tiles, and compare. Errors as in ``pieces``.
+    """Compute the middle of a picture at once and in tiles, and compare. Errors as in ``pieces``.
 
-    The sample takes no more memory than a tile of the picture does with all that it reads, and is cut into tiles of
-    about half a tile's sides; dropout is not sampled, because its units depend on the tile.
+    The sample is not larger than a tile of the picture with all that it reads, and is cut into tiles of about half its
+    sides; dropout is not sampled, because its units depend on the tile.
 
     Parameters
     ----------
     tile: what the picture is cut into.
+    most: pixels that may be computed at once, all maps whole.
 
     Returns
     -------
@@ -91,14 +94,14 @@ def tile_mismatch(
     size = (int(image.shape[0]), int(image.shape[1]))
     if context(structure) is None:
         return None
-    sample, cut = zip(*_sides(structure, size, tile), strict=True)
+    sample, cut = zip(*_sides(structure, size, tile, most), strict=True)
     if cut[0] >= sample[0] and cut[1] >= sample[1]:
         return None
     rows, columns = (
         slice((length - side) // 2, (length + side) // 2) for length, side in zip(size, sample, strict=True)
     )
     pixels, averaging = image[rows, columns], replace(averaging, samples=0)
-    whole = answer(segmenter, pixels, source, machine, sample, averaging, whole=True)
+    whole = answer(segmenter, pixels, source, replace(machine, by_rows=False), sample, averaging, whole=True)
     assert whole.probabilities is not None
     largest, total, changed = 0.0, 0.0, 0
     for piece in pieces(segmenter, pixels, source, machine, cut, averaging):
@@ -117,15 +120,17 @@ def _reduced(machine: Machine) -> bool:
     return machine.reduced or (machine.device.type == "cuda" and torch.backends.cudnn.allow_tf32)
 
 
-def _sides(structure: AnyStructure, picture: Size, tile: Size) -> Iterator[tuple[int, int]]:
+def _sides(structure: AnyStructure, picture: Size, tile: Size, most: float) -> Iterator[tuple[int, int]]:
     """Along each axis the sample's length and its tiles'; an axis that ``tile`` leaves whole, alone, stays whole."""
     cut = [side < length for length, side in zip(picture, tile, strict=True)]
+    alone = [length for length, divided in zip(picture, cut, strict=True) if not divided]
+    longest = min(most / alone[0] if len(alone) == 1 else sqrt(most), max(picture))
     for length, side, divided in zip(picture, tile, cut, strict=True):
         if any(cut) and not divided:
             yield length, length
             continue
         spare = _spare(structure, side)
-        sample = min(length, side + spare)
+        sample = min(length, side + spare, int(longest))
         # tiles must read less than the sample, and be few
         yield sample, multiple_above(max((sample - spare) // 2, -(-sample // 3)), structure.stride)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,9 +24,10 @@ def folded(network: Network, dtype: torch.dtype | None = None) -> Network:
     ----------
     dtype: what the weights of convolutions are rounded to, once and for all; as they are by default.
 
-    What is not changed is shared with the network.
+    Numbers that are not changed are shared with the network; the copy may be moved without it.
     """
-    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in network.buffers()}
+    shared |= {id(tensor): nn.Parameter(tensor.detach(), tensor.requires_grad) for tensor in network.parameters()}
     copy = deepcopy(network, shared).eval()
     for place, name, norm in _normalised(copy):
         setattr(place, name, fuse_conv_bn_eval(getattr(place, name), norm))

@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -61,6 +62,8 @@ class Stream:
         share: of the rows of all maps, how much is made at a time.
         """
         answer.read_by(None, first)
+        # Each layer asks the one before it within its own call, a few calls deep.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 10 * len(self.steps)))
         for step in reversed(self.steps):
             if any(outcome.marks for outcome in step.outcomes):
                 step.settle(share)

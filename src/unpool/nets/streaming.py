@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unpool.geometry import Rounding, Transposed, Window, pooled_size
+from unpool.geometry import Layer, Rounding, Transposed, Window, pooled_size
 from unpool.nets.named import Network
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, spread, unpack
 from unpool.nets.rows import Maps, Shape, Span, Step, Stream
@@ -64,14 +64,21 @@ def _convolution(
         for kernel, by, pad, step in zip(weight.shape[2:], strides, pads, steps, strict=True)
     )
 
-    def makes(given: Sequence[Tensor], _: Span, read: Span) -> Sequence[Tensor]:
-        missing = read.stop - read.start - given[0].shape[2]
-        above = min(max(-read.start, 0), missing)
-        rows = F.pad(given[0], (0, 0, above, missing - above)) if missing else given[0]
+    def reads(wanted: Span) -> Span:
+        first, last = down.reads((wanted.start, wanted.stop - 1))
+        return Span(min(first, maps.shape[2] - 1), max(last + 1, 1))  # FCN's padding has rows that read no picture
+
+    def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
+        first, last = down.reads((wanted.start, wanted.stop - 1))
+        there, top = Span(first, last + 1).within(maps.shape[2]), max(read.start, 0)
+        rows = given[0][:, :, there.start - top : there.stop - top]
+        missing = last + 1 - first - rows.shape[2]
+        above = min(max(-first, 0), missing)
+        rows = F.pad(rows, (0, 0, above, missing - above)) if missing else rows
         return (F.conv2d(rows, weight, bias, strides, (0, pads[1]), steps, groups),)
 
     shape = (1, weight.shape[0], down.size(maps.shape[2]), across.size(maps.shape[3]))
-    return _step([maps], _reading(down), makes, shape, _type(weight))
+    return _step([maps], reads, makes, shape, _type(weight))
 
 
 def _up_convolution(
@@ -84,21 +91,14 @@ def _up_convolution(
         Transposed(Window(kernel, step, pad, pad - extra))
         for kernel, step, pad, extra in zip(weight.shape[2:], _pair(stride), pads, more, strict=True)
     )
-    kernel = weight.shape[2]
-
-    def reads(wanted: Span) -> Span:
-        first, last = -((kernel - 1 - wanted.start - pads[0]) // by), (wanted.stop - 1 + pads[0]) // by
-        return Span(min(first, last, maps.shape[2] - 1), last + 1)  # a kernel below the stride has rows that read none
 
     def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
         grown = F.conv_transpose2d(given[0], weight, bias, stride, (0, pads[1]), (0, more[1]), groups)
         top = wanted.start + pads[0] - by * max(read.start, 0)
-        rows = grown[:, :, top : top + wanted.stop - wanted.start]
-        lacking = wanted.stop - wanted.start - rows.shape[2]
-        return (F.pad(rows, (0, 0, 0, lacking)) if lacking else rows,)
+        return (grown[:, :, top : top + wanted.stop - wanted.start],)
 
     shape = (1, weight.shape[1] * groups, down.size(maps.shape[2]), across.size(maps.shape[3]))
-    return _step([maps], reads, makes, shape, _type(weight))
+    return _step([maps], _reading(down), makes, shape, _type(weight))
 
 
 def _pooled(maps: Maps, rounding: Rounding = "floor") -> Maps:
@@ -196,9 +196,9 @@ def _step(
     return Step(sources, reads, makes, (shape, dtype or sources[0].dtype)).outcomes[0]
 
 
-def _reading(window: Window) -> Callable[[Span], Span]:
+def _reading(layer: Layer) -> Callable[[Span], Span]:
     def reads(wanted: Span) -> Span:
-        first, last = window.reads((wanted.start, wanted.stop - 1))
+        first, last = layer.reads((wanted.start, wanted.stop - 1))
         return Span(first, last + 1)
 
     return reads
