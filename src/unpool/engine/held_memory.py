@@ -23,8 +23,8 @@ from unpool.nets.holding import most_held
 UNSEEN = 1.3
 """By which a plan is larger than what was watched."""
 
-SCRATCH = 64e6
-"""Bytes that the first answers of any network add to a process."""
+SCRATCH = 112e6
+"""Bytes that the first answers of any network add to a process, and that the C library keeps for the next ones."""
 
 WATCHED = (256, 384)
 """Sides of the windows, made legal, from which the cost of a pixel is taken; in smaller ones weights weigh more."""
