@@ -212,3 +212,24 @@ def test_the_plan_knows_what_rows_take(net: str) -> None:
         size = (legal_size(model.network.structure, rows), legal_size(model.network.structure, columns))
         most = most_held(model.network, 1, size, at_once)
         assert most <= held.of(*size) - held.fixed <= 2.2 * most
+
+
+def test_nothing_is_held_afterwards() -> None:
+    """Steps and maps refer to each other; their rows do not wait for the collection of garbage."""
+    structure = Structure(width=8, depth=3)
+    network, image = lively(structure), picture(structure, 400, 96)
+    gc.collect()
+    gc.disable()
+    try:
+        before = set(_storages())
+        with torch.inference_mode():
+            for _ in streamed(network, image, 16):
+                pass
+            unfinished = streamed(network, image, 16)
+            next(unfinished)
+            unfinished.close()
+            del _, unfinished
+        left = [size for place, size in _storages().items() if place not in before]
+        assert sum(left) < 1000  # biases, which are the network's
+    finally:
+        gc.enable()

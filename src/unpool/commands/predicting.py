@@ -40,7 +40,7 @@ from unpool.data.folder_names import folder_role
 from unpool.engine import ONCE, Averaging, Machine, Precision, choose_machine, ready, require_dropout
 from unpool.engine.blending import summed_bytes
 from unpool.engine.held_memory import HeldMemory, held_memory
-from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory
+from unpool.engine.machine import free_memory, keep_memory, out_of_memory, resident_memory, return_memory, trim_memory
 from unpool.engine.prediction import TILE, blends, tile_rows
 from unpool.engine.processes import ALONE, Processes, join
 from unpool.engine.shared_bands import shared_bands, together_or_none
@@ -365,6 +365,8 @@ def _predict_one(
             )
             bands_written = write_answers(answers, results, to_the_end=processes.count > 1)
             for number, _ in enumerate(bands_written, rows.start + 1):
+                if work.planned:
+                    trim_memory()
                 if len(spans) > 1:
                     yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
         except (Exception, KeyboardInterrupt):  # not GeneratorExit: who listened has gone

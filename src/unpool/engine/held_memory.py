@@ -23,7 +23,7 @@ from unpool.nets.holding import most_held
 UNSEEN = 1.3
 """By which a plan is larger than what was watched."""
 
-SCRATCH = 112e6
+SCRATCH = 96e6
 """Bytes that the first answers of any network add to a process, and that the C library keeps for the next ones."""
 
 WATCHED = (256, 384)

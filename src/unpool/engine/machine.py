@@ -24,7 +24,9 @@ except ImportError:  # Windows
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
+_IS_GLIBC = platform.libc_ver()[0] == "glibc"
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -3, -4, -8
 """Parameters of mallopt(3)."""
 
 
@@ -107,11 +109,17 @@ def return_memory(block: int) -> None:
     used. Maps computed by rows have few sizes, and giving 8 MB back each time took half as long again as the
     convolutions. Does nothing where the library is not glibc.
     """
-    _tell_malloc({_M_MMAP_THRESHOLD: block, _M_TRIM_THRESHOLD: block})
+    _tell_malloc({_M_MMAP_THRESHOLD: block, _M_TRIM_THRESHOLD: block, _M_ARENA_MAX: 1})
+
+
+def trim_memory() -> None:
+    """Let the C library give back what nobody uses of what it keeps."""
+    if _IS_GLIBC:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tell_malloc(parameters: Mapping[int, int]) -> None:
-    if platform.libc_ver()[0] == "glibc":
+    if _IS_GLIBC:
         library = ctypes.CDLL(None)
         for parameter, value in parameters.items():
             library.mallopt(parameter, value)

@@ -53,6 +53,12 @@ class Stream:
     layers: Mapping[Callable[..., Any], Callable[..., Any]]
     steps: list[Step] = field(default_factory=list)
 
+    def let_go(self) -> None:
+        """Forget all rows: steps and maps refer to each other, and would wait for a collection of garbage."""
+        for step in self.steps:
+            for maps in (*step.sources, *step.outcomes):
+                maps.forget()
+
     def settle(self, answer: Maps, first: int, share: float) -> None:
         """Connect all that the answer is made from.
 
@@ -165,6 +171,10 @@ class Maps:
             self.marks[reader] = later
             self._held = _from(min(self.marks.values()), self._held)
         return rows
+
+    def forget(self) -> None:
+        """Hold nothing any more."""
+        self._held = []
 
     def _make(self, span: Span) -> None:
         assert self.step is not None

@@ -49,9 +49,12 @@ def streamed(
     logits: Maps = network(maps)
     first, last, _ = (wanted or slice(None)).indices(logits.shape[2])
     stream.settle(logits, first, min(rows / logits.shape[2], 1))
-    for start in range(first, last, rows):
-        stop = min(start + rows, last)
-        yield logits.rows(None, Span(start, stop), stop)
+    try:
+        for start in range(first, last, rows):
+            stop = min(start + rows, last)
+            yield logits.rows(None, Span(start, stop), stop)
+    finally:
+        stream.let_go()
 
 
 def _convolution(
