@@ -99,8 +99,12 @@ def load_model(path: Path) -> LoadedModel:
     try:
         classes = ClassTable.from_card(card["classes"])
         normalisation = Normalisation.from_card(card["normalisation"])
-        network = network_of(structure_of(card["structure"]), int(card["in_channels"]), len(classes))
-        network.load_state_dict(tensors)
+        with torch.device("meta"):  # its own first weights are neither drawn nor held
+            network = network_of(structure_of(card["structure"]), int(card["in_channels"]), len(classes))
+        expected = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+        if wrong := [name for name, tensor in tensors.items() if tensor.dtype != expected.get(name, tensor.dtype)]:
+            raise ValueError(f"{wrong[0]} is {tensors[wrong[0]].dtype}")
+        network.load_state_dict(tensors, assign=True)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
         segmenter = Segmenter(str(card["net"]), network.eval(), normalisation, classes)
