@@ -55,5 +55,7 @@ def _normalised(network: Network) -> Iterator[tuple[nn.Module, str, nn.BatchNorm
 
 def _round(module: nn.Module, dtype: torch.dtype) -> None:
     for name, parameter in list(module.named_parameters(recurse=False)):
-        rounded = parameter.detach().to(dtype, memory_format=torch.preserve_format)
+        # At once in the order in which machines want weights, or they would be copied again.
+        order = torch.channels_last if parameter.ndim == 4 else torch.preserve_format
+        rounded = parameter.detach().to(dtype, memory_format=order)
         setattr(module, name, nn.Parameter(rounded, requires_grad=False))
