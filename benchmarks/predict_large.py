@@ -9,8 +9,8 @@ resident memory is its own. Of several ``--rounds`` the least time counts. ``unp
 TIFF on the disk to a mask on the disk, under ``--memory`` gigabytes. The others are MONAI's
 ``sliding_window_inference`` (where MONAI is installed) in plain float32 PyTorch, from an array to an array: at its
 defaults (overlap 0.25, constant blending) and at nnU-Net's settings (overlap 0.5, Gaussian), windows of 512 x 512. The
-largest difference of a class's probability from the network's answer at once, in the same arithmetic, is taken on the
-central part of ``--whole`` pixels a side.
+largest difference of a class's probability from the network's answer at once, in the same arithmetic, is taken on a
+part of ``--whole`` pixels a side.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from unpool.checkpoint.proof import first_line, proof
 from unpool.classes import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
 from unpool.io.files import draft_beside, flush, take_place, writing
-from unpool.nets import network_of, structure_of
+from unpool.nets import restored, structure_of
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
@@ -99,15 +99,13 @@ def load_model(path: Path) -> LoadedModel:
     try:
         classes = ClassTable.from_card(card["classes"])
         normalisation = Normalisation.from_card(card["normalisation"])
-        with torch.device("meta"):  # its own first weights are neither drawn nor held
-            network = network_of(structure_of(card["structure"]), int(card["in_channels"]), len(classes))
-        expected = {name: tensor.dtype for name, tensor in network.state_dict().items()}
-        if wrong := [name for name, tensor in tensors.items() if tensor.dtype != expected.get(name, tensor.dtype)]:
-            raise ValueError(f"{wrong[0]} is {tensors[wrong[0]].dtype}")
-        network.load_state_dict(tensors, assign=True)
+        for name, tensor in tensors.items():
+            if tensor.dtype != (torch.int64 if name.endswith("num_batches_tracked") else torch.float32):
+                raise ValueError(f"{name} is {tensor.dtype}")
+        network = restored(structure_of(card["structure"]), int(card["in_channels"]), len(classes), tensors)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
-        segmenter = Segmenter(str(card["net"]), network.eval(), normalisation, classes)
+        segmenter = Segmenter(str(card["net"]), network, normalisation, classes)
         if not isinstance(card["story"], dict):
             raise TypeError("the story is not an object")
         card = completed(card, network.structure)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unpool.nets import network_of
+from unpool.nets import restored
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
@@ -114,7 +114,9 @@ def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | Non
     stride = segmenter.network.structure.stride
     size = (max(SMALLEST[0], stride + 1), max(SMALLEST[1], stride * 3 // 2))
     image = probe_picture(segmenter.normalisation, pixels, size)
-    logits = answer(replace(segmenter, network=_still(segmenter, tensors)), image)
+    own = segmenter.network
+    still = restored(own.structure, own.in_channels, len(segmenter.classes), tensors)
+    logits = answer(replace(segmenter, network=still), image)
     if not torch.isfinite(logits).all():
         return None
     largest = float(logits.abs().max())
@@ -185,14 +187,6 @@ def _discs(size: tuple[int, int]) -> NDArray[np.float64]:
         distance = (rows - int(row * size[0])) ** 2 + (columns - int(column * size[1])) ** 2
         inside |= distance <= int(radius * min(size)) ** 2
     return np.where(inside, 1.0, -0.25)
-
-
-def _still(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Any:
-    """The network once more, in evaluation mode, sharing the given tensors; nothing is initialised for it."""
-    with torch.device("meta"):
-        network = network_of(segmenter.network.structure, segmenter.network.in_channels, len(segmenter.classes))
-    network.load_state_dict(dict(tensors), assign=True)
-    return network.eval()
 
 
 def _grid(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:

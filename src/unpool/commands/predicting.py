@@ -268,7 +268,7 @@ class _Work:
         """What a window of this picture takes, computed as it will be or at once."""
         if self._held is None:
             self._held = held_memory(self.segmenter.network, self.machine)
-        channels, answers = picture.shape[2], self.averaging.answers > 1 or at_once
+        channels, answers = picture.shape[2], at_once or not self.averaging.once
         window = READING * picture.dtype.itemsize * channels + AVERAGING * len(self.segmenter.classes) * answers
         if not (at_once or self.averaging.samples or looks_at_everything(self.segmenter.network.structure)):
             return self._held._replace(window=window)

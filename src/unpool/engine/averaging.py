@@ -55,6 +55,11 @@ class Averaging:
         """How many answers are averaged: how often the network runs."""
         return len(self.turns) * max(self.samples, 1)
 
+    @property
+    def once(self) -> bool:
+        """Whether there is one answer, of all units, and nothing to average."""
+        return self.answers == 1 and not self.samples
+
     def describe(self) -> str:
         """In words; nothing where nothing is averaged."""
         views = [f"{len(self.turns)} ways to lay the picture ({self.tta})"] if self.tta != "none" else []

@@ -83,7 +83,7 @@ def pieces(
         list(regions(size, tile, reach.stride, rows)) if reach else [extent(size)][: 1 if rows is None else len(rows)]
     )
     for region, answers in _answered(segmenter, image, source, machine, averaging, reach, kept):
-        if averaging.answers == 1 and not averaging.samples:
+        if averaging.once:
             top, columns = region[0].start, region[1]
             for logits in next(answers):
                 _require_finite(logits, source)
@@ -132,7 +132,7 @@ def _answered(
 def _mean(answers: Iterator[Iterator[Tensor]], averaging: Averaging) -> Means:
     """The mean probabilities, and the variance where dropout was sampled."""
     whole = map(_put_together, answers)
-    if averaging.answers == 1 and not averaging.samples:
+    if averaging.once:
         return (next(whole).softmax(dim=0),)
     return tuple(mean_of(whole))[: 2 if averaging.samples else 1]
 
@@ -180,7 +180,7 @@ def _answers(
         seed = sample_seed(averaging, sample, part.turn, part.kept)
         with machine.arithmetic(), dropping(segmenter.network, machine, seed):
             logits = segmenter.network(image)
-        yield iter([_turned_back(logits[0, :, rows, columns].float().cpu(), part.turn)])
+        yield _laid_back(iter([logits[0, :, rows, columns].float().cpu()]), part.turn)
     if not averaging.samples:
         pieces = _logits(segmenter, window, source, machine, rows)
         found = (logits[0, :, :, columns].float().cpu() for logits in pieces)
@@ -230,18 +230,14 @@ def _tile(kept: Region, frame: Frame, reach: Reach | None) -> Tile:
 
 
 def _laid_back(rows: Iterator[Tensor], turn: Turn) -> Iterator[Tensor]:
-    """Rows of an answer for a turned picture, as rows of one for the picture as it is."""
+    """Rows (K, rows, columns) of an answer for a turned picture, as rows of one for the picture as it is."""
     if turn == UPRIGHT:
         yield from rows
-    else:
-        yield _turned_back(_put_together(rows), turn)
-
-
-def _turned_back(logits: Tensor, turn: Turn) -> Tensor:
-    """An answer (K, rows, columns) for a turned picture, as one for the picture as it is."""
+        return
+    logits = _put_together(rows)
     reversed_ = [axis for axis, turned in ((1, turn.rows), (2, turn.columns)) if turned]
     logits = logits.flip(reversed_) if reversed_ else logits
-    return logits.transpose(1, 2) if turn.exchanged else logits
+    yield logits.transpose(1, 2) if turn.exchanged else logits
 
 
 def _require_finite(logits: Tensor, source: str) -> None:

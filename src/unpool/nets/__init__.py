@@ -17,7 +17,7 @@ from unpool.nets.sizes import (
     output_size,
     size_rule,
 )
-from unpool.nets.start import begin_with
+from unpool.nets.start import begin_with, restored
 from unpool.nets.streaming import streamed
 from unpool.nets.structure import Structure
 
@@ -44,6 +44,7 @@ __all__ = [
     "named_net",
     "network_of",
     "output_size",
+    "restored",
     "size_rule",
     "streamed",
     "structure_of",

@@ -60,12 +60,10 @@ def most_held(network: nn.Module, channels: int, size: tuple[int, int], rows: in
     stream, tally = Stream(LAYERS), _Tally()
     picture = _Rows((1, channels, *size), 0, tally)
     logits: Maps = network(Maps.of(cast(Tensor, picture), stream))
-    stream.settle(logits, 0, min(rows / logits.shape[2], 1))
     for step in stream.steps:
         step.makes = _weightless(step, tally)
-    for start in range(0, logits.shape[2], rows):
-        stop = min(start + rows, logits.shape[2])
-        logits.rows(None, Span(start, stop), stop)
+    for _ in stream.rows(logits, Span(0, logits.shape[2]), rows):
+        pass
     return tally.most
 
 

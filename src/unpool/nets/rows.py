@@ -9,7 +9,7 @@ again.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -53,20 +53,23 @@ class Stream:
     layers: Mapping[Callable[..., Any], Callable[..., Any]]
     steps: list[Step] = field(default_factory=list)
 
-    def let_go(self) -> None:
-        """Forget all rows: steps and maps refer to each other, and would wait for a collection of garbage."""
-        for step in self.steps:
-            for maps in (*step.sources, *step.outcomes):
-                maps.forget()
+    def rows(self, answer: Maps, wanted: Span, at_once: int) -> Iterator[Tensor]:
+        """Rows of the last maps, at most so many at a time; afterwards nothing is held.
 
-    def settle(self, answer: Maps, first: int, share: float) -> None:
-        """Connect all that the answer is made from.
-
-        Parameters
-        ----------
-        first: the first row of the answer that is wanted.
-        share: of the rows of all maps, how much is made at a time.
+        Steps and maps refer to each other, and what they hold would wait for a collection of garbage.
         """
+        self._settle(answer, wanted.start, min(at_once / answer.shape[2], 1))
+        try:
+            for start in range(*wanted, at_once):
+                stop = min(start + at_once, wanted.stop)
+                yield answer.rows(None, Span(start, stop), stop)
+        finally:
+            for step in self.steps:
+                for maps in (*step.sources, *step.outcomes):
+                    maps.forget()
+
+    def _settle(self, answer: Maps, first: int, share: float) -> None:
+        """Connect all that the answer is made from, of whose rows so large a share is made at a time."""
         answer.read_by(None, first)
         # Each layer asks the one before it within its own call, a few calls deep.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 10 * len(self.steps)))

@@ -1,12 +1,28 @@
-"""Beginning with what another network has learned."""
+"""Beginning with what another network has learned, or being that network again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from unpool.errors import UsageError
+from unpool.nets.named import Network, network_of
+from unpool.nets.sizes import AnyStructure
+
+
+def restored(structure: AnyStructure, in_channels: int, classes: int, state: Mapping[str, Tensor]) -> Network:
+    """The network that has this state, in evaluation mode; it shares the tensors, and nothing is drawn for it.
+
+    Raises
+    ------
+    RuntimeError: names or shapes of the tensors are others than the network's.
+    """
+    with torch.device("meta"):
+        network = network_of(structure, in_channels, classes)
+    network.load_state_dict(dict(state), assign=True)
+    return network.eval()
 
 
 def begin_with(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> tuple[str, ...]:

@@ -48,13 +48,7 @@ def streamed(
         maps = _step([maps], _same, lambda given, *_: (prepare(given[0]),), prepared, torch.float32)
     logits: Maps = network(maps)
     first, last, _ = (wanted or slice(None)).indices(logits.shape[2])
-    stream.settle(logits, first, min(rows / logits.shape[2], 1))
-    try:
-        for start in range(first, last, rows):
-            stop = min(start + rows, last)
-            yield logits.rows(None, Span(start, stop), stop)
-    finally:
-        stream.let_go()
+    yield from stream.rows(logits, Span(first, last), rows)
 
 
 def _convolution(
