@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unpool.engine.machine import Machine
+from unpool.machine.device import Machine
 
 
 class LoneConvolution(NamedTuple):

@@ -25,9 +25,10 @@ import numpy as np
 import torch
 
 from record import circumstances, write_results
-from unpool.data import Sample, augmentation
+from unpool.data import augmentation
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import Batch, CropSampler
+from unpool.data.samples import Sample
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.normalisation import ChannelConstants, Normalisation
 

@@ -31,14 +31,15 @@ import torch
 from torch import Tensor
 
 from record import circumstances, write_results
-from unpool.checkpoint import load_model, save_model
-from unpool.classes import ClassTable
+from unpool.checkpoint.models import load_model, save_model
+from unpool.class_table import ClassTable
 from unpool.commands.events import finish
-from unpool.commands.predicting import predict
+from unpool.commands.predict.predict import predict
 from unpool.data.synthetic import synthetic_cells
-from unpool.engine import Machine, choose_machine, predict_probabilities, ready
-from unpool.nets import named_net, network_of, structure_of
+from unpool.machine.device import Machine, choose_machine
+from unpool.nets.named import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.prediction.predictor import predict_probabilities, ready
 from unpool.segmenter import Segmenter
 
 CONTENDERS = ("unpool", "monai", "nnunet-settings")

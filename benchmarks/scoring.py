@@ -26,24 +26,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from record import circumstances, write_results
-from unpool.classes import IGNORE_ID, Colour, Labels
-from unpool.commands.test_page import images_csv
-from unpool.engine.evaluation import Evaluation
-from unpool.engine.prediction import Answer, Piece
-from unpool.io import read_image, read_mask, write_image
+from unpool.class_table import IGNORE_ID, Colour, Labels
+from unpool.commands.test.page import images_csv
 from unpool.io.files import write_json
-from unpool.metrics import (
-    MEASURES,
-    ConfusionMatrix,
-    Evidence,
-    Measured,
-    bootstrap,
-    image_means,
-    image_numbers,
-    measured,
-    scores,
-)
-from unpool.report import ImagePanel, ReportContents, error_picture, overlay, write_report
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.image_means import image_means, image_numbers
+from unpool.metrics.intervals import bootstrap
+from unpool.metrics.measures import Evidence, Measured, measured
+from unpool.metrics.named import MEASURES
+from unpool.metrics.scores import scores
+from unpool.prediction.evaluation import Evaluation
+from unpool.prediction.predictor import Answer, Piece
+from unpool.report.page import ImagePanel, ReportContents, write_report
+from unpool.report.pictures import error_picture, overlay
 
 QUICK = {"pictures": 12, "drawn": 3, "size": [48, 64]}
 

@@ -46,16 +46,19 @@ from loading import sampler
 from peers import PACKAGED, PLAIN, Peer, plain_loss
 from record import circumstances, write_results
 from unpool.cli import HUGE_PAGES
-from unpool.config import TrainingSettings
+from unpool.config.schema import TrainingSettings
 from unpool.data.batches import Batch
-from unpool.engine import ALONE, Budget, Recipe
-from unpool.engine.machine import Machine, choose_machine, keep_memory
-from unpool.engine.objective import objective
-from unpool.engine.training import train_step
-from unpool.losses import Loss
-from unpool.nets import Network, legal_size, named_net, network_of, structure_of
+from unpool.losses.loss import Loss
+from unpool.machine.device import Machine, choose_machine
+from unpool.machine.process_memory import keep_memory
 from unpool.nets.blocks import crop_to
+from unpool.nets.named import Network, named_net, network_of, structure_of
+from unpool.nets.sizes import legal_size
 from unpool.optim import optimiser
+from unpool.processes import ALONE
+from unpool.training.loop import TrainingSetup, train_step
+from unpool.training.objective import objective
+from unpool.training.records import Budget
 
 NETS = ("unet", "segnet", "segnet-basic", "fusionnet", "fcn-8s")
 DEFAULT, LAST, EAGER, COMPILED = "float32 default", "float32 channels-last", "ours, eager", "ours, compiled"
@@ -153,7 +156,7 @@ def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
     network = task.network()
     machine.place(network).train()
     given = TrainingSettings()
-    recipe = Recipe(
+    recipe = TrainingSetup(
         batches=sampler((), task.images.shape[-1], len(task.images), steps=1),
         validation=(),
         loss=Loss(),
@@ -174,7 +177,7 @@ def own_in_float32(task: Task, machine: Machine, memory_format: torch.memory_for
     given = TrainingSettings()
     made = optimiser(network, given.optimiser, given.learning_rate, given.weight_decay)
     loss = objective_of(network, machine, plain_loss)
-    return Training(network, loss, made, Recipe.clip, machine.device, memory_format)
+    return Training(network, loss, made, TrainingSetup.clip, machine.device, memory_format)
 
 
 def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory_format) -> Training:

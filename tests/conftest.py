@@ -9,7 +9,7 @@ import pytest
 
 import tiny
 from unpool.commands.events import finish
-from unpool.commands.training import TrainedRun, train
+from unpool.commands.train.train import TrainedRun, train
 
 
 class Said(NamedTuple):
@@ -44,7 +44,7 @@ def run(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
     """Run ``unpool`` in this process."""
-    from unpool.cli import main
+    from unpool.cli.main import main
 
     def call(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["unpool", *map(str, words)])

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 import tiny
-from unpool.checkpoint import load_model, load_state
+from unpool.checkpoint.models import load_model
+from unpool.checkpoint.states import load_state
 from unpool.commands.events import finish
-from unpool.commands.training import train
+from unpool.commands.train.train import train
 
 CLOCKS = ("seconds", "waiting", "validation_seconds", "last_validation")
 
@@ -61,7 +62,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def start(target: Callable[..., object], *given: object) -> ForkServerProcess:
     """Call a function in a process of its own, which starts in a tenth of a second because torch is there already."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["unpool.cli", "unpool.commands.training", "torch._dynamo"])
+    server.set_forkserver_preload(["unpool.cli.main", "unpool.commands.train.train", "torch._dynamo"])
     process = server.Process(target=target, args=given, daemon=True)
     process.start()
     return process
@@ -76,7 +77,7 @@ def program(said: Path, words: list[str], largest_file: int | None = None) -> No
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
-    from unpool.cli import main
+    from unpool.cli.main import main
 
     sys.argv = ["unpool", *words]
     with tiny.one_thread():

@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from unpool.commands import predicting
-from unpool.commands.events import Said
-from unpool.engine.processes import join, leave
+from unpool.commands.events import Message
+from unpool.commands.predict import predict as predicting
 from unpool.errors import RunError
-from unpool.io import BandWriter
+from unpool.io.write.bands import BandWriter
+from unpool.processes import join, leave
 
 plain_write = BandWriter.write
 
@@ -47,7 +47,7 @@ if __name__ == "__main__":
         except StopIteration as stop:
             done = stop.value
             break
-        said += [event.text] if isinstance(event, Said) else []
+        said += [event.text] if isinstance(event, Message) else []
     found = {"failed": [[path.name, why] for path, why in done.failed], "said": said}
     (folder / f"said-{count}-{rank}.json").write_text(json.dumps(found))
     leave()

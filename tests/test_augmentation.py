@@ -12,9 +12,10 @@ from scipy import ndimage
 from torch import Tensor
 
 import tiny
-from unpool.classes import IGNORE_ID
-from unpool.data import Sample, augmentation
+from unpool.class_table import IGNORE_ID
+from unpool.data import augmentation
 from unpool.data.augmentation import Augmentation, Crop, _smooth, augmented_crop
+from unpool.data.samples import Sample
 from unpool.normalisation import ChannelConstants, Normalisation
 
 PLAIN = Normalisation(1, {"uint8": ChannelConstants((0.0,), (1.0,))})

@@ -10,14 +10,14 @@ from torch import nn
 import tiny
 from test_fcn import small, with_scores
 from test_prediction import lively, picture
-from unpool.engine import Averaging, evaluate_each, pieces, predict, predict_probabilities
-from unpool.engine.answers import Piece
-from unpool.engine.averaging import mean_of
-from unpool.engine.prediction import answer
 from unpool.errors import UsageError
 from unpool.nets.fcn import FCN_8S
+from unpool.orientation import TURNS, Turn
+from unpool.prediction.averaging import Averaging, mean_of
+from unpool.prediction.evaluation import evaluate_each
+from unpool.prediction.predictor import answer, pieces, predict, predict_probabilities
+from unpool.prediction.result import TileLogits
 from unpool.segmenter import Segmenter
-from unpool.turning import TURNS, Turn
 
 TURNED = ("mirror", "flips", "rotations", "d4")
 STRUCTURES = {
@@ -139,7 +139,7 @@ def dropping() -> Segmenter:
     return tiny.segmenter(dropout=0.5, dropout_after=("bottom", "decoder1"))
 
 
-def sampled(model: Segmenter, image: np.ndarray, **given: object) -> list[Piece]:
+def sampled(model: Segmenter, image: np.ndarray, **given: object) -> list[TileLogits]:
     return list(pieces(model, image, "p", tiny.CPU, (32, 32), Averaging(**{"samples": 3, **given})))  # type: ignore[arg-type]
 
 

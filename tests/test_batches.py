@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.data import Pair, Sample, batches, find_pairs, read_sample
+from unpool.data import batches
 from unpool.data.augmentation import Cut, augmented_crop
 from unpool.data.batches import Batch, SampleStore, crop_size
+from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis, emphasis_map
+from unpool.dataset.pairing.folder import find_pairs
 from unpool.errors import DataError, UsageError
 
 DATA = tiny.samples(5)

@@ -19,7 +19,7 @@ import predict_large
 import scoring
 import tiny
 import train_step
-from unpool.engine import Machine
+from unpool.machine.device import Machine
 
 
 def task(net: str = "unet", width: int = 4) -> train_step.Task:

@@ -15,8 +15,9 @@ import yaml
 
 import tiny
 from conftest import Program
-from unpool.checkpoint import answer, load_model, save_model
-from unpool.classes import ClassTable
+from unpool.checkpoint.models import load_model, save_model
+from unpool.checkpoint.probe import answer
+from unpool.class_table import ClassTable
 from unpool.export.bioimage import Pages, write_package
 from unpool.normalisation import ChannelConstants, Normalisation
 

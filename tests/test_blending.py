@@ -12,16 +12,16 @@ from torch import nn
 import tiny
 from test_averaging import turned_back
 from test_prediction import picture
-from unpool.engine import Averaging, pieces, predict_probabilities
-from unpool.engine.answers import Piece
-from unpool.engine.blending import Overlap, overlapping, shares
-from unpool.engine.prediction import bands, blends, tile_rows
 from unpool.errors import RunError
-from unpool.nets import context, legal_size, looks_at_everything
 from unpool.nets.fcn import FCN_8S
+from unpool.nets.sizes import context, legal_size, looks_at_everything
+from unpool.orientation import TURNS, UPRIGHT, Turn
+from unpool.prediction.averaging import Averaging
+from unpool.prediction.blending import Overlap, overlapping, shares
+from unpool.prediction.predictor import bands, blends, pieces, predict_probabilities, tile_rows
+from unpool.prediction.result import TileLogits
 from unpool.segmenter import Segmenter
 from unpool.tiling import Reach, tile_of
-from unpool.turning import TURNS, UPRIGHT, Turn
 
 STRUCTURES = {
     "group": {"norm": "group", "width": 8},
@@ -97,12 +97,12 @@ def test_blended_tiles_are_nearer_to_the_whole_than_tiles_side_by_side(monkeypat
     model, image = made("instance"), picture(150, 170)
     whole = predict_probabilities(model, image, "p", tiny.CPU)
     blended = predict_probabilities(model, image, "p", tiny.CPU, (64, 64))
-    monkeypatch.setattr("unpool.engine.prediction.looks_at_everything", lambda _: False)
+    monkeypatch.setattr("unpool.prediction.predictor.looks_at_everything", lambda _: False)
     cut = predict_probabilities(model, image, "p", tiny.CPU, (64, 64))
     assert 1e-5 < np.abs(blended - whole).mean() < 0.8 * np.abs(cut - whole).mean()
 
 
-def found(model: Segmenter, image: np.ndarray, rows: range | None = None, **averaging: object) -> list[Piece]:
+def found(model: Segmenter, image: np.ndarray, rows: range | None = None, **averaging: object) -> list[TileLogits]:
     return list(pieces(model, image, "p", tiny.CPU, (24, 32), Averaging(**averaging), rows))  # type: ignore[arg-type]
 
 

@@ -10,17 +10,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from skimage.metrics import hausdorff_distance
 
-from unpool.classes import IGNORE_ID, Labels
-from unpool.metrics import Evidence, measured
-from unpool.metrics.boundaries import (
-    BoundaryScore,
-    bf_score,
-    boundaries,
-    boundary_iou,
-    boundary_scores,
-    surface_scores,
-)
+from unpool.class_table import IGNORE_ID, Labels
+from unpool.metrics.boundaries import BoundaryScore, bf_score, boundaries, boundary_iou, boundary_scores, surface_scores
 from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
+from unpool.metrics.measures import Evidence, measured
 
 NAMES = ("sky", "road", "car")
 RATIOS = ("bf", "boundary_iou", "normalised_surface_distance")

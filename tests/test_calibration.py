@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID
-from unpool.metrics import Evidence, measured
+from unpool.class_table import IGNORE_ID
 from unpool.metrics.calibration import calibration, reliability
+from unpool.metrics.measures import Evidence, measured
 
 CALIBRATION = calibration()
 

@@ -16,18 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import tiny
-from unpool.checkpoint import (
-    bare_state,
-    load_model,
-    load_newest_state,
-    load_state,
-    models,
-    new_model,
-    previous,
-    save_model,
-    save_state,
-    states,
-)
+from unpool.checkpoint import models, states
+from unpool.checkpoint.models import bare_state, load_model, new_model, save_model
+from unpool.checkpoint.states import load_newest_state, load_state, previous, save_state
 from unpool.errors import ModelFileError, RunError
 
 

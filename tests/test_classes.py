@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.classes import (
+from unpool.class_table import (
     IGNORE_ID,
     MAX_CLASSES,
     ClassTable,

@@ -15,8 +15,9 @@ from PIL import Image
 
 import tiny
 from conftest import Program, Said
-from unpool.commands.training import TrainedRun
-from unpool.io import read_image, write_image
+from unpool.commands.train.train import TrainedRun
+from unpool.io.read.images import read_image
+from unpool.io.write.images import write_image
 
 VERBS = ("check", "train", "test", "compare", "predict", "demo", "explain")
 
@@ -35,7 +36,7 @@ def refused(said: Said, code: int, *words: str) -> None:
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["--version"]])
 def test_help_does_not_wait_for_torch(words: list[str]) -> None:
-    program = "import sys; from unpool.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    program = "import sys; from unpool.cli.main import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -247,7 +248,7 @@ def test_a_run_folder_that_cannot_be_made_is_refused(cells: Path, tmp_path: Path
 
 
 def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unpool.commands import checking
+    from unpool.commands import check as checking
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "run/state.pt")
@@ -272,7 +273,7 @@ def test_a_closed_pipe_is_no_traceback(cells: Path) -> None:
 def test_an_interrupt_before_the_training_is_one_line(
     cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from unpool.commands import checking
+    from unpool.commands import check as checking
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -10,10 +10,10 @@ import pytest
 
 import tiny
 from conftest import Program
-from unpool.commands.comparing import compare, read_test
+from unpool.commands.compare import compare, read_test
 from unpool.commands.events import finish
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun, train
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.metrics.intervals import tally
 

@@ -12,18 +12,19 @@ from scipy import ndimage
 
 import tiny
 import unpool
-from unpool.checkpoint import save_model
-from unpool.cli import app
+from unpool.checkpoint.models import save_model
+from unpool.cli.program import app
 from unpool.commands.events import finish
-from unpool.commands.predicting import predict
-from unpool.commands.testing import TestResult, result_text
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun, train
+from unpool.commands.predict.predict import predict
+from unpool.commands.test.test import TestResult, result_text
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import synthetic_cells
 from unpool.errors import UsageError
-from unpool.io import read_mask, write_image
-from unpool.metrics import Measured
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
 from unpool.metrics.boundaries import boundary_scores
+from unpool.metrics.measures import Measured
 from unpool.report.text import WIDTH
 
 

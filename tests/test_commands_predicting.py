@@ -12,15 +12,18 @@ from PIL import Image
 import tiny
 import unpool
 from conftest import Program
-from unpool.checkpoint import save_model
-from unpool.classes import ClassTable
-from unpool.commands.events import Said, finish
-from unpool.commands.predicting import Predicted, find_targets, predict
-from unpool.commands.training import TrainedRun
-from unpool.engine import Averaging, Processes
+from unpool.checkpoint.models import save_model
+from unpool.class_table import ClassTable
+from unpool.commands.events import Message, finish
+from unpool.commands.predict.predict import Predicted, find_targets, predict
+from unpool.commands.train.train import TrainedRun
 from unpool.errors import DataError, UsageError
-from unpool.io import read_image, read_mask, write_image
 from unpool.io.folders import OUTPUT_MARK
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
+from unpool.prediction.averaging import Averaging
+from unpool.processes import Processes
 
 
 def masks(run: TrainedRun, out: Path, *inputs: object, **options: bool) -> Predicted:
@@ -185,8 +188,10 @@ def test_the_first_process_names_what_the_others_could_not_read(
         def sum_counts(self, values: torch.Tensor) -> torch.Tensor:
             return values + torch.arange(len(values)) % 2
 
-    monkeypatch.setattr("unpool.commands.predicting.join", lambda _: Failing(0, 2))
-    said = [e.text for e in predict(run.folder, [str(photos)], tmp_path / "out", device="cpu") if isinstance(e, Said)]
+    monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
+    said = [
+        e.text for e in predict(run.folder, [str(photos)], tmp_path / "out", device="cpu") if isinstance(e, Message)
+    ]
     assert said[-2].startswith("skipped by other processes: ")
     assert "b.c.png" in said[-2]
     assert said[-1].startswith("2 masks in")
@@ -199,7 +204,7 @@ def test_names_with_dots_cannot_leave_the_folder(
 ) -> None:
     from pathlib import PurePosixPath
 
-    from unpool.commands import predicting
+    from unpool.commands.predict import predict as predicting
 
     target = predicting.Target(photos / "a.png", PurePosixPath(name))
     monkeypatch.setattr(predicting, "find_targets", lambda *_: [target])
@@ -241,7 +246,7 @@ def test_a_turned_photograph_is_predicted_as_displayed(run: TrainedRun, photos: 
 def test_tiles_do_not_show_in_a_large_picture(run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     model = unpool.load(run.folder, "cpu")
     image = np.random.default_rng(0).integers(0, 256, (130, 175), dtype=np.uint8)
-    from unpool.engine import predict_probabilities
+    from unpool.prediction.predictor import predict_probabilities
 
     whole = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU)
     tiled = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU, tile=(48, 48))
@@ -306,7 +311,7 @@ def test_uncertainty_is_what_is_missing_to_certainty_or_the_variance_of_samples(
 def test_averaging_is_said_and_what_is_strange_to_the_model(dropping: Path, photos: Path, tmp_path: Path) -> None:
     averaging = Averaging("d4", samples=1)
     events = predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
-    said = [event.text for event in events if isinstance(event, Said)]
+    said = [event.text for event in events if isinstance(event, Message)]
     assert "the mean of 8 ways to lay the picture (d4), 1 dropout samples of each" in said[0]
     assert "trained on upright pictures; those that --tta d4 turns are strange to it" in said[1]
 

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 import tiny
-from unpool.commands.events import Event, Said, finish
-from unpool.commands.predicting import predict
-from unpool.commands.testing import result_text
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun
-from unpool.data import survey
+from unpool.commands.events import Event, Message, finish
+from unpool.commands.predict.predict import predict
+from unpool.commands.test.test import result_text
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import TrainedRun
+from unpool.dataset.survey import survey
 from unpool.errors import DataError, UsageError
-from unpool.io import read_mask, write_image, write_mask
-from unpool.metrics import Interval, bootstrap
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
+from unpool.io.write.masks import write_mask
+from unpool.metrics.intervals import Interval, bootstrap
 from unpool.report.text import interval_text, ratio_text
 
 
@@ -196,6 +198,6 @@ def test_a_written_prediction_is_a_mask_that_can_be_tested_on(run: TrainedRun, n
 
 def test_what_is_said_ends_with_the_scores(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     events: list[Event] = list(score(run.folder, new, out=tmp_path / "test", device="cpu"))
-    texts = [event.text for event in events if isinstance(event, Said)]
+    texts = [event.text for event in events if isinstance(event, Message)]
     assert texts[0].startswith("scoring 3 pictures: all pictures")
     assert str(tmp_path / "test" / "report.html") in texts[-1]

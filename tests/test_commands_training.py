@@ -14,14 +14,17 @@ import tiny
 import unpool
 from conftest import Program
 from runs import weights
-from unpool.checkpoint import load_model, load_state
+from unpool.checkpoint.models import load_model
+from unpool.checkpoint.states import load_state
 from unpool.commands.events import finish
-from unpool.commands.training import TrainedRun, train
-from unpool.config import read_recipe, resolve
-from unpool.engine import EpochRecord, Recipe
+from unpool.commands.train.train import TrainedRun, train
+from unpool.config.schema import read_recipe, resolve
 from unpool.errors import DataError, UsageError
-from unpool.io import read_image, write_image
-from unpool.nets import output_size
+from unpool.io.read.images import read_image
+from unpool.io.write.images import write_image
+from unpool.nets.sizes import output_size
+from unpool.training.loop import TrainingSetup
+from unpool.training.records import EpochRecord
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -90,7 +93,7 @@ def test_default_folders_are_numbered_and_resumed(cells: Path, tmp_path: Path, m
 def test_the_model_is_the_best_epochs_and_not_the_last(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = sys.modules[Recipe.__module__]
+    loop = sys.modules[TrainingSetup.__module__]
     validate, scripted = loop.validate, iter([0.2, 0.9, 0.5])
 
     def doctored(*given: Any) -> Any:

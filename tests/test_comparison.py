@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unpool.metrics import MEASURES, SAMPLED, ConfusionMatrix, Interval, scores
 from unpool.metrics.comparison import (
     SWAPS,
     Difference,
@@ -21,9 +20,11 @@ from unpool.metrics.comparison import (
     measured_differences,
     units_to_decide,
 )
-from unpool.metrics.intervals import HEADLINE, RESAMPLES, tally
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.intervals import HEADLINE, RESAMPLES, Interval, tally
 from unpool.metrics.measures import Column, Measure, Numbers, Table
-from unpool.metrics.named import measure_of
+from unpool.metrics.named import MEASURES, SAMPLED, measure_of
+from unpool.metrics.scores import scores
 from unpool.report.comparison import comparison_rule, comparison_text, sentence
 
 NAMES = ("a", "b", "c")

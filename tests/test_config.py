@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.config import SECTIONS, keys, merge, parse_assignments, read_recipe, resolve, to_toml
+from unpool.config.schema import SECTIONS, keys, merge, parse_assignments, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
 
 ANOTHER: dict[str, str] = {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from unpool import console
-from unpool.commands.events import Event, Progress, Said, finish
-from unpool.console import epoch_line, show
-from unpool.engine import EpochRecord, StepRecord
+from unpool.cli import console
+from unpool.cli.console import epoch_line, show
+from unpool.commands.events import Event, Message, Progress, finish
+from unpool.training.records import EpochRecord, StepRecord
 
 
 def record(**changes: Any) -> EpochRecord:
@@ -23,7 +23,7 @@ def record(**changes: Any) -> EpochRecord:
 
 
 def story() -> Generator[Event, None, str]:
-    yield Said("hello [bold]")
+    yield Message("hello [bold]")
     yield Progress("reading", 1, 2)
     yield StepRecord(1, 1, 20, 0.5, 0.1, 9.0)
     yield record()

@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from unpool.metrics import ConfusionMatrix, Evidence, by_conventions, image_means, image_numbers, scores, tally
-from unpool.metrics.conventions import CONVENTIONS
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.conventions import CONVENTIONS, by_conventions
+from unpool.metrics.image_means import image_means, image_numbers
+from unpool.metrics.intervals import tally
+from unpool.metrics.measures import Evidence
+from unpool.metrics.scores import scores
 
 NAMES = ("ground", "tree", "car", "boat")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpool.data import find_pairs
+from unpool.dataset.pairing.folder import find_pairs
 from unpool.errors import DataError
 
 

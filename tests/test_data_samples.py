@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpool.classes import ClassTable, distinct_colours
-from unpool.data import Pair, Sample, read_sample, training_normalisation
+from unpool.class_table import ClassTable, distinct_colours
+from unpool.data.samples import Pair, Sample, read_sample
+from unpool.data.training_normalisation import training_normalisation
 from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError
 

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.data import Folder, Pair, Split, group_of, make_split
+from unpool.data.groups import group_of
+from unpool.data.samples import Pair
+from unpool.dataset.pairing.folder import Folder
+from unpool.dataset.split import Split, make_split
 from unpool.errors import DataError
 
 

@@ -14,19 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from unpool.commands.checking import check
-from unpool.commands.diagnosing import facts_of
-from unpool.commands.events import Said, finish
-from unpool.commands.preparation import prepare
-from unpool.commands.training import train
-from unpool.config import keys, parse_assignments, resolve
-from unpool.data import Sample
-from unpool.data.statistics import nearly_constant, training_normalisation
+from unpool.commands.check import check
+from unpool.commands.events import Message, finish
+from unpool.commands.train.diagnosis_facts import facts_of
+from unpool.commands.train.preparation import prepare
+from unpool.commands.train.train import train
+from unpool.config.schema import keys, parse_assignments, resolve
+from unpool.data.samples import Sample
 from unpool.data.thickness import typical_thickness
-from unpool.engine import EpochRecord, Facts, StepRecord, diagnose
-from unpool.engine.diagnosis import ALIVE, DEAD_EPOCHS
-from unpool.io import read_image, write_image
-from unpool.nets import detail, named_net
+from unpool.data.training_normalisation import nearly_constant, training_normalisation
+from unpool.io.read.images import read_image
+from unpool.io.write.images import write_image
+from unpool.nets.named import named_net
+from unpool.nets.sizes import detail
+from unpool.training.diagnosis.case import Facts
+from unpool.training.diagnosis.symptoms import ALIVE, DEAD_EPOCHS, diagnose
+from unpool.training.records import EpochRecord, StepRecord
 
 TWO = Facts(
     names=("ground", "cell"), train_shares=(0.7, 0.3), val_shares=(0.75, 0.25), train_pictures=(8, 8),
@@ -434,7 +437,7 @@ def remarks(folder: Path, out: Path, settings: dict[str, Any]) -> list[tuple[int
     for event in train(folder, settings, out):
         if isinstance(event, EpochRecord):
             epoch = event.epoch
-        elif epoch and isinstance(event, Said):
+        elif epoch and isinstance(event, Message):
             told.append((epoch, event.text))
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert told == [(row["epoch"], remark) for row in rows for remark in row["remarks"]]

@@ -6,12 +6,12 @@ import pytest
 
 import tiny
 from unpool.commands.events import finish
-from unpool.commands.predicting import predict
-from unpool.commands.testing import test as score
-from unpool.commands.training import train
+from unpool.commands.predict.predict import predict
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import train
 from unpool.data.synthetic import write_synthetic_set
-from unpool.io import read_mask
-from unpool.nets import NAMED_NETS
+from unpool.io.read.masks import read_mask
+from unpool.nets.named import NAMED_NETS
 
 
 @pytest.fixture(scope="module")

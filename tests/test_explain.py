@@ -8,9 +8,9 @@ import pytest
 
 from conftest import Program
 from test_cli import refused
-from unpool.commands.explaining import explain, explained, pages, parsed_size
+from unpool.commands.explain import explain, explained, pages, parsed_size
 from unpool.errors import UsageError
-from unpool.nets import NAMED_NETS
+from unpool.nets.named import NAMED_NETS
 from unpool.report.sections import Section, Table, as_markdown, as_text
 from unpool.report.table_1 import PRINTED, first_stage_bytes
 

@@ -13,12 +13,13 @@ import torch
 
 import tiny
 from conftest import Program
-from unpool.checkpoint import answer, save_model
+from unpool.checkpoint.models import save_model
+from unpool.checkpoint.probe import answer
 from unpool.errors import RunError, UsageError
 from unpool.export.equality import Answer, difference, patterns, require_equal, softmax
 from unpool.export.graph import Portable, mirror
-from unpool.io import write_image
-from unpool.nets import named_net, network_of, structure_of
+from unpool.io.write.images import write_image
+from unpool.nets.named import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 
 

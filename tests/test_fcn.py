@@ -23,7 +23,7 @@ from unpool.nets.fcn import (
     fcn_legal_size,
     fcn_output_size,
 )
-from unpool.nets.start import begin_with
+from unpool.nets.weights import begin_with
 from unpool.tiling import Reach, regions, tile_of
 
 NETS = {"32s": FCN_32S, "16s": FCN_16S, "8s": FCN_8S, "8s-at-once": FCN_8S_AT_ONCE}

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from unpool.commands.explaining import explained
-from unpool.nets import NAMED_NETS
-from unpool.nets.facts import Explanation
+from unpool.commands.explain import explained
+from unpool.nets.explain.records import Explanation
+from unpool.nets.named import NAMED_NETS
 from unpool.report.figure import figure_svg
 from unpool.report.prose import is_u_shaped
 

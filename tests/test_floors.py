@@ -9,14 +9,15 @@ ROOT = Path(unpool.__file__).parent
 
 FLOORS = {
     "errors": 0,
-    "geometry": 1, "tiling": 1, "turning": 1, "classes": 1, "normalisation": 1,
+    "class_table": 1, "geometry": 1, "machine": 1, "normalisation": 1, "orientation": 1, "processes": 1, "tiling": 1,
     "io": 2,
-    "data": 3, "nets": 3, "losses": 3, "metrics": 3, "optim": 3,
+    "data": 3, "losses": 3, "metrics": 3, "nets": 3, "optim": 3,
     "segmenter": 4,
-    "checkpoint": 5, "ledger": 5,
-    "engine": 6, "config": 6, "report": 6, "export": 6,
-    "commands": 7,
-    "cli": 8, "console": 8, "__main__": 8, "__init__": 8,
+    "checkpoint": 5, "config": 5, "dataset": 5, "ledger": 5,
+    "prediction": 6,
+    "export": 7, "report": 7, "training": 7,
+    "commands": 8,
+    "cli": 9, "model": 9, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def test_imports_run_down_the_floors() -> None:
         f"{path.relative_to(ROOT)} (floor {FLOORS[room_of(path)]}) imports {room} (floor {FLOORS[room]})"
         for path in sorted(ROOT.rglob("*.py"))
         for room in imported_rooms(path) - {room_of(path)}
-        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 8)
+        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 9)
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -60,7 +61,8 @@ def test_no_relative_imports() -> None:
 
 
 def test_arithmetic_and_reading_do_not_know_torch() -> None:
-    for room in (*(f"{room}.py" for room, floor in FLOORS.items() if floor < 2), "io", "metrics"):
+    arithmetic = {room for room, floor in FLOORS.items() if floor < 2} - {"machine", "processes"}
+    for room in (*(f"{room}.py" for room in arithmetic), "io", "metrics"):
         target = ROOT / room
         for path in [target] if target.is_file() else target.rglob("*.py"):
             assert "import torch" not in path.read_text(encoding="utf-8"), path

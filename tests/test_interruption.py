@@ -13,10 +13,11 @@ import pytest
 
 import runs
 import tiny
-from unpool.checkpoint import load_model, load_state, previous
+from unpool.checkpoint.models import load_model
+from unpool.checkpoint.states import load_state, previous
 from unpool.commands.events import finish
 from unpool.commands.interruption import interruptible, manner, pass_on
-from unpool.commands.training import train
+from unpool.commands.train.train import train
 from unpool.io.files import drafts
 
 pytestmark = pytest.mark.skipif(

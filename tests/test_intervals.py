@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool.metrics import ConfusionMatrix, Scores, bootstrap, scores
+from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import (
     FEWEST_GROUPS,
     HEADLINE,
     RESAMPLES,
+    bootstrap,
     interval_of,
     resampled,
     tally,
     units_of,
     values_of,
 )
+from unpool.metrics.scores import Scores, scores
 
 
 def matrices(count: int, classes: int, seed: int = 0, absent: float = 0.3) -> list[ConfusionMatrix]:

@@ -5,8 +5,20 @@ from pathlib import Path
 import pytest
 
 from unpool.errors import DataError, RunError
-from unpool.io import atomic_path, read_json, safe_child, write_bytes, write_json, write_text
-from unpool.io.files import append_text, draft_beside, drafts, is_draft, keep_as, take_place
+from unpool.io.files import (
+    append_text,
+    atomic_path,
+    draft_beside,
+    drafts,
+    is_draft,
+    keep_as,
+    read_json,
+    safe_child,
+    take_place,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_text_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:

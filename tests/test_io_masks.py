@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from unpool.classes import ClassTable, distinct_colours
+from unpool.class_table import ClassTable, distinct_colours
 from unpool.errors import DataError, UsageError
-from unpool.io import mask_palette, read_mask, write_mask
+from unpool.io.read.masks import mask_palette, read_mask
+from unpool.io.write.masks import write_mask
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
 COLOURS = ((0, 0, 0), (200, 10, 10), (10, 10, 200))

@@ -14,21 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unpool.classes import ClassTable
+from unpool.class_table import ClassTable
 from unpool.errors import DataError, RunError, UsageError
-from unpool.io import (
-    BandForm,
-    Placement,
-    mask_palette,
-    open_band_writer,
-    open_mask_writer,
-    open_picture,
-    read_image,
-    read_mask,
-    tiff_writing,
-    write_mask,
-)
-from unpool.io.part import RECORD, Part
+from unpool.io.placement import Placement
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import mask_palette, read_mask
+from unpool.io.read.windows import open_picture
+from unpool.io.write import tiff as tiff_writing
+from unpool.io.write.band_form import BandForm
+from unpool.io.write.bands import open_band_writer, open_mask_writer
+from unpool.io.write.masks import write_mask
+from unpool.io.write.unfinished import RECORD, Part
 
 COLOURS = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 NAMES = ("a", "b", "c")

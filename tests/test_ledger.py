@@ -18,35 +18,20 @@ import pytest
 import tiny
 from conftest import Program
 from runs import start, training, wait_for
-from unpool.checkpoint import load_model
-from unpool.cli import app
-from unpool.commands import training as training_command
-from unpool.commands.events import Said, finish
-from unpool.commands.rerunning import rerun
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun, train
-from unpool.config import resolve
-from unpool.engine import StepRecord
+from unpool.checkpoint.models import load_model
+from unpool.cli.program import app
+from unpool.commands.events import Message, finish
+from unpool.commands.runs.rerun import rerun
+from unpool.commands.test.test import test as score
+from unpool.commands.train import train as training_command
+from unpool.commands.train.train import TrainedRun, train
+from unpool.config.schema import resolve
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
-from unpool.ledger import (
-    ORDERS,
-    RECORD_FILE,
-    Code,
-    Data,
-    Entry,
-    Process,
-    Record,
-    Wanted,
-    digest,
-    file_digest,
-    find,
-    pick,
-    present_code,
-    read_record,
-    select,
-    write_record,
-)
+from unpool.ledger.folders import Entry, find, pick, read_record, write_record
+from unpool.ledger.record import RECORD_FILE, Code, Data, Process, Record, digest, file_digest, present_code
+from unpool.ledger.selection import ORDERS, Wanted, select
 from unpool.ledger.text import command, duration, listing, memory
+from unpool.training.records import StepRecord
 
 LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -86,7 +71,7 @@ def ids(found: Any) -> list[str]:
 
 
 def said(command: Any) -> list[str]:
-    return [event.text for event in command if isinstance(event, Said)]
+    return [event.text for event in command if isinstance(event, Message)]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +157,7 @@ def _fail(*_: object) -> None:
 
 
 def listing_of(folder: Path) -> str:
-    from unpool.commands.runs import show_run
+    from unpool.commands.runs.listing import show_run
 
     return show_run(str(folder)).text
 
@@ -321,7 +306,7 @@ def test_the_list_on_the_command_line(tested: Path, program: Program, tmp_path: 
 
 def test_a_list_does_not_wait_for_torch(tested: Path) -> None:
     code = (
-        "import sys; from unpool.cli import app; app(sys.argv[1:], result_action='return_value'); "
+        "import sys; from unpool.cli.main import app; app(sys.argv[1:], result_action='return_value'); "
         "heavy = {'torch', 'scipy', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     for words in (["runs", str(tested.parent)], ["runs", "show", str(tested)]):
@@ -374,7 +359,7 @@ def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
         except StopIteration as stop:
             result = stop.value
             break
-        texts += [event.text] if isinstance(event, Said) else []
+        texts += [event.text] if isinstance(event, Message) else []
     assert texts[0].startswith("since then has changed: the code (was 0.0.9, 000000000000, is 0.1.0, ")
     assert result.same is False
     points = 100 * (result.after.mean_iou - 0.25)

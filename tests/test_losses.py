@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
-from unpool.losses import DICE_SMOOTHING, Loss, balanced_weights, median_frequency_weights
+from unpool.losses.loss import DICE_SMOOTHING, Loss, balanced_weights, median_frequency_weights
 
 EVERY_TERM = Loss((0.5, 1.0, 3.0), focal=1.5, lovasz=0.7)
 VARIANTS = {

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import tiny
-from unpool.engine import Machine, choose_machine
 from unpool.errors import UsageError
+from unpool.machine.device import Machine, choose_machine
 
 
 def test_the_cpu_in_both_number_types() -> None:

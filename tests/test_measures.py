@@ -6,20 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unpool.classes import Labels
+from unpool.class_table import Labels
 from unpool.data.synthetic import synthetic_cells
-from unpool.metrics import (
-    MEASURES,
-    SAMPLED,
-    ConfusionMatrix,
-    Evidence,
-    Measure,
-    by_conventions,
-    image_means,
-    measured,
-    scores,
-    tally,
-)
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.conventions import by_conventions
+from unpool.metrics.image_means import image_means
+from unpool.metrics.intervals import tally
+from unpool.metrics.measures import Evidence, Measure, measured
+from unpool.metrics.named import MEASURES, SAMPLED
+from unpool.metrics.scores import scores
 
 NAMES = ("background", "cell")
 EVERY = {**MEASURES, "uncertainty of samples": SAMPLED["uncertainty"], "image_means": image_means}

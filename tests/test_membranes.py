@@ -14,23 +14,15 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 from skimage.segmentation import watershed
 
 import tiny
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.commands.events import finish
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import TrainedRun
 from unpool.errors import UsageError
-from unpool.metrics import MEASURES, Evidence, Measure, measured
+from unpool.metrics.measures import Evidence, Measure, measured
 from unpool.metrics.membranes import THRESHOLDS, Facts, membranes
-from unpool.metrics.partitions import (
-    Mask,
-    Segments,
-    components,
-    information_score,
-    overlap,
-    pairs,
-    rand_score,
-    thinned,
-)
+from unpool.metrics.named import MEASURES
+from unpool.metrics.partitions import Mask, Segments, components, information_score, overlap, pairs, rand_score, thinned
 from unpool.metrics.warping import RING, SIMPLE, splits_and_mergers, stubborn, topology
 
 NAMES = ("membrane", "cell")

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool.config import merge, read_recipe, resolve
-from unpool.metrics import ConfusionMatrix, Interval, bootstrap, scores
-from unpool.nets import named_net
+from unpool.config.schema import merge, read_recipe, resolve
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.intervals import Interval, bootstrap
+from unpool.metrics.scores import scores
+from unpool.nets.named import named_net
 from unpool.report.methods import Methods, Outcome, methods
 
 NAMES = ("background", "cell")

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import contingency_table
 
-from unpool.classes import IGNORE_ID
-from unpool.metrics import ConfusionMatrix, scores
+from unpool.class_table import IGNORE_ID
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.scores import scores
 
 NAMES = ("sky", "road", "car")
 

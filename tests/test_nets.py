@@ -12,23 +12,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from unpool.errors import UsageError
-from unpool.losses import Loss
-from unpool.nets import (
-    FCN,
-    NAMED_NETS,
-    AnyStructure,
-    FCNStructure,
-    Structure,
-    build,
-    context,
-    fit,
-    legal_size,
-    named_net,
-    network_of,
-    output_size,
-)
+from unpool.losses.loss import Loss
 from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
 from unpool.nets.encoder_decoder import Crossing, EncoderDecoder
+from unpool.nets.fcn import FCN, FCNStructure
+from unpool.nets.named import NAMED_NETS, build, named_net, network_of
+from unpool.nets.sizes import AnyStructure, context, fit, legal_size, output_size
+from unpool.nets.structure import Structure
 
 POINTS = 200
 """Random points of the space that must pass."""

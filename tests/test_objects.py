@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from unpool.classes import IGNORE_ID
-from unpool.metrics import Evidence, measured
+from unpool.class_table import IGNORE_ID
+from unpool.metrics.measures import Evidence, measured
 from unpool.metrics.objects import TWENTIETHS, ObjectCounts, object_counts, objects
 
 CELLS = objects(["background", "cell"])

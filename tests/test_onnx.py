@@ -12,12 +12,13 @@ from torch import nn
 
 import tiny
 from conftest import Program
-from unpool.checkpoint import load_model, save_model
-from unpool.commands import exporting
+from unpool.checkpoint.models import load_model, save_model
+from unpool.commands import export as exporting
 from unpool.commands.events import finish
 from unpool.export import onnx_file
 from unpool.export.equality import Answer, Run, difference, patterns
-from unpool.nets import FCN, NAMED_NETS, FCNStructure, named_net, network_of, structure_of
+from unpool.nets.fcn import FCN, FCNStructure
+from unpool.nets.named import NAMED_NETS, named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
 

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 import tiny
-from unpool.classes import IGNORE_ID
-from unpool.data import Sample
-from unpool.data.orientation import UPRIGHT_ABOVE, vertical_displacement
+from unpool.class_table import IGNORE_ID
+from unpool.data.samples import Sample
+from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
 
 
 def sample(labels: NDArray[np.uint8]) -> Sample:

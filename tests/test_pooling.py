@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from unpool.errors import UsageError
 from unpool.geometry import Rounding, pooled_size
 from unpool.nets import pooling
-from unpool.nets.opaque import max_pool_opaque
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, pack, unpack
+from unpool.nets.pooling_operator import max_pool_opaque
 
 NAN, INF = math.nan, math.inf
 FORMATS = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}

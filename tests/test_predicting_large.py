@@ -19,19 +19,22 @@ from hypothesis import strategies as st
 
 import tiny
 from test_processes import start
-from unpool.checkpoint import save_model
-from unpool.commands import predicting
-from unpool.commands.events import Event, Progress, Said, finish
-from unpool.commands.predicting import Predicted, predict
-from unpool.commands.prediction_journal import JOURNAL
-from unpool.engine import Answer, Averaging, answer
-from unpool.engine.held_memory import HeldMemory, held_memory
-from unpool.engine.prediction import bands
-from unpool.engine.tile_plan import plan_tiles
+from unpool.checkpoint.models import save_model
+from unpool.commands.events import Event, Message, Progress, finish
+from unpool.commands.predict import predict as predicting
+from unpool.commands.predict.journal import JOURNAL
+from unpool.commands.predict.predict import Predicted, predict
 from unpool.errors import RunError, UsageError
-from unpool.io import read_image, read_mask, write_image
-from unpool.nets import named_net
-from unpool.turning import Turns
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
+from unpool.nets.named import named_net
+from unpool.orientation import Turns
+from unpool.prediction.averaging import Averaging
+from unpool.prediction.memory import HeldMemory, held_memory
+from unpool.prediction.predictor import answer, bands
+from unpool.prediction.result import Prediction
+from unpool.prediction.tile_plan import plan_tiles
 
 SMALL = (64, 64)
 
@@ -66,16 +69,16 @@ def predicted(model: Path, picture: Path, out: Path, **options: object) -> tuple
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of more than 64 pixels are large, and cut into tiles of at most 64."""
-    monkeypatch.setattr("unpool.commands.predicting.TILE", SMALL)
+    monkeypatch.setattr("unpool.commands.predict.predict.TILE", SMALL)
     for sides in ("SIDES", "WIDE"):
-        monkeypatch.setattr(f"unpool.engine.tile_plan.{sides}", (16, 32, 48, 64))
+        monkeypatch.setattr(f"unpool.prediction.tile_plan.{sides}", (16, 32, 48, 64))
 
 
 def run_with(folder: Path, ceiling: str) -> tuple[float, float, int]:
     """Predict ``big.tif`` in a process of its own: its ceiling, its peak memory, and how many pictures failed."""
     program = (
         "import sys, json; from pathlib import Path; from unpool.commands.events import finish\n"
-        "from unpool.commands.predicting import predict; from unpool.engine.machine import resident_memory\n"
+        "from unpool.commands.predict.predict import predict; from unpool.machine.device import resident_memory\n"
         "from unpool.engine import choose_machine; from unpool.checkpoint import load_model\n"
         f"load_model(Path(sys.argv[1])); {ceiling}\n"
         "found = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), memory=ceiling, device='cpu',"
@@ -96,7 +99,7 @@ def test_bands_are_what_the_whole_picture_is(
     options = {"overlays": True, "probabilities": "uint16", "uncertainty": True}
     _, events = predicted(model, picture, tmp_path / "bands", **options)
     assert sum(isinstance(event, Progress) and event.what == "rows of tiles" for event in events) > 4
-    monkeypatch.setattr("unpool.commands.predicting.TILE", (1024, 1024))
+    monkeypatch.setattr("unpool.commands.predict.predict.TILE", (1024, 1024))
     _, events = predicted(model, picture, tmp_path / "whole", **options)
     assert not any(isinstance(event, Progress) and event.what == "rows of tiles" for event in events)
     for name, most in (("slide.tif", 0), ("overlays/slide.tif", 0), ("probabilities/slide.tif", 1)):
@@ -118,7 +121,7 @@ def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path,
     steps.close()
     assert not (tmp_path / "out" / "slide.tif").exists()
     result, events = predicted(model, picture, tmp_path / "out")
-    assert any(isinstance(event, Said) and "going on from row" in event.text for event in events)
+    assert any(isinstance(event, Message) and "going on from row" in event.text for event in events)
     first = next(event for event in events if isinstance(event, Progress))
     assert first.done > 2
     predicted(model, picture, tmp_path / "unbroken")
@@ -128,7 +131,7 @@ def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path,
 
 
 def said(events: list[Event]) -> str:
-    return "\n".join(event.text for event in events if isinstance(event, Said))
+    return "\n".join(event.text for event in events if isinstance(event, Message))
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -138,7 +141,7 @@ def test_what_is_left_half_way_is_said(
 ) -> None:
     plain = predicting.shared_bands
 
-    def stopped(*given: object, **wanted: object) -> Iterator[Answer]:
+    def stopped(*given: object, **wanted: object) -> Iterator[Prediction]:
         yield from islice(plain(*given, **wanted), 3)  # type: ignore[arg-type]
         raise error
 
@@ -160,7 +163,7 @@ def test_nothing_is_left_of_a_picture_that_is_written_at_once(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_image(tmp_path / "small.png", np.zeros((40, 50), np.uint8))
-    monkeypatch.setattr("unpool.commands.picture_results.write_mask", Mock(side_effect=RunError("a", "b", "c")))
+    monkeypatch.setattr("unpool.commands.predict.results.write_mask", Mock(side_effect=RunError("a", "b", "c")))
     result, events = predicted(model, tmp_path / "small.png", tmp_path / "out")
     assert result.failed
     assert " left in " not in said(events)
@@ -176,7 +179,7 @@ def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture
             break
     steps.close()
     _, events = predicted(model, picture, tmp_path / "out")
-    assert not any(isinstance(event, Said) and "going on" in event.text for event in events)
+    assert not any(isinstance(event, Message) and "going on" in event.text for event in events)
     found = tmp_path / "out" / "slide.tif.part"
     assert f"{found} was left by other settings, another model, picture or version, and is begun anew" in said(events)
     predicted(model, picture, tmp_path / "fresh")
@@ -192,7 +195,7 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     result, events = predicted(model, picture, tmp_path / "out", resume=True)
     assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before
     assert result.written == ((picture, tmp_path / "out" / "slide.tif"),)
-    assert any(isinstance(event, Said) and event.text == "1 of them are there already" for event in events)
+    assert any(isinstance(event, Message) and event.text == "1 of them are there already" for event in events)
     other = tmp_path / "other.safetensors"
     save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
     with pytest.raises(UsageError, match="exists already"):
@@ -265,7 +268,7 @@ def test_whatever_the_memory_gives_is_the_whole(net: str, size: tuple[int, int],
     model = tiny.segmenter(net)
     structure, held = model.network.structure, HeldMemory(300.0, 0.0)
     sides = (8, 16, 24, 32, 64, 128)
-    with patch("unpool.engine.tile_plan.SIDES", sides), patch("unpool.engine.tile_plan.WIDE", sides):
+    with patch("unpool.prediction.tile_plan.SIDES", sides), patch("unpool.prediction.tile_plan.WIDE", sides):
         plan = plan_tiles(structure, held, 4.0, size, 3e6 + room * 9e6, "p")
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 1), dtype=np.uint8)
     whole = answer(model, pixels, "p", tiny.CPU, size, Averaging(tta), whole=True)

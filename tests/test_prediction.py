@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 import tiny
-from unpool.engine import pieces, predict, predict_probabilities
 from unpool.errors import DataError, RunError
+from unpool.orientation import TURNS
+from unpool.prediction.predictor import pieces, predict, predict_probabilities
 from unpool.segmenter import Segmenter
-from unpool.turning import TURNS
 
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import tiny
-from unpool.checkpoint import load_model
+from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
-from unpool.commands.testing import test as score
-from unpool.commands.training import TrainedRun, train
+from unpool.commands.test.test import test as score
+from unpool.commands.train.train import TrainedRun, train
 
 HERE = Path(__file__).parent
 

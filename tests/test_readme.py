@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from unpool.cli import app
-from unpool.metrics import MEASURES
-from unpool.nets import NAMED_NETS
+from unpool.cli.program import app
+from unpool.metrics.named import MEASURES
+from unpool.nets.named import NAMED_NETS
 
 README = Path(__file__).parents[1] / "README.md"
 SCORES = README.parent / "docs" / "scores.md"

@@ -6,12 +6,12 @@ import pytest
 
 import tiny
 from runs import assert_same_run
-from unpool.checkpoint import load_model
+from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
-from unpool.commands.staging import train_in_stages
-from unpool.config import RunConfig, merge, paper_recipes, read_recipe, resolve, to_toml
-from unpool.engine import StepRecord
+from unpool.commands.train.stages import train_in_stages
+from unpool.config.schema import RunConfig, merge, paper_recipes, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
+from unpool.training.records import StepRecord
 
 SMALL = {
     "structure": {"width": 4},

@@ -10,21 +10,22 @@ import pytest
 import torch
 
 import tiny
-from unpool.commands.events import Said
-from unpool.commands.training import train
-from unpool.engine import Recipe
-from unpool.engine.machine import _left_in_group, free_memory
-from unpool.engine.objective import worth_compiling
-from unpool.engine.processes import ALONE, Processes
-from unpool.engine.rehearsal import rehearse
+from unpool.commands.events import Message
+from unpool.commands.train.train import train
 from unpool.errors import RunError, UsageError
-from unpool.losses import LossValue
+from unpool.losses.loss import LossValue
+from unpool.machine.device import free_memory
+from unpool.machine.process_memory import left_in_group
+from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
+from unpool.training.loop import TrainingSetup
+from unpool.training.objective import worth_compiling
+from unpool.training.rehearsal import rehearse
 
 DATA = tiny.samples(4)
 
 
-def start(**changes: Any) -> tuple[Segmenter, Recipe]:
+def start(**changes: Any) -> tuple[Segmenter, TrainingSetup]:
     model = tiny.segmenter()
     return model, tiny.recipe(model, DATA, DATA[:1], batches=tiny.sampler(DATA, model, batch_size=4), **changes)
 
@@ -91,19 +92,19 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.engine.machine._available", lambda: 1200)
-    monkeypatch.setattr("unpool.engine.machine._left_in_group", lambda: 900)
+    monkeypatch.setattr("unpool.machine.process_memory.available", lambda: 1200)
+    monkeypatch.setattr("unpool.machine.process_memory.left_in_group", lambda: 900)
     assert [free_memory(tiny.CPU, None, sharing) for sharing in (1, 3)] == [900, 300]
 
 
 def test_files_that_a_control_group_has_read_are_free_memory(tmp_path: Path) -> None:
-    assert _left_in_group(tmp_path) is None
+    assert left_in_group(tmp_path) is None
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("990\n")
     (tmp_path / "memory.stat").write_text("anon 290\nfile 700\ninactive_file 500\nactive_file 200\nslab 7\n")
-    assert _left_in_group(tmp_path) == 1000 - (990 - 700)
+    assert left_in_group(tmp_path) == 1000 - (990 - 700)
     (tmp_path / "memory.max").write_text("max\n")
-    assert _left_in_group(tmp_path) is None
+    assert left_in_group(tmp_path) is None
 
 
 def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
     segnet = tiny.segmenter("segnet-basic").network
     assert worth_compiling("yes", 600, segnet, tiny.CPU, ALONE) == (False, "unpooling is faster as it is")
-    monkeypatch.setattr("unpool.engine.objective.shutil.which", lambda _: None)
+    monkeypatch.setattr("unpool.training.objective.shutil.which", lambda _: None)
     for asked in ("auto", "yes"):
         worth, why = worth_compiling(asked, 600, network, tiny.CPU, ALONE)
         assert not worth
@@ -124,7 +125,9 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -> None:
-    said = [event.text for event in train(cells, tiny.settings(epochs=1), tmp_path / "run") if isinstance(event, Said)]
+    said = [
+        event.text for event in train(cells, tiny.settings(epochs=1), tmp_path / "run") if isinstance(event, Message)
+    ]
     (forecast,) = (text for text in said if text.startswith("Rehearsal"))
     assert "one batch" in forecast
     assert "1 epochs in about" in forecast

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from unpool.metrics import ConfusionMatrix
-from unpool.report import confusion_svg, curves_svg
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.report.curves import confusion_svg, curves_svg
 
 
 def history(epochs):

@@ -6,18 +6,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from unpool.metrics import (
-    ABSENT_RULE,
-    MEASURES,
-    ConfusionMatrix,
-    Evidence,
-    Interval,
-    Intervals,
-    image_means,
-    measured,
-    scores,
-)
-from unpool.report import Heat, ImagePanel, ReportContents, render_report, write_report
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.image_means import image_means
+from unpool.metrics.intervals import Interval, Intervals
+from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.named import MEASURES
+from unpool.metrics.scores import ABSENT_RULE, scores
+from unpool.report.page import Heat, ImagePanel, ReportContents, render_report, write_report
 
 EVIL = '<script>alert("1")</script>.png'
 VOID = {"meta", "img", "br", "link", "input"}

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpool.classes import IGNORE_ID
-from unpool.report import (
+from unpool.class_table import IGNORE_ID
+from unpool.report.pictures import (
+    MISSED,
+    RIGHT,
+    RIGHT_FIRST,
+    WRONG,
     colourise,
     displayable,
     error_picture,
@@ -18,7 +22,6 @@ from unpool.report import (
     png_data_uri,
     shrink,
 )
-from unpool.report.pictures import MISSED, RIGHT, RIGHT_FIRST, WRONG
 
 BLACK, RED, GREEN = (0, 0, 0), (250, 0, 0), (0, 250, 0)
 

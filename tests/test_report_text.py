@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from unpool.metrics import ConfusionMatrix, Evidence, Interval, Intervals, measured, scores
 from unpool.metrics.boundaries import boundaries
-from unpool.metrics.measures import Column
-from unpool.report import intervals_rule, measured_table, rules_text, scores_table, worst_images_table
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.intervals import Interval, Intervals
+from unpool.metrics.measures import Column, Evidence, measured
+from unpool.metrics.scores import scores
+from unpool.report.text import intervals_rule, measured_table, rules_text, scores_table, worst_images_table
 
 
 def matrix(names, counts):

@@ -12,12 +12,14 @@ import pytest
 
 import tiny
 from runs import assert_same_run
-from unpool.checkpoint import load_model, load_state, save_state
-from unpool.commands.events import Event, Said, finish
-from unpool.commands.training import TrainedRun, train
-from unpool.engine import EpochRecord, Recipe, StepRecord
+from unpool.checkpoint.models import load_model
+from unpool.checkpoint.states import load_state, save_state
+from unpool.commands.events import Event, Message, finish
+from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
+from unpool.training.loop import TrainingSetup
+from unpool.training.records import EpochRecord, StepRecord
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -98,13 +100,13 @@ def test_a_compiled_run_goes_on_plain_where_that_is_asked(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("unpool.commands.rehearsing.worth_compiling", lambda *_: (True, "as asked"))
-        patch.setattr("unpool.commands.rehearsing.compiles", lambda *_: "")
+        patch.setattr("unpool.commands.train.rehearsal.worth_compiling", lambda *_: (True, "as asked"))
+        patch.setattr("unpool.commands.train.rehearsal.compiles", lambda *_: "")
         patch.setattr("torch.compile", lambda function, **_: function)
         begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
     assert load_state(begun.folder / "state.pt")["training"]["compiled"]
     events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
-    said = [event.text for event in events if isinstance(event, Said)]
+    said = [event.text for event in events if isinstance(event, Message)]
     assert any("was compiled, and goes on without: as asked" in text for text in said)
     assert not load_state(begun.folder / "state.pt")["training"]["compiled"]
 
@@ -144,7 +146,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
     assert (before["epoch"], before["sums"]["done"]) == (1, 0)
     said = []
     for event in train(cells, SETTINGS["unet"], out, resume=True):
-        if isinstance(event, Said):
+        if isinstance(event, Message):
             said.append(event.text)
         elif isinstance(event, StepRecord):
             load_state(out / "state.pt")  # whole again before the first step
@@ -182,7 +184,7 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     out = tmp_path / "run"
     events = until(train(cells, SETTINGS[net], out), step, ctrl_c)
     assert sum(isinstance(event, StepRecord) for event in events) == step
-    assert events[-1] == Said("interrupted: everything is saved; the same command with --resume goes on from here")
+    assert events[-1] == Message("interrupted: everything is saved; the same command with --resume goes on from here")
     assert (out / "model.safetensors").is_file()
     assert finish(train(cells, SETTINGS[net], out, resume=True)).finished
     assert_same_run(out, unbroken[net])
@@ -260,7 +262,7 @@ def test_until_an_epoch_is_the_best_the_model_is_the_newest(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing can be scored, an interruption changes nothing either."""
-    loop = sys.modules[Recipe.__module__]
+    loop = sys.modules[TrainingSetup.__module__]
     validate = loop.validate
 
     def unscored(*given: Any) -> Any:

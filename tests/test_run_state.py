@@ -13,16 +13,17 @@ from typing import Any, NamedTuple
 import pytest
 
 import tiny
-from unpool.checkpoint import load_model
+from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
-from unpool.commands.preparation import Job, prepare
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.run_state import begin, found_state, keep_epoch
-from unpool.config import resolve
-from unpool.data import survey
-from unpool.engine import EpochRecord, TrainingState, training
+from unpool.commands.train.preparation import Job, prepare
+from unpool.commands.train.run_state import begin, found_state, keep_epoch
+from unpool.config.schema import resolve
+from unpool.dataset.survey import survey
 from unpool.errors import RunError
 from unpool.io.files import drafts
+from unpool.training.loop import training
+from unpool.training.records import EpochRecord, TrainingState
 
 DISK = ("fsync", "link", "open", "replace", "unlink")
 """Calls of the system by which saving changes the disk."""

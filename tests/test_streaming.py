@@ -14,24 +14,18 @@ from torch.nn import functional as F
 
 import tiny
 from test_nets import awake, every_net, points, slim
-from unpool.classes import ClassTable
-from unpool.engine import Averaging, answer, predict_probabilities, ready
-from unpool.engine.held_memory import held_memory
-from unpool.engine.machine import Machine
-from unpool.engine.prediction import pieces
-from unpool.nets import (
-    AnyStructure,
-    Network,
-    Structure,
-    folded,
-    legal_size,
-    looks_at_everything,
-    named_net,
-    network_of,
-    streamed,
-)
-from unpool.nets.holding import most_held
+from unpool.class_table import ClassTable
+from unpool.machine.device import Machine
+from unpool.nets.inference.folding import folded
+from unpool.nets.inference.row_memory import most_held
+from unpool.nets.inference.streaming import streamed
+from unpool.nets.named import Network, named_net, network_of
+from unpool.nets.sizes import AnyStructure, legal_size, looks_at_everything
+from unpool.nets.structure import Structure
 from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.prediction.averaging import Averaging
+from unpool.prediction.memory import held_memory
+from unpool.prediction.predictor import answer, pieces, predict_probabilities, ready
 from unpool.segmenter import Segmenter
 
 
@@ -117,7 +111,7 @@ def test_what_is_held_is_what_tensors_hold(monkeypatch: pytest.MonkeyPatch) -> N
         most = max(most, sum(size for place, size in _storages().items() if place not in before))
         return made
 
-    monkeypatch.setattr("unpool.nets.streaming.F", Watched(watched))
+    monkeypatch.setattr("unpool.nets.inference.streaming.F", Watched(watched))
     for _ in streamed(network, image, 16):
         pass
     assert most == pytest.approx(most_held(network, 2, (image.shape[2], image.shape[3]), 16), rel=0.15)

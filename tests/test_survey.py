@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpool.classes import ClassTable, distinct_colours
-from unpool.data import Survey, describe, survey, survey_steps
+from unpool.class_table import ClassTable, distinct_colours
+from unpool.dataset.survey import describe, survey, survey_steps
+from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
 
 REAL = Path(__file__).parents[2] / "shared" / "data"

@@ -9,8 +9,10 @@ import tifffile
 from PIL import Image
 
 from test_survey import codes, made, squares
-from unpool.classes import ClassTable, distinct_colours
-from unpool.data import Finding, Survey, survey
+from unpool.class_table import ClassTable, distinct_colours
+from unpool.dataset.findings import Finding
+from unpool.dataset.survey import survey
+from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
 
 BLACK, RED, GREEN = (0, 0, 0), (255, 0, 0), (0, 255, 0)

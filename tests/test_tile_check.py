@@ -12,18 +12,20 @@ import tiny
 from conftest import Program
 from test_averaging import dropping
 from test_prediction import lively, picture
-from unpool.checkpoint import save_model
-from unpool.commands.events import Said, finish
-from unpool.commands.predicting import predict
-from unpool.commands.testing import test as score
-from unpool.engine import Averaging, predict_probabilities
-from unpool.engine.blending import summed_bytes
-from unpool.engine.held_memory import HeldMemory, held_memory
-from unpool.engine.tile_check import Mismatch, tile_mismatch
-from unpool.engine.tile_plan import plan_tiles
+from unpool.checkpoint.models import save_model
+from unpool.commands.events import Message, finish
+from unpool.commands.predict.predict import predict
+from unpool.commands.test.test import test as score
 from unpool.errors import RunError
-from unpool.io import read_mask, write_image
-from unpool.nets import Context
+from unpool.io.read.masks import read_mask
+from unpool.io.write.images import write_image
+from unpool.nets.sizes import Context
+from unpool.prediction.averaging import Averaging
+from unpool.prediction.blending import summed_bytes
+from unpool.prediction.memory import HeldMemory, held_memory
+from unpool.prediction.predictor import predict_probabilities
+from unpool.prediction.tile_check import Mismatch, tile_mismatch
+from unpool.prediction.tile_plan import plan_tiles
 
 EXACT = ("unet", "segnet-basic")
 
@@ -44,7 +46,7 @@ def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tupl
 
 
 def test_a_halo_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.engine.prediction.context", lambda _: Context(4, 4))
+    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(4, 4))
     found = tile_mismatch(lively("unet"), picture(150, 170), "p", tiny.CPU, (64, 64))
     assert found.holds is False
     assert found.largest > 1e-3
@@ -139,7 +141,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.commands.predicting._Work.tile", lambda *_: (32, 32))
+    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", lambda *_: (32, 32))
     monkeypatch.setattr("unpool.commands.tile_notes.TILE", (32, 32))
 
 
@@ -149,7 +151,7 @@ BLENDED = "the normalisation of this network looks at the whole tile"
 @pytest.mark.usefixtures("small_tiles")
 def test_predict_says_once_that_tiles_are_blended(instance: Path, photos: Path, tmp_path: Path) -> None:
     events = list(predict(instance, [str(photos)], tmp_path / "out", device="cpu", precision="float32"))
-    said = [event.text for event in events if isinstance(event, Said) and BLENDED in event.text]
+    said = [event.text for event in events if isinstance(event, Message) and BLENDED in event.text]
     assert len(said) == 1
     assert f"{photos / 'b.png'}: on " in said[0]
     assert "the probabilities differ by at most" in said[0]
@@ -160,7 +162,7 @@ def test_nothing_is_said_where_nothing_is_cut_or_tiles_are_exact(
     instance: Path, photos: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert BLENDED not in program("predict", instance, photos, "-o", tmp_path / "a", "--device", "cpu").out
-    monkeypatch.setattr("unpool.commands.predicting._Work.tile", lambda *_: (32, 32))
+    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", lambda *_: (32, 32))
     save_model(tmp_path / "exact.safetensors", tiny.segmenter(), {})
     said = program("predict", tmp_path / "exact.safetensors", photos, "-o", tmp_path / "b", "--device", "cpu")
     assert said.code == 0
@@ -186,7 +188,7 @@ def test_verify_of_an_exact_network(
     assert "verified, " in said.out
     assert "a.png: on 30 x 30 pixels of it, computed whole and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
-    monkeypatch.setattr("unpool.engine.prediction.context", lambda _: Context(0, 0))
+    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
     assert "a.png: tiles do not equal the whole" in said.err
@@ -196,14 +198,14 @@ def test_verify_of_an_exact_network(
 def test_verify_takes_the_first_picture_that_can_be_read(instance: Path, photos: Path, tmp_path: Path) -> None:
     (photos / "a.png").write_bytes(b"\x89PNG broken")
     events = predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True)
-    said = [event.text for event in events if isinstance(event, Said)]
+    said = [event.text for event in events if isinstance(event, Message)]
     assert any("b.png: on" in text for text in said)
 
 
 def verification(model: Path, photos: Path, out: Path) -> list[str]:
     """What is said with --verify before the first picture is predicted."""
     events = predict(model, [str(photos)], out, device="cpu", precision="float32", verify=True, overwrite=True)
-    said = [event.text for event in takewhile(lambda event: isinstance(event, Said), events)]
+    said = [event.text for event in takewhile(lambda event: isinstance(event, Message), events)]
     events.close()
     return said[1:]
 
@@ -216,7 +218,7 @@ def test_verify_goes_on_where_a_picture_cannot_be_planned(
             raise RunError("no tile fits", "room", "more --memory")
         return 32, 32
 
-    monkeypatch.setattr("unpool.commands.predicting._Work.tile", tile)
+    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", tile)
     said = verification(instance, photos, tmp_path / "out")
     assert "b.png: on" in said[0]
     assert not any("c.png: on" in text for text in said)
@@ -229,7 +231,7 @@ def test_verify_takes_a_picture_that_is_cut_before_one_that_only_could_be(
 ) -> None:
     write_image(photos / "0.png", picture(3, 4)[..., 0])
     assert "a.png: on 30 x 30" in verification(instance, photos, tmp_path / "out")[0]
-    monkeypatch.setattr("unpool.commands.predicting.TILE", (32, 80))
+    monkeypatch.setattr("unpool.commands.predict.predict.TILE", (32, 80))
     assert "b.png: on " in verification(instance, photos, tmp_path / "out")[0]
 
 
@@ -254,7 +256,7 @@ def test_blended_results_are_not_gone_on_with_in_other_tiles(
     instance: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their pixels depend on the tiles, so a picture that was left half done is begun anew."""
-    from unpool.commands import predicting
+    from unpool.commands.predict import predict as predicting
 
     keys, plain = [], predicting.open_results
 

@@ -6,15 +6,24 @@ import numpy as np
 import torch
 
 import tiny
-from unpool.checkpoint import LoadedModel, load_model, save_model
-from unpool.classes import IGNORE_ID
-from unpool.data import Sample, find_pairs, read_sample, survey, training_normalisation
+from unpool.checkpoint.models import LoadedModel, load_model, save_model
+from unpool.class_table import IGNORE_ID
 from unpool.data.batches import Batch
-from unpool.engine import Budget, EpochRecord, evaluate_each, fit, predict, predict_probabilities
-from unpool.io import read_image, read_mask, write_mask
-from unpool.losses import LossValue
-from unpool.metrics import ConfusionMatrix, Scores, scores
+from unpool.data.samples import Sample, read_sample
+from unpool.data.training_normalisation import training_normalisation
+from unpool.dataset.pairing.folder import find_pairs
+from unpool.dataset.survey import survey
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import read_mask
+from unpool.io.write.masks import write_mask
+from unpool.losses.loss import LossValue
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.scores import Scores, scores
+from unpool.prediction.evaluation import evaluate_each
+from unpool.prediction.predictor import predict, predict_probabilities
 from unpool.segmenter import Frame, Segmenter
+from unpool.training.loop import fit
+from unpool.training.records import Budget, EpochRecord
 
 
 def test_one_picture_through_every_seam(tmp_path: Path) -> None:

@@ -12,33 +12,23 @@ import pytest
 import torch
 
 import tiny
-from unpool.data import Sample
-from unpool.engine import (
-    ALONE,
-    Budget,
-    EpochRecord,
-    EpochSums,
-    Recipe,
-    StepRecord,
-    TrainingState,
-    evaluate_each,
-    fit,
-    ready,
-    summarise,
-    training,
-)
-from unpool.engine.batch_statistics import recompute
-from unpool.engine.objective import objective
-from unpool.engine.training import train_step
+from unpool.data.samples import Sample
 from unpool.errors import DataError, RunError
-from unpool.losses import Loss, LossValue
+from unpool.losses.loss import Loss, LossValue
+from unpool.prediction.evaluation import evaluate_each, summarise
+from unpool.prediction.predictor import ready
+from unpool.processes import ALONE
 from unpool.segmenter import Segmenter
+from unpool.training.batch_statistics import recompute
+from unpool.training.loop import TrainingSetup, fit, train_step, training
+from unpool.training.objective import objective
+from unpool.training.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 
 DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 
 
-def start(net: str = "unet", **changes: Any) -> tuple[Segmenter, Recipe]:
+def start(net: str = "unet", **changes: Any) -> tuple[Segmenter, TrainingSetup]:
     model = tiny.segmenter(net)
     return model, tiny.recipe(model, DATA, HELD_OUT, **changes)
 
@@ -157,7 +147,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sys.modules[Recipe.__module__], "time", clock)  # the name in the package is the function
+    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "time", clock)  # the name in the package is the function
     return clock
 
 
@@ -175,7 +165,7 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
         clock.now += 0.25
         return evaluate_each(*given)
 
-    monkeypatch.setattr(sys.modules[Recipe.__module__], "evaluate_each", slow)
+    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "evaluate_each", slow)
     model, recipe = start(budget=Budget(minutes=4 / 60))
     records = list(fit(model, recipe))
     validated = [r for r in records if r.mean_iou is not None]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID
-from unpool.metrics import Evidence
+from unpool.class_table import IGNORE_ID
+from unpool.metrics.measures import Evidence
 from unpool.metrics.uncertainty import BINS, EDGES, uncertainty
 
 PLAIN, SAMPLED = uncertainty(), uncertainty(sampled=True)

@@ -14,9 +14,11 @@ from safetensors.torch import save_file
 
 import tiny
 from conftest import Program
-from unpool.checkpoint import models, save_model
-from unpool.commands.training import TrainedRun
-from unpool.commands.verifying import info, verify
+from unpool.checkpoint import models
+from unpool.checkpoint.models import save_model
+from unpool.commands.info import info
+from unpool.commands.train.train import TrainedRun
+from unpool.commands.verify import verify
 from unpool.errors import ModelFileError
 
 

@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unpool.errors import DataError, UsageError
-from unpool.io import image_info, mask_suffix, open_picture, png_rows, read_image, tiff_windows
-from unpool.io.blocks import Shelf, Span, pieces
+from unpool.io.read import png_rows, tiff_windows
+from unpool.io.read.blocks import Shelf, Span, pieces
+from unpool.io.read.images import image_info, read_image
+from unpool.io.read.windows import open_picture
+from unpool.io.write.bands import mask_suffix
 
 ALL = slice(None)
 

@@ -11,17 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from unpool import optim
-from unpool.classes import ClassTable
-from unpool.data import Sample
+from unpool.class_table import ClassTable
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler
+from unpool.data.samples import Sample
 from unpool.data.synthetic import separated_mask, synthetic_cells
-from unpool.engine import Budget, Machine, Recipe
-from unpool.io import write_image
-from unpool.losses import Loss, LossValue
-from unpool.nets import named_net, network_of, structure_of
+from unpool.io.write.images import write_image
+from unpool.losses.loss import Loss, LossValue
+from unpool.machine.device import Machine
+from unpool.nets.named import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
+from unpool.training.loop import TrainingSetup
+from unpool.training.records import Budget
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 CPU = Machine(torch.device("cpu"), reduced=False)
@@ -99,7 +101,7 @@ def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any)
     return CropSampler(**{**given, **changes})
 
 
-def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> Recipe:
+def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
     """A recipe of three epochs over ``sampler``."""
     given = {
         "batches": sampler(data, model),
@@ -110,7 +112,7 @@ def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **cha
         "budget": Budget(epochs=3),
         "machine": CPU,
     }
-    return Recipe(**{**given, **changes})
+    return TrainingSetup(**{**given, **changes})
 
 
 def short_of_memory(limit: int, *errors: Exception) -> Any:

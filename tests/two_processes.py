@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 import tiny
-from unpool import optim
-from unpool.engine import TrainingState, fit, processes
+from unpool import optim, processes
+from unpool.training.loop import fit
+from unpool.training.records import TrainingState
 
 net, norm, out, parts = sys.argv[1:]
 torch.set_num_threads(1)

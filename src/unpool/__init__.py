@@ -19,8 +19,8 @@ from unpool.errors import DataError, ModelFileError, RunError, UnpoolError, Usag
 
 if TYPE_CHECKING:
     from unpool import nets
-    from unpool.commands.model import Model, load
-    from unpool.data import Survey
+    from unpool.dataset.survey_result import Survey
+    from unpool.model import Model, load
 
 __all__ = [
     "DataError",
@@ -35,7 +35,7 @@ __all__ = [
     "train",
 ]
 
-_LATE = {"load": "unpool.commands.model", "Model": "unpool.commands.model"}
+_LATE = {"load": "unpool.model", "Model": "unpool.model"}
 
 
 def train(
@@ -54,7 +54,7 @@ def train(
     Parameters
     ----------
     folder: pictures and masks in any common layout.
-    net: a name of ``unpool.nets.NAMED_NETS``; "unet" unless the settings name another.
+    net: a name of ``unpool.nets.named.NAMED_NETS``; "unet" unless the settings name another.
     minutes, epochs: how long to train; give at most one. 10 minutes by default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: go on with the run that the same call started.
@@ -67,9 +67,9 @@ def train(
     """
     from unpool.commands.events import finish
     from unpool.commands.interruption import pass_on
-    from unpool.commands.model import load
-    from unpool.commands.staging import train_in_stages as command
-    from unpool.config import merge, over_recipe, read_recipe
+    from unpool.commands.train.stages import train_in_stages as command
+    from unpool.config.schema import merge, over_recipe, read_recipe
+    from unpool.model import load
 
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
     given = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
@@ -81,9 +81,9 @@ def train(
 
 def check(folder: str | Path, settings: dict[str, Any] | None = None) -> Survey:
     """What is in a folder, and what is wrong with it; the same as ``unpool check``."""
-    from unpool.commands.checking import check as command
+    from unpool.commands.check import check as command
     from unpool.commands.events import finish
-    from unpool.config import resolve
+    from unpool.config.schema import resolve
 
     config = resolve(settings or {})
     return finish(command(Path(folder), config.data, config.training.seed))

@@ -1,5 +1,5 @@
 """``python -m unpool`` is ``unpool``."""
 
-from unpool.cli import main
+from unpool.cli.main import main
 
 main()

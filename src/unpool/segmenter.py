@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unpool.classes import ClassTable
-from unpool.nets import Network, fit
+from unpool.class_table import ClassTable
+from unpool.nets.named import Network
+from unpool.nets.sizes import fit
 from unpool.normalisation import Normalisation
+from unpool.orientation import UPRIGHT, Pixels, Turn
 from unpool.tiling import Region, Size, extent, mirrored
-from unpool.turning import UPRIGHT, Pixels, Turn
 
 
 class Frame(NamedTuple):
@@ -38,7 +39,7 @@ class Segmenter:
 
     Attributes
     ----------
-    net: the network's name, as in ``unpool.nets.NAMED_NETS``.
+    net: the network's name, as in ``unpool.nets.named.NAMED_NETS``.
     """
 
     net: str

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from unpool.checkpoint.probe import Probe
-from unpool.nets import NAMED_NETS, AnyStructure, context, size_rule
+from unpool.nets.named import NAMED_NETS
+from unpool.nets.sizes import AnyStructure, context, size_rule
 from unpool.segmenter import Segmenter
 
 CARD_VERSION = 2
@@ -45,8 +46,9 @@ def completed(card: Mapping[str, Any], structure: AnyStructure) -> Card:
 def size_rule_card(structure: AnyStructure) -> dict[str, Any]:
     """Which pictures the network takes, in numbers and in words.
 
-    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.SizeRule``, None where there is no such rule; ``stride`` and
-    ``context`` in pixels: what an aligned block of output reads before and after itself, None where no tile is exact.
+    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.sizes.SizeRule``, None where there is no such rule;
+    ``stride`` and ``context`` in pixels: what an aligned block of output reads before and after itself,
+    None where no tile is exact.
     """
     rule, seen = size_rule(structure), context(structure)
     numbers = rule._asdict() if rule else {"smallest": None, "step": None, "lost": None}

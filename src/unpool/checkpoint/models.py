@@ -21,10 +21,11 @@ from torch import Tensor
 from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed
 from unpool.checkpoint.probe import Probe, probe_of
 from unpool.checkpoint.proof import first_line, proof
-from unpool.classes import ClassTable
+from unpool.class_table import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
 from unpool.io.files import draft_beside, flush, take_place, writing
-from unpool.nets import restored, structure_of
+from unpool.nets.named import structure_of
+from unpool.nets.weights import restored
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 

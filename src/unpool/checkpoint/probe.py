@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unpool.nets import restored
+from unpool.nets.weights import restored
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 

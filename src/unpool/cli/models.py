@@ -18,7 +18,7 @@ def info(model: ModelPath, *, json_: Json = False) -> int:
 
     Example: unpool info runs/photos-unet
     """
-    from unpool.commands.verifying import info as run
+    from unpool.commands.info import info as run
 
     told = run(model)
     print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
@@ -33,7 +33,7 @@ def verify(model: ModelPath, *, device: Device = None, precision: Precision = No
 
     Exit code 1 when it does not, 3 when the file is damaged.
     """
-    from unpool.commands.verifying import verify as run
+    from unpool.commands.verify import verify as run
 
     found = run(model, device=device or "auto", precision=precision or "auto")
     print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if json_ else found.text)
@@ -68,7 +68,7 @@ def export(
 
     Example: unpool export runs/photos-unet --to onnx --out model.onnx
     """
-    from unpool.commands.exporting import export as run
+    from unpool.commands.export import export as run
 
     result = drive(
         run(model, to, out, output=output, precision=precision, pixels=pixels, pictures=pictures, authors=author or ()),

@@ -69,7 +69,7 @@ Samples = Annotated[
 
 def settings_of(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:
     """Settings from a recipe, then ``--set``, then the options of their own; the later wins."""
-    from unpool.config import merge, over_recipe, parse_assignments, read_recipe
+    from unpool.config.schema import merge, over_recipe, parse_assignments, read_recipe
 
     given = {key: value for key, value in options.items() if value is not None}
     places = {
@@ -89,9 +89,9 @@ def settings_of(recipe: Path | None, assignments: list[str] | None, **options: A
 
 def drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:
     """Run a command, showing what it says: a bar on a terminal, plain lines elsewhere, nothing with --json."""
+    from unpool.cli.console import show
     from unpool.commands.events import finish
-    from unpool.console import show
-    from unpool.engine.processes import leave
+    from unpool.processes import leave
 
     result = finish(command) if quiet else show(command)
     leave()

@@ -49,8 +49,8 @@ def runs_list(
 
     Example: unpool runs --kind test --sort score --where crop=256
     """
-    from unpool.commands.runs import list_runs
-    from unpool.ledger import Wanted
+    from unpool.commands.runs.listing import list_runs
+    from unpool.ledger.selection import Wanted
 
     wanted = Wanted(net=net, data=data, kind=kind, state=state, where=tuple(where or ()))
     listed = list_runs(folders or (), wanted, sort, reverse=reverse)
@@ -64,7 +64,7 @@ def runs_show(run: RunName, *, among: Places = None, json_: Json = False) -> int
 
     Example: unpool runs show 3f2a
     """
-    from unpool.commands.runs import show_run
+    from unpool.commands.runs.listing import show_run
 
     shown = show_run(run, among or ())
     print(json.dumps(shown.to_json(), indent=2, ensure_ascii=False) if json_ else shown.text)
@@ -83,8 +83,8 @@ def runs_rerun(
 
     Example: unpool runs rerun 3f2a
     """
-    from unpool.commands.rerunning import rerun
-    from unpool.commands.runs import show_run
+    from unpool.commands.runs.listing import show_run
+    from unpool.commands.runs.rerun import rerun
 
     again = drive(rerun(show_run(run, among or ()).entry, out), quiet=json_)
     print(json.dumps(again.to_json(), indent=2, ensure_ascii=False) if json_ else again.text)

@@ -1,1 +1,1 @@
-"""The verbs, each told in order; the only place that joins everything."""
+"""One module or folder for each command, with its name."""

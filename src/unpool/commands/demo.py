@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unpool.commands.events import Event, Said
+from unpool.commands.events import Event, Message
 from unpool.commands.interruption import pass_on
-from unpool.commands.predicting import Predicted, predict
+from unpool.commands.predict.predict import Predicted, predict
 from unpool.commands.run_folder import free_path
-from unpool.commands.testing import TestResult, test
-from unpool.commands.training import TrainedRun, train
+from unpool.commands.test.test import TestResult, test
+from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
 from unpool.errors import UsageError
 
@@ -51,21 +51,21 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     out = out if out is not None else free_path(Path("unpool-demo"))
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
-    yield Said(f"1  making {TRAINED_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on")
+    yield Message(f"1  making {TRAINED_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on")
     known, new = out / "cells", out / "new-cells"
     write_synthetic_set(known, TRAINED_PICTURES, seed=1)
     write_synthetic_set(new, NEW_PICTURES, seed=2)
-    yield Said(
+    yield Message(
         f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n"
     )
     settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     pass_on(trained.stopped_by)
-    yield Said(f"\n4  unpool test {trained.folder} {new}\n")
+    yield Message(f"\n4  unpool test {trained.folder} {new}\n")
     tested = yield from test(trained.model, new, out=out / "test")
-    yield Said(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
+    yield Message(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
     predicted = yield from predict(trained.model, [str(new / "images")], out / "predictions", overlays=True)
-    yield Said(
+    yield Message(
         f"\nLook at\n  report    {tested.report}\n  overlays  {out / 'predictions' / 'overlays'}\n"
         f"  curves    {trained.folder / 'curves.svg'}"
     )

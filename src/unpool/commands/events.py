@@ -9,13 +9,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from unpool.engine import EpochRecord, StepRecord
+from unpool.training.records import EpochRecord, StepRecord
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Said:
+class Message:
     """A line or a page of text for the person."""
 
     text: str
@@ -30,7 +30,7 @@ class Progress:
     total: int
 
 
-Event: TypeAlias = Said | Progress | StepRecord | EpochRecord
+Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 
 def finish(command: Generator[Event, None, Result]) -> Result:

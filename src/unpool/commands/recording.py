@@ -9,22 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unpool.checkpoint import weights_digest
-from unpool.commands.events import Event, Said
-from unpool.commands.preparation import Job, measured, software
+from unpool.checkpoint.models import weights_digest
+from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder
-from unpool.config import RunConfig, resolve
-from unpool.data import Survey
-from unpool.engine import Evaluation, Machine, TrainingState
-from unpool.engine.machine import peak_memory
+from unpool.commands.train.preparation import Job, measured, software
+from unpool.config.schema import RunConfig, resolve
+from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
 from unpool.io.folders import readable
-from unpool.ledger import Data, Model, Record, digest, file_digest, present_code, read_record, write_record
-from unpool.ledger.folders import beside
-from unpool.ledger.record import Kind, Written, present_process
+from unpool.ledger.folders import beside, read_record, write_record
+from unpool.ledger.record import Data, Kind, Model, Record, Written, digest, file_digest, present_code, present_process
 from unpool.ledger.selection import flat
 from unpool.ledger.text import score_text
+from unpool.machine.device import Machine
+from unpool.machine.process_memory import peak_memory
 from unpool.metrics.intervals import HEADLINE, Intervals
+from unpool.prediction.evaluation import Evaluation
+from unpool.training.records import TrainingState
 
 NO_MATTER = ("machine", "recipe", "config_version")
 """Sections of a configuration that do not decide what is trained."""
@@ -200,7 +201,7 @@ def _said_already(key: str, folder: Path) -> Generator[Event, None, None]:
     same = [each for each in beside(folder) if each.record.key == key and each.state == "finished"]
     for entry in same[:1]:
         which = "validation mean IoU" if entry.record.kind == "train" else "mean IoU"
-        yield Said(
+        yield Message(
             f"this has been run already: {entry.folder} ({which} {score_text(entry.record)}), with the same data, "
             "settings and code; it is run again"
         )

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unpool.config import RunConfig, read_recipe, resolve, to_toml
+from unpool.config.schema import RunConfig, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
 from unpool.io.files import is_draft, write_text
 from unpool.io.folders import OUTPUT_MARK

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unpool.data import Pair, Survey
-from unpool.engine import Averaging, Machine
-from unpool.engine.prediction import TILE, blends
-from unpool.engine.tile_check import Mismatch, tile_mismatch
+from unpool.data.samples import Pair
+from unpool.dataset.survey_result import Survey
 from unpool.errors import RunError
-from unpool.io import open_picture
+from unpool.io.read.windows import open_picture
+from unpool.machine.device import Machine
+from unpool.prediction.averaging import Averaging
+from unpool.prediction.predictor import TILE, blends
+from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.segmenter import Segmenter
 
 

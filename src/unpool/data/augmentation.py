@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.class_table import IGNORE_ID, Labels
 from unpool.data.samples import Sample
 from unpool.normalisation import Normalisation
 

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unpool.classes import ClassTable
+from unpool.class_table import ClassTable
 from unpool.data.augmentation import Augmentation, Crop, Cut, augmented_crop
-from unpool.data.folder import Pair
-from unpool.data.samples import Sample, read_sample
+from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.normalisation import Normalisation

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import ClassTable, Labels
-from unpool.data.folder import Pair
+from unpool.class_table import ClassTable, Labels
 from unpool.data.weight_maps import Emphasis, emphasis_map
 from unpool.errors import DataError
-from unpool.io import read_image, read_mask
+from unpool.io.read.images import read_image
+from unpool.io.read.masks import read_mask
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture and its mask.
+
+    Attributes
+    ----------
+    name: unique in its folder: the split, sub-folders and stem of the picture, as ``train/0001TP_006690``.
+    split: ``train``, ``val`` or ``test`` where the folder says so.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    split: str | None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unpool.errors import UsageError
-from unpool.io import write_image, write_text
+from unpool.io.files import write_text
+from unpool.io.write.images import write_image
 
 SIZES = ((160, 200), (192, 192), (177, 233), (208, 176), (181, 199))
 """Sizes (rows, columns) the pictures take in turn; odd ones are among them on purpose."""

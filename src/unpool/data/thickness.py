@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.class_table import IGNORE_ID, Labels
 from unpool.data.samples import Sample
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.class_table import IGNORE_ID, Labels
 
 BACKGROUND = 0
 """The class id between objects."""
@@ -23,7 +23,7 @@ Distances = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Emphasis:
-    """What is emphasised in the cross-entropy, see ``unpool.losses.Loss``.
+    """What is emphasised in the cross-entropy, see ``unpool.losses.loss.Loss``.
 
     Attributes
     ----------

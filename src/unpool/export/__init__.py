@@ -1,1 +1,1 @@
-"""A model as others run it: ONNX, torch.export, a package of the BioImage Model Zoo; each proven equal."""
+"""A model as other programs run it: ONNX, torch.export, a package of the BioImage Model Zoo."""

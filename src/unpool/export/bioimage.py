@@ -19,11 +19,12 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from unpool.checkpoint import Card, answer, probe_picture
+from unpool.checkpoint.card import Card
+from unpool.checkpoint.probe import answer, probe_picture
 from unpool.errors import RunError
 from unpool.export.extras import extra, quiet
 from unpool.export.onnx_file import Model
-from unpool.nets import context
+from unpool.nets.sizes import context
 from unpool.segmenter import Segmenter
 
 SPEC = "0.5.4"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.checkpoint import answer, probe_picture
+from unpool.checkpoint.probe import answer, probe_picture
 from unpool.errors import RunError
 from unpool.export.graph import Precision
 from unpool.segmenter import Segmenter

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unpool.errors import UsageError
-from unpool.nets import SizeRule, size_rule
+from unpool.nets.sizes import SizeRule, size_rule
 from unpool.segmenter import Segmenter
 
 Output = Literal["classes", "probabilities"]

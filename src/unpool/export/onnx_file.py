@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unpool.checkpoint import Card
+from unpool.checkpoint.card import Card
 from unpool.errors import RunError
 from unpool.export.equality import Answer, Run, softmax
 from unpool.export.extras import extra, quiet

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unpool.checkpoint import Card
+from unpool.checkpoint.card import Card
 from unpool.export.equality import Answer, Run
 from unpool.export.extras import quiet
 from unpool.export.graph import Portable, recorded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unpool.errors import DataError
 from unpool.io.files import write_bytes
-from unpool.io.images import IMAGE_SUFFIXES
+from unpool.io.read.images import IMAGE_SUFFIXES
 
 OUTPUT_MARK = ".unpool-output"
 """A file that marks a folder as written by unpool, so that it is not taken for somebody's data."""

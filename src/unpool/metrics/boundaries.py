@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.class_table import IGNORE_ID, Labels
 from unpool.metrics.arithmetic import known_mean
 from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
 from unpool.metrics.measures import Column, Measure, Numbers

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
 
 BINS = 15

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID, Labels
+from unpool.class_table import IGNORE_ID, Labels
 
 
 @dataclass(frozen=True)

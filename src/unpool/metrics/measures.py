@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import Labels
+from unpool.class_table import Labels
 from unpool.metrics.intervals import SEED, Interval, drawn_units, interval_of, members_of
 
 Numbers = NDArray[np.float64]
@@ -90,7 +90,7 @@ class Measure:
     Attributes
     ----------
     key: of its scores in JSON; two rules for the same scores share it.
-    name: what it is asked for by, a name of ``unpool.metrics.MEASURES`` where it stands there.
+    name: what it is asked for by, a name of ``unpool.metrics.named.MEASURES`` where it stands there.
     rows: names of the table's rows; the last one stands for the whole picture or set.
     columns: of the table, the most telling one first.
     numbers: what has to be known of one picture, float64 (n,), with one n for all pictures.
@@ -166,7 +166,7 @@ def measured(
     Parameters
     ----------
     images: name and numbers of each picture, of which there is at least one.
-    groups: the group of each picture, by name; resampled as ``unpool.metrics.bootstrap`` does.
+    groups: the group of each picture, by name; resampled as ``unpool.metrics.intervals.bootstrap`` does.
     """
     names = tuple(name for name, _ in images)
     numbers = np.stack([each for _, each in images])

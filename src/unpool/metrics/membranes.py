@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
 from unpool.metrics.arithmetic import known_mean, ratio
 from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table

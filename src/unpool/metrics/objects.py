@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.metrics.arithmetic import known_mean, ratio
 from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
 

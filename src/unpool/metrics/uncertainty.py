@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.classes import IGNORE_ID
+from unpool.class_table import IGNORE_ID
 from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
 
 EDGES = 2.0 ** (np.arange(-96, 0) / 4)

@@ -20,7 +20,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from unpool.errors import UsageError
 from unpool.geometry import Rounding
-from unpool.nets.opaque import max_pool_opaque
+from unpool.nets.pooling_operator import max_pool_opaque
 
 _BLOCK = 2**17
 """Windows worked on at a time, so that scratch stays in a processor's cache (the best of 2^14 to 2^19, measured)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unpool.classes import ClassTable, value_text
+from unpool.class_table import ClassTable, value_text
 from unpool.ledger.text import TITLES
-from unpool.metrics import Interval
+from unpool.metrics.intervals import Interval
 from unpool.report.sections import Section, Table
 from unpool.report.text import DASH, with_interval
 
@@ -22,7 +22,7 @@ def card_sections(card: Mapping[str, Any], file: Rows, tests: Rows = ()) -> list
 
     Parameters
     ----------
-    card: as ``unpool.checkpoint.load_model`` gives it.
+    card: as ``unpool.checkpoint.models.load_model`` gives it.
     file: what there is to say of the file, such as its size.
     tests: name and result of tests that lie beside it.
     """

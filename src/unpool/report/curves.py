@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from unpool.metrics import ConfusionMatrix
+from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.measures import Diagram
 
 _INK = "#010203"  # stands for currentColor while matplotlib draws, which knows no such colour

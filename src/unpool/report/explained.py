@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unpool.nets import AnyStructure, FCNStructure, NamedNet, Structure
-from unpool.nets.facts import Explanation, LayerFacts, Size
+from unpool.nets.explain.records import Explanation, LayerFacts, Size
+from unpool.nets.fcn import FCNStructure
+from unpool.nets.named import NamedNet
+from unpool.nets.sizes import AnyStructure
+from unpool.nets.structure import Structure
 from unpool.report.prose import (
     NORMS,
     UPS,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from unpool.nets.facts import Explanation, LayerFacts, SkipFacts
+from unpool.nets.explain.records import Explanation, LayerFacts, SkipFacts
 from unpool.report.drawing import INK, PALE, PAPER, Box, Canvas, Scale
 from unpool.report.prose import crop_text, cropped, is_u_shaped
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from unpool.ledger.text import TITLES
-from unpool.metrics import Intervals, Measured, Scores
-from unpool.metrics.intervals import RESAMPLES
-from unpool.nets import AnyStructure, named_net
-from unpool.nets.named import NAMED_NETS
+from unpool.metrics.intervals import RESAMPLES, Intervals
+from unpool.metrics.measures import Measured
+from unpool.metrics.scores import Scores
+from unpool.nets.named import NAMED_NETS, named_net
+from unpool.nets.sizes import AnyStructure
 from unpool.report.text import with_interval
 
 LOSSES = {

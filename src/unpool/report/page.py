@@ -18,10 +18,13 @@ from markupsafe import Markup
 from numpy import uint8
 from numpy.typing import NDArray
 
-from unpool.classes import Colour
+from unpool.class_table import Colour
 from unpool.io.files import write_text
-from unpool.metrics import ABSENT_RULE, ConfusionMatrix, Conventional, Intervals, Measured, Scores
-from unpool.metrics.conventions import CONVENTIONS_RULE
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.conventions import CONVENTIONS_RULE, Conventional
+from unpool.metrics.intervals import Intervals
+from unpool.metrics.measures import Measured
+from unpool.metrics.scores import ABSENT_RULE, Scores
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
 from unpool.report.methods import Methods
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink

@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from unpool.classes import IGNORE_ID, Colour, Labels
+from unpool.class_table import IGNORE_ID, Colour, Labels
 
 WRONG: Colour = (226, 62, 48)
 """In an error picture: another class was predicted than is true (with two classes: a false positive)."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from unpool.errors import UsageError
-from unpool.nets import AnyStructure, FCNStructure, Structure, output_size
-from unpool.nets.explanation import nearest_legal
-from unpool.nets.facts import Explanation, SkipFacts
-from unpool.nets.fcn import fcn_crops
+from unpool.nets.explain.explanation import nearest_legal
+from unpool.nets.explain.records import Explanation, SkipFacts
+from unpool.nets.fcn import FCNStructure, fcn_crops
+from unpool.nets.sizes import AnyStructure, output_size
+from unpool.nets.structure import Structure
 
 NORMS = {
     "none": "",

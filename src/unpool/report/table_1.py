@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from unpool.nets.facts import Explanation
+from unpool.nets.explain.records import Explanation
 from unpool.report.sections import Section, Table
 
 TITLE = "the eight decoders of SegNet's Table 1"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from math import isnan
 
 from unpool.ledger.text import TITLES
-from unpool.metrics import Conventional, Interval, Intervals, Measure, Measured, Scores
-from unpool.metrics.intervals import RESAMPLES
-from unpool.metrics.measures import Column
+from unpool.metrics.conventions import Conventional
+from unpool.metrics.intervals import RESAMPLES, Interval, Intervals
+from unpool.metrics.measures import Column, Measure, Measured
+from unpool.metrics.scores import Scores
 
 WIDTH = 100
 DASH = "–"

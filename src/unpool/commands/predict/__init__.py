@@ -1,0 +1,1 @@
+"""The command ``predict``: a model and pictures in, masks out."""

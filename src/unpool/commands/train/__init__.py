@@ -1,0 +1,1 @@
+"""The command ``train``: a folder in, a run folder with a model out."""

@@ -1,0 +1,62 @@
+"""``train`` for recipes in stages: trainings that follow each other, each beginning with the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unpool.commands.events import Event, Message
+from unpool.commands.run_folder import default_path, numbered_paths
+from unpool.commands.train.preparation import with_budget
+from unpool.commands.train.train import TrainedRun, train
+from unpool.config.schema import RunConfig, Stage, merge, resolve
+
+
+def train_in_stages(
+    folder: Path, settings: Mapping[str, Any], out: Path | None = None, *, resume: bool = False
+) -> Generator[Event, None, TrainedRun]:
+    """Train as ``unpool.commands.train.train.train`` does, once for each stage of the recipe.
+
+    The last stage's run is ``out``; those before it lie in ``<out>-stages``. Takes what ``train`` takes, returns what
+    it returns, for the last stage or the one that was interrupted.
+    """
+    config = with_budget(resolve(settings))
+    if not config.stages:
+        return (yield from train(folder, settings, out, resume=resume))
+    out = out or _path(default_path(folder, config), resume=resume)
+    start = config.training.start
+    last = len(config.stages)
+    for number, stage in enumerate(config.stages, start=1):
+        target = out if number == last else _stages_of(out) / f"{number}-{stage.net}"
+        yield Message(f"stage {number} of {last}: {stage.net}, in {target}")
+        given = merge(settings, {"net": stage.net, "stages": [], "training": _training(config, stage, start)})
+        trained = yield from train(folder, given, target, resume=resume)
+        if not trained.finished:
+            break
+        start = str(trained.model)
+    return trained
+
+
+def _training(config: RunConfig, stage: Stage, start: str | None) -> dict[str, Any]:
+    given = config.training
+    return {
+        "epochs": None if given.epochs is None else max(1, round(given.epochs * stage.share)),
+        "minutes": None if given.minutes is None else given.minutes * stage.share,
+        "learning_rate": stage.learning_rate or given.learning_rate,
+        "start": start,
+    }
+
+
+def _stages_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}-stages")
+
+
+def _path(base: Path, *, resume: bool) -> Path:
+    """The newest run that has begun where one is to go on, else the first name that is free."""
+    newest = None
+    for path in numbered_paths(base):
+        if not (path.exists() or _stages_of(path).exists()):
+            return newest if resume and newest is not None else path
+        newest = path
+    raise AssertionError("numbers do not end")

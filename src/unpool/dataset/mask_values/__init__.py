@@ -1,0 +1,1 @@
+"""What the values in the masks mean: from all masks to one class table."""

@@ -1,0 +1,1 @@
+"""Which picture belongs to which mask."""

@@ -1,0 +1,1 @@
+"""Reading pictures and masks, whole or by windows; every decoder is bounded."""

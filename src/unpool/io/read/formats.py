@@ -1,0 +1,62 @@
+"""From a path to its raster: the file's first bytes choose the decoder, never its suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from unpool.errors import DataError
+from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
+from unpool.io.read.raster import Header, Raster, broken, check_size
+from unpool.io.read.tiff import tiff_header, tiff_raster
+
+TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+def read_header(path: Path) -> Header:
+    """Read what a picture file says about itself, without decoding it. Raises DataError."""
+    with opened(path) as file:
+        header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
+        check_size(path, header.rows, header.columns, header.channels)
+        return header
+
+
+def read_raster(path: Path, content: bytes | None = None) -> Raster:
+    """Decode a picture file, or its ``content`` where the bytes are read already. Raises DataError."""
+    if content is not None:
+        return _decode(BytesIO(content), path)
+    with opened(path) as file:
+        return _decode(file, path)
+
+
+def _decode(file: BinaryIO, path: Path) -> Raster:
+    return tiff_raster(file, path) if is_tiff(file, path) else bitmap_raster(file, path)
+
+
+def is_tiff(file: BinaryIO, path: Path) -> bool:
+    """Whether a file begins as a TIFF does. Raises DataError where it is empty."""
+    start = file.read(4)
+    file.seek(0)
+    if not start:
+        raise broken(path, "the file is empty")
+    return start in TIFF_MARKS
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a picture file for reading. Raises DataError where there is none."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: a directory or a device", "a picture file", "give the path of a picture")
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror or error}",
+            "a picture file that can be read",
+            "check the path and its rights",
+        ) from error
+    with file:
+        yield file

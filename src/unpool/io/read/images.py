@@ -1,0 +1,190 @@
+"""Pictures: any file a person has, as pixels a network can be fed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from unpool.errors import DataError
+from unpool.io.read.formats import read_header, read_raster
+from unpool.io.read.raster import Header, Raster, turn
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
+"""Suffixes, in lower case, of the files that are looked at in a folder."""
+
+_CHANNELS = {"grey-alpha": 1, "rgba": 3, "cmyk": 3, "palette": 3}
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What ``read_image`` will return, known from the header.
+
+    Attributes
+    ----------
+    rows, columns: as displayed, with EXIF orientation applied.
+    channels: as ``read_image`` returns them.
+    dtype: ``uint8``, ``uint16`` or ``float32``.
+    form: the stored form: ``grey``, ``grey-alpha``, ``rgb``, ``rgba``, ``palette``, ``one-bit``, ``cmyk`` or
+        ``channels``.
+    orientation: the EXIF orientation 1..8 that is applied; 1 turns nothing.
+    """
+
+    path: Path
+    rows: int
+    columns: int
+    channels: int
+    dtype: str
+    form: str
+    orientation: int = 1
+
+
+class Picture(NamedTuple):
+    """Pixels (rows, columns, channels), their facts, and whether an alpha channel hid some of them."""
+
+    pixels: NDArray[Any]
+    info: ImageInfo
+    transparent: bool
+
+
+def image_info(path: Path) -> ImageInfo:
+    """Read a picture's size and type from its header. Raises DataError."""
+    return info_of(read_header(path), path)
+
+
+def read_image(path: Path) -> NDArray[Any]:
+    """Read a picture as it is displayed.
+
+    Returns
+    -------
+    uint8, uint16 or float32 of shape (rows, columns, channels), colours in the order RGB. EXIF orientation is
+    applied, alpha is dropped, palettes and CMYK become RGB, one-bit pictures 0 and 255, other whole numbers
+    uint16, other floats float32.
+
+    Raises
+    ------
+    DataError: the file is broken, too large, a stack, or its pixels do not fit those types.
+    """
+    return load_picture(path).pixels
+
+
+def load_picture(path: Path, content: bytes | None = None) -> Picture:
+    """``read_image`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
+    raster = read_raster(path, content)
+    info = info_of(raster.header, path)
+    pixels, transparent = shown(raster, path)
+    return Picture(pixels, info, transparent)
+
+
+def shown(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
+    """Pixels (rows, columns, channels) as ``read_image`` gives them, and whether alpha hid some. Raises DataError.
+
+    Each pixel is converted by itself, so a part of a picture gives that part.
+    """
+    pixels, transparent = _displayed(raster)
+    pixels = plain_pixels(pixels, path)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    return turn(pixels, raster.header.orientation), transparent
+
+
+def info_of(header: Header, path: Path) -> ImageInfo:
+    """What ``read_image`` makes of a file with this header."""
+    rows, columns = header.rows, header.columns
+    if header.orientation >= 5:
+        rows, columns = columns, rows
+    channels = _CHANNELS.get(header.form, header.channels)
+    if header.form == "cmyk" and header.dtype != "uint8":
+        channels = header.channels  # only 8-bit inks are mixed to colours
+    return ImageInfo(path, rows, columns, channels, _plain_name(header), header.form, header.orientation)
+
+
+def _plain_name(header: Header) -> str:
+    dtype = np.dtype(header.dtype)
+    if header.form in ("one-bit", "palette") or dtype == np.uint8:
+        return "uint8"
+    return "float32" if dtype.kind == "f" else "uint16"
+
+
+def _displayed(raster: Raster) -> tuple[NDArray[Any], bool]:
+    """Stored pixels as shown, alpha apart: whether any pixel is not fully opaque."""
+    pixels, form = raster.pixels, raster.header.form
+    if raster.header.white_is_zero:
+        pixels = inverted(pixels)
+    if form == "one-bit":
+        return pixels != 0, False
+    if form == "palette":
+        return through_palette(raster), False
+    if form == "cmyk" and pixels.dtype == np.uint8:
+        whole = Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(pixels).tobytes())
+        return np.array(whole.convert("RGB")), False
+    if form in ("rgba", "grey-alpha"):
+        alpha = pixels[..., -1]
+        return pixels[..., :-1], bool((alpha != opaque(alpha)).any())
+    return pixels, False
+
+
+def opaque(alpha: NDArray[Any]) -> int:
+    """The value of a fully opaque pixel in an alpha channel of this type."""
+    return int(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "ui" else 1
+
+
+def inverted(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels of a picture in which 0 is white, with 0 as black."""
+    if pixels.dtype.kind == "u":
+        return np.iinfo(pixels.dtype).max - pixels
+    return ~pixels if pixels.dtype.kind == "b" else pixels
+
+
+def through_palette(raster: Raster) -> NDArray[np.uint8]:
+    """Palette indices (rows, columns) as the RGB colours (rows, columns, 3) they stand for."""
+    assert raster.palette is not None
+    entries = np.zeros((max(256, len(raster.palette), int(raster.pixels.max()) + 1), 3), dtype=np.uint8)
+    entries[: len(raster.palette)] = raster.palette
+    colours: NDArray[np.uint8] = entries[raster.pixels]
+    return colours
+
+
+def plain_pixels(pixels: NDArray[Any], source: str | Path) -> NDArray[Any]:
+    """Pixels of any number type in one of the three stored ones.
+
+    Returns
+    -------
+    uint8 or uint16 as they are, in this machine's byte order; booleans as 0 and 255; other whole numbers as uint16;
+    other floats as float32.
+
+    Raises
+    ------
+    DataError: NaN, infinity, negative whole numbers or such above 65535, or no numbers; names ``source``.
+    """
+    if pixels.dtype == np.bool_:
+        return np.where(pixels, np.uint8(255), np.uint8(0))
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if pixels.dtype.kind == "f":
+        return _finite(pixels, source)
+    whole = pixels.dtype.kind in "ui"
+    if whole and (not pixels.size or (pixels.min() >= 0 and pixels.max() <= 65535)):
+        return pixels.astype(np.uint16)
+    raise DataError(
+        f"{source}: pixels of type {pixels.dtype}" + (f" from {pixels.min()} to {pixels.max()}" if whole else ""),
+        "whole numbers 0 to 65535, or floating point",
+        "save the picture with 8 or 16 bits, or as 32-bit floating point",
+    )
+
+
+def _finite(pixels: NDArray[Any], source: str | Path) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        single = pixels.astype(np.float32)
+    if not np.isfinite(single).all():
+        count = int((~np.isfinite(single)).sum())
+        raise DataError(
+            f"{source}: {count:,} pixels are NaN, infinite or beyond 32-bit floating point",
+            "finite numbers",
+            "replace them in the picture, and mark those pixels with an ignore value in the mask",
+        )
+    return single

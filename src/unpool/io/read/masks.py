@@ -1,0 +1,125 @@
+"""Masks: the values a person drew, exactly as stored, and predictions written back in the same values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool.class_table import Colour, MaskKind
+from unpool.errors import DataError
+from unpool.io.read.formats import read_header, read_raster
+from unpool.io.read.images import opaque, through_palette
+from unpool.io.read.raster import Header, Raster, turn
+
+
+class MaskPicture(NamedTuple):
+    """A mask's values (see ``read_mask``), its palette where it has one, and its header."""
+
+    values: NDArray[Any]
+    palette: tuple[Colour, ...] | None
+    header: Header
+
+
+def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
+    """Read a mask without changing its values.
+
+    Parameters
+    ----------
+    kind: how the values will be read. ``colours`` gives RGB whatever the file's form; ``values`` and
+        ``instances`` give one channel where the three of an RGB file are equal; None the file's own form.
+
+    Returns
+    -------
+    Integers (rows, columns): ids, greys or palette indices, one-bit masks as 0 and 1. Or uint8
+    (rows, columns, 3) in the order RGB. EXIF orientation is applied. Values stay as stored where a TIFF shows 0
+    white.
+
+    Raises
+    ------
+    DataError: the file is broken, has transparent pixels, fractions, negative values, or channels that are
+        neither grey nor RGB.
+    """
+    return load_mask(path, kind).values
+
+
+def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = None) -> MaskPicture:
+    """``read_mask`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
+    raster = read_raster(path, content)
+    palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
+    values = _in_kind(_stored_values(raster, path), raster, kind, path)
+    return MaskPicture(turn(values, raster.header.orientation), palette, raster.header)
+
+
+def mask_palette(path: Path) -> tuple[Colour, ...] | None:
+    """The colours of a palette file, by index; None for every other file. Raises DataError."""
+    return load_mask(path).palette if read_header(path).form == "palette" else None
+
+
+def no_grey(source: str, value: int) -> DataError:
+    """The error of a mask whose single values are no greys, in a set of colour masks."""
+    return DataError(
+        f"{source}: mask value {value} among colour masks",
+        "RGB colours, or greys up to 255",
+        "save all masks of a set in one form",
+    )
+
+
+def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
+    header, pixels = raster.header, raster.pixels
+    if header.form in ("rgba", "grey-alpha"):
+        pixels = _without_alpha(pixels, path)
+    if pixels.ndim == 3 and (pixels.shape[2] != 3 or header.form not in ("rgb", "rgba") or pixels.dtype != np.uint8):
+        raise DataError(
+            f"{path}: a mask with {pixels.shape[2]} channels of type {pixels.dtype}",
+            "one channel, or RGB of 8 bits",
+            "save the mask as a single-channel PNG of class ids",
+        )
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8)
+    if header.form == "grey" and header.bits in (2, 4) and pixels.max() > (1 << header.bits) - 1:
+        # Pillow stretches 2- and 4-bit greys to 0..255; the person drew 0..3 or 0..15
+        return pixels // np.uint8(255 // ((1 << header.bits) - 1))
+    return _whole_numbers(pixels, path)
+
+
+def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    alpha = pixels[..., -1]
+    hidden = int((alpha != opaque(alpha)).sum())
+    if hidden:
+        raise DataError(
+            f"{path}: {hidden:,} transparent pixels in a mask",
+            "a mask without transparency",
+            "save the mask without an alpha channel, with a value of its own for unmarked pixels",
+        )
+    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
+
+
+def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    wrong = pixels[~np.isfinite(pixels) | (pixels != np.floor(pixels))] if pixels.dtype.kind == "f" else pixels[:0]
+    if not wrong.size:
+        wrong = pixels[(pixels < 0) | (pixels > np.iinfo(np.int32).max)]
+    if wrong.size:
+        raise DataError(
+            f"{path}: {wrong.size:,} mask values such as {wrong.flat[0]:g}",
+            "whole numbers from 0 in a mask",
+            "save the mask as a single-channel PNG of class ids",
+        )
+    return pixels.astype(np.int32)
+
+
+def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: Path) -> NDArray[Any]:
+    if kind == "colours" and values.ndim == 2:
+        if raster.palette is not None:
+            return through_palette(raster)
+        top = 255 if raster.header.form == "one-bit" else 1
+        if values.max() > 255:
+            raise no_grey(str(path), int(values.max()))
+        return np.repeat((values * top).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    if kind in ("values", "instances") and values.ndim == 3 and (values == values[..., :1]).all():
+        return values[..., 0]
+    return values

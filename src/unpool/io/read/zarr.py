@@ -1,0 +1,173 @@
+"""OME-Zarr folders and Zarr arrays with named axes, at full size (OME-NGFF 0.4 on Zarr 2, 0.5 on Zarr 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool.errors import DataError
+from unpool.io.files import safe_child
+from unpool.io.placement import Placement
+from unpool.io.read.blocks import BLOCK_LIMIT, Shelf, Span, pieces
+from unpool.io.read.raster import Header, broken, check_size, decoding
+from unpool.io.read.stored import Stored
+
+CODECS = frozenset(
+    {
+        *("bytes", "transpose", "sharding_indexed", "crc32c", "shuffle", "delta"),
+        *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"),
+    }
+)
+"""Coders that may be run. Others are refused: one of them unpickles what the file says."""
+
+
+class _Multiscale(NamedTuple):
+    """An array, its axes, its place among smaller copies, and the size of its pixels where it is known."""
+
+    array: Any
+    axes: tuple[str, ...]
+    levels: int
+    pixel_size: tuple[float, float, str] | None
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is a folder with the suffix of Zarr."""
+    return path.suffix.lower() == ".zarr" and path.is_dir()
+
+
+def zarr_package(path: Path) -> Any:
+    """The optional package. Raises DataError where it is missing."""
+    try:
+        import zarr  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a Zarr folder", "a TIFF or PNG, or the package zarr", "pip install 'unpool[zarr]'"
+        ) from error
+    return zarr
+
+
+def stored_zarr(path: Path, cache: int) -> Stored:
+    """A Zarr folder that is open for windows; a chunk that is not there is its fill value. Raises DataError."""
+    zarr = zarr_package(path)
+    with decoding(path):
+        found = _multiscale(zarr.open(path, mode="r"), path)
+        _check_codecs(found.array, path)
+        header = _header(found, path)
+        chunks = _chunks(found, path)
+    placement = Placement(
+        pixel_size=found.pixel_size, tiled=True, levels=found.levels, zarr=int(found.array.metadata.zarr_format)
+    )
+    shelf = Shelf(cache)
+
+    def window(span: Span) -> NDArray[Any]:
+        pixels = np.empty((*span.shape, header.channels), found.array.dtype)
+        for piece in pieces(span, chunks):
+            pixels[piece.target] = _chunk(found, shelf, (piece.row, piece.column), chunks, path)[piece.source]
+        return pixels[..., 0] if header.channels == 1 else pixels
+
+    return Stored(header, window, chunks, cache, placement=placement)
+
+
+def _chunk(
+    found: _Multiscale, shelf: Shelf, place: tuple[int, int], chunks: tuple[int, int], path: Path
+) -> NDArray[Any]:
+    """One chunk of all channels (rows, columns, channels)."""
+    kept = shelf.get(place)
+    if kept is not None:
+        return kept
+    at = {axis: slice(start * size, (start + 1) * size) for axis, start, size in zip("yx", place, chunks, strict=True)}
+    with decoding(path, f"chunk {place[0]}, {place[1]} at row {at['y'].start}, column {at['x'].start}"):
+        part = np.asarray(found.array[tuple(at.get(axis, slice(None)) for axis in found.axes)])
+    order = [axis for axis in found.axes if axis in "yx"] + [axis for axis in found.axes if axis not in "yx"]
+    pixels = np.moveaxis(part, [found.axes.index(axis) for axis in order], range(part.ndim))
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    shelf.put(place, pixels)
+    return pixels
+
+
+def _multiscale(node: Any, path: Path) -> _Multiscale:
+    """The largest picture of an OME group, or a bare array whose axes are known."""
+    if hasattr(node, "dtype"):
+        names = getattr(node.metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
+        axes = tuple(str(name).lower() for name in names) if names else ("y", "x") if node.ndim == 2 else ()
+        return _Multiscale(node, _known(axes, node, path), 0, None)
+    attributes = node.attrs.asdict()
+    scales = attributes.get("ome", attributes).get("multiscales")
+    if not scales or len(scales) != 1:
+        raise _unclear(path, f"a Zarr group with {len(scales) if scales else 'no'} pictures (multiscales)")
+    first = scales[0]["datasets"][0]
+    safe_child(path, first["path"])
+    array = node[first["path"]]
+    axes = tuple(axis["name"].lower() for axis in scales[0]["axes"])
+    return _Multiscale(array, _known(axes, array, path), len(scales[0]["datasets"]) - 1, _pixel_size(scales[0]))
+
+
+def _known(axes: tuple[str, ...], array: Any, path: Path) -> tuple[str, ...]:
+    """The axes, where they are those of one picture."""
+    shape = " x ".join(str(size) for size in array.shape)
+    long = [axis for axis, size in zip(axes, array.shape, strict=False) if size != 1 and axis not in "yx"]
+    upright = "y" in axes and "x" in axes and axes.index("y") < axes.index("x")
+    if len(axes) != array.ndim or len(set(axes)) != len(axes) or not upright or long not in ([], ["c"]):
+        raise _unclear(path, f"a Zarr array of {shape} (axes {', '.join(axes) or 'without names'})")
+    return axes
+
+
+def _unclear(path: Path, found: str) -> DataError:
+    return DataError(
+        f"{path}: {found}",
+        "one picture with the axes y, x and perhaps c; t and z of length 1",
+        "save one plane with named axes, or as a TIFF",
+    )
+
+
+def _pixel_size(scale: Mapping[str, Any]) -> tuple[float, float, str] | None:
+    units = {axis["name"].lower(): axis.get("unit") for axis in scale["axes"]}
+    names = list(units)
+    for change in scale["datasets"][0].get("coordinateTransformations", ()):
+        if change.get("type") == "scale" and units.get("x"):
+            return float(change["scale"][names.index("x")]), float(change["scale"][names.index("y")]), str(units["x"])
+    return None
+
+
+def _header(found: _Multiscale, path: Path) -> Header:
+    sizes = dict(zip(found.axes, found.array.shape, strict=True))
+    dtype = np.dtype(found.array.dtype)
+    if dtype.kind not in "buif":
+        raise broken(path, f"pixels of type {dtype}")
+    channels = int(sizes.get("c", 1))
+    check_size(path, min(sizes["y"], 1), min(sizes["x"], 1), channels)
+    form = "one-bit" if dtype == np.bool_ else "rgb" if channels == 3 else "grey" if channels == 1 else "channels"
+    return Header(int(sizes["y"]), int(sizes["x"]), channels, str(dtype), dtype.itemsize * 8, form)
+
+
+def _chunks(found: _Multiscale, path: Path) -> tuple[int, int]:
+    sizes = dict(zip(found.axes, zip(found.array.chunks, found.array.shape, strict=True), strict=True))
+    rows, columns = (max(1, min(sizes[axis])) for axis in "yx")
+    if prod((rows, columns, sizes.get("c", (1, 1))[1])) * found.array.dtype.itemsize > BLOCK_LIMIT:
+        raise DataError(
+            f"{path}: chunks of {rows} x {columns} pixels",
+            f"chunks of at most {BLOCK_LIMIT >> 20} MiB with all channels",
+            "save it with chunks of 512 x 512",
+        )
+    return rows, columns
+
+
+def _check_codecs(array: Any, path: Path) -> None:
+    wrong = sorted(set(_codecs(array.metadata.to_dict())) - CODECS)
+    if wrong:
+        raise DataError(
+            f"{path}: chunks coded as {', '.join(wrong)}", f"one of {', '.join(sorted(CODECS))}", "save it with blosc"
+        )
+
+
+def _codecs(metadata: Any) -> Iterator[str]:
+    """The names of all coders in an array's metadata, nested ones too."""
+    coders = [metadata.get(key) for key in ("compressor", "filters", "codecs", "index_codecs")]
+    for coder in [coder for group in coders if group for coder in ([group] if isinstance(group, Mapping) else group)]:
+        yield str(coder.get("id") or coder.get("name")).removeprefix("numcodecs.")
+        yield from _codecs(coder.get("configuration", {}))

@@ -1,0 +1,100 @@
+"""A tiled TIFF made of bands, with smaller copies where the picture it comes from had any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unpool.io.write.band_form import BandForm
+from unpool.io.write.unfinished import Part
+
+TILE = 512
+ROW_OF_TILES = 1 << 27
+"""Bytes that a row of tiles may have; tiles of very wide pictures are lower."""
+
+BIG = 2**32 - 2**25
+"""Bytes of pixels from which a TIFF needs 64-bit offsets; their compressed size is not known in time."""
+
+
+def write_tiff(path: Path, form: BandForm, part: Part) -> None:
+    """Write a TIFF of deflated tiles; a BigTIFF where its pixels are 4 GB or more. Copies take the nearest pixel."""
+    steps = level_steps(form)
+    pixels = form.rows * form.columns * form.channels * np.dtype(form.dtype).itemsize
+    big = pixels * (4 / 3 if steps else 1) >= BIG
+    with tifffile.TiffWriter(path, bigtiff=big, ome=form.placement.pixel_size is not None) as tiff:
+        tiff.write(**_page(form, part, 1), **_facts(form), subifds=len(steps), metadata=_ome(form))
+        for step in steps:
+            tiff.write(**_page(form, part, step), subfiletype=1, metadata=None)
+
+
+def level_steps(form: BandForm) -> list[int]:
+    """How much smaller each copy is, 2, 4, …, until one tile holds it; none where the source has no copies."""
+    longest, step, steps = max(form.rows, form.columns), 2, []
+    while form.placement.levels and longest * 2 > step * TILE:
+        steps.append(step)
+        step *= 2
+    return steps
+
+
+def _page(form: BandForm, part: Part, step: int) -> dict[str, Any]:
+    """What tifffile needs for one size of the picture."""
+    rows, columns = -(-form.rows // step), -(-form.columns // step)
+    tile = _tile(form)
+    colour = form.channels == 3 and form.dtype != "float32"
+    page: dict[str, Any] = {
+        "data": _tiles(part, tile, step),
+        "shape": (rows, columns) if form.channels == 1 else (rows, columns, form.channels),
+        "dtype": form.dtype,
+        "tile": tile,
+        "compression": "zlib",
+        "photometric": "palette" if form.palette else "rgb" if colour else "minisblack",
+        "planarconfig": None if form.channels == 1 else "contig",
+        "maxworkers": 1,
+    }
+    if form.palette:
+        colours = np.zeros((256, 3), np.uint16)
+        colours[: len(form.palette)] = np.array(form.palette) * 257
+        page["colormap"] = colours.T
+    return page
+
+
+def _tile(form: BandForm) -> tuple[int, int]:
+    height = TILE
+    while height > 16 and height * form.columns * form.channels * np.dtype(form.dtype).itemsize > ROW_OF_TILES:
+        height //= 2
+    return height, TILE
+
+
+def _tiles(part: Part, tile: tuple[int, int], step: int) -> Iterator[NDArray[Any]]:
+    """The tiles of one size, row by row; those at the right and the bottom end with the picture."""
+    for band in part.bands(tile[0], step):
+        for left in range(0, band.shape[1], tile[1]):
+            cut = band[:, left : left + tile[1]]
+            yield cut[..., 0] if cut.shape[2] == 1 else cut
+
+
+def _facts(form: BandForm) -> dict[str, Any]:
+    """Tags that say where the picture lies."""
+    placement = form.placement
+    facts: dict[str, Any] = {"extratags": [(*tag, True) for tag in placement.geography]}
+    if placement.resolution is not None:
+        facts |= {"resolution": placement.resolution, "resolutionunit": placement.unit}
+    return facts
+
+
+def _ome(form: BandForm) -> dict[str, Any] | None:
+    if form.placement.pixel_size is None:
+        return None
+    across, down, unit = form.placement.pixel_size
+    return {
+        "axes": "YX" if form.channels == 1 else "YXS",
+        "PhysicalSizeX": across,
+        "PhysicalSizeXUnit": unit,
+        "PhysicalSizeY": down,
+        "PhysicalSizeYUnit": unit,
+    }

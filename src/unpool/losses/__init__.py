@@ -1,0 +1,1 @@
+"""Losses over logits and labels, always in float32."""

@@ -1,0 +1,1 @@
+"""A network read layer by layer: sizes, parameters, memory, and the paper's names."""

@@ -1,0 +1,1 @@
+"""Networks in prediction: batch-norm folding, and large pictures some rows at a time."""
