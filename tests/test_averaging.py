@@ -12,7 +12,7 @@ from test_fcn import small, with_scores
 from test_prediction import lively, picture
 from unpool.errors import UsageError
 from unpool.nets.fcn import FCN_8S
-from unpool.orientation import TURNS, Turn
+from unpool.orientation import ORIENTATION_SETS, Orientation
 from unpool.prediction.averaging import Averaging, mean_of
 from unpool.prediction.evaluation import evaluate_each
 from unpool.prediction.predictor import answer, pieces, predict, predict_probabilities
@@ -33,13 +33,13 @@ def made(name: str) -> Segmenter:
     return tiny.segmenter("segnet-basic" if name == "segnet-basic" else "unet", **STRUCTURES[name])
 
 
-def turned(image: np.ndarray, turn: Turn) -> np.ndarray:
+def turned(image: np.ndarray, turn: Orientation) -> np.ndarray:
     """A whole picture (rows, columns, ...), turned."""
     image = image.swapaxes(0, 1) if turn.exchanged else image
     return image[:: -1 if turn.rows else 1, :: -1 if turn.columns else 1]
 
 
-def turned_back(maps: np.ndarray, turn: Turn) -> np.ndarray:
+def turned_back(maps: np.ndarray, turn: Orientation) -> np.ndarray:
     """Maps (K, rows, columns) of a turned picture, as those of the picture."""
     maps = maps[:, :: -1 if turn.rows else 1, :: -1 if turn.columns else 1]
     return maps.swapaxes(1, 2) if turn.exchanged else maps
@@ -49,7 +49,7 @@ def by_hand(model: Segmenter, image: np.ndarray, tta: str) -> np.ndarray:
     """Turn the whole picture, predict it, turn the result back, take the mean."""
     found = [
         turned_back(predict_probabilities(model, np.ascontiguousarray(turned(image, turn)), "p", tiny.CPU), turn)
-        for turn in TURNS[tta]
+        for turn in ORIENTATION_SETS[tta]
     ]
     return np.mean(found, axis=0)
 
@@ -77,29 +77,32 @@ def test_statistics_of_batches_do_not_disturb_it() -> None:
 def test_the_sets_of_turns_are_groups_of_different_turns(tta: str, count: int) -> None:
     """Any two turns after each other are one of the set, so the mean does not depend on how the picture lay."""
     image = np.arange(12).reshape(3, 4)
-    found = {turned(image, turn).tobytes() + bytes(turned(image, turn).shape) for turn in TURNS[tta]}
-    assert len(found) == len(TURNS[tta]) == Averaging(tta).answers == count
-    for first in TURNS[tta]:
+    found = {turned(image, turn).tobytes() + bytes(turned(image, turn).shape) for turn in ORIENTATION_SETS[tta]}
+    assert len(found) == len(ORIENTATION_SETS[tta]) == Averaging(tta).answers == count
+    for first in ORIENTATION_SETS[tta]:
         assert {
             turned(turned(image, first), turn).tobytes() + bytes(turned(turned(image, first), turn).shape)
-            for turn in TURNS[tta]
+            for turn in ORIENTATION_SETS[tta]
         } == found
 
 
 def test_a_mirror_keeps_a_picture_upright() -> None:
     image = np.arange(6).reshape(2, 3)
-    assert [turned(image, turn).tolist() for turn in TURNS["mirror"]] == [image.tolist(), image[:, ::-1].tolist()]
+    assert [turned(image, turn).tolist() for turn in ORIENTATION_SETS["mirror"]] == [
+        image.tolist(),
+        image[:, ::-1].tolist(),
+    ]
 
 
 def test_rotations_are_the_quarter_turns() -> None:
     image = np.arange(6).reshape(2, 3)
-    assert [turned(image, turn).tolist() for turn in TURNS["rotations"]] == [
+    assert [turned(image, turn).tolist() for turn in ORIENTATION_SETS["rotations"]] == [
         np.rot90(image, quarters).tolist() for quarters in range(4)
     ]
 
 
-@given(st.sampled_from(TURNS["d4"]), st.integers(1, 9), st.integers(1, 9), st.data())
-def test_a_region_lies_where_its_pixels_do(turn: Turn, rows: int, columns: int, data: st.DataObject) -> None:
+@given(st.sampled_from(ORIENTATION_SETS["d4"]), st.integers(1, 9), st.integers(1, 9), st.data())
+def test_a_region_lies_where_its_pixels_do(turn: Orientation, rows: int, columns: int, data: st.DataObject) -> None:
     image = np.arange(rows * columns).reshape(rows, columns, 1)
     start = [data.draw(st.integers(0, side - 1)) for side in (rows, columns)]
     region = tuple(

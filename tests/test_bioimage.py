@@ -16,7 +16,7 @@ import yaml
 import tiny
 from conftest import Program
 from unpool.checkpoint.models import load_model, save_model
-from unpool.checkpoint.probe import answer
+from unpool.checkpoint.probe import probe_logits
 from unpool.class_table import ClassTable
 from unpool.export.bioimage import Pages, write_package
 from unpool.normalisation import ChannelConstants, Normalisation
@@ -57,7 +57,7 @@ def test_the_test_answer_is_the_models(tmp_path: Path) -> None:
     picture, expected = (np.load(io.BytesIO(files[f"test_{part}.npy"])) for part in ("input", "output"))
     assert (picture.dtype, picture.shape, expected.shape) == (np.float32, (1, 1, 56, 60), (1, 2, 56, 60))
     floats = Normalisation(1, {"float32": ChannelConstants((60.0,), (50.0,))})
-    found = answer(replace(tiny.segmenter(), normalisation=floats), np.moveaxis(picture[0], 0, -1))
+    found = probe_logits(replace(tiny.segmenter(), normalisation=floats), np.moveaxis(picture[0], 0, -1))
     np.testing.assert_allclose(found.softmax(dim=0)[None].numpy(), expected, atol=1e-6)
 
 

@@ -15,9 +15,9 @@ from test_prediction import picture
 from unpool.errors import RunError
 from unpool.nets.fcn import FCN_8S
 from unpool.nets.sizes import context, legal_size, looks_at_everything
-from unpool.orientation import TURNS, UPRIGHT, Turn
+from unpool.orientation import ORIENTATION_SETS, UPRIGHT, Orientation
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.blending import Overlap, overlapping, shares
+from unpool.prediction.blending import OverlappingTiles, overlapping, shares
 from unpool.prediction.predictor import bands, blends, pieces, predict_probabilities, tile_rows
 from unpool.prediction.result import TileLogits
 from unpool.segmenter import Segmenter
@@ -37,7 +37,7 @@ def made(name: str, **structure: object) -> Segmenter:
     return tiny.segmenter("segnet-basic" if name == "segnet-basic" else "unet", **{**STRUCTURES[name], **structure})
 
 
-def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice, turn: Turn) -> np.ndarray:
+def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice, turn: Orientation) -> np.ndarray:
     """Probabilities (K, rows, columns) of one tile, from the window with its halo, by hand."""
     size = (image.shape[0], image.shape[1])
     frame = model.frame(turn.size(size))
@@ -50,7 +50,7 @@ def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice
     return turned_back(logits.softmax(0).double().numpy()[:, cut.inside[0], cut.inside[1]], turn)
 
 
-def by_hand(model: Segmenter, image: np.ndarray, side: int, turns: tuple[Turn, ...] = (UPRIGHT,)) -> np.ndarray:
+def by_hand(model: Segmenter, image: np.ndarray, side: int, turns: tuple[Orientation, ...] = (UPRIGHT,)) -> np.ndarray:
     """Sums of weighted tiles, divided by the sum of the weights, in float64 and all at once."""
     grid = overlapping(image.shape[:2], (side, side), model.network.structure.stride)
     sums, weights = np.zeros((2, *image.shape[:2])), np.zeros(image.shape[:2])
@@ -80,7 +80,7 @@ def test_it_is_the_gaussian_mean_of_overlapping_tiles(name: str, size: tuple[int
 def test_turned_tiles_are_averaged_before_they_are_blended(tta: str) -> None:
     model, image = made("instance"), picture(61, 50)
     found = predict_probabilities(model, image, "p", tiny.CPU, (32, 32), Averaging(tta))
-    np.testing.assert_allclose(found, by_hand(model, image, 32, TURNS[tta]), atol=3e-6)
+    np.testing.assert_allclose(found, by_hand(model, image, 32, ORIENTATION_SETS[tta]), atol=3e-6)
 
 
 @every_norm
@@ -180,7 +180,7 @@ def test_spans_cover_overlap_and_begin_on_the_grid(length: int, side: int, strid
 
 
 def test_rows_need_those_tiles_that_reach_into_them() -> None:
-    grid = Overlap((slice(0, 32), slice(8, 40), slice(16, 48), slice(48, 60)), (slice(0, 9),))
+    grid = OverlappingTiles((slice(0, 32), slice(8, 40), slice(16, 48), slice(48, 60)), (slice(0, 9),))
     assert [grid.needed(range(number, number + 1)) for number in range(4)] == [
         range(1), range(2), range(3), range(3, 4),
     ]  # fmt: skip

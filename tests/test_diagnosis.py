@@ -27,11 +27,11 @@ from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.nets.named import named_net
 from unpool.nets.sizes import detail
-from unpool.training.diagnosis.case import Facts
+from unpool.training.diagnosis.case import TrainingFacts
 from unpool.training.diagnosis.symptoms import ALIVE, DEAD_EPOCHS, diagnose
 from unpool.training.records import EpochRecord, StepRecord
 
-TWO = Facts(
+TWO = TrainingFacts(
     names=("ground", "cell"), train_shares=(0.7, 0.3), val_shares=(0.75, 0.25), train_pictures=(8, 8),
     val_pictures=(4, 4), train_count=8, val_count=4, weights=(0.8, 1.3), balanced=True, weight_cap=3.0,
     thickness=(None, None), detail=1, flat_pictures=False, norm="batch", summed=False, dice=1.0, rare=0.33,
@@ -46,7 +46,7 @@ Rows = list[dict[str, Any]]
 
 
 def history(
-    facts: Facts,
+    facts: TrainingFacts,
     recalls: Callable[[int], Sequence[float | None]],
     epochs: int = 20,
     until: int | None = None,
@@ -72,7 +72,7 @@ def history(
     return rows
 
 
-def said(facts: Facts, rows: Rows) -> list[tuple[int, str]]:
+def said(facts: TrainingFacts, rows: Rows) -> list[tuple[int, str]]:
     """All remarks of a training and the epochs they come after; what they tell to set can be set."""
     told = [(k, remark) for k in range(1, len(rows) + 1) for remark in diagnose(facts, rows[:k])]
     for _, remark in told:
@@ -81,7 +81,7 @@ def said(facts: Facts, rows: Rows) -> list[tuple[int, str]]:
     return told
 
 
-def the_remark(facts: Facts, rows: Rows) -> tuple[int, str]:
+def the_remark(facts: TrainingFacts, rows: Rows) -> tuple[int, str]:
     (only,) = said(facts, rows)
     return only
 

@@ -14,9 +14,9 @@ import torch
 import tiny
 from conftest import Program
 from unpool.checkpoint.models import save_model
-from unpool.checkpoint.probe import answer
+from unpool.checkpoint.probe import probe_logits
 from unpool.errors import RunError, UsageError
-from unpool.export.equality import Answer, difference, patterns, require_equal, softmax
+from unpool.export.equality import RuntimeOutput, export_difference, patterns, require_equal, softmax
 from unpool.export.graph import Portable, mirror
 from unpool.io.write.images import write_image
 from unpool.nets.named import named_net, network_of, structure_of
@@ -37,21 +37,21 @@ def test_the_graph_is_what_prediction_computes(changes: dict[str, Any]) -> None:
         pixels = torch.from_numpy(np.moveaxis(picture, -1, 0)[None].copy())
         with torch.inference_mode():
             found = portable(pixels)[0]
-        torch.testing.assert_close(found, answer(model, picture).softmax(dim=0), atol=1e-6, rtol=0)
+        torch.testing.assert_close(found, probe_logits(model, picture).softmax(dim=0), atol=1e-6, rtol=0)
 
 
 def test_a_difference_is_counted() -> None:
     model = tiny.segmenter()
     first, second = picture, other = list(patterns(model, "uint8", smallest=False))[1:3]
 
-    def run(batch: Any) -> Answer:
-        logits = torch.stack([answer(model, np.moveaxis(each, 0, -1)) for each in batch]).numpy()
-        found = Answer(softmax(logits), logits.argmax(axis=1).astype(np.uint8))
+    def run(batch: Any) -> RuntimeOutput:
+        logits = torch.stack([probe_logits(model, np.moveaxis(each, 0, -1)) for each in batch]).numpy()
+        found = RuntimeOutput(softmax(logits), logits.argmax(axis=1).astype(np.uint8))
         found.probabilities[0, 1, 2, 3] += 0.25
         found.classes[0, :2, 0] ^= 1
         return found
 
-    found = difference(model, run, [first, second])
+    found = export_difference(model, run, [first, second])
     assert found.probability == pytest.approx(0.25, abs=1e-6)
     assert found.share == 4 / (picture[..., 0].size + other[..., 0].size)
     assert (found.pictures, found.sizes) == (2, (first.shape[:2], second.shape[:2]))

@@ -18,9 +18,9 @@ from unpool.geometry import (
     BILINEAR,
     BLOCKS,
     Grid,
-    Interval,
     Layer,
     Padding,
+    PixelRange,
     Rounding,
     Transposed,
     Window,
@@ -70,7 +70,7 @@ def read_in_torch(layers: Sequence[Layer], size: int) -> Tensor:
     return maps[:, 0] > 0
 
 
-def hull(pixels: Tensor) -> Interval:
+def hull(pixels: Tensor) -> PixelRange:
     found = pixels.nonzero().flatten().tolist()
     return (found[0], found[-1]) if found else (0, -1)
 

@@ -24,7 +24,7 @@ from unpool.io.write import tiff as tiff_writing
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer, open_mask_writer
 from unpool.io.write.masks import write_mask
-from unpool.io.write.unfinished import RECORD, Part
+from unpool.io.write.unfinished import RECORD, UnfinishedBands
 
 COLOURS = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 NAMES = ("a", "b", "c")
@@ -211,7 +211,7 @@ def test_a_torn_band_is_done_again(tmp_path: Path, damage: str) -> None:
 
 def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
     shape, dtype = (90, 70, 1), np.dtype(np.uint8)
-    part = Part(tmp_path / "bands", shape, dtype, "k")
+    part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
     ends = [0]
     for top in range(0, 90, 30):
         part.add(IDS[top : top + 30, :, None])
@@ -220,14 +220,14 @@ def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
     whole = (tmp_path / "bands").read_bytes()
     for length in (20, *range(0, len(whole), 101)):
         (tmp_path / "bands").write_bytes(whole[:length])
-        part = Part(tmp_path / "bands", shape, dtype, "k")
+        part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
         assert part.done == 30 * sum(0 < end <= length for end in ends)
         assert not part.displaced
         part.add(IDS[part.done :, :, None])
         assert (np.concatenate(list(part.bands(7)))[..., 0] == IDS).all()
         assert (np.concatenate(list(part.bands(7, 4)))[..., 0] == IDS[::4, ::4]).all()
         part.close()
-        part = Part(tmp_path / "bands", shape, dtype, "k")
+        part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
         assert part.done == 90
         part.close()
 

@@ -28,7 +28,7 @@ from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import resolve
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
 from unpool.ledger.folders import Entry, find, pick, read_record, write_record
-from unpool.ledger.record import RECORD_FILE, Code, Data, Process, Record, digest, file_digest, present_code
+from unpool.ledger.record import RECORD_FILE, CodeUsed, DataUsed, Process, Record, digest, file_digest, present_code
 from unpool.ledger.selection import ORDERS, Wanted, select
 from unpool.ledger.text import command, duration, listing, memory
 from unpool.training.records import StepRecord
@@ -46,9 +46,9 @@ def record(identity: str = "0badcafe", **changes: Any) -> Record:
         "created": LATE,
         "updated": LATE,
         "net": "unet",
-        "data": Data(name="cells", folder="/cells", fingerprint="f" * 64, pictures={"train": 6, "val": 2}),
+        "data": DataUsed(name="cells", folder="/cells", fingerprint="f" * 64, pictures={"train": 6, "val": 2}),
         "settings": {"training": {"crop": 64, "minutes": None}, "loss": {"dice": 1.0}},
-        "code": Code(version="0.1.0", digest="c" * 64),
+        "code": CodeUsed(version="0.1.0", digest="c" * 64),
         "software": {},
         "machine": "cpu",
         "process": Process(host="elsewhere", pid=1),
@@ -267,7 +267,9 @@ def test_order_and_conditions() -> None:
 
 
 def test_a_line_holds_no_surprises() -> None:
-    odd = record(data=Data(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9)
+    odd = record(
+        data=DataUsed(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9
+    )
     text = listing(dataclasses.replace(find([]), entries=tuple(entries(odd))))
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
@@ -349,7 +351,7 @@ def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
     entry = pick(str(tested), [])
     settings = {**entry.record.settings, "training": {**entry.record.settings["training"], "seed": 5}}
     old = entry.record.model_copy(
-        update={"settings": settings, "code": Code(version="0.0.9", digest="0" * 64), "scores": {"mean_iou": 0.25}}
+        update={"settings": settings, "code": CodeUsed(version="0.0.9", digest="0" * 64), "scores": {"mean_iou": 0.25}}
     )
     steps = rerun(dataclasses.replace(entry, record=old), tmp_path / "again")
     texts = []

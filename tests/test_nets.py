@@ -14,7 +14,7 @@ from torch import nn
 from unpool.errors import UsageError
 from unpool.losses.loss import Loss
 from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
-from unpool.nets.encoder_decoder import Crossing, EncoderDecoder
+from unpool.nets.encoder_decoder import EncoderDecoder, SkipConnection
 from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, build, named_net, network_of
 from unpool.nets.sizes import AnyStructure, context, fit, legal_size, output_size
@@ -305,7 +305,7 @@ def test_unet_2015_is_the_papers() -> None:
 def test_released_unet_drops_the_skip_of_512_maps() -> None:
     structure = Structure(**{**named_net("unet-2015-released").structure.model_dump(), "width": 4})
     network = EncoderDecoder(structure, 1, 2).train()
-    crossings: list[Crossing] = []
+    crossings: list[SkipConnection] = []
     network.encoder[3].register_forward_hook(lambda _m, _i, out: crossings.append(out[1]))
     network(torch.randn(1, 1, 188, 188))
     maps = crossings[0].maps
@@ -327,7 +327,7 @@ def test_unpooling_puts_values_only_where_the_maxima_were() -> None:
     network = small("segnet-basic").eval()
     maps = torch.randn(1, 4, 7, 9)
     pooled, positions = network.encoder[0].pool(maps)
-    grown = network.decoder[0].up(pooled, Crossing(None, positions, (7, 9)))
+    grown = network.decoder[0].up(pooled, SkipConnection(None, positions, (7, 9)))
     assert grown.shape == maps.shape
     filled = grown != 0
     assert filled.sum() == pooled.numel()

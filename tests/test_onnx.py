@@ -16,7 +16,7 @@ from unpool.checkpoint.models import load_model, save_model
 from unpool.commands import export as exporting
 from unpool.commands.events import finish
 from unpool.export import onnx_file
-from unpool.export.equality import Answer, Run, difference, patterns
+from unpool.export.equality import Run, RuntimeOutput, export_difference, patterns
 from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
@@ -47,7 +47,7 @@ def small(name: str, **changes: Any) -> Segmenter:
 def assert_equal_in_onnx(model: Segmenter, output: Any = "probabilities") -> None:
     exported = onnx_file.onnx_model(model, "uint8", output)
     assert "MaxUnpool" not in {node.op_type for node in exported.graph.node}
-    found = difference(model, onnx_file.runner(exported, output), list(patterns(model, "uint8", smallest=True)))
+    found = export_difference(model, onnx_file.runner(exported, output), list(patterns(model, "uint8", smallest=True)))
     assert found.probability < 1e-4
     assert found.share == 0
 
@@ -125,7 +125,7 @@ def test_a_file_that_differs_is_not_left(
     exported: Any, saved: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*given: Any) -> Run:
-        def run(batch: Any) -> Answer:
+        def run(batch: Any) -> RuntimeOutput:
             right = onnx_file.runner(*given)(batch)
             return right._replace(probabilities=right.probabilities + np.float32(0.01))
 

@@ -18,7 +18,7 @@ from unpool.errors import UsageError
 from unpool.geometry import Rounding, pooled_size
 from unpool.nets import pooling
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, pack, unpack
-from unpool.nets.pooling_operator import max_pool_opaque
+from unpool.nets.pooling_operator import max_pool_operator
 
 NAN, INF = math.nan, math.inf
 FORMATS = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -371,12 +371,12 @@ def _one_line(call: Any) -> None:
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_pooling_that_a_compiler_leaves_alone_is_torchs(ceil: bool, memory_format: torch.memory_format) -> None:
     maps = torch.randn(2, 3, 7, 10).contiguous(memory_format=memory_format).requires_grad_()
-    ours, theirs = max_pool_opaque(maps, ceil)[0], F.max_pool2d(maps, 2, ceil_mode=ceil)
+    ours, theirs = max_pool_operator(maps, ceil)[0], F.max_pool2d(maps, 2, ceil_mode=ceil)
     assert torch.equal(ours, theirs)
     given = torch.randn_like(theirs)
     assert torch.equal(*(torch.autograd.grad(pooled, maps, given)[0] for pooled in (ours, theirs)))
     # Shapes and strides that the compiler is told are those that come, and the gradient is registered as it should be.
-    torch.library.opcheck(max_pool_opaque, (maps, ceil), test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(max_pool_operator, (maps, ceil), test_utils=("test_schema", "test_faketensor"))
 
 
 @pytest.mark.parametrize("rounding", ["floor", "ceil"])

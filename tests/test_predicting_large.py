@@ -29,9 +29,9 @@ from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
 from unpool.nets.named import named_net
-from unpool.orientation import Turns
+from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.memory import HeldMemory, held_memory
+from unpool.prediction.memory import WindowMemory, window_memory
 from unpool.prediction.predictor import answer, bands
 from unpool.prediction.result import Prediction
 from unpool.prediction.tile_plan import plan_tiles
@@ -242,7 +242,7 @@ def test_too_little_memory_is_refused_before_any_work(model: Path, picture: Path
 
 def test_a_plan_fits_and_computes_as_little_as_can_be() -> None:
     structure = named_net("unet").structure
-    held = HeldMemory(300.0, 5e7)
+    held = WindowMemory(300.0, 5e7)
     plans = [plan_tiles(structure, held, 4.0, (9000, 7000), room, "p") for room in (1.5e8, 4e8, 1e9, 8e9)]
     for plan, room in zip(plans, (1.5e8, 4e8, 1e9, 8e9), strict=True):
         assert plan.bytes <= room
@@ -263,10 +263,12 @@ def test_a_plan_fits_and_computes_as_little_as_can_be() -> None:
     room=st.floats(0, 1),
     tta=st.sampled_from(["none", "none", "d4"]),
 )
-def test_whatever_the_memory_gives_is_the_whole(net: str, size: tuple[int, int], room: float, tta: Turns) -> None:
+def test_whatever_the_memory_gives_is_the_whole(
+    net: str, size: tuple[int, int], room: float, tta: OrientationSet
+) -> None:
     """Every plan between the smallest tile and the largest gives what the picture gives at once."""
     model = tiny.segmenter(net)
-    structure, held = model.network.structure, HeldMemory(300.0, 0.0)
+    structure, held = model.network.structure, WindowMemory(300.0, 0.0)
     sides = (8, 16, 24, 32, 64, 128)
     with patch("unpool.prediction.tile_plan.SIDES", sides), patch("unpool.prediction.tile_plan.WIDE", sides):
         plan = plan_tiles(structure, held, 4.0, size, 3e6 + room * 9e6, "p")
@@ -296,7 +298,7 @@ def test_a_picture_of_20000_pixels_a_side(tmp_path: Path) -> None:
 
 
 def test_more_maps_hold_more() -> None:
-    narrow, wide = (held_memory(tiny.segmenter(width=width).network, tiny.CPU) for width in (4, 16))
+    narrow, wide = (window_memory(tiny.segmenter(width=width).network, tiny.CPU) for width in (4, 16))
     assert 2 < wide.pixel / narrow.pixel < 5
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 import tiny
 from unpool.errors import DataError, RunError
-from unpool.orientation import TURNS
+from unpool.orientation import ORIENTATION_SETS
 from unpool.prediction.predictor import pieces, predict, predict_probabilities
 from unpool.segmenter import Segmenter
 
@@ -116,7 +116,7 @@ def test_a_network_in_training_mode_is_a_mistake_of_the_program() -> None:
 def test_what_the_network_sees_is_the_normalised_picture_mirrored_beyond_its_edges(padding: str) -> None:
     model, image = tiny.segmenter(padding=padding), picture(30, 45)
     normal = model.normalisation.apply(image, "p")
-    for turn in TURNS["d4"]:
+    for turn in ORIENTATION_SETS["d4"]:
         turned = normal.swapaxes(0, 1) if turn.exchanged else normal
         turned = turned[:: -1 if turn.rows else 1, :: -1 if turn.columns else 1]
         frame = model.frame(turned.shape[:2])

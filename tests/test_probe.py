@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tiny
-from unpool.checkpoint.probe import Probe, answer, compare, probe_of, probe_picture
+from unpool.checkpoint.probe import Probe, compare_probe, probe_logits, probe_of, probe_picture
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
 
@@ -42,31 +42,31 @@ def test_the_answer_holds_and_a_changed_weight_does_not(net: str) -> None:
     model = tiny.segmenter(net)
     probe = Probe.from_card(asked(model).to_card())
     image = probe_picture(model.normalisation, probe.pixels, probe.size)
-    found = compare(probe, image, answer(model, image))
+    found = compare_probe(probe, image, probe_logits(model, image))
     assert found.holds
     assert found.difference == 0
-    assert not compare(replace(probe, classes="0" * 64), image, answer(model, image)).holds
+    assert not compare_probe(replace(probe, classes="0" * 64), image, probe_logits(model, image)).holds
     with torch.no_grad():
         model.network.head.weight[0, 0] += 0.5
-    changed = compare(probe, image, answer(model, image))
+    changed = compare_probe(probe, image, probe_logits(model, image))
     assert changed.picture
     assert not changed.holds
-    assert not compare(probe, image + 1, answer(model, image)).picture
+    assert not compare_probe(probe, image + 1, probe_logits(model, image)).picture
 
 
 def test_pixels_near_a_tie_may_fall_either_way_and_others_may_not() -> None:
     model = tiny.segmenter()
     image = probe_picture(model.normalisation, "uint8", (33, 46))
-    logits = answer(model, image)
+    logits = probe_logits(model, image)
     with torch.no_grad():  # so that one of the pixels is an exact tie, and half of them are of either class
         model.network.head.bias[1] += (logits[0] - logits[1]).median()
-    probe, logits = asked(model), answer(model, image)
+    probe, logits = asked(model), probe_logits(model, image)
     assert bytes.fromhex(probe.undecided).strip(b"\0")
     nudged = logits + 0.9 * probe.tolerance * probe.largest * torch.tensor([1.0, -1.0])[:, None, None]
     assert not torch.equal(nudged.argmax(0), logits.argmax(0))
-    assert compare(probe, image, nudged).holds
+    assert compare_probe(probe, image, nudged).holds
     beyond = logits + 3 * probe.tolerance * probe.largest * torch.tensor([1.0, -1.0])[:, None, None]
-    found = compare(probe, image, beyond)
+    found = compare_probe(probe, image, beyond)
     assert not found.holds
     assert not found.classes
 

@@ -17,14 +17,14 @@ from test_nets import awake, every_net, points, slim
 from unpool.class_table import ClassTable
 from unpool.machine.device import Machine
 from unpool.nets.inference.folding import folded
-from unpool.nets.inference.row_memory import most_held
+from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.inference.streaming import streamed
 from unpool.nets.named import Network, named_net, network_of
 from unpool.nets.sizes import AnyStructure, legal_size, looks_at_everything
 from unpool.nets.structure import Structure
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.memory import held_memory
+from unpool.prediction.memory import window_memory
 from unpool.prediction.predictor import answer, pieces, predict_probabilities, ready
 from unpool.segmenter import Segmenter
 
@@ -91,7 +91,7 @@ def test_taller_pictures_hold_no_more(name: str) -> None:
     structure = slim(named_net(name).structure)
     network, columns = lively(structure), legal_size(structure, 64)
     held = {
-        (rows, at_once): most_held(network, 2, (legal_size(structure, rows), columns), at_once)
+        (rows, at_once): most_row_bytes(network, 2, (legal_size(structure, rows), columns), at_once)
         for rows, at_once in ((3000, structure.stride), (6000, structure.stride), (3000, 3000))
     }
     assert held[6000, structure.stride] == pytest.approx(held[3000, structure.stride], rel=0.01)
@@ -114,7 +114,7 @@ def test_what_is_held_is_what_tensors_hold(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("unpool.nets.inference.streaming.F", Watched(watched))
     for _ in streamed(network, image, 16):
         pass
-    assert most == pytest.approx(most_held(network, 2, (image.shape[2], image.shape[3]), 16), rel=0.15)
+    assert most == pytest.approx(most_row_bytes(network, 2, (image.shape[2], image.shape[3]), 16), rel=0.15)
 
 
 class Watched:
@@ -200,11 +200,11 @@ def test_a_folded_network_may_be_moved_alone() -> None:
 @pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 def test_the_plan_knows_what_rows_take(net: str) -> None:
     model = ready(tiny.segmenter(net), tiny.CPU)
-    held = held_memory(model.network, tiny.CPU)
+    held = window_memory(model.network, tiny.CPU)
     for rows, columns in ((2000, 700), (3000, 3000), (900, 9000)):
         at_once = tiny.CPU.rows_at_once(columns, model.network.structure.stride)
         size = (legal_size(model.network.structure, rows), legal_size(model.network.structure, columns))
-        most = most_held(model.network, 1, size, at_once)
+        most = most_row_bytes(model.network, 1, size, at_once)
         assert most <= held.of(*size) - held.fixed <= 2.2 * most
 
 

@@ -22,7 +22,7 @@ from unpool.io.write.images import write_image
 from unpool.nets.sizes import Context
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import summed_bytes
-from unpool.prediction.memory import HeldMemory, held_memory
+from unpool.prediction.memory import WindowMemory, window_memory
 from unpool.prediction.predictor import predict_probabilities
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_plan import plan_tiles
@@ -103,7 +103,7 @@ def test_reduced_arithmetic_is_judged_by_class_ids() -> None:
 
 
 def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
-    held, sums = HeldMemory(100.0, 1e6), summed_bytes(12, sampled=True)
+    held, sums = WindowMemory(100.0, 1e6), summed_bytes(12, sampled=True)
     assert sums == 4 * (2 * 12 + 1)
     exact, blended = (tiny.segmenter(norm=norm).network.structure for norm in ("batch", "instance"))
     for room in (20e6, 60e6):
@@ -119,7 +119,7 @@ def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
 def test_the_copy_that_instance_normalisation_makes_is_counted() -> None:
     """torch lays its input out anew: one more copy of the first stage's 16 float32 maps."""
     networks = (tiny.segmenter(norm=norm, width=16).network for norm in ("group", "instance"))
-    group, instance = (held_memory(tiny.CPU.place(network), tiny.CPU) for network in networks)
+    group, instance = (window_memory(tiny.CPU.place(network), tiny.CPU) for network in networks)
     assert instance.pixel == pytest.approx(group.pixel + 64, abs=1)
 
 

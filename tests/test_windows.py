@@ -19,7 +19,7 @@ from PIL import Image
 
 from unpool.errors import DataError, UsageError
 from unpool.io.read import png_rows, tiff_windows
-from unpool.io.read.blocks import Shelf, Span, pieces
+from unpool.io.read.blocks import Rectangle, Shelf, block_parts
 from unpool.io.read.images import image_info, read_image
 from unpool.io.read.windows import open_picture
 from unpool.io.write.bands import mask_suffix
@@ -329,7 +329,9 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_blocks_that_a_window_touches() -> None:
-    found = [(piece.row, piece.column, piece.source, piece.target) for piece in pieces(Span(3, 7, 4, 6), (5, 10))]
+    found = [
+        (piece.row, piece.column, piece.source, piece.target) for piece in block_parts(Rectangle(3, 7, 4, 6), (5, 10))
+    ]
     assert found == [
         (0, 0, (slice(3, 5), slice(4, 6)), (slice(0, 2), slice(0, 2))),
         (1, 0, (slice(0, 2), slice(4, 6)), (slice(2, 4), slice(0, 2))),

@@ -23,7 +23,7 @@ Padding: TypeAlias = Literal["valid", "same", "full"]
 Rounding: TypeAlias = Literal["floor", "ceil"]
 Sides: TypeAlias = tuple[int, int]
 """Pixels before and after."""
-Interval: TypeAlias = tuple[int, int]
+PixelRange: TypeAlias = tuple[int, int]
 """First and last pixel, both included; below 0 and from i on it is padding."""
 
 
@@ -136,7 +136,7 @@ class Window:
         found = [i for i in range(around - self.stride, around + self.stride) if i > 0 and self.size(i) == wanted > 0]
         return range(found[0], found[-1] + 1) if found else range(0)
 
-    def reads(self, seen: Interval) -> Interval:
+    def reads(self, seen: PixelRange) -> PixelRange:
         """The smallest interval with every input pixel that the output pixels ``seen`` are computed from."""
         return self.stride * seen[0] - self.before, self.stride * seen[1] - self.before + self.span - 1
 
@@ -169,7 +169,7 @@ class Transposed:
         w = self.window
         return w.stride * (size - 1) + w.span - w.before - w.after
 
-    def reads(self, seen: Interval) -> Interval:
+    def reads(self, seen: PixelRange) -> PixelRange:
         """The smallest interval with every input pixel that the output pixels ``seen`` are computed from.
 
         Raises UsageError where there is none, between the taps of a kernel below the stride or of a dilated one.
@@ -203,7 +203,7 @@ BILINEAR = Transposed(Window(4, 2, 1, 1))
 """Bilinear doubling, corners not aligned; at the border the neighbour that is missing repeats the one there."""
 
 
-def reads(layers: Sequence[Layer], seen: Interval) -> Interval:
+def reads(layers: Sequence[Layer], seen: PixelRange) -> PixelRange:
     """The input interval that the output interval ``seen`` of a sequence of layers is computed from.
 
     The smallest one, unless a transposed convolution has gaps (dilated, or a kernel below the stride).

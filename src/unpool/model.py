@@ -23,7 +23,7 @@ from unpool.errors import DataError
 from unpool.io.read.images import plain_pixels, read_image
 from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.nets.named import Network
-from unpool.orientation import Turns
+from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import answer, ready
 from unpool.prediction.result import Prediction
@@ -58,7 +58,7 @@ class Model:
         """The network as it was trained, a plain ``nn.Module``: a copy, so that changing it changes no prediction."""
         return deepcopy(self.segmenter.network)
 
-    def predict(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> Labels:
+    def predict(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> Labels:
         """Class ids of every pixel: uint8 (rows, columns).
 
         Parameters
@@ -76,25 +76,25 @@ class Model:
         """
         return self._answer(image, tta, samples).prediction
 
-    def probabilities(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[np.float32]:
+    def probabilities(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.float32]:
         """The probability of every class: float32 (K, rows, columns). Parameters and errors as in ``predict``."""
         found = self._answer(image, tta, samples, whole=True).probabilities
         assert found is not None
         return found
 
-    def uncertainty(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[np.float32]:
+    def uncertainty(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.float32]:
         """How unsure the prediction is: float32 (maps, rows, columns). Parameters and errors as in ``predict``.
 
         With samples the variance of each class's probability over the answers, without them 1 - confidence, one map.
         """
         return self._answer(image, tta, samples, uncertainty=True).uncertainty
 
-    def mask(self, image: Image, *, tta: Turns = "none", samples: int = 0) -> NDArray[Any]:
+    def mask(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[Any]:
         """The prediction in the training masks' own values or colours. Parameters and errors as in ``predict``."""
         return self.segmenter.classes.decode(self.predict(image, tta=tta, samples=samples))
 
     def _answer(
-        self, image: Image, tta: Turns, samples: int, *, uncertainty: bool = False, whole: bool = False
+        self, image: Image, tta: OrientationSet, samples: int, *, uncertainty: bool = False, whole: bool = False
     ) -> Prediction:
         pixels, source = _pixels(image)
         averaging = Averaging(tta, samples)
@@ -114,7 +114,7 @@ class Model:
         out: str | Path | None = None,
         measures: Sequence[str] | None = None,
         conventions: bool = False,
-        tta: Turns = "none",
+        tta: OrientationSet = "none",
         samples: int = 0,
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.

@@ -27,11 +27,11 @@ class Pixels(Protocol):
         """Some rows and columns, (rows, columns, channels)."""
 
 
-Turns = Literal["none", "mirror", "flips", "rotations", "d4"]
+OrientationSet = Literal["none", "mirror", "flips", "rotations", "d4"]
 """Names of sets of turns."""
 
 
-class Turn(NamedTuple):
+class Orientation(NamedTuple):
     """How a picture is laid: its axes are exchanged first, or not; then rows, columns or both are reversed."""
 
     exchanged: bool = False
@@ -66,14 +66,19 @@ class Turn(NamedTuple):
         return _taken(image, columns, rows).swapaxes(0, 1) if self.exchanged else _taken(image, rows, columns)
 
 
-UPRIGHT = Turn()
+UPRIGHT = Orientation()
 
-TURNS: Mapping[Turns, tuple[Turn, ...]] = {
+ORIENTATION_SETS: Mapping[OrientationSet, tuple[Orientation, ...]] = {
     "none": (UPRIGHT,),
-    "mirror": (UPRIGHT, Turn(columns=True)),
-    "flips": (UPRIGHT, Turn(rows=True), Turn(columns=True), Turn(rows=True, columns=True)),
-    "rotations": (UPRIGHT, Turn(True, rows=True), Turn(rows=True, columns=True), Turn(True, columns=True)),
-    "d4": tuple(Turn(*(bool(number & bit) for bit in (4, 2, 1))) for number in range(8)),
+    "mirror": (UPRIGHT, Orientation(columns=True)),
+    "flips": (UPRIGHT, Orientation(rows=True), Orientation(columns=True), Orientation(rows=True, columns=True)),
+    "rotations": (
+        UPRIGHT,
+        Orientation(True, rows=True),
+        Orientation(rows=True, columns=True),
+        Orientation(True, columns=True),
+    ),
+    "d4": tuple(Orientation(*(bool(number & bit) for bit in (4, 2, 1))) for number in range(8)),
 }
 """The picture; with its image in a mirror on the wall; all its mirror images; its four quarter turns; both."""
 

@@ -14,7 +14,7 @@ from unpool.class_table import ClassTable
 from unpool.nets.named import Network
 from unpool.nets.sizes import fit
 from unpool.normalisation import Normalisation
-from unpool.orientation import UPRIGHT, Pixels, Turn
+from unpool.orientation import UPRIGHT, Orientation, Pixels
 from unpool.tiling import Region, Size, extent, mirrored
 
 
@@ -60,11 +60,11 @@ class Segmenter:
             (max(-rows.margin, 0), max(-columns.margin, 0)),
         )
 
-    def prepare(self, image: Pixels, source: str, window: Region | None = None, turn: Turn = UPRIGHT) -> Tensor:
+    def prepare(self, image: Pixels, source: str, window: Region | None = None, turn: Orientation = UPRIGHT) -> Tensor:
         """A picture, or a window of it, as the network takes it: what ``window`` reads, ``normal``."""
         return self.normal(self.window(image, window, turn), source)
 
-    def window(self, image: Pixels, window: Region | None = None, turn: Turn = UPRIGHT) -> NDArray[Any]:
+    def window(self, image: Pixels, window: Region | None = None, turn: Orientation = UPRIGHT) -> NDArray[Any]:
         """A window of a picture's frame as it was stored: (rows', columns', channels); beyond its edges it is mirrored.
 
         Parameters

@@ -116,7 +116,7 @@ def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | Non
     image = probe_picture(segmenter.normalisation, pixels, size)
     own = segmenter.network
     still = restored(own.structure, own.in_channels, len(segmenter.classes), tensors)
-    logits = answer(replace(segmenter, network=still), image)
+    logits = probe_logits(replace(segmenter, network=still), image)
     if not torch.isfinite(logits).all():
         return None
     largest = float(logits.abs().max())
@@ -138,7 +138,7 @@ def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | Non
     )
 
 
-def compare(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
+def compare_probe(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
     """Hold logits float32 (K, rows, columns), the answer to ``image``, against the stored ones."""
     found = np.array([logits[:, row, column].tolist() for row, column in probe.places])
     expected = np.array(probe.logits)
@@ -153,7 +153,7 @@ def compare(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
 
 
 @torch.inference_mode()
-def answer(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
+def probe_logits(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
     """Logits of a whole picture, float32 (K, rows, columns), on the CPU, whatever number type others prefer."""
     inputs = segmenter.prepare(image, "the probe")
     top, left = segmenter.frame((image.shape[0], image.shape[1])).offset

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from unpool.cli.options import Device, Json, ModelPath, Precision, drive
+from unpool.cli.options import DeviceOption, JsonOption, ModelOption, PrecisionOption, drive
 from unpool.cli.program import FAILED, app
 
 
 @app.command
-def info(model: ModelPath, *, json_: Json = False) -> int:
+def info(model: ModelOption, *, json_: JsonOption = False) -> int:
     """Read a model file out: what it is, what it takes and gives, how it came to be, how good it is.
 
     Example: unpool info runs/photos-unet
@@ -26,7 +26,9 @@ def info(model: ModelPath, *, json_: Json = False) -> int:
 
 
 @app.command
-def verify(model: ModelPath, *, device: Device = None, precision: Precision = None, json_: Json = False) -> int:
+def verify(
+    model: ModelOption, *, device: DeviceOption = None, precision: PrecisionOption = None, json_: JsonOption = False
+) -> int:
     """Prove that a model computes on this machine what it computed where it was trained.
 
     Example: unpool verify runs/photos-unet
@@ -42,7 +44,7 @@ def verify(model: ModelPath, *, device: Device = None, precision: Precision = No
 
 @app.command
 def export(
-    model: ModelPath,
+    model: ModelOption,
     *,
     to: Annotated[Literal["onnx", "torch-export", "bioimageio"], Parameter(help="The format.")],
     out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
@@ -62,7 +64,7 @@ def export(
     author: Annotated[
         list[str] | None, Parameter(name="--author", negative="", help="Who a bioimageio package names; repeatable.")
     ] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> int:
     """Write a model for other programs, and prove that it computes the same.
 

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
-Data = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
-ModelPath = Annotated[Path, Parameter(help="A model.safetensors, or the run folder that holds one.")]
-Net = Annotated[str, Parameter(name="--net", help="The network, by name.")]
-Masks = Annotated[
+JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
+DataOption = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
+ModelOption = Annotated[Path, Parameter(help="A model.safetensors, or the run folder that holds one.")]
+NetOption = Annotated[str, Parameter(name="--net", help="The network, by name.")]
+MasksOption = Annotated[
     Literal["auto", "values", "colours", "instances"] | None,
     Parameter(name="--masks", help="What mask pixels are: values, colours, or instances (object numbers)."),
 ]
-Classes = Annotated[
+ClassesOption = Annotated[
     list[str] | None,
     Parameter(
         name="--classes",
@@ -30,39 +30,39 @@ Classes = Annotated[
         help='Class names in order, or "value=name", or "#rrggbb=name".',
     ),
 ]
-Ignore = Annotated[
+IgnoreOption = Annotated[
     list[str] | None,
     Parameter(
         name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours that count nowhere."
     ),
 ]
-Settings = Annotated[
+SettingsOption = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="Any setting, as key=value; may be repeated."),
 ]
-RecipeFile = Annotated[
+RecipeOption = Annotated[
     Path | None,
     Parameter(
         name="--recipe",
         help="A name from `unpool recipes`, or a TOML file; a run's config.toml is one.",
     ),
 ]
-Seed = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
-Device = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-Precision = Annotated[
+SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
+DeviceOption = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"] | None,
     Parameter(name="--precision", help="Number type of the convolutions; auto takes what the machine is good at."),
 ]
 
 
-Tta = Annotated[
+TtaOption = Annotated[
     Literal["none", "mirror", "flips", "rotations", "d4"],
     Parameter(
         name="--tta",
         help="Average over the picture mirrored left to right, mirrored every way, turned by quarters, or all (d4, 8).",
     ),
 ]
-Samples = Annotated[
+SamplesOption = Annotated[
     int, Parameter(name="--samples", help="Average over so many samples of dropout, for networks that have it.")
 ]
 

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from unpool.cli.options import Device, Json, ModelPath, Precision, Samples, Tta, drive
+from unpool.cli.options import DeviceOption, JsonOption, ModelOption, PrecisionOption, SamplesOption, TtaOption, drive
 from unpool.cli.program import BAD_DATA, app
 
 
 @app.command
 def predict(
-    model: ModelPath,
+    model: ModelOption,
     inputs: Annotated[list[str], Parameter(help="Pictures, folders (with sub-folders) and patterns.")],
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder for the masks.")],
@@ -27,8 +27,8 @@ def predict(
         bool,
         Parameter(negative="", help="Also write 1 - confidence, or with --samples the variance of every class."),
     ] = False,
-    tta: Tta = "none",
-    samples: Samples = 0,
+    tta: TtaOption = "none",
+    samples: SamplesOption = 0,
     memory: Annotated[
         str | None,
         Parameter(help="What the process may hold: 2GB, 800MB. By default half of what is free, at most 4GB."),
@@ -40,9 +40,9 @@ def predict(
         bool, Parameter(negative="", help="First compare tiles with the whole on a part of a picture that is cut.")
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
-    device: Device = None,
-    precision: Precision = None,
-    json_: Json = False,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    json_: JsonOption = False,
 ) -> int:
     """Write a mask for every picture, in the values of the masks the model was trained on.
 

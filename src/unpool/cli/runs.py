@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from unpool.cli.options import Json, drive
+from unpool.cli.options import JsonOption, drive
 from unpool.cli.program import STOPPED, app
 
 runs = App(name="runs")
@@ -43,7 +43,7 @@ def runs_list(
         Parameter(help="What to sort by: the newest, the best, the shortest or the smallest first."),
     ] = "created",
     reverse: Annotated[bool, Parameter(negative="", help="Sort the other way round.")] = False,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> int:
     """List what was trained and tested.
 
@@ -59,7 +59,7 @@ def runs_list(
 
 
 @runs.command(name="show")
-def runs_show(run: RunName, *, among: Places = None, json_: Json = False) -> int:
+def runs_show(run: RunName, *, among: Places = None, json_: JsonOption = False) -> int:
     """Show everything about one run, its tests and the command that does it again.
 
     Example: unpool runs show 3f2a
@@ -77,7 +77,7 @@ def runs_rerun(
     *,
     among: Places = None,
     out: Annotated[Path | None, Parameter(help="The new folder; by default FOLDER-again beside the old.")] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> int:
     """Train or test again with the same data, settings and seed, and say whether the same came out.
 

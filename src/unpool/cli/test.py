@@ -8,14 +8,23 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from unpool.cli.options import Data, Device, Json, ModelPath, Precision, Samples, Tta, drive
+from unpool.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    PrecisionOption,
+    SamplesOption,
+    TtaOption,
+    drive,
+)
 from unpool.cli.program import app
 
 
 @app.command
 def test(
-    model: ModelPath,
-    data: Data,
+    model: ModelOption,
+    data: DataOption,
     *,
     split: Annotated[
         Literal["auto", "train", "val", "test", "all"],
@@ -37,11 +46,11 @@ def test(
     conventions: Annotated[
         bool, Parameter(negative="", help="Also give mean IoU and Dice by other implementations' rules.")
     ] = False,
-    tta: Tta = "none",
-    samples: Samples = 0,
-    device: Device = None,
-    precision: Precision = None,
-    json_: Json = False,
+    tta: TtaOption = "none",
+    samples: SamplesOption = 0,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    json_: JsonOption = False,
 ) -> int:
     """Score a model on a folder's own masks and write a report.
 
@@ -73,7 +82,7 @@ def test(
 def compare(
     tests: Annotated[list[Path], Parameter(help="Two or more folders that unpool test wrote, or their scores.json.")],
     *,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> int:
     """Say whether one model is better than others, from tests on the same pictures.
 

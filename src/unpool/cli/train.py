@@ -9,17 +9,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unpool.cli.options import (
-    Classes,
-    Data,
-    Device,
-    Ignore,
-    Json,
-    Masks,
-    Net,
-    Precision,
-    RecipeFile,
-    Seed,
-    Settings,
+    ClassesOption,
+    DataOption,
+    DeviceOption,
+    IgnoreOption,
+    JsonOption,
+    MasksOption,
+    NetOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    SettingsOption,
     drive,
     settings_of,
 )
@@ -28,15 +28,15 @@ from unpool.cli.program import BAD_DATA, STOPPED, app
 
 @app.command
 def check(
-    data: Data,
+    data: DataOption,
     *,
-    masks: Masks = None,
-    classes: Classes = None,
-    ignore: Ignore = None,
-    seed: Seed = None,
-    recipe: RecipeFile = None,
-    set_: Settings = None,
-    json_: Json = False,
+    masks: MasksOption = None,
+    classes: ClassesOption = None,
+    ignore: IgnoreOption = None,
+    seed: SeedOption = None,
+    recipe: RecipeOption = None,
+    set_: SettingsOption = None,
+    json_: JsonOption = False,
 ) -> int:
     """Say what is in a folder, and what is wrong with it.
 
@@ -57,22 +57,22 @@ def check(
 
 @app.command
 def train(
-    data: Data,
+    data: DataOption,
     *,
     net: Annotated[str | None, Parameter(name="--net", help="The network: unet by default.")] = None,
     minutes: Annotated[float | None, Parameter(help="How long to train; 10 unless --epochs is given.")] = None,
     epochs: Annotated[int | None, Parameter(help="How many epochs to train.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; by default runs/DATA-NET.")] = None,
     resume: Annotated[bool, Parameter(negative="", help="Go on with the run this command started.")] = False,
-    masks: Masks = None,
-    classes: Classes = None,
-    ignore: Ignore = None,
-    seed: Seed = None,
-    device: Device = None,
-    precision: Precision = None,
-    recipe: RecipeFile = None,
-    set_: Settings = None,
-    json_: Json = False,
+    masks: MasksOption = None,
+    classes: ClassesOption = None,
+    ignore: IgnoreOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    recipe: RecipeOption = None,
+    set_: SettingsOption = None,
+    json_: JsonOption = False,
 ) -> int:
     """Train a network on a folder and keep the best epoch.
 
@@ -98,7 +98,7 @@ def train(
 
 
 @app.command
-def recipes(*, json_: Json = False) -> int:
+def recipes(*, json_: JsonOption = False) -> int:
     """List the papers' trainings that come with the package.
 
     Example: unpool recipes
@@ -125,8 +125,8 @@ def demo(
     *,
     out: Annotated[Path | None, Parameter(help="Where everything goes; by default unpool-demo.")] = None,
     minutes: Annotated[float, Parameter(help="How long to train.")] = 1.5,
-    net: Net = "unet",
-    json_: Json = False,
+    net: NetOption = "unet",
+    json_: JsonOption = False,
 ) -> int:
     """Show the whole story in a few minutes, on pictures made on the spot.
 
@@ -148,12 +148,12 @@ def explain(
     size: Annotated[str | None, Parameter(help="Of the picture: 360x480 or 572; by default the paper's.")] = None,
     channels: Annotated[int | None, Parameter(help="Channels of the picture.")] = None,
     classes: Annotated[int | None, Parameter(help="Number of classes.")] = None,
-    set_: Settings = None,
+    set_: SettingsOption = None,
     figure: Annotated[Path | None, Parameter(help="Write the drawing of the network to this SVG file.")] = None,
     page: Annotated[
         Path | None, Parameter(help="Write everything to this Markdown file, the drawing beside it.")
     ] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> int:
     """Say what a network is made of, layer by layer, and what it costs; of two, what differs.
 

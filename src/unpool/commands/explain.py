@@ -33,7 +33,7 @@ SIGNATURE = "unpool explain"
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureShape:
     """What a network is explained on."""
 
     size: Size
@@ -42,7 +42,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Told:
+class ExplainResult:
     """What ``explain`` has to say: a page of text, and the same as plain JSON data."""
 
     text: str
@@ -59,7 +59,7 @@ def explain(
     settings: Mapping[str, Any] | None = None,
     figure: Path | None = None,
     page: Path | None = None,
-) -> Told:
+) -> ExplainResult:
     """Explain one network, two side by side, SegNet's Table 1 (``segnet-table-1``), or list them all.
 
     Parameters
@@ -84,19 +84,19 @@ def explain(
         if page is not None:
             _write(page, table_1_page())
         facts = {name: explained(name).facts for name in PRINTED}
-        return Told(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
+        return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
     wanted = (parsed_size(size) if size else None, channels, classes)
     one = explained(net, *wanted, settings=settings)
     if other is not None:
         beside = _explained_beside(one, other, settings)
         text = as_text(comparison_sections(one, beside))
-        return Told(text, [one.facts.to_json(), beside.facts.to_json()])
+        return ExplainResult(text, [one.facts.to_json(), beside.facts.to_json()])
     if figure is not None:
         _write(figure, figure_svg(one.facts))
     if page is not None:
         _write(page, _page(one, page.with_suffix(".svg").name))
         _write(page.with_suffix(".svg"), figure_svg(one.facts))
-    return Told(as_text(network_sections(one)), one.facts.to_json())
+    return ExplainResult(as_text(network_sections(one)), one.facts.to_json())
 
 
 def explained(
@@ -111,29 +111,29 @@ def explained(
     net = named_net(name)
     structure = resolve({**(settings or {}), "net": name}).structure
     usual = usual_picture(net, structure)
-    given = Picture(size or usual.size, channels or usual.channels, classes or usual.classes)
+    given = PictureShape(size or usual.size, channels or usual.channels, classes or usual.classes)
     return Explained(net, structure, _facts(structure, given, name), _changes(net, structure))
 
 
 @cache
-def _facts(structure: AnyStructure, picture: Picture, name: str) -> Any:
+def _facts(structure: AnyStructure, picture: PictureShape, name: str) -> Any:
     with torch.device("meta"):
         network = network_of(structure, picture.channels, picture.classes)
     return explain_network(network, picture.size, name)
 
 
-def usual_picture(net: NamedNet, structure: AnyStructure) -> Picture:
+def usual_picture(net: NamedNet, structure: AnyStructure) -> PictureShape:
     """The picture of the network's paper, or the nearest legal one above where the structure was changed."""
-    usual = Picture((512, 512), 1, 2)
+    usual = PictureShape((512, 512), 1, 2)
     if isinstance(structure, FCNStructure):
-        usual = Picture((500, 500), 3, 21)
+        usual = PictureShape((500, 500), 3, 21)
     elif net.citation.startswith((SEGNET_PAPER, BAYESIAN_PAPER)):
-        usual = Picture((360, 480), 3, 11)
+        usual = PictureShape((360, 480), 3, 11)
     elif net.citation.startswith(FUSIONNET_PAPER):
-        usual = Picture((640, 640), 1, 2)
+        usual = PictureShape((640, 640), 1, 2)
     elif structure.padding == "valid":
-        usual = Picture((572, 572), 1, 2)
-    return Picture(_legal_above(structure, usual.size), usual.channels, usual.classes)
+        usual = PictureShape((572, 572), 1, 2)
+    return PictureShape(_legal_above(structure, usual.size), usual.channels, usual.classes)
 
 
 def parsed_size(text: str) -> Size:
@@ -185,14 +185,14 @@ def pages() -> dict[str, str]:
     return files
 
 
-def _told_all(readme: Path | None) -> Told:
+def _told_all(readme: Path | None) -> ExplainResult:
     if readme is not None:
         for name, text in pages().items():
             _write(readme if name == "README.md" else readme.with_name(name), text)
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
     parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TITLE}.")
     said = Section("", parts), Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
-    return Told(as_text(said), {name: net.summary for name, net in NAMED_NETS.items()})
+    return ExplainResult(as_text(said), {name: net.summary for name, net in NAMED_NETS.items()})
 
 
 def _explained_beside(one: Explained, other: str, settings: Mapping[str, Any] | None) -> Explained:

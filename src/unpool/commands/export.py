@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
-from unpool.checkpoint.probe import answer
+from unpool.checkpoint.probe import probe_logits
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import model_file, require_writable
 from unpool.errors import UsageError
 from unpool.export.bioimage import NUMBER, Pages, require_accepted, write_package
-from unpool.export.equality import Difference, difference, patterns, require_equal
+from unpool.export.equality import ExportDifference, export_difference, patterns, require_equal
 from unpool.export.extras import extra
-from unpool.export.graph import Output, Precision
+from unpool.export.graph import ExportPrecision, Output
 from unpool.export.onnx_file import describe, onnx_model, quantised, runner
 from unpool.export.torch_program import program_runner, write_program
 from unpool.io.files import atomic_path
@@ -53,8 +53,8 @@ class Exported:
     path: Path
     format: Format
     output: Output
-    precision: Precision
-    difference: Difference
+    precision: ExportPrecision
+    difference: ExportDifference
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -69,7 +69,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Order:
+class ExportRequest:
     """What is to be exported: a segmenter with its card, and how.
 
     Attributes
@@ -82,7 +82,7 @@ class Order:
     card: Card
     pixels: str
     output: Output
-    precision: Precision
+    precision: ExportPrecision
     pictures: tuple[NDArray[Any], ...]
     authors: tuple[str, ...] = ()
 
@@ -108,7 +108,7 @@ def export(
     out: Path | None = None,
     *,
     output: Output = "probabilities",
-    precision: Precision = "float32",
+    precision: ExportPrecision = "float32",
     pixels: str | None = None,
     pictures: Path | None = None,
     authors: Sequence[str] = (),
@@ -136,7 +136,9 @@ def export(
         raise UsageError(f"{target} exists", "a new file", "give another --out")
     _require_possible(to, output, precision)
     kind = _pixel_type(segmenter, pixels)
-    order = Order(segmenter, card, kind, output, precision, _pictures(segmenter, kind, pictures), tuple(authors))
+    order = ExportRequest(
+        segmenter, card, kind, output, precision, _pictures(segmenter, kind, pictures), tuple(authors)
+    )
     yield Message(f"exporting {path} ({segmenter.net}, {precision}, {kind} pixels to {output})")
     if precision == "int8" and not order.pictures:
         yield Message(
@@ -149,58 +151,58 @@ def export(
     return result
 
 
-def _write_onnx(order: Order, draft: Path) -> Difference:
+def _write_onnx(order: ExportRequest, draft: Path) -> ExportDifference:
     model = onnx_model(order.segmenter, order.pixels, order.output, half=order.precision == "float16")
     if order.precision == "int8":
         model = quantised(model, order.calibration())
     describe(model, order.card, order.facts())
-    found = difference(order.segmenter, runner(model, order.output), order.check())
+    found = export_difference(order.segmenter, runner(model, order.output), order.check())
     require_equal(found, order.precision)
     draft.write_bytes(model.SerializeToString())
     return found
 
 
-def _write_program(order: Order, draft: Path) -> Difference:
+def _write_program(order: ExportRequest, draft: Path) -> ExportDifference:
     write_program(draft, order.segmenter, order.pixels, order.card, order.facts())
     # torch takes a side that becomes a single pixel, below the last pooling, for a constant.
     checked = [*patterns(order.segmenter, order.pixels, smallest=False), *order.pictures]
-    found = difference(order.segmenter, program_runner(draft), checked)
+    found = export_difference(order.segmenter, program_runner(draft), checked)
     require_equal(found, order.precision)
     return found
 
 
-def _write_package(order: Order, draft: Path) -> Difference:
+def _write_package(order: ExportRequest, draft: Path) -> ExportDifference:
     extra("bioimageio.core", "bioimageio")
     model = onnx_model(order.segmenter, order.pixels, order.output, number=NUMBER)
     describe(model, order.card, order.facts())
     run = runner(model, order.output)
-    found = difference(order.segmenter, lambda batch: run(batch.astype(np.float32)), order.check())
+    found = export_difference(order.segmenter, lambda batch: run(batch.astype(np.float32)), order.check())
     require_equal(found, order.precision)
     write_package(draft, order.segmenter, order.pixels, order.card, model, _pages(order, found))
     require_accepted(draft)
     return found
 
 
-def _pages(order: Order, found: Difference) -> Pages:
+def _pages(order: ExportRequest, found: ExportDifference) -> Pages:
     sections = [
         *card_sections(order.card, [("input", f"{order.pixels} pixel values; output: {order.output}")]),
         Section("validation", (f"Against the model in PyTorch, in float32: {found}.",)),
     ]
     picture = (order.pictures or tuple(patterns(order.segmenter, order.pixels, smallest=False)))[0]
-    labels = answer(order.segmenter, picture).argmax(dim=0).numpy().astype(np.uint8)
+    labels = probe_logits(order.segmenter, picture).argmax(dim=0).numpy().astype(np.uint8)
     colours = order.segmenter.classes.colours
     cover = np.concatenate([displayable(picture), overlay(picture, labels, colours)], axis=1)
     return Pages(f"# {order.segmenter.net}\n\n{as_markdown(sections)}", png_file(cover), order.authors)
 
 
-WRITERS: dict[Format, Callable[[Order, Path], Difference]] = {
+WRITERS: dict[Format, Callable[[ExportRequest, Path], ExportDifference]] = {
     "onnx": _write_onnx,
     "torch-export": _write_program,
     "bioimageio": _write_package,
 }
 
 
-def _require_possible(to: Format, output: Output, precision: Precision) -> None:
+def _require_possible(to: Format, output: Output, precision: ExportPrecision) -> None:
     if to != "onnx" and (output, precision) != ("probabilities", "float32"):
         raise UsageError(
             f"--to {to} with --output {output} --precision {precision}",

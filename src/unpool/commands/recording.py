@@ -18,7 +18,17 @@ from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
 from unpool.io.folders import readable
 from unpool.ledger.folders import beside, read_record, write_record
-from unpool.ledger.record import Data, Kind, Model, Record, Written, digest, file_digest, present_code, present_process
+from unpool.ledger.record import (
+    DataUsed,
+    ModelUsed,
+    Record,
+    RunKind,
+    Written,
+    digest,
+    file_digest,
+    present_code,
+    present_process,
+)
 from unpool.ledger.selection import flat
 from unpool.ledger.text import score_text
 from unpool.machine.device import Machine
@@ -140,7 +150,7 @@ def _of_training(job: Job, run: RunFolder) -> Record:
     return record.model_copy(update=kept)
 
 
-def _new_record(kind: Kind, key: str, folder: Path, **known: Any) -> Record:
+def _new_record(kind: RunKind, key: str, folder: Path, **known: Any) -> Record:
     now = datetime.now(UTC)
     return Record(
         id=digest([key, now.isoformat(), readable(str(folder.absolute()))])[:8],
@@ -207,9 +217,9 @@ def _said_already(key: str, folder: Path) -> Generator[Event, None, None]:
         )
 
 
-def _data(survey: Survey, pictures: Mapping[str, int], choice: str) -> Data:
+def _data(survey: Survey, pictures: Mapping[str, int], choice: str) -> DataUsed:
     root = survey.folder.root.resolve()
-    return Data(
+    return DataUsed(
         name=readable(root.name),
         folder=readable(str(root)),
         fingerprint=survey.fingerprint,
@@ -218,5 +228,5 @@ def _data(survey: Survey, pictures: Mapping[str, int], choice: str) -> Data:
     )
 
 
-def _model(file: Path) -> Model:
-    return Model(file=readable(str(file.absolute())), digest=file_digest(file))
+def _model(file: Path) -> ModelUsed:
+    return ModelUsed(file=readable(str(file.absolute())), digest=file_digest(file))

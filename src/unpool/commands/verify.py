@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.checkpoint.models import load_model, stored_checksum
-from unpool.checkpoint.probe import Probe, answer, compare, probe_picture
+from unpool.checkpoint.probe import Probe, compare_probe, probe_logits, probe_picture
 from unpool.commands.run_folder import model_file
 from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.prediction.predictor import pieces, ready
@@ -91,7 +91,7 @@ def verify(model: Path, *, device: str = "auto", precision: Precision = "auto") 
         return Verification(path, (whole, Check(ANSWER, None, _no_probe(card))))
     probe = Probe.from_card(card["probe"])
     image = probe_picture(segmenter.normalisation, probe.pixels, probe.size)
-    logits = answer(segmenter, image)
+    logits = probe_logits(segmenter, image)
     own = _own_answer(segmenter, image, logits, probe, machine)
     return Verification(path, (whole, *_judged(probe, image, logits), own))
 
@@ -103,7 +103,7 @@ def _no_probe(card: Mapping[str, Any]) -> str:
 
 
 def _judged(probe: Probe, image: NDArray[Any], logits: Tensor) -> tuple[Check, ...]:
-    found = compare(probe, image, logits)
+    found = compare_probe(probe, image, logits)
     rows, columns = probe.size
     return (
         Check("probe", found.picture, f"{rows} x {columns} pixels of {probe.pixels}, sha256 {probe.picture}"),

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from unpool.class_table import IGNORE_ID, ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.pair import Inspection, inspect_pair
-from unpool.dataset.checks.rare_values import strays
+from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.unusable_masks import (
     common_values,
     joined,
@@ -24,12 +24,12 @@ from unpool.dataset.checks.unusable_masks import (
     smeared,
     smeared_objects,
 )
-from unpool.dataset.checks.whole_set import remarks
+from unpool.dataset.checks.whole_set import whole_set_findings
 from unpool.dataset.findings import SEVERITIES, Finding, from_error
 from unpool.dataset.mask_values.class_names import ClassNames, names_by_hand, names_in_folder
 from unpool.dataset.mask_values.given_values import Ignored, ignored_values, stated_values
 from unpool.dataset.mask_values.palettes import clashing, colours_agree, permuted
-from unpool.dataset.mask_values.table import Scan, choose_kind, instance_table, make_table
+from unpool.dataset.mask_values.table import TableChoice, choose_kind, instance_table, make_table
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder, find_pairs
 from unpool.dataset.split import Split, make_split
@@ -132,7 +132,7 @@ def survey_steps(
         seconds=time.perf_counter() - begun,
         fingerprint=_fingerprint(inspections),
     )
-    findings += [*split_findings, *remarks(result, inspections, testing, testing or names is not None)]
+    findings += [*split_findings, *whole_set_findings(result, inspections, testing, testing or names is not None)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return replace(result, findings=tuple(findings), seconds=time.perf_counter() - begun)
 
@@ -155,7 +155,7 @@ def _table(
     masks: MaskForm,
     names: ClassNames | None,
     ignore: Ignored | None,
-) -> tuple[Scan, list[Finding]]:
+) -> tuple[TableChoice, list[Finding]]:
     """The class table, with findings for the masks that do not fit the others."""
     if masks == "instances":
         scan = instance_table(names, ignore)
@@ -171,7 +171,7 @@ def _table(
         kind, clash = "colours", None
     fitting = [same for tally in sound if (same := tally.as_kind(kind))]
     stated = {*stated_values(names, kind, fitting), *ignored_values(ignore, kind, fitting)}
-    unsound += strays(fitting, stated)
+    unsound += rare_value_findings(fitting, stated)
     usable = [tally for tally in fitting if tally.name not in _files(unsound)]
     if not usable:
         first = next(iter(unsound), None)

@@ -20,10 +20,10 @@ import yaml
 from numpy.typing import NDArray
 
 from unpool.checkpoint.card import Card
-from unpool.checkpoint.probe import answer, probe_picture
+from unpool.checkpoint.probe import probe_logits, probe_picture
 from unpool.errors import RunError
 from unpool.export.extras import extra, quiet
-from unpool.export.onnx_file import Model
+from unpool.export.onnx_file import OnnxModel
 from unpool.nets.sizes import context
 from unpool.segmenter import Segmenter
 
@@ -49,7 +49,7 @@ class Pages:
     authors: tuple[str, ...]
 
 
-def write_package(path: Path, segmenter: Segmenter, pixels: str, card: Card, model: Model, pages: Pages) -> None:
+def write_package(path: Path, segmenter: Segmenter, pixels: str, card: Card, model: OnnxModel, pages: Pages) -> None:
     """Write a package.
 
     Parameters
@@ -58,7 +58,7 @@ def write_package(path: Path, segmenter: Segmenter, pixels: str, card: Card, mod
     """
     sides = _sides(segmenter)
     picture = probe_picture(segmenter.normalisation, pixels, (sides.smallest, sides.smallest + sides.step))
-    expected = answer(segmenter, picture).softmax(dim=0)[None]
+    expected = probe_logits(segmenter, picture).softmax(dim=0)[None]
     contents = {
         "weights.onnx": model.SerializeToString(),
         "test_input.npy": _npy(np.moveaxis(picture, -1, 0)[None].astype(np.float32)),
@@ -109,7 +109,13 @@ def _sides(segmenter: Segmenter) -> Sides:
 
 
 def _description(
-    segmenter: Segmenter, pixels: str, card: Card, model: Model, pages: Pages, sides: Sides, contents: dict[str, bytes]
+    segmenter: Segmenter,
+    pixels: str,
+    card: Card,
+    model: OnnxModel,
+    pages: Pages,
+    sides: Sides,
+    contents: dict[str, bytes],
 ) -> dict[str, Any]:
     """``rdf.yaml`` as plain data."""
 

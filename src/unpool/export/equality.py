@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.checkpoint.probe import answer, probe_picture
+from unpool.checkpoint.probe import probe_logits, probe_picture
 from unpool.errors import RunError
-from unpool.export.graph import Precision
+from unpool.export.graph import ExportPrecision
 from unpool.segmenter import Segmenter
 
 
-class Answer(NamedTuple):
+class RuntimeOutput(NamedTuple):
     """Probabilities float32 (N, K, rows, columns) and uint8 class ids (N, rows, columns) of a batch."""
 
     probabilities: NDArray[np.float32]
     classes: NDArray[np.uint8]
 
 
-Run = Callable[[NDArray[Any]], Answer]
+Run = Callable[[NDArray[Any]], RuntimeOutput]
 """What runs an exported model on a batch (N, channels, rows, columns) of raw pixels."""
 
 
@@ -32,7 +32,7 @@ class Tolerance(NamedTuple):
     share: float
 
 
-TOLERANCES: dict[Precision, Tolerance] = {
+TOLERANCES: dict[ExportPrecision, Tolerance] = {
     "float32": Tolerance(1e-3, 1e-3),
     "float16": Tolerance(0.1, 0.01),
     "int8": Tolerance(1.0, 0.05),
@@ -40,7 +40,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
 """Of int8 the class ids alone are judged: its probabilities are coarse by design."""
 
 
-class Difference(NamedTuple):
+class ExportDifference(NamedTuple):
     """How far two answers are apart: the largest difference of a probability, and of all pixels the share whose class
     ids differ; on how many ``pictures`` of which ``sizes``."""
 
@@ -70,7 +70,7 @@ def patterns(segmenter: Segmenter, pixels: str, *, smallest: bool) -> Iterator[N
         yield probe_picture(segmenter.normalisation, pixels, size)
 
 
-def difference(segmenter: Segmenter, run: Run, pictures: Sequence[NDArray[Any]]) -> Difference:
+def export_difference(segmenter: Segmenter, run: Run, pictures: Sequence[NDArray[Any]]) -> ExportDifference:
     """Run both on pictures (rows, columns, channels), neighbours of one size as a batch.
 
     Raises
@@ -81,15 +81,15 @@ def difference(segmenter: Segmenter, run: Run, pictures: Sequence[NDArray[Any]])
     for batch in _batches(pictures):
         found = run(np.ascontiguousarray(np.moveaxis(np.stack(batch), -1, 1)))
         for k, picture in enumerate(batch):
-            logits = answer(segmenter, picture)
+            logits = probe_logits(segmenter, picture)
             largest = max(largest, float(np.abs(found.probabilities[k] - logits.softmax(dim=0).numpy()).max()))
             changed += int((found.classes[k] != logits.argmax(dim=0).numpy()).sum())
             pixels += found.classes[k].size
     sizes = tuple(dict.fromkeys((picture.shape[0], picture.shape[1]) for picture in pictures))
-    return Difference(largest, changed / max(pixels, 1), len(pictures), sizes)
+    return ExportDifference(largest, changed / max(pixels, 1), len(pictures), sizes)
 
 
-def require_equal(found: Difference, precision: Precision) -> None:
+def require_equal(found: ExportDifference, precision: ExportPrecision) -> None:
     """Refuse an exported model that differs by more than its precision allows; NaN is refused too.
 
     Raises

@@ -13,7 +13,7 @@ from unpool.nets.sizes import SizeRule, size_rule
 from unpool.segmenter import Segmenter
 
 Output = Literal["classes", "probabilities"]
-Precision = Literal["float32", "float16", "int8"]
+ExportPrecision = Literal["float32", "float16", "int8"]
 
 
 class Portable(nn.Module):

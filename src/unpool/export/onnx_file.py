@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unpool.checkpoint.card import Card
 from unpool.errors import RunError
-from unpool.export.equality import Answer, Run, softmax
+from unpool.export.equality import Run, RuntimeOutput, softmax
 from unpool.export.extras import extra, quiet
 from unpool.export.graph import Output, Portable, recorded
 from unpool.segmenter import Segmenter
@@ -24,13 +24,13 @@ AXES = {0: "batch", 2: "rows", 3: "columns"}
 LARGEST = 2**31 - 1
 """Bytes that an ONNX file, a protocol buffer, can have."""
 
-Model = Any
+OnnxModel = Any
 """An ``onnx.ModelProto``."""
 
 
 def onnx_model(
     segmenter: Segmenter, pixels: str, output: Output, *, half: bool = False, number: torch.dtype | None = None
-) -> Model:
+) -> OnnxModel:
     """A segmenter as an ONNX graph with any batch and any size; input ``pixels``, output named as ``output``.
 
     Parameters
@@ -58,7 +58,7 @@ def onnx_model(
     return model
 
 
-def describe(model: Model, card: Card, facts: dict[str, Any]) -> None:
+def describe(model: OnnxModel, card: Card, facts: dict[str, Any]) -> None:
     """Write a model's card into its metadata, and what the export adds to it."""
     helper = extra("onnx.helper", "onnx")
     model.producer_name, model.producer_version = "unpool", ""
@@ -68,7 +68,7 @@ def describe(model: Model, card: Card, facts: dict[str, Any]) -> None:
     helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()})
 
 
-def quantised(model: Model, pictures: Iterable[NDArray[Any]]) -> Model:
+def quantised(model: OnnxModel, pictures: Iterable[NDArray[Any]]) -> OnnxModel:
     """The model with convolutions in 8-bit integers, their ranges taken from pictures (rows, columns, channels)."""
     onnx, quantisation = extra("onnx", "onnx"), extra("onnxruntime.quantization", "onnx")
     with quiet(), tempfile.TemporaryDirectory() as folder:
@@ -92,7 +92,7 @@ class _Feeds:
         return None if picture is None else {INPUT: np.moveaxis(picture, -1, 0)[None].copy()}
 
 
-def runner(model: Model, output: Output) -> Run:
+def runner(model: OnnxModel, output: Output) -> Run:
     """Run a model in ONNX Runtime on the CPU. Raises UsageError where the extra is missing."""
     runtime = extra("onnxruntime", "onnx")
     options = runtime.SessionOptions()
@@ -100,16 +100,16 @@ def runner(model: Model, output: Output) -> Run:
     content = (_with_logits(model) if output == "classes" else model).SerializeToString()
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
-    def run(batch: NDArray[Any]) -> Answer:
+    def run(batch: NDArray[Any]) -> RuntimeOutput:
         found: Sequence[NDArray[Any]] = session.run(None, {INPUT: batch})
         if output == "classes":
-            return Answer(softmax(found[1]), found[0])
-        return Answer(found[0], found[0].argmax(axis=1).astype(np.uint8))
+            return RuntimeOutput(softmax(found[1]), found[0])
+        return RuntimeOutput(found[0], found[0].argmax(axis=1).astype(np.uint8))
 
     return run
 
 
-def _with_logits(model: Model) -> Model:
+def _with_logits(model: OnnxModel) -> OnnxModel:
     """A copy that also gives the logits whose largest is taken."""
     onnx = extra("onnx", "onnx")
     wider = onnx.ModelProto()
@@ -119,7 +119,7 @@ def _with_logits(model: Model) -> Model:
     return wider
 
 
-def _clean(model: Model, output: Output) -> None:
+def _clean(model: OnnxModel, output: Output) -> None:
     """Name the free axes, and take away what the exporter noted for itself: paths and lines of source files."""
     graph = model.graph
     axes = AXES if output == "probabilities" else {0: "batch", 1: "rows", 2: "columns"}

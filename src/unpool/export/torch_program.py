@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from unpool.checkpoint.card import Card
-from unpool.export.equality import Answer, Run
+from unpool.export.equality import Run, RuntimeOutput
 from unpool.export.extras import quiet
 from unpool.export.graph import Portable, recorded
 from unpool.segmenter import Segmenter
@@ -45,9 +45,9 @@ def program_runner(path: Path) -> Run:
     with quiet():
         module = torch.export.load(path).module()
 
-    def run(batch: NDArray[Any]) -> Answer:
+    def run(batch: NDArray[Any]) -> RuntimeOutput:
         with torch.inference_mode():
             found = module(torch.from_numpy(batch)).numpy()
-        return Answer(found, found.argmax(axis=1).astype(np.uint8))
+        return RuntimeOutput(found, found.argmax(axis=1).astype(np.uint8))
 
     return run

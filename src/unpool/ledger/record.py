@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 RECORD_FILE = "run.json"
 
-Kind = Literal["train", "test"]
+RunKind = Literal["train", "test"]
 Written = Literal["running", "finished", "stopped", "failed"]
 """How a run stands by its own word; one that was killed still says ``running``."""
 
@@ -24,7 +24,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class Data(_Part):
+class DataUsed(_Part):
     """The folder that was trained or tested on.
 
     ``folder``: its absolute path; ``fingerprint``: of all names and contents; ``pictures``: how many were used, by
@@ -38,7 +38,7 @@ class Data(_Part):
     choice: str = ""
 
 
-class Code(_Part):
+class CodeUsed(_Part):
     """The program: the package's version, and a sha256 over its Python sources."""
 
     version: str
@@ -52,7 +52,7 @@ class Process(_Part):
     pid: int
 
 
-class Model(_Part):
+class ModelUsed(_Part):
     """A model file: its absolute path, and the sha256 of its content."""
 
     file: str
@@ -79,23 +79,23 @@ class Record(_Part):
 
     version: Literal[1] = 1
     id: str = Field(pattern="^[0-9a-f]{8}$")
-    kind: Kind
+    kind: RunKind
     state: Written
     error: str = ""
     key: str
     created: AwareDatetime
     updated: AwareDatetime
     net: str
-    data: Data
+    data: DataUsed
     settings: dict[str, Any]
     changed: dict[str, Any] = {}
     seed: int | None = None
-    code: Code
+    code: CodeUsed
     software: dict[str, str]
     machine: str
     process: Process
-    model: Model | None = None
-    start: Model | None = None
+    model: ModelUsed | None = None
+    start: ModelUsed | None = None
     seconds: float = 0.0
     peak_bytes: int | None = None
     epochs: int | None = None
@@ -127,11 +127,11 @@ def file_digest(path: Path) -> str:
 
 
 @cache
-def present_code() -> Code:
+def present_code() -> CodeUsed:
     """The program that is running."""
     root = Path(__file__).parents[1]
     sources = {path.relative_to(root).as_posix(): file_digest(path) for path in root.rglob("*.py")}
-    return Code(version=metadata.version("unpool"), digest=digest(sources))
+    return CodeUsed(version=metadata.version("unpool"), digest=digest(sources))
 
 
 def present_process() -> Process:

@@ -95,7 +95,7 @@ def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machi
     UsageError: the device does not exist here.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.isavailable() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen).cpu()  # there and back: torch's 'meta' device holds nothing

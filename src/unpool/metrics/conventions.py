@@ -28,7 +28,7 @@ CONVENTIONS_RULE = (
     "line is Unpool's rule."
 )
 
-Pixels = NDArray[np.int64]
+PixelCounts = NDArray[np.int64]
 """Hit, true and predicted pixels of each picture's classes: (pictures, 3, K)."""
 
 
@@ -127,7 +127,7 @@ def by_conventions(tallies: Sequence[NDArray[np.int64]]) -> tuple[Conventional, 
     return tuple(Conventional(each, *_scores(pixels, each)) for each in CONVENTIONS)
 
 
-def _scores(pixels: Pixels, convention: Convention) -> tuple[float | None, float | None]:
+def _scores(pixels: PixelCounts, convention: Convention) -> tuple[float | None, float | None]:
     """Mean IoU and mean Dice by one rule."""
     counted = pixels if convention.first else pixels[..., 1:]
     if convention.pooled:

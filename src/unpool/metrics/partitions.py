@@ -27,7 +27,7 @@ _UNSEEN = np.iinfo(np.int64).max
 _OUTSIDE = _UNSEEN - 1
 
 
-class Overlap(NamedTuple):
+class SegmentOverlap(NamedTuple):
     """How the pixels of true segments lie in another partition's.
 
     Attributes
@@ -133,26 +133,26 @@ def _settle(basins: Segments, layer: NDArray[np.int64], around: NDArray[np.int64
         basins[layer] = now
 
 
-def overlap(truth: Segments, found: Segments) -> Overlap:
+def overlap(truth: Segments, found: Segments) -> SegmentOverlap:
     """The overlap of two partitions of one picture."""
     inside = truth != NO_SEGMENT
     true, other = truth[inside].astype(np.int64), found[inside].astype(np.int64)
     held = other != NO_SEGMENT
     pieces = true[held] * (other.max(initial=0) + 1) + other[held]
-    return Overlap(_sizes(pieces), _sizes(true), _sizes(other[held]), int((~held).sum()))
+    return SegmentOverlap(_sizes(pieces), _sizes(true), _sizes(other[held]), int((~held).sum()))
 
 
 def _sizes(numbers: NDArray[np.int64]) -> Sizes:
     return np.unique(numbers, return_counts=True)[1].astype(np.float64)
 
 
-def pairs(pieces: Overlap) -> Pairs:
+def pairs(pieces: SegmentOverlap) -> Pairs:
     """Pairs of pixels that lie together; sums of them are exact up to 2**53."""
     shared, true, found = (float((sizes**2).sum()) for sizes in pieces[:3])
     return Pairs(shared + pieces.single, true, found + pieces.single)
 
 
-def rand_score(pieces: Overlap) -> Agreement:
+def rand_score(pieces: SegmentOverlap) -> Agreement:
     """V_rand: of the pairs of pixels that lie together in the true segments (split) or in the found ones (merge), the
     share that also does in the others.
     """
@@ -162,7 +162,7 @@ def rand_score(pieces: Overlap) -> Agreement:
     return _agreement(both, split=true, merge=found)
 
 
-def information_score(pieces: Overlap) -> Agreement:
+def information_score(pieces: SegmentOverlap) -> Agreement:
     """V_info: the information that the partitions share, as a part of the found one's entropy (split) or of the true
     one's (merge). Where an entropy is 0, nothing can be lost, and that side is 1.
     """

@@ -24,7 +24,7 @@ from unpool.nets.sizes import legal_size
 from unpool.nets.structure import Structure, decoder_maps
 
 
-class Crossing(NamedTuple):
+class SkipConnection(NamedTuple):
     """What one encoder stage sends across to its decoder stage.
 
     ``maps`` (N, C, H, W) for a sum or concatenation, else None; ``positions`` of the maxima for unpooling, else
@@ -89,7 +89,7 @@ class EncoderDecoder(nn.Module):
         """Logits of a batch. Raises UsageError for a size that cannot be halved at every pooling."""
         require_input(image, self.in_channels, lambda side: legal_size(self.structure, side))
         maps = self.input_norm(image)
-        crossings: list[Crossing] = []
+        crossings: list[SkipConnection] = []
         for stage in self.encoder:
             maps, crossing = stage(maps)
             crossings.append(crossing)
@@ -115,7 +115,7 @@ class EncoderStage(nn.Module):
         self.pool = MaxPooling(structure.pooling_rounding, positions=structure.up == "unpool")
         self.pool_dropout = _dropout(structure, f"pool{stage}")
 
-    def forward(self, maps: Tensor) -> tuple[Tensor, Crossing]:
+    def forward(self, maps: Tensor) -> tuple[Tensor, SkipConnection]:
         """(N, C, H, W) to the pooled maps (N, width, H/2, W/2) and what crosses."""
         given = self.structure
         convolved = self.dropout(self.convolutions(maps))
@@ -124,7 +124,7 @@ class EncoderStage(nn.Module):
         if given.skip in ("add", "concat"):
             across = convolved if given.skip_from == "convolved" else maps  # its input is what was pooled above
         size = (convolved.shape[2], convolved.shape[3])
-        return self.pool_dropout(pooled), Crossing(across, positions, size)
+        return self.pool_dropout(pooled), SkipConnection(across, positions, size)
 
 
 class DecoderStage(nn.Module):
@@ -138,7 +138,7 @@ class DecoderStage(nn.Module):
         super().__init__()
         maps = decoder_maps(structure, stage, below, classes)
         self.up = UpSampling(structure, below, maps.grown)
-        join = Join(structure, maps.across, maps.crossing) if structure.joins_at(stage) else None
+        join = Merge(structure, maps.across, maps.crossing) if structure.joins_at(stage) else None
         self.join_before = join if structure.join == "before" else None
         self.convolutions = convolutions(
             structure, maps.fused, maps.convolved,
@@ -148,7 +148,7 @@ class DecoderStage(nn.Module):
         self.join_after = join if structure.join == "after" else None
         self.out_channels = maps.out
 
-    def forward(self, maps: Tensor, crossings: list[Crossing]) -> Tensor:
+    def forward(self, maps: Tensor, crossings: list[SkipConnection]) -> Tensor:
         """Maps from below (N, below, H, W) and the last crossing, of twice the size, to (N, out, 2H, 2W).
 
         The crossing is taken off the list, and no maps are held that are not needed any more: prediction takes a third
@@ -201,7 +201,7 @@ class UpSampling(nn.Module):
             self.convolution = nn.Conv2d(below, grown, 1)
         self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()
 
-    def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
+    def forward(self, maps: Tensor, crossing: SkipConnection) -> Tensor:
         """(N, below, H, W) to (N, grown, 2H, 2W)."""
         if self.up == "unpool":
             assert crossing.positions is not None
@@ -214,7 +214,7 @@ class UpSampling(nn.Module):
         return grown
 
 
-class Join(nn.Module):
+class Merge(nn.Module):
     """Add or concatenate what crosses; the larger side is cropped at the centre."""
 
     def __init__(self, structure: Structure, across: int, crossing: int) -> None:
@@ -223,7 +223,7 @@ class Join(nn.Module):
         self.order = structure.concat_order
         self.squeeze: nn.Module = ScoreConvolution(across, crossing, 1) if structure.squeeze else nn.Identity()
 
-    def forward(self, maps: Tensor, crossing: Crossing) -> Tensor:
+    def forward(self, maps: Tensor, crossing: SkipConnection) -> Tensor:
         """Maps (N, C, H, W) with those of the crossing: (N, C or the sum of both, H, W)."""
         assert crossing.maps is not None
         across = crop_to(self.squeeze(crossing.maps), maps.shape[2:])

@@ -20,7 +20,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from unpool.errors import UsageError
 from unpool.geometry import Rounding
-from unpool.nets.pooling_operator import max_pool_opaque
+from unpool.nets.pooling_operator import max_pool_operator
 
 _BLOCK = 2**17
 """Windows worked on at a time, so that scratch stays in a processor's cache (the best of 2^14 to 2^19, measured)."""
@@ -88,7 +88,7 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     if has_torch_function_unary(maps):
         return handle_torch_function(max_pool_plain, (maps,), maps, rounding)
     if _in_graph() and not _exporting():
-        pooled: Tensor = max_pool_opaque(maps, rounding == "ceil")[0]
+        pooled: Tensor = max_pool_operator(maps, rounding == "ceil")[0]
         return pooled
     if _in_graph() or _is_channels_last(maps):
         return F.max_pool2d(maps, 2, ceil_mode=rounding == "ceil")

@@ -16,7 +16,7 @@ WINDOW, NO_PADDING, EVERY = [2, 2], [0, 0], [1, 1]
 
 
 @torch.library.custom_op("unpool::max_pool", mutates_args=())
-def max_pool_opaque(maps: Tensor, ceil: bool) -> tuple[Tensor, Tensor]:
+def max_pool_operator(maps: Tensor, ceil: bool) -> tuple[Tensor, Tensor]:
     """Pool (N, C, H, W) by 2x2 windows; also where each maximum was, as torch counts."""
     pooled, indices = F.max_pool2d(maps, 2, ceil_mode=ceil, return_indices=True)
     return pooled, indices
@@ -31,7 +31,7 @@ def _backward(gradient: Tensor, maps: Tensor, indices: Tensor, ceil: bool) -> Te
     return spread
 
 
-@max_pool_opaque.register_fake
+@max_pool_operator.register_fake
 def _(maps: Tensor, ceil: bool) -> tuple[Tensor, Tensor]:
     rows, columns = ((side + ceil) // 2 for side in maps.shape[2:])
     pooled = maps.new_empty(maps.shape[0], maps.shape[1], rows, columns)
@@ -53,4 +53,4 @@ def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]
     return _backward(gradient, *ctx.saved_tensors, ctx.ceil), None
 
 
-max_pool_opaque.register_autograd(_differentiate, setup_context=_remember)
+max_pool_operator.register_autograd(_differentiate, setup_context=_remember)

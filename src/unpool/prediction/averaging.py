@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from unpool.errors import UsageError
 from unpool.machine.device import Machine
-from unpool.orientation import TURNS, Turn, Turns
+from unpool.orientation import ORIENTATION_SETS, Orientation, OrientationSet
 from unpool.segmenter import Segmenter
 from unpool.tiling import Region
 
@@ -33,11 +33,11 @@ class Averaging:
 
     Attributes
     ----------
-    tta: the set of turns, a name of ``unpool.orientation.TURNS``.
+    tta: the set of turns, a name of ``unpool.orientation.ORIENTATION_SETS``.
     samples: of dropout for each turn; 0 predicts once with all units.
     """
 
-    tta: Turns = "none"
+    tta: OrientationSet = "none"
     samples: int = 0
     seed: int = 0
 
@@ -46,9 +46,9 @@ class Averaging:
             raise UsageError(f"{self.samples} samples", "0 or more", "correct --samples")
 
     @property
-    def turns(self) -> tuple[Turn, ...]:
+    def turns(self) -> tuple[Orientation, ...]:
         """How the picture is laid, one way after the other."""
-        return TURNS[self.tta]
+        return ORIENTATION_SETS[self.tta]
 
     @property
     def answers(self) -> int:
@@ -113,7 +113,7 @@ def require_dropout(segmenter: Segmenter, averaging: Averaging) -> None:
         )
 
 
-def sample_seed(averaging: Averaging, sample: int, turn: Turn, kept: Region) -> int:
+def sample_seed(averaging: Averaging, sample: int, turn: Orientation, kept: Region) -> int:
     """The seed of one sample of one region."""
     numbers = (averaging.seed, sample, *map(int, turn), kept[0].start, kept[1].start)
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

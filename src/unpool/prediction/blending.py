@@ -28,7 +28,7 @@ Means = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Overlap:
+class OverlappingTiles:
     """Overlapping tiles: each of the rows with each of the columns.
 
     Attributes
@@ -62,15 +62,15 @@ def summed_bytes(classes: int, *, sampled: bool) -> float:
     return 4.0 * (classes * (2 if sampled else 1) + 1)
 
 
-def overlapping(picture: Size, tile: Size, stride: int) -> Overlap:
+def overlapping(picture: Size, tile: Size, stride: int) -> OverlappingTiles:
     """Tiles of ``tile`` pixels, rounded up to the stride, of which neighbours share half, or less by one stride."""
     rows, columns = (
         tuple(_spans(length, multiple_above(side, stride), stride)) for length, side in zip(picture, tile, strict=True)
     )
-    return Overlap(rows, columns)
+    return OverlappingTiles(rows, columns)
 
 
-def blend(overlap: Overlap, answers: Iterable[Means], rows: range) -> Iterator[tuple[Region, Means]]:
+def blend(overlap: OverlappingTiles, answers: Iterable[Means], rows: range) -> Iterator[tuple[Region, Means]]:
     """The weighted mean of tiles, part by part from the top; no more than a row of tiles is held.
 
     Parameters

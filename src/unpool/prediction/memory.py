@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from unpool.machine.device import Machine
-from unpool.nets.inference.row_memory import most_held
+from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.named import Network
 from unpool.nets.sizes import context, legal_size, looks_at_everything
 
@@ -34,7 +34,7 @@ WATCHED_COLUMNS = (512, 1024)
 """The same of what is computed by pieces, which have as many pixels in both."""
 
 
-class HeldMemory(NamedTuple):
+class WindowMemory(NamedTuple):
     """Bytes that an answer takes.
 
     Attributes
@@ -59,7 +59,7 @@ class HeldMemory(NamedTuple):
         return UNSEEN * min(self.pixel * rows * columns, by_pieces) + self.window * rows * columns + self.fixed
 
 
-def held_memory(network: Network, machine: Machine) -> HeldMemory:
+def window_memory(network: Network, machine: Machine) -> WindowMemory:
     """Let a network that is ready for prediction answer for two windows, at once and by pieces.
 
     Only the sizes of what it holds are computed; but a network that looks at all of a map is watched at work, since
@@ -70,7 +70,7 @@ def held_memory(network: Network, machine: Machine) -> HeldMemory:
     pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in WATCHED])
     fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
     if looks_at_everything(network.structure):
-        return HeldMemory(pixel, fixed)
+        return WindowMemory(pixel, fixed)
     by_pieces = []
     for columns in WATCHED_COLUMNS:
         at_once = machine.rows_at_once(columns, stride)
@@ -78,7 +78,7 @@ def held_memory(network: Network, machine: Machine) -> HeldMemory:
         by_pieces.append((columns, _by_rows(network, machine, rows, columns, at_once)))
     column, piece = _line(by_pieces)
     pixels = machine.rows_at_once(WATCHED_COLUMNS[0], stride) * WATCHED_COLUMNS[0]
-    return HeldMemory(pixel, fixed, piece, piece / pixels * stride, column)
+    return WindowMemory(pixel, fixed, piece, piece / pixels * stride, column)
 
 
 def _line(seen: Sequence[tuple[int, int]]) -> tuple[float, float]:
@@ -91,7 +91,7 @@ def _line(seen: Sequence[tuple[int, int]]) -> tuple[float, float]:
 def _by_rows(network: Network, machine: Machine, rows: int, columns: int, at_once: int) -> int:
     size = (legal_size(network.structure, rows), legal_size(network.structure, columns))
     with machine.arithmetic():
-        return most_held(network, network.in_channels, size, at_once)
+        return most_row_bytes(network, network.in_channels, size, at_once)
 
 
 @torch.no_grad()  # in inference mode composite operations, as instance normalisation is, hide what they hold

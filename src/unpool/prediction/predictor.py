@@ -21,7 +21,7 @@ from unpool.machine.device import Machine
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.streaming import streamed
 from unpool.nets.sizes import context, legal_size, looks_at_everything
-from unpool.orientation import UPRIGHT, Pixels, Turn
+from unpool.orientation import UPRIGHT, Orientation, Pixels
 from unpool.prediction.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
 from unpool.prediction.blending import Means, blend, overlapping
 from unpool.prediction.result import Prediction, TileLogits
@@ -154,7 +154,7 @@ def _mean_piece(region: Region, maps: Means, source: str) -> TileLogits:
 class _Part:
     """A region in one of its turns, and the window that answers for it."""
 
-    def __init__(self, kept: Region, turn: Turn, size: Size, segmenter: Segmenter, reach: Reach | None) -> None:
+    def __init__(self, kept: Region, turn: Orientation, size: Size, segmenter: Segmenter, reach: Reach | None) -> None:
         self.kept, self.turn = kept, turn
         self.tile = _tile(turn.region(kept, size), segmenter.frame(turn.size(size)), reach)
 
@@ -231,7 +231,7 @@ def _tile(kept: Region, frame: Frame, reach: Reach | None) -> Tile:
     return Tile(extent(frame.size), kept, (rows, columns))
 
 
-def _laid_back(rows: Iterator[Tensor], turn: Turn) -> Iterator[Tensor]:
+def _laid_back(rows: Iterator[Tensor], turn: Orientation) -> Iterator[Tensor]:
     """Rows (K, rows, columns) of an answer for a turned picture, as rows of one for the picture as it is."""
     if turn == UPRIGHT:
         yield from rows

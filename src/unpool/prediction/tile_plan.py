@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unpool.errors import RunError
 from unpool.nets.sizes import AnyStructure, context, fit, looks_at_everything
 from unpool.prediction.blending import overlapping
-from unpool.prediction.memory import HeldMemory
+from unpool.prediction.memory import WindowMemory
 from unpool.tiling import Size, multiple_above
 
 SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
@@ -38,7 +38,7 @@ class TilePlan:
 
 def plan_tiles(
     structure: AnyStructure,
-    held: HeldMemory,
+    held: WindowMemory,
     beside: float,
     picture: Size,
     room: float,
@@ -90,7 +90,7 @@ def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
 
 
 def _plan(
-    structure: AnyStructure, held: HeldMemory, beside: float, blended: float, picture: Size, tile: Size
+    structure: AnyStructure, held: WindowMemory, beside: float, blended: float, picture: Size, tile: Size
 ) -> TilePlan:
     window = _window(structure, tile[0], picture[0]), _window(structure, tile[1], picture[1])
     rows = min(tile[0], picture[0])

@@ -13,7 +13,7 @@ import torch
 
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.journal import Entry, note, read_journal
+from unpool.commands.predict.journal import JournalEntry, note, read_journal
 from unpool.commands.predict.results import (
     Result,
     displaced_note,
@@ -25,7 +25,7 @@ from unpool.commands.predict.results import (
 )
 from unpool.commands.predict.targets import (
     Outputs,
-    Scale,
+    ProbabilityType,
     Target,
     find_targets,
     outputs_of,
@@ -47,7 +47,7 @@ from unpool.machine.process_memory import keep_memory, resident_memory, return_m
 from unpool.nets.sizes import context, looks_at_everything
 from unpool.prediction.averaging import ONCE, Averaging, require_dropout
 from unpool.prediction.blending import summed_bytes
-from unpool.prediction.memory import HeldMemory, held_memory
+from unpool.prediction.memory import WindowMemory, window_memory
 from unpool.prediction.predictor import TILE, blends, ready, tile_rows
 from unpool.prediction.sharing import shared_bands, together_or_none
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
@@ -107,7 +107,7 @@ def predict(
     out: Path,
     *,
     overlays: bool = False,
-    probabilities: Scale | None = None,
+    probabilities: ProbabilityType | None = None,
     uncertainty: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -233,7 +233,7 @@ class _Work:
         self.segmenter, self.machine, self.averaging = segmenter, machine, averaging
         self.ceiling, self.planned = ceiling, planned
         self._model = model
-        self._held: HeldMemory | None = None
+        self._held: WindowMemory | None = None
         self.noted = False  # what blending does to this model has been said
 
     def key(self, target: Target, outputs: Outputs) -> str:
@@ -267,10 +267,10 @@ class _Work:
         """Bytes that pictures may still take."""
         return self.ceiling - ((resident_memory() or 0) if self.machine.device.type == "cpu" else 0)
 
-    def held(self, picture: PictureFile, *, at_once: bool = False) -> HeldMemory:
+    def held(self, picture: PictureFile, *, at_once: bool = False) -> WindowMemory:
         """What a window of this picture takes, computed as it will be or at once."""
         if self._held is None:
-            self._held = held_memory(self.segmenter.network, self.machine)
+            self._held = window_memory(self.segmenter.network, self.machine)
         channels, answers = picture.shape[2], at_once or not self.averaging.once
         window = READING * picture.dtype.itemsize * channels + AVERAGING * len(self.segmenter.classes) * answers
         if not (at_once or self.averaging.samples or looks_at_everything(self.segmenter.network.structure)):
@@ -335,7 +335,7 @@ def _predict_one(
 
         def begun() -> PictureFile:
             if processes.first:
-                note(out, outputs.mask, Entry(job.key, done=False))
+                note(out, outputs.mask, JournalEntry(job.key, done=False))
             return stack.enter_context(work.open(source))
 
         picture = together_or_none(begun, processes)
@@ -377,7 +377,7 @@ def _predict_one(
                 yield Message(f"{source}: {left}")
             raise
     if processes.first:
-        note(out, outputs.mask, Entry(job.key, done=True))
+        note(out, outputs.mask, JournalEntry(job.key, done=True))
 
 
 def _reason(error: Exception, source: Path) -> str:

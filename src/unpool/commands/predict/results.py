@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.class_table import ClassTable, Labels
-from unpool.commands.predict.targets import Outputs, Scale
+from unpool.commands.predict.targets import Outputs, ProbabilityType
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer, open_mask_writer
@@ -207,14 +207,14 @@ def _write(answer: Prediction, results: Sequence[Result]) -> None:
         result.take(answer)
 
 
-def scaled(probabilities: NDArray[np.float32], scale: Scale) -> NDArray[Any]:
+def scaled(probabilities: NDArray[np.float32], scale: ProbabilityType) -> NDArray[Any]:
     """Probabilities in the pixel type ``scale``: round(255 p), round(65535 p), or p itself."""
     if scale == "float32":
         return probabilities
     return np.asarray(np.rint(probabilities * np.float32(np.iinfo(scale).max)), dtype=scale)
 
 
-def _probabilities(answer: Prediction, scale: Scale) -> NDArray[Any]:
+def _probabilities(answer: Prediction, scale: ProbabilityType) -> NDArray[Any]:
     assert answer.probabilities is not None
     pixels = np.empty((*answer.prediction.shape, len(answer.probabilities)), dtype=scale)
     for number, each in enumerate(answer.probabilities):

@@ -16,7 +16,7 @@ from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.bands import suffix_of
 
-Scale = Literal["float32", "uint16", "uint8"]
+ProbabilityType = Literal["float32", "uint16", "uint8"]
 """The pixel type that probabilities are written in."""
 
 
@@ -36,7 +36,7 @@ class Outputs:
     overlay: Path | None
     probabilities: Path | None
     uncertainty: Path | None
-    scale: Scale = "float32"
+    scale: ProbabilityType = "float32"
 
     def paths(self) -> tuple[Path, ...]:
         """The files that will be written."""
@@ -82,7 +82,7 @@ def _is_output(picture: Path, out: Path, searched: Path) -> bool:
     return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
 
 
-def outputs_of(target: Target, out: Path, kinds: Collection[str], scale: Scale) -> Outputs:
+def outputs_of(target: Target, out: Path, kinds: Collection[str], scale: ProbabilityType) -> Outputs:
     """Where a picture's mask goes, and what else is wanted of it: folders of these names.
 
     The mask is a PNG, or what ``unpool.io.write.bands.mask_suffix`` says where the picture is large,

@@ -22,7 +22,7 @@ from unpool.machine.device import choose_machine
 from unpool.errors import DataError
 from unpool.errors import ModelFileError
 from unpool.ledger.folders import Entry
-from unpool.ledger.record import Model
+from unpool.ledger.record import ModelUsed
 from unpool.ledger.record import Record
 from unpool.ledger.record import file_digest
 from unpool.ledger.record import present_code
@@ -146,7 +146,7 @@ def _options(record: Record) -> dict[str, Any]:
     return dict(record.settings)
 
 
-def _required(given: Model, entry: Entry) -> Path:
+def _required(given: ModelUsed, entry: Entry) -> Path:
     """The model file that a run was given, where it was or, if its folders have moved together, above the test."""
     places = [Path(given.file), entry.folder.parent / MODEL_FILE]
     found = [file for file in places if file.is_file()]

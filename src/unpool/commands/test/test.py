@@ -32,7 +32,7 @@ from unpool.metrics.intervals import Intervals, bootstrap, tally
 from unpool.metrics.measures import Measure, Measured, measured
 from unpool.metrics.named import MEASURES, SAMPLED
 from unpool.metrics.scores import ABSENT_RULE, Scores, scores
-from unpool.orientation import Turns
+from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import ONCE, Averaging, require_dropout
 from unpool.prediction.evaluation import Evaluation, ImageResult, evaluate_together, summarise
 from unpool.prediction.predictor import ready
@@ -134,7 +134,7 @@ def test(
     precision: Precision = "auto",
     measures: Sequence[str] | None = None,
     conventions: bool = False,
-    tta: Turns = "none",
+    tta: OrientationSet = "none",
     samples: int = 0,
     fingerprint: str | None = None,
 ) -> Generator[Event, None, TestResult]:

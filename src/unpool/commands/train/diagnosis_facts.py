@@ -10,18 +10,18 @@ from unpool.commands.train.preparation import Job
 from unpool.data.thickness import typical_thickness
 from unpool.data.training_normalisation import nearly_constant
 from unpool.nets.sizes import detail
-from unpool.training.diagnosis.case import Facts
+from unpool.training.diagnosis.case import TrainingFacts
 
 MEASURED = 12
 """Training pictures in which the thickness of the classes is measured."""
 
 
-def facts_of(job: Job) -> Facts:
+def facts_of(job: Job) -> TrainingFacts:
     """Collect the facts of a training that is ready to run."""
     survey, given = job.survey, job.config
     train, val = survey.split.train, survey.split.val
     classes = len(survey.table)
-    return Facts(
+    return TrainingFacts(
         names=survey.table.names,
         train_shares=survey.class_shares(train),
         val_shares=survey.class_shares(val),

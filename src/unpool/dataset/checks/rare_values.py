@@ -21,7 +21,7 @@ BLENDS = 8
 _OFF_LINE = 3
 
 
-def strays(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
+def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
     """Error findings of the masks that hold stray values, judged over the whole set.
 
     Parameters

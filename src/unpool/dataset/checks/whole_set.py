@@ -15,7 +15,7 @@ FEW_PAIRS = 10
 TINY_SHARE = 0.001
 
 
-def remarks(survey: Survey, inspections: Sequence[Inspection], testing: bool, named: bool) -> list[Finding]:
+def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testing: bool, named: bool) -> list[Finding]:
     """What the whole set shows.
 
     Parameters

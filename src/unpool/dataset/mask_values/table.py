@@ -30,7 +30,7 @@ CAMVID = (
 """The eleven classes of the SegNet paper's CamVid in the order of its published masks; 11 is void."""
 
 
-class Scan(NamedTuple):
+class TableChoice(NamedTuple):
     """The table with what was noteworthy in making it."""
 
     table: ClassTable
@@ -45,7 +45,7 @@ def choose_kind(tallies: Sequence[MaskTally], wanted: str) -> MaskKind:
     return "colours" if 2 * coloured > len(tallies) else "values"
 
 
-def instance_table(names: ClassNames | None, ignore: Ignored | None) -> Scan:
+def instance_table(names: ClassNames | None, ignore: Ignored | None) -> TableChoice:
     """The table of masks with object numbers. Raises UsageError unless two names or none are given."""
     given = [named.name for named in names.classes] if names else ["background", "foreground"]
     if len(given) != 2:
@@ -57,12 +57,12 @@ def instance_table(names: ClassNames | None, ignore: Ignored | None) -> Scan:
     table = ClassTable(
         "instances", (given[0], given[1]), ((0,), (1,)), ignored_values(ignore, "instances", ()), distinct_colours(2)
     )
-    return Scan(table, ())
+    return TableChoice(table, ())
 
 
 def make_table(
     tallies: Sequence[MaskTally], kind: MaskKind, names: ClassNames | None, ignore: Ignored | None, camvid: bool
-) -> Scan:
+) -> TableChoice:
     """Find the class table of a set of masks.
 
     Parameters
@@ -89,10 +89,12 @@ def make_table(
         scan = _named(tallies, sorted(present), kind, names, skipped)
     else:
         scan = _unnamed(tallies, sorted(present), kind, skipped)
-    return Scan(_coloured(scan.table, tallies, names), scan.findings)
+    return TableChoice(_coloured(scan.table, tallies, names), scan.findings)
 
 
-def _unnamed(tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, ignore: tuple[int, ...] | None) -> Scan:
+def _unnamed(
+    tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, ignore: tuple[int, ...] | None
+) -> TableChoice:
     usual = kind == "values" and ignore is None
     skipped = set(usual_ignore(present, tallies) if usual else ignore or ())
     kept = [value for value in present if value not in skipped]
@@ -111,7 +113,7 @@ def _unnamed(tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, i
         ignore=tuple(unflat(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(kept)),
     )
-    return Scan(table, _ignore_note(skipped) if ignore is None else ())
+    return TableChoice(table, _ignore_note(skipped) if ignore is None else ())
 
 
 def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
 
 def _named(
     tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, names: ClassNames, ignore: tuple[int, ...] | None
-) -> Scan:
+) -> TableChoice:
     values, by_order = _class_values(tallies, present, kind, names, ignore)
     given = list(zip(names.classes, values, strict=True))
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
@@ -146,7 +148,7 @@ def _named(
     )
     order = ", given to the mask values by order" if by_order else ""
     findings.append(Finding("note", "class-names", f"class names are from {names.source}{order}"))
-    return Scan(table, tuple(findings))
+    return TableChoice(table, tuple(findings))
 
 
 def _class_values(
@@ -236,7 +238,7 @@ def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames
     return ClassTable(table.kind, table.names, table.values, table.ignore, colours)
 
 
-def _camvid() -> Scan:
+def _camvid() -> TableChoice:
     table = ClassTable(
         kind="values",
         names=tuple(name for name, _ in CAMVID),
@@ -252,7 +254,7 @@ def _camvid() -> Scan:
         "",
         "override with --classes or --ignore if this is another set",
     )
-    return Scan(table, (note,))
+    return TableChoice(table, (note,))
 
 
 def _ignore_note(values: set[int]) -> tuple[Finding, ...]:

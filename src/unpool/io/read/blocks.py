@@ -13,7 +13,7 @@ BLOCK_LIMIT = 1 << 28
 """Bytes one block may have once it is decoded."""
 
 
-class Span(NamedTuple):
+class Rectangle(NamedTuple):
     """The place of a window: rows and columns from, and up to but without."""
 
     top: int
@@ -27,7 +27,7 @@ class Span(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
 
-class Piece(NamedTuple):
+class BlockPart(NamedTuple):
     """What a window takes from one block: the block's row and column in the grid, where from, and where to."""
 
     row: int
@@ -36,14 +36,14 @@ class Piece(NamedTuple):
     target: tuple[slice, slice]
 
 
-def pieces(span: Span, block: tuple[int, int]) -> Iterator[Piece]:
+def block_parts(span: Rectangle, block: tuple[int, int]) -> Iterator[BlockPart]:
     """The blocks of (rows, columns) that a window touches, row by row, and what it takes from each."""
     rows, columns = block
     for row in range(span.top // rows, -(-span.bottom // rows)):
         down = _cut(span.top, span.bottom, row * rows, rows)
         for column in range(span.left // columns, -(-span.right // columns)):
             across = _cut(span.left, span.right, column * columns, columns)
-            yield Piece(row, column, (down[0], across[0]), (down[1], across[1]))
+            yield BlockPart(row, column, (down[0], across[0]), (down[1], across[1]))
 
 
 def _cut(start: int, stop: int, at: int, size: int) -> tuple[slice, slice]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import chunk, chunk_pieces, png_head, read_chunks
 from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
-from unpool.io.read.blocks import BLOCK_LIMIT, Shelf, Span, pieces
+from unpool.io.read.blocks import BLOCK_LIMIT, Rectangle, Shelf, block_parts
 from unpool.io.read.deep_png import unfiltered
 from unpool.io.read.raster import Header, decoding
 from unpool.io.read.stored import Stored
@@ -82,10 +82,12 @@ class _Bands:
             blank = np.zeros((1, self._form.stride), np.uint8)
             return self._raster(blank)
 
-    def window(self, span: Span) -> NDArray[Any]:
+    def window(self, span: Rectangle) -> NDArray[Any]:
         """Stored pixels of a window."""
         with self._lock, decoding(self._path):
-            parts = [self._band(piece.row)[piece.source] for piece in pieces(span, (self.rows, self._header.columns))]
+            parts = [
+                self._band(piece.row)[piece.source] for piece in block_parts(span, (self.rows, self._header.columns))
+            ]
             return np.concatenate(parts)
 
     def _band(self, number: int) -> NDArray[Any]:

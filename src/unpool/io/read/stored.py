@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.io.placement import Placement
-from unpool.io.read.blocks import Span
+from unpool.io.read.blocks import Rectangle
 from unpool.io.read.raster import Header, Raster
 
 
@@ -28,7 +28,7 @@ class Stored:
     """
 
     header: Header
-    read: Callable[[Span], NDArray[Any]]
+    read: Callable[[Rectangle], NDArray[Any]]
     block: tuple[int, int]
     held: int
     palette: NDArray[np.uint8] | None = None

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unpool.io.placement import tiff_placement
-from unpool.io.read.blocks import BLOCK_LIMIT, Shelf, Span, pieces
+from unpool.io.read.blocks import BLOCK_LIMIT, Rectangle, Shelf, block_parts
 from unpool.io.read.raster import Header, broken, decoding
 from unpool.io.read.stored import Stored, whole
 from unpool.io.read.tiff import TiffPicture, check_complete, codecs_named, tiff_picture, whole_raster
@@ -86,7 +86,7 @@ def _nominal(frame: Any) -> int:
     return int(prod(_block(frame)) * frame.shaped[4] * np.dtype(frame.dtype).itemsize)
 
 
-def _empty(span: Span, header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _empty(span: Rectangle, header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.empty((*span.shape, header.channels), dtype)
 
 
@@ -104,7 +104,7 @@ class _Rows:
     header: Header
     lock: Lock = field(default_factory=Lock)
 
-    def window(self, span: Span) -> NDArray[Any]:
+    def window(self, span: Rectangle) -> NDArray[Any]:
         """Stored pixels of a window."""
         with decoding(self.path):
             frame = self.planes[0].page.keyframe
@@ -114,7 +114,7 @@ class _Rows:
                 pixels[..., plane.channels] = self._plane(plane, span, dtype)
             return _as_stored(pixels)
 
-    def _plane(self, plane: _Plane, span: Span, dtype: np.dtype[Any]) -> NDArray[Any]:
+    def _plane(self, plane: _Plane, span: Rectangle, dtype: np.dtype[Any]) -> NDArray[Any]:
         together = plane.page.keyframe.shaped[4]
         pixel = together * dtype.itemsize
         part = np.empty((*span.shape, together), dtype)
@@ -142,13 +142,13 @@ class _Blocks:
     shelf: Shelf
     lock: Lock = field(default_factory=Lock)
 
-    def window(self, span: Span) -> NDArray[Any]:
+    def window(self, span: Rectangle) -> NDArray[Any]:
         """Stored pixels of a window."""
         pixels = _empty(span, self.header, np.dtype(self.series.dtype))
         block = _block(self.planes[0].page)
         across = -(-self.header.columns // block[1])
         for number, plane in enumerate(self.planes):
-            for piece in pieces(span, block):
+            for piece in block_parts(span, block):
                 index = piece.row * across + piece.column
                 pixels[(*piece.target, plane.channels)] = self._block(number, index)[piece.source]
         return _as_stored(pixels)

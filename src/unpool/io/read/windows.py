@@ -16,7 +16,7 @@ from unpool.errors import UsageError
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import PNG_MARK
 from unpool.io.read.bitmaps import bitmap_raster
-from unpool.io.read.blocks import Span
+from unpool.io.read.blocks import Rectangle
 from unpool.io.read.formats import is_tiff, opened
 from unpool.io.read.images import ImageInfo, info_of, shown
 from unpool.io.read.png_rows import stored_png
@@ -93,7 +93,7 @@ class PictureFile:
         DataError: the file is damaged there (it says which tile), or the window is too large for one array.
         UsageError: slices with a step.
         """
-        span = Span(*_bounds(rows, self.info.rows), *_bounds(columns, self.info.columns))
+        span = Rectangle(*_bounds(rows, self.info.rows), *_bounds(columns, self.info.columns))
         if 0 in span.shape:
             return np.empty((*span.shape, self.info.channels), self.dtype)
         check_size(self.info.path, *span.shape, self.info.channels)
@@ -148,11 +148,11 @@ def _bounds(part: slice, size: int) -> tuple[int, int]:
     return start, max(start, stop)
 
 
-def _turned_back(span: Span, info: ImageInfo) -> Span:
+def _turned_back(span: Rectangle, info: ImageInfo) -> Rectangle:
     """The stored place of a window of the displayed picture: ``raster.turn`` in reverse."""
     top, bottom, left, right = span
     if info.orientation in (2, 3, 6, 7):
         left, right = info.columns - right, info.columns - left
     if info.orientation in (3, 4, 7, 8):
         top, bottom = info.rows - bottom, info.rows - top
-    return Span(left, right, top, bottom) if info.orientation >= 5 else Span(top, bottom, left, right)
+    return Rectangle(left, right, top, bottom) if info.orientation >= 5 else Rectangle(top, bottom, left, right)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unpool.errors import DataError
 from unpool.io.files import safe_child
 from unpool.io.placement import Placement
-from unpool.io.read.blocks import BLOCK_LIMIT, Shelf, Span, pieces
+from unpool.io.read.blocks import BLOCK_LIMIT, Rectangle, Shelf, block_parts
 from unpool.io.read.raster import Header, broken, check_size, decoding
 from unpool.io.read.stored import Stored
 
@@ -64,9 +64,9 @@ def stored_zarr(path: Path, cache: int) -> Stored:
     )
     shelf = Shelf(cache)
 
-    def window(span: Span) -> NDArray[Any]:
+    def window(span: Rectangle) -> NDArray[Any]:
         pixels = np.empty((*span.shape, header.channels), found.array.dtype)
-        for piece in pieces(span, chunks):
+        for piece in block_parts(span, chunks):
             pixels[piece.target] = _chunk(found, shelf, (piece.row, piece.column), chunks, path)[piece.source]
         return pixels[..., 0] if header.channels == 1 else pixels
 

@@ -27,7 +27,7 @@ from unpool.io.write.band_form import BandForm
 from unpool.io.write.masks import written_form
 from unpool.io.write.png import write_png
 from unpool.io.write.tiff import write_tiff
-from unpool.io.write.unfinished import Part
+from unpool.io.write.unfinished import UnfinishedBands
 from unpool.io.write.zarr import write_zarr
 
 PNG_SIDE = 30_000
@@ -37,7 +37,7 @@ PNG_SIDE = 30_000
 class BandWriter:
     """A picture that is being written, see ``open_band_writer``. ``done`` rows are there already."""
 
-    def __init__(self, path: Path, form: BandForm, part: Part, stored: NDArray[Any] | None) -> None:
+    def __init__(self, path: Path, form: BandForm, part: UnfinishedBands, stored: NDArray[Any] | None) -> None:
         self.path, self.form = path, form
         self._part = part
         self._stored = stored
@@ -198,7 +198,7 @@ def _opened(path: Path, form: BandForm, key: str, stored: NDArray[Any] | None) -
     folder = path.with_name(path.name + ".part")
     mark_output(folder)
     with writing(path):
-        part = Part(folder / "bands", (form.rows, form.columns, form.channels), np.dtype(form.dtype), key)
+        part = UnfinishedBands(folder / "bands", (form.rows, form.columns, form.channels), np.dtype(form.dtype), key)
     try:
         yield BandWriter(path, form, part, stored)
     finally:

@@ -11,7 +11,7 @@ import numpy as np
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import chunk, png_head
 from unpool.io.write.band_form import BandForm
-from unpool.io.write.unfinished import Part
+from unpool.io.write.unfinished import UnfinishedBands
 
 ROWS = 256
 """Rows that are deflated at once."""
@@ -19,7 +19,7 @@ ROWS = 256
 _CENTIMETRES = {2: 2.54, 3: 1.0}
 
 
-def write_png(path: Path, form: BandForm, part: Part) -> None:
+def write_png(path: Path, form: BandForm, part: UnfinishedBands) -> None:
     """Write a PNG of uint8 (grey, palette or RGB) or uint16 (grey). Rows have no filter: ids gain nothing by one."""
     bits = 8 * np.dtype(form.dtype).itemsize
     colour_type = 3 if form.palette else 2 if form.channels == 3 else 0
@@ -33,7 +33,7 @@ def write_png(path: Path, form: BandForm, part: Part) -> None:
         file.write(chunk(b"IEND", b""))
 
 
-def _deflated(part: Part) -> Iterator[bytes]:
+def _deflated(part: UnfinishedBands) -> Iterator[bytes]:
     deflater = zlib.compressobj()
     for rows in part.bands(ROWS):
         lines = rows.astype(rows.dtype.newbyteorder(">")).reshape(len(rows), -1).view(np.uint8)

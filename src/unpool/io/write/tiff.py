@@ -11,9 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from unpool.io.write.band_form import BandForm
-from unpool.io.write.unfinished import Part
+from unpool.io.write.unfinished import UnfinishedBands
 
-TILE = 512
+TILE_SIDE = 512
 ROW_OF_TILES = 1 << 27
 """Bytes that a row of tiles may have; tiles of very wide pictures are lower."""
 
@@ -21,7 +21,7 @@ BIG = 2**32 - 2**25
 """Bytes of pixels from which a TIFF needs 64-bit offsets; their compressed size is not known in time."""
 
 
-def write_tiff(path: Path, form: BandForm, part: Part) -> None:
+def write_tiff(path: Path, form: BandForm, part: UnfinishedBands) -> None:
     """Write a TIFF of deflated tiles; a BigTIFF where its pixels are 4 GB or more. Copies take the nearest pixel."""
     steps = level_steps(form)
     pixels = form.rows * form.columns * form.channels * np.dtype(form.dtype).itemsize
@@ -35,13 +35,13 @@ def write_tiff(path: Path, form: BandForm, part: Part) -> None:
 def level_steps(form: BandForm) -> list[int]:
     """How much smaller each copy is, 2, 4, …, until one tile holds it; none where the source has no copies."""
     longest, step, steps = max(form.rows, form.columns), 2, []
-    while form.placement.levels and longest * 2 > step * TILE:
+    while form.placement.levels and longest * 2 > step * TILE_SIDE:
         steps.append(step)
         step *= 2
     return steps
 
 
-def _page(form: BandForm, part: Part, step: int) -> dict[str, Any]:
+def _page(form: BandForm, part: UnfinishedBands, step: int) -> dict[str, Any]:
     """What tifffile needs for one size of the picture."""
     rows, columns = -(-form.rows // step), -(-form.columns // step)
     tile = _tile(form)
@@ -64,13 +64,13 @@ def _page(form: BandForm, part: Part, step: int) -> dict[str, Any]:
 
 
 def _tile(form: BandForm) -> tuple[int, int]:
-    height = TILE
+    height = TILE_SIDE
     while height > 16 and height * form.columns * form.channels * np.dtype(form.dtype).itemsize > ROW_OF_TILES:
         height //= 2
-    return height, TILE
+    return height, TILE_SIDE
 
 
-def _tiles(part: Part, tile: tuple[int, int], step: int) -> Iterator[NDArray[Any]]:
+def _tiles(part: UnfinishedBands, tile: tuple[int, int], step: int) -> Iterator[NDArray[Any]]:
     """The tiles of one size, row by row; those at the right and the bottom end with the picture."""
     for band in part.bands(tile[0], step):
         for left in range(0, band.shape[1], tile[1]):

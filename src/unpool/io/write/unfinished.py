@@ -34,7 +34,7 @@ class Band(NamedTuple):
     size: int
 
 
-class Part:
+class UnfinishedBands:
     """Finished bands, rows 0 to ``done``, of pixels (rows, columns, channels).
 
     Class ids are deflated fast, which makes them about a hundredth; floating point is stored as it is.

@@ -11,12 +11,12 @@ import numpy as np
 from unpool.io.read.zarr import zarr_package
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.tiff import level_steps
-from unpool.io.write.unfinished import Part
+from unpool.io.write.unfinished import UnfinishedBands
 
 CHUNK = 512
 
 
-def write_zarr(path: Path, form: BandForm, part: Part) -> None:
+def write_zarr(path: Path, form: BandForm, part: UnfinishedBands) -> None:
     """Write a folder of the format the source has, 3 where it is none, with smaller copies where that has any."""
     zarr = zarr_package(path)
     shutil.rmtree(path, ignore_errors=True)

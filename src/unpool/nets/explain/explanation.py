@@ -31,9 +31,9 @@ from unpool.geometry import (
     stored_bytes,
 )
 from unpool.nets.blocks import Residual, ScoreConvolution, UpConvolution
-from unpool.nets.encoder_decoder import Crossing, EncoderDecoder, EncoderStage, Join, MaxPooling, UpSampling
-from unpool.nets.explain.layer_names import Part, paper_name, place_of
-from unpool.nets.explain.records import Explanation, Kind, LayerFacts, Size, SkipFacts
+from unpool.nets.encoder_decoder import EncoderDecoder, EncoderStage, MaxPooling, Merge, SkipConnection, UpSampling
+from unpool.nets.explain.layer_names import LayerPart, paper_name, place_of
+from unpool.nets.explain.records import Explanation, LayerFacts, LayerKind, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
 from unpool.nets.sizes import AnyStructure, output_size
 
@@ -125,7 +125,7 @@ _FOLLOWERS: dict[type[nn.Module], str] = {
 
 _UNCUT = ((0, 0), (0, 0))
 
-_UP_KINDS: dict[str, tuple[Kind, Layer]] = {
+_UP_KINDS: dict[str, tuple[LayerKind, Layer]] = {
     "unpool": ("unpooling", BLOCKS),
     "nearest": ("interpolation", BLOCKS),
     "bilinear": ("interpolation", BILINEAR),
@@ -160,7 +160,7 @@ class _Reading:
             UpConvolution: self._convolution,
             MaxPooling: self._pooling,
             EncoderStage: self._leaving,
-            Join: self._join,
+            Merge: self._join,
             **dict.fromkeys(_FOLLOWERS, self._follower),
         }
         if isinstance(module, Residual):
@@ -186,8 +186,9 @@ class _Reading:
         return tensor.detach()
 
     def _add(
-        self, path: str, part: Part, kind: Kind, taken: Tensor, made: tuple[int, Size], *, layer: Layer | None = None,
-        across: str = "", kernel: int = 0, own: nn.Module | None = None, work: int = 0, index: int = 0,
+        self, path: str, part: LayerPart, kind: LayerKind, taken: Tensor, made: tuple[int, Size], *,
+        layer: Layer | None = None, across: str = "", kernel: int = 0,
+        own: nn.Module | None = None, work: int = 0, index: int = 0,
     ) -> None:  # fmt: skip
         """Write a layer down; ``made`` is its maps and their size, ``across`` where what it works on left the path."""
         place = place_of(self.structure, path, part, index)
@@ -275,7 +276,7 @@ class _Reading:
         self._add(path, "pooling", "pooling", inputs[0], _shape(output[0]), layer=Window(2, 2), kernel=2)
         self.paths[f"pool{stage}"] = self.path
 
-    def _leaving(self, path: str, _: nn.Module, __: Any, output: tuple[Tensor, Crossing]) -> None:
+    def _leaving(self, path: str, _: nn.Module, __: Any, output: tuple[Tensor, SkipConnection]) -> None:
         stage = place_of(self.structure, path, "pooling").stage
         crossing = output[1]
         if crossing.positions:
@@ -287,7 +288,7 @@ class _Reading:
         if crossing.maps is not None:
             self.waiting[f"maps{stage}"] = _bytes(crossing.maps)
 
-    def _up(self, path: str, module: UpSampling, inputs: tuple[Tensor, Crossing]) -> None:
+    def _up(self, path: str, module: UpSampling, inputs: tuple[Tensor, SkipConnection]) -> None:
         if module.up == "transposed":
             return
         taken, crossing = inputs
@@ -297,7 +298,7 @@ class _Reading:
         self._add(path, "up", kind, taken, (taken.shape[1], size), layer=layer, kernel=2)
         self.waiting.pop(f"positions{self.layers[-1].stage}", None)
 
-    def _join(self, path: str, module: Join, inputs: tuple[Tensor, Crossing], output: Tensor) -> None:
+    def _join(self, path: str, module: Merge, inputs: tuple[Tensor, SkipConnection], output: Tensor) -> None:
         taken, crossing = inputs
         assert crossing.maps is not None
         self._add(path, "join", "add" if module.skip == "add" else "concatenate", taken, _shape(output))
@@ -362,7 +363,7 @@ class _Reading:
         self.waiting.pop(pool)
 
 
-def _part(path: str, *, up: bool) -> Part:
+def _part(path: str, *, up: bool) -> LayerPart:
     if path.endswith("squeeze"):
         return "squeeze"
     if up or path.endswith("up.convolution"):

@@ -15,16 +15,18 @@ from unpool.nets.sizes import AnyStructure
 from unpool.nets.structure import Structure
 
 Side = Literal["encoder", "bottom", "decoder", "head"]
-Part = Literal["norm", "convolution", "pooling", "up", "up-convolution", "residual", "squeeze", "join", "classifier"]
+LayerPart = Literal[
+    "norm", "convolution", "pooling", "up", "up-convolution", "residual", "squeeze", "join", "classifier"
+]
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerPlace:
     """Where a layer stands: stages count from 1 at the picture; ``index`` counts convolutions of a stage from 1."""
 
     side: Side
     stage: int
-    part: Part
+    part: LayerPart
     index: int = 0
 
 
@@ -38,10 +40,10 @@ _FCN_PLACES: dict[str, tuple[Side, int]] = {
 }
 
 
-def place_of(structure: AnyStructure, path: str, part: Part, index: int = 0) -> Place:
+def place_of(structure: AnyStructure, path: str, part: LayerPart, index: int = 0) -> LayerPlace:
     """Where the module at ``path`` of the network stands."""
     if isinstance(structure, FCNStructure):
-        return Place(*_FCN_PLACES[path], part, index)
+        return LayerPlace(*_FCN_PLACES[path], part, index)
     room, _, rest = path.partition(".")
     number = int(rest.partition(".")[0]) if room in ("encoder", "decoder") else 0
     places: dict[str, tuple[Side, int]] = {
@@ -52,10 +54,10 @@ def place_of(structure: AnyStructure, path: str, part: Part, index: int = 0) -> 
         "decoder": ("decoder", structure.depth - number),
         "head": ("head", 1),
     }
-    return Place(*places[room], part, index)
+    return LayerPlace(*places[room], part, index)
 
 
-def paper_name(structure: AnyStructure, place: Place, path: str) -> str:
+def paper_name(structure: AnyStructure, place: LayerPlace, path: str) -> str:
     """The name of a layer, in the manner of the paper that the structure resembles; FCN's modules have it already."""
     if isinstance(structure, FCNStructure):
         return path
@@ -66,7 +68,7 @@ def paper_name(structure: AnyStructure, place: Place, path: str) -> str:
     return _unet_name(structure, place)
 
 
-def _unet_name(structure: Structure, place: Place) -> str:
+def _unet_name(structure: Structure, place: LayerPlace) -> str:
     """``d`` is down, ``u`` up; levels count from 0; letters count the maps of a level."""
     level, last = place.stage - 1, _letter(structure.encoder_count(place.stage))
     down = place.side in ("encoder", "bottom")
@@ -103,7 +105,7 @@ def _letter(number: int) -> str:
     return chr(ord("a") + number)
 
 
-def _segnet_name(structure: Structure, place: Place) -> str:
+def _segnet_name(structure: Structure, place: LayerPlace) -> str:
     """Stages of one convolution are named as in SegNet-Basic, others as in SegNet on VGG16."""
     stage, several = place.stage, structure.encoder_count(place.stage) > 1
     match place.part:
@@ -131,7 +133,7 @@ def _segnet_name(structure: Structure, place: Place) -> str:
             return "norm"
 
 
-def _fusionnet_name(structure: Structure, place: Place) -> str:
+def _fusionnet_name(structure: Structure, place: LayerPlace) -> str:
     group = {"encoder": f"down{place.stage}", "bottom": "bridge", "decoder": f"up{place.stage}", "head": "out"}
     count = structure.decoder_count if place.side == "decoder" else structure.encoder_count
     own = group[place.side]

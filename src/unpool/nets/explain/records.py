@@ -8,7 +8,7 @@ from typing import Any, Literal
 from unpool.geometry import Sides
 from unpool.nets.explain.layer_names import Side
 
-Kind = Literal[
+LayerKind = Literal[
     "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
 ]
 Size = tuple[int, int]
@@ -40,7 +40,7 @@ class LayerFacts:
     paper_name: str
     side: Side
     stage: int
-    kind: Kind
+    kind: LayerKind
     across: bool
     rows: int
     columns: int

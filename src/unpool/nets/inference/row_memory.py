@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from unpool.nets.inference.rows import Maps, Shape, Span, Step, Stream
+from unpool.nets.inference.rows import FeatureMapRows, RowSpan, Shape, Step, Stream
 from unpool.nets.inference.streaming import LAYERS
 
 
@@ -52,23 +52,23 @@ class _Rows:
         return _Rows(_with_rows(first.shape, sum(rows.shape[2] for rows in args[0])), first.itemsize, first.tally)
 
 
-def most_held(network: nn.Module, channels: int, size: tuple[int, int], rows: int) -> int:
+def most_row_bytes(network: nn.Module, channels: int, size: tuple[int, int], rows: int) -> int:
     """Bytes that maps take at most while ``streamed`` answers for a picture of (rows, columns).
 
     What is held within a layer beside its input and output is not counted, nor are weights and picture.
     """
     stream, tally = Stream(LAYERS), _Tally()
     picture = _Rows((1, channels, *size), 0, tally)
-    logits: Maps = network(Maps.of(cast(Tensor, picture), stream))
+    logits: FeatureMapRows = network(FeatureMapRows.of(cast(Tensor, picture), stream))
     for step in stream.steps:
         step.makes = _weightless(step, tally)
-    for _ in stream.rows(logits, Span(0, logits.shape[2]), rows):
+    for _ in stream.rows(logits, RowSpan(0, logits.shape[2]), rows):
         pass
     return tally.most
 
 
-def _weightless(step: Step, tally: _Tally) -> Callable[[Sequence[Tensor], Span, Span], Sequence[Tensor]]:
-    def makes(_: Sequence[Tensor], wanted: Span, __: Span) -> Sequence[Tensor]:
+def _weightless(step: Step, tally: _Tally) -> Callable[[Sequence[Tensor], RowSpan, RowSpan], Sequence[Tensor]]:
+    def makes(_: Sequence[Tensor], wanted: RowSpan, __: RowSpan) -> Sequence[Tensor]:
         shapes = [(_with_rows(outcome.shape, wanted.stop - wanted.start), outcome.dtype) for outcome in step.outcomes]
         return [cast(Tensor, _Rows(shape, dtype.itemsize, tally)) for shape, dtype in shapes]
 

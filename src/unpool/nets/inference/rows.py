@@ -1,6 +1,6 @@
 """Maps of which only some rows exist at a time, and the steps that make them.
 
-A network's ``forward`` runs on ``Maps`` as it does on tensors (torch's protocol for types of one's own,
+A network's ``forward`` runs on ``FeatureMapRows`` as it does on tensors (torch's protocol for types of one's own,
 ``__torch_function__``), and each layer becomes a ``Step`` that is only remembered. Then rows of the last maps are asked
 for, from the top: each step asks its sources for the rows that it reads, and they let go of those that nobody will read
 again.
@@ -25,19 +25,19 @@ FAR = 1 << 20
 Shape: TypeAlias = tuple[int, int, int, int]
 
 
-class Span(NamedTuple):
+class RowSpan(NamedTuple):
     """Rows from ``start`` on, before ``stop``."""
 
     start: int
     stop: int
 
-    def within(self, rows: int) -> Span:
+    def within(self, rows: int) -> RowSpan:
         """Those of them that maps of so many rows have."""
-        return Span(min(max(self.start, 0), rows), max(min(self.stop, rows), 0))
+        return RowSpan(min(max(self.start, 0), rows), max(min(self.stop, rows), 0))
 
 
-Reads: TypeAlias = Callable[[Span], Span]
-Makes: TypeAlias = Callable[[Sequence[Tensor], Span, Span], Sequence[Tensor]]
+Reads: TypeAlias = Callable[[RowSpan], RowSpan]
+Makes: TypeAlias = Callable[[Sequence[Tensor], RowSpan, RowSpan], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Stream:
     layers: Mapping[Callable[..., Any], Callable[..., Any]]
     steps: list[Step] = field(default_factory=list)
 
-    def rows(self, answer: Maps, wanted: Span, at_once: int) -> Iterator[Tensor]:
+    def rows(self, answer: FeatureMapRows, wanted: RowSpan, at_once: int) -> Iterator[Tensor]:
         """Rows of the last maps, at most so many at a time; afterwards nothing is held.
 
         Steps and maps refer to each other, and what they hold would wait for a collection of garbage.
@@ -62,13 +62,13 @@ class Stream:
         try:
             for start in range(*wanted, at_once):
                 stop = min(start + at_once, wanted.stop)
-                yield answer.rows(None, Span(start, stop), stop)
+                yield answer.rows(None, RowSpan(start, stop), stop)
         finally:
             for step in self.steps:
                 for maps in (*step.sources, *step.outcomes):
                     maps.forget()
 
-    def _settle(self, answer: Maps, first: int, share: float) -> None:
+    def _settle(self, answer: FeatureMapRows, first: int, share: float) -> None:
         """Connect all that the answer is made from, of whose rows so large a share is made at a time."""
         answer.read_by(None, first)
         # Each layer asks the one before it within its own call, a few calls deep.
@@ -90,18 +90,18 @@ class Step:
     """
 
     def __init__(
-        self, sources: Sequence[Maps], reads: Reads, makes: Makes, *outcomes: tuple[Shape, torch.dtype]
+        self, sources: Sequence[FeatureMapRows], reads: Reads, makes: Makes, *outcomes: tuple[Shape, torch.dtype]
     ) -> None:
         self.sources, self.reads, self.makes = sources, reads, makes
         stream = sources[0].stream
         # What comes out of a long way asks most of what comes out of a short one, which then is there already.
         self._latest_first = sorted(sources, key=lambda source: -source.number)
         stream.steps.append(self)
-        self.outcomes = [Maps(stream, shape, dtype, self) for shape, dtype in outcomes]
+        self.outcomes = [FeatureMapRows(stream, shape, dtype, self) for shape, dtype in outcomes]
 
-    def rows(self, wanted: Span, later: int) -> Sequence[Tensor]:
+    def rows(self, wanted: RowSpan, later: int) -> Sequence[Tensor]:
         """Rows of the outcomes; none before ``later`` will be wanted again."""
-        read, still = self.reads(wanted), self.reads(Span(later, later + 1)).start
+        read, still = self.reads(wanted), self.reads(RowSpan(later, later + 1)).start
         given = {source: source.rows(self, read.within(source.shape[2]), still) for source in self._latest_first}
         return self.makes([given[source] for source in self.sources], wanted, read)
 
@@ -115,17 +115,17 @@ class Step:
             alone = len(outcome.marks) == len(self.outcomes) == 1
             outcome.kept = not alone or outcome.again > AGAIN * outcome.piece
         for source in self.sources:
-            source.read_by(self, self.reads(Span(first, first + 1)).start)
+            source.read_by(self, self.reads(RowSpan(first, first + 1)).start)
 
     def reads_again(self) -> int:
         """How many of the rows that it reads for a piece it will read for the next one too."""
         made = self.outcomes[0]
-        piece = Span(FAR, FAR + made.piece + (0 if made.kept else made.again))
-        following = self.reads(Span(FAR + made.piece, FAR + made.piece + 1))
+        piece = RowSpan(FAR, FAR + made.piece + (0 if made.kept else made.again))
+        following = self.reads(RowSpan(FAR + made.piece, FAR + made.piece + 1))
         return max(self.reads(piece).stop - following.start, 0)
 
 
-class Maps:
+class FeatureMapRows:
     """Maps (1, C, H, W) of which only some rows exist at a time; a tensor to what networks are made of.
 
     Attributes
@@ -143,15 +143,15 @@ class Maps:
         self.stream, self.shape, self.dtype, self.step, self.number = stream, shape, dtype, step, len(stream.steps)
         self.kept, self.piece, self.again, self.first = True, shape[2], 0, shape[2]
         self.marks: dict[Step | None, int] = {}
-        self._held: list[tuple[Span, Tensor]] = []
+        self._held: list[tuple[RowSpan, Tensor]] = []
         self._done = 0
 
     @classmethod
-    def of(cls, picture: Tensor, stream: Stream) -> Maps:
+    def of(cls, picture: Tensor, stream: Stream) -> FeatureMapRows:
         """A picture (1, C, H, W), all of whose rows are there."""
         images, channels, rows, columns = picture.shape
         maps = cls(stream, (images, channels, rows, columns), picture.dtype, None)
-        maps._held, maps._done = [(Span(0, rows), picture)], rows
+        maps._held, maps._done = [(RowSpan(0, rows), picture)], rows
         return maps
 
     def read_by(self, reader: Step | None, first: int) -> None:
@@ -159,7 +159,7 @@ class Maps:
         self.marks[reader] = 0
         self.first = min(self.first, max(first, 0))
 
-    def rows(self, reader: Step | None, wanted: Span, later: int) -> Tensor:
+    def rows(self, reader: Step | None, wanted: RowSpan, later: int) -> Tensor:
         """Rows for one of the readers, which will not ask for any before ``later`` again."""
         if not self.kept:
             assert self.step is not None
@@ -168,7 +168,7 @@ class Maps:
         missing = wanted.stop - self._done
         pieces = max(round(missing / self.piece), 1)
         for number in range(1, pieces + 1 if missing > 0 else 1):
-            self._make(Span(self._done, wanted.stop - missing + missing * number // pieces))
+            self._make(RowSpan(self._done, wanted.stop - missing + missing * number // pieces))
         rows = _among(self._held, wanted)
         if self.step is not None:
             self.marks[reader] = later
@@ -179,7 +179,7 @@ class Maps:
         """Hold nothing any more."""
         self._held = []
 
-    def _make(self, span: Span) -> None:
+    def _make(self, span: RowSpan) -> None:
         assert self.step is not None
         for outcome, rows in zip(self.step.outcomes, self.step.rows(span, span.stop), strict=True):
             outcome._held.append((span, rows))
@@ -198,25 +198,25 @@ class Maps:
     def __torch_function__(
         cls, function: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        first = args[0] if isinstance(args[0], Maps) else args[0][0]
+        first = args[0] if isinstance(args[0], FeatureMapRows) else args[0][0]
         layer = first.stream.layers.get(function)
         return NotImplemented if layer is None else layer(*args, **(kwargs or {}))
 
-    def __getitem__(self, part: tuple[slice, ...]) -> Maps:
+    def __getitem__(self, part: tuple[slice, ...]) -> FeatureMapRows:
         return self.stream.layers[Tensor.__getitem__](self, part)  # type: ignore[no-any-return]
 
-    def __add__(self, other: Maps | Tensor) -> Maps:
+    def __add__(self, other: FeatureMapRows | Tensor) -> FeatureMapRows:
         return self.stream.layers[torch.add](self, other)  # type: ignore[no-any-return]
 
-    def __mul__(self, factor: float) -> Maps:
+    def __mul__(self, factor: float) -> FeatureMapRows:
         return self.stream.layers[torch.mul](self, factor)  # type: ignore[no-any-return]
 
-    def add_(self, other: Tensor) -> Maps:
+    def add_(self, other: Tensor) -> FeatureMapRows:
         """As of a tensor."""
         return self.stream.layers[Tensor.add_](self, other)  # type: ignore[no-any-return]
 
 
-def _among(held: Sequence[tuple[Span, Tensor]], wanted: Span) -> Tensor:
+def _among(held: Sequence[tuple[RowSpan, Tensor]], wanted: RowSpan) -> Tensor:
     """The rows wanted, of those held."""
     parts = [
         rows[:, :, max(wanted.start - span.start, 0) : wanted.stop - span.start]
@@ -228,10 +228,10 @@ def _among(held: Sequence[tuple[Span, Tensor]], wanted: Span) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def _from(mark: int, held: Sequence[tuple[Span, Tensor]]) -> list[tuple[Span, Tensor]]:
+def _from(mark: int, held: Sequence[tuple[RowSpan, Tensor]]) -> list[tuple[RowSpan, Tensor]]:
     """What is held without the rows before ``mark``, as far as that frees memory."""
     left = [(span, rows) for span, rows in held if span.stop > mark]
     if left and 2 * mark >= sum(left[0][0]):
         span, rows = left[0]
-        left[0] = Span(mark, span.stop), rows[:, :, mark - span.start :].clone()  # a view would hold all of them
+        left[0] = RowSpan(mark, span.stop), rows[:, :, mark - span.start :].clone()  # a view would hold all of them
     return left

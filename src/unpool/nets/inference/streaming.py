@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unpool.geometry import Layer, Rounding, Transposed, Window, pooled_size
-from unpool.nets.inference.rows import Maps, Shape, Span, Step, Stream
+from unpool.nets.inference.rows import FeatureMapRows, RowSpan, Shape, Step, Stream
 from unpool.nets.named import Network
 from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, spread, unpack
 
@@ -42,32 +42,32 @@ def streamed(
     force (inference mode, autocast) when rows are taken is what they are computed in.
     """
     stream = Stream(LAYERS)
-    maps = Maps.of(picture, stream)
+    maps = FeatureMapRows.of(picture, stream)
     if prepare is not None:
         prepared = (1, network.in_channels, *picture.shape[2:])
         maps = _step([maps], _same, lambda given, *_: (prepare(given[0]),), prepared, torch.float32)
-    logits: Maps = network(maps)
+    logits: FeatureMapRows = network(maps)
     first, last, _ = (wanted or slice(None)).indices(logits.shape[2])
-    yield from stream.rows(logits, Span(first, last), rows)
+    yield from stream.rows(logits, RowSpan(first, last), rows)
 
 
 def _convolution(
-    maps: Maps, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
-) -> Maps:  # fmt: skip
+    maps: FeatureMapRows, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> FeatureMapRows:  # fmt: skip
     strides, pads, steps = _pair(stride), _pair(padding), _pair(dilation)
     down, across = (
         Window(kernel, by, pad, pad, step)
         for kernel, by, pad, step in zip(weight.shape[2:], strides, pads, steps, strict=True)
     )
 
-    def reads(wanted: Span) -> Span:
+    def reads(wanted: RowSpan) -> RowSpan:
         first, last = down.reads((wanted.start, wanted.stop - 1))
-        return Span(min(first, maps.shape[2] - 1), max(last + 1, 1))  # FCN's padding has rows that read no picture
+        return RowSpan(min(first, maps.shape[2] - 1), max(last + 1, 1))  # FCN's padding has rows that read no picture
 
-    def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
+    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         first, last = down.reads((wanted.start, wanted.stop - 1))
-        there, top = Span(first, last + 1).within(maps.shape[2]), max(read.start, 0)
+        there, top = RowSpan(first, last + 1).within(maps.shape[2]), max(read.start, 0)
         rows = given[0][:, :, there.start - top : there.stop - top]
         missing = last + 1 - first - rows.shape[2]
         above = min(max(-first, 0), missing)
@@ -79,9 +79,9 @@ def _convolution(
 
 
 def _up_convolution(
-    maps: Maps, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
-) -> Maps:  # fmt: skip
+    maps: FeatureMapRows, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> FeatureMapRows:  # fmt: skip
     assert _pair(dilation) == (1, 1), "networks do not dilate these"
     (by, _), pads, more = _pair(stride), _pair(padding), _pair(output_padding)
     down, across = (
@@ -89,7 +89,7 @@ def _up_convolution(
         for kernel, step, pad, extra in zip(weight.shape[2:], _pair(stride), pads, more, strict=True)
     )
 
-    def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
+    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         grown = F.conv_transpose2d(given[0], weight, bias, stride, (0, pads[1]), (0, more[1]), groups)
         top = wanted.start + pads[0] - by * max(read.start, 0)
         return (grown[:, :, top : top + wanted.stop - wanted.start],)
@@ -98,12 +98,12 @@ def _up_convolution(
     return _step([maps], _reading(down), makes, shape, _type(weight))
 
 
-def _pooled(maps: Maps, rounding: Rounding = "floor") -> Maps:
+def _pooled(maps: FeatureMapRows, rounding: Rounding = "floor") -> FeatureMapRows:
     return _step([maps], _pairs, lambda given, *_: (max_pool_plain(given[0], rounding),), _windows(maps, rounding))
 
 
-def _pooled_with_positions(maps: Maps, rounding: Rounding = "floor") -> tuple[Maps, Positions]:
-    def makes(given: Sequence[Tensor], _: Span, __: Span) -> Sequence[Tensor]:
+def _pooled_with_positions(maps: FeatureMapRows, rounding: Rounding = "floor") -> tuple[FeatureMapRows, Positions]:
+    def makes(given: Sequence[Tensor], _: RowSpan, __: RowSpan) -> Sequence[Tensor]:
         pooled, positions = max_pool(given[0], rounding)
         return pooled, unpack(positions.code, positions.windows, channels_last=positions.channels_last)
 
@@ -112,28 +112,30 @@ def _pooled_with_positions(maps: Maps, rounding: Rounding = "floor") -> tuple[Ma
     return pooled, Positions(cast(Tensor, code), shape, maps.shape[2:], channels_last=True)
 
 
-def _unpooled(maps: Maps, positions: Positions) -> Maps:
+def _unpooled(maps: FeatureMapRows, positions: Positions) -> FeatureMapRows:
     windows, size = positions.windows[2], positions.size
 
-    def reads(wanted: Span) -> Span:
-        return Span(min(wanted.start // 2, windows - 1), (wanted.stop + 1) // 2)
+    def reads(wanted: RowSpan) -> RowSpan:
+        return RowSpan(min(wanted.start // 2, windows - 1), (wanted.stop + 1) // 2)
 
-    def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
+    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         top = 2 * read.start
         values, code = given
         grown = spread(values, code, (max(wanted.stop - top, 2 * values.shape[2] - 1), size[1]))
         return (grown[:, :, wanted.start - top : wanted.stop - top],)
 
-    return _step([maps, cast(Maps, positions.code)], reads, makes, (1, maps.shape[1], *size))
+    return _step([maps, cast(FeatureMapRows, positions.code)], reads, makes, (1, maps.shape[1], *size))
 
 
-def _interpolated(maps: Maps, size: None = None, scale_factor: float = 2, mode: str = "nearest", **how: Any) -> Maps:
+def _interpolated(
+    maps: FeatureMapRows, size: None = None, scale_factor: float = 2, mode: str = "nearest", **how: Any
+) -> FeatureMapRows:
     assert (size, scale_factor) == (None, 2), "networks double"
 
-    def reads(wanted: Span) -> Span:
-        return Span(wanted.start // 2 - 1, (wanted.stop + 1) // 2 + 1)  # a neighbour on each side
+    def reads(wanted: RowSpan) -> RowSpan:
+        return RowSpan(wanted.start // 2 - 1, (wanted.stop + 1) // 2 + 1)  # a neighbour on each side
 
-    def makes(given: Sequence[Tensor], wanted: Span, read: Span) -> Sequence[Tensor]:
+    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         top = 2 * max(read.start, 0)
         grown = F.interpolate(given[0], scale_factor=2, mode=mode, **how)
         return (grown[:, :, wanted.start - top : wanted.stop - top],)
@@ -141,75 +143,75 @@ def _interpolated(maps: Maps, size: None = None, scale_factor: float = 2, mode: 
     return _step([maps], reads, makes, (1, maps.shape[1], 2 * maps.shape[2], 2 * maps.shape[3]))
 
 
-def _cropped(maps: Maps, part: tuple[slice, slice, slice, slice]) -> Maps:
+def _cropped(maps: FeatureMapRows, part: tuple[slice, slice, slice, slice]) -> FeatureMapRows:
     (top, bottom, _), (left, right, _) = (
         side.indices(length) for side, length in zip(part[2:], maps.shape[2:], strict=True)
     )
     if (bottom - top, right - left) == maps.shape[2:]:
         return maps
     return _step(
-        [maps], lambda wanted: Span(wanted.start + top, wanted.stop + top),
+        [maps], lambda wanted: RowSpan(wanted.start + top, wanted.stop + top),
         lambda given, *_: (given[0][..., left:right],), (1, maps.shape[1], bottom - top, right - left),
     )  # fmt: skip
 
 
-def _concatenated(maps: Sequence[Maps], dim: int = 0) -> Maps:
+def _concatenated(maps: Sequence[FeatureMapRows], dim: int = 0) -> FeatureMapRows:
     assert dim == 1, "networks concatenate maps"
     shape = (1, sum(each.shape[1] for each in maps), *maps[0].shape[2:])
     return _step(maps, _same, lambda given, *_: (torch.cat(list(given), dim=1),), shape)
 
 
-def _sum(maps: Maps, other: Maps | Tensor) -> Maps:
-    if isinstance(other, Maps):
+def _sum(maps: FeatureMapRows, other: FeatureMapRows | Tensor) -> FeatureMapRows:
+    if isinstance(other, FeatureMapRows):
         return _pixels([maps, other], torch.add)
     return _pixels([maps], lambda rows: rows + other)
 
 
-def _rectified(maps: Maps, inplace: bool = False) -> Maps:
+def _rectified(maps: FeatureMapRows, inplace: bool = False) -> FeatureMapRows:
     return _in_place(maps, torch.relu_) if inplace else _pixels([maps], torch.relu)
 
 
-def _pixels(maps: Sequence[Maps], function: Callable[..., Tensor]) -> Maps:
+def _pixels(maps: Sequence[FeatureMapRows], function: Callable[..., Tensor]) -> FeatureMapRows:
     """A function of each pixel by itself."""
     return _step(maps, _same, lambda given, *_: (function(*given),), maps[0].shape)
 
 
-def _in_place(maps: Maps, function: Callable[[Tensor], Tensor]) -> Maps:
+def _in_place(maps: FeatureMapRows, function: Callable[[Tensor], Tensor]) -> FeatureMapRows:
     """The step before, followed by what changes its outcome: nobody can read that as it was."""
     step = maps.step
     assert step is not None
     return _step(step.sources, step.reads, lambda *rows: (function(step.makes(*rows)[0]),), maps.shape, maps.dtype)
 
 
-def _each_pixel(function: Callable[..., Tensor]) -> Callable[..., Maps]:
+def _each_pixel(function: Callable[..., Tensor]) -> Callable[..., FeatureMapRows]:
     """A function of torch's, with all that is given to it."""
     return lambda maps, *rest, **more: _pixels([maps], lambda rows: function(rows, *rest, **more))
 
 
 def _step(
-    sources: Sequence[Maps], reads: Callable[[Span], Span], makes: Callable[..., Sequence[Tensor]], shape: Shape,
-    dtype: torch.dtype | None = None,
-) -> Maps:  # fmt: skip
+    sources: Sequence[FeatureMapRows], reads: Callable[[RowSpan], RowSpan], makes: Callable[..., Sequence[Tensor]],
+    shape: Shape, dtype: torch.dtype | None = None,
+) -> FeatureMapRows:  # fmt: skip
     return Step(sources, reads, makes, (shape, dtype or sources[0].dtype)).outcomes[0]
 
 
-def _reading(layer: Layer) -> Callable[[Span], Span]:
-    def reads(wanted: Span) -> Span:
+def _reading(layer: Layer) -> Callable[[RowSpan], RowSpan]:
+    def reads(wanted: RowSpan) -> RowSpan:
         first, last = layer.reads((wanted.start, wanted.stop - 1))
-        return Span(first, last + 1)
+        return RowSpan(first, last + 1)
 
     return reads
 
 
-def _same(wanted: Span) -> Span:
+def _same(wanted: RowSpan) -> RowSpan:
     return wanted
 
 
-def _pairs(wanted: Span) -> Span:
-    return Span(2 * wanted.start, 2 * wanted.stop)
+def _pairs(wanted: RowSpan) -> RowSpan:
+    return RowSpan(2 * wanted.start, 2 * wanted.stop)
 
 
-def _windows(maps: Maps, rounding: Rounding) -> Shape:
+def _windows(maps: FeatureMapRows, rounding: Rounding) -> Shape:
     rows, columns = (pooled_size(side, rounding) for side in maps.shape[2:])
     return 1, maps.shape[1], rows, columns
 

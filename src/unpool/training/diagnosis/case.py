@@ -15,7 +15,7 @@ BLIND = 0.9
 
 
 @dataclass(frozen=True)
-class Facts:
+class TrainingFacts:
     """What is known of a training before it begins.
 
     Attributes
@@ -68,7 +68,7 @@ class Case:
     ``classes`` are the ids it concerns: those that are never found, or the one that is predicted everywhere.
     """
 
-    facts: Facts
+    facts: TrainingFacts
     history: History
     classes: tuple[int, ...] = ()
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from unpool.training.diagnosis.case import Case, Facts, listed, percent
+from unpool.training.diagnosis.case import Case, TrainingFacts, listed, percent
 
 FEW_PIXELS = 0.001
 """Share of the training pixels below which a class is rare enough to be the reason."""
@@ -269,7 +269,7 @@ def _amounts(case: Case) -> str:
     )
 
 
-def _lift(facts: Facts) -> str:
+def _lift(facts: TrainingFacts) -> str:
     """Settings that make rare classes count more."""
     higher = [] if facts.balanced else ["--set class_weights=balanced"]
     given = {"class_weight_cap": (facts.weight_cap, 10), "rare": (facts.rare, 0.67)}
@@ -277,10 +277,10 @@ def _lift(facts: Facts) -> str:
     return listed(higher) if higher else "cut smaller crops with --set crop=…"
 
 
-def _lower(facts: Facts) -> str:
+def _lower(facts: TrainingFacts) -> str:
     return f"learning_rate={min(facts.learning_rate / 10, _rate(USUAL_RATE, facts, math.inf)):g}"
 
 
-def _rate(by_optimiser: Mapping[str, float], facts: Facts, unknown: float) -> float:
+def _rate(by_optimiser: Mapping[str, float], facts: TrainingFacts, unknown: float) -> float:
     """A rate of one of the tables, which are for losses that are means."""
     return unknown if facts.summed else by_optimiser.get(facts.optimiser, unknown)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from statistics import mean
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from unpool.training.diagnosis.case import BLIND, Case, Facts, History, known, listed, percent
+from unpool.training.diagnosis.case import BLIND, Case, History, TrainingFacts, known, listed, percent
 from unpool.training.diagnosis.causes import CAUSES, CauseOf
 
 Row: TypeAlias = Mapping[str, Any]
-Kind: TypeAlias = Literal["one answer", "blind", "not found", "overfitting"]
+SymptomKind: TypeAlias = Literal["one answer", "blind", "not found", "overfitting"]
 
 DEAD_EPOCHS = 3
 """Validated epochs in a row without a single pixel of a class."""
@@ -37,14 +37,14 @@ OVERFIT_EPOCHS = 10
 """Validated epochs in a row whose validation loss is well above its lowest."""
 
 
-class Ailment(NamedTuple):
+class Symptom(NamedTuple):
     """A way to be ill, and the id of the class it concerns; -1 where it concerns the whole."""
 
-    kind: Kind
+    kind: SymptomKind
     class_id: int = -1
 
 
-def diagnose(facts: Facts, history: History) -> list[str]:
+def diagnose(facts: TrainingFacts, history: History) -> list[str]:
     """What is newly wrong after the last epoch of a training.
 
     It depends on the arguments alone, so a resumed training says what an unbroken one would.
@@ -59,8 +59,8 @@ def diagnose(facts: Facts, history: History) -> list[str]:
     """
     if not history or not _found(facts, history, set()):
         return []
-    said: set[Ailment] = set()
-    new: dict[Ailment, CauseOf] = {}
+    said: set[Symptom] = set()
+    new: dict[Symptom, CauseOf] = {}
     for epochs in range(1, len(history) + 1):
         past = history[:epochs]
         said = {ailment for ailment in said if not _recovered(ailment, facts, past[-1])}
@@ -69,7 +69,7 @@ def diagnose(facts: Facts, history: History) -> list[str]:
     return list(_remarks(facts, history, new))
 
 
-def _found(facts: Facts, past: History, said: Set[Ailment]) -> dict[Ailment, CauseOf]:
+def _found(facts: TrainingFacts, past: History, said: Set[Symptom]) -> dict[Symptom, CauseOf]:
     """What can be said after these epochs and has not been, each with the function that knows its cause."""
     if not past[-1]["class_recall"]:
         return {}
@@ -84,19 +84,19 @@ def _found(facts: Facts, past: History, said: Set[Ailment]) -> dict[Ailment, Cau
     return found
 
 
-def _ailments(facts: Facts, past: History) -> Iterator[Ailment]:
+def _ailments(facts: TrainingFacts, past: History) -> Iterator[Symptom]:
     """What is wrong; the first three kinds exclude each other, because the wider one tells the narrower."""
     validated = [row for row in past if row["class_recall"]]
     everywhere = _only_answer(validated)
     if everywhere is not None:
-        yield Ailment("one answer", facts.names.index(everywhere))
+        yield Symptom("one answer", facts.names.index(everywhere))
     elif _is_blind(facts, past, validated):
-        yield Ailment("blind")
+        yield Symptom("blind")
     else:
-        yield from (Ailment("not found", k) for k, name in enumerate(facts.names) if _is_dead(name, validated))
+        yield from (Symptom("not found", k) for k, name in enumerate(facts.names) if _is_dead(name, validated))
     # A high learning rate lets validation jump: some trainings that look overfitted half-way find better epochs yet.
     if past[-1]["progress"] >= LATE and _overfits(validated):
-        yield Ailment("overfitting")
+        yield Symptom("overfitting")
 
 
 def _only_answer(validated: History) -> str | None:
@@ -123,7 +123,7 @@ def _lasts(validated: History, ill: Callable[[Row], bool]) -> bool:
     return (long or recent[-1]["progress"] >= 1) and all(map(ill, recent))
 
 
-def _is_blind(facts: Facts, past: History, validated: History) -> bool:
+def _is_blind(facts: TrainingFacts, past: History, validated: History) -> bool:
     """Whether the answers are no better than constant ones, in loss and in recall.
 
     A constant answer has recall 1 for one class and 0 for the others. A network that training does not move may begin
@@ -166,7 +166,7 @@ def _recalls(row: Row, other_than: str | None = None) -> list[float]:
     return [recall for name, recall in row["class_recall"].items() if recall is not None and name != other_than]
 
 
-def _recovered(ailment: Ailment, facts: Facts, row: Row) -> bool:
+def _recovered(ailment: Symptom, facts: TrainingFacts, row: Row) -> bool:
     """Whether an epoch shows that what was wrong is over."""
     if ailment.kind == "one answer":
         return sum(recall >= ALIVE for recall in _recalls(row)) > 1
@@ -175,17 +175,17 @@ def _recovered(ailment: Ailment, facts: Facts, row: Row) -> bool:
     return False
 
 
-def _told_by(ailment: Ailment, facts: Facts) -> set[Ailment]:
+def _told_by(ailment: Symptom, facts: TrainingFacts) -> set[Symptom]:
     """What a person knows who was told of an ailment: the wider kinds tell of each other and of all classes."""
     if ailment.kind in ("overfitting", "not found"):
         return {ailment}
     every = range(len(facts.names))
-    return {Ailment("blind"), *(Ailment("one answer", k) for k in every), *(Ailment("not found", k) for k in every)}
+    return {Symptom("blind"), *(Symptom("one answer", k) for k in every), *(Symptom("not found", k) for k in every)}
 
 
-def _remarks(facts: Facts, history: History, new: Mapping[Ailment, CauseOf]) -> Iterator[str]:
+def _remarks(facts: TrainingFacts, history: History, new: Mapping[Symptom, CauseOf]) -> Iterator[str]:
     """The words; classes that are not found for the same cause share a remark."""
-    groups: dict[tuple[Kind, CauseOf], list[int]] = {}
+    groups: dict[tuple[SymptomKind, CauseOf], list[int]] = {}
     for ailment, cause_of in new.items():
         groups.setdefault((ailment.kind, cause_of), []).append(ailment.class_id)
     for (kind, cause_of), classes in groups.items():
@@ -195,7 +195,7 @@ def _remarks(facts: Facts, history: History, new: Mapping[Ailment, CauseOf]) -> 
         yield f"{_words(kind, case)}\n  likely:   {cause.likely}\n  to do:    {cause.repair}"
 
 
-def _words(kind: Kind, case: Case) -> str:
+def _words(kind: SymptomKind, case: Case) -> str:
     facts, row = case.facts, case.history[-1]
     names = [facts.names[k] for k in case.classes if k >= 0]
     if kind == "one answer":
