@@ -1,0 +1,56 @@
+"""How quantities, sizes and lists are written, in messages, tables and pages alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PAGE_WIDTH = 100
+"""Columns of a page of text on a terminal."""
+
+DASH = "–"
+"""Stands in a table for a value that does not exist."""
+
+
+def bytes_text(count: float | None) -> str:
+    """Return a number of bytes in decimal units: ``12 MB``, ``1.4 GB``; a dash for None."""
+    if count is None:
+        return DASH
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
+def clock_text(seconds: float) -> str:
+    """Return a time as on a clock: ``0:07``, ``12:30``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as one reads it aloud: ``0.35 s``, ``48 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{minutes} min" if not hours else f"{hours} h {minutes:02} min"
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 picture``, ``1,200 pictures``, ``2 classes``."""
+    plural = noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def size_text(size: Sequence[int]) -> str:
+    """Return rows and columns: ``360 x 480``."""
+    return " x ".join(map(str, size))
+
+
+def first_of(names: Sequence[str], most: int = 4, separator: str = ", ") -> str:
+    """Return the first names and how many there are beyond them: ``a, b, c, d and 3 more``."""
+    beyond = len(names) - most
+    return separator.join(names[:most]) + (f" and {beyond} more" if beyond > 0 else "")
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Return all names as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -1,0 +1,42 @@
+"""Known texts."""
+
+import pytest
+
+from unpool.wording import DASH, all_of, bytes_text, clock_text, count_text, duration_text, first_of, size_text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, DASH), (0, "0.0 MB"), (123_456, "0.1 MB"), (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"), (2.46e9, "2.5 GB")],
+)  # fmt: skip
+def test_bytes(count: float | None, text: str) -> None:
+    assert bytes_text(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (7, "0:07"), (750, "12:30"), (3723, "1:02:03")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.345, "0.34 s"), (9.94, "9.9 s"), (48, "48 s"), (720, "12 min"), (11_100, "3 h 05 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_counts_and_sizes() -> None:
+    assert [count_text(1, "picture"), count_text(1200, "picture")] == ["1 picture", "1,200 pictures"]
+    assert [count_text(1, "class"), count_text(2, "class"), count_text(0, "batch")] == [
+        "1 class",
+        "2 classes",
+        "0 batches",
+    ]
+    assert size_text((360, 480)) == "360 x 480"
+
+
+def test_lists() -> None:
+    assert first_of(["a", "b"]) == "a, b"
+    assert first_of(list("abcdefg")) == "a, b, c, d and 3 more"
+    assert first_of(list("abc"), 2, "; ") == "a; b and 1 more"
+    assert [all_of(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
