@@ -7,7 +7,8 @@ from unpool.wording import DASH, all_of, bytes_text, clock_text, count_text, dur
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(None, DASH), (0, "0.0 MB"), (123_456, "0.1 MB"), (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"), (2.46e9, "2.5 GB")],
+    [(None, DASH), (0, "0.0 MB"), (123_456, "0.1 MB"), (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"),
+     (2.46e9, "2.5 GB")],
 )  # fmt: skip
 def test_bytes(count: float | None, text: str) -> None:
     assert bytes_text(count) == text
