@@ -1,6 +1,9 @@
-"""Imports run down the floors only; inside functions too."""
+"""The shape of the house: imports, names, parameters, families of networks."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import unpool
@@ -79,3 +82,80 @@ def test_only_the_command_line_prints() -> None:
 def test_no_drawer_for_leftovers() -> None:
     for path in ROOT.rglob("*"):
         assert path.stem not in {"utils", "util", "misc", "helpers", "common", "base", "core", "manager"}, path
+
+
+INITS = {"", "nets"}
+"""Packages whose ``__init__`` imports: the public face, and the networks as a library."""
+
+
+def test_a_package_imports_nothing_by_itself() -> None:
+    for path in ROOT.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert path.parent.relative_to(ROOT).as_posix().replace(".", "") in INITS or len(body) == 1, path
+
+
+def test_the_training_loop_does_not_import_the_survey_of_folders() -> None:
+    program = "import sys, unpool.training.loop; print([m for m in sys.modules if m.startswith('unpool.dataset')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+SAME_MEANING = {
+    **dict.fromkeys(("check", "compare", "demo", "explain", "export", "info", "predict", "test", "train", "verify"),
+                    "a command: its options, what it does, its Python face"),
+}  # fmt: skip
+"""Public names that are defined more than once, and the one meaning that all of them have."""
+
+
+def public_names(path: Path) -> set[str]:
+    """What a module defines for others."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_one_public_name_has_one_meaning() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        for name in public_names(path):
+            places.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
+    twice = {name: where for name, where in places.items() if len(where) > 1 and name not in SAME_MEANING}
+    assert not twice, "\n".join(f"{name}: {', '.join(where)}" for name, where in sorted(twice.items()))
+
+
+MOST_PARAMETERS = 6
+
+LONG = {
+    "__init__.py train": "the public face: a person's options by name",
+}
+"""Functions with more parameters, and why."""
+
+
+def test_functions_have_few_parameters() -> None:
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        where = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and not (where.startswith("cli/") and _is_command(node)):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                names = [each.arg for each in given if each.arg not in ("self", "cls")]
+                if len(names) > MOST_PARAMETERS and f"{where} {node.name}" not in LONG:
+                    wrong.append(f"{where} {node.name}: {', '.join(names)}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _is_command(node: ast.FunctionDef) -> bool:
+    """Whether the command line makes options of a function's parameters, of which it has as many as people need."""
+    return any("command" in ast.unparse(each) or "default" in ast.unparse(each) for each in node.decorator_list)
+
+
+def test_only_networks_know_their_families() -> None:
+    family = re.compile(r"isinstance\([^)]*\b(FCNStructure|Structure|FCN|EncoderDecoder)\b")
+    for path in sorted(ROOT.rglob("*.py")):
+        if room_of(path) != "nets":
+            assert not family.search(path.read_text(encoding="utf-8")), path
