@@ -37,7 +37,8 @@ from unpool.commands.events import finish
 from unpool.commands.predict.predict import predict
 from unpool.data.synthetic import synthetic_cells
 from unpool.machine.device import Machine, choose_machine
-from unpool.nets.named import named_net, network_of, structure_of
+from unpool.nets.families import network_of, structure_of
+from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.predictor import predict_probabilities, ready
 from unpool.segmenter import Segmenter

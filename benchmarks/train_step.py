@@ -52,8 +52,9 @@ from unpool.losses.loss import Loss
 from unpool.machine.device import Machine, choose_machine
 from unpool.machine.process_memory import keep_memory
 from unpool.nets.blocks import crop_to
-from unpool.nets.named import Network, named_net, network_of, structure_of
-from unpool.nets.sizes import legal_size
+from unpool.nets.families import network_of, structure_of
+from unpool.nets.named import named_net
+from unpool.nets.network import Network
 from unpool.optim import optimiser
 from unpool.processes import ALONE
 from unpool.training.loop import TrainingSetup, train_step
@@ -373,7 +374,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.quick:
         vars(given).update(QUICK)
-    legal = legal_size(named_net(given.net).structure, given.size)
+    legal = named_net(given.net).structure.legal_size(given.size)
     if legal != given.size:
         parser.error(f"{given.net} cannot take {given.size} pixels; the next size is {legal}")
     if min(given.batch, given.width, given.repeats) < 1:

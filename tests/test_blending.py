@@ -14,7 +14,6 @@ from test_averaging import turned_back
 from test_prediction import picture
 from unpool.errors import RunError
 from unpool.nets.fcn import FCN_8S
-from unpool.nets.sizes import context, legal_size, looks_at_everything
 from unpool.orientation import ORIENTATION_SETS, UPRIGHT, Orientation
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import OverlappingTiles, overlapping, shares
@@ -42,8 +41,8 @@ def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice
     size = (image.shape[0], image.shape[1])
     frame = model.frame(turn.size(size))
     structure = model.network.structure
-    seen = context(structure)
-    reach = Reach(seen.before, seen.after, structure.stride, lambda side: legal_size(structure, side))
+    seen = structure.halo
+    reach = Reach(seen.before, seen.after, structure.stride, structure.legal_size)
     cut = tile_of(turn.region((rows, columns), size), frame.size, reach)
     with torch.inference_mode():
         logits = model.network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
@@ -156,7 +155,7 @@ def test_only_networks_that_look_at_everything_are_blended_and_only_where_they_a
     assert not blends(made("group"), (32, 20), (32, 32))
     assert not blends(tiny.segmenter(), (33, 20), (32, 32))
     assert not blends(tiny.segmenter(norm="none", input_norm="lrn"), (33, 20), (32, 32))
-    assert not looks_at_everything(FCN_8S)
+    assert not FCN_8S.looks_at_everything
 
 
 @given(st.integers(1, 400), st.integers(1, 150), st.sampled_from([1, 2, 4, 32]))

@@ -22,7 +22,6 @@ from unpool.config.schema import read_recipe, resolve
 from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
-from unpool.nets.sizes import output_size
 from unpool.training.loop import TrainingSetup
 from unpool.training.records import EpochRecord
 
@@ -138,7 +137,7 @@ def test_a_network_whose_output_is_smaller_trains_and_predicts_every_pixel(cells
     assert model.predict(cells / "images" / "00.png").shape == (48, 56)
     crop = model.card["story"]["crop"]
     assert crop["margin"] > 0
-    assert output_size(model.network.structure, crop["rows"] + 2 * crop["margin"]) == crop["rows"]
+    assert model.network.structure.output_size(crop["rows"] + 2 * crop["margin"]) == crop["rows"]
 
 
 def test_the_python_call_is_the_same_command(cells: Path, tmp_path: Path) -> None:

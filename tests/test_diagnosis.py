@@ -26,7 +26,6 @@ from unpool.data.training_normalisation import nearly_constant, training_normali
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.nets.named import named_net
-from unpool.nets.sizes import detail
 from unpool.training.diagnosis.case import TrainingFacts
 from unpool.training.diagnosis.symptoms import ALIVE, DEAD_EPOCHS, diagnose
 from unpool.training.records import EpochRecord, StepRecord
@@ -425,7 +424,7 @@ def test_constant_pictures_are_known(kind: str, step: float) -> None:
     ("net", "pixels"), [("unet", 1), ("segnet", 1), ("fusionnet", 1), ("fcn-32s", 32), ("fcn-16s", 16), ("fcn-8s", 8)]
 )
 def test_the_detail_of_networks(net: str, pixels: int) -> None:
-    assert detail(named_net(net).structure) == pixels
+    assert named_net(net).structure.detail == pixels
 
 
 # Real trainings

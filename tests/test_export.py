@@ -19,7 +19,8 @@ from unpool.errors import RunError, UsageError
 from unpool.export.equality import RuntimeOutput, export_difference, patterns, require_equal, softmax
 from unpool.export.graph import Portable, mirror
 from unpool.io.write.images import write_image
-from unpool.nets.named import named_net, network_of, structure_of
+from unpool.nets.families import network_of, structure_of
+from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 
 

@@ -34,7 +34,7 @@ from unpool.geometry import (
     reads,
     receptive_field,
     same_padding,
-    sides,
+    padding_border,
     stored_bytes,
 )
 
@@ -133,9 +133,9 @@ def test_transposed_sizes_are_torchs() -> None:
 
 
 def test_sides_of_named_paddings() -> None:
-    assert [sides("valid", 3), sides("same", 3), sides("full", 3), sides(7, 3)] == [(0, 0), (1, 1), (2, 2), (7, 7)]
-    assert [sides("same", 2), sides("same", 4), sides("full", 2)] == [(0, 1), (1, 2), (1, 1)]
-    assert [sides("same", 3, dilation=2), sides("full", 3, dilation=2), sides("same", 2, 2)] == [(2, 2), (4, 4), (1, 1)]
+    assert [padding_border("valid", 3), padding_border("same", 3), padding_border("full", 3), padding_border(7, 3)] == [(0, 0), (1, 1), (2, 2), (7, 7)]
+    assert [padding_border("same", 2), padding_border("same", 4), padding_border("full", 2)] == [(0, 1), (1, 2), (1, 1)]
+    assert [padding_border("same", 3, dilation=2), padding_border("full", 3, dilation=2), padding_border("same", 2, 2)] == [(2, 2), (4, 4), (1, 1)]
     assert [padding_of("same", k) for k in (1, 3, 7)] == [0, 1, 3]
     with pytest.raises(UsageError, match="padding 'same' with kernel 2, which adds 0 before and 1 after"):
         padding_of("same", 2)
@@ -146,7 +146,7 @@ def test_named_paddings_keep_lose_and_grow() -> None:
         lost = dilation * (kernel - 1)
         sizes: dict[Padding, int] = {"valid": size - lost, "same": size, "full": size + lost}
         for padding, expected in sizes.items():
-            assert Window(kernel, 1, *sides(padding, kernel, dilation), dilation).size(size) == expected
+            assert Window(kernel, 1, *padding_border(padding, kernel, dilation), dilation).size(size) == expected
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -154,9 +154,9 @@ def test_same_is_torchs_at_stride_1() -> None:
     for kernel, dilation, size in product(KERNELS, DILATIONS, SIZES):
         maps, weight = torch.rand(1, 1, size), torch.rand(1, 1, kernel)
         expected = F.conv1d(maps, weight, padding="same", dilation=dilation)
-        padded = F.pad(maps, sides("same", kernel, dilation))
+        padded = F.pad(maps, padding_border("same", kernel, dilation))
         assert torch.allclose(F.conv1d(padded, weight, dilation=dilation), expected)
-        assert same_padding(size, kernel, 1, dilation) == sides("same", kernel, dilation)
+        assert same_padding(size, kernel, 1, dilation) == padding_border("same", kernel, dilation)
 
 
 def test_same_padding_is_tensorflows() -> None:
@@ -225,7 +225,7 @@ def test_a_transposed_convolution_is_a_direct_one_on_stretched_input() -> None:
 def test_full_restores_what_valid_lost() -> None:
     for kernel, dilation in product(KERNELS, DILATIONS):
         valid = Window(kernel, dilation=dilation)
-        full = Window(kernel, 1, *sides("full", kernel, dilation), dilation)
+        full = Window(kernel, 1, *padding_border("full", kernel, dilation), dilation)
         assert valid.restoring(30).direct() == full
         assert Transposed(full).direct() == valid  # and the other way round
         assert full.size(full.size(valid.size(valid.size(30)))) == 30
@@ -406,7 +406,7 @@ def test_u_net_sizes_and_crops() -> None:
 
 
 def test_full_padding_in_the_decoder_restores_u_net() -> None:
-    full = Window(3, 1, *sides("full", 3))
+    full = Window(3, 1, *padding_border("full", 3))
     down: list[Layer] = [Window(3), Window(3), POOL] * 4
     up: list[Layer] = [BLOCKS, full, full] * 4
     layers: list[Layer] = [*down, Window(3), Window(3), full, full, *up]

@@ -16,8 +16,9 @@ from unpool.losses.loss import Loss
 from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
 from unpool.nets.encoder_decoder import EncoderDecoder, SkipConnection
 from unpool.nets.fcn import FCN, FCNStructure
-from unpool.nets.named import NAMED_NETS, build, named_net, network_of
-from unpool.nets.sizes import AnyStructure, context, fit, legal_size, output_size
+from unpool.nets.families import network_of
+from unpool.nets.named import NAMED_NETS, build, named_net
+from unpool.nets.network import NetworkStructure
 from unpool.nets.structure import Structure
 
 POINTS = 200
@@ -26,7 +27,7 @@ POINTS = 200
 every_net = pytest.mark.parametrize("name", list(NAMED_NETS))
 
 
-def slim(structure: AnyStructure) -> AnyStructure:
+def slim(structure: NetworkStructure) -> NetworkStructure:
     """The same structure with few feature maps."""
     changes: dict[str, Any] = {"width": 1} if isinstance(structure, FCNStructure) else {"width": 4}
     return type(structure)(**{**structure.model_dump(), **changes})
@@ -87,23 +88,23 @@ every_point = pytest.mark.parametrize("point", range(POINTS))
 def test_output_size_follows_its_rule_for_every_size(name: str) -> None:
     network = small(name).eval()
     structure = network.structure
-    other = legal_size(structure, 32)
+    other = structure.legal_size(32)
     for size in range(1, 71):
-        expected = output_size(structure, size)
+        expected = structure.output_size(size)
         if expected is None:
-            nearest = legal_size(structure, size)
+            nearest = structure.legal_size(size)
             with pytest.raises(UsageError, match=f"pad the picture to {nearest} x "):
                 network(torch.zeros(1, 1, size, other))
         else:
             with torch.inference_mode():
-                assert network(torch.zeros(1, 1, size, other)).shape == (1, 3, expected, output_size(structure, other))
+                assert network(torch.zeros(1, 1, size, other)).shape == (1, 3, expected, structure.output_size(other))
 
 
 @every_net
 def test_gradients_reach_every_parameter_that_learns(name: str) -> None:
     torch.manual_seed(0)
     network = small(name)
-    side = legal_size(network.structure, 64)
+    side = network.structure.legal_size(64)
     network(torch.randn(2, 1, side, side)).square().mean().backward()
     for parameter_name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -118,7 +119,7 @@ def test_gradients_reach_every_parameter_that_learns(name: str) -> None:
 def test_logits_can_be_negative(name: str) -> None:
     torch.manual_seed(0)
     network = small(name).train()
-    side = legal_size(network.structure, 64)
+    side = network.structure.legal_size(64)
     logits = network(torch.randn(2, 1, side, side))
     assert (logits < 0).any()
     assert (logits > 0).any()
@@ -128,7 +129,7 @@ def test_logits_can_be_negative(name: str) -> None:
 def test_evaluation_is_deterministic_and_does_not_depend_on_the_batch(name: str) -> None:
     torch.manual_seed(0)
     network = small(name).eval()
-    images = torch.randn(3, 1, *(legal_size(network.structure, side) for side in (48, 64)))
+    images = torch.randn(3, 1, *(network.structure.legal_size(side) for side in (48, 64)))
     with torch.inference_mode():
         together = network(images)
         assert torch.equal(together, network(images))
@@ -140,7 +141,7 @@ def test_evaluation_is_deterministic_and_does_not_depend_on_the_batch(name: str)
 def test_state_round_trips(name: str) -> None:
     torch.manual_seed(0)
     one, other = small(name).eval(), small(name).eval()
-    side = legal_size(one.structure, 32)
+    side = one.structure.legal_size(32)
     image = torch.randn(1, 1, side, side)
     with torch.inference_mode():
         assert not torch.equal(one(image), other(image))
@@ -153,7 +154,7 @@ def test_one_picture_can_be_overfitted(name: str) -> None:
     """Labels that follow the picture, coarse enough for networks that answer every 8 to 32 pixels."""
     torch.manual_seed(0)
     network = small(name)
-    side = fit(network.structure, 64).size
+    side = network.structure.input_for(64).size
     image = torch.nn.functional.interpolate(torch.randn(1, 1, 2, 2), size=(side, side), mode="nearest")
     labels = (image[:, 0] > image.median()).long()
     optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
@@ -194,14 +195,14 @@ def test_context_is_enough_for_exact_tiles(name: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
     structure = network.structure
-    seen = context(structure)
+    seen = structure.halo
     assert seen is not None
     stride = structure.stride
     before = -(-seen.before // stride) * stride
     start = before + stride
-    window = legal_size(structure, before + stride + seen.after)
-    whole = legal_size(structure, start + window + stride)
-    other = legal_size(structure, 32)
+    window = structure.legal_size(before + stride + seen.after)
+    whole = structure.legal_size(start + window + stride)
+    other = structure.legal_size(32)
     image = torch.randn(1, 1, whole, other, dtype=torch.double)
     with torch.inference_mode():
         expected = network(image)[:, :, start : start + stride]
@@ -219,11 +220,11 @@ def test_a_point_keeps_its_size_rule_and_learns(point: int) -> None:
     torch.manual_seed(point)
     network = EncoderDecoder(structure, 2, 3)
     for wanted in (9, 24):
-        side = legal_size(structure, wanted)
-        expected = output_size(structure, side)
+        side = structure.legal_size(wanted)
+        expected = structure.output_size(side)
         with torch.inference_mode():
             assert network.eval()(torch.randn(1, 2, side, side)).shape == (1, 3, expected, expected)
-    side = legal_size(structure, 32)
+    side = structure.legal_size(32)
     network.train()(torch.randn(2, 2, side, side)).square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, (name, structure)
@@ -235,17 +236,17 @@ def test_a_point_is_deterministic_and_tiles_exactly(point: int) -> None:
     structure = points()[point]
     torch.manual_seed(point)
     network = EncoderDecoder(structure, 1, 2).eval().double()
-    side = legal_size(structure, 40)
+    side = structure.legal_size(40)
     image = torch.randn(1, 1, side, side, dtype=torch.double)
     with torch.inference_mode():
         assert torch.equal(network(image), network(image))
-    seen = context(structure)
+    seen = structure.halo
     if seen is None or structure.norm in ("group", "instance"):
         return
     stride = structure.stride
     before = -(-seen.before // stride) * stride
-    window = legal_size(structure, before + stride + seen.after)
-    whole = legal_size(structure, before + stride + window)
+    window = structure.legal_size(before + stride + seen.after)
+    whole = structure.legal_size(before + stride + window)
     image = torch.randn(1, 1, whole, side, dtype=torch.double)
     with torch.inference_mode():
         expected = network(image)[:, :, before + stride : before + 2 * stride]
@@ -292,9 +293,9 @@ def test_table_1_parameters(name: str, millions: float) -> None:
 
 def test_unet_2015_is_the_papers() -> None:
     structure = named_net("unet-2015").structure
-    assert output_size(structure, 572) == 388
-    assert [size for size in range(150, 240) if output_size(structure, size)] == [188, 204, 220, 236]
-    assert output_size(structure, 188) == 4
+    assert structure.output_size(572) == 388
+    assert [size for size in range(150, 240) if structure.output_size(size)] == [188, 204, 220, 236]
+    assert structure.output_size(188) == 4
     with torch.device("meta"):
         network = build("unet-2015", 1, 2)
         kinds = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
@@ -358,7 +359,7 @@ def test_full_decoder_restores_what_a_valid_encoder_lost() -> None:
         width=4, depth=2, padding="valid", decoder_padding="full", norm="none", skip="none", bottom=False
     )
     for size in (20, 28, 36):
-        assert output_size(structure, size) == size
+        assert structure.output_size(size) == size
 
 
 @pytest.mark.parametrize(

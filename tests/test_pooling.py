@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from unpool.errors import UsageError
 from unpool.geometry import Rounding, pooled_size
 from unpool.nets import pooling
-from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, pack, unpack
+from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool, pack, unpack
 from unpool.nets.pooling_operator import max_pool_operator
 
 NAN, INF = math.nan, math.inf
@@ -50,7 +50,7 @@ def torch_pool(maps: Tensor, rounding: Rounding) -> tuple[Tensor, Tensor]:
     return pooled, indices
 
 
-def code_of(positions: Positions) -> Tensor:
+def code_of(positions: PoolingIndices) -> Tensor:
     return unpack(positions.code, positions.windows, channels_last=positions.channels_last)
 
 

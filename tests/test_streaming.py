@@ -19,8 +19,10 @@ from unpool.machine.device import Machine
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.inference.streaming import streamed
-from unpool.nets.named import Network, named_net, network_of
-from unpool.nets.sizes import AnyStructure, legal_size, looks_at_everything
+from unpool.nets.families import network_of
+from unpool.nets.named import named_net
+from unpool.nets.network import Network
+from unpool.nets.network import NetworkStructure
 from unpool.nets.structure import Structure
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.averaging import Averaging
@@ -29,7 +31,7 @@ from unpool.prediction.predictor import answer, pieces, predict_probabilities, r
 from unpool.segmenter import Segmenter
 
 
-def lively(structure: AnyStructure, channels: int = 2) -> Network:
+def lively(structure: NetworkStructure, channels: int = 2) -> Network:
     """A network in evaluation mode, with running statistics and biases that are not 0."""
     torch.manual_seed(0)
     network = awake(network_of(structure, channels, 3)).eval()
@@ -44,14 +46,14 @@ def lively(structure: AnyStructure, channels: int = 2) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
-def picture(structure: AnyStructure, rows: int, columns: int) -> Tensor:
-    size = [legal_size(structure, side) for side in (rows, columns)]
+def picture(structure: NetworkStructure, rows: int, columns: int) -> Tensor:
+    size = [structure.legal_size(side) for side in (rows, columns)]
     generator = torch.Generator().manual_seed(rows)
     return torch.randn(1, 2, *size, generator=generator).to(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def same_by_rows(structure: AnyStructure, rows: int, columns: int, dice: random.Random) -> None:
+def same_by_rows(structure: NetworkStructure, rows: int, columns: int, dice: random.Random) -> None:
     network, image = lively(structure), picture(structure, rows, columns)
     whole = network(image)
     first = dice.randrange(whole.shape[2])
@@ -70,7 +72,7 @@ def test_every_net_by_rows_is_itself(name: str) -> None:
     same_by_rows(structure, 250 if "fcn" in name else 150, 60, random.Random(0))
 
 
-LOCAL = [structure for structure in points() if not looks_at_everything(structure)]
+LOCAL = [structure for structure in points() if not structure.looks_at_everything]
 """Points of the space whose layers see parts of their maps."""
 
 
@@ -89,9 +91,9 @@ def test_what_looks_at_whole_maps_is_not_taken_by_rows() -> None:
 @every_net
 def test_taller_pictures_hold_no_more(name: str) -> None:
     structure = slim(named_net(name).structure)
-    network, columns = lively(structure), legal_size(structure, 64)
+    network, columns = lively(structure), structure.legal_size(64)
     held = {
-        (rows, at_once): most_row_bytes(network, 2, (legal_size(structure, rows), columns), at_once)
+        (rows, at_once): most_row_bytes(network, 2, (structure.legal_size(rows), columns), at_once)
         for rows, at_once in ((3000, structure.stride), (6000, structure.stride), (3000, 3000))
     }
     assert held[6000, structure.stride] == pytest.approx(held[3000, structure.stride], rel=0.01)
@@ -203,7 +205,7 @@ def test_the_plan_knows_what_rows_take(net: str) -> None:
     held = window_memory(model.network, tiny.CPU)
     for rows, columns in ((2000, 700), (3000, 3000), (900, 9000)):
         at_once = tiny.CPU.rows_at_once(columns, model.network.structure.stride)
-        size = (legal_size(model.network.structure, rows), legal_size(model.network.structure, columns))
+        size = (model.network.structure.legal_size(rows), model.network.structure.legal_size(columns))
         most = most_row_bytes(model.network, 1, size, at_once)
         assert most <= held.of(*size) - held.fixed <= 2.2 * most
 

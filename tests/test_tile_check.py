@@ -19,7 +19,7 @@ from unpool.commands.test.test import test as score
 from unpool.errors import RunError
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
-from unpool.nets.sizes import Context
+from unpool.geometry import Border
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import summed_bytes
 from unpool.prediction.memory import WindowMemory, window_memory

@@ -19,7 +19,8 @@ from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.io.write.images import write_image
 from unpool.losses.loss import Loss, LossValue
 from unpool.machine.device import Machine
-from unpool.nets.named import named_net, network_of, structure_of
+from unpool.nets.families import network_of, structure_of
+from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
 from unpool.training.loop import TrainingSetup

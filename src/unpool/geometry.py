@@ -15,20 +15,25 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 from math import lcm
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from unpool.errors import UsageError
 
 Padding: TypeAlias = Literal["valid", "same", "full"]
 Rounding: TypeAlias = Literal["floor", "ceil"]
-Sides: TypeAlias = tuple[int, int]
-"""Pixels before and after."""
 PixelRange: TypeAlias = tuple[int, int]
-"""First and last pixel, both included; below 0 and from i on it is padding."""
+"""First and last pixel, both included. Pixels below 0 and from i on are padding."""
 
 
-def sides(padding: Padding | int, kernel: int, dilation: int = 1) -> Sides:
-    """Zeros that a padding stands for; the names mean what they say at stride 1.
+class Border(NamedTuple):
+    """Pixels before the first and after the last pixel of an axis: zeros added, pixels cut, or pixels read."""
+
+    before: int
+    after: int
+
+
+def padding_border(padding: Padding | int, kernel: int, dilation: int = 1) -> Border:
+    """Return the zeros that a padding adds; the names describe stride 1.
 
     ``valid``: none, o = i - span + 1 (DV 1). ``same``, also called half: span - 1 in all, o = i (DV 3); of an odd
     number the larger half goes after, as in TensorFlow and PyTorch. ``full``: span - 1 on each side,
@@ -36,15 +41,15 @@ def sides(padding: Padding | int, kernel: int, dilation: int = 1) -> Sides:
     """
     lost = dilation * (kernel - 1)
     if padding == "valid":
-        return 0, 0
+        return Border(0, 0)
     if padding == "same":
         return _halves(lost)
-    return (lost, lost) if padding == "full" else (padding, padding)
+    return Border(lost, lost) if padding == "full" else Border(padding, padding)
 
 
 def padding_of(padding: Padding | int, kernel: int, dilation: int = 1) -> int:
     """Zeros on each side. Raises UsageError where the sides differ: ``same``, an even kernel and an odd dilation."""
-    before, after = sides(padding, kernel, dilation)
+    before, after = padding_border(padding, kernel, dilation)
     if before != after:
         raise UsageError(
             f"padding '{padding}' with kernel {kernel}, which adds {before} before and {after} after",
@@ -54,7 +59,7 @@ def padding_of(padding: Padding | int, kernel: int, dilation: int = 1) -> int:
     return before
 
 
-def padding_for(size: int, wanted: int, kernel: int, stride: int = 1, dilation: int = 1) -> Sides | None:
+def padding_for(size: int, wanted: int, kernel: int, stride: int = 1, dilation: int = 1) -> Border | None:
     """The fewest zeros for ``wanted`` output pixels, or None where even none give more (DV 6 and 15 for p).
 
     Totals from (o - 1)s + span - i to s - 1 more give o; of an odd total the larger half goes after.
@@ -63,22 +68,22 @@ def padding_for(size: int, wanted: int, kernel: int, stride: int = 1, dilation: 
     return _halves(max(least, 0)) if wanted > 0 and least + stride > 0 else None
 
 
-def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Sides:
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Border:
     """TensorFlow's SAME: zeros for o = ceil(i / s), max((o - 1)s + span - i, 0) in all, the larger half after."""
     found = padding_for(size, -(-size // stride), kernel, stride, dilation)
     assert found is not None  # a span of at least 1 pixel never makes more than ceil(i / s)
     return found
 
 
-def centre_crop(size: int, wanted: int) -> Sides:
+def centre_crop(size: int, wanted: int) -> Border:
     """Pixels to cut, of an odd number the larger half after. Raises UsageError where ``wanted`` is the larger size."""
     if wanted > size:
         raise UsageError(f"a crop from {size} to {wanted} pixels", "a smaller size", "pad instead of cropping")
     return _halves(size - wanted)
 
 
-def _halves(total: int) -> Sides:
-    return total // 2, total - total // 2
+def _halves(total: int) -> Border:
+    return Border(total // 2, total - total // 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from unpool.commands.test.test import TestResult, test
 from unpool.errors import DataError
 from unpool.io.read.images import plain_pixels, read_image
 from unpool.machine.device import Machine, Precision, choose_machine
-from unpool.nets.named import Network
+from unpool.nets.network import Network
 from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import answer, ready

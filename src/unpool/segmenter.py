@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.class_table import ClassTable
-from unpool.nets.named import Network
-from unpool.nets.sizes import fit
+from unpool.nets.network import Network
 from unpool.normalisation import Normalisation
 from unpool.orientation import UPRIGHT, Orientation, Pixels
 from unpool.tiling import Region, Size, extent, mirrored
@@ -53,7 +52,7 @@ class Segmenter:
         A network that loses pixels at the border gets them from beyond the picture (the overlap-tile of U-Net); what
         is missing to a legal size is added at the bottom and right.
         """
-        rows, columns = (fit(self.network.structure, side) for side in size)
+        rows, columns = (self.network.structure.input_for(side) for side in size)
         return Frame(
             (rows.size, columns.size),
             (max(rows.margin, 0), max(columns.margin, 0)),

@@ -11,7 +11,7 @@ from typing import Any
 
 from unpool.checkpoint.probe import Probe
 from unpool.nets.named import NAMED_NETS
-from unpool.nets.sizes import AnyStructure, context, size_rule
+from unpool.nets.network import NetworkStructure
 from unpool.segmenter import Segmenter
 
 CARD_VERSION = 2
@@ -36,28 +36,28 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
     return completed(card, segmenter.network.structure)
 
 
-def completed(card: Mapping[str, Any], structure: AnyStructure) -> Card:
+def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     """A card with everything that later versions added, as far as it follows from the rest; else None."""
     net = NAMED_NETS.get(str(card["net"]))
     known = {"size_rule": size_rule_card(structure), "citation": net.citation if net else None}
     return {"licence": None, "probe": None, **known, **card}
 
 
-def size_rule_card(structure: AnyStructure) -> dict[str, Any]:
+def size_rule_card(structure: NetworkStructure) -> dict[str, Any]:
     """Which pictures the network takes, in numbers and in words.
 
     ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.sizes.SizeRule``, None where there is no such rule;
     ``stride`` and ``context`` in pixels: what an aligned block of output reads before and after itself,
     None where no tile is exact.
     """
-    rule, seen = size_rule(structure), context(structure)
+    rule, seen = structure.size_rule(), structure.halo
     numbers = rule._asdict() if rule else {"smallest": None, "step": None, "lost": None}
     reach = seen._asdict() if seen else None
     return {**numbers, "stride": structure.stride, "context": reach, "words": _words(structure)}
 
 
-def _words(structure: AnyStructure) -> str:
-    rule = size_rule(structure)
+def _words(structure: NetworkStructure) -> str:
+    rule = structure.size_rule()
     if rule is None:
         return "pictures of every size, extended to the next size that the network can run on"
     if rule.lost > 0:

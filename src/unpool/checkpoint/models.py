@@ -24,7 +24,7 @@ from unpool.checkpoint.proof import first_line, proof
 from unpool.class_table import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
 from unpool.io.files import draft_beside, flush, take_place, writing
-from unpool.nets.named import structure_of
+from unpool.nets.families import structure_of
 from unpool.nets.weights import restored
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter

@@ -15,30 +15,20 @@ from unpool.config.schema import resolve
 from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.nets.explain.explanation import explain as explain_network
-from unpool.nets.explain.explanation import nearest_legal
-from unpool.nets.explain.records import Size
-from unpool.nets.fcn import FCNStructure
-from unpool.nets.named import BAYESIAN_PAPER, FUSIONNET_PAPER, NAMED_NETS, SEGNET_PAPER, NamedNet, named_net, network_of
-from unpool.nets.sizes import AnyStructure
+from unpool.nets.families import network_of
+from unpool.nets.named import NAMED_NETS, NamedNet, PictureShape, named_net
+from unpool.nets.network import NetworkStructure
 from unpool.report.explained import Explained, comparison_sections, network_sections
 from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
 from unpool.report.table_1 import PRINTED, TITLE, table_1_sections
+from unpool.tiling import Size
 
 TABLE_1 = "segnet-table-1"
 """The name under which the comparison of SegNet's decoders is explained."""
 
 SIGNATURE = "unpool explain"
 """Stands in every file that this command writes; a file without it is a person's own and is not replaced."""
-
-
-@dataclass(frozen=True)
-class PictureShape:
-    """What a network is explained on."""
-
-    size: Size
-    channels: int
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -116,24 +106,15 @@ def explained(
 
 
 @cache
-def _facts(structure: AnyStructure, picture: PictureShape, name: str) -> Any:
+def _facts(structure: NetworkStructure, picture: PictureShape, name: str) -> Any:
     with torch.device("meta"):
         network = network_of(structure, picture.channels, picture.classes)
     return explain_network(network, picture.size, name)
 
 
-def usual_picture(net: NamedNet, structure: AnyStructure) -> PictureShape:
-    """The picture of the network's paper, or the nearest legal one above where the structure was changed."""
-    usual = PictureShape((512, 512), 1, 2)
-    if isinstance(structure, FCNStructure):
-        usual = PictureShape((500, 500), 3, 21)
-    elif net.citation.startswith((SEGNET_PAPER, BAYESIAN_PAPER)):
-        usual = PictureShape((360, 480), 3, 11)
-    elif net.citation.startswith(FUSIONNET_PAPER):
-        usual = PictureShape((640, 640), 1, 2)
-    elif structure.padding == "valid":
-        usual = PictureShape((572, 572), 1, 2)
-    return PictureShape(_legal_above(structure, usual.size), usual.channels, usual.classes)
+def usual_picture(net: NamedNet, structure: NetworkStructure) -> PictureShape:
+    """Return the picture of the network's source, at the nearest legal size where the structure was changed."""
+    return net.picture._replace(size=_legal_above(structure, net.picture.size))
 
 
 def parsed_size(text: str) -> Size:
@@ -202,12 +183,12 @@ def _explained_beside(one: Explained, other: str, settings: Mapping[str, Any] | 
     return explained(other, size, one.facts.in_channels, one.facts.classes, settings=settings)
 
 
-def _legal_above(structure: AnyStructure, size: Size) -> Size:
-    rows, columns = ((nearest_legal(structure, side) or (side,))[-1] for side in size)
+def _legal_above(structure: NetworkStructure, size: Size) -> Size:
+    rows, columns = ((structure.nearest_legal_sizes(side) or (side,))[-1] for side in size)
     return rows, columns
 
 
-def _changes(net: NamedNet, structure: AnyStructure) -> tuple[str, ...]:
+def _changes(net: NamedNet, structure: NetworkStructure) -> tuple[str, ...]:
     named = net.structure.model_dump(mode="json")
     return tuple(
         f"{key}={value}" for key, value in structure.model_dump(mode="json").items() if named.get(key) != value

@@ -11,12 +11,16 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from unpool.errors import UsageError
-from unpool.nets.fcn import FCNStructure
+from unpool.nets.families import FAMILIES, structure_of
 from unpool.nets.named import named_net
-from unpool.nets.structure import Structure
+from unpool.nets.network import NetworkStructure
+
+
+def _structure(given: Any) -> Any:
+    return structure_of(given) if isinstance(given, Mapping) else given
 
 
 class _Section(BaseModel):
@@ -179,7 +183,7 @@ class RunConfig(_Section):
     config_version: Literal[1] = 1
     net: str = "unet"
     licence: str | None = Field(None, min_length=1, max_length=200)
-    structure: Annotated[Structure | FCNStructure, Field(discriminator="kind")]
+    structure: Annotated[SerializeAsAny[NetworkStructure], BeforeValidator(_structure)]
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
     loss: LossSettings = LossSettings()
@@ -198,16 +202,13 @@ class RunConfig(_Section):
 
 
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
-    "structure": (Structure, FCNStructure),
+    "structure": tuple(family.structure for family in FAMILIES.values()),
     "data": (DataSettings,),
     "training": (TrainingSettings,),
     "loss": (LossSettings,),
     "augmentation": (AugmentationSettings,),
     "machine": (MachineSettings,),
 }
-
-
-KINDS = ("encoder-decoder", "fcn")
 
 
 def keys() -> list[tuple[str, str]]:
@@ -373,8 +374,7 @@ def _suggest(key: str) -> str:
 
 def _usage_error(error: ValidationError, origin: str) -> UsageError:
     problem = error.errors()[0]
-    # Within the structure pydantic names the kind as well, which nobody writes.
-    key = ".".join(str(part) for part in problem["loc"] if part not in KINDS) or "the configuration"
+    key = ".".join(map(str, problem["loc"])) or "the configuration"
     if problem["type"] == "extra_forbidden":
         return UsageError(f"{origin}: unknown key {key}", "a key of the configuration", _suggest(key))
     message = problem["msg"].removeprefix("Value error, ")

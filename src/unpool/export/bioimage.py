@@ -24,7 +24,6 @@ from unpool.checkpoint.probe import probe_logits, probe_picture
 from unpool.errors import RunError
 from unpool.export.extras import extra, quiet
 from unpool.export.onnx_file import OnnxModel
-from unpool.nets.sizes import context
 from unpool.segmenter import Segmenter
 
 SPEC = "0.5.4"
@@ -103,7 +102,7 @@ class Sides:
 
 def _sides(segmenter: Segmenter) -> Sides:
     structure = segmenter.network.structure
-    reach, step = context(structure), structure.stride
+    reach, step = structure.halo, structure.stride
     halo = -(-max(reach) // step) * step if reach else 0
     return Sides(2 * halo + 2 * step, step, halo)
 

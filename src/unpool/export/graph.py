@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unpool.errors import UsageError
-from unpool.nets.sizes import SizeRule, size_rule
+from unpool.nets.network import SizeRule
 from unpool.segmenter import Segmenter
 
 Output = Literal["classes", "probabilities"]
@@ -61,7 +61,7 @@ class Portable(nn.Module):
             return self._computed(maps)
         before, after = max(self.rule.lost // 2, 0), max(-(self.rule.lost // 2), 0)
         for axis, side in enumerate(sides, start=2):
-            maps = maps.index_select(axis, mirror(torch.arange(self.rule.fit(side)) - before, side))
+            maps = maps.index_select(axis, mirror(torch.arange(self.rule.input_for(side)) - before, side))
         maps = self._computed(maps)
         for axis, side in enumerate(sides, start=2):
             maps = maps.index_select(axis, torch.arange(side) + after)
@@ -93,7 +93,7 @@ def recorded(portable: Portable, segmenter: Segmenter, number: torch.dtype) -> t
 
 
 def _rule(segmenter: Segmenter) -> SizeRule:
-    rule = size_rule(segmenter.network.structure)
+    rule = segmenter.network.structure.size_rule()
     if rule is None:
         raise UsageError(
             "a network whose legal sizes follow no simple rule",

@@ -1,16 +1,19 @@
-"""Groups of convolutions, and how sizes meet."""
+"""Modules that the networks are built of, and how their weights begin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unpool.errors import UsageError
-from unpool.geometry import Padding, padding_of
-from unpool.nets.structure import GROUPS, Structure
+from unpool.geometry import Border, Padding, Rounding, padding_of
+from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool
+from unpool.nets.structure import Structure
+from unpool.nets.structure_rules import GROUPS
 
 
 class Residual(nn.Module):
@@ -23,41 +26,110 @@ class Residual(nn.Module):
         self.last = last
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', H, W)."""
+        """Convolve (N, C, H, W) to (N, C', H, W)."""
         maps = self.first(maps)
         convolved: Tensor = self.last(maps + self.inner(maps))
         return convolved
 
 
 class UpConvolution(nn.ConvTranspose2d):
-    """A transposed convolution that adds its bias by itself.
+    """A transposed convolution that adds its bias in a second operation.
 
-    torch sums the bias's gradient ten times slower within the convolution than after it, on the CPU in bfloat16.
+    On the CPU in bfloat16, torch sums the bias's gradient ten times slower within the convolution than after it.
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(N, C, H, W) to (N, C', H', W')."""
+        """Convolve (N, C, H, W) to (N, C', H', W')."""
         maps = F.conv_transpose2d(input, self.weight, None, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
         return maps if self.bias is None else maps.add_(self.bias.to(maps.dtype)[:, None, None])
 
 
 class ScoreConvolution(nn.Conv2d):
-    """A convolution to as many maps as there are classes, which adds its bias by itself.
+    """A convolution to one map a class, which adds its bias in a second operation.
 
     oneDNN's backward pass in bfloat16 writes beyond the bias's gradient where maps are few and inputs many (4096 to 2
-    and to 11, torch 2.13 on a CPU with AMX): the heap is damaged and the process dies, now or later.
+    and to 11, torch 2.13 on a CPU with AMX): it damages the heap, and the process dies, at once or later.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, classes, H', W')."""
+        """Convolve (N, C, H, W) to (N, classes, H', W')."""
         scores: Tensor = self._conv_forward(input, self.weight, None)
         return scores if self.bias is None else scores + self.bias.to(scores.dtype)[:, None, None]
+
+
+class MaxPooling(nn.Module):
+    """2x2 max-pooling with stride 2.
+
+    Parameters
+    ----------
+    keeps_indices: whether the decoder needs the pooling indices.
+    """
+
+    def __init__(self, rounding: Rounding, *, keeps_indices: bool) -> None:
+        super().__init__()
+        self.rounding: Rounding = rounding
+        self.keeps_indices = keeps_indices
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, PoolingIndices | None]:
+        """Pool (N, C, H, W) to (N, C, H/2, W/2), with the pooling indices if they are kept."""
+        return max_pool(maps, self.rounding) if self.keeps_indices else (max_pool_plain(maps, self.rounding), None)
+
+
+class UpSampling(nn.Module):
+    """Twice the size: unpooling, an up-convolution, or interpolation.
+
+    A 1x1 convolution follows an interpolation that changes the number of maps.
+
+    Parameters
+    ----------
+    below, grown: numbers of feature maps before and after.
+    """
+
+    def __init__(self, structure: Structure, below: int, grown: int) -> None:
+        super().__init__()
+        self.up = structure.up
+        self.convolution: nn.Module = nn.Identity()
+        if structure.up == "transposed":
+            kernel = structure.up_kernel
+            padding, missing = (kernel - 1) // 2, kernel % 2  # so that the size doubles exactly
+            self.convolution = UpConvolution(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
+        elif structure.up != "unpool" and below != grown:
+            self.convolution = nn.Conv2d(below, grown, 1)
+        self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()
+
+    def forward(self, maps: Tensor, indices: PoolingIndices | None) -> Tensor:
+        """Enlarge (N, below, H, W) to (N, grown, 2H, 2W)."""
+        if self.up == "unpool":
+            assert indices is not None
+            return max_unpool(maps, indices)
+        if self.up == "bilinear":
+            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+        elif self.up == "nearest":
+            maps = F.interpolate(maps, scale_factor=2, mode="nearest")
+        grown: Tensor = self.relu(self.convolution(maps))
+        return grown
+
+
+class SkipMerge(nn.Module, ABC):
+    """A module that adds or concatenates maps of a skip connection (second input) to the decoder's (first input)."""
+
+    how: Literal["add", "concat"]
+
+    @abstractmethod
+    def crop(self, size: int, merged: int) -> Border:
+        """Return the pixels cut from ``size`` pixels of a skip connection, along one axis, to merge ``merged``."""
 
 
 def convolutions(
     structure: Structure, channels: int, widths: Sequence[int], *, padding: Padding, relu: bool, depthwise: bool = False
 ) -> nn.Module:
-    """The convolutions of one stage, each with its norm and ReLU."""
+    """Build the convolutions of one stage, each with its normalisation and ReLU.
+
+    Parameters
+    ----------
+    channels: feature maps that enter the stage.
+    widths: feature maps after each convolution.
+    """
     layers: list[nn.Sequential] = []
     for width in widths:
         layers.append(_convolution(structure, channels, width, padding, relu=relu, depthwise=depthwise))
@@ -65,31 +137,6 @@ def convolutions(
     if structure.block == "residual" and layers:
         return Residual(layers[0], nn.Sequential(*layers[1:-1]), layers[-1])
     return nn.Sequential(*layers)
-
-
-def require_input(image: Tensor, in_channels: int, legal: Callable[[int], int]) -> None:
-    """Refuse a batch that a network cannot take; ``legal`` gives the nearest size at or above one that it can.
-
-    Raises
-    ------
-    UsageError: the shape or the channels are wrong, or a size cannot be halved at every pooling.
-    """
-    if image.ndim != 4 or image.shape[1] != in_channels:
-        raise UsageError(
-            f"a network input of shape {tuple(image.shape)}",
-            f"(N, {in_channels}, rows, columns)",
-            "give a batch of pictures with the channels the network was made for",
-        )
-    if torch.compiler.is_exporting():
-        return  # sizes are symbols there, and the graph before the network makes them legal
-    rows, columns = int(image.shape[2]), int(image.shape[3])
-    nearest = (legal(rows), legal(columns))
-    if nearest != (rows, columns):
-        raise UsageError(
-            f"a picture of {rows} x {columns} pixels",
-            "a size that every layer of this network can take",
-            f"pad the picture to {nearest[0]} x {nearest[1]}",
-        )
 
 
 def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
@@ -101,9 +148,9 @@ def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """The weights, float32 (size, size), with which a deconvolution of stride (size + 1) // 2 interpolates linearly.
+    """Return the weights, float32 (size, size), with which a deconvolution interpolates linearly.
 
-    One-dimensional filter: 1 - |x - centre| / stride, as FCN's release fills it.
+    Its stride is (size + 1) // 2. The filter along one axis is 1 - |x - centre| / stride, as in FCN's release.
     """
     stride = (size + 1) // 2
     centre = stride - 1 if size % 2 else stride - 0.5
@@ -112,7 +159,7 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 def bilinear_start(weight: Tensor) -> None:
-    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation, map by map."""
+    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation of each map by itself."""
     own = torch.arange(min(weight.shape[:2]))
     with torch.no_grad():
         weight.zero_()
@@ -120,7 +167,7 @@ def bilinear_start(weight: Tensor) -> None:
 
 
 def he_initialise(module: nn.Module) -> None:
-    """He et al., arXiv 1502.01852: normal weights of variance 2 / fan-in, biases 0."""
+    """Draw normal weights of variance 2 / fan-in and set biases to 0 (He et al., arXiv 1502.01852)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         if module.bias is not None:

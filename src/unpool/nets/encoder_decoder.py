@@ -1,4 +1,4 @@
-"""One module that runs any ``Structure``."""
+"""The module that runs any ``unpool.nets.structure.Structure``."""
 
 from __future__ import annotations
 
@@ -7,52 +7,56 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from unpool.geometry import Rounding
+from unpool.geometry import Border, centre_crop
 from unpool.nets.blocks import (
+    MaxPooling,
     ScoreConvolution,
-    UpConvolution,
+    SkipMerge,
+    UpSampling,
     bilinear_start,
     convolutions,
     crop_to,
     he_initialise,
-    require_input,
 )
-from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool
-from unpool.nets.sizes import legal_size
-from unpool.nets.structure import Structure, decoder_maps
+from unpool.nets.explain.layer_names import layer_name
+from unpool.nets.explain.records import LayerPart, LayerPlace
+from unpool.nets.network import Network
+from unpool.nets.pooling import PoolingIndices
+from unpool.nets.structure import Structure
 
 
 class SkipConnection(NamedTuple):
-    """What one encoder stage sends across to its decoder stage.
+    """The part of an encoder stage that its decoder stage receives.
 
-    ``maps`` (N, C, H, W) for a sum or concatenation, else None; ``positions`` of the maxima for unpooling, else
-    None; ``size`` (rows, columns) before pooling.
+    Attributes
+    ----------
+    maps: (N, C, H, W) to add or concatenate; None if the network does neither.
+    indices: pooling indices for unpooling; None if the network does not unpool.
+    size: rows and columns before pooling.
     """
 
     maps: Tensor | None
-    positions: Positions | None
+    indices: PoolingIndices | None
     size: tuple[int, int]
 
 
-class EncoderDecoder(nn.Module):
-    """An encoder-decoder network for semantic segmentation.
+class EncoderDecoder(Network):
+    """An encoder-decoder network.
 
-    Parameters
-    ----------
-    structure: the network's structure.
-    in_channels: channels of the picture.
-    classes: number of classes, the channels of the output.
+    The encoder halves the size at each stage, the decoder doubles it again; here with two stages, as a U::
 
-    Input float (N, in_channels, H, W); output logits (N, classes, H', W'), with the sizes of ``unpool.nets.sizes``.
+        image -> encoder 1 ------------- skip ------------> decoder 1 -> head -> logits
+                     |                                          ^
+                     +-> encoder 2 ----- skip ----> decoder 2 --+
+                             |                          ^
+                             +-------> bottom ----------+
     """
 
+    structure: Structure
+
     def __init__(self, structure: Structure, in_channels: int, classes: int) -> None:
-        super().__init__()
-        self.structure = structure
-        self.in_channels = in_channels
-        self.classes = classes
+        super().__init__(structure, in_channels, classes)
         self.input_norm = (
             # Caffe divides alpha by the window, as torch does (SegNet-Basic: size 5, alpha 1e-4, beta 0.75).
             nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0) if structure.input_norm == "lrn" else nn.Identity()
@@ -86,22 +90,44 @@ class EncoderDecoder(nn.Module):
                     bilinear_start(module.weight)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of a batch. Raises UsageError for a size that cannot be halved at every pooling."""
-        require_input(image, self.in_channels, lambda side: legal_size(self.structure, side))
-        maps = self.input_norm(image)
-        crossings: list[SkipConnection] = []
-        for stage in self.encoder:
-            maps, crossing = stage(maps)
-            crossings.append(crossing)
-        maps = self.squeeze(self.bottom(maps))
-        for stage in self.decoder:
-            maps = stage(maps, crossings)
-        logits: Tensor = self.head(maps)
+        """Return the logits of a batch. Raises UsageError for a batch that the network cannot take."""
+        self.require_input(image)
+        maps = self.input_norm(image)  # (N, in_channels, H, W)
+        skips: list[SkipConnection] = []
+        for stage in self.encoder:  # down the left side of the U
+            maps, skip = stage(maps)  # (N, C, H, W) -> (N, width, H/2, W/2)
+            skips.append(skip)
+        maps = self.bottom(maps)  # -> (N, bottom_width, H/stride, W/stride)
+        maps = self.squeeze(maps)  # -> the same size, one map a class, in networks that squeeze
+        for stage in self.decoder:  # up the right side, which takes the last skip connection first
+            maps = stage(maps, skips)  # (N, C, H, W) -> (N, width, 2H, 2W)
+        logits: Tensor = self.head(maps)  # -> (N, classes, H', W')
         return logits
+
+    def place_of(self, path: str) -> LayerPlace:
+        """Return where the layer with this module path stands in the network."""
+        room, _, rest = path.partition(".")
+        depth, number = self.structure.depth, int(rest.partition(".")[0] or 0) if room in ("encoder", "decoder") else 0
+        reduces = path.endswith("squeeze")
+        part: LayerPart = "squeeze" if reduces else "up-convolution" if ".up." in path else "convolution"
+        match room:
+            case "input_norm" | "encoder":
+                return LayerPlace("encoder", number + 1, part)
+            case "bottom" | "squeeze":
+                return LayerPlace("bottom", depth + 1, part)
+            case "decoder":
+                stage = depth - number
+                return LayerPlace("decoder", stage, part, self.structure.skip_origins[stage] if reduces else "")
+            case _:
+                return LayerPlace("head", 1, "classifier")
+
+    def paper_name(self, path: str, part: LayerPart, index: int = 0) -> str:
+        """Return the name of a layer in the manner of the paper that the structure resembles."""
+        return layer_name(self.structure, self.place_of(path), part, index)
 
 
 class EncoderStage(nn.Module):
-    """Convolve, then pool."""
+    """A stage of the encoder: convolutions, then max-pooling."""
 
     def __init__(self, structure: Structure, stage: int, channels: int) -> None:
         super().__init__()
@@ -112,125 +138,96 @@ class EncoderStage(nn.Module):
             padding=structure.padding, relu=structure.encoder_relu,
         )  # fmt: skip
         self.dropout = _dropout(structure, f"encoder{stage}")
-        self.pool = MaxPooling(structure.pooling_rounding, positions=structure.up == "unpool")
+        self.pool = MaxPooling(structure.pooling_rounding, keeps_indices=structure.unpools)
         self.pool_dropout = _dropout(structure, f"pool{stage}")
 
     def forward(self, maps: Tensor) -> tuple[Tensor, SkipConnection]:
-        """(N, C, H, W) to the pooled maps (N, width, H/2, W/2) and what crosses."""
-        given = self.structure
-        convolved = self.dropout(self.convolutions(maps))
-        pooled, positions = self.pool(convolved)
-        across = None
-        if given.skip in ("add", "concat"):
-            across = convolved if given.skip_from == "convolved" else maps  # its input is what was pooled above
+        """Return the pooled maps and the skip connection of this stage."""
+        convolved = self.dropout(self.convolutions(maps))  # (N, C, H, W) -> (N, width, H, W)
+        pooled, indices = self.pool(convolved)  # -> (N, width, H/2, W/2)
+        sent = None
+        if self.structure.keeps_maps:  # of this stage, or pooled by the stage above, which is this stage's input
+            sent = convolved if self.structure.skip_from == "convolved" else maps
         size = (convolved.shape[2], convolved.shape[3])
-        return self.pool_dropout(pooled), SkipConnection(across, positions, size)
+        return self.pool_dropout(pooled), SkipConnection(sent, indices, size)
 
 
 class DecoderStage(nn.Module):
-    """Double the size, take in what crosses, convolve.
+    """A stage of the decoder: upsampling, the skip connection, then convolutions.
 
-    A decoder stage never grows beyond the encoder stage it mirrors; where the sizes of the two sides differ, the
-    larger one is cropped at the centre.
+    Its maps never grow beyond the encoder stage that it mirrors. Where the sizes of the two differ, the larger maps
+    are cropped at the centre.
+
+    Parameters
+    ----------
+    below: feature maps of the stage below.
     """
 
     def __init__(self, structure: Structure, stage: int, below: int, classes: int) -> None:
         super().__init__()
-        maps = decoder_maps(structure, stage, below, classes)
+        maps = structure.decoder_maps(stage, below, classes)
         self.up = UpSampling(structure, below, maps.grown)
-        join = Merge(structure, maps.across, maps.crossing) if structure.joins_at(stage) else None
-        self.join_before = join if structure.join == "before" else None
+        merge = Merge(structure, maps.encoder, maps.skip) if structure.joins_at(stage) else None
+        self.join_before = merge if structure.join == "before" else None
         self.convolutions = convolutions(
             structure, maps.fused, maps.convolved,
-            padding=structure.padding_in_decoder(), relu=structure.decoder_relu, depthwise=structure.decoder_depthwise,
+            padding=structure.decoder_pads, relu=structure.decoder_relu, depthwise=structure.decoder_depthwise,
         )  # fmt: skip
         self.dropout = _dropout(structure, f"decoder{stage}")
-        self.join_after = join if structure.join == "after" else None
+        self.join_after = merge if structure.join == "after" else None
         self.out_channels = maps.out
 
-    def forward(self, maps: Tensor, crossings: list[SkipConnection]) -> Tensor:
-        """Maps from below (N, below, H, W) and the last crossing, of twice the size, to (N, out, 2H, 2W).
+    def forward(self, maps: Tensor, skips: list[SkipConnection]) -> Tensor:
+        """Return the maps of this stage, twice the size of those from below.
 
-        The crossing is taken off the list, and no maps are held that are not needed any more: prediction takes a third
-        less memory.
+        The last skip connection is taken off the list, and maps are dropped as soon as they have been used: prediction
+        then takes a third less memory.
         """
-        crossing = crossings.pop()
-        maps = crop_to(self.up(maps, crossing), crossing.size)
+        skip = skips.pop()
+        maps = self.up(maps, skip.indices)  # (N, below, H, W) -> (N, grown, 2H, 2W)
+        maps = crop_to(maps, skip.size)  # -> at most the size before pooling
         if self.join_before is not None:
-            maps = self.join_before(maps, crossing)
+            maps = self.join_before(maps, skip.maps)  # -> (N, fused, 2H, 2W)
         if self.join_after is None:
-            del crossing
+            del skip
         for layer in layers_of(self.convolutions):
-            maps = layer(maps)
+            maps = layer(maps)  # -> (N, width, 2H, 2W)
         maps = self.dropout(maps)
         if self.join_after is not None:
-            maps = self.join_after(maps, crossing)
+            maps = self.join_after(maps, skip.maps)  # -> the same shape
         return maps
 
 
 def layers_of(module: nn.Module) -> Iterable[nn.Module]:
-    """The modules of a sequence, or the one there is."""
+    """Return the modules of an ``nn.Sequential``, or another module as the only one."""
     return module if isinstance(module, nn.Sequential) else (module,)
 
 
-class MaxPooling(nn.Module):
-    """2x2 max-pooling with stride 2, and where each maximum was, if the decoder asks for it."""
+class Merge(SkipMerge):
+    """A sum or concatenation with the maps of the skip connection; the larger maps are cropped at the centre.
 
-    def __init__(self, rounding: Rounding, *, positions: bool) -> None:
+    Parameters
+    ----------
+    encoder, skip: feature maps of the skip connection, before and after the 1x1 convolution of a squeeze.
+    """
+
+    def __init__(self, structure: Structure, encoder: int, skip: int) -> None:
         super().__init__()
-        self.rounding: Rounding = rounding
-        self.positions = positions
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Positions | None]:
-        """(N, C, H, W) to (N, C, H/2, W/2) and the positions."""
-        return max_pool(maps, self.rounding) if self.positions else (max_pool_plain(maps, self.rounding), None)
-
-
-class UpSampling(nn.Module):
-    """Twice the size: unpooling, an up-convolution, or interpolation with a 1x1 convolution where the maps change."""
-
-    def __init__(self, structure: Structure, below: int, grown: int) -> None:
-        super().__init__()
-        self.up = structure.up
-        self.convolution: nn.Module = nn.Identity()
-        if structure.up == "transposed":
-            kernel = structure.up_kernel
-            padding, missing = (kernel - 1) // 2, kernel % 2  # so that the size doubles exactly
-            self.convolution = UpConvolution(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
-        elif structure.up != "unpool" and below != grown:
-            self.convolution = nn.Conv2d(below, grown, 1)
-        self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()
-
-    def forward(self, maps: Tensor, crossing: SkipConnection) -> Tensor:
-        """(N, below, H, W) to (N, grown, 2H, 2W)."""
-        if self.up == "unpool":
-            assert crossing.positions is not None
-            return max_unpool(maps, crossing.positions)
-        if self.up == "bilinear":
-            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-        elif self.up == "nearest":
-            maps = F.interpolate(maps, scale_factor=2, mode="nearest")
-        grown: Tensor = self.relu(self.convolution(maps))
-        return grown
-
-
-class Merge(nn.Module):
-    """Add or concatenate what crosses; the larger side is cropped at the centre."""
-
-    def __init__(self, structure: Structure, across: int, crossing: int) -> None:
-        super().__init__()
-        self.skip = structure.skip
+        self.how = "add" if structure.skip == "add" else "concat"
         self.order = structure.concat_order
-        self.squeeze: nn.Module = ScoreConvolution(across, crossing, 1) if structure.squeeze else nn.Identity()
+        self.squeeze: nn.Module = ScoreConvolution(encoder, skip, 1) if structure.squeeze else nn.Identity()
 
-    def forward(self, maps: Tensor, crossing: SkipConnection) -> Tensor:
-        """Maps (N, C, H, W) with those of the crossing: (N, C or the sum of both, H, W)."""
-        assert crossing.maps is not None
-        across = crop_to(self.squeeze(crossing.maps), maps.shape[2:])
-        maps = crop_to(maps, across.shape[2:])
-        if self.skip == "add":
-            return maps + across
-        return torch.cat([across, maps] if self.order == "skip" else [maps, across], dim=1)
+    def forward(self, maps: Tensor, sent: Tensor) -> Tensor:
+        """Merge (N, C, H, W) with the encoder's maps: (N, C or the sum of both, H, W)."""
+        sent = crop_to(self.squeeze(sent), maps.shape[2:])
+        maps = crop_to(maps, sent.shape[2:])
+        if self.how == "add":
+            return maps + sent
+        return torch.cat([sent, maps] if self.order == "skip" else [maps, sent], dim=1)
+
+    def crop(self, size: int, merged: int) -> Border:
+        """Return the pixels cut from ``size`` pixels of a skip connection, along one axis, to merge ``merged``."""
+        return centre_crop(size, merged)
 
 
 def _bottom(structure: Structure, channels: int) -> nn.Module:

@@ -1,23 +1,30 @@
-"""The named networks: each is one value of ``Structure``, with its source and its departures."""
+"""The named networks: each is one structure, with its source and its departures from it.
+
+A new named network is one entry of ``NAMED_NETS``.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torch import nn
+from typing import Any, NamedTuple
 
 from unpool.errors import UsageError
-from unpool.nets.encoder_decoder import EncoderDecoder
+from unpool.nets.families import network_of
 from unpool.nets.fcn import CITATION as FCN_CITATION
 from unpool.nets.fcn import DEPARTURES as FCN_DEPARTURES
-from unpool.nets.fcn import FCN, FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S, FCNStructure
-from unpool.nets.sizes import AnyStructure
+from unpool.nets.fcn import FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S
+from unpool.nets.network import Network, NetworkStructure
 from unpool.nets.structure import Structure
+from unpool.tiling import Size
 
-Network = EncoderDecoder | FCN
+
+class PictureShape(NamedTuple):
+    """Rows and columns of a picture, its channels, and the number of classes to find in it."""
+
+    size: Size
+    channels: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -26,17 +33,23 @@ class NamedNet:
 
     Attributes
     ----------
-    summary: one line on what it is.
+    summary: what the network is, in one line.
     citation: where the network is described.
-    departures: what differs from the source, one sentence each.
+    departures: differences from the source, one sentence each.
+    picture: the picture of the source, on which the network is explained.
     """
 
     name: str
-    structure: AnyStructure
+    structure: NetworkStructure
     summary: str
     citation: str
     departures: tuple[str, ...]
+    picture: PictureShape
 
+
+UNET_PICTURE = PictureShape((572, 572), 1, 2)
+CAMVID_PICTURE = PictureShape((360, 480), 3, 11)
+VOC_PICTURE = PictureShape((500, 500), 3, 21)
 
 UNET_PAPER = "Ronneberger, Fischer, Brox: U-Net. MICCAI 2015, arXiv 1505.04597"
 SEGNET_PAPER = "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561"
@@ -48,7 +61,7 @@ RUNNING_AVERAGE = "batch normalisation keeps a running average, where the releas
 
 
 def changed(structure: Structure, **changes: Any) -> Structure:
-    """The structure with some choices changed, checked again."""
+    """Return the structure with some choices changed, and checked again."""
     return Structure(**{**structure.model_dump(), **changes})
 
 
@@ -85,9 +98,9 @@ FCN_BASIC_NO_REDUCTION = changed(FCN_BASIC, squeeze=False)
 
 
 def _variant(name: str, structure: Structure, summary: str, *departures: str) -> NamedNet:
-    return NamedNet(
-        name, structure, summary, f"{SEGNET_PAPER}, Table 1", (OUR_NORMALISATION, RUNNING_AVERAGE, *departures)
-    )
+    """Return a decoder of SegNet's Table 1."""
+    ours = (OUR_NORMALISATION, RUNNING_AVERAGE, *departures)
+    return NamedNet(name, structure, summary, f"{SEGNET_PAPER}, Table 1", ours, CAMVID_PICTURE)
 
 
 NAMED_NETS: dict[str, NamedNet] = {
@@ -101,20 +114,23 @@ NAMED_NETS: dict[str, NamedNet] = {
                 "half the feature maps (32 to 512 instead of 64 to 1024), for machines without a GPU",
                 "no dropout",
             ),
+            PictureShape((512, 512), 1, 2),
         ),
         NamedNet(
             "unet-2015", UNET_2015, "U-Net as printed: valid convolutions, 572 to 388", UNET_PAPER,
             (
                 "the paper puts dropout at the end of the contracting path and names no layer: it is where the release "
-                "has it, after the last ReLU with 512 and with 1024 maps, so that the 512 skip carries it",
-                "the order of the concatenation is not printed: the skip comes first, as drawn",
+                "has it, after the last ReLU with 512 and with 1024 maps, so that the skip connection of 512 maps has it too",
+                "the order of the concatenation is not printed: the skip connection comes first, as drawn",
                 "the softmax is in the loss",
             ),
+            UNET_PICTURE,
         ),
         NamedNet(
             "unet-2015-released", changed(UNET_2015, up_relu=True, up_halves_last=False, concat_order="up"),
             "U-Net as released for Caffe: ReLU after up-convolutions, 128 maps in the last",
             f"{UNET_PAPER}; release of 2 October 2015", ("the softmax is in the loss",),
+            UNET_PICTURE,
         ),
         NamedNet(
             "segnet", SEGNET, "VGG16's 13 convolutions and their mirror, unpooling with indices",
@@ -122,29 +138,31 @@ NAMED_NETS: dict[str, NamedNet] = {
             (OUR_NORMALISATION, RUNNING_AVERAGE,
              "the encoder starts from He's initialisation, not from ImageNet",
              "convolutions have biases as in the release; the paper has none"),
+            CAMVID_PICTURE,
         ),
         NamedNet(
             "segnet-basic", SEGNET_BASIC, "four 7x7 stages of 64 maps, unpooling with indices, no ReLU in the decoder",
             f"{SEGNET_PAPER}; released segnet_basic_train",
             (OUR_NORMALISATION, RUNNING_AVERAGE, "convolutions have biases as in the release; the paper has none"),
+            CAMVID_PICTURE,
         ),
         NamedNet(
             "bayesian-segnet",
             changed(SEGNET, dropout=0.5, dropout_after=("pool3", "pool4", "pool5", "decoder5", "decoder4", "decoder3")),
             "SegNet with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_train",
-            (OUR_NORMALISATION, RUNNING_AVERAGE),
+            (OUR_NORMALISATION, RUNNING_AVERAGE), CAMVID_PICTURE,
         ),
         NamedNet(
             "bayesian-segnet-basic",
             changed(SEGNET_BASIC, dropout=0.5, dropout_after=("pool3", "pool4", "decoder4", "decoder3")),
             "SegNet-Basic with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
-            (OUR_NORMALISATION, RUNNING_AVERAGE),
+            (OUR_NORMALISATION, RUNNING_AVERAGE), CAMVID_PICTURE,
         ),
         _variant(
             "segnet-basic-bilinear",
             changed(SEGNET_BASIC, skip="none", up="bilinear", decoder_convolutions=0),
             "Bilinear-Interpolation: nothing is learned in the decoder",
-            "the paper does not say where the classifier stands: it comes last",
+            "the paper does not give the place of the classifier: it comes last",
         ),
         _variant(
             "segnet-basic-encoder-addition", changed(SEGNET_BASIC, skip="add", join="after"),
@@ -162,25 +180,26 @@ NAMED_NETS: dict[str, NamedNet] = {
         _variant("fcn-basic-no-addition-no-reduction",
                  changed(FCN_BASIC_NO_REDUCTION, skip="none", skip_from="convolved"),
                  "FCN-Basic-NoAddition-NoDimReduction: 64-map deconvolutions, no sums"),
-        NamedNet("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times", FCN_CITATION, FCN_DEPARTURES),
-        NamedNet("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4", FCN_CITATION, FCN_DEPARTURES),
-        NamedNet("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3", FCN_CITATION, FCN_DEPARTURES),
-        NamedNet("fcn-8s-at-once", FCN_8S_AT_ONCE, "FCN-8s trained in one stage", FCN_CITATION, FCN_DEPARTURES),
+        NamedNet("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
+        NamedNet("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
+        NamedNet("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
+        NamedNet("fcn-8s-at-once", FCN_8S_AT_ONCE, "FCN-8s trained in one stage", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
         NamedNet(
-            "fusionnet", FUSIONNET, "conv, residual of three, conv; summed long skips", FUSIONNET_PAPER,
+            "fusionnet", FUSIONNET, "conv, residual of three, conv; summed skip connections", FUSIONNET_PAPER,
             (
                 "the paper's loss and layer table could not be checked line by line: batch normalisation, ReLU and 3x3 "
                 "up-convolutions are choices",
                 "the output is one map a class with the softmax in the loss",
                 "no Gaussian noise or mirrored boundary in the network",
             ),
+            PictureShape((640, 640), 1, 2),
         ),
     )
 }  # fmt: skip
 
 
 def named_net(name: str) -> NamedNet:
-    """Look a network up by name. Raises UsageError with the nearest name for an unknown one."""
+    """Return a network by its name. Raises UsageError for an unknown name, with the nearest known one."""
     if name in NAMED_NETS:
         return NAMED_NETS[name]
     near = difflib.get_close_matches(name, NAMED_NETS, n=1, cutoff=0.4)
@@ -191,17 +210,6 @@ def named_net(name: str) -> NamedNet:
     )
 
 
-def structure_of(plain: Mapping[str, Any]) -> AnyStructure:
-    """The structure that ``model_dump`` wrote. Raises pydantic's ValidationError on foreign data."""
-    return FCNStructure(**plain) if plain.get("kind") == "fcn" else Structure(**plain)
-
-
-def network_of(structure: AnyStructure, in_channels: int, classes: int) -> Network:
-    """A network of any structure, freshly initialised."""
-    kind: type[nn.Module] = FCN if isinstance(structure, FCNStructure) else EncoderDecoder
-    return kind(structure, in_channels, classes)  # type: ignore[return-value]
-
-
 def build(name: str, in_channels: int, classes: int) -> Network:
-    """A named network as a plain ``nn.Module``, freshly initialised."""
+    """Build a named network as a plain ``nn.Module``, freshly initialised."""
     return network_of(named_net(name).structure, in_channels, classes)

@@ -1,9 +1,9 @@
-"""2x2 max pooling with stride 2, and unpooling, that remember 2 bits a window.
+"""2x2 max-pooling with stride 2, and unpooling, with pooling indices of 2 bits a window.
 
-torch's ``max_pool2d(return_indices=True)`` remembers 64 bits a window and its backward the whole input as well; two
-bits say which of a window's four pixels was the largest (Badrinarayanan et al., "SegNet", arXiv 1511.00561, section
-3.1). Values and positions are torch's, bit for bit: the first largest in row order wins a tie, a NaN wins against any
-number and the last NaN of a window against the others.
+torch's ``max_pool2d(return_indices=True)`` keeps 64 bits a window, and its backward pass keeps the whole input too. Two
+bits tell which of a window's four pixels was the largest (Badrinarayanan et al., "SegNet", arXiv 1511.00561, section
+3.1). Values and indices equal torch's, bit for bit: the first largest in row order wins a tie, a NaN wins against any
+number, and the last NaN of a window wins against the others.
 """
 
 from __future__ import annotations
@@ -23,41 +23,49 @@ from unpool.geometry import Rounding
 from unpool.nets.pooling_operator import max_pool_operator
 
 _BLOCK = 2**17
-"""Windows worked on at a time, so that scratch stays in a processor's cache (the best of 2^14 to 2^19, measured)."""
+"""Windows computed at a time, so that scratch stays in a processor's cache (the best of 2^14 to 2^19, measured)."""
 
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Integers as wide as a float: a pixel times 0 or 1 keeps or drops its bits, NaN and infinity too."""
+"""Integer types by bytes of a float: as an integer, a pixel times 0 or 1 keeps or drops its bits, even of NaN."""
 
 
-class Positions(NamedTuple):
-    """Where the maximum of each window was, as ``2 * row + column`` within the window (0..3).
+class PoolingIndices(NamedTuple):
+    """The place of the maximum of each 2x2 window: ``2 * row + column`` within the window (0..3).
 
-    ``code`` is uint8. Packed, it is flat, four windows a byte, over the windows in the order they lie in memory:
-    byte i holds windows i, i + n, i + 2n and i + 3n, lowest bits first, of n bytes. In compiled and exported graphs
-    it is (N, C, h, w), one window a byte.
+    Attributes
+    ----------
+    code: uint8. Packed, it is flat, four windows a byte, in the order of the windows in memory: of n bytes, byte i has
+        windows i, i + n, i + 2n and i + 3n, lowest bits first. In compiled and exported graphs it is (N, C, h, w), one
+        window a byte.
+    windows: the pooled shape (N, C, h, w).
+    size: rows and columns before pooling.
+    channels_last: order of the windows in memory.
     """
 
     code: Tensor
-    windows: tuple[int, int, int, int]  # (N, C, h, w): the pooled shape
-    size: tuple[int, int]  # rows and columns before pooling
-    channels_last: bool  # the order of the windows in memory
+    windows: tuple[int, int, int, int]
+    size: tuple[int, int]
+    channels_last: bool
 
     @property
     def bytes(self) -> int:
-        """Bytes held by the code."""
+        """Bytes of the code."""
         return self.code.numel()
 
 
-def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, Positions]:
-    """Pool (N, C, H, W) to (N, C, h, w), with the positions for ``max_unpool``.
+def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, PoolingIndices]:
+    """Pool (N, C, H, W) to (N, C, h, w); return the pooled maps and the indices for ``max_unpool``.
+
+    The result can be differentiated once. Only the code of the indices is kept for the backward pass.
 
     Parameters
     ----------
     maps: any floating type of 2, 4 or 8 bytes; the result has the same type and memory format.
     rounding: of an odd side: ``floor`` drops its last pixel, ``ceil`` gives it a window of its own, as Caffe does.
 
-    Differentiable once; what is kept for the backward pass is the code of the positions and nothing else. Raises
-    UsageError where there is nothing to pool.
+    Raises
+    ------
+    UsageError: no window fits into the maps, or they have another shape or type.
     """
     if has_torch_function_unary(maps):
         return handle_torch_function(max_pool, (maps,), maps, rounding)
@@ -68,7 +76,7 @@ def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, Positi
     windows = (maps.shape[0], maps.shape[1], rows, columns)
     if _in_graph():
         pooled, code = (_tournament if _exporting() else _corner_tournament)(maps, windows)
-        return pooled, Positions(code, windows, size, channels_last=False)
+        return pooled, PoolingIndices(code, windows, size, channels_last=False)
     if 0 in windows:
         raise UsageError(
             f"maps of shape {tuple(maps.shape)}, pooled with {rounding}",
@@ -76,14 +84,15 @@ def max_pool(maps: Tensor, rounding: Rounding = "floor") -> tuple[Tensor, Positi
             "give larger maps, or round up with 'ceil'",
         )
     pooled, code = _Pool.apply(maps, windows)  # type: ignore[no-untyped-call]
-    return pooled, Positions(code, windows, size, _is_channels_last(maps))
+    return pooled, PoolingIndices(code, windows, size, _is_channels_last(maps))
 
 
 def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
-    """Pool (N, C, H, W) to (N, C, h, w) where nothing is unpooled; otherwise as ``max_pool``.
+    """Pool (N, C, H, W) to (N, C, h, w), without indices for unpooling.
 
-    In NCHW by 2-bit positions, in 0.5 to 0.8 of torch's time; in channels-last by torch's own pooling, which is 1.3 to
-    2.7 times faster there, although it keeps 64 bits a window and its input (``benchmarks/pooling.py``).
+    Maps in NCHW take 2-bit indices within, which need 0.5 to 0.8 of torch's time. Maps in channels-last take torch's
+    pooling, which is 1.3 to 2.7 times faster there, although it keeps 64 bits a window and its input
+    (``benchmarks/pooling.py``). Types, roundings and errors are those of ``unpool.nets.pooling.max_pool``.
     """
     if has_torch_function_unary(maps):
         return handle_torch_function(max_pool_plain, (maps,), maps, rounding)
@@ -95,32 +104,36 @@ def max_pool_plain(maps: Tensor, rounding: Rounding = "floor") -> Tensor:
     return max_pool(maps, rounding)[0]
 
 
-def max_unpool(maps: Tensor, positions: Positions) -> Tensor:
-    """Put each value of (N, C, h, w) back where its maximum was in (N, C, H, W), zeros elsewhere.
+def max_unpool(maps: Tensor, indices: PoolingIndices) -> Tensor:
+    """Put each value of (N, C, h, w) back at the place of its maximum in (N, C, H, W), with zeros elsewhere.
+
+    The result has the type and memory format of ``maps``. It can be differentiated once, and only the code of the
+    indices is kept for that.
 
     Parameters
     ----------
-    maps: any floating type of 2, 4 or 8 bytes, of the shape that ``positions`` was pooled to.
+    maps: any floating type of 2, 4 or 8 bytes.
 
-    The result has the type and memory format of ``maps``. Differentiable once, keeping only the code of the
-    positions. Raises UsageError for another shape.
+    Raises
+    ------
+    UsageError: the maps have another shape than the pooled ones.
     """
     if has_torch_function_unary(maps):
-        return handle_torch_function(max_unpool, (maps,), maps, positions)
+        return handle_torch_function(max_unpool, (maps,), maps, indices)
     _require_maps(maps)
     if _in_graph():
-        return (_grown if _exporting() else _grown_corners)(maps, positions.code, positions.size)
-    if tuple(maps.shape) != tuple(positions.windows):
+        return (_grown if _exporting() else _grown_corners)(maps, indices.code, indices.size)
+    if tuple(maps.shape) != tuple(indices.windows):
         raise UsageError(
             f"maps of shape {tuple(maps.shape)} to unpool",
-            f"{tuple(positions.windows)}, the shape these positions were pooled to",
-            "unpool each stage with the positions of its own pooling",
+            f"{tuple(indices.windows)}, the shape of the maps that gave these indices",
+            "unpool each stage with the indices of its own pooling",
         )
-    return cast(Tensor, _Unpool.apply(maps, *positions))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Unpool.apply(maps, *indices))  # type: ignore[no-untyped-call]
 
 
 def pack(code: Tensor, *, channels_last: bool) -> Tensor:
-    """Pack a code (N, C, h, w) of 0..3 to a flat code of four windows a byte."""
+    """Return a code (N, C, h, w) of 0..3 as a flat code of four windows a byte."""
     flat = (code.permute(0, 2, 3, 1) if channels_last else code).reshape(-1)
     quarters = F.pad(flat, (0, -flat.numel() % 4)).view(4, -1)
     packed = quarters[0].clone()
@@ -130,7 +143,7 @@ def pack(code: Tensor, *, channels_last: bool) -> Tensor:
 
 
 def unpack(packed: Tensor, windows: tuple[int, int, int, int], *, channels_last: bool) -> Tensor:
-    """Undo ``pack``: uint8 (N, C, h, w) of 0..3, in the memory format that was packed."""
+    """Return a packed code as uint8 (N, C, h, w) of 0..3, in the memory format that was packed."""
     images, channels, rows, columns = windows
     quarters = torch.stack([packed.bitwise_right_shift(2 * place).bitwise_and_(3) for place in range(4)])
     flat = quarters.view(-1)[: images * channels * rows * columns]
@@ -145,7 +158,7 @@ class _Pool(Function):
         channels_last = _is_channels_last(maps)
         if maps.device.type != "cpu":
             pooled, code = _tournament(maps, windows)
-            return _laid_out(pooled, channels_last=channels_last), pack(code, channels_last=channels_last)
+            return _in_format(pooled, channels_last=channels_last), pack(code, channels_last=channels_last)
         pooled = _empty(windows, maps, channels_last=channels_last)
         code = torch.empty_like(pooled, dtype=torch.uint8)
         pool_block = _pooled_channels_last if channels_last else _pooled_rows_last
@@ -165,8 +178,8 @@ class _Pool(Function):
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (packed,) = ctx.saved_tensors
         code = unpack(packed, ctx.windows, channels_last=ctx.channels_last)
-        # torch adds gradients to zeros, which turns -0 into 0: so does this.
-        return spread(_laid_out(gradient + 0.0, channels_last=ctx.channels_last), code, ctx.size), None
+        # Adding 0 turns -0 into 0, as torch does, which adds gradients to zeros.
+        return spread(_in_format(gradient + 0.0, channels_last=ctx.channels_last), code, ctx.size), None
 
 
 class _Unpool(Function):
@@ -175,7 +188,7 @@ class _Unpool(Function):
         maps: Tensor, packed: Tensor, windows: tuple[int, int, int, int], size: tuple[int, int], channels_last: bool
     ) -> Tensor:
         code = unpack(packed, windows, channels_last=channels_last)
-        return spread(maps, _laid_out(code, channels_last=_is_channels_last(maps)), size)
+        return spread(maps, _in_format(code, channels_last=_is_channels_last(maps)), size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -188,14 +201,14 @@ class _Unpool(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (packed,) = ctx.saved_tensors
         code = unpack(packed, ctx.windows, channels_last=ctx.packed_channels_last)
-        code = _laid_out(code, channels_last=ctx.channels_last)
+        code = _in_format(code, channels_last=ctx.channels_last)
         gather = _gather_channels_last if ctx.channels_last else _gather_rows_last
-        return gather(_laid_out(gradient, channels_last=ctx.channels_last), code), None, None, None, None
+        return gather(_in_format(gradient, channels_last=ctx.channels_last), code), None, None, None, None
 
 
 def _pooled_channels_last(maps: Tensor, windows: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Maxima and code of a block by torch's kernel for channels-last maps, which is fast."""
-    # Rounding up always is right: blocks are cut to whole windows where the rounding is down.
+    """Return maxima and code of a block in channels-last, by torch's kernel for this format, which is fast."""
+    # Rounding up is always right: where the rounding is down, blocks are cut to full windows.
     maxima, index = F.max_pool2d(maps[..., : 2 * windows[3]], 2, ceil_mode=True, return_indices=True)
     width = min(maps.shape[3], 2 * windows[3])
     offset = index.to(torch.int32).sub_(_first_pixels(windows, width))
@@ -204,10 +217,10 @@ def _pooled_channels_last(maps: Tensor, windows: tuple[int, ...]) -> tuple[Tenso
 
 
 def _pooled_rows_last(maps: Tensor, windows: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Maxima and code of a block in NCHW, by the same kernel, four times as fast as torch's for NCHW.
+    """Return maxima and code of a block in NCHW, by torch's kernel for channels-last: four times as fast as for NCHW.
 
-    The four pixels of each window are laid out as a 2x2 picture, with a row of windows as its channels: torch's index
-    into such a picture is the code.
+    The four pixels of each window become a 2x2 picture, with a row of windows as its channels: torch's index into such
+    a picture is the code.
     """
     images, channels, rows, columns = windows
     pictures = maps.new_empty(images, channels, rows, 2, 2, columns)
@@ -221,7 +234,7 @@ def _pooled_rows_last(maps: Tensor, windows: tuple[int, ...]) -> tuple[Tensor, T
 
 
 def spread(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    """Each value of (N, C, h, w) at its place in (N, C, H, W), zeros elsewhere."""
+    """Return (N, C, H, W) with each value of (N, C, h, w) at the place that its code names, and zeros elsewhere."""
     images, channels, rows, columns = code.shape
     word = _WORDS[values.element_size()]
     grown = _empty((images, channels, *size), values, channels_last=_is_channels_last(code))
@@ -238,7 +251,7 @@ def spread(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _gather_channels_last(maps: Tensor, code: Tensor) -> Tensor:
-    """The value of (N, C, H, W) at each window's place, (N, C, h, w)."""
+    """Return (N, C, h, w) with the value of (N, C, H, W) at the place that each code names, in channels-last."""
     word = _WORDS[maps.element_size()]
     bits = maps.view(word)
     gathered = torch.zeros_like(code, dtype=word)
@@ -252,7 +265,10 @@ def _gather_channels_last(maps: Tensor, code: Tensor) -> Tensor:
 
 
 def _gather_rows_last(maps: Tensor, code: Tensor) -> Tensor:
-    """The same in NCHW, where one indexed read is faster than four strided ones."""
+    """Return (N, C, h, w) with the value of (N, C, H, W) at the place that each code names, in NCHW.
+
+    One indexed read is faster there than four strided ones.
+    """
     gathered = torch.empty_like(code, dtype=maps.dtype)
     width = maps.shape[3]
     for window_rows, pixel_rows in _blocks(code.shape):
@@ -265,13 +281,13 @@ def _gather_rows_last(maps: Tensor, code: Tensor) -> Tensor:
 
 
 def _first_pixels(windows: tuple[int, ...], width: int) -> Tensor:
-    """Index of each window's first pixel in maps of this width, int32 (h, w)."""
+    """Return the index of each window's first pixel in maps of this width, int32 (h, w)."""
     rows = torch.arange(windows[2], dtype=torch.int32) * (2 * width)
     return rows[:, None] + 2 * torch.arange(windows[3], dtype=torch.int32)
 
 
 def _tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Maxima and code by plain operations, for any device, compiler and export.
+    """Return maxima and code by plain operations, for any device and for an export.
 
     Pixels are selected by index and never padded or sliced, so that one exported graph serves odd and even sizes.
     """
@@ -290,9 +306,9 @@ def _tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tenso
 
 
 def _grown(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    """Unpooling by plain operations: every pixel takes its window's value if it is the pixel that the code names."""
+    """Unpool by plain operations, for an export: each pixel takes its window's value if the code names this pixel."""
     row, column = (torch.arange(side, device=maps.device) for side in size)
-    # The last pixel of an odd side rounded down has no window: the window before it never names it.
+    # The last pixel of an odd side rounded down has no window, and the window before never names it.
     over, left = (row // 2).clamp(max=maps.shape[2] - 1), (column // 2).clamp(max=maps.shape[3] - 1)
     named = code.index_select(2, over).index_select(3, left)
     here = (named // 2 == (row - 2 * over)[:, None]) & (named % 2 == column - 2 * left)
@@ -301,7 +317,7 @@ def _grown(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _corner_tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """The same by strided slices, which a compiler fuses with their backward pass into its neighbours."""
+    """Return maxima and code by strided slices, which a compiler fuses with the operations around them."""
     rows, columns = windows[2:]
     missing = (0, max(2 * columns - maps.shape[3], 0), 0, max(2 * rows - maps.shape[2], 0))
     if any(missing):
@@ -318,7 +334,7 @@ def _corner_tournament(maps: Tensor, windows: tuple[int, int, int, int]) -> tupl
 
 
 def _grown_corners(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    """Unpooling by a window of four for each value, for a compiler."""
+    """Unpool by a window of four pixels for each value, for a compiler."""
     places = torch.arange(4, device=maps.device).view(2, 1, 2)
     named = code[:, :, :, None, :, None] == places
     values = maps[:, :, :, None, :, None]
@@ -328,7 +344,7 @@ def _grown_corners(maps: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _blocks(windows: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Cut windows (N, C, h, w) into blocks: indices into the windows, and into the pixels they cover."""
+    """Yield blocks of windows (N, C, h, w): slices of the windows, and of the pixels they cover."""
     images, channels, rows, columns = windows
     image_step = max(1, _BLOCK // (channels * rows * columns))
     row_step = max(1, _BLOCK // (channels * columns))
@@ -341,13 +357,13 @@ def _blocks(windows: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], tuple
 
 
 def _corners(pixels: Tensor, rows: int, columns: int) -> Iterator[tuple[int, Tensor]]:
-    """Each place in a window (0..3) with the pixels at that place; partial windows have none at some."""
+    """Yield each place in a window (0..3) with the pixels there; partial windows at the edge lack some."""
     for place in range(4):
         yield place, pixels[:, :, place // 2 :: 2, place % 2 :: 2][:, :, :rows, :columns]
 
 
 def _overlap(windows: Tensor, pixels: Tensor) -> Tensor:
-    """The windows that are not too partial to have these pixels."""
+    """Return the windows that have these pixels; partial windows at the edge may lack them."""
     return windows[:, :, : pixels.shape[2], : pixels.shape[3]]
 
 
@@ -355,7 +371,7 @@ def _empty(shape: tuple[int, ...], like: Tensor, *, channels_last: bool) -> Tens
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=_memory_format(channels_last))
 
 
-def _laid_out(maps: Tensor, *, channels_last: bool) -> Tensor:
+def _in_format(maps: Tensor, *, channels_last: bool) -> Tensor:
     return maps.contiguous(memory_format=_memory_format(channels_last))
 
 
@@ -368,12 +384,12 @@ def _is_channels_last(maps: Tensor) -> bool:
 
 
 def _in_graph() -> bool:
-    """Whether operations are being recorded, for a compiler or an export."""
+    """Return whether operations are being recorded, for a compiler or an export."""
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
 def _exporting() -> bool:
-    """Whether they are recorded for an export, which has to serve every size."""
+    """Return whether operations are being recorded for an export, which has to serve every size."""
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 

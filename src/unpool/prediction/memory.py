@@ -18,8 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from unpool.machine.device import Machine
 from unpool.nets.inference.row_memory import most_row_bytes
-from unpool.nets.named import Network
-from unpool.nets.sizes import context, legal_size, looks_at_everything
+from unpool.nets.network import Network
 
 UNSEEN = 1.3
 """By which a plan is larger than what was watched."""
@@ -65,11 +64,11 @@ def window_memory(network: Network, machine: Machine) -> WindowMemory:
     Only the sizes of what it holds are computed; but a network that looks at all of a map is watched at work, since
     what it copies depends on the device.
     """
-    stride, seen = network.structure.stride, context(network.structure)
-    most = _watched if looks_at_everything(network.structure) else _by_rows
+    stride, seen = network.structure.stride, network.structure.halo
+    most = _watched if network.structure.looks_at_everything else _by_rows
     pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in WATCHED])
     fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
-    if looks_at_everything(network.structure):
+    if network.structure.looks_at_everything:
         return WindowMemory(pixel, fixed)
     by_pieces = []
     for columns in WATCHED_COLUMNS:
@@ -89,14 +88,14 @@ def _line(seen: Sequence[tuple[int, int]]) -> tuple[float, float]:
 
 
 def _by_rows(network: Network, machine: Machine, rows: int, columns: int, at_once: int) -> int:
-    size = (legal_size(network.structure, rows), legal_size(network.structure, columns))
+    size = (network.structure.legal_size(rows), network.structure.legal_size(columns))
     with machine.arithmetic():
         return most_row_bytes(network, network.in_channels, size, at_once)
 
 
 @torch.no_grad()  # in inference mode composite operations, as instance normalisation is, hide what they hold
 def _watched(network: Network, machine: Machine, rows: int, columns: int, _: int) -> int:
-    size, watch = (legal_size(network.structure, side) for side in (rows, columns)), _Watch()
+    size, watch = (network.structure.legal_size(side) for side in (rows, columns)), _Watch()
     with machine.arithmetic(), watch:
         logits = network(machine.put(torch.zeros(1, network.in_channels, *size)))
         logits.float().softmax(dim=1)

@@ -20,7 +20,6 @@ from unpool.errors import RunError
 from unpool.machine.device import Machine
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.streaming import streamed
-from unpool.nets.sizes import context, legal_size, looks_at_everything
 from unpool.orientation import UPRIGHT, Orientation, Pixels
 from unpool.prediction.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
 from unpool.prediction.blending import Means, blend, overlapping
@@ -73,7 +72,7 @@ def pieces(
     require_dropout(segmenter, averaging)
     size = (int(image.shape[0]), int(image.shape[1]))
     reach = _reach(segmenter, size, tile)
-    if reach and looks_at_everything(segmenter.network.structure):
+    if reach and segmenter.network.structure.looks_at_everything:
         overlap = overlapping(size, tile, reach.stride)
         numbers = range(len(overlap.rows)) if rows is None else rows
         tiles = list(overlap.regions(numbers))
@@ -100,14 +99,14 @@ def tile_rows(segmenter: Segmenter, size: Size, tile: Size) -> list[slice]:
     reach = _reach(segmenter, size, tile)
     if reach is None:
         return [slice(0, size[0])]
-    if looks_at_everything(segmenter.network.structure):
+    if segmenter.network.structure.looks_at_everything:
         return overlapping(size, tile, reach.stride).row_parts()
     return [region[0] for region in regions((size[0], 1), (tile[0], 1), reach.stride)]
 
 
 def blends(segmenter: Segmenter, size: Size, tile: Size) -> bool:
     """Whether ``pieces`` blends the tiles of a picture, so that its answer depends on them."""
-    return _reach(segmenter, size, tile) is not None and looks_at_everything(segmenter.network.structure)
+    return _reach(segmenter, size, tile) is not None and segmenter.network.structure.looks_at_everything
 
 
 def _answered(
@@ -201,7 +200,7 @@ def _logits(
         return machine.put(segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
 
     rows = machine.rows_at_once(window.shape[1], network.structure.stride)
-    at_once = looks_at_everything(network.structure) or window.shape[0] < 2 * rows
+    at_once = network.structure.looks_at_everything or window.shape[0] < 2 * rows
 
     def whole() -> Iterator[Tensor]:
         yield network(prepare(pixels))[:, :, wanted]
@@ -218,10 +217,10 @@ def _logits(
 def _reach(segmenter: Segmenter, picture: Size, tile: Size) -> Reach | None:
     """What tiles read around themselves; None where the picture is computed whole."""
     structure = segmenter.network.structure
-    seen = context(structure)
+    seen = structure.halo
     if seen is None or (picture[0] <= tile[0] and picture[1] <= tile[1]):
         return None
-    return Reach(seen.before, seen.after, structure.stride, lambda side: legal_size(structure, side))
+    return Reach(seen.before, seen.after, structure.stride, structure.legal_size)
 
 
 def _tile(kept: Region, frame: Frame, reach: Reach | None) -> Tile:

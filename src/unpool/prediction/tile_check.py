@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unpool.machine.device import Machine
-from unpool.nets.sizes import AnyStructure, context, fit, looks_at_everything
+from unpool.nets.network import NetworkStructure
 from unpool.orientation import Pixels
 from unpool.prediction.averaging import ONCE, Averaging
 from unpool.prediction.predictor import TILE, answer, pieces
@@ -92,7 +92,7 @@ def tile_mismatch(
     """
     structure = segmenter.network.structure
     size = (int(image.shape[0]), int(image.shape[1]))
-    if context(structure) is None:
+    if structure.halo is None:
         return None
     sample, cut = zip(*_sides(structure, size, tile, most), strict=True)
     if cut[0] >= sample[0] and cut[1] >= sample[1]:
@@ -111,7 +111,7 @@ def tile_mismatch(
         total += float(apart.sum(dtype=np.float64))
         changed += int(np.count_nonzero(most_probable(piece) != whole.prediction[part]))
     return Mismatch(
-        sample, cut, not looks_at_everything(structure), _reduced(machine),
+        sample, cut, not structure.looks_at_everything, _reduced(machine),
         largest, total / whole.probabilities.size, changed / whole.prediction.size,
     )  # fmt: skip
 
@@ -120,7 +120,7 @@ def _reduced(machine: Machine) -> bool:
     return machine.reduced or (machine.device.type == "cuda" and torch.backends.cudnn.allow_tf32)
 
 
-def _sides(structure: AnyStructure, picture: Size, tile: Size, most: float) -> Iterator[tuple[int, int]]:
+def _sides(structure: NetworkStructure, picture: Size, tile: Size, most: float) -> Iterator[tuple[int, int]]:
     """Along each axis the sample's length and its tiles'; an axis that ``tile`` leaves whole, alone, stays whole."""
     cut = [side < length for length, side in zip(picture, tile, strict=True)]
     alone = [length for length, divided in zip(picture, cut, strict=True) if not divided]
@@ -135,8 +135,8 @@ def _sides(structure: AnyStructure, picture: Size, tile: Size, most: float) -> I
         yield sample, multiple_above(max((sample - spare) // 2, -(-sample // 3)), structure.stride)
 
 
-def _spare(structure: AnyStructure, side: int) -> int:
+def _spare(structure: NetworkStructure, side: int) -> int:
     """By how much a window that is computed whole may be longer than a tile and take no more than the tile's does."""
-    seen = context(structure)
+    seen = structure.halo
     assert seen is not None
-    return max(seen.before + seen.after - (fit(structure, side).size - side), 0)
+    return max(seen.before + seen.after - (structure.input_for(side).size - side), 0)

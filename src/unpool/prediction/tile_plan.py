@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unpool.errors import RunError
-from unpool.nets.sizes import AnyStructure, context, fit, looks_at_everything
+from unpool.nets.network import NetworkStructure
 from unpool.prediction.blending import overlapping
 from unpool.prediction.memory import WindowMemory
 from unpool.tiling import Size, multiple_above
@@ -37,7 +37,7 @@ class TilePlan:
 
 
 def plan_tiles(
-    structure: AnyStructure,
+    structure: NetworkStructure,
     held: WindowMemory,
     beside: float,
     picture: Size,
@@ -75,14 +75,14 @@ def plan_tiles(
     return min(low or fitting, key=lambda plan: (plan.overhead, plan.bytes))
 
 
-def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
+def _candidates(structure: NetworkStructure, picture: Size) -> Iterator[Size]:
     sides = [
         sorted({min(multiple_above(side, structure.stride), length) for side in each})
         for each, length in zip((SIDES, WIDE), picture, strict=True)
     ]
-    if looks_at_everything(structure):  # only the whole is exact
+    if structure.looks_at_everything:  # only the whole is exact
         sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
-    if context(structure) is None:  # such a network answers for whole pictures only
+    if structure.halo is None:  # such a network answers for whole pictures only
         sides = [[length] for length in picture]
     for rows in sides[0]:
         for columns in sides[1]:
@@ -90,28 +90,28 @@ def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
 
 
 def _plan(
-    structure: AnyStructure, held: WindowMemory, beside: float, blended: float, picture: Size, tile: Size
+    structure: NetworkStructure, held: WindowMemory, beside: float, blended: float, picture: Size, tile: Size
 ) -> TilePlan:
     window = _window(structure, tile[0], picture[0]), _window(structure, tile[1], picture[1])
     rows = min(tile[0], picture[0])
     computed = math.prod(_computed(structure, side, length) for side, length in zip(tile, picture, strict=True))
-    if looks_at_everything(structure) and (tile[0] < picture[0] or tile[1] < picture[1]):
+    if structure.looks_at_everything and (tile[0] < picture[0] or tile[1] < picture[1]):
         overlap = overlapping(picture, tile, structure.stride)
         computed, beside = len(overlap.rows) * len(overlap.columns) * math.prod(window), beside + blended
     total = held.of(*window) + beside * rows * picture[1]
     return TilePlan(tile, window, total, computed / math.prod(picture))
 
 
-def _computed(structure: AnyStructure, side: int, length: int) -> int:
+def _computed(structure: NetworkStructure, side: int, length: int) -> int:
     """Pixels of all windows along an axis."""
     whole, rest = divmod(length, side)
     return whole * _window(structure, side, length) + (_window(structure, rest, length) if rest else 0)
 
 
-def _window(structure: AnyStructure, side: int, length: int) -> int:
+def _window(structure: NetworkStructure, side: int, length: int) -> int:
     """How long a window is that computes ``side`` pixels along an axis, at most."""
-    seen = context(structure)
+    seen = structure.halo
     before, after = (seen.before, seen.after) if seen else (0, 0)
     stride = structure.stride
     inner = multiple_above(side, stride) + multiple_above(before, stride) + multiple_above(after, stride)
-    return min(inner, fit(structure, length).size)
+    return min(inner, structure.input_for(length).size)

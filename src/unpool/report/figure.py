@@ -13,7 +13,7 @@ from math import sqrt
 
 from unpool.nets.explain.records import Explanation, LayerFacts, SkipFacts
 from unpool.report.drawing import INK, PALE, PAPER, Box, Canvas, Scale
-from unpool.report.prose import crop_text, cropped, is_u_shaped
+from unpool.report.prose import is_u_shaped
 
 MAPS, ACROSS = "#5b93c9", "#7c8594"
 COLOURS = {
@@ -105,7 +105,7 @@ def _draw_join(canvas: Canvas, scale: Scale, skip: SkipFacts, layer: LayerFacts,
         canvas.box(grown, MAPS)
         canvas.sum(grown.x - 12, y)
         whole, end = grown, grown.x - 20
-    note = f"crop {crop_text(skip)}" if cropped(skip) else ""
+    note = f"crop {skip.crop_text}" if skip.is_cropped else ""
     canvas.arrow(f"M{leaving.right + 4:.1f} {leaving.centre:.1f}H{end:.1f}", ACROSS, width=3)
     canvas.text((leaving.right + end) / 2, leaving.centre - 6, note, size=10, colour=ACROSS)
     canvas.text(whole.middle, grown.y - 5, str(layer.channels))
@@ -172,7 +172,7 @@ def _stage_centres(path: Sequence[LayerFacts], facts: Explanation, scale: Scale)
 
 
 def _skip_word(facts: Explanation) -> str:
-    crop = " and crop" if any(map(cropped, facts.skips)) else ""
+    crop = " and crop" if any(skip.is_cropped for skip in facts.skips) else ""
     return f"copy{crop}, " + ("then sum" if facts.skips[0].joined == "add" else "then concatenate (white and blue)")
 
 
@@ -272,7 +272,7 @@ def _draw_arc(canvas: Canvas, skip: SkipFacts, places: dict[str, Box], *, reduce
         y = min(start.y, end.y, -30.0) - 18 - away
         labelled = not skip.origin.startswith("pool")
         first, last, colour = start.y - (24 if labelled else 3), end.y - 3, ACROSS
-        crop = f", crop {crop_text(skip)}" if cropped(skip) else ""
+        crop = f", crop {skip.crop_text}" if skip.is_cropped else ""
         words, at = f"{'conv 1x1 to ' if reduced else ''}{skip.channels} maps{crop}", y - 4
     corner = min(14.0, span / 2)
     turn = -corner if below else corner

@@ -11,7 +11,7 @@ from unpool.metrics.intervals import RESAMPLES, Intervals
 from unpool.metrics.measures import Measured
 from unpool.metrics.scores import Scores
 from unpool.nets.named import NAMED_NETS, named_net
-from unpool.nets.sizes import AnyStructure
+from unpool.nets.network import NetworkStructure
 from unpool.report.text import with_interval
 
 LOSSES = {
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def methods(
-    net: str, structure: AnyStructure, parameters: int, classes: Sequence[str], story: Mapping[str, Any], test: Outcome
+    net: str, structure: NetworkStructure, parameters: int, classes: Sequence[str], story: Mapping[str, Any], test: Outcome
 ) -> Methods:
     """The paragraphs on network, training and evaluation.
 
@@ -92,7 +92,7 @@ def _cited(source: str, sources: list[str]) -> str:
 
 def _network(
     net: str,
-    structure: AnyStructure,
+    structure: NetworkStructure,
     parameters: int,
     classes: Sequence[str],
     story: Mapping[str, Any],
@@ -106,7 +106,7 @@ def _network(
     )
 
 
-def _changes(net: str, structure: AnyStructure) -> str:
+def _changes(net: str, structure: NetworkStructure) -> str:
     if net not in NAMED_NETS:
         return ""
     plain, here = named_net(net).structure.model_dump(), structure.model_dump()

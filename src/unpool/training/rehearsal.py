@@ -18,7 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from unpool.data.batches import Batch
 from unpool.errors import RunError
 from unpool.machine.device import Machine, out_of_memory
-from unpool.nets.named import Network
+from unpool.nets.network import Network
 from unpool.optim import set_learning_rate
 from unpool.training.loop import TrainingSetup, no_room, step_that_fits
 from unpool.training.objective import Objective, in_parts, objective

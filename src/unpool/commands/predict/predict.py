@@ -44,7 +44,6 @@ from unpool.io.write.bands import size_of
 from unpool.ledger.record import digest, file_digest, present_code
 from unpool.machine.device import Machine, Precision, choose_machine, free_memory, out_of_memory
 from unpool.machine.process_memory import keep_memory, resident_memory, return_memory, trim_memory
-from unpool.nets.sizes import context, looks_at_everything
 from unpool.prediction.averaging import ONCE, Averaging, require_dropout
 from unpool.prediction.blending import summed_bytes
 from unpool.prediction.memory import WindowMemory, window_memory
@@ -158,7 +157,7 @@ def predict(
     refuse_collisions(targets, outputs)
     machine = choose_machine(device, precision)
     segmenter = ready(segmenter, machine)
-    if memory is not None and not (averaging.samples or looks_at_everything(segmenter.network.structure)):
+    if memory is not None and not (averaging.samples or segmenter.network.structure.looks_at_everything):
         return_memory(BLOCK)
     free = free_memory(machine, None, processes.neighbours)
     ceiling = memory or min(DEFAULT_SHARE * (free or math.inf), DEFAULT_MOST)
@@ -189,7 +188,7 @@ def predict(
     failed: list[tuple[Path, str]] = []
     left = [job for job in jobs if job.key not in kept]
     # Blended tiles reach into each other, so their picture is one process's.
-    shared = processes.count > 1 and not looks_at_everything(segmenter.network.structure)
+    shared = processes.count > 1 and not segmenter.network.structure.looks_at_everything
     together = {job.key for job in left if shared and math.prod(size_of(job.target.source)) > LARGE}
     mine = [
         *((job, ALONE) for job in processes.share([job for job in left if job.key not in together])),
@@ -273,14 +272,14 @@ class _Work:
             self._held = window_memory(self.segmenter.network, self.machine)
         channels, answers = picture.shape[2], at_once or not self.averaging.once
         window = READING * picture.dtype.itemsize * channels + AVERAGING * len(self.segmenter.classes) * answers
-        if not (at_once or self.averaging.samples or looks_at_everything(self.segmenter.network.structure)):
+        if not (at_once or self.averaging.samples or self.segmenter.network.structure.looks_at_everything):
             return self._held._replace(window=window)
         return self._held._replace(window=window + NORMAL * channels, piece=math.inf)
 
     def check(self, picture: PictureFile, tile: Size, source: str) -> Mismatch | None:
         """How far tiles are from the whole on a part of this picture."""
         most = math.inf
-        if not looks_at_everything(self.segmenter.network.structure):
+        if not self.segmenter.network.structure.looks_at_everything:
             whole = self.held(picture, at_once=True)
             most = max(self.room() - whole.fixed, 0) / (whole.of(1, 1) - whole.fixed)
         found = tile_mismatch(self.segmenter, picture, source, self.machine, tile, self.averaging, most)
@@ -298,7 +297,7 @@ def _rows_kept(picture: PictureFile) -> int | None:
 
 def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
     """Compare tiles with the whole on the first picture that is cut; where none is, on the first that can be."""
-    can_be = jobs if context(work.segmenter.network.structure) else ()
+    can_be = jobs if work.segmenter.network.structure.halo else ()
     for job in sorted(can_be, key=lambda job: _fits(job.target)):
         found = _mismatch(job, work)
         if found is not None:

@@ -9,7 +9,6 @@ import numpy as np
 from unpool.commands.train.preparation import Job
 from unpool.data.thickness import typical_thickness
 from unpool.data.training_normalisation import nearly_constant
-from unpool.nets.sizes import detail
 from unpool.training.diagnosis.case import TrainingFacts
 
 MEASURED = 12
@@ -33,7 +32,7 @@ def facts_of(job: Job) -> TrainingFacts:
         balanced=given.loss.class_weights == "balanced",
         weight_cap=given.loss.class_weight_cap,
         thickness=_thickness(job),
-        detail=detail(job.config.structure),
+        detail=job.config.structure.detail,
         flat_pictures=nearly_constant(job.segmenter.normalisation),
         norm=job.config.structure.norm,
         summed=given.loss.division == "sum",
@@ -54,7 +53,7 @@ def _holding(job: Job, names: Sequence[str]) -> tuple[int, ...]:
 def _thickness(job: Job) -> tuple[float | None, ...]:
     """Measured where it matters: most networks answer from maps of the picture's own size."""
     classes = len(job.survey.table)
-    if detail(job.config.structure) == 1:
+    if job.config.structure.detail == 1:
         return (None,) * classes
     samples = job.recipe.batches.samples
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(MEASURED, len(samples))).astype(int))

@@ -25,8 +25,8 @@ from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
 from unpool.losses import loss as losses
 from unpool.machine.device import choose_machine
-from unpool.nets.named import named_net, network_of
-from unpool.nets.sizes import fit
+from unpool.nets.families import network_of
+from unpool.nets.named import named_net
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
@@ -146,11 +146,11 @@ def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
     """The crop for pictures of these sizes; a network that loses pixels at the border gets as many around it."""
     structure = config.structure
     if len(set(sizes)) == 1 and max(sizes[0]) <= config.training.crop:
-        whole = [fit(structure, side) for side in sizes[0]]
+        whole = [structure.input_for(side) for side in sizes[0]]
         if all(each.size == side and each.margin == 0 for each, side in zip(whole, sizes[0], strict=True)):
             return Crop(*sizes[0])  # pictures of one size that the network takes as they are
     wanted = crop_size(sizes, config.training.crop, max(structure.stride, 16))
-    fits = [fit(structure, side) for side in wanted]
+    fits = [structure.input_for(side) for side in wanted]
     margin = max(0, *(each.margin for each in fits))
     rows, columns = (each.size - 2 * margin for each in fits)
     return Crop(rows, columns, margin)

@@ -1,39 +1,58 @@
-"""What is known of a network's layers, as records; ``unpool.nets.explain.explanation`` reads them off a module."""
+"""Facts about a network's layers, as records; ``unpool.nets.explain.reading`` collects them from a module."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from unpool.geometry import Sides
-from unpool.nets.explain.layer_names import Side
+from unpool.geometry import Border
+from unpool.tiling import Size
 
+Side = Literal["encoder", "bottom", "decoder", "head"]
+LayerPart = Literal[
+    "norm", "convolution", "pooling", "up", "up-convolution", "residual", "squeeze", "join", "classifier"
+]
 LayerKind = Literal[
     "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
 ]
-Size = tuple[int, int]
-"""Rows and columns."""
+
+@dataclass(frozen=True)
+class LayerPlace:
+    """The place of a layer in its network.
+
+    Attributes
+    ----------
+    stage: counts from 1 at the picture downwards.
+    part: the role of a convolution at this place.
+    origin: where the maps that it works on left the encoder (``pool3``), for a convolution within a skip connection;
+        empty on the path through the bottom.
+    """
+
+    side: Side
+    stage: int
+    part: LayerPart = "convolution"
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """One layer of a network.
+    """One layer of a network. Bytes are of one picture, for training in float32.
 
     Attributes
     ----------
-    name: where it is in the module; ``paper_name`` is what the paper or its release calls it.
-    side, stage: where it stands; stages count from 1 at the picture downwards, the bottom is the one below.
-    across: whether it works on what crosses from encoder to decoder, and not on the path through the bottom.
+    name: module path; ``paper_name`` is the name in the paper or its release.
+    side, stage: where the layer stands; stages count from 1 at the picture downwards, the bottom is the last.
+    across: whether the layer works on a skip connection, and not on the path through the bottom.
     rows, columns, channels: of its output.
-    kernel: side of its window, 0 where it has none.
-    after: what follows it: norm, ReLU, dropout.
-    parameters: its own and its norm's; ``trained`` says whether training changes its own.
-    receptive_field: pixels of the picture that one of its output pixels sees, along one side.
-    multiply_adds: of one picture.
-    bytes_output: of its output in float32.
-    bytes_kept: what training keeps from it on for the backward pass, and no layer before it kept, in float32; mostly
-        its input.
-    bytes_held: what prediction holds while it works: its input, its output, and what waits for the decoder.
+    kernel: side of its window in pixels, 0 where it has none.
+    after: operations that follow it: normalisation, ReLU, dropout.
+    parameters: its own and those of its normalisation; ``trained`` tells whether training changes its own.
+    receptive_field: pixels of the picture, along one side, that one of its output pixels depends on.
+    multiply_adds: for one picture.
+    bytes_output: of its output.
+    bytes_kept: that training keeps for the backward pass from this layer on, beyond what earlier layers kept.
+    bytes_held: that prediction holds while the layer works: its input, its output, and all that waits for the decoder.
+    merges_skip: whether the layer adds or concatenates a skip connection.
     """
 
     name: str
@@ -54,26 +73,27 @@ class LayerFacts:
     bytes_output: int
     bytes_kept: int
     bytes_held: int
+    merges_skip: bool = False
 
     @property
     def size(self) -> Size:
-        """Rows and columns of its output."""
+        """Rows and columns of the output."""
         return self.rows, self.columns
 
 
 @dataclass(frozen=True)
 class SkipFacts:
-    """What crosses to one decoder stage.
+    """The skip connection to one decoder stage.
 
     Attributes
     ----------
-    stage: of the decoder, which has the number of the encoder stage it mirrors.
-    what: ``positions`` of the maxima, or feature ``maps``.
-    origin: where it leaves the encoder, as a place of dropout is named: ``encoder4``, ``pool4``.
-    channels, rows, columns: of it; positions count windows, maps are as the encoder made them, before the crop.
-    crop: pixels cut from the maps before and after, of rows and of columns.
-    joined: ``add`` or ``concat`` for maps, ``index`` for positions.
-    stored_bytes: of one picture, in float32 or at 2 bits a window.
+    stage: of the decoder; it is the number of the encoder stage that this stage mirrors.
+    what: ``positions`` (pooling indices) or ``maps`` (feature maps).
+    origin: place where it leaves the encoder, written like a place of dropout: ``encoder4``, ``pool4``.
+    channels, rows, columns: of its maps before the crop; of pooling indices, the number of windows.
+    crop: pixels cut from the maps, from rows and from columns.
+    joined: ``add`` or ``concat`` for maps, ``index`` for pooling indices.
+    stored_bytes: for one picture, in float32 or at 2 bits a window.
     """
 
     stage: int
@@ -82,21 +102,34 @@ class SkipFacts:
     channels: int
     rows: int
     columns: int
-    crop: tuple[Sides, Sides]
+    crop: tuple[Border, Border]
     joined: Literal["index", "add", "concat"]
     stored_bytes: int
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether pixels are cut from the maps before they are merged."""
+        return any(any(border) for border in self.crop)
+
+    @property
+    def crop_text(self) -> str:
+        """Pixels cut on each side, as text: one number where all four are equal."""
+        (top, bottom), (left, right) = self.crop
+        if top == bottom == left == right:
+            return str(top)
+        return f"{top}, {bottom} rows; {left}, {right} columns"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A network, layer by layer.
+    """The facts about a network, layer by layer.
 
     Attributes
     ----------
     size, output: rows and columns of the picture and of the logits.
     layers: in the order in which they work.
-    parameters: all weights; ``fixed`` of them are not trained; ``kernels`` of them are convolution kernels, the others
-        biases and norms.
+    parameters: number of all weights; ``fixed`` of them are not trained; ``kernels`` of them are in convolution
+        kernels, the others are biases and normalisations.
     """
 
     name: str
@@ -112,41 +145,41 @@ class Explanation:
 
     @property
     def trainable(self) -> int:
-        """Parameters that training changes."""
+        """Number of parameters that training changes."""
         return self.parameters - self.fixed
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """Every size on the way from the picture through the bottom to the logits, each where it changes."""
+        """Sizes from the picture through the bottom to the logits, each where it changes."""
         passed = [self.size, *(layer.size for layer in self.layers if not layer.across), self.output]
         return tuple(size for k, size in enumerate(passed) if k == 0 or size != passed[k - 1])
 
     @property
     def multiply_adds(self) -> int:
-        """Of one picture."""
+        """Multiply-adds for one picture."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def receptive_field(self) -> int:
-        """Pixels of the picture that one logit sees, along one side."""
+        """Pixels of the picture, along one side, that one logit depends on."""
         return self.layers[-1].receptive_field
 
     @property
     def training_bytes(self) -> int:
-        """What training keeps of one picture for the backward pass, without weights, in float32."""
+        """Bytes of one picture that training keeps for the backward pass in float32, without weights."""
         return sum(layer.bytes_kept for layer in self.layers)
 
     @property
     def prediction_bytes(self) -> int:
-        """The most that prediction of one picture holds at once, without weights, in float32."""
+        """Most bytes that prediction of one picture holds at once in float32, without weights."""
         return max(layer.bytes_held for layer in self.layers)
 
     @property
     def skip_bytes(self) -> int:
-        """What is stored for all skips of one picture."""
+        """Bytes stored for all skip connections of one picture."""
         return sum(skip.stored_bytes for skip in self.skips)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return plain JSON data."""
         totals = ("trainable", "multiply_adds", "receptive_field", "training_bytes", "prediction_bytes", "skip_bytes")
         return {**asdict(self), "sizes": list(self.sizes), **{name: getattr(self, name) for name in totals}}

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from unpool.geometry import Layer, Rounding, Transposed, Window, pooled_size
 from unpool.nets.inference.rows import FeatureMapRows, RowSpan, Shape, Step, Stream
-from unpool.nets.named import Network
-from unpool.nets.pooling import Positions, max_pool, max_pool_plain, max_unpool, spread, unpack
+from unpool.nets.network import Network
+from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool, spread, unpack
 
 Prepare: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -102,18 +102,18 @@ def _pooled(maps: FeatureMapRows, rounding: Rounding = "floor") -> FeatureMapRow
     return _step([maps], _pairs, lambda given, *_: (max_pool_plain(given[0], rounding),), _windows(maps, rounding))
 
 
-def _pooled_with_positions(maps: FeatureMapRows, rounding: Rounding = "floor") -> tuple[FeatureMapRows, Positions]:
+def _pooled_with_indices(maps: FeatureMapRows, rounding: Rounding = "floor") -> tuple[FeatureMapRows, PoolingIndices]:
     def makes(given: Sequence[Tensor], _: RowSpan, __: RowSpan) -> Sequence[Tensor]:
-        pooled, positions = max_pool(given[0], rounding)
-        return pooled, unpack(positions.code, positions.windows, channels_last=positions.channels_last)
+        pooled, indices = max_pool(given[0], rounding)
+        return pooled, unpack(indices.code, indices.windows, channels_last=indices.channels_last)
 
     shape = _windows(maps, rounding)
     pooled, code = Step([maps], _pairs, makes, (shape, maps.dtype), (shape, torch.uint8)).outcomes
-    return pooled, Positions(cast(Tensor, code), shape, maps.shape[2:], channels_last=True)
+    return pooled, PoolingIndices(cast(Tensor, code), shape, maps.shape[2:], channels_last=True)
 
 
-def _unpooled(maps: FeatureMapRows, positions: Positions) -> FeatureMapRows:
-    windows, size = positions.windows[2], positions.size
+def _unpooled(maps: FeatureMapRows, indices: PoolingIndices) -> FeatureMapRows:
+    windows, size = indices.windows[2], indices.size
 
     def reads(wanted: RowSpan) -> RowSpan:
         return RowSpan(min(wanted.start // 2, windows - 1), (wanted.stop + 1) // 2)
@@ -124,7 +124,7 @@ def _unpooled(maps: FeatureMapRows, positions: Positions) -> FeatureMapRows:
         grown = spread(values, code, (max(wanted.stop - top, 2 * values.shape[2] - 1), size[1]))
         return (grown[:, :, wanted.start - top : wanted.stop - top],)
 
-    return _step([maps, cast(FeatureMapRows, positions.code)], reads, makes, (1, maps.shape[1], *size))
+    return _step([maps, cast(FeatureMapRows, indices.code)], reads, makes, (1, maps.shape[1], *size))
 
 
 def _interpolated(
@@ -229,7 +229,7 @@ def _type(weight: Tensor) -> torch.dtype:
 LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
     F.conv2d: _convolution,
     F.conv_transpose2d: _up_convolution,
-    max_pool: _pooled_with_positions,
+    max_pool: _pooled_with_indices,
     max_pool_plain: _pooled,
     max_unpool: _unpooled,
     F.interpolate: _interpolated,

@@ -1,0 +1,234 @@
+"""An encoder-decoder network in plain words."""
+
+from __future__ import annotations
+
+from unpool.geometry import Padding
+from unpool.nets.explain.records import Explanation
+from unpool.nets.explain.words import SOFTMAX, Choices, NetworkWords, PaddingRow, listed, refusal
+from unpool.nets.structure import Structure
+from unpool.wording import all_of, size_text
+
+NORMS = {
+    "none": "",
+    "batch": "batch normalisation",
+    "group": "group normalisation",
+    "instance": "instance normalisation",
+}
+
+UPS = {
+    "unpool": "unpooling with the pooling indices",
+    "bilinear": "bilinear interpolation",
+    "nearest": "nearest-neighbour interpolation",
+}
+
+PADDINGS: tuple[tuple[str, Padding, Padding | None], ...] = (
+    ("valid", "valid", None), ("same", "same", None), ("full", "full", None), ("valid, full", "valid", "full"),
+)  # fmt: skip
+"""Paddings of the table: name, in the encoder, in the decoder where it is another."""
+
+
+class EncoderDecoderWords(NetworkWords[Structure]):
+    """An encoder-decoder network in plain words, put together from the choices of its structure."""
+
+    def choices(self) -> Choices:
+        """Return the choices that define the network."""
+        given, kernel = self.structure, _square(self.structure.kernel)
+        up = f"{_square(given.up_kernel)} up-convolution" if given.up == "transposed" else UPS[given.up]
+        count, decoder = given.encoder_count(given.depth + 1), self._decoder_counts()
+        return Choices(
+            encoder=f"{given.depth} stages of {_counts(self._encoder_counts())} convolutions {kernel}{self._block()}",
+            maps=listed(given.widths),
+            bottom=f"{count} convolutions of {given.bottom_width} maps" if given.bottom else "nothing",
+            padding=given.padding
+            if given.decoder_pads == given.padding
+            else f"{given.padding}, in the decoder {given.decoder_pads}",
+            after_convolution=self._after_convolution(),
+            skips=self._short_skips(),
+            up=up,
+            decoder=f"{_counts(decoder)} convolutions a stage{self._block()}" if any(decoder) else "no convolutions",
+            dropout=listed(f"after {place}" for place in given.dropout_after) or "none",
+        )
+
+    def encoder(self, facts: Explanation) -> str:
+        """Describe how the encoder makes the picture small and deep."""
+        given = self.structure
+        lrn = "Local response normalisation comes first. " if given.input_norm == "lrn" else ""
+        stages = (
+            f"{lrn}The encoder has {given.depth} stages. Each stage convolves {_times(self._encoder_counts())} with "
+            f"{_square(given.kernel)} kernels, {self._followers(relu=given.encoder_relu)}{self._residual()}. It ends "
+            f"with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. The stages have "
+            f"{listed(given.widths)} feature maps."
+        )
+        lost = given.kernel - 1
+        border = {
+            "valid": f" Without padding (valid) every convolution takes {lost} pixels from rows and from columns.",
+            "same": " With a border of zeros (same padding) a convolution keeps the size.",
+            "full": f" With full padding every convolution adds {lost} pixels to rows and to columns.",
+        }[given.padding]
+        if not given.bottom:
+            return f"{stages}{border} No convolution follows the last pooling, and no layer is fully connected."
+        count = given.encoder_count(given.depth + 1)
+        low = next(layer for layer in reversed(facts.layers) if layer.side == "bottom")
+        return (
+            f"{stages}{border} Below the last pooling, {count} more convolutions make {given.bottom_width} maps of "
+            f"{size_text(low.size)}. No layer is fully connected."
+        )
+
+    def decoder(self, facts: Explanation) -> str:
+        """Describe how the decoder makes a map of classes from the smallest maps."""
+        given = self.structure
+        last = _square(given.head_kernel)
+        head = f"A last {last} convolution without normalisation or ReLU gives one map a class."
+        if given.squeeze:
+            head = "It gives one map a class, because 1x1 convolutions have reduced the maps before."
+        return f"Each decoder stage doubles the size by {self._up()}. {self._convolves()} {head} {SOFTMAX}"
+
+    def skips(self, facts: Explanation) -> str:
+        """Describe what the decoder learns from the encoder, and how many bytes that takes."""
+        if not facts.skips:
+            return (
+                "There is no skip connection: the decoder has the deepest maps only, and must guess from them where "
+                "things were."
+            )
+        sentences = []
+        if self.structure.unpools:
+            sentences.append(
+                "The encoder sends its pooling indices: for each 2x2 window, which of its four pixels was the largest, "
+                "in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. It has "
+                f"nothing to learn; {self._densified()}."
+            )
+        if self.structure.keeps_maps:
+            sentences.append(self._sent_maps(facts))
+        return " ".join(sentences) + f" For one picture that takes {facts.skip_bytes:,} bytes."
+
+    def skip_notes(self) -> tuple[str, ...]:
+        """Return notes on how the table of skip connections counts."""
+        if not self.structure.squeeze:
+            return ()
+        return (
+            "Maps are counted as in the paper, after the reduction to one map a class. In this module the decoder does "
+            "the reduction, so prediction holds the maps before it.",
+        )
+
+    def padding(self) -> str:
+        """Describe the rules behind ``padding_rows``."""
+        kernel = self.structure.kernel
+        rounding = {
+            "floor": "Pooling halves the size, so every stage needs an even size.",
+            "ceil": "Pooling rounds up, so an odd size keeps its last pixel.",
+        }[self.structure.pooling_rounding]
+        return (
+            f"A {_square(kernel)} convolution makes i - {kernel - 1} pixels of i pixels (valid), i (same) or "
+            f"i + {kernel - 1} (full). Where encoder and decoder differ, the table names both. {rounding} In the "
+            "decoder no map grows beyond the encoder's maps of its stage: larger maps are cropped."
+        )
+
+    def padding_rows(self, size: int) -> list[PaddingRow]:
+        """Return a row for each padding that the network could have, for sizes near ``size``."""
+        rows = []
+        for name, padding, decoder_padding in PADDINGS:
+            changes = {"padding": padding, "decoder_padding": decoder_padding}
+            try:
+                other = Structure(**{**self.structure.model_dump(), **changes})
+            except ValueError as error:
+                rows.append(PaddingRow(name, "none", refusal(error), ""))
+                continue
+            near = other.nearest_legal_sizes(size)
+            outputs = [other.output_size(each) or 0 for each in near]
+            lost = [f"{(each - out) / 2:g}" for each, out in zip(near, outputs, strict=True)]
+            rows.append(
+                PaddingRow(name, listed(near) or "none", listed(outputs) or "none", listed(dict.fromkeys(lost)))
+            )
+        return rows
+
+    def _encoder_counts(self) -> tuple[int, ...]:
+        return tuple(self.structure.encoder_count(stage) for stage in range(1, self.structure.depth + 1))
+
+    def _decoder_counts(self) -> tuple[int, ...]:
+        return tuple(self.structure.decoder_count(stage) for stage in range(self.structure.depth, 0, -1))
+
+    def _block(self) -> str:
+        return ", the inner ones residual" if self.structure.block == "residual" else ""
+
+    def _residual(self) -> str:
+        return ", with a sum around all but the first and last" if self.structure.block == "residual" else ""
+
+    def _rounding(self) -> str:
+        return " and rounds up" if self.structure.pooling_rounding == "ceil" else ""
+
+    def _after_convolution(self) -> str:
+        given, norm = self.structure, NORMS[self.structure.norm]
+        both = listed(word for word in (norm, "ReLU" if given.encoder_relu else "") if word) or "nothing"
+        return both if given.encoder_relu == given.decoder_relu else f"{both}; in the decoder {norm or 'nothing'}"
+
+    def _short_skips(self) -> str:
+        given = self.structure
+        indices = "pooling indices at 2 bits a window" if given.unpools else ""
+        reduced = " reduced to the classes" if given.squeeze else ""
+        crop = ", cropped and" if given.padding != "same" else ","
+        how = {"add": f"{reduced}{crop} added", "concat": f"{crop} concatenated"}.get(given.skip)
+        return all_of([part for part in (indices, f"feature maps{how}" if how else "") if part]) or "nothing"
+
+    def _followers(self, *, relu: bool) -> str:
+        words = [word for word in (NORMS[self.structure.norm], "ReLU" if relu else "") if word]
+        return f"each followed by {all_of(words)}" if words else "followed by nothing"
+
+    def _up(self) -> str:
+        given = self.structure
+        if given.up != "transposed":
+            return UPS[given.up]
+        start = ", which begins as bilinear interpolation" if given.up_start == "bilinear" else ""
+        relu = " and a ReLU" if given.up_relu else ""
+        halves = ", which halves the number of maps," if given.growth == 2 and not given.squeeze else ""
+        return f"a {_square(given.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
+
+    def _convolves(self) -> str:
+        given, counts = self.structure, self._decoder_counts()
+        if not any(counts):
+            return "It has no other convolutions."
+        seen = ", each filter sees its own map only" if given.decoder_depthwise else ""
+        followers = self._followers(relu=given.decoder_relu)
+        return f"It then convolves {_times(counts)} with {_square(given.kernel)} kernels{seen}, {followers}{self._residual()}."
+
+    def _densified(self) -> str:
+        if not self.structure.decoder_count(self.structure.depth):
+            return "the maps stay sparse"
+        kind = ", each with its own map only," if self.structure.decoder_depthwise else ""
+        return f"the trainable convolutions that follow{kind} make the sparse maps dense"
+
+    def _sent_maps(self, facts: Explanation) -> str:
+        given = self.structure
+        maps = [skip for skip in facts.skips if skip.what == "maps"]
+        if not maps:
+            return "No decoder stage has the size of the encoder's maps."
+        origin = "before its pooling" if given.skip_from == "convolved" else "after the pooling above it"
+        reduced = ", reduced to one map a class by a 1x1 convolution" if given.squeeze else ""
+        crops = ""
+        if any(skip.is_cropped for skip in maps):
+            sizes = listed(skip.crop_text for skip in reversed(maps))
+            crops = f" They are larger than the decoder's, so they are cropped at the centre, by {sizes} pixels on each side from the bottom up."
+        joined = {
+            "add": "added to the upsampled maps",
+            "concat": "concatenated with the upsampled maps, so that the decoder's convolutions see both",
+            "index": "",
+        }[maps[0].joined]
+        when = " after the stage's own convolutions" if given.join == "after" else ""
+        return (
+            f"Each encoder stage sends its feature maps to its decoder stage, as they are {origin}{reduced}.{crops} There they "
+            f"are {joined}{when}. The upsampled maps know what is there, the encoder's maps know where."
+        )
+
+
+def _square(side: int) -> str:
+    return f"{side}x{side}"
+
+
+def _counts(counts: tuple[int, ...]) -> str:
+    return str(counts[0]) if len(set(counts)) == 1 else listed(counts)
+
+
+def _times(counts: tuple[int, ...]) -> str:
+    words = {1: "once", 2: "twice"}
+    if len(set(counts)) == 1:
+        return words.get(counts[0], f"{counts[0]} times")
+    return f"{listed(counts)} times"
