@@ -7,7 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from unpool.commands.events import Message
+import tiny
+from unpool.commands.events import Event, Message, finish
+from unpool.commands.predict import jobs as dividing
 from unpool.commands.predict import predict as predicting
 from unpool.errors import RunError
 from unpool.io.write.bands import BandWriter
@@ -29,25 +31,20 @@ def no_room(writer: BandWriter, band: NDArray[Any]) -> None:
 
 if __name__ == "__main__":
     model, folder, count, *fails = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
-    predicting.LARGE = 1e6
-    predicting._Work.tile = lambda *_: (512, 512)  # type: ignore[method-assign]
+    dividing.LARGE = 1e6
+    predicting.fitting_tile = lambda *_: (512, 512)
     rank = join("cpu").rank
     if "room" in fails:
         BandWriter.write = no_room  # type: ignore[method-assign]
     if "memory" in fails and rank == 1:
-        predicting._Work.tile = no_memory  # type: ignore[method-assign]
-    steps = predicting.predict(
+        predicting.fitting_tile = no_memory
+    steps = tiny.predict(
         model, [str(folder / "*.tif")], folder / f"out-{count}", probabilities="uint8", device="cpu",
         precision="float32",
     )  # fmt: skip
-    said = []
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as stop:
-            done = stop.value
-            break
-        said += [event.text] if isinstance(event, Message) else []
-    found = {"failed": [[path.name, why] for path, why in done.failed], "said": said}
-    (folder / f"said-{count}-{rank}.json").write_text(json.dumps(found))
+    events: list[Event] = []
+    result = finish(steps, events.append)
+    messages = [event.text for event in events if isinstance(event, Message)]
+    report = {"failed": [[path.name, why] for path, why in result.failed], "messages": messages}
+    (folder / f"report-{count}-{rank}.json").write_text(json.dumps(report))
     leave()

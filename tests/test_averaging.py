@@ -15,8 +15,8 @@ from unpool.nets.fcn import FCN_8S
 from unpool.orientation import ORIENTATION_SETS, Orientation
 from unpool.prediction.averaging import Averaging, mean_of
 from unpool.prediction.evaluation import evaluate_each
-from unpool.prediction.predictor import answer, pieces, predict, predict_probabilities
-from unpool.prediction.result import TileLogits
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import UNCERTAINTY, TileLogits
 from unpool.segmenter import Segmenter
 
 TURNED = ("mirror", "flips", "rotations", "d4")
@@ -48,7 +48,7 @@ def turned_back(maps: np.ndarray, turn: Orientation) -> np.ndarray:
 def by_hand(model: Segmenter, image: np.ndarray, tta: str) -> np.ndarray:
     """Turn the whole picture, predict it, turn the result back, take the mean."""
     found = [
-        turned_back(predict_probabilities(model, np.ascontiguousarray(turned(image, turn)), "p", tiny.CPU), turn)
+        turned_back(Predictor(model, tiny.CPU).probabilities(np.ascontiguousarray(turned(image, turn)), "p"), turn)
         for turn in ORIENTATION_SETS[tta]
     ]
     return np.mean(found, axis=0)
@@ -63,13 +63,13 @@ def test_turned_tiles_equal_the_turned_whole(name: str, tta: str) -> None:
         image = picture(*size)
         wanted = by_hand(model, image, tta)
         for tile in (32, 45):
-            found = predict_probabilities(model, image, "p", tiny.CPU, (tile, tile), Averaging(tta))
+            found = Predictor(model, tiny.CPU, (tile, tile), Averaging(tta)).probabilities(image, "p")
             np.testing.assert_allclose(found, wanted, atol=2e-6)
 
 
 def test_statistics_of_batches_do_not_disturb_it() -> None:
     model, image = lively("unet"), picture(70, 81)
-    found = predict_probabilities(model, image, "p", tiny.CPU, (32, 32), Averaging("d4"))
+    found = Predictor(model, tiny.CPU, (32, 32), Averaging("d4")).probabilities(image, "p")
     np.testing.assert_allclose(found, by_hand(model, image, "d4"), atol=2e-6)
 
 
@@ -78,7 +78,7 @@ def test_the_sets_of_turns_are_groups_of_different_turns(tta: str, count: int) -
     """Any two turns after each other are one of the set, so the mean does not depend on how the picture lay."""
     image = np.arange(12).reshape(3, 4)
     found = {turned(image, turn).tobytes() + bytes(turned(image, turn).shape) for turn in ORIENTATION_SETS[tta]}
-    assert len(found) == len(ORIENTATION_SETS[tta]) == Averaging(tta).answers == count
+    assert len(found) == len(ORIENTATION_SETS[tta]) == Averaging(tta).runs == count
     for first in ORIENTATION_SETS[tta]:
         assert {
             turned(turned(image, first), turn).tobytes() + bytes(turned(turned(image, first), turn).shape)
@@ -132,7 +132,7 @@ def test_logits_of_a_mean_have_its_softmax_even_where_a_class_is_impossible() ->
     model = tiny.segmenter()
     nn.init.zeros_(model.network.head.weight)
     model.network.head.bias.data = torch.tensor([500.0, -500.0])
-    (piece,) = pieces(model, picture(20, 20), "p", tiny.CPU, averaging=Averaging("flips"))
+    (piece,) = Predictor(model, tiny.CPU, averaging=Averaging("flips")).tiles(picture(20, 20), "p")
     assert torch.isfinite(piece.logits).all()
     assert (piece.logits.softmax(0)[0] == 1).all()
     assert piece.variance is None
@@ -143,7 +143,7 @@ def dropping() -> Segmenter:
 
 
 def sampled(model: Segmenter, image: np.ndarray, **given: object) -> list[TileLogits]:
-    return list(pieces(model, image, "p", tiny.CPU, (32, 32), Averaging(**{"samples": 3, **given})))  # type: ignore[arg-type]
+    return list(Predictor(model, tiny.CPU, (32, 32), Averaging(**{"samples": 3, **given})).tiles(image, "p"))  # type: ignore[arg-type]
 
 
 def test_samples_are_the_mean_and_variance_of_networks_that_drop_units() -> None:
@@ -168,9 +168,9 @@ def test_a_coin_for_each_pixel_by_hand() -> None:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     head.weight.data[1, 0] = 1
-    (plain,) = pieces(model, image, "p", tiny.CPU)
+    (plain,) = Predictor(model, tiny.CPU).tiles(image, "p")
     doubled = (2 * (plain.logits[1] - plain.logits[0])).sigmoid()
-    (piece,) = pieces(model, image, "p", tiny.CPU, averaging=Averaging(samples=400))
+    (piece,) = Predictor(model, tiny.CPU, averaging=Averaging(samples=400)).tiles(image, "p")
     assert doubled.max() > 0.6
     np.testing.assert_allclose(piece.logits.softmax(0)[1], (doubled + 0.5) / 2, atol=0.05)
     assert piece.variance is not None
@@ -195,25 +195,28 @@ def test_sampling_leaves_no_trace() -> None:
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    iterator = pieces(model, picture(70, 40), "p", tiny.CPU, (32, 32), Averaging(samples=2))
+    predictor = Predictor(model, tiny.CPU, (32, 32), Averaging(samples=2))
+    iterator = predictor.tiles(picture(70, 40), "p")
     next(iterator)
-    assert not any(module.training for module in model.network.modules())
+    assert not any(module.training for network in (model.network, predictor.network) for module in network.modules())
     assert torch.equal(torch.rand(3), wanted)
 
 
 def test_batch_statistics_stay_fixed_while_units_are_dropped() -> None:
-    model = dropping()
-    before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    sampled(model, picture(40, 61))
-    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+    predictor = Predictor(dropping(), tiny.CPU, (32, 32), Averaging(samples=3))
+    networks = (predictor.segmenter.network, predictor.network)
+    before = [{name: value.clone() for name, value in network.state_dict().items()} for network in networks]
+    list(predictor.tiles(picture(40, 61), "p"))
+    for network, values in zip(networks, before, strict=True):
+        assert all(torch.equal(value, values[name]) for name, value in network.state_dict().items())
 
 
 def test_turns_and_samples_multiply() -> None:
     model, image, runs = dropping(), picture(20, 20), []
     model.network.register_forward_hook(lambda *_: runs.append(1))
     averaging = Averaging("d4", samples=3)
-    predict(model, image, "p", tiny.CPU, averaging=averaging)
-    assert len(runs) == averaging.answers == 24
+    Predictor(model, tiny.CPU, averaging=averaging).predict(image, "p")
+    assert len(runs) == averaging.runs == 24
 
 
 @pytest.mark.parametrize("structure", [{}, {"dropout": 0.0, "dropout_after": ("bottom",)}])
@@ -228,14 +231,15 @@ def test_fcn_samples_too() -> None:
     plain = tiny.segmenter()
     network = with_scores(small(FCN_8S)).eval()
     model = Segmenter("fcn-8s", network, plain.normalisation, plain.classes)
-    found = answer(model, picture(40, 40), "p", tiny.CPU, averaging=Averaging(samples=2), uncertainty=True)
+    found = Predictor(model, tiny.CPU, averaging=Averaging(samples=2)).predict(picture(40, 40), "p", UNCERTAINTY)
     assert found.uncertainty.shape == (2, 40, 40)
     assert found.uncertainty.max() > 0
 
 
 def test_uncertainty_without_samples_is_what_is_missing_to_certainty() -> None:
     model, image = lively("unet"), picture(30, 21)
-    found = answer(model, image, "p", tiny.CPU, averaging=Averaging("flips"), uncertainty=True, whole=True)
+    keep = UNCERTAINTY._replace(probabilities=True)
+    found = Predictor(model, tiny.CPU, averaging=Averaging("flips")).predict(image, "p", keep)
     assert found.probabilities is not None
     np.testing.assert_array_equal(found.uncertainty, 1 - found.probabilities.max(axis=0)[None])
     assert found.uncertainty.dtype == np.float32
@@ -243,7 +247,7 @@ def test_uncertainty_without_samples_is_what_is_missing_to_certainty() -> None:
 
 def test_validation_takes_the_mean_too() -> None:
     model, (sample,) = lively("unet"), tiny.samples(1)
-    (result,) = evaluate_each(model, [sample], tiny.CPU, averaging=Averaging("d4"))
+    (result,) = evaluate_each(Predictor(model, tiny.CPU, averaging=Averaging("d4")), [sample])
     likely = by_hand(model, sample.image, "d4")
     picked = np.take_along_axis(likely, sample.labels[None].astype(np.int64), axis=0)
     assert result.loss == pytest.approx(-np.log(picked).sum(), rel=1e-5)

@@ -17,10 +17,10 @@ from unpool.nets.fcn import FCN_8S
 from unpool.orientation import ORIENTATION_SETS, UPRIGHT, Orientation
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import OverlappingTiles, overlapping, shares
-from unpool.prediction.predictor import bands, blends, pieces, predict_probabilities, tile_rows
-from unpool.prediction.result import TileLogits
+from unpool.prediction.halo import halo_of, tile_of
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import PROBABILITIES, TileLogits
 from unpool.segmenter import Segmenter
-from unpool.tiling import Reach, tile_of
 
 STRUCTURES = {
     "group": {"norm": "group", "width": 8},
@@ -40,10 +40,7 @@ def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice
     """Probabilities (K, rows, columns) of one tile, from the window with its halo, by hand."""
     size = (image.shape[0], image.shape[1])
     frame = model.frame(turn.size(size))
-    structure = model.network.structure
-    seen = structure.halo
-    reach = Reach(seen.before, seen.after, structure.stride, structure.legal_size)
-    cut = tile_of(turn.region((rows, columns), size), frame.size, reach)
+    cut = tile_of(turn.region((rows, columns), size), frame.size, halo_of(model.network.structure))
     with torch.inference_mode():
         logits = model.network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
     return turned_back(logits.softmax(0).double().numpy()[:, cut.inside[0], cut.inside[1]], turn)
@@ -70,7 +67,7 @@ def by_hand(model: Segmenter, image: np.ndarray, side: int, turns: tuple[Orienta
 def test_it_is_the_gaussian_mean_of_overlapping_tiles(name: str, size: tuple[int, int]) -> None:
     model, image = made(name), picture(*size)
     for side, rounded in ((24, 24), (32, 32), (45, 48)):
-        found = predict_probabilities(model, image, "p", tiny.CPU, (side, side))
+        found = Predictor(model, tiny.CPU, (side, side)).probabilities(image, "p")
         np.testing.assert_allclose(found, by_hand(model, image, rounded), atol=3e-6)
         np.testing.assert_allclose(found.sum(0), 1, atol=1e-6)
 
@@ -78,7 +75,7 @@ def test_it_is_the_gaussian_mean_of_overlapping_tiles(name: str, size: tuple[int
 @pytest.mark.parametrize("tta", ["rotations", "d4"])
 def test_turned_tiles_are_averaged_before_they_are_blended(tta: str) -> None:
     model, image = made("instance"), picture(61, 50)
-    found = predict_probabilities(model, image, "p", tiny.CPU, (32, 32), Averaging(tta))
+    found = Predictor(model, tiny.CPU, (32, 32), Averaging(tta)).probabilities(image, "p")
     np.testing.assert_allclose(found, by_hand(model, image, 32, ORIENTATION_SETS[tta]), atol=3e-6)
 
 
@@ -88,27 +85,27 @@ def test_a_constant_network_gives_a_constant_picture(name: str) -> None:
     nn.init.zeros_(model.network.head.weight)
     model.network.head.bias.data = torch.tensor([0.0, 1.0])
     for size, tile in product(((30, 45), (1, 90), (65, 64)), ((8, 12), (20, 36), (64, 8), (48, 64))):
-        likely = predict_probabilities(model, picture(*size), "p", tiny.CPU, tile)
+        likely = Predictor(model, tiny.CPU, tile).probabilities(picture(*size), "p")
         np.testing.assert_allclose(likely[1], 1 / (1 + np.exp(-1)), rtol=2e-6)
 
 
 def test_blended_tiles_are_nearer_to_the_whole_than_tiles_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = made("instance"), picture(150, 170)
-    whole = predict_probabilities(model, image, "p", tiny.CPU)
-    blended = predict_probabilities(model, image, "p", tiny.CPU, (64, 64))
+    whole = Predictor(model, tiny.CPU).probabilities(image, "p")
+    blended = Predictor(model, tiny.CPU, (64, 64)).probabilities(image, "p")
     monkeypatch.setattr("unpool.prediction.predictor.looks_at_everything", lambda _: False)
-    cut = predict_probabilities(model, image, "p", tiny.CPU, (64, 64))
+    cut = Predictor(model, tiny.CPU, (64, 64)).probabilities(image, "p")
     assert 1e-5 < np.abs(blended - whole).mean() < 0.8 * np.abs(cut - whole).mean()
 
 
 def found(model: Segmenter, image: np.ndarray, rows: range | None = None, **averaging: object) -> list[TileLogits]:
-    return list(pieces(model, image, "p", tiny.CPU, (24, 32), Averaging(**averaging), rows))  # type: ignore[arg-type]
+    return list(Predictor(model, tiny.CPU, (24, 32), Averaging(**averaging)).tiles(image, "p", rows))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [range(1), range(2, 5), range(4, 9), range(3, 3), range(0, 9, 3), range(8, 9)])
 def test_some_rows_are_those_of_all_bit_for_bit(rows: range) -> None:
     model, image = made("group"), picture(117, 70)
-    spans = tile_rows(model, (117, 70), (24, 32))
+    spans = Predictor(model, tiny.CPU, (24, 32)).tile_rows((117, 70))
     assert len(spans) == 9
     wanted = [piece for piece in found(model, image) if piece.rows in [spans[number] for number in rows]]
     some = found(model, image, rows)
@@ -118,16 +115,17 @@ def test_some_rows_are_those_of_all_bit_for_bit(rows: range) -> None:
 
 def test_bands_are_the_picture_from_the_top() -> None:
     model, image = made("instance"), picture(90, 70)
-    whole = predict_probabilities(model, image, "p", tiny.CPU, (32, 32))
-    told = list(bands(model, image, "p", tiny.CPU, (32, 32), whole=True))
-    assert [slice(each.top, each.top + len(each.prediction)) for each in told] == tile_rows(model, (90, 70), (32, 32))
-    np.testing.assert_array_equal(np.concatenate([each.probabilities for each in told], axis=1), whole)
+    predictor = Predictor(model, tiny.CPU, (32, 32))
+    bands = list(predictor.bands(image, "p", keep=PROBABILITIES))
+    assert [slice(each.top, each.top + len(each.prediction)) for each in bands] == predictor.tile_rows((90, 70))
+    whole = predictor.probabilities(image, "p")
+    np.testing.assert_array_equal(np.concatenate([each.probabilities for each in bands], axis=1), whole)
 
 
 def test_a_row_of_tiles_is_given_out_before_the_next_is_computed() -> None:
     model, runs = made("instance"), []
     model.network.register_forward_hook(lambda *_: runs.append(1))
-    given_out = pieces(model, picture(200, 64), "p", tiny.CPU, (32, 32))
+    given_out = Predictor(model, tiny.CPU, (32, 32)).tiles(picture(200, 64), "p")
     next(given_out)
     assert len(runs) == 3  # the columns of one row of tiles
 
@@ -147,14 +145,14 @@ def test_output_that_is_not_finite_is_refused() -> None:
     model = made("instance")
     nn.init.constant_(model.network.head.bias, float("nan"))
     with pytest.raises(RunError, match=r"scan\.png: the network's output is not finite"):
-        predict_probabilities(model, picture(40, 40), "scan.png", tiny.CPU, (32, 32))
+        Predictor(model, tiny.CPU, (32, 32)).probabilities(picture(40, 40), "scan.png")
 
 
 def test_only_networks_that_look_at_everything_are_blended_and_only_where_they_are_cut() -> None:
-    assert blends(made("group"), (33, 20), (32, 32))
-    assert not blends(made("group"), (32, 20), (32, 32))
-    assert not blends(tiny.segmenter(), (33, 20), (32, 32))
-    assert not blends(tiny.segmenter(norm="none", input_norm="lrn"), (33, 20), (32, 32))
+    assert Predictor(made("group"), tiny.CPU, (32, 32)).blends((33, 20))
+    assert not Predictor(made("group"), tiny.CPU, (32, 32)).blends((32, 20))
+    assert not Predictor(tiny.segmenter(), tiny.CPU, (32, 32)).blends((33, 20))
+    assert not Predictor(tiny.segmenter(norm="none", input_norm="lrn"), tiny.CPU, (32, 32)).blends((33, 20))
     assert not FCN_8S.looks_at_everything
 
 

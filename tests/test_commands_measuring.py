@@ -15,7 +15,6 @@ import unpool
 from unpool.checkpoint.models import save_model
 from unpool.cli.program import app
 from unpool.commands.events import finish
-from unpool.commands.predict.predict import predict
 from unpool.commands.test.test import TestResult, result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun, train
@@ -53,7 +52,7 @@ def of(run: TrainedRun, folder: Path, out: Path, *measures: str) -> tuple[TestRe
 
 def test_the_scores_are_those_of_the_written_masks(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     result, found = of(run, new, tmp_path / "test", "boundaries")
-    finish(predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    finish(tiny.predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
     names = [each.name for each in result.scores.classes]
     means = []
     for k, name in enumerate(found.names):
@@ -66,7 +65,7 @@ def test_the_scores_are_those_of_the_written_masks(run: TrainedRun, new: Path, t
 
 def test_perfect_masks_have_perfect_boundaries(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     perfect = shutil.copytree(new / "images", tmp_path / "set" / "images").parent
-    finish(predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
+    finish(tiny.predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
     _, found = of(run, perfect, tmp_path / "test", "boundaries")
     assert list(found.table[-1]) == [1, 1, 0, 1]
 
@@ -134,7 +133,9 @@ def test_objects_are_measured_where_masks_number_them(numbered: TrainedRun, tmp_
     assert "IoU threshold" in page
     assert f"{found.value('seg'):.3f}" in result_text(result)
     assert "average_precision" in (tmp_path / "test" / "images.csv").read_text()
-    finish(predict(numbered.folder, [str(cells / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    finish(
+        tiny.predict(numbered.folder, [str(cells / "images")], tmp_path / "masks", device="cpu", precision="float32")
+    )
     assert found.value("predicted") == components_in(tmp_path / "masks")
 
 
@@ -233,7 +234,7 @@ def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_
     assert written["averaging"] == {"tta": "flips", "samples": 3, "seed": 0}
     assert any("trained on upright pictures" in warning for warning in written["warnings"])
     page = (tmp_path / "test" / "report.html").read_text()
-    assert "4 ways to lay the picture (flips), 3 dropout samples of each" in page
+    assert "4 orientations (flips), 3 dropout samples of each" in page
     assert "--tta flips --samples 3" in page
     assert page.count("root of the variance of 3 samples: black 0, lightest 0.25 or more") == 1
     assert page.count("<figcaption>uncertainty</figcaption>") == 3

@@ -15,7 +15,8 @@ from conftest import Program
 from unpool.checkpoint.models import save_model
 from unpool.class_table import ClassTable
 from unpool.commands.events import Message, finish
-from unpool.commands.predict.predict import Predicted, find_targets, predict
+from unpool.commands.predict.predict import Predicted
+from unpool.commands.predict.targets import find_targets
 from unpool.commands.train.train import TrainedRun
 from unpool.errors import DataError, UsageError
 from unpool.io.folders import OUTPUT_MARK
@@ -27,7 +28,7 @@ from unpool.processes import Processes
 
 
 def masks(run: TrainedRun, out: Path, *inputs: object, **options: bool) -> Predicted:
-    return finish(predict(run.folder, [str(text) for text in inputs], out, device="cpu", **options))
+    return finish(tiny.predict(run.folder, [str(text) for text in inputs], out, device="cpu", **options))
 
 
 def files(folder: Path) -> set[str]:
@@ -143,7 +144,7 @@ def test_colour_masks_come_back_in_their_colours(photos: Path, tmp_path: Path) -
     red, blue = (255, 0, 0), (0, 0, 200)
     table = ClassTable("colours", ("red", "blue"), ((red,), (blue,)), (), (red, blue))
     save_model(tmp_path / "model.safetensors", tiny.segmenter(classes=table), {})
-    finish(predict(tmp_path / "model.safetensors", [str(photos / "a.png")], tmp_path / "out", device="cpu"))
+    finish(tiny.predict(tmp_path / "model.safetensors", [str(photos / "a.png")], tmp_path / "out", device="cpu"))
     written = np.asarray(Image.open(tmp_path / "out" / "a.png").convert("RGB")).reshape(-1, 3)
     assert {tuple(map(int, colour)) for colour in written} <= {red, blue}
 
@@ -190,12 +191,14 @@ def test_the_first_process_names_what_the_others_could_not_read(
 
     monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
     said = [
-        e.text for e in predict(run.folder, [str(photos)], tmp_path / "out", device="cpu") if isinstance(e, Message)
+        e.text
+        for e in tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
+        if isinstance(e, Message)
     ]
     assert said[-2].startswith("skipped by other processes: ")
     assert "b.c.png" in said[-2]
     assert said[-1].startswith("2 masks in")
-    assert "1 pictures could not be predicted" in said[-1]
+    assert "1 picture could not be predicted" in said[-1]
 
 
 @pytest.mark.parametrize("name", ["../escaped", "deep/../../escaped"])
@@ -246,10 +249,10 @@ def test_a_turned_photograph_is_predicted_as_displayed(run: TrainedRun, photos: 
 def test_tiles_do_not_show_in_a_large_picture(run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     model = unpool.load(run.folder, "cpu")
     image = np.random.default_rng(0).integers(0, 256, (130, 175), dtype=np.uint8)
-    from unpool.prediction.predictor import predict_probabilities
+    from unpool.prediction.predictor import Predictor
 
-    whole = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU)
-    tiled = predict_probabilities(model.segmenter, image[..., None], "p", tiny.CPU, tile=(48, 48))
+    whole = Predictor(model.segmenter, tiny.CPU).probabilities(image[..., None], "p")
+    tiled = Predictor(model.segmenter, tiny.CPU, (48, 48)).probabilities(image[..., None], "p")
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
@@ -291,14 +294,14 @@ def test_uncertainty_is_what_is_missing_to_certainty_or_the_variance_of_samples(
     dropping: Path, photos: Path, tmp_path: Path
 ) -> None:
     picture, model = str(photos / "a.png"), unpool.load(dropping, "cpu")
-    finish(predict(dropping, [picture], tmp_path / "a", uncertainty=True, probabilities="float32", device="cpu"))
+    finish(tiny.predict(dropping, [picture], tmp_path / "a", uncertainty=True, probabilities="float32", device="cpu"))
     found = read_image(tmp_path / "a" / "uncertainty" / "a.tif")
     likely = read_image(tmp_path / "a" / "probabilities" / "a.tif")
     assert (found.shape, found.dtype) == ((48, 56, 1), np.float32)
     np.testing.assert_array_equal(found[..., 0], 1 - likely.max(axis=2))
     np.testing.assert_array_equal(model.uncertainty(picture), found[..., 0][None])
     averaging = Averaging("flips", samples=3)
-    finish(predict(dropping, [picture], tmp_path / "b", uncertainty=True, averaging=averaging, device="cpu"))
+    finish(tiny.predict(dropping, [picture], tmp_path / "b", uncertainty=True, averaging=averaging, device="cpu"))
     found = read_image(tmp_path / "b" / "uncertainty" / "a.tif")
     assert found.shape == (48, 56, 2)
     assert 0 < found.max() <= 0.25
@@ -310,9 +313,9 @@ def test_uncertainty_is_what_is_missing_to_certainty_or_the_variance_of_samples(
 
 def test_averaging_is_said_and_what_is_strange_to_the_model(dropping: Path, photos: Path, tmp_path: Path) -> None:
     averaging = Averaging("d4", samples=1)
-    events = predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
+    events = tiny.predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
     said = [event.text for event in events if isinstance(event, Message)]
-    assert "the mean of 8 ways to lay the picture (d4), 1 dropout samples of each" in said[0]
+    assert "the mean of 8 orientations (d4), 1 dropout sample of each" in said[0]
     assert "trained on upright pictures; those that --tta d4 turns are strange to it" in said[1]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import tiny
 from unpool.commands.events import Event, Message, finish
-from unpool.commands.predict.predict import predict
 from unpool.commands.test.test import result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
@@ -35,7 +34,7 @@ def of(run: TrainedRun, folder: Path, **options: object):  # type: ignore[no-unt
 
 def test_the_scores_are_those_counted_by_hand(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     result = of(run, new, out=tmp_path / "test")
-    finish(predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
+    finish(tiny.predict(run.folder, [str(new / "images")], tmp_path / "masks", device="cpu", precision="float32"))
     hits, unions, right, pixels = [0, 0], [0, 0], 0, 0
     for path in sorted((new / "masks").iterdir()):
         truth, found = read_mask(path), read_mask(tmp_path / "masks" / path.name)
@@ -51,7 +50,7 @@ def test_the_scores_are_those_counted_by_hand(run: TrainedRun, new: Path, tmp_pa
 
 def test_perfect_masks_score_one(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     perfect = shutil.copytree(new / "images", tmp_path / "set" / "images").parent
-    finish(predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
+    finish(tiny.predict(run.folder, [str(new / "images")], perfect / "masks", device="cpu", precision="float32"))
     result = of(run, perfect, out=tmp_path / "test")
     assert result.scores.mean_iou == 1.0
     assert result.scores.global_accuracy == 1.0

@@ -6,7 +6,6 @@ import pytest
 
 import tiny
 from unpool.commands.events import finish
-from unpool.commands.predict.predict import predict
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import train
 from unpool.data.synthetic import write_synthetic_set
@@ -35,7 +34,9 @@ def test_train_test_and_predict(name: str, demo_set: Path, tmp_path: Path) -> No
     assert run.finished
     result = finish(score(run.model, demo_set, device="cpu", precision="float32"))
     assert result.scores.pixels > 0
-    written = finish(predict(run.folder, [str(demo_set / "images")], tmp_path / "out", overlays=True, device="cpu"))
+    written = finish(
+        tiny.predict(run.folder, [str(demo_set / "images")], tmp_path / "out", overlays=True, device="cpu")
+    )
     assert len(written.written) == 5
     assert not written.failed
     assert set(read_mask(written.written[0][1]).ravel().tolist()) <= {0, 255}

@@ -24,7 +24,8 @@ from unpool.nets.fcn import (
     fcn_output_size,
 )
 from unpool.nets.weights import begin_with
-from unpool.tiling import Reach, regions, tile_of
+from unpool.prediction.halo import Halo, tile_of
+from unpool.tiling import regions
 
 NETS = {"32s": FCN_32S, "16s": FCN_16S, "8s": FCN_8S, "8s-at-once": FCN_8S_AT_ONCE}
 every_net = pytest.mark.parametrize("structure", NETS.values(), ids=NETS)
@@ -287,7 +288,7 @@ def test_tiles_equal_the_whole(structure: FCNStructure) -> None:
     with torch.inference_mode():
         whole = network(image)
         halo = fcn_halo(network.structure)
-        reach = Reach(halo, halo, network.structure.stride, lambda side: side)
+        reach = Halo(halo, halo, network.structure.stride, lambda side: side)
         for kept in regions((605, 9), (64, 64), reach.stride):
             tile = tile_of(kept, (605, 9), reach)
             windows.add((tile.window[0].start, tile.window[0].stop))

@@ -20,7 +20,7 @@ from conftest import Program
 from runs import start, training, wait_for
 from unpool.checkpoint.models import load_model
 from unpool.cli.program import app
-from unpool.commands.events import Message, finish
+from unpool.commands.events import Event, Message, finish
 from unpool.commands.runs.rerun import rerun
 from unpool.commands.test.test import test as score
 from unpool.commands.train import train as training_command
@@ -354,14 +354,9 @@ def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
         update={"settings": settings, "code": CodeUsed(version="0.0.9", digest="0" * 64), "scores": {"mean_iou": 0.25}}
     )
     steps = rerun(dataclasses.replace(entry, record=old), tmp_path / "again")
-    texts = []
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as stop:
-            result = stop.value
-            break
-        texts += [event.text] if isinstance(event, Message) else []
+    events: list[Event] = []
+    result = finish(steps, events.append)
+    texts = [event.text for event in events if isinstance(event, Message)]
     assert texts[0].startswith("since then has changed: the code (was 0.0.9, 000000000000, is 0.1.0, ")
     assert result.same is False
     points = 100 * (result.after.mean_iou - 0.25)

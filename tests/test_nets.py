@@ -15,8 +15,8 @@ from unpool.errors import UsageError
 from unpool.losses.loss import Loss
 from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
 from unpool.nets.encoder_decoder import EncoderDecoder, SkipConnection
-from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.families import network_of
+from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, build, named_net
 from unpool.nets.network import NetworkStructure
 from unpool.nets.structure import Structure

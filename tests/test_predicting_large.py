@@ -23,7 +23,7 @@ from unpool.checkpoint.models import save_model
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.commands.predict import predict as predicting
 from unpool.commands.predict.journal import JOURNAL
-from unpool.commands.predict.predict import Predicted, predict
+from unpool.commands.predict.predict import Predicted
 from unpool.errors import RunError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
@@ -32,9 +32,9 @@ from unpool.nets.named import named_net
 from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.memory import WindowMemory, window_memory
-from unpool.prediction.predictor import answer, bands
-from unpool.prediction.result import Prediction
-from unpool.prediction.tile_plan import plan_tiles
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import PROBABILITIES, Prediction
+from unpool.prediction.tile_plan import TileBytes, plan_tiles
 
 SMALL = (64, 64)
 
@@ -57,13 +57,9 @@ def picture(tmp_path: Path) -> Path:
 
 
 def predicted(model: Path, picture: Path, out: Path, **options: object) -> tuple[Predicted, list[Event]]:
-    steps = predict(model, [str(picture)], out, device="cpu", precision="float32", **options)  # type: ignore[arg-type]
+    steps = tiny.predict(model, [str(picture)], out, device="cpu", precision="float32", **options)  # type: ignore[arg-type]
     events: list[Event] = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as stop:
-            return stop.value, events
+    return finish(steps, events.append), events
 
 
 @pytest.fixture
@@ -78,13 +74,13 @@ def run_with(folder: Path, ceiling: str) -> tuple[float, float, int]:
     """Predict ``big.tif`` in a process of its own: its ceiling, its peak memory, and how many pictures failed."""
     program = (
         "import sys, json; from pathlib import Path; from unpool.commands.events import finish\n"
-        "from unpool.commands.predict.predict import predict; from unpool.machine.device import resident_memory\n"
-        "from unpool.engine import choose_machine; from unpool.checkpoint import load_model\n"
+        "from unpool.checkpoint.models import load_model; from unpool.machine.process_memory import resident_memory\n"
+        "from unpool.commands.predict.predict import PredictionOptions, predict\n"
         f"load_model(Path(sys.argv[1])); {ceiling}\n"
-        "found = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), memory=ceiling, device='cpu',"
-        " precision='float32'))\n"
+        "options = PredictionOptions(memory=ceiling, device='cpu', precision='float32')\n"
+        "result = finish(predict(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), options=options))\n"
         "peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024\n"
-        "print(json.dumps([ceiling, peak, len(found.failed)]))"
+        "print(json.dumps([ceiling, peak, len(result.failed)]))"
     )
     given = [str(folder / name) for name in ("model.safetensors", "big.tif", "out")]
     done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=True)
@@ -114,14 +110,14 @@ def test_bands_are_what_the_whole_picture_is(
 
 @pytest.mark.usefixtures("small_tiles")
 def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path, tmp_path: Path) -> None:
-    steps = predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
+    steps = tiny.predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
     for event in steps:
         if isinstance(event, Progress) and event.done == 3:
             break
     steps.close()
     assert not (tmp_path / "out" / "slide.tif").exists()
     result, events = predicted(model, picture, tmp_path / "out")
-    assert any(isinstance(event, Message) and "going on from row" in event.text for event in events)
+    assert any(isinstance(event, Message) and "continuing from row" in event.text for event in events)
     first = next(event for event in events if isinstance(event, Progress))
     assert first.done > 2
     predicted(model, picture, tmp_path / "unbroken")
@@ -130,13 +126,13 @@ def test_an_interrupted_picture_goes_on_where_it_was(model: Path, picture: Path,
     assert result.failed == ()
 
 
-def said(events: list[Event]) -> str:
+def messages(events: list[Event]) -> str:
     return "\n".join(event.text for event in events if isinstance(event, Message))
 
 
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("the sun went down", "light", "wait")])
-def test_what_is_left_half_way_is_said(
+def test_an_interruption_reports_the_rows_that_are_kept(
     error: BaseException, model: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = predicting.shared_bands
@@ -148,15 +144,15 @@ def test_what_is_left_half_way_is_said(
     monkeypatch.setattr(predicting, "shared_bands", stopped)
     events: list[Event] = []
     with suppress(KeyboardInterrupt):
-        for event in predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32"):
+        for event in tiny.predict(model, [str(picture)], tmp_path / "out", device="cpu", precision="float32"):
             events.append(event)
-    left = f"{picture}: 192 of 333 rows are done and left in {tmp_path / 'out' / 'slide.tif.part'}"
-    assert f"{left}; the same command with --resume goes on there" in said(events)
-    assert "begun anew" not in said(events)
+    kept = f"{picture}: 192 of 333 rows are kept in {tmp_path / 'out' / 'slide.tif.part'}"
+    assert f"{kept}; the same command with --resume continues there" in messages(events)
+    assert "starts again" not in messages(events)
     monkeypatch.setattr(predicting, "shared_bands", plain)
     _, events = predicted(model, picture, tmp_path / "out", resume=True)
-    assert "going on from row 192 of 333" in said(events)
-    assert " left in " not in said(events)
+    assert "continuing from row 192 of 333" in messages(events)
+    assert " kept in " not in messages(events)
 
 
 def test_nothing_is_left_of_a_picture_that_is_written_at_once(
@@ -166,22 +162,24 @@ def test_nothing_is_left_of_a_picture_that_is_written_at_once(
     monkeypatch.setattr("unpool.commands.predict.results.write_mask", Mock(side_effect=RunError("a", "b", "c")))
     result, events = predicted(model, tmp_path / "small.png", tmp_path / "out")
     assert result.failed
-    assert " left in " not in said(events)
+    assert " kept in " not in messages(events)
 
 
 @pytest.mark.usefixtures("small_tiles")
 def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
-    steps = predict(other, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
+    steps = tiny.predict(other, [str(picture)], tmp_path / "out", device="cpu", precision="float32")
     for event in steps:
         if isinstance(event, Progress) and event.done == 3:
             break
     steps.close()
     _, events = predicted(model, picture, tmp_path / "out")
-    assert not any(isinstance(event, Message) and "going on" in event.text for event in events)
+    assert not any(isinstance(event, Message) and "continuing" in event.text for event in events)
     found = tmp_path / "out" / "slide.tif.part"
-    assert f"{found} was left by other settings, another model, picture or version, and is begun anew" in said(events)
+    assert f"{found} was left by other settings, another model, picture or version, and starts again" in messages(
+        events
+    )
     predicted(model, picture, tmp_path / "fresh")
     one, two = (read_mask(tmp_path / folder / "slide.tif") for folder in ("out", "fresh"))
     assert np.array_equal(one, two)
@@ -195,7 +193,7 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     result, events = predicted(model, picture, tmp_path / "out", resume=True)
     assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before
     assert result.written == ((picture, tmp_path / "out" / "slide.tif"),)
-    assert any(isinstance(event, Message) and event.text == "1 of them are there already" for event in events)
+    assert any(isinstance(event, Message) and event.text == "1 of them are finished already" for event in events)
     other = tmp_path / "other.safetensors"
     save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
     with pytest.raises(UsageError, match="exists already"):
@@ -235,25 +233,25 @@ def test_resume_goes_on_between_the_outputs(model: Path, picture: Path, tmp_path
 
 def test_too_little_memory_is_refused_before_any_work(model: Path, picture: Path, tmp_path: Path) -> None:
     result, _ = predicted(model, picture, tmp_path / "out", memory=1e6)
-    ((_, said),) = result.failed
-    assert "MB are left of the memory" in said
-    assert "--memory" in said
+    ((_, reason),) = result.failed
+    assert "MB are left of the memory" in reason
+    assert "--memory" in reason
 
 
 def test_a_plan_fits_and_computes_as_little_as_can_be() -> None:
     structure = named_net("unet").structure
     held = WindowMemory(300.0, 5e7)
-    plans = [plan_tiles(structure, held, 4.0, (9000, 7000), room, "p") for room in (1.5e8, 4e8, 1e9, 8e9)]
+    plans = [plan_tiles(structure, TileBytes(held, 4.0), (9000, 7000), room, "p") for room in (1.5e8, 4e8, 1e9, 8e9)]
     for plan, room in zip(plans, (1.5e8, 4e8, 1e9, 8e9), strict=True):
         assert plan.bytes <= room
         for side, length in zip(plan.tile, (9000, 7000), strict=True):
             assert side % structure.stride == 0 or side == length
     overheads = [plan.overhead for plan in plans]
     assert overheads == sorted(overheads, reverse=True)
-    low = plan_tiles(structure, held, 4.0, (9000, 7000), 8e9, "p", most_rows=600)
+    low = plan_tiles(structure, TileBytes(held, 4.0), (9000, 7000), 8e9, "p", most_rows=600)
     assert low.window[0] <= 600
     with pytest.raises(RunError, match="MB are left"):
-        plan_tiles(structure, held, 4.0, (9000, 7000), 1e7, "p")
+        plan_tiles(structure, TileBytes(held, 4.0), (9000, 7000), 1e7, "p")
 
 
 @settings(max_examples=25, deadline=None)
@@ -271,10 +269,10 @@ def test_whatever_the_memory_gives_is_the_whole(
     structure, held = model.network.structure, WindowMemory(300.0, 0.0)
     sides = (8, 16, 24, 32, 64, 128)
     with patch("unpool.prediction.tile_plan.SIDES", sides), patch("unpool.prediction.tile_plan.WIDE", sides):
-        plan = plan_tiles(structure, held, 4.0, size, 3e6 + room * 9e6, "p")
+        plan = plan_tiles(structure, TileBytes(held, 4.0), size, 3e6 + room * 9e6, "p")
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 1), dtype=np.uint8)
-    whole = answer(model, pixels, "p", tiny.CPU, size, Averaging(tta), whole=True)
-    banded = list(bands(model, pixels, "p", tiny.CPU, plan.tile, Averaging(tta), whole=True))
+    whole = Predictor(model, tiny.CPU, size, Averaging(tta)).predict(pixels, "p", PROBABILITIES)
+    banded = list(Predictor(model, tiny.CPU, plan.tile, Averaging(tta)).bands(pixels, "p", keep=PROBABILITIES))
     np.testing.assert_allclose(
         np.concatenate([each.probabilities for each in banded], 1), whole.probabilities, atol=2e-6
     )
@@ -328,11 +326,11 @@ def test_a_killed_prediction_goes_on(by: signal.Signals, model: Path, tmp_path: 
         last, _ = process.communicate()
     if by == signal.SIGINT:
         assert process.returncode == 130
-        assert f"of 3,000 rows are done and left in {part.parent}; the same command with --resume" in last
+        assert f"of 3,000 rows are kept in {part.parent}; the same command with --resume" in last
     printed = subprocess.run([*words, "--resume"], capture_output=True, text=True, check=True).stdout
-    assert "going on from row" in printed
+    assert "continuing from row" in printed
     whole = finish(
-        predict(model, [str(tmp_path / "big.tif")], tmp_path / "unbroken", device="cpu", precision="float32")
+        tiny.predict(model, [str(tmp_path / "big.tif")], tmp_path / "unbroken", device="cpu", precision="float32")
     )
     one, other = (read_mask(tmp_path / folder / "big.tif") for folder in ("out", "unbroken"))
     assert np.array_equal(one, other)
@@ -340,9 +338,9 @@ def test_a_killed_prediction_goes_on(by: signal.Signals, model: Path, tmp_path: 
 
 
 def together(count: int, model: Path, folder: Path, *fails: str) -> list[dict[str, list[str]]]:
-    """Predict the TIFFs of a folder in so many processes: what failed in each, and what each said."""
+    """Predict the TIFFs of a folder in several processes; the failures and messages of each."""
     start(count, [str(Path(__file__).with_name("sharing.py")), str(model), str(folder), str(count), *fails])
-    return [json.loads((folder / f"said-{count}-{rank}.json").read_text()) for rank in range(count)]
+    return [json.loads((folder / f"report-{count}-{rank}.json").read_text()) for rank in range(count)]
 
 
 def test_two_processes_share_the_rows_of_a_large_picture(model: Path, tmp_path: Path) -> None:
@@ -394,13 +392,13 @@ def test_two_processes_go_on_after_one_has_failed(fails: str, why: str, model: P
     elif fails == "picture":
         assert set(by) == {"big.tif"} == set(dict(second["failed"]))
         part = tmp_path / "out-2" / "big.tif.part"  # rows of tiles are told when the next ones have begun
-        assert any(f"1,024 of 3,000 rows are done and left in {part}" in text for text in first["said"])
+        assert any(f"1,024 of 3,000 rows are kept in {part}" in text for text in first["messages"])
     else:
         assert set(by) == {"big.tif", "more.tif"} | ({"a.tif"} if fails == "journal" else set())
         assert set(dict(second["failed"])) == {"b.tif", "big.tif", "more.tif"}
     there = {path.name for path in (tmp_path / "out-2").glob("*.tif") if path.is_file()}
     assert there == {f"{name}.tif" for name in ("a", "b", "big", "more")} - set(by) - set(dict(second["failed"]))
     for name in there:
-        finish(predict(model, [str(tmp_path / name)], tmp_path / "alone", device="cpu", precision="float32"))
+        finish(tiny.predict(model, [str(tmp_path / name)], tmp_path / "alone", device="cpu", precision="float32"))
         one, other = (read_mask(tmp_path / folder / name) for folder in ("out-2", "alone"))
         assert np.array_equal(one, other)

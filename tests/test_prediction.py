@@ -8,7 +8,7 @@ from torch import nn
 import tiny
 from unpool.errors import DataError, RunError
 from unpool.orientation import ORIENTATION_SETS
-from unpool.prediction.predictor import pieces, predict, predict_probabilities
+from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
@@ -32,7 +32,7 @@ def lively(net: str) -> Segmenter:
 
 def logits(model: Segmenter, image: np.ndarray, tile: int) -> np.ndarray:
     whole = np.full((2, *image.shape[:2]), np.nan, dtype=np.float32)
-    for piece in pieces(model, image, "p", tiny.CPU, (tile, tile)):
+    for piece in Predictor(model, tiny.CPU, (tile, tile)).tiles(image, "p"):
         assert np.isnan(whole[:, piece.rows, piece.columns]).all()  # every pixel once
         whole[:, piece.rows, piece.columns] = piece.logits.numpy()
     return whole
@@ -53,7 +53,7 @@ def test_any_size_gives_its_own_shape(net: str) -> None:
     model = lively(net)
     for side in range(1, 41):
         for rows, columns in ((side, 41 - side), (side, 7), (1, side)):
-            found = predict(model, picture(rows, columns), "p", tiny.CPU)
+            found = Predictor(model, tiny.CPU).predict(picture(rows, columns), "p").prediction
             assert found.shape == (rows, columns)
             assert found.dtype == np.uint8
             assert found.max() <= 1
@@ -70,24 +70,24 @@ def test_a_constant_network_gives_a_constant_picture(net: str) -> None:
     model = tiny.segmenter(net)
     nn.init.zeros_(model.network.head.weight)
     model.network.head.bias.data = torch.tensor([0.0, 1.0])
-    assert (predict(model, picture(50, 61), "p", tiny.CPU, tile=(32, 32)) == 1).all()
-    likely = predict_probabilities(model, picture(50, 61), "p", tiny.CPU, tile=(32, 32))
+    assert (Predictor(model, tiny.CPU, (32, 32)).predict(picture(50, 61), "p").prediction == 1).all()
+    likely = Predictor(model, tiny.CPU, (32, 32)).probabilities(picture(50, 61), "p")
     np.testing.assert_allclose(likely[1], 1 / (1 + np.exp(-1)), rtol=1e-6)
 
 
 @every_net
 def test_probabilities_sum_to_one_and_agree_with_the_prediction(net: str) -> None:
     model, image = lively(net), picture(45, 70)
-    likely = predict_probabilities(model, image, "p", tiny.CPU, tile=(32, 32))
+    likely = Predictor(model, tiny.CPU, (32, 32)).probabilities(image, "p")
     assert (likely.shape, likely.dtype) == ((2, 45, 70), np.float32)
     np.testing.assert_allclose(likely.sum(axis=0), 1, atol=1e-6)
-    assert (likely.argmax(axis=0) == predict(model, image, "p", tiny.CPU, tile=(32, 32))).all()
+    assert (likely.argmax(axis=0) == Predictor(model, tiny.CPU, (32, 32)).predict(image, "p").prediction).all()
 
 
 def test_two_classes_that_tie_give_the_lower_id() -> None:
     model = tiny.segmenter()
     nn.init.zeros_(model.network.head.weight)
-    assert (predict(model, picture(20, 20), "p", tiny.CPU) == 0).all()
+    assert (Predictor(model, tiny.CPU).predict(picture(20, 20), "p").prediction == 0).all()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -95,21 +95,21 @@ def test_output_that_is_not_finite_is_refused(value: float) -> None:
     model = tiny.segmenter()
     nn.init.constant_(model.network.head.bias, value)
     with pytest.raises(RunError, match=r"scan\.png: the network's output is not finite"):
-        predict(model, picture(20, 20), "scan.png", tiny.CPU)
+        Predictor(model, tiny.CPU).predict(picture(20, 20), "scan.png")
 
 
 def test_pictures_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match=r"scan\.png: 3 channels"):
-        predict(tiny.segmenter(), picture(20, 20, 3), "scan.png", tiny.CPU)
+        Predictor(tiny.segmenter(), tiny.CPU).predict(picture(20, 20, 3), "scan.png")
     with pytest.raises(DataError, match=r"scan\.png: pixels of type uint16"):
-        predict(tiny.segmenter(), picture(20, 20).astype(np.uint16), "scan.png", tiny.CPU)
+        Predictor(tiny.segmenter(), tiny.CPU).predict(picture(20, 20).astype(np.uint16), "scan.png")
 
 
 def test_a_network_in_training_mode_is_a_mistake_of_the_program() -> None:
     model = tiny.segmenter()
     model.network.train()
     with pytest.raises(AssertionError, match="batch statistics"):
-        predict(model, picture(20, 20), "p", tiny.CPU)
+        Predictor(model, tiny.CPU).predict(picture(20, 20), "p")
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

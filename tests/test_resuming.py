@@ -53,12 +53,7 @@ def test_a_finished_run_takes_no_further_step(cells: Path, run: TrainedRun, tmp_
     settings = tiny.settings(epochs=3, learning_rate=1e-2)
     steps = train(cells, settings, copied, resume=True)
     events: list[Event] = []
-    while True:
-        try:
-            events.append(next(steps))
-        except StopIteration as stop:
-            result = stop.value
-            break
+    result = finish(steps, events.append)
     assert not [event for event in events if isinstance(event, StepRecord | EpochRecord)]
     assert (copied / "model.safetensors").read_bytes() == before
     assert result.finished

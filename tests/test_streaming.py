@@ -16,18 +16,18 @@ import tiny
 from test_nets import awake, every_net, points, slim
 from unpool.class_table import ClassTable
 from unpool.machine.device import Machine
+from unpool.nets.families import network_of
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.inference.streaming import streamed
-from unpool.nets.families import network_of
 from unpool.nets.named import named_net
-from unpool.nets.network import Network
-from unpool.nets.network import NetworkStructure
+from unpool.nets.network import Network, NetworkStructure
 from unpool.nets.structure import Structure
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.memory import window_memory
-from unpool.prediction.predictor import answer, pieces, predict_probabilities, ready
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import PROBABILITIES
 from unpool.segmenter import Segmenter
 
 
@@ -154,16 +154,16 @@ def test_folding_is_rounding(name: str) -> None:
 
 @pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 def test_prediction_goes_by_rows_and_gives_the_same(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = ready(tiny.segmenter(net), tiny.CPU)
+    model = tiny.segmenter(net)
     image = np.random.default_rng(0).integers(0, 256, (130, 90, 1), dtype=np.uint8)
-    whole = predict_probabilities(model, image, "p", tiny.CPU)
+    whole = Predictor(model, tiny.CPU).probabilities(image, "p")
     monkeypatch.setattr(Machine, "rows_at_once", lambda *_: 8)
-    parts = list(pieces(model, image, "p", tiny.CPU))
+    parts = list(Predictor(model, tiny.CPU).tiles(image, "p"))
     assert [(part.rows.start, part.rows.stop) for part in parts] == [
         (top, min(top + 8, 130)) for top in range(0, 130, 8)
     ]
     for tile, averaging in itertools.product((1024, 48), (Averaging(), Averaging("d4"))):
-        found = answer(model, image, "p", tiny.CPU, (tile, tile), averaging, whole=True).probabilities
+        found = Predictor(model, tiny.CPU, (tile, tile), averaging).predict(image, "p", PROBABILITIES).probabilities
         assert found is not None
         if averaging.tta == "none":
             np.testing.assert_allclose(found, whole, atol=2e-6)
@@ -176,11 +176,11 @@ def test_a_wide_picture_by_fcn_is_itself(monkeypatch: pytest.MonkeyPatch) -> Non
     structure = slim(named_net("fcn-8s").structure)
     table = ClassTable("values", ("a", "b", "c"), ((0,), (1,), (2,)), (), ((0, 0, 0), (9, 9, 9), (99, 9, 9)))
     constants = Normalisation(2, {"uint8": ChannelConstants((60.0, 60.0), (50.0, 50.0))})
-    model = ready(Segmenter("fcn-8s", lively(structure), constants, table), tiny.CPU)
+    model = Segmenter("fcn-8s", lively(structure), constants, table)
     image = np.random.default_rng(0).integers(0, 256, (200, 90, 2), dtype=np.uint8)
-    whole = predict_probabilities(model, image, "p", replace(tiny.CPU, by_rows=False))
+    whole = Predictor(model, replace(tiny.CPU, by_rows=False)).probabilities(image, "p")
     monkeypatch.setattr(Machine, "rows_at_once", lambda *_: 32)
-    np.testing.assert_allclose(predict_probabilities(model, image, "p", tiny.CPU), whole, atol=2e-6)
+    np.testing.assert_allclose(Predictor(model, tiny.CPU).probabilities(image, "p"), whole, atol=2e-6)
 
 
 @torch.inference_mode()
@@ -201,7 +201,7 @@ def test_a_folded_network_may_be_moved_alone() -> None:
 
 @pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 def test_the_plan_knows_what_rows_take(net: str) -> None:
-    model = ready(tiny.segmenter(net), tiny.CPU)
+    model = Predictor(tiny.segmenter(net), tiny.CPU)
     held = window_memory(model.network, tiny.CPU)
     for rows, columns in ((2000, 700), (3000, 3000), (900, 9000)):
         at_once = tiny.CPU.rows_at_once(columns, model.network.structure.stride)

@@ -14,18 +14,17 @@ from test_averaging import dropping
 from test_prediction import lively, picture
 from unpool.checkpoint.models import save_model
 from unpool.commands.events import Message, finish
-from unpool.commands.predict.predict import predict
 from unpool.commands.test.test import test as score
 from unpool.errors import RunError
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
-from unpool.geometry import Border
+from unpool.nets.structure import Structure
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import summed_bytes
 from unpool.prediction.memory import WindowMemory, window_memory
-from unpool.prediction.predictor import predict_probabilities
+from unpool.prediction.predictor import Predictor
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
-from unpool.prediction.tile_plan import plan_tiles
+from unpool.prediction.tile_plan import TileBytes, plan_tiles
 
 EXACT = ("unet", "segnet-basic")
 
@@ -33,7 +32,7 @@ EXACT = ("unet", "segnet-basic")
 @pytest.mark.parametrize("net", EXACT)
 @pytest.mark.parametrize(("size", "tile"), [((150, 170), (32, 48)), ((90, 40), (1024, 1024)), ((33, 200), (64, 64))])
 def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tuple[int, int]) -> None:
-    found = tile_mismatch(lively(net), picture(*size), "p", tiny.CPU, tile)
+    found = tile_mismatch(Predictor(lively(net), tiny.CPU, tile), picture(*size), "p")
     assert found is not None
     assert found.exact
     assert found.holds
@@ -42,21 +41,21 @@ def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tupl
     assert any(cut < side for cut, side in zip(found.tile, found.sample, strict=True))
     assert all(side <= length for side, length in zip(found.sample, size, strict=True))
     averaging = Averaging("d4")
-    assert tile_mismatch(lively(net), picture(*size), "p", tiny.CPU, tile, averaging).largest < 1e-5
+    assert tile_mismatch(Predictor(lively(net), tiny.CPU, tile, averaging), picture(*size), "p").largest < 1e-5
 
 
 def test_a_halo_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(4, 4))
-    found = tile_mismatch(lively("unet"), picture(150, 170), "p", tiny.CPU, (64, 64))
+    monkeypatch.setattr(Structure, "halo", property(lambda _: Border(4, 4)))
+    found = tile_mismatch(Predictor(lively("unet"), tiny.CPU, (64, 64)), picture(150, 170), "p")
     assert found.holds is False
     assert found.largest > 1e-3
 
 
 def test_numbers_are_those_of_the_two_answers() -> None:
     model, image = tiny.segmenter(norm="instance"), picture(70, 61)
-    found = tile_mismatch(model, image, "p", tiny.CPU)
+    found = tile_mismatch(Predictor(model, tiny.CPU), image, "p")
     assert found.sample == (70, 61)
-    whole, cut = (predict_probabilities(model, image, "p", tiny.CPU, tile) for tile in ((1024, 1024), found.tile))
+    whole, cut = (Predictor(model, tiny.CPU, tile).probabilities(image, "p") for tile in ((1024, 1024), found.tile))
     assert not found.exact
     assert found.holds is None
     assert found.largest == pytest.approx(np.abs(whole - cut).max(), rel=1e-3)
@@ -69,28 +68,28 @@ def test_numbers_are_those_of_the_two_answers() -> None:
 def test_the_sample_takes_no_more_than_a_tile_with_all_that_it_reads(structure: dict[str, object]) -> None:
     model, seen = tiny.segmenter(**structure), []
     model.network.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[2:]))
-    list(predict_probabilities(model, picture(400, 410), "p", tiny.CPU, (96, 64)))
+    list(Predictor(model, tiny.CPU, (96, 64)).probabilities(picture(400, 410), "p"))
     largest = [max(sides) for sides in zip(*seen, strict=True)]
     seen.clear()
-    found = tile_mismatch(model, picture(400, 410), "p", tiny.CPU, (96, 64))
+    found = tile_mismatch(Predictor(model, tiny.CPU, (96, 64)), picture(400, 410), "p")
     assert found.tile[0] < found.sample[0] < 400
     assert all(side <= most + 4 for shape in seen for side, most in zip(shape, largest, strict=True))
 
 
 def test_an_axis_that_is_not_cut_stays_whole() -> None:
-    found = tile_mismatch(tiny.segmenter(), picture(50, 400), "p", tiny.CPU, (64, 64))
+    found = tile_mismatch(Predictor(tiny.segmenter(), tiny.CPU, (64, 64)), picture(50, 400), "p")
     assert found.tile[0] >= found.sample[0] == 50
     assert found.tile[1] < found.sample[1] < 400
 
 
 def test_what_is_never_cut_is_not_compared() -> None:
-    assert tile_mismatch(tiny.segmenter(padding="full", depth=1), picture(50, 60), "p", tiny.CPU) is None
-    assert tile_mismatch(tiny.segmenter(), picture(3, 4), "p", tiny.CPU) is None
+    assert tile_mismatch(Predictor(tiny.segmenter(padding="full", depth=1), tiny.CPU), picture(50, 60), "p") is None
+    assert tile_mismatch(Predictor(tiny.segmenter(), tiny.CPU), picture(3, 4), "p") is None
 
 
 def test_dropout_is_not_sampled_for_it() -> None:
-    plain = tile_mismatch(dropping(), picture(70, 61), "p", tiny.CPU)
-    assert tile_mismatch(dropping(), picture(70, 61), "p", tiny.CPU, averaging=Averaging(samples=5)) == plain
+    plain = tile_mismatch(Predictor(dropping(), tiny.CPU), picture(70, 61), "p")
+    assert tile_mismatch(Predictor(dropping(), tiny.CPU, averaging=Averaging(samples=5)), picture(70, 61), "p") == plain
 
 
 def test_reduced_arithmetic_is_judged_by_class_ids() -> None:
@@ -107,11 +106,11 @@ def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
     assert sums == 4 * (2 * 12 + 1)
     exact, blended = (tiny.segmenter(norm=norm).network.structure for norm in ("batch", "instance"))
     for room in (20e6, 60e6):
-        plans = [plan_tiles(each, held, 4.0, (2000, 3000), room, "p", blended=sums) for each in (exact, blended)]
+        plans = [plan_tiles(each, TileBytes(held, 4.0, sums), (2000, 3000), room, "p") for each in (exact, blended)]
         assert all(plan.bytes <= room for plan in plans)
         assert plans[1].tile[0] < plans[0].tile[0]
         assert plans[1].overhead > 2 * plans[0].overhead
-    whole = plan_tiles(blended, held, 4.0, (2000, 3000), 1e9, "p", blended=sums)
+    whole = plan_tiles(blended, TileBytes(held, 4.0, sums), (2000, 3000), 1e9, "p")
     assert whole.tile == (2000, 3000)
     assert whole.bytes == held.of(*whole.window) + 4.0 * 2000 * 3000
 
@@ -141,8 +140,8 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", lambda *_: (32, 32))
-    monkeypatch.setattr("unpool.commands.tile_notes.TILE", (32, 32))
+    monkeypatch.setattr("unpool.commands.predict.predict.fitting_tile", lambda *_: (32, 32))
+    monkeypatch.setattr("unpool.commands.test.test.TILE", (32, 32))
 
 
 BLENDED = "the normalisation of this network looks at the whole tile"
@@ -150,7 +149,7 @@ BLENDED = "the normalisation of this network looks at the whole tile"
 
 @pytest.mark.usefixtures("small_tiles")
 def test_predict_says_once_that_tiles_are_blended(instance: Path, photos: Path, tmp_path: Path) -> None:
-    events = list(predict(instance, [str(photos)], tmp_path / "out", device="cpu", precision="float32"))
+    events = list(tiny.predict(instance, [str(photos)], tmp_path / "out", device="cpu", precision="float32"))
     said = [event.text for event in events if isinstance(event, Message) and BLENDED in event.text]
     assert len(said) == 1
     assert f"{photos / 'b.png'}: on " in said[0]
@@ -162,7 +161,7 @@ def test_nothing_is_said_where_nothing_is_cut_or_tiles_are_exact(
     instance: Path, photos: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert BLENDED not in program("predict", instance, photos, "-o", tmp_path / "a", "--device", "cpu").out
-    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", lambda *_: (32, 32))
+    monkeypatch.setattr("unpool.commands.predict.predict.fitting_tile", lambda *_: (32, 32))
     save_model(tmp_path / "exact.safetensors", tiny.segmenter(), {})
     said = program("predict", tmp_path / "exact.safetensors", photos, "-o", tmp_path / "b", "--device", "cpu")
     assert said.code == 0
@@ -188,7 +187,7 @@ def test_verify_of_an_exact_network(
     assert "verified, " in said.out
     assert "a.png: on 30 x 30 pixels of it, computed whole and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
-    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(0, 0))
+    monkeypatch.setattr(Structure, "halo", property(lambda _: Border(0, 0)))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
     assert "a.png: tiles do not equal the whole" in said.err
@@ -197,14 +196,14 @@ def test_verify_of_an_exact_network(
 
 def test_verify_takes_the_first_picture_that_can_be_read(instance: Path, photos: Path, tmp_path: Path) -> None:
     (photos / "a.png").write_bytes(b"\x89PNG broken")
-    events = predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True)
+    events = tiny.predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True)
     said = [event.text for event in events if isinstance(event, Message)]
     assert any("b.png: on" in text for text in said)
 
 
 def verification(model: Path, photos: Path, out: Path) -> list[str]:
     """What is said with --verify before the first picture is predicted."""
-    events = predict(model, [str(photos)], out, device="cpu", precision="float32", verify=True, overwrite=True)
+    events = tiny.predict(model, [str(photos)], out, device="cpu", precision="float32", verify=True, overwrite=True)
     said = [event.text for event in takewhile(lambda event: isinstance(event, Message), events)]
     events.close()
     return said[1:]
@@ -213,16 +212,16 @@ def verification(model: Path, photos: Path, out: Path) -> list[str]:
 def test_verify_goes_on_where_a_picture_cannot_be_planned(
     photos: Path, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tile(_: object, __: object, ___: object, source: str) -> tuple[int, int]:
+    def tile(_: object, __: object, source: str, ___: float) -> tuple[int, int]:
         if source.endswith("a.png"):
             raise RunError("no tile fits", "room", "more --memory")
         return 32, 32
 
-    monkeypatch.setattr("unpool.commands.predict.predict._Work.tile", tile)
+    monkeypatch.setattr("unpool.commands.predict.predict.fitting_tile", tile)
     said = verification(instance, photos, tmp_path / "out")
     assert "b.png: on" in said[0]
     assert not any("c.png: on" in text for text in said)
-    result = finish(predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True))
+    result = finish(tiny.predict(instance, [str(photos)], tmp_path / "out", device="cpu", verify=True))
     assert [path.name for path, _ in result.failed] == ["a.png"]
 
 
@@ -266,8 +265,8 @@ def test_blended_results_are_not_gone_on_with_in_other_tiles(
 
     monkeypatch.setattr(predicting, "open_results", opened)
     for side in (32, 40):
-        monkeypatch.setattr(predicting._Work, "tile", lambda *_, side=side: (side, side))
-        finish(predict(instance, [str(photos / "b.png")], tmp_path / "out", device="cpu", overwrite=True))
+        monkeypatch.setattr(predicting, "fitting_tile", lambda *_, side=side: (side, side))
+        finish(tiny.predict(instance, [str(photos / "b.png")], tmp_path / "out", device="cpu", overwrite=True))
     assert len(set(keys)) == 2
     assert None not in keys
 

@@ -20,7 +20,7 @@ from unpool.losses.loss import LossValue
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.scores import Scores, scores
 from unpool.prediction.evaluation import evaluate_each
-from unpool.prediction.predictor import predict, predict_probabilities
+from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Frame, Segmenter
 from unpool.training.loop import fit
 from unpool.training.records import Budget, EpochRecord
@@ -77,13 +77,13 @@ def test_one_picture_through_every_seam(tmp_path: Path) -> None:
     assert loaded.segmenter.frame(image.shape[:2]) == Frame((52, 64), (0, 0), (0, 0))
 
     # Segmenter -> prediction, probabilities
-    prediction = predict(loaded.segmenter, image, pair.name, tiny.CPU)
+    prediction = Predictor(loaded.segmenter, tiny.CPU).predict(image, pair.name).prediction
     assert (prediction.shape, prediction.dtype) == ((49, 63), np.uint8)
-    likely = predict_probabilities(loaded.segmenter, image, pair.name, tiny.CPU)
+    likely = Predictor(loaded.segmenter, tiny.CPU).probabilities(image, pair.name)
     assert (likely.shape, likely.dtype) == ((2, 49, 63), np.float32)
 
     # prediction -> ConfusionMatrix -> Scores
-    (result,) = evaluate_each(loaded.segmenter, [sample], tiny.CPU)
+    (result,) = evaluate_each(Predictor(loaded.segmenter, tiny.CPU), [sample])
     assert (
         result.matrix.counts == ConfusionMatrix.of(loaded.segmenter.classes.names, sample.labels, prediction).counts
     ).all()

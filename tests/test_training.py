@@ -16,7 +16,7 @@ from unpool.data.samples import Sample
 from unpool.errors import DataError, RunError
 from unpool.losses.loss import Loss, LossValue
 from unpool.prediction.evaluation import evaluate_each, summarise
-from unpool.prediction.predictor import ready
+from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE
 from unpool.segmenter import Segmenter
 from unpool.training.batch_statistics import recompute
@@ -54,7 +54,7 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     assert state.history == [record.to_json() for record in records]
     assert state.best_score == max(r.mean_iou for r in records)
     assert [r.epoch for r in records if r.best][-1] == state.best_epoch
-    evaluation = summarise(model, evaluate_each(ready(model, tiny.CPU), HELD_OUT, tiny.CPU))
+    evaluation = summarise(model, evaluate_each(Predictor(model, tiny.CPU), HELD_OUT))
     assert records[-1].mean_iou == evaluation.scores.mean_iou
     assert records[-1].val_loss == evaluation.loss
     found = evaluation.scores.classes[1]

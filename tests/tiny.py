@@ -1,7 +1,7 @@
 """Small sets, networks and settings that train in a second."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from unpool import optim
 from unpool.class_table import ClassTable
+from unpool.commands.events import Event
+from unpool.commands.predict import predict as predicting
+from unpool.commands.predict.predict import Predicted
+from unpool.commands.predict.targets import ExtraOutputs
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler
 from unpool.data.samples import Sample
@@ -114,6 +118,12 @@ def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **cha
         "machine": CPU,
     }
     return TrainingSetup(**{**given, **changes})
+
+
+def predict(model: Path, inputs: list[str], out: Path, **options: Any) -> Generator[Event, None, Predicted]:
+    """The command ``predict`` with the options of both its records by name."""
+    extras = {name: options.pop(name) for name in ("overlays", "probabilities", "uncertainty") if name in options}
+    return predicting.predict(model, inputs, out, ExtraOutputs(**extras), predicting.PredictionOptions(**options))
 
 
 def short_of_memory(limit: int, *errors: Exception) -> Any:

@@ -1,11 +1,10 @@
-"""A trained model in a person's own program."""
+"""A trained model in a person's own program: ``unpool.load`` and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,28 +24,38 @@ from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.nets.network import Network
 from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.predictor import answer, ready
-from unpool.prediction.result import Prediction
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import CLASS_IDS, PROBABILITIES, UNCERTAINTY, Kept, Prediction
 from unpool.segmenter import Segmenter
 
 Image: TypeAlias = NDArray[Any] | str | Path
-"""A picture as an array or a file."""
+"""A picture: an array or a file."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: predicts arrays and files, tests itself on folders.
+    """A trained model: it predicts arrays and files, and tests itself on folders.
 
     Attributes
     ----------
-    path: the file it was read from.
-    card: everything the file says about itself, as plain JSON data.
+    path: the model file.
+    card: the description in the model file, as plain JSON data.
+    predictor: the model on this machine.
     """
 
     path: Path
-    segmenter: Segmenter
     card: Card
-    machine: Machine
+    predictor: Predictor
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The network as it was trained, its normalisation and its class table."""
+        return self.predictor.segmenter
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that the model runs on."""
+        return self.predictor.machine
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -59,52 +68,50 @@ class Model:
         return deepcopy(self.segmenter.network)
 
     def predict(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> Labels:
-        """Class ids of every pixel: uint8 (rows, columns).
+        """Return the class id of every pixel: uint8 (rows, columns).
 
         Parameters
         ----------
         image: a file, or an array (rows, columns) or (rows, columns, channels), RGB order, in the pixel type of
             the training pictures.
-        tta: average over the picture mirrored left to right (``mirror``) or every way (``flips``), turned
-            (``rotations``) or all of it (``d4``).
-        samples: average over so many samples of dropout.
+        tta: the orientations to average over: the picture and its mirror images left to right (``mirror``) or in every
+            direction (``flips``), rotated by quarters (``rotations``), or all eight (``d4``).
+        samples: dropout samples to average over; 0 predicts without dropout.
 
         Raises
         ------
         DataError: the picture cannot be read, or does not fit the model.
-        UsageError: dropout is to be sampled and there is none.
+        UsageError: dropout is to be sampled and the network has none.
         """
-        return self._answer(image, tta, samples).prediction
+        return self._predicted(image, tta, samples, CLASS_IDS).prediction
 
     def probabilities(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.float32]:
-        """The probability of every class: float32 (K, rows, columns). Parameters and errors as in ``predict``."""
-        found = self._answer(image, tta, samples, whole=True).probabilities
-        assert found is not None
-        return found
+        """Return the probability of every class: float32 (K, rows, columns).
+
+        Parameters and errors are those of ``Model.predict``.
+        """
+        probabilities = self._predicted(image, tta, samples, PROBABILITIES).probabilities
+        assert probabilities is not None
+        return probabilities
 
     def uncertainty(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.float32]:
-        """How unsure the prediction is: float32 (maps, rows, columns). Parameters and errors as in ``predict``.
+        """Return the uncertainty of the prediction: float32 (maps, rows, columns).
 
-        With samples the variance of each class's probability over the answers, without them 1 - confidence, one map.
+        With samples it is the variance of each class's probability, K maps; without them 1 - confidence, one map.
+        Parameters and errors are those of ``Model.predict``.
         """
-        return self._answer(image, tta, samples, uncertainty=True).uncertainty
+        return self._predicted(image, tta, samples, UNCERTAINTY).uncertainty
 
     def mask(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[Any]:
-        """The prediction in the training masks' own values or colours. Parameters and errors as in ``predict``."""
+        """Return the prediction in the values or colours of the training masks.
+
+        Parameters and errors are those of ``Model.predict``.
+        """
         return self.segmenter.classes.decode(self.predict(image, tta=tta, samples=samples))
 
-    def _answer(
-        self, image: Image, tta: OrientationSet, samples: int, *, uncertainty: bool = False, whole: bool = False
-    ) -> Prediction:
+    def _predicted(self, image: Image, tta: OrientationSet, samples: int, keep: Kept) -> Prediction:
         pixels, source = _pixels(image)
-        averaging = Averaging(tta, samples)
-        return answer(
-            self._ready, pixels, source, self.machine, averaging=averaging, uncertainty=uncertainty, whole=whole
-        )
-
-    @cached_property
-    def _ready(self) -> Segmenter:
-        return ready(self.segmenter, self.machine)
+        return self.predictor.with_averaging(Averaging(tta, samples)).predict(pixels, source, keep)
 
     def test(
         self,
@@ -119,9 +126,7 @@ class Model:
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
-        Parameters
-        ----------
-        measures, conventions, tta, samples: as ``unpool.commands.test.test.test`` takes them.
+        Parameters and errors are those of ``unpool.commands.test.test.test``.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
@@ -142,17 +147,22 @@ class Model:
 
 
 def load(path: str | Path, device: str = "auto") -> Model:
-    """Read a model file, or the one in a run folder.
+    """Read a model file, or the model file in a run folder.
+
+    Parameters
+    ----------
+    device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` takes a GPU where there is one.
 
     Raises
     ------
-    ModelFileError: the file is missing, truncated, foreign, or of a later version.
+    ModelFileError: the file is missing, damaged, not written by unpool, or of a later version.
+    UsageError: the device does not exist here.
     """
     file = model_file(Path(path))
     segmenter, card = load_model(file)
     machine = choose_machine(device)
     machine.place(segmenter.network)
-    return Model(file, segmenter, card, machine)
+    return Model(file, card, Predictor(segmenter, machine))
 
 
 def _pixels(image: Image) -> tuple[NDArray[Any], str]:
@@ -164,7 +174,7 @@ def _pixels(image: Image) -> tuple[NDArray[Any], str]:
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise DataError(
             f"an array of shape {np.shape(image)}",
-            "(rows, columns) or (rows, columns, channels), none of them 0",
-            "give one picture; for a batch, call predict for each",
+            "(rows, columns) or (rows, columns, channels), with no side of length 0",
+            "give one picture; for a batch, call predict once for each picture",
         )
     return pixels, "the array"

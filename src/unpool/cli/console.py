@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from unpool.commands.events import Event, Message
+from unpool.commands.events import Event, Message, finish
 from unpool.commands.events import Progress as Part
 from unpool.training.records import EpochRecord, StepRecord
 
@@ -24,13 +24,7 @@ def show(command: Generator[Event, None, Result]) -> Result:
     """Run a command to its end, showing what it says on standard output."""
     screen = _Terminal() if sys.stdout.isatty() else _Lines()
     with screen:
-        while True:
-            try:
-                event = next(command)
-            except StopIteration as stop:
-                result: Result = stop.value
-                return result
-            screen.show(event)
+        return finish(command, screen.show)
 
 
 def epoch_line(record: EpochRecord) -> str:

@@ -1,4 +1,4 @@
-"""``info``, ``verify`` and ``export``."""
+"""The commands ``unpool info``, ``unpool verify`` and ``unpool export``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from unpool.cli.program import FAILED, app
 
 @app.command
 def info(model: ModelOption, *, json_: JsonOption = False) -> int:
-    """Read a model file out: what it is, what it takes and gives, how it came to be, how good it is.
+    """Show a model file: its network, its pictures and classes, its training and its scores.
 
     Example: unpool info runs/photos-unet
     """
     from unpool.commands.info import info as run
 
-    told = run(model)
-    print(json.dumps(told.data, indent=2, ensure_ascii=False) if json_ else told.text)
+    information = run(model)
+    print(json.dumps(information.data, indent=2, ensure_ascii=False) if json_ else information.text)
     return 0
 
 
@@ -29,17 +29,17 @@ def info(model: ModelOption, *, json_: JsonOption = False) -> int:
 def verify(
     model: ModelOption, *, device: DeviceOption = None, precision: PrecisionOption = None, json_: JsonOption = False
 ) -> int:
-    """Prove that a model computes on this machine what it computed where it was trained.
+    """Check that a model computes on this machine what it computed where it was trained.
 
     Example: unpool verify runs/photos-unet
 
-    Exit code 1 when it does not, 3 when the file is damaged.
+    The exit code is 1 where it does not, and 3 where the file is damaged.
     """
     from unpool.commands.verify import verify as run
 
-    found = run(model, device=device or "auto", precision=precision or "auto")
-    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if json_ else found.text)
-    return 0 if found.holds else FAILED
+    verification = run(model, device=device or "auto", precision=precision or "auto")
+    print(json.dumps(verification.to_json(), indent=2, ensure_ascii=False) if json_ else verification.text)
+    return 0 if verification.holds else FAILED
 
 
 @app.command
@@ -47,26 +47,28 @@ def export(
     model: ModelOption,
     *,
     to: Annotated[Literal["onnx", "torch-export", "bioimageio"], Parameter(help="The format.")],
-    out: Annotated[Path | None, Parameter(help="The file; by default beside the model.")] = None,
+    out: Annotated[Path | None, Parameter(help="The file; by default in the folder of the model.")] = None,
     output: Annotated[
-        Literal["classes", "probabilities"], Parameter(help="What it gives for each pixel.")
+        Literal["classes", "probabilities"], Parameter(help="The output for each pixel.")
     ] = "probabilities",
     precision: Annotated[
-        Literal["float32", "float16", "int8"], Parameter(help="Number type of the network; int8 of its convolutions.")
+        Literal["float32", "float16", "int8"],
+        Parameter(help="Number type of the network; int8 only for its convolutions."),
     ] = "float32",
     pixels: Annotated[
         Literal["uint8", "uint16", "float32"] | None,
-        Parameter(help="Pixel type it takes, where the model was trained on several."),
+        Parameter(help="Pixel type of the input, where the model was trained on several."),
     ] = None,
     pictures: Annotated[
-        Path | None, Parameter(help="Folder of pictures to calibrate int8 on, and to compare on.")
+        Path | None, Parameter(help="Folder of pictures to calibrate int8 with, and to compare with.")
     ] = None,
     author: Annotated[
-        list[str] | None, Parameter(name="--author", negative="", help="Who a bioimageio package names; repeatable.")
+        list[str] | None,
+        Parameter(name="--author", negative="", help="Author named in a bioimageio package; repeatable."),
     ] = None,
     json_: JsonOption = False,
 ) -> int:
-    """Write a model for other programs, and prove that it computes the same.
+    """Write a model for other programs, and check that it computes the same.
 
     Example: unpool export runs/photos-unet --to onnx --out model.onnx
     """

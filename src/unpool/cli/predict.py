@@ -1,4 +1,4 @@
-"""``predict``."""
+"""The command ``unpool predict``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def predict(
     overlay: Annotated[bool, Parameter(negative="", help="Also write the picture with the mask over it.")] = False,
     probabilities: Annotated[
         Literal["float32", "uint16", "uint8"] | None,
-        Parameter(help="Also write every class's probability, in 0..1, 0..65535 or 0..255."),
+        Parameter(help="Also write every class's probability, as 0..1, 0..65535 or 0..255."),
     ] = None,
     uncertainty: Annotated[
         bool,
@@ -31,13 +31,16 @@ def predict(
     samples: SamplesOption = 0,
     memory: Annotated[
         str | None,
-        Parameter(help="What the process may hold: 2GB, 800MB. By default half of what is free, at most 4GB."),
+        Parameter(help="Memory that the process may take: 2GB, 800MB. By default half of what is free, at most 4GB."),
     ] = None,
     resume: Annotated[
-        bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and go on.")
+        bool, Parameter(negative="", help="Keep what the same command wrote before it was interrupted, and continue.")
     ] = False,
     verify: Annotated[
-        bool, Parameter(negative="", help="First compare tiles with the whole on a part of a picture that is cut.")
+        bool,
+        Parameter(
+            negative="", help="First compare tiles with the whole, on a part of a picture that is cut into tiles."
+        ),
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: DeviceOption = None,
@@ -48,34 +51,34 @@ def predict(
 
     Example: unpool predict runs/photos-unet new-photos --out masks --overlay
     """
+    from unpool.commands.predict.predict import PredictionOptions
     from unpool.commands.predict.predict import predict as run
+    from unpool.commands.predict.targets import ExtraOutputs
     from unpool.prediction.averaging import Averaging
 
-    result = drive(
-        run(
-            model,
-            inputs,
-            out,
-            overlays=overlay,
-            probabilities=probabilities,
-            uncertainty=uncertainty,
-            averaging=Averaging(tta, samples),
-            verify=verify,
-            overwrite=overwrite,
-            resume=resume,
-            memory=bytes_of(memory),
-            device=device or "auto",
-            precision=precision or "auto",
-        ),
-        quiet=json_,
+    extras = ExtraOutputs(overlay, probabilities, uncertainty)
+    options = PredictionOptions(
+        averaging=Averaging(tta, samples),
+        overwrite=overwrite,
+        resume=resume,
+        verify=verify,
+        memory=bytes_of(memory),
+        device=device or "auto",
+        precision=precision or "auto",
     )
+    result = drive(run(model, inputs, out, extras, options), quiet=json_)
     if json_:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     return BAD_DATA if result.failed else 0
 
 
 def bytes_of(text: str | None) -> float | None:
-    """A number of bytes such as 2GB or 800MB."""
+    """Return the bytes that a text such as 2GB or 800MB stands for; None for None.
+
+    Raises
+    ------
+    UsageError: the text is not a size.
+    """
     from unpool.errors import UsageError
 
     if text is None:
@@ -85,9 +88,9 @@ def bytes_of(text: str | None) -> float | None:
         if number.endswith(letter):
             number, unit = number[:-1], size
     try:
-        found = float(number) * unit
+        count = float(number) * unit
     except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
+        count = 0.0
+    if not 0 < count < float("inf"):
         raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "correct it")
-    return found
+    return count

@@ -10,6 +10,7 @@ from typing import Any
 from unpool.commands.events import Event, Message
 from unpool.commands.interruption import pass_on
 from unpool.commands.predict.predict import Predicted, predict
+from unpool.commands.predict.targets import ExtraOutputs
 from unpool.commands.run_folder import free_path
 from unpool.commands.test.test import TestResult, test
 from unpool.commands.train.train import TrainedRun, train
@@ -64,7 +65,9 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     yield Message(f"\n4  unpool test {trained.folder} {new}\n")
     tested = yield from test(trained.model, new, out=out / "test")
     yield Message(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
-    predicted = yield from predict(trained.model, [str(new / "images")], out / "predictions", overlays=True)
+    predicted = yield from predict(
+        trained.model, [str(new / "images")], out / "predictions", ExtraOutputs(overlays=True)
+    )
     yield Message(
         f"\nLook at\n  report    {tested.report}\n  overlays  {out / 'predictions' / 'overlays'}\n"
         f"  curves    {trained.folder / 'curves.svg'}"

@@ -1,4 +1,4 @@
-"""What to know of pictures that are cut into tiles, measured on one of them."""
+"""Messages on pictures that are cut into tiles: how far tiles differ from the whole, measured on one picture."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from unpool.data.samples import Pair
 from unpool.dataset.survey_result import Survey
 from unpool.errors import RunError
 from unpool.io.read.windows import open_picture
-from unpool.machine.device import Machine
-from unpool.prediction.averaging import Averaging
-from unpool.prediction.predictor import TILE, blends
+from unpool.prediction.predictor import Predictor
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
-from unpool.segmenter import Segmenter
 
 
-def blending_note(source: str, found: Mismatch | None) -> str:
-    """That tiles are blended, and how far they are from the whole."""
-    measured = f"; {source}: {found}" if found else ""
+def blending_note(source: str, mismatch: Mismatch | None) -> str:
+    """Return a message that tiles are blended, with their measured difference from the whole if there is one."""
+    measured = f"; {source}: {mismatch}" if mismatch else ""
     return (
         "the normalisation of this network looks at the whole tile, so tiles do not equal the whole picture; they "
         f"overlap and are blended{measured}"
     )
 
 
-def blending_notes(
-    segmenter: Segmenter, pairs: Iterable[Pair], survey: Survey, machine: Machine, averaging: Averaging
-) -> tuple[str, ...]:
-    """The same of the first picture of a set whose tiles are blended, if there is one.
+def blending_notes(predictor: Predictor, pairs: Iterable[Pair], survey: Survey) -> tuple[str, ...]:
+    """Return a message on the first picture of a set whose tiles are blended; none where no picture's are.
 
     Raises
     ------
@@ -35,28 +30,31 @@ def blending_notes(
     """
     for pair in pairs:
         facts = survey.pictures[pair.name]
-        if blends(segmenter, (facts.rows, facts.columns), TILE):
+        if predictor.blends((facts.rows, facts.columns)):
             with open_picture(pair.image) as picture:
-                found = tile_mismatch(segmenter, picture, str(pair.image), machine, TILE, averaging)
-            return (blending_note(pair.name, found),)
+                return (blending_note(pair.name, tile_mismatch(predictor, picture, str(pair.image))),)
     return ()
 
 
-def verified(source: str, found: Mismatch | None) -> str:
-    """What comparing tiles with the whole has shown; None where there was nothing to compare.
+def verified(source: str, mismatch: Mismatch | None) -> str:
+    """Return a message on the comparison of tiles with the whole.
+
+    Parameters
+    ----------
+    mismatch: None where no picture could be compared.
 
     Raises
     ------
     RunError: tiles that should equal the whole differ by more than rounding.
     """
-    if found is None:
+    if mismatch is None:
         return "nothing to verify: no picture that can be predicted is cut into tiles, or can be"
-    if not found.exact:
-        return blending_note(source, found)
-    if not found.holds:
+    if not mismatch.exact:
+        return blending_note(source, mismatch)
+    if not mismatch.holds:
         raise RunError(
-            f"{source}: tiles do not equal the whole: {found}",
-            found.allowed,
-            "try --precision float32 or --device cpu; if it stays, give --memory for whole pictures",
+            f"{source}: tiles do not equal the whole: {mismatch}",
+            mismatch.allowed,
+            "try --precision float32 or --device cpu; if the error stays, give --memory for whole pictures",
         )
-    return f"verified, {source}: {found}; expected: {found.allowed}"
+    return f"verified, {source}: {mismatch}; expected: {mismatch.allowed}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +16,7 @@ from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.normalisation import Normalisation
+from unpool.read_ahead import read_ahead
 
 AHEAD = 3
 """Batches kept ready."""
@@ -132,18 +131,12 @@ class CropSampler:
         """
         mine = self._share(part)
         order = self._order(number)
-        with ThreadPoolExecutor(1, thread_name_prefix="unpool-batches") as pool:
-            ready: deque[Future[Batch]] = deque()
-            try:
-                for step in range(first, self.steps):
-                    places = [step * self.batch_size + place for place in mine]
-                    ready.append(pool.submit(self._batch, number, places, order))
-                    if len(ready) > AHEAD:
-                        yield ready.popleft().result()
-                while ready:
-                    yield ready.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+
+        def batch(step: int) -> Batch:
+            places = [step * self.batch_size + place for place in mine]
+            return self._batch(number, places, order)
+
+        yield from read_ahead(batch, range(first, self.steps), ahead=AHEAD)
 
     def _share(self, part: tuple[int, int]) -> range:
         """Places of a batch that one process makes."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +35,7 @@ from unpool.dataset.survey_result import PictureFacts, Survey
 from unpool.dataset.survey_text import describe
 from unpool.errors import DataError
 from unpool.io.read.masks import no_grey, read_mask
+from unpool.read_ahead import read_ahead
 
 __all__ = ["Finding", "MaskForm", "PictureFacts", "Survey", "describe", "survey", "survey_steps"]
 
@@ -139,14 +138,7 @@ def survey_steps(
 
 def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspection]:
     """Inspections in the order of pairs, a few read ahead."""
-    waiting: deque[Future[Inspection]] = deque()
-    with ThreadPoolExecutor(READERS) as pool:
-        for pair in pairs:
-            waiting.append(pool.submit(inspect_pair, pair, kind))
-            if len(waiting) > 2 * READERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return read_ahead(lambda pair: inspect_pair(pair, kind), pairs, ahead=2 * READERS, threads=READERS)
 
 
 def _table(

@@ -188,7 +188,6 @@ FCN_8S = FCNStructure(prediction_stride=8)
 FCN_8S_AT_ONCE = FCNStructure(prediction_stride=8, at_once=True)
 
 
-
 class FCN(Network):
     """FCN-32s, FCN-16s or FCN-8s; the layers have the names of the released networks.
 

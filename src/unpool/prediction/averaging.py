@@ -1,12 +1,13 @@
-"""Several answers for one picture, and their mean: turned pictures, and networks with some units dropped.
+"""The mean over several orientations of a picture and several dropout samples of the network.
 
-* **Turns** (test-time augmentation): the picture is predicted as it is and turned or mirrored, the answers are turned
-  back. U-Net's result is the mean over 7 rotated versions (arXiv 1505.04597, sec. 4).
-* **Samples** (Monte-Carlo dropout): dropout stays on and the picture is predicted again and again; the mean of the
-  probabilities is the answer, their variance says how sure it is (Bayesian SegNet, arXiv 1511.02680, sec. 3).
+* **Test-time augmentation**: the picture is predicted in several orientations, each result is put back upright, and the
+  mean is taken. U-Net's result is the mean over 7 rotated versions (arXiv 1505.04597, sec. 4).
+* **Dropout samples** (Monte-Carlo dropout): dropout stays switched on and the picture is predicted several times. The
+  mean of the probabilities is the prediction, their variance its uncertainty (Bayesian SegNet, arXiv 1511.02680,
+  sec. 3).
 
-Probabilities are averaged, not logits. A sample depends on the seed, its number, the turn and the place of the region
-alone, so neither the order of pictures nor the number of processes changes it.
+Probabilities are averaged, not logits. A sample depends only on the seed, the sample's number, the orientation and the
+place of the tile. So neither the order of pictures nor the number of processes changes it.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ from unpool.machine.device import Machine
 from unpool.orientation import ORIENTATION_SETS, Orientation, OrientationSet
 from unpool.segmenter import Segmenter
 from unpool.tiling import Region
+from unpool.wording import count_text
 
 
 @dataclass(frozen=True)
 class Averaging:
-    """Which answers are averaged: those of all turns, each with so many samples.
+    """The orientations and dropout samples that a prediction is the mean of.
 
     Attributes
     ----------
-    tta: the set of turns, a name of ``unpool.orientation.ORIENTATION_SETS``.
-    samples: of dropout for each turn; 0 predicts once with all units.
+    tta: the set of orientations, a name of ``unpool.orientation.ORIENTATION_SETS``.
+    samples: dropout samples of each orientation; 0 predicts once, without dropout.
+    seed: the number that the samples' random numbers begin with.
     """
 
     tta: OrientationSet = "none"
@@ -46,51 +49,60 @@ class Averaging:
             raise UsageError(f"{self.samples} samples", "0 or more", "correct --samples")
 
     @property
-    def turns(self) -> tuple[Orientation, ...]:
-        """How the picture is laid, one way after the other."""
+    def orientations(self) -> tuple[Orientation, ...]:
+        """The orientations, in the order in which they are predicted."""
         return ORIENTATION_SETS[self.tta]
 
     @property
-    def answers(self) -> int:
-        """How many answers are averaged: how often the network runs."""
-        return len(self.turns) * max(self.samples, 1)
+    def runs(self) -> int:
+        """Number of runs of the network that are averaged."""
+        return len(self.orientations) * max(self.samples, 1)
 
     @property
     def once(self) -> bool:
-        """Whether there is one answer, of all units, and nothing to average."""
-        return self.answers == 1 and not self.samples
+        """Whether the network runs once, without dropout, so that nothing is averaged."""
+        return self.runs == 1 and not self.samples
 
     def describe(self) -> str:
-        """In words; nothing where nothing is averaged."""
-        views = [f"{len(self.turns)} ways to lay the picture ({self.tta})"] if self.tta != "none" else []
-        drawn = [f"{self.samples} dropout samples" + (" of each" if views else "")] if self.samples else []
-        return ", ".join([*views, *drawn])
+        """Return the averaging in words; an empty text where nothing is averaged."""
+        views = [f"{len(self.orientations)} orientations ({self.tta})"] if self.tta != "none" else []
+        samples = count_text(self.samples, "dropout sample") + (" of each" if views else "")
+        return ", ".join([*views, *([samples] if self.samples else [])])
 
     def options(self) -> list[str]:
-        """As on the command line; nothing where nothing is averaged."""
-        turned = [] if self.tta == "none" else ["--tta", self.tta]
-        return [*turned, *(["--samples", str(self.samples)] if self.samples else [])]
+        """Return the options of the command line; none where nothing is averaged."""
+        tta = [] if self.tta == "none" else ["--tta", self.tta]
+        return [*tta, *(["--samples", str(self.samples)] if self.samples else [])]
 
 
 ONCE = Averaging()
 
 
 class Mean(NamedTuple):
-    """Mean and variance (over all, not all but one) of the answers' probabilities: float32 (K, rows, columns)."""
+    """Mean and variance of the probabilities of several runs: float32 (K, rows, columns).
+
+    The variance is divided by the number of runs, not by one less.
+    """
 
     probabilities: Tensor
     variance: Tensor
 
 
-def mean_of(answers: Iterable[Tensor]) -> Mean:
-    """Average the probabilities of logits (K, rows, columns), of which there is at least one, holding one at a time."""
-    each = map(_softmax, answers)  # which lets go of the logits
+def mean_of(runs: Iterable[Tensor]) -> Mean:
+    """Average the probabilities of several runs, of which one at a time is in memory.
+
+    Parameters
+    ----------
+    runs: logits (K, rows, columns) of each run; at least one.
+    """
+    each = map(_softmax, runs)  # a function, so that the logits are freed at once
     mean = next(each)
     squares, count = torch.zeros_like(mean), 1
-    for count, likely in enumerate(each, start=2):
-        away = likely - mean
+    for count, probabilities in enumerate(each, start=2):
+        away = probabilities - mean
         mean += away / count
-        squares += away.mul_(likely.sub_(mean))  # Welford's sum, which loses nothing where the variance is small
+        # Welford's sum stays exact where the variance is small
+        squares += away.mul_(probabilities.sub_(mean))
     return Mean(mean, (squares / count).clamp_min(0))
 
 
@@ -99,11 +111,11 @@ def _softmax(logits: Tensor) -> Tensor:
 
 
 def require_dropout(segmenter: Segmenter, averaging: Averaging) -> None:
-    """Refuse to sample a network that has nothing to sample.
+    """Refuse to sample dropout of a network without dropout.
 
     Raises
     ------
-    UsageError: samples are asked for and the network has no dropout.
+    UsageError: samples are requested and the network has no dropout.
     """
     if averaging.samples and not _dropouts(segmenter.network):
         raise UsageError(
@@ -113,15 +125,18 @@ def require_dropout(segmenter: Segmenter, averaging: Averaging) -> None:
         )
 
 
-def sample_seed(averaging: Averaging, sample: int, turn: Orientation, kept: Region) -> int:
-    """The seed of one sample of one region."""
-    numbers = (averaging.seed, sample, *map(int, turn), kept[0].start, kept[1].start)
+def sample_seed(averaging: Averaging, sample: int, orientation: Orientation, tile: Region) -> int:
+    """Return the seed of one dropout sample of one tile."""
+    numbers = (averaging.seed, sample, *map(int, orientation), tile[0].start, tile[1].start)
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @contextmanager
 def dropping(network: nn.Module, machine: Machine, seed: int) -> Iterator[None]:
-    """Drop units inside this, by a seed; all else stays in evaluation mode, and torch's random state is put back."""
+    """Switch dropout on inside a ``with`` block, with random numbers of a seed.
+
+    All other layers stay in evaluation mode. Afterwards torch's own random state is as it was.
+    """
     dropouts = _dropouts(network)
     with torch.random.fork_rng([machine.device] if machine.device.type == "cuda" else []):
         torch.manual_seed(seed)

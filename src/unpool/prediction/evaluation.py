@@ -1,4 +1,4 @@
-"""Scoring a segmenter on samples, each once, on its original pixels."""
+"""The scores of a predictor on samples, each counted once, on its original pixels."""
 
 from __future__ import annotations
 
@@ -12,27 +12,24 @@ from torch.nn import functional as F
 
 from unpool.class_table import IGNORE_ID
 from unpool.data.samples import Sample
-from unpool.machine.device import Machine
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.measures import Evidence, Measure, Numbers
 from unpool.metrics.scores import Scores, scores
-from unpool.prediction.averaging import ONCE, Averaging
-from unpool.prediction.predictor import TILE, pieces
-from unpool.prediction.result import Prediction
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import Kept, Prediction
 from unpool.processes import Processes
 from unpool.segmenter import Segmenter
-from unpool.tiling import Size
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One picture's result.
+    """The result of one picture.
 
     Attributes
     ----------
     matrix: its confusion matrix.
     loss: sum over counted pixels of -log p(true class).
-    numbers: of each measure, in their order.
+    numbers: the numbers of each measure, in the order of the measures.
     """
 
     name: str
@@ -43,13 +40,13 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result over a set.
+    """The result of a set of pictures.
 
     Attributes
     ----------
     matrix: one confusion matrix over all pictures.
-    scores: its scores.
-    images: (name, scores) of each picture, in the order they were scored.
+    scores: the scores of that matrix.
+    images: (name, scores) of each picture, in the order in which they were scored.
     loss: mean over counted pixels of -log p(true class), or None where there are none.
     """
 
@@ -60,53 +57,58 @@ class Evaluation:
 
 
 def evaluate_each(
-    segmenter: Segmenter,
-    samples: Iterable[Sample],
-    machine: Machine,
-    tile: Size = TILE,
-    measures: Sequence[Measure] = (),
-    averaging: Averaging = ONCE,
+    predictor: Predictor, samples: Iterable[Sample], measures: Sequence[Measure] = ()
 ) -> Iterator[ImageResult]:
-    """Predict and count each sample, and measure it."""
-    whole = any(measure.probabilities for measure in measures)
+    """Predict each sample, count its pixels in a confusion matrix, and compute the measures."""
+    classes = predictor.segmenter.classes
+    keep = Kept(
+        confidence=bool(measures),
+        probabilities=any(measure.probabilities for measure in measures),
+        variance=bool(measures),
+    )
     for sample in samples:
-        answer = Prediction.empty(
-            len(segmenter.classes),
-            sample.labels.shape,
-            confidence=bool(measures),
-            whole=whole,
-            variance=bool(measures) and averaging.samples > 0,
-        )
+        rows, columns = sample.labels.shape
+        predicted = predictor.empty(slice(0, rows), columns, keep)
         loss = 0.0
-        for piece in pieces(segmenter, sample.image, sample.name, machine, tile, averaging):
-            answer.take(piece)
-            truth = torch.from_numpy(sample.labels[piece.rows, piece.columns].astype(np.int64))
-            loss += float(F.cross_entropy(piece.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
-        matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, answer.prediction)
-        numbers: tuple[Numbers, ...] = ()
-        if answer.confidence is not None:
-            variance = None if answer.variance is None else answer.variance.mean(axis=0)
-            seen = Evidence(
-                sample.labels, sample.instances, answer.prediction, answer.confidence, answer.probabilities, variance
-            )
-            numbers = tuple(measure.numbers(seen) for measure in measures)
-        yield ImageResult(sample.name, matrix, loss, numbers)
+        for tile in predictor.tiles(sample.image, sample.name):
+            predicted.fill(tile)
+            labels = torch.from_numpy(sample.labels[tile.rows, tile.columns].astype(np.int64))
+            loss += float(F.cross_entropy(tile.logits[None], labels[None], ignore_index=IGNORE_ID, reduction="sum"))
+        matrix = ConfusionMatrix.of(classes.names, sample.labels, predicted.prediction)
+        yield ImageResult(sample.name, matrix, loss, _measured(sample, predicted, measures))
+
+
+def _measured(sample: Sample, predicted: Prediction, measures: Sequence[Measure]) -> tuple[Numbers, ...]:
+    if predicted.confidence is None:
+        return ()
+    variance = None if predicted.variance is None else predicted.variance.mean(axis=0)
+    evidence = Evidence(
+        sample.labels,
+        sample.instances,
+        predicted.prediction,
+        predicted.confidence,
+        predicted.probabilities,
+        variance,
+    )
+    return tuple(measure.numbers(evidence) for measure in measures)
 
 
 def evaluate_together(
-    segmenter: Segmenter,
+    predictor: Predictor,
     samples: Sequence[Sample],
     names: Sequence[str],
-    machine: Machine,
     processes: Processes,
     measures: Sequence[Measure] = (),
-    averaging: Averaging = ONCE,
 ) -> Iterator[ImageResult]:
-    """Predict, count and measure each sample, known by its name, in one of the processes.
+    """Predict and score each sample in one of the processes.
 
-    The first one gets the results of all, in the order of the samples; the others get their own.
+    The first process yields the results of all, in the order of the samples; the others yield their own.
+
+    Parameters
+    ----------
+    names: of all samples; a process reads only its own samples.
     """
-    own = iter(evaluate_each(segmenter, processes.share(samples), machine, measures=measures, averaging=averaging))
+    own = evaluate_each(predictor, processes.share(samples), measures)
     for index, name in enumerate(names):
         owner = index % processes.count
         if owner == processes.rank:
@@ -115,7 +117,7 @@ def evaluate_together(
                 _send(result, processes)
             yield result
         elif processes.first:
-            yield _receive(name, segmenter.classes.names, len(measures), processes, owner)
+            yield _receive(name, predictor.segmenter.classes.names, len(measures), processes, owner)
 
 
 def _send(result: ImageResult, processes: Processes) -> None:
@@ -151,9 +153,12 @@ def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluatio
 def total_of(
     segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]
 ) -> tuple[Scores, float | None, Sequence[tuple[str, Scores]]]:
-    """Scores and mean loss (as in ``Evaluation``) of results that ``sum_up`` adds to those of other processes.
+    """Return scores and mean loss over the pictures of all processes, and this process's own (name, scores).
 
-    Also name and scores of each of this process's own pictures.
+    Parameters
+    ----------
+    results: of this process's pictures.
+    sum_up: sums a tensor over the processes.
     """
     own = summarise(segmenter, results)
     counts = sum_up(torch.from_numpy(own.matrix.counts.copy()))

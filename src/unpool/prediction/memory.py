@@ -1,7 +1,7 @@
-"""How much memory a network's answer for one window takes: found from what it holds at once.
+"""The memory that a network's logits for one window take, found from the tensors that exist at the same time.
 
-What a layer needs within itself (a convolution its weights in another order and scratch of each thread, a pooling where
-its maxima were) is not seen, so a share is added for it.
+The memory that a layer needs internally is not seen, so a share is added for it: a convolution's reordered weights and
+the scratch of each thread, a pooling's positions of its maxima.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.network import Network
 
 UNSEEN = 1.3
-"""By which a plan is larger than what was watched."""
+"""Factor by which a plan is larger than the bytes that were counted."""
 
 SCRATCH = 96e6
-"""Bytes that the first answers of any network add to a process, and that the C library keeps for the next ones."""
+"""Bytes that the first runs of any network add to a process, and that the C library keeps for the next ones."""
 
-WATCHED = (256, 384)
-"""Sides of the windows, made legal, from which the cost of a pixel is taken; in smaller ones weights weigh more."""
+MEASURED_SIDES = (256, 384)
+"""Sides of two windows, made legal, that the bytes of a pixel are measured from; in smaller ones weights dominate."""
 
-WATCHED_COLUMNS = (512, 1024)
-"""The same of what is computed by pieces, which have as many pixels in both."""
+MEASURED_COLUMNS = (512, 1024)
+"""Columns of two windows that the bytes of a column are measured from, for networks that compute by rows."""
 
 
 class WindowMemory(NamedTuple):
-    """Bytes that an answer takes.
+    """Bytes that the logits of a window take.
 
     Attributes
     ----------
     pixel: for every pixel of a window that is computed at once.
-    fixed: at any size.
-    piece: for a piece of a window that is computed by pieces, ``narrowest`` for every column of the piece of fewest
-        rows, ``column`` for every column of the rows that wait for others.
+    fixed: for a window of any size.
+    piece: for the rows that are computed at a time, where a window is computed by rows.
+    narrowest: for every column of the fewest rows that can be computed at a time.
+    column: for every column of the rows that are kept until later rows need them.
     window: for every pixel of a window, however it is computed.
     """
 
@@ -53,36 +54,36 @@ class WindowMemory(NamedTuple):
     window: float = 0.0
 
     def of(self, rows: int, columns: int) -> float:
-        """Bytes for a window."""
-        by_pieces = max(self.piece, self.narrowest * columns) + self.column * columns
-        return UNSEEN * min(self.pixel * rows * columns, by_pieces) + self.window * rows * columns + self.fixed
+        """Return the bytes for a window."""
+        by_rows = max(self.piece, self.narrowest * columns) + self.column * columns
+        return UNSEEN * min(self.pixel * rows * columns, by_rows) + self.window * rows * columns + self.fixed
 
 
 def window_memory(network: Network, machine: Machine) -> WindowMemory:
-    """Let a network that is ready for prediction answer for two windows, at once and by pieces.
+    """Measure a folded network on two windows at once and on two by rows.
 
-    Only the sizes of what it holds are computed; but a network that looks at all of a map is watched at work, since
-    what it copies depends on the device.
+    Only the sizes of tensors are computed. A network that looks at everything really runs, because the copies that its
+    normalisation makes depend on the device.
     """
-    stride, seen = network.structure.stride, network.structure.halo
+    stride, halo = network.structure.stride, network.structure.halo
     most = _watched if network.structure.looks_at_everything else _by_rows
-    pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in WATCHED])
+    pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in MEASURED_SIDES])
     fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
     if network.structure.looks_at_everything:
         return WindowMemory(pixel, fixed)
-    by_pieces = []
-    for columns in WATCHED_COLUMNS:
+    by_rows = []
+    for columns in MEASURED_COLUMNS:
         at_once = machine.rows_at_once(columns, stride)
-        rows = 4 * at_once + (sum(seen) if seen else 0)
-        by_pieces.append((columns, _by_rows(network, machine, rows, columns, at_once)))
-    column, piece = _line(by_pieces)
-    pixels = machine.rows_at_once(WATCHED_COLUMNS[0], stride) * WATCHED_COLUMNS[0]
+        rows = 4 * at_once + (sum(halo) if halo else 0)
+        by_rows.append((columns, _by_rows(network, machine, rows, columns, at_once)))
+    column, piece = _line(by_rows)
+    pixels = machine.rows_at_once(MEASURED_COLUMNS[0], stride) * MEASURED_COLUMNS[0]
     return WindowMemory(pixel, fixed, piece, piece / pixels * stride, column)
 
 
-def _line(seen: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Bytes for each of something, and beside it, from two numbers of it with their bytes."""
-    (few, least), (many, most) = seen
+def _line(points: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Return the slope and the constant of the line through two points (count, bytes); neither is negative."""
+    (few, least), (many, most) = points
     each = max((most - least) / (many - few), 0.0)
     return each, max(least - each * few, 0.0)
 
@@ -93,17 +94,17 @@ def _by_rows(network: Network, machine: Machine, rows: int, columns: int, at_onc
         return most_row_bytes(network, network.in_channels, size, at_once)
 
 
-@torch.no_grad()  # in inference mode composite operations, as instance normalisation is, hide what they hold
+@torch.no_grad()  # in inference mode composite operations, such as instance normalisation, hide their tensors
 def _watched(network: Network, machine: Machine, rows: int, columns: int, _: int) -> int:
-    size, watch = (network.structure.legal_size(side) for side in (rows, columns)), _Watch()
-    with machine.arithmetic(), watch:
+    size, count = (network.structure.legal_size(side) for side in (rows, columns)), _AliveBytes()
+    with machine.arithmetic(), count:
         logits = network(machine.put(torch.zeros(1, network.in_channels, *size)))
         logits.float().softmax(dim=1)
-    return watch.most
+    return count.most
 
 
-class _Watch(TorchDispatchMode):
-    """Counts the bytes of the storages that are alive after each operation."""
+class _AliveBytes(TorchDispatchMode):
+    """A count of the bytes of all tensors that are alive after each operation of torch."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -124,7 +125,7 @@ class _Watch(TorchDispatchMode):
                 if storage._cdata not in self._alive or self._alive[storage._cdata][0].expired():  # type: ignore[no-untyped-call]
                     self._counted += storage.nbytes()
                 self._alive[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())  # type: ignore[no-untyped-call]
-        if self._counted > self.most:  # perhaps; those that are gone are looked for only then
+        if self._counted > self.most:  # an upper bound; freed storages are removed only now
             self._alive = {key: each for key, each in self._alive.items() if not each[0].expired()}  # type: ignore[no-untyped-call]
             self._counted = sum(size for _, size in self._alive.values())
             self.most = max(self.most, self._counted)

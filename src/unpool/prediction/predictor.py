@@ -1,244 +1,273 @@
-"""From a picture to class ids: the one path that validation, testing and prediction all take."""
+"""The predictor: from a picture to class ids, for validation, testing and prediction alike."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unpool.class_table import Labels
 from unpool.errors import RunError
 from unpool.machine.device import Machine
-from unpool.nets.inference.folding import folded
-from unpool.nets.inference.streaming import streamed
-from unpool.orientation import UPRIGHT, Orientation, Pixels
-from unpool.prediction.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
+from unpool.nets.network import Network
+from unpool.orientation import Pixels
+from unpool.prediction.averaging import ONCE, Averaging, mean_of, require_dropout
 from unpool.prediction.blending import Means, blend, overlapping
-from unpool.prediction.result import Prediction, TileLogits
-from unpool.segmenter import Frame, Segmenter
-from unpool.tiling import Reach, Region, Size, Tile, extent, regions, tile_of
+from unpool.prediction.halo import Halo, halo_of
+from unpool.prediction.memory import WindowMemory
+from unpool.prediction.memory_limit import MemoryLimit
+from unpool.prediction.network_output import PlacedNetwork, RunLogits
+from unpool.prediction.result import CLASS_IDS, PROBABILITIES, Kept, Prediction, TileLogits
+from unpool.prediction.windows import joined, read_windows
+from unpool.segmenter import Segmenter
+from unpool.tiling import Region, Size, extent, regions
 
 TILE = (1024, 1024)
-"""Rows and columns kept of a tile; a picture that is not larger is one tile."""
+"""Rows and columns of a tile; a picture that is not larger is one tile."""
 
 
-def ready(segmenter: Segmenter, machine: Machine) -> Segmenter:
-    """The same for prediction on a machine: its network there, folded and rounded."""
-    network = folded(segmenter.network, torch.bfloat16 if machine.reduced else None)
-    machine.place(network)
-    return replace(segmenter, network=network)
+@dataclass(frozen=True)
+class Predictor:
+    """A segmenter on a machine, which predicts pictures of any size.
 
+    The network is folded, rounded and placed at the first use, in a copy: the segmenter stays as it was trained.
 
-@torch.inference_mode()
-def pieces(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-    rows: range | None = None,
-) -> Iterator[TileLogits]:
-    """Run the network over a picture, tile by tile, and over large tiles by rows; the parts cover the picture once.
-
-    Tiles of a network that looks at everything it is given overlap and are blended, see ``unpool.prediction.blending``.
-    While the network answers for one window, the next one is read.
-
-    Parameters
+    Attributes
     ----------
-    image: (rows, columns, channels) in the pixel type it was stored in.
-    source: the file's name, for messages.
-    tile: rows and columns kept of a tile, rounded up to the network's stride. A picture that is not larger is computed
-        whole, and so is any by a network that cannot answer for parts.
-    averaging: which answers each part's answer is the mean of.
-    rows: only the rows of tiles of these numbers, see ``tile_rows``; all by default.
+    segmenter: its network is in evaluation mode.
+    tile: rows and columns of a tile, rounded up to the network's stride. A picture that is not larger is predicted at
+        once, and so is every picture if the network cannot be tiled.
+    averaging: the orientations and dropout samples that each prediction is the mean of.
+    memory: the limit under which ``unpool.prediction.tile_fit`` chooses tiles; None where it always takes ``tile``.
 
     Raises
     ------
-    DataError: channels or pixel type do not fit the model.
-    RunError: the network gave numbers that are not finite.
-    UsageError: dropout is to be sampled and there is none.
+    UsageError: dropout is to be sampled and the network has none.
     """
-    assert not segmenter.network.training, "prediction with batch statistics would depend on the batch"
-    require_dropout(segmenter, averaging)
-    size = (int(image.shape[0]), int(image.shape[1]))
-    reach = _reach(segmenter, size, tile)
-    if reach and segmenter.network.structure.looks_at_everything:
-        overlap = overlapping(size, tile, reach.stride)
-        numbers = range(len(overlap.rows)) if rows is None else rows
-        tiles = list(overlap.regions(numbers))
-        answered = _answered(segmenter, image, source, machine, averaging, reach, tiles)
-        for region, maps in blend(overlap, (_mean(answers, averaging) for _, answers in answered), numbers):
-            yield _mean_piece(region, maps, source)
-        return
-    kept = (
-        list(regions(size, tile, reach.stride, rows)) if reach else [extent(size)][: 1 if rows is None else len(rows)]
-    )
-    for region, answers in _answered(segmenter, image, source, machine, averaging, reach, kept):
-        if averaging.once:
-            top, columns = region[0].start, region[1]
-            for logits in next(answers):
-                _require_finite(logits, source)
-                yield TileLogits(slice(top, top + logits.shape[1]), columns, logits)
-                top += logits.shape[1]
+
+    segmenter: Segmenter
+    machine: Machine
+    tile: Size = TILE
+    averaging: Averaging = ONCE
+    memory: MemoryLimit | None = None
+
+    def __post_init__(self) -> None:
+        assert not self.segmenter.network.training, "prediction with batch statistics would depend on the batch"
+        require_dropout(self.segmenter, self.averaging)
+
+    def predict(self, image: Pixels, source: str, keep: Kept = CLASS_IDS) -> Prediction:
+        """Predict a picture.
+
+        Parameters
+        ----------
+        image: (rows, columns, channels) in the pixel type it was stored in.
+        source: the file's name, for messages.
+        keep: the maps to keep in addition to the class ids.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
+        RunError: the network's output is not finite.
+        """
+        return self._filled(slice(0, image.shape[0]), image.shape[1], self.tiles(image, source), keep)
+
+    def probabilities(self, image: Pixels, source: str) -> NDArray[np.float32]:
+        """Return the probability of every class: float32 (K, rows, columns), summing to 1.
+
+        Parameters and errors are those of ``Predictor.predict``.
+        """
+        probabilities = self.predict(image, source, PROBABILITIES).probabilities
+        assert probabilities is not None
+        return probabilities
+
+    def bands(
+        self, image: Pixels, source: str, rows: range | None = None, keep: Kept = CLASS_IDS
+    ) -> Iterator[Prediction]:
+        """Yield the prediction of each row of tiles, from the top, so that no more than a band is in memory.
+
+        Parameters
+        ----------
+        image: (rows, columns, channels) in the pixel type it was stored in.
+        source: the file's name, for messages.
+        rows: numbers of the rows of tiles to predict, see ``tile_rows``; all by default.
+        keep: the maps to keep in addition to the class ids.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
+        RunError: the network's output is not finite.
+        """
+        spans = self.tile_rows((image.shape[0], image.shape[1]))
+        tops = [span.start for span in spans]
+        bands = groupby(self.tiles(image, source, rows), lambda tile: bisect_right(tops, tile.rows.start))
+        for span, (_, tiles) in zip(spans if rows is None else [spans[k] for k in rows], bands, strict=True):
+            yield self._filled(span, image.shape[1], tiles, keep)
+
+    @torch.inference_mode()
+    def tiles(self, image: Pixels, source: str, rows: range | None = None) -> Iterator[TileLogits]:
+        """Yield the logits of a picture tile by tile, and of large tiles by rows; together they cover it once.
+
+        Tiles of a network that ``looks_at_everything`` overlap and are blended. While the network computes a window,
+        the next one is read.
+
+        Parameters
+        ----------
+        image: (rows, columns, channels) in the pixel type it was stored in.
+        source: the file's name, for messages.
+        rows: numbers of the rows of tiles to compute, see ``tile_rows``; all by default.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
+        RunError: the network's output is not finite.
+        """
+        size = (int(image.shape[0]), int(image.shape[1]))
+        halo = self._halo(size)
+        if self.blends(size):
+            overlap = overlapping(size, self.tile, self._stride)
+            numbers = range(len(overlap.rows)) if rows is None else rows
+            means = self._means(image, source, list(overlap.regions(numbers)), halo)
+            for region, maps in blend(overlap, means, numbers):
+                yield _mean_logits(region, maps, source)
+            return
+        if halo is None:
+            kept = [extent(size)][: 1 if rows is None else len(rows)]
         else:
-            yield _mean_piece(region, _mean(answers, averaging), source)
+            kept = list(regions(size, self.tile, halo.stride, rows))
+        if self.averaging.once:
+            yield from _plain_logits(self._runs(image, source, kept, halo), source)
+            return
+        means = self._means(image, source, kept, halo)
+        for region in kept:
+            yield _mean_logits(region, next(means), source)
+
+    def tile_rows(self, size: Size) -> list[slice]:
+        """Return the rows of a picture of (rows, columns) that are finished with each row of tiles."""
+        if self._halo(size) is None:
+            return [slice(0, size[0])]
+        if self.blends(size):
+            return overlapping(size, self.tile, self._stride).row_parts()
+        return [region[0] for region in regions((size[0], 1), (self.tile[0], 1), self._stride)]
+
+    def blends(self, size: Size) -> bool:
+        """Return whether tiles of a picture of (rows, columns) are blended, so that its prediction depends on them."""
+        return self.looks_at_everything and self._halo(size) is not None
+
+    @property
+    def can_tile(self) -> bool:
+        """Whether the network can predict a picture in tiles."""
+        return halo_of(self.segmenter.network.structure) is not None
+
+    @property
+    def looks_at_everything(self) -> bool:
+        """Whether the network normalises over all pixels of a window, so that tiles differ from the whole picture."""
+        return self.segmenter.network.structure.looks_at_everything
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether the network can compute a large window some rows at a time."""
+        return not (self.averaging.samples or self.looks_at_everything)
+
+    @property
+    def network(self) -> Network:
+        """The folded copy of the network, on the machine."""
+        return self._placed.segmenter.network
+
+    @property
+    def window_memory(self) -> WindowMemory:
+        """Bytes that the logits of a window take."""
+        return self._placed.memory
+
+    def place(self) -> None:
+        """Fold, round and place the network now, and not at the first picture."""
+        _ = self._placed
+
+    def with_tile(self, tile: Size) -> Self:
+        """Return a predictor with tiles of (rows, columns), and the same folded network."""
+        return self._with(tile=tile)
+
+    def with_averaging(self, averaging: Averaging) -> Self:
+        """Return a predictor with an averaging, and the same folded network.
+
+        Raises
+        ------
+        UsageError: dropout is to be sampled and the network has none.
+        """
+        return self._with(averaging=averaging)
+
+    def at_once(self, size: Size) -> Self:
+        """Return a predictor that computes pictures up to (rows, columns) at once: neither in tiles nor by rows."""
+        return self._with(tile=size, machine=replace(self.machine, by_rows=False))
+
+    def empty(self, rows: slice, columns: int, keep: Kept) -> Prediction:
+        """Return a prediction of some rows of a picture, to be filled."""
+        keep = keep._replace(variance=keep.variance and self.averaging.samples > 0)
+        return Prediction.empty(len(self.segmenter.classes), (rows.stop - rows.start, columns), keep, rows.start)
+
+    def _filled(self, rows: slice, columns: int, tiles: Iterable[TileLogits], keep: Kept) -> Prediction:
+        prediction = self.empty(rows, columns, keep)
+        for tile in tiles:
+            prediction.fill(tile)
+        return prediction
+
+    def _halo(self, size: Size) -> Halo | None:
+        """Return the halo of a picture's tiles; None where the picture is predicted at once."""
+        if size[0] <= self.tile[0] and size[1] <= self.tile[1]:
+            return None
+        return halo_of(self.segmenter.network.structure)
+
+    @property
+    def _stride(self) -> int:
+        return self.segmenter.network.structure.stride
+
+    @cached_property
+    def _placed(self) -> PlacedNetwork:
+        with torch.inference_mode(mode=False):  # weights made in inference mode could not be used outside it
+            return PlacedNetwork.of(self.segmenter, self.machine)
+
+    def _with(self, **changes: Any) -> Self:
+        changed = replace(self, **changes)
+        machine = changed.machine
+        placed = self._placed if machine == self.machine else replace(self._placed, machine=machine)
+        changed.__dict__["_placed"] = placed  # where cached_property keeps it, so that nothing is folded twice
+        return changed
+
+    def _runs(self, image: Pixels, source: str, kept: Sequence[Region], halo: Halo | None) -> Iterator[RunLogits]:
+        """Yield ``averaging.runs`` runs for each region."""
+        for window in read_windows(self.segmenter, image, kept, self.averaging.orientations, halo):
+            yield from self._placed.runs(window, source, self.averaging)
+
+    def _means(self, image: Pixels, source: str, kept: Sequence[Region], halo: Halo | None) -> Iterator[Means]:
+        """Yield the mean probabilities of each region; with dropout samples their variance too."""
+        runs = self._runs(image, source, kept, halo)
+        for _ in kept:
+            logits = (joined(run.rows) for run in islice(runs, self.averaging.runs))
+            if self.averaging.once:
+                yield (next(logits).softmax(dim=0),)
+            else:
+                yield tuple(mean_of(logits))[: 2 if self.averaging.samples else 1]
 
 
-def tile_rows(segmenter: Segmenter, size: Size, tile: Size) -> list[slice]:
-    """The rows of the picture that are done with each row of tiles that ``pieces`` computes."""
-    reach = _reach(segmenter, size, tile)
-    if reach is None:
-        return [slice(0, size[0])]
-    if segmenter.network.structure.looks_at_everything:
-        return overlapping(size, tile, reach.stride).row_parts()
-    return [region[0] for region in regions((size[0], 1), (tile[0], 1), reach.stride)]
+def _plain_logits(runs: Iterator[RunLogits], source: str) -> Iterator[TileLogits]:
+    for run in runs:
+        top, columns = run.region[0].start, run.region[1]
+        for logits in run.rows:
+            _require_finite(logits, source)
+            yield TileLogits(slice(top, top + logits.shape[1]), columns, logits)
+            top += logits.shape[1]
 
 
-def blends(segmenter: Segmenter, size: Size, tile: Size) -> bool:
-    """Whether ``pieces`` blends the tiles of a picture, so that its answer depends on them."""
-    return _reach(segmenter, size, tile) is not None and segmenter.network.structure.looks_at_everything
-
-
-def _answered(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    averaging: Averaging,
-    reach: Reach | None,
-    kept: Sequence[Region],
-) -> Iterator[tuple[Region, Iterator[Iterator[Tensor]]]]:
-    """Each region with the logits of its answers, each from the top, to be taken before the next region is."""
-    size = (int(image.shape[0]), int(image.shape[1]))
-    parts = [_Part(region, turn, size, segmenter, reach) for region in kept for turn in averaging.turns]
-    windows = _read_ahead(lambda part: segmenter.window(image, part.tile.window, part.turn), parts)
-    for region in kept:
-        turned = islice(windows, len(averaging.turns))
-        yield (
-            region,
-            (each for part, window in turned for each in _answers(segmenter, part, window, source, machine, averaging)),
-        )
-
-
-def _mean(answers: Iterator[Iterator[Tensor]], averaging: Averaging) -> Means:
-    """The mean probabilities, and the variance where dropout was sampled."""
-    whole = map(_put_together, answers)
-    if averaging.once:
-        return (next(whole).softmax(dim=0),)
-    return tuple(mean_of(whole))[: 2 if averaging.samples else 1]
-
-
-def _put_together(rows: Iterator[Tensor]) -> Tensor:
-    """An answer (K, rows, columns) from rows of it; what came first is let go of with the list."""
-    parts = list(rows)
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def _mean_piece(region: Region, maps: Means, source: str) -> TileLogits:
+def _mean_logits(region: Region, maps: Means, source: str) -> TileLogits:
     mean, *variance = maps
     _require_finite(mean, source)
     return TileLogits(*region, mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), *variance)
-
-
-class _Part:
-    """A region in one of its turns, and the window that answers for it."""
-
-    def __init__(self, kept: Region, turn: Orientation, size: Size, segmenter: Segmenter, reach: Reach | None) -> None:
-        self.kept, self.turn = kept, turn
-        self.tile = _tile(turn.region(kept, size), segmenter.frame(turn.size(size)), reach)
-
-
-def _read_ahead(read: Callable[[_Part], NDArray[Any]], parts: Iterable[_Part]) -> Iterator[tuple[_Part, NDArray[Any]]]:
-    """Each part with its window, of which the next one is read in a thread while this one is worked on."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting: deque[tuple[_Part, Future[NDArray[Any]]]] = deque()
-        for part in parts:
-            waiting.append((part, thread.submit(read, part)))
-            if len(waiting) > 1:
-                now, window = waiting.popleft()
-                yield now, window.result()
-        for now, window in waiting:
-            yield now, window.result()
-
-
-def _answers(
-    segmenter: Segmenter, part: _Part, window: NDArray[Any], source: str, machine: Machine, averaging: Averaging
-) -> Iterator[Iterator[Tensor]]:
-    """Logits (K, rows, columns) of one region in one of its turns, from the top, for every sample, on the CPU."""
-    rows, columns = part.tile.inside
-    image = machine.put(segmenter.normal(window, source)) if averaging.samples else None
-    for sample in range(averaging.samples):
-        seed = sample_seed(averaging, sample, part.turn, part.kept)
-        with machine.arithmetic(), dropping(segmenter.network, machine, seed):
-            logits = segmenter.network(image)
-        yield _laid_back(iter([logits[0, :, rows, columns].float().cpu()]), part.turn)
-    if not averaging.samples:
-        pieces = _logits(segmenter, window, source, machine, rows)
-        found = (logits[0, :, :, columns].float().cpu() for logits in pieces)
-        yield _laid_back(found, part.turn)
-
-
-def _logits(
-    segmenter: Segmenter, window: NDArray[Any], source: str, machine: Machine, wanted: slice
-) -> Iterator[Tensor]:
-    """Rows of the answer (1, K, rows, W') for stored pixels, by pieces where it is large and the network can."""
-    network = segmenter.network
-    native = window.astype(window.dtype.newbyteorder("="), copy=False)
-    pixels = torch.from_numpy(native).movedim(-1, 0)[None]
-
-    def prepare(rows: Tensor) -> Tensor:
-        return machine.put(segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
-
-    rows = machine.rows_at_once(window.shape[1], network.structure.stride)
-    at_once = network.structure.looks_at_everything or window.shape[0] < 2 * rows
-
-    def whole() -> Iterator[Tensor]:
-        yield network(prepare(pixels))[:, :, wanted]
-
-    found = whole() if at_once else streamed(network, pixels, rows, wanted, prepare)
-    while True:
-        with machine.arithmetic():  # not around the yield: it would be in force in the caller
-            piece = next(found, None)
-        if piece is None:
-            return
-        yield piece
-
-
-def _reach(segmenter: Segmenter, picture: Size, tile: Size) -> Reach | None:
-    """What tiles read around themselves; None where the picture is computed whole."""
-    structure = segmenter.network.structure
-    seen = structure.halo
-    if seen is None or (picture[0] <= tile[0] and picture[1] <= tile[1]):
-        return None
-    return Reach(seen.before, seen.after, structure.stride, structure.legal_size)
-
-
-def _tile(kept: Region, frame: Frame, reach: Reach | None) -> Tile:
-    if reach:
-        return tile_of(kept, frame.size, reach)
-    rows, columns = (slice(side.start + by, side.stop + by) for side, by in zip(kept, frame.offset, strict=True))
-    return Tile(extent(frame.size), kept, (rows, columns))
-
-
-def _laid_back(rows: Iterator[Tensor], turn: Orientation) -> Iterator[Tensor]:
-    """Rows (K, rows, columns) of an answer for a turned picture, as rows of one for the picture as it is."""
-    if turn == UPRIGHT:
-        yield from rows
-        return
-    logits = _put_together(rows)
-    reversed_ = [axis for axis, turned in ((1, turn.rows), (2, turn.columns)) if turned]
-    logits = logits.flip(reversed_) if reversed_ else logits
-    yield logits.transpose(1, 2) if turn.exchanged else logits
 
 
 def _require_finite(logits: Tensor, source: str) -> None:
@@ -246,107 +275,5 @@ def _require_finite(logits: Tensor, source: str) -> None:
         raise RunError(
             f"{source}: the network's output is not finite",
             "finite numbers",
-            "try --precision float32; if it stays, the model was damaged in training",
+            "try --precision float32; if the error stays, the training damaged the model",
         )
-
-
-def answer(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-    *,
-    uncertainty: bool = False,
-    whole: bool = False,
-) -> Prediction:
-    """What the network says of a picture. Parameters and errors as in ``pieces``.
-
-    Parameters
-    ----------
-    uncertainty: whether ``Answer.uncertainty`` is wanted.
-    whole: whether the probabilities are.
-    """
-    rows = slice(0, image.shape[0])
-    return _filled(
-        segmenter, image, rows, pieces(segmenter, image, source, machine, tile, averaging), averaging,
-        uncertainty=uncertainty, whole=whole,
-    )  # fmt: skip
-
-
-def bands(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-    rows: range | None = None,
-    *,
-    uncertainty: bool = False,
-    whole: bool = False,
-) -> Iterator[Prediction]:
-    """The same, a row of tiles at a time from the top: nothing larger is held. Parameters as in ``pieces``."""
-    spans = tile_rows(segmenter, (image.shape[0], image.shape[1]), tile)
-    tops = [span.start for span in spans]
-    done = pieces(segmenter, image, source, machine, tile, averaging, rows)
-    found = groupby(done, lambda piece: bisect_right(tops, piece.rows.start))
-    for span, (_, parts) in zip(spans if rows is None else [spans[number] for number in rows], found, strict=True):
-        yield _filled(segmenter, image, span, parts, averaging, uncertainty=uncertainty, whole=whole)
-
-
-def _filled(
-    segmenter: Segmenter,
-    image: Pixels,
-    rows: slice,
-    parts: Iterable[TileLogits],
-    averaging: Averaging,
-    *,
-    uncertainty: bool,
-    whole: bool,
-) -> Prediction:
-    found = empty_answer(segmenter, rows, image.shape[1], averaging, uncertainty=uncertainty, whole=whole)
-    for piece in parts:
-        found.take(piece)
-    return found
-
-
-def empty_answer(
-    segmenter: Segmenter, rows: slice, columns: int, averaging: Averaging, *, uncertainty: bool, whole: bool
-) -> Prediction:
-    """An answer for some rows of a picture, to be filled; ``uncertainty`` and ``whole`` as in ``answer``."""
-    return Prediction.empty(
-        len(segmenter.classes),
-        (rows.stop - rows.start, columns),
-        confidence=uncertainty,
-        whole=whole,
-        variance=uncertainty and averaging.samples > 0,
-        top=rows.start,
-    )
-
-
-def predict(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-) -> Labels:
-    """The most probable class of every pixel: uint8 class ids (rows, columns). Errors as in ``pieces``."""
-    return answer(segmenter, image, source, machine, tile, averaging).prediction
-
-
-def predict_probabilities(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-) -> NDArray[np.float32]:
-    """The probability of every class: float32 (K, rows, columns), summing to 1. Errors as in ``pieces``."""
-    probabilities = answer(segmenter, image, source, machine, tile, averaging, whole=True).probabilities
-    assert probabilities is not None
-    return probabilities

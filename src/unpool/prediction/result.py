@@ -1,9 +1,9 @@
-"""What a network says of a picture: by pieces, and put together."""
+"""The result of predicting a picture: tile by tile as logits, and put together as arrays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,16 +14,37 @@ from unpool.class_table import Labels
 from unpool.tiling import Size
 
 
-@dataclass(frozen=True)
-class TileLogits:
-    """The network's answer for one part of a picture.
+class Kept(NamedTuple):
+    """The maps that a prediction keeps in addition to the class ids.
 
     Attributes
     ----------
-    rows, columns: where the part lies in the picture.
-    logits: float32 (K, rows, columns), on the CPU; where answers or tiles were averaged, the logarithm of the mean
-        probability, whose softmax, argmax and cross-entropy are those of the mean.
-    variance: float32 (K, rows, columns) of the answers' probabilities; None where dropout was not sampled.
+    confidence: the predicted class's probability.
+    probabilities: the probability of every class.
+    variance: the variance of every class's probability; kept only where dropout is sampled.
+    """
+
+    confidence: bool = False
+    probabilities: bool = False
+    variance: bool = False
+
+
+CLASS_IDS = Kept()
+PROBABILITIES = Kept(probabilities=True)
+UNCERTAINTY = Kept(confidence=True, variance=True)
+"""The maps that ``Prediction.uncertainty`` is computed from."""
+
+
+@dataclass(frozen=True)
+class TileLogits:
+    """The network's logits for one tile, or for some rows of it.
+
+    Attributes
+    ----------
+    rows, columns: the tile's place in the picture.
+    logits: float32 (K, rows, columns), on the CPU. Where orientations, samples or tiles are averaged, the logarithm of
+        the mean probability: its softmax, argmax and cross-entropy are those of the mean.
+    variance: float32 (K, rows, columns), the variance of the samples' probabilities; None where dropout is not sampled.
     """
 
     rows: slice
@@ -34,16 +55,16 @@ class TileLogits:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of a picture or of some of its rows, put together from its pieces.
+    """The prediction for a picture or for a band of it, filled tile by tile.
 
     Attributes
     ----------
-    top: the first of its rows in the picture.
     prediction: uint8 class ids (rows, columns).
-    confidence: float32 (rows, columns), the predicted class's probability; None where it is not wanted.
-    probabilities: float32 (K, rows, columns), summing to 1; None where they are not wanted.
-    variance: float32 (K, rows, columns), of each class's probability over the answers that were averaged; None where it
-        is not wanted.
+    confidence: float32 (rows, columns), the predicted class's probability; None where it is not kept.
+    probabilities: float32 (K, rows, columns), summing to 1; None where they are not kept.
+    variance: float32 (K, rows, columns), the variance of each class's probability over the orientations and samples
+        that are averaged; None where it is not kept.
+    top: the number of its first row in the picture.
     """
 
     prediction: Labels
@@ -53,48 +74,45 @@ class Prediction:
     top: int = 0
 
     @classmethod
-    def empty(
-        cls, classes: int, size: Size, *, confidence: bool = False, whole: bool = False, variance: bool = False,
-        top: int = 0,
-    ) -> Prediction:  # fmt: skip
-        """An answer to be filled, of (rows, columns) from row ``top`` on; ``whole`` keeps the probabilities."""
+    def empty(cls, classes: int, size: Size, keep: Kept = CLASS_IDS, top: int = 0) -> Prediction:
+        """Return a prediction to be filled, of (rows, columns) from row ``top`` on."""
         return cls(
             np.empty(size, dtype=np.uint8),
-            np.empty(size, dtype=np.float32) if confidence else None,
-            np.empty((classes, *size), dtype=np.float32) if whole else None,
-            np.empty((classes, *size), dtype=np.float32) if variance else None,
+            np.empty(size, dtype=np.float32) if keep.confidence else None,
+            np.empty((classes, *size), dtype=np.float32) if keep.probabilities else None,
+            np.empty((classes, *size), dtype=np.float32) if keep.variance else None,
             top,
         )
 
     def arrays(self) -> list[NDArray[Any]]:
-        """What it holds, in one order; the arrays themselves."""
-        found = (self.prediction, self.confidence, self.probabilities, self.variance)
-        return [each for each in found if each is not None]
+        """Return the arrays themselves, always in the same order."""
+        arrays = (self.prediction, self.confidence, self.probabilities, self.variance)
+        return [array for array in arrays if array is not None]
 
-    def take(self, piece: TileLogits) -> None:
-        """Fill in what a piece says."""
-        rows, columns = slice(piece.rows.start - self.top, piece.rows.stop - self.top), piece.columns
-        self.prediction[rows, columns] = most_probable(piece)
-        if self.variance is not None and piece.variance is not None:
-            self.variance[:, rows, columns] = piece.variance.numpy()
+    def fill(self, tile: TileLogits) -> None:
+        """Write a tile into the arrays."""
+        rows, columns = slice(tile.rows.start - self.top, tile.rows.stop - self.top), tile.columns
+        self.prediction[rows, columns] = most_probable(tile)
+        if self.variance is not None and tile.variance is not None:
+            self.variance[:, rows, columns] = tile.variance.numpy()
         if self.confidence is None and self.probabilities is None:
             return
-        likely = piece.logits.softmax(dim=0)
+        probabilities = tile.logits.softmax(dim=0)
         if self.confidence is not None:
-            self.confidence[rows, columns] = likely.amax(dim=0).numpy()
+            self.confidence[rows, columns] = probabilities.amax(dim=0).numpy()
         if self.probabilities is not None:
-            self.probabilities[:, rows, columns] = likely.numpy()
+            self.probabilities[:, rows, columns] = probabilities.numpy()
 
     @property
     def uncertainty(self) -> NDArray[np.float32]:
-        """float32 (maps, rows, columns): the variance of each class, or without it 1 - confidence, one map."""
+        """float32 (maps, rows, columns): the variance of each class, or without it one map, 1 - confidence."""
         if self.variance is not None:
             return self.variance
         assert self.confidence is not None
         return 1 - self.confidence[None]
 
 
-def most_probable(piece: TileLogits) -> Labels:
-    """Class ids of a piece, uint8 (rows, columns); the lower id where two classes tie."""
-    labels: Labels = piece.logits.max(dim=0).indices.to(torch.uint8).numpy()  # five times as fast as argmax
+def most_probable(tile: TileLogits) -> Labels:
+    """Return the class ids of a tile, uint8 (rows, columns); the lower id where two classes tie."""
+    labels: Labels = tile.logits.max(dim=0).indices.to(torch.uint8).numpy()  # five times as fast as argmax
     return labels

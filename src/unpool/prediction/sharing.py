@@ -1,106 +1,74 @@
-"""Rows of tiles of one picture, shared out among processes; the first one gets them all, in their order."""
+"""The rows of tiles of one picture, shared among processes; the first process gets all bands, in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
 import torch
 
 from unpool.errors import RunError, UnpoolError
-from unpool.machine.device import Machine
 from unpool.orientation import Pixels
-from unpool.prediction.averaging import Averaging
-from unpool.prediction.predictor import bands, empty_answer, tile_rows
-from unpool.prediction.result import Prediction
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import CLASS_IDS, Kept, Prediction
 from unpool.processes import Processes
-from unpool.segmenter import Segmenter
-from unpool.tiling import Size
 
 Value = TypeVar("Value")
 
 
 def shared_bands(
-    segmenter: Segmenter,
+    predictor: Predictor,
     image: Pixels,
     source: str,
-    machine: Machine,
-    tile: Size,
-    averaging: Averaging,
     rows: range,
     processes: Processes,
-    *,
-    uncertainty: bool = False,
-    whole: bool = False,
+    keep: Kept = CLASS_IDS,
 ) -> Iterator[Prediction]:
-    """``unpool.prediction.predictor.bands``, which processes share: the first one gets them all, the others none.
-
-    Raises
-    ------
-    RunError: another process failed; other errors as in ``bands``.
-    """
-    size = int(image.shape[0]), int(image.shape[1])
-    own = bands(
-        segmenter, image, source, machine, tile, averaging, own_rows(rows, processes),
-        uncertainty=uncertainty, whole=whole,
-    )  # fmt: skip
-
-    def empty(span: slice) -> Prediction:
-        return empty_answer(segmenter, span, size[1], averaging, uncertainty=uncertainty, whole=whole)
-
-    return bands_together(own, rows, tile_rows(segmenter, size, tile), empty, processes)
-
-
-def bands_together(
-    own: Iterator[Prediction],
-    rows: range,
-    spans: Sequence[slice],
-    empty: Callable[[slice], Prediction],
-    processes: Processes,
-) -> Iterator[Prediction]:
-    """The answers of all processes where this is the first one; nothing in the others, which compute and send theirs.
+    """Predict rows of tiles in all processes; yield all bands in the first process, and none in the others.
 
     Parameters
     ----------
-    own: this process's answers, to the rows of tiles ``own_rows(rows, processes)``.
-    rows: numbers of the rows of tiles; ``spans`` says where in the picture each of them lies.
-    empty: an answer for some rows of the picture, to be filled.
+    image: (rows, columns, channels) in the pixel type it was stored in.
+    source: the file's name, for messages.
+    rows: numbers of the rows of tiles, as ``Predictor.tile_rows`` numbers them.
+    keep: the maps to keep in addition to the class ids.
 
     Raises
     ------
-    UnpoolError: as ``own`` raises it.
-    RunError: another process failed.
+    DataError: channels or pixel type do not fit the model.
+    RunError: the network's output is not finite, or another process failed.
     """
+    spans = predictor.tile_rows((int(image.shape[0]), int(image.shape[1])))
+    own = predictor.bands(image, source, own_rows(rows, processes), keep)
     for start in range(rows.start, rows.stop, processes.count):
         step = own if start + processes.rank < rows.stop else iter(())
-        answer = together_or_none(partial(next, step, None), processes)
-        if answer is not None and not processes.first:
-            for values in answer.arrays():
-                processes.send(torch.from_numpy(values))
+        band = together_or_none(partial(next, step, None), processes)
         if not processes.first:
+            for values in band.arrays() if band is not None else ():
+                processes.send(torch.from_numpy(values))
             continue
-        assert answer is not None
-        yield answer
+        assert band is not None
+        yield band
         for number in range(start + 1, min(start + processes.count, rows.stop)):
-            received = empty(spans[number])
+            received = predictor.empty(spans[number], int(image.shape[1]), keep)
             for values in received.arrays():
                 processes.receive(torch.from_numpy(values), number - start)
             yield received
 
 
 def own_rows(rows: range, processes: Processes) -> range:
-    """The rows of tiles that this process computes."""
+    """Return the rows of tiles that this process computes."""
     return range(rows.start + processes.rank, rows.stop, processes.count)
 
 
 def together_or_none(action: Callable[[], Value], processes: Processes) -> Value:
-    """Do something in all processes; all stop where one of them fails, so that none waits for another.
+    """Call a function in all processes; all stop where it fails in one of them, so that none waits for another.
 
     Raises
     ------
     Exception: as the action raises it.
-    RunError: it failed in another process, and why.
+    RunError: the action failed in another process; the message gives its reason.
     """
     failure: Exception | None = None
     try:
@@ -112,13 +80,13 @@ def together_or_none(action: Callable[[], Value], processes: Processes) -> Value
     (ranks,) = processes.sum_counts(failed).nonzero(as_tuple=True)
     if not len(ranks):
         return value
-    told = _told(failure, int(ranks[0]), processes)
-    raise failure or told
+    shared = _shared_failure(failure, int(ranks[0]), processes)
+    raise failure or shared
 
 
-def _told(failure: Exception | None, rank: int, processes: Processes) -> RunError:
-    """The failure of one process, as all others tell it."""
-    parts = (f"{type(failure).__name__}: {failure}", "rows of tiles from all processes", "see what it said of it")
+def _shared_failure(failure: Exception | None, rank: int, processes: Processes) -> RunError:
+    """Return the failure of one process as an error that all processes can raise."""
+    parts = (f"{type(failure).__name__}: {failure}", "rows of tiles from all processes", "see that process's messages")
     if isinstance(failure, UnpoolError):
         parts = failure.found, failure.expected, failure.repair
     found, expected, repair = (processes.agree_text(part, rank) for part in parts)

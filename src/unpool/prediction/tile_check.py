@@ -1,39 +1,43 @@
-"""Whether a network computes in tiles what it computes whole, measured on a part of a picture."""
+"""Whether tiles equal the whole picture at once, measured on a part of a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import sqrt
 
 import numpy as np
 import torch
 
 from unpool.machine.device import Machine
 from unpool.nets.network import NetworkStructure
-from unpool.orientation import Pixels
-from unpool.prediction.averaging import ONCE, Averaging
-from unpool.prediction.predictor import TILE, answer, pieces
-from unpool.prediction.result import most_probable
-from unpool.segmenter import Segmenter
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import PROBABILITIES, most_probable
+from unpool.prediction.tile_fit import TypedPixels, pixels_at_once
 from unpool.tiling import Size, multiple_above
+from unpool.wording import size_text
 
-ROUNDING, REDUCED_ROUNDING = 1e-4, 0.01
-"""What tiles that should be exact may differ by: in float32 any probability; in reduced arithmetic the share of class
-ids, because there another of two maxima may be the larger one, and then a probability changes by any amount."""
+ROUNDING = 1e-4
+"""Largest difference of a probability between exact tiles and the whole picture, in float32."""
+
+REDUCED_ROUNDING = 0.01
+"""Largest share of class ids that may differ in reduced arithmetic. There the larger of two close maxima may change,
+and then a probability changes by any amount."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """How far tiles are from the whole on a sample of a picture.
+    """The difference between tiles and the whole, on a sample of a picture.
 
     Attributes
     ----------
-    sample, tile: rows and columns of the sample, and of the tiles it was cut into.
-    exact: whether the tiles should equal the whole; otherwise they were blended.
+    sample: rows and columns of the part of the picture that is compared.
+    tile: rows and columns of the tiles that the sample is cut into.
+    exact: whether the tiles should equal the whole; otherwise they are blended.
     reduced: whether convolutions ran in bfloat16, or in the TensorFloat-32 that CUDA takes for float32.
-    largest, mean: difference of a probability, over all pixels and classes.
-    share: of the pixels, those whose class ids differ.
+    largest: largest difference of a probability, over all pixels and classes.
+    mean: mean difference of a probability, over all pixels and classes.
+    share: share of the pixels whose class ids differ.
     """
 
     sample: Size
@@ -46,72 +50,69 @@ class Mismatch:
 
     @property
     def holds(self) -> bool | None:
-        """Whether tiles equal the whole but for rounding; None where nobody expects it."""
+        """Whether tiles equal the whole up to rounding; None for tiles that are blended."""
         if not self.exact:
             return None
         return self.share <= REDUCED_ROUNDING if self.reduced else self.largest <= ROUNDING
 
     @property
     def allowed(self) -> str:
-        """What is expected of tiles that are exact, and what ``holds`` asks for."""
+        """The difference that exact tiles may have, in words."""
         if self.reduced:
             return f"rounding; in reduced arithmetic {REDUCED_ROUNDING:.0%} of the class ids may differ"
         return f"rounding, about 1e-06; in float32 a probability may differ by {ROUNDING:.0e}"
 
     def __str__(self) -> str:
-        rows, columns = self.sample
         return (
-            f"on {rows} x {columns} pixels of it, computed whole and in tiles of {self.tile[0]} x {self.tile[1]}, the "
+            f"on {size_text(self.sample)} pixels of it, computed at once and in tiles of {size_text(self.tile)}, the "
             f"probabilities differ by at most {self.largest:.1e}, on average by {self.mean:.1e}, and {self.share:.2%} "
             "of the class ids differ"
         )
 
 
-def tile_mismatch(
-    segmenter: Segmenter,
-    image: Pixels,
-    source: str,
-    machine: Machine,
-    tile: Size = TILE,
-    averaging: Averaging = ONCE,
-    most: float = inf,
-) -> Mismatch | None:
-    """Compute the middle of a picture at once and in tiles, and compare. Errors as in ``pieces``.
+def tile_mismatch(predictor: Predictor, image: TypedPixels, source: str) -> Mismatch | None:
+    """Predict the middle of a picture at once and in tiles, and compare the two.
 
-    The sample is not larger than a tile of the picture with all that it reads, and is cut into tiles of about half its
-    sides; dropout is not sampled, because its units depend on the tile.
+    The sample is no larger than a window of the picture and is cut into tiles of about half its sides. Dropout is not
+    sampled, because the dropped units depend on the tile.
 
     Parameters
     ----------
-    tile: what the picture is cut into.
-    most: pixels that may be computed at once, all maps whole.
+    image: (rows, columns, channels) in the pixel type it was stored in.
+    source: the file's name, for messages.
 
     Returns
     -------
-    None where the network is never cut, or the picture is too small to be.
+    None where the network cannot be tiled, or the picture is too small to be cut.
+
+    Raises
+    ------
+    DataError: channels or pixel type do not fit the model.
+    RunError: the network's output is not finite.
     """
-    structure = segmenter.network.structure
-    size = (int(image.shape[0]), int(image.shape[1]))
-    if structure.halo is None:
+    if not predictor.can_tile:
         return None
-    sample, cut = zip(*_sides(structure, size, tile, most), strict=True)
-    if cut[0] >= sample[0] and cut[1] >= sample[1]:
+    structure, size = predictor.segmenter.network.structure, (int(image.shape[0]), int(image.shape[1]))
+    most = pixels_at_once(predictor, image)
+    sample, tile = zip(*_sides(structure, size, predictor.tile, most), strict=True)
+    if tile[0] >= sample[0] and tile[1] >= sample[1]:
         return None
     rows, columns = (
         slice((length - side) // 2, (length + side) // 2) for length, side in zip(size, sample, strict=True)
     )
-    pixels, averaging = image[rows, columns], replace(averaging, samples=0)
-    whole = answer(segmenter, pixels, source, replace(machine, by_rows=False), sample, averaging, whole=True)
+    pixels = image[rows, columns]
+    steady = predictor.with_averaging(replace(predictor.averaging, samples=0))
+    whole = steady.at_once(sample).predict(pixels, source, PROBABILITIES)
     assert whole.probabilities is not None
     largest, total, changed = 0.0, 0.0, 0
-    for piece in pieces(segmenter, pixels, source, machine, cut, averaging):
-        part = (piece.rows, piece.columns)
-        apart = np.abs(piece.logits.softmax(dim=0).numpy() - whole.probabilities[:, *part])
+    for part in steady.with_tile(tile).tiles(pixels, source):
+        place = (part.rows, part.columns)
+        apart = np.abs(part.logits.softmax(dim=0).numpy() - whole.probabilities[:, *place])
         largest = max(largest, float(apart.max()))
         total += float(apart.sum(dtype=np.float64))
-        changed += int(np.count_nonzero(most_probable(piece) != whole.prediction[part]))
+        changed += int(np.count_nonzero(most_probable(part) != whole.prediction[place]))
     return Mismatch(
-        sample, cut, not structure.looks_at_everything, _reduced(machine),
+        sample, tile, not predictor.looks_at_everything, _reduced(predictor.machine),
         largest, total / whole.probabilities.size, changed / whole.prediction.size,
     )  # fmt: skip
 
@@ -121,22 +122,25 @@ def _reduced(machine: Machine) -> bool:
 
 
 def _sides(structure: NetworkStructure, picture: Size, tile: Size, most: float) -> Iterator[tuple[int, int]]:
-    """Along each axis the sample's length and its tiles'; an axis that ``tile`` leaves whole, alone, stays whole."""
+    """Yield the length of the sample and of its tiles, along each axis.
+
+    Where tiles cut the picture along one axis only, the sample is as long as the picture along the other.
+    """
     cut = [side < length for length, side in zip(picture, tile, strict=True)]
-    alone = [length for length, divided in zip(picture, cut, strict=True) if not divided]
-    longest = min(most / alone[0] if len(alone) == 1 else sqrt(most), max(picture))
+    uncut = [length for length, divided in zip(picture, cut, strict=True) if not divided]
+    longest = min(most / uncut[0] if len(uncut) == 1 else sqrt(most), max(picture))
     for length, side, divided in zip(picture, tile, cut, strict=True):
         if any(cut) and not divided:
             yield length, length
             continue
         spare = _spare(structure, side)
         sample = min(length, side + spare, int(longest))
-        # tiles must read less than the sample, and be few
+        # windows must be smaller than the sample, and few
         yield sample, multiple_above(max((sample - spare) // 2, -(-sample // 3)), structure.stride)
 
 
 def _spare(structure: NetworkStructure, side: int) -> int:
-    """By how much a window that is computed whole may be longer than a tile and take no more than the tile's does."""
-    seen = structure.halo
-    assert seen is not None
-    return max(seen.before + seen.after - (structure.input_for(side).size - side), 0)
+    """Return by how much a sample may be longer than a tile without being longer than the tile's window."""
+    halo = structure.halo
+    assert halo is not None
+    return max(halo.before + halo.after - (structure.input_for(side).size - side), 0)

@@ -67,7 +67,9 @@ def comparison_sections(one: Explained, other: Explained) -> list[Section]:
     choices = [(what, a, b) for (what, a), (_, b) in zip(_choices(one), _choices(other), strict=True)]
     costs = [(what, a, b) for (what, a), (_, b) in zip(_costs(one.facts), _costs(other.facts), strict=True)]
     parts = [Section("", (f"{one.net.name} and {other.net.name}", _on(one.facts), _on(other.facts)))]
-    parts.append(Section("what differs", (Table(header, tuple(row for row in choices if row[1] != row[2]), wide=True),)))
+    parts.append(
+        Section("what differs", (Table(header, tuple(row for row in choices if row[1] != row[2]), wide=True),))
+    )
     same = tuple(f"{what}: {a}" for what, a, b in choices if a == b)
     if same:
         parts.append(Section("what is the same", (same,)))

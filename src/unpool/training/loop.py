@@ -23,7 +23,7 @@ from unpool.metrics.intervals import HEADLINE, bootstrap
 from unpool.metrics.scores import Scores
 from unpool.optim import Schedule, set_learning_rate, share_of_peak
 from unpool.prediction.evaluation import evaluate_each, total_of
-from unpool.prediction.predictor import ready
+from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
 from unpool.training import batch_statistics
@@ -262,7 +262,7 @@ def validate(segmenter: Segmenter, recipe: TrainingSetup, state: TrainingState) 
     if recipe.recompute:
         batch_statistics.recompute(segmenter.network, _plain_crops(recipe, state), recipe.machine)
     segmenter.network.eval()
-    own = evaluate_each(ready(segmenter, recipe.machine), processes.share(recipe.validation), recipe.machine)
+    own = evaluate_each(Predictor(segmenter, recipe.machine), processes.share(recipe.validation))
     scores, loss, images = total_of(segmenter, own, processes.sum_counts)
     state.last_validation = processes.agree(time.monotonic() - started)
     state.validation_seconds += state.last_validation

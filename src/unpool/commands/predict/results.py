@@ -1,4 +1,4 @@
-"""One picture's results, written band by band: whatever the picture's size, no more than a row of tiles is held."""
+"""The files of one picture, written band by band, so that no more than a band of any picture is in memory."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ STRIP = 64
 """Rows of an overlay that are drawn at a time."""
 
 SAMPLED = 512
-"""Sides of the parts of a large picture from which the levels of its overlay are taken; 16 of them."""
+"""Rows and columns of each of the 16 parts of a large picture from which the levels of its overlay are taken."""
 
 
 class Writer(Protocol):
-    """Where the rows of one result go, from the top to the bottom."""
+    """A writer of the rows of one file, from the top to the bottom."""
 
     @property
     def done(self) -> int:
-        """Rows that are there already."""
+        """Number of rows that are written already."""
 
     @property
     def displaced(self) -> bool:
-        """Whether rows of other settings were found, and thrown away."""
+        """Whether rows of other settings existed, and were removed."""
 
     @property
     def left(self) -> Path | None:
-        """Where the rows stay if no more are written; None where they do not."""
+        """The folder in which the rows stay if no more are written; None where they do not stay."""
 
     def write(self, band: NDArray[Any]) -> None:
-        """The next rows, whole width."""
+        """Write the next rows, of full width."""
 
     def finish(self) -> None:
-        """All rows are there: make the file."""
+        """Make the file, once all rows are written."""
 
 
 class _AtOnce:
-    """A result that is written when all its rows are there, for pictures of one row of tiles."""
+    """A writer that makes the file from a single band, for pictures of one row of tiles."""
 
     displaced, left = False, None
 
@@ -73,28 +73,29 @@ class _AtOnce:
 
 @dataclass(frozen=True)
 class Result:
-    """One of the files that come of a picture: its writer, and what it takes of an answer."""
+    """One of a picture's files: its writer, and the pixels that it holds of a prediction."""
 
     writer: Writer
-    of: Callable[[Prediction], NDArray[Any]]
+    pixels_of: Callable[[Prediction], NDArray[Any]]
 
-    def take(self, answer: Prediction) -> None:
-        """Write those rows of an answer that are not there yet."""
-        fresh = self.writer.done - answer.top
-        if fresh < len(answer.prediction):
-            self.writer.write(self.of(answer)[max(fresh, 0) :])
+    def write(self, band: Prediction) -> None:
+        """Write those rows of a band that are not written yet."""
+        first = self.writer.done - band.top
+        if first < len(band.prediction):
+            self.writer.write(self.pixels_of(band)[max(first, 0) :])
 
 
 @contextmanager
 def open_results(
     outputs: Outputs, picture: PictureFile, table: ClassTable, *, sampled: bool, key: str | None
 ) -> Iterator[tuple[Result, ...]]:
-    """Begin to write what is wanted of a picture, or go on where it was left.
+    """Begin to write the files of a picture, or continue after the rows that are written already.
 
     Parameters
     ----------
-    sampled: whether dropout was, so that uncertainty has a map for each class.
-    key: what the results depend on: those of another key are begun anew. None holds them until they are whole.
+    sampled: whether dropout is sampled, so that uncertainty has a map for each class.
+    key: digest of everything that the files depend on; rows of another key are removed. None writes each file at once,
+        from a single band.
 
     Raises
     ------
@@ -111,71 +112,64 @@ def open_results(
 
         results: list[Result] = []
         if outputs.probabilities:
-            scale = outputs.scale
-            results.append(
-                Result(writer(outputs.probabilities, len(table), scale), lambda answer: _probabilities(answer, scale))
-            )
+            pixel_type = outputs.probability_type
+            probabilities = writer(outputs.probabilities, len(table), pixel_type)
+            results.append(Result(probabilities, lambda band: _probabilities(band, pixel_type)))
         if outputs.uncertainty:
             maps = len(table) if sampled else 1
-            results.append(
-                Result(
-                    writer(outputs.uncertainty, maps, "float32"), lambda answer: np.moveaxis(answer.uncertainty, 0, -1)
-                )
-            )
+            uncertainty = writer(outputs.uncertainty, maps, "float32")
+            results.append(Result(uncertainty, lambda band: np.moveaxis(band.uncertainty, 0, -1)))
         if outputs.overlay:
             levels = _levels(picture)
-            results.append(
-                Result(writer(outputs.overlay, 3, "uint8"), lambda answer: _overlaid(answer, picture, table, levels))
-            )
+            colours = writer(outputs.overlay, 3, "uint8")
+            results.append(Result(colours, lambda band: _overlay(band, picture, table, levels)))
         mask = outputs.mask
         if key is None:
             at_once = _AtOnce(lambda labels: write_mask(mask, labels, table))
-            results.append(Result(at_once, lambda answer: answer.prediction))
+            results.append(Result(at_once, lambda band: band.prediction))
         else:
-            opened = open_mask_writer(mask, (rows, columns), table, picture.placement, key)
-            results.append(Result(stack.enter_context(opened), lambda answer: answer.prediction))
+            by_bands = stack.enter_context(open_mask_writer(mask, (rows, columns), table, picture.placement, key))
+            results.append(Result(by_bands, lambda band: band.prediction))
         yield tuple(results)
 
 
-def row_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
-    """Bytes held for every pixel of a row of tiles: one answer that is made, one that is written, and its copies."""
-    held = 4.0
+def band_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
+    """Return the bytes for every pixel of a band: one band is predicted while one is written, with its copies."""
+    count = 4.0
     if outputs.probabilities:
-        held += classes * (2 * 4 + 2 * np.dtype(outputs.scale).itemsize)
+        count += classes * (2 * 4 + 2 * np.dtype(outputs.probability_type).itemsize)
     if outputs.uncertainty:
-        held += 4 * 4 * (classes if sampled else 1)
-    return held + (6.0 if outputs.overlay else 0.0)
+        count += 4 * 4 * (classes if sampled else 1)
+    return count + (6.0 if outputs.overlay else 0.0)
 
 
 def done_rows(results: Sequence[Result]) -> int:
-    """Rows that every result has already; 0 where there are none."""
+    """Return the number of rows that every result has already; 0 where there are no results."""
     return min((result.writer.done for result in results), default=0)
 
 
 def displaced_note(results: Sequence[Result]) -> str:
-    """That rows of other settings were found and are not gone on with; empty where none were."""
+    """Return a message that rows of other settings were removed; an empty text where there were none."""
     places = [str(result.writer.left) for result in results if result.writer.displaced]
     if not places:
         return ""
-    return f"{places[-1]} was left by other settings, another model, picture or version, and is begun anew"
+    return f"{places[-1]} was left by other settings, another model, picture or version, and starts again"
 
 
 def left_note(results: Sequence[Result], rows: int) -> str:
-    """What is left of results that were not finished, of ``rows`` rows, and how to go on; empty where nothing is."""
+    """Return a message on the rows that are written of ``rows``, and how to continue; an empty text where none are."""
     places, done = [result.writer.left for result in results], done_rows(results)
     if not done or None in places:
         return ""
-    return f"{done:,} of {rows:,} rows are done and left in {places[-1]}; the same command with --resume goes on there"
+    return f"{done:,} of {rows:,} rows are kept in {places[-1]}; the same command with --resume continues there"
 
 
-def write_answers(
-    answers: Iterable[Prediction], results: Sequence[Result], *, to_the_end: bool
-) -> Iterator[Prediction]:
-    """Write answers, from the top to the bottom, each while the next one is computed; then make the files.
+def write_bands(bands: Iterable[Prediction], results: Sequence[Result], *, to_the_end: bool) -> Iterator[Prediction]:
+    """Write bands from the top to the bottom, each while the next one is predicted; then make the files.
 
     Parameters
     ----------
-    to_the_end: take all answers before a failure is told, because other processes send them.
+    to_the_end: take all bands before a failure is raised, because other processes send them.
 
     Raises
     ------
@@ -183,61 +177,60 @@ def write_answers(
     """
     failure: BaseException | None = None
     with ThreadPoolExecutor(1) as thread:
-        band: Future[None] | None = None
-        for answer in answers:
-            failure = failure or _failure(band)
+        written: Future[None] | None = None
+        for band in bands:
+            failure = failure or _failure(written)
             if failure is not None and not to_the_end:
                 raise failure
-            band = None if failure else thread.submit(_write, answer, results)
-            yield answer
-        failure = failure or _failure(band)
+            written = None if failure else thread.submit(_write, band, results)
+            yield band
+        failure = failure or _failure(written)
     if failure is not None:
         raise failure
     for result in results:
         result.writer.finish()
 
 
-def _failure(band: Future[None] | None) -> BaseException | None:
-    """What stopped the writing of a band, once it has ended."""
-    return band.exception() if band else None
+def _failure(written: Future[None] | None) -> BaseException | None:
+    return written.exception() if written else None
 
 
-def _write(answer: Prediction, results: Sequence[Result]) -> None:
+def _write(band: Prediction, results: Sequence[Result]) -> None:
     for result in results:
-        result.take(answer)
+        result.write(band)
 
 
-def scaled(probabilities: NDArray[np.float32], scale: ProbabilityType) -> NDArray[Any]:
-    """Probabilities in the pixel type ``scale``: round(255 p), round(65535 p), or p itself."""
-    if scale == "float32":
+def scaled(probabilities: NDArray[np.float32], pixel_type: ProbabilityType) -> NDArray[Any]:
+    """Return probabilities p in a pixel type: round(255 p), round(65535 p), or p itself."""
+    if pixel_type == "float32":
         return probabilities
-    return np.asarray(np.rint(probabilities * np.float32(np.iinfo(scale).max)), dtype=scale)
+    return np.asarray(np.rint(probabilities * np.float32(np.iinfo(pixel_type).max)), dtype=pixel_type)
 
 
-def _probabilities(answer: Prediction, scale: ProbabilityType) -> NDArray[Any]:
-    assert answer.probabilities is not None
-    pixels = np.empty((*answer.prediction.shape, len(answer.probabilities)), dtype=scale)
-    for number, each in enumerate(answer.probabilities):
-        pixels[..., number] = scaled(each, scale)
+def _probabilities(band: Prediction, pixel_type: ProbabilityType) -> NDArray[Any]:
+    assert band.probabilities is not None
+    pixels = np.empty((*band.prediction.shape, len(band.probabilities)), dtype=pixel_type)
+    for class_id, each in enumerate(band.probabilities):
+        pixels[..., class_id] = scaled(each, pixel_type)
     return pixels
 
 
-def _overlaid(answer: Prediction, picture: PictureFile, table: ClassTable, levels: Levels | None) -> NDArray[np.uint8]:
-    """The overlay of an answer, strip by strip, because drawing takes fifty bytes a pixel."""
-    labels: Labels = answer.prediction
+def _overlay(band: Prediction, picture: PictureFile, table: ClassTable, levels: Levels | None) -> NDArray[np.uint8]:
+    """Return the overlay of a band, drawn strip by strip, because drawing takes 50 bytes a pixel."""
+    labels: Labels = band.prediction
     drawn = np.empty((*labels.shape, 3), dtype=np.uint8)
     height = max(1, min(STRIP, (1 << 20) // labels.shape[1]))
     for top in range(0, len(labels), height):
         bottom = min(top + height, len(labels))
-        first, last = max(top - 1, 0), min(bottom + 1, len(labels))  # borders look at the rows beside them
-        pixels = picture.window(slice(answer.top + first, answer.top + last), slice(0, labels.shape[1]))
+        first, last = max(top - 1, 0), min(bottom + 1, len(labels))  # borders depend on the neighbouring rows
+        pixels = picture.window(slice(band.top + first, band.top + last), slice(0, labels.shape[1]))
         strip = overlay(pixels, labels[first:last], table.colours, levels=levels)
         drawn[top:bottom] = strip[top - first : bottom - first]
     return drawn
 
 
 def _levels(picture: PictureFile) -> Levels | None:
-    """How a picture is stretched for display; of a large one by 16 parts of it."""
+    """Return the grey levels between which a picture is stretched for display; a large one is judged by 16 parts."""
     rows, columns, _ = picture.shape
     if rows * columns <= 16 * SAMPLED * SAMPLED:
         return levels_of(picture.window(slice(0, rows), slice(0, columns)))

@@ -1,9 +1,9 @@
-"""Which pictures are predicted, and the files that come of each."""
+"""The pictures that are predicted, and the files that are written for each."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -15,9 +15,27 @@ from unpool.io.folders import picture_files
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.bands import suffix_of
+from unpool.prediction.result import Kept
 
 ProbabilityType = Literal["float32", "uint16", "uint8"]
-"""The pixel type that probabilities are written in."""
+"""The pixel type of files of probabilities; integers hold the probability times the type's largest number, rounded."""
+
+
+@dataclass(frozen=True)
+class ExtraOutputs:
+    """The files that are written for each picture in addition to the mask.
+
+    Attributes
+    ----------
+    overlays: whether to write the picture with the mask over it, into ``overlays``.
+    probabilities: pixel type of a TIFF (rows, columns, classes) in ``probabilities``; None writes none.
+    uncertainty: whether to write a float32 TIFF into ``uncertainty``: the variance of each class's probability
+        (rows, columns, classes) where dropout is sampled, else 1 - confidence (rows, columns).
+    """
+
+    overlays: bool = False
+    probabilities: ProbabilityType | None = None
+    uncertainty: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,84 +48,95 @@ class Target:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the results of one picture go, None for what is not wanted; the pixel type of the probabilities."""
+    """The files of one picture; None for a file that is not requested."""
 
     mask: Path
     overlay: Path | None
     probabilities: Path | None
     uncertainty: Path | None
-    scale: ProbabilityType = "float32"
+    probability_type: ProbabilityType = "float32"
 
     def paths(self) -> tuple[Path, ...]:
-        """The files that will be written."""
-        wanted = (self.mask, self.overlay, self.probabilities, self.uncertainty)
-        return tuple(path for path in wanted if path is not None)
+        """Return the files that are requested."""
+        paths = (self.mask, self.overlay, self.probabilities, self.uncertainty)
+        return tuple(path for path in paths if path is not None)
+
+    @property
+    def keep(self) -> Kept:
+        """The maps that the files are written from, in addition to the class ids."""
+        unsure = self.uncertainty is not None
+        return Kept(confidence=unsure, probabilities=self.probabilities is not None, variance=unsure)
 
 
 def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
-    """The pictures that inputs name, each once, with their outputs' names; an ``out`` inside is not searched.
+    """Return the pictures that inputs name, each once, with the names of their outputs.
+
+    Parameters
+    ----------
+    inputs: pictures, folders (searched with their sub-folders) and patterns.
+    out: the folder of the outputs; it is not searched, even inside a folder that is.
 
     Raises
     ------
-    UsageError: an input matches nothing.
+    UsageError: an input matches no picture.
     """
     home = out.resolve()
-    found = [target for text in inputs for target in _targets_of(text, home)]
-    return list({(target.name, target.source.resolve()): target for target in found}.values())
+    targets = [target for text in inputs for target in _targets_of(text, home)]
+    return list({(target.name, target.source.resolve()): target for target in targets}.values())
 
 
 def _targets_of(text: str, out: Path) -> list[Target]:
     path = Path(text)
     if is_zarr(path):
-        found = [(path, Path(path.name))]
+        pictures = [(path, Path(path.name))]
     elif path.is_dir():
-        found = [(p, p.relative_to(path)) for p in picture_files(path) if not _is_output(p, out, path)]
+        pictures = [(p, p.relative_to(path)) for p in picture_files(path) if not _is_output(p, out, path)]
     elif path.is_file():
-        found = [(path, Path(path.name))]
+        pictures = [(path, Path(path.name))]
     else:
         fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
-        found = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
-    if not found:
+        pictures = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
+    if not pictures:
         raise UsageError(
             f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
             f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'",
             "check the path",
         )
-    return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in found]
+    return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in pictures]
 
 
 def _is_output(picture: Path, out: Path, searched: Path) -> bool:
-    """Whether a picture lies in the output folder, where that lies inside the searched one."""
+    """Return whether a picture lies in the output folder, where that folder is inside the searched one."""
     return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
 
 
-def outputs_of(target: Target, out: Path, kinds: Collection[str], scale: ProbabilityType) -> Outputs:
-    """Where a picture's mask goes, and what else is wanted of it: folders of these names.
+def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
+    """Return the files of a picture.
 
-    The mask is a PNG, or what ``unpool.io.write.bands.mask_suffix`` says where the picture is large,
-    tiled or placed on the earth.
+    The mask is a PNG, or has the suffix of ``unpool.io.write.bands.mask_suffix`` where the picture is large, tiled or
+    placed on the earth.
     """
     suffix = suffix_of(target.source)
     shown = ".png" if suffix == ".png" else ".tif"
 
-    def of_kind(kind: str, suffix: str) -> Path | None:
-        return safe_child(out, f"{kind}/{target.name}{suffix}") if kind in kinds else None
+    def extra(requested: bool, folder: str, suffix: str) -> Path | None:
+        return safe_child(out, f"{folder}/{target.name}{suffix}") if requested else None
 
     return Outputs(
         mask=safe_child(out, f"{target.name}{suffix}"),
-        overlay=of_kind("overlays", shown),
-        probabilities=of_kind("probabilities", ".tif"),
-        uncertainty=of_kind("uncertainty", ".tif"),
-        scale=scale,
+        overlay=extra(extras.overlays, "overlays", shown),
+        probabilities=extra(extras.probabilities is not None, "probabilities", ".tif"),
+        uncertainty=extra(extras.uncertainty, "uncertainty", ".tif"),
+        probability_type=extras.probabilities or "float32",
     )
 
 
 def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
-    """Refuse two pictures with one output. Raises UsageError."""
+    """Raise UsageError where two files would have the same path."""
     writers: dict[Path, Target] = {}
-    for target, wanted in zip(targets, outputs, strict=True):
-        for path in wanted.paths():
+    for target, files in zip(targets, outputs, strict=True):
+        for path in files.paths():
             other = writers.setdefault(path, target)
             if other is not target:
                 raise UsageError(
@@ -118,18 +147,18 @@ def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> 
 
 
 def refuse_existing(outputs: Iterable[Outputs]) -> None:
-    """Refuse to write over anything. Raises UsageError."""
-    there = [path for wanted in outputs for path in wanted.paths() if path.exists()]
-    if there:
+    """Raise UsageError where an output exists already."""
+    existing = [path for files in outputs for path in files.paths() if path.exists()]
+    if existing:
         raise UsageError(
-            f"{there[0]} exists already" + (f", and {len(there) - 1} more" if len(there) > 1 else ""),
+            f"{existing[0]} exists already" + (f", and {len(existing) - 1} more" if len(existing) > 1 else ""),
             "outputs that do not exist yet",
-            "give another --out, --resume to keep what the same command wrote, or --overwrite to replace them",
+            "give another --out, --resume to keep the outputs of the same command, or --overwrite to replace them",
         )
 
 
 def refuse_itself(target: Target, outputs: Outputs) -> None:
-    """Refuse to write over the picture that is predicted. Raises DataError."""
+    """Raise DataError where an output would replace the picture itself."""
     if target.source.resolve() in outputs.paths():
         raise DataError(
             f"{target.source}: its mask would replace the picture itself",

@@ -55,7 +55,7 @@ def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
     return Choice(pairs, f"{part}{origin}", tuple(_warnings(survey, pairs, data, same, which)))
 
 
-def turned_warnings(card: Card, averaging: Averaging) -> list[str]:
+def orientation_warnings(card: Card, averaging: Averaging) -> list[str]:
     """What to know where pictures are turned for a model that was trained on upright ones."""
     orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
     if averaging.tta in ("none", "mirror") or orientation != "upright":

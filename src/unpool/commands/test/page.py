@@ -15,16 +15,15 @@ import numpy as np
 from unpool.checkpoint.card import Card
 from unpool.class_table import IGNORE_ID
 from unpool.data.samples import Sample
-from unpool.machine.device import Machine
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.conventions import Conventional
 from unpool.metrics.intervals import Interval, Intervals
 from unpool.metrics.measures import Measure, Measured
 from unpool.metrics.scores import Scores, scores
-from unpool.prediction.averaging import ONCE, Averaging
+from unpool.prediction.averaging import Averaging
 from unpool.prediction.evaluation import Evaluation
-from unpool.prediction.predictor import answer
-from unpool.prediction.result import Prediction
+from unpool.prediction.predictor import Predictor
+from unpool.prediction.result import UNCERTAINTY, Prediction
 from unpool.report.methods import Outcome, methods
 from unpool.report.page import Heat, ImagePanel, ReportContents
 from unpool.report.pictures import displayable, error_picture, heat_picture, overlay
@@ -36,12 +35,12 @@ Rows = list[tuple[str, str]]
 TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
 
 
-def panel(sample: Sample, segmenter: Segmenter, machine: Machine, averaging: Averaging = ONCE) -> ImagePanel:
+def panel(sample: Sample, predictor: Predictor) -> ImagePanel:
     """A sample's pictures for the report, predicted anew."""
-    found = answer(segmenter, sample.image, sample.name, machine, averaging=averaging, uncertainty=True)
+    found = predictor.predict(sample.image, sample.name, UNCERTAINTY)
     prediction = found.prediction
-    matrix = ConfusionMatrix.of(segmenter.classes.names, sample.labels, prediction)
-    colours = segmenter.classes.colours
+    matrix = ConfusionMatrix.of(predictor.segmenter.classes.names, sample.labels, prediction)
+    colours = predictor.segmenter.classes.colours
     ignored = float((sample.labels == IGNORE_ID).mean())
     return ImagePanel(
         name=sample.name,
@@ -50,7 +49,7 @@ def panel(sample: Sample, segmenter: Segmenter, machine: Machine, averaging: Ave
         prediction=overlay(sample.image, prediction, colours),
         error=error_picture(sample.labels, prediction),
         mean_iou=scores(matrix).mean_iou,
-        uncertainty=_uncertainty(found, len(colours), averaging),
+        uncertainty=_uncertainty(found, len(colours), predictor.averaging),
         note=f"{ignored:.0%} of the pixels are ignored" if ignored >= 0.005 else "",
     )
 

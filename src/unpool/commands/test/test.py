@@ -14,7 +14,7 @@ from unpool.commands.check import check, require_sound, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
-from unpool.commands.test.choice import Which, choose_pairs, turned_warnings
+from unpool.commands.test.choice import Which, choose_pairs, orientation_warnings
 from unpool.commands.test.page import images_csv, panel, report_contents
 from unpool.commands.tile_notes import blending_notes
 from unpool.config.schema import DataSettings
@@ -25,7 +25,7 @@ from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
 from unpool.ledger.text import command
-from unpool.machine.device import Machine, Precision, choose_machine
+from unpool.machine.device import Precision, choose_machine
 from unpool.metrics.conventions import CONVENTIONS_RULE, Conventional, by_conventions
 from unpool.metrics.image_means import image_means, image_numbers
 from unpool.metrics.intervals import Intervals, bootstrap, tally
@@ -33,9 +33,9 @@ from unpool.metrics.measures import Measure, Measured, measured
 from unpool.metrics.named import MEASURES, SAMPLED
 from unpool.metrics.scores import ABSENT_RULE, Scores, scores
 from unpool.orientation import OrientationSet
-from unpool.prediction.averaging import ONCE, Averaging, require_dropout
+from unpool.prediction.averaging import ONCE, Averaging
 from unpool.prediction.evaluation import Evaluation, ImageResult, evaluate_together, summarise
-from unpool.prediction.predictor import ready
+from unpool.prediction.predictor import TILE, Predictor
 from unpool.processes import Processes, join
 from unpool.report.page import ImagePanel, write_report
 from unpool.report.text import (
@@ -49,7 +49,6 @@ from unpool.report.text import (
     worst_first,
     worst_images_table,
 )
-from unpool.segmenter import Segmenter
 
 PANELS = 8
 """Pictures in the report: the worst ones and the best one."""
@@ -162,7 +161,8 @@ def test(
     processes, averaging = join(device), Averaging(tta, samples)
     path = model_file(model)
     segmenter, card = load_model(path)
-    require_dropout(segmenter, averaging)
+    machine = choose_machine(device, precision)
+    predictor = Predictor(segmenter, machine, TILE, averaging)
     target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
     require_writable(target)
     if processes.first and target.is_dir() and any(target.iterdir()):
@@ -171,11 +171,9 @@ def test(
     require_unchanged(survey, fingerprint)
     require_sound(survey)
     choice = choose_pairs(survey, card, which)
-    warnings = (*choice.warnings, *turned_warnings(card, averaging))
-    machine = choose_machine(device, precision)
-    placed = ready(segmenter, machine)
+    warnings = (*choice.warnings, *orientation_warnings(card, averaging))
     if processes.first:
-        warnings += blending_notes(placed, choice.pairs, survey, machine, averaging)
+        warnings += blending_notes(predictor, choice.pairs, survey)
     names = usual_measures(segmenter.classes, averaging) if measures is None else measures
     options = {
         "which": which,
@@ -190,7 +188,7 @@ def test(
     begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
     yield Message(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(names, segmenter.classes.names, sampled=samples > 0)
-    results = yield from _results(placed, choice.pairs, machine, processes, asked, averaging)
+    results = yield from _results(predictor, choice.pairs, processes, asked)
     evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     result = TestResult(
         model=path,
@@ -221,7 +219,7 @@ def test(
         segmenter,
         card,
         evaluation,
-        _panels(placed, machine, choice.pairs, results, averaging),
+        _panels(predictor, choice.pairs, results),
         intervals=result.intervals,
         model=path,
         test=facts,
@@ -269,34 +267,30 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
 
 
 def _results(
-    segmenter: Segmenter,
+    predictor: Predictor,
     pairs: Sequence[Pair],
-    machine: Machine,
     processes: Processes,
     measures: Sequence[Measure],
-    averaging: Averaging,
 ) -> Generator[Event, None, list[ImageResult]]:
     """Score the pairs, each once."""
     results: list[ImageResult] = []
-    samples, names = SampleStore(pairs, segmenter.classes, limit=0), [pair.name for pair in pairs]
-    for result in evaluate_together(segmenter, samples, names, machine, processes, measures, averaging):
+    samples, names = SampleStore(pairs, predictor.segmenter.classes, limit=0), [pair.name for pair in pairs]
+    for result in evaluate_together(predictor, samples, names, processes, measures):
         results.append(result)
         yield Progress("scoring", len(results), len(pairs))
     return results
 
 
 def _panels(
-    segmenter: Segmenter,
-    machine: Machine,
+    predictor: Predictor,
     pairs: Sequence[Pair],
     results: Sequence[ImageResult],
-    averaging: Averaging,
 ) -> list[ImagePanel]:
     """The worst pictures and the best one, predicted again: a large set's predictions do not fit in memory."""
     known = {pair.name: pair for pair in pairs}
     ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
     chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
-    return [panel(read_sample(pair, segmenter.classes), segmenter, machine, averaging) for pair in chosen]
+    return [panel(read_sample(pair, predictor.segmenter.classes), predictor) for pair in chosen]
 
 
 def result_text(result: TestResult) -> str:

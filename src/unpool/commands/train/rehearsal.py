@@ -11,7 +11,7 @@ from unpool.data.samples import Sample
 from unpool.errors import UsageError
 from unpool.machine.device import free_memory
 from unpool.prediction.evaluation import evaluate_each
-from unpool.prediction.predictor import ready
+from unpool.prediction.predictor import Predictor
 from unpool.training.objective import compiles, in_parts, missing, worth_compiling
 from unpool.training.records import TrainingState
 from unpool.training.rehearsal import Rehearsal, gigabytes, rehearse
@@ -91,7 +91,7 @@ def _validation_seconds(job: Job) -> float:
     one: list[Sample] = [pictures[0]]
     job.segmenter.network.eval()
     started = time.monotonic()
-    for _ in evaluate_each(ready(job.segmenter, job.recipe.machine), one, job.recipe.machine):
+    for _ in evaluate_each(Predictor(job.segmenter, job.recipe.machine), one):
         pass
     return (time.monotonic() - started) * share
 

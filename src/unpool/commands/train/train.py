@@ -24,7 +24,7 @@ from unpool.config.schema import resolve
 from unpool.dataset.survey import describe
 from unpool.io.write.images import write_image
 from unpool.machine.process_memory import keep_memory
-from unpool.prediction.predictor import predict, ready
+from unpool.prediction.predictor import Predictor
 from unpool.processes import join
 from unpool.report.pictures import displayable, overlay
 from unpool.training.diagnosis.symptoms import diagnose
@@ -186,12 +186,12 @@ def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:
     """Write validation pictures of the best model: picture, truth and prediction side by side."""
     if not run.model.is_file():
         return
-    best = ready(load_model(run.model).segmenter, job.recipe.machine)
+    best = Predictor(load_model(run.model).segmenter, job.recipe.machine)
     samples = job.recipe.validation
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
-    colours = best.classes.colours
+    colours = best.segmenter.classes.colours
     for number, sample in enumerate(chosen, start=1):
-        prediction = predict(best, sample.image, sample.name, job.recipe.machine)
+        prediction = best.predict(sample.image, sample.name).prediction
         sheets = [
             displayable(sample.image),
             overlay(sample.image, sample.labels, colours),

@@ -1,0 +1,102 @@
+"""The logits of one window: from the network at once, some rows at a time, or as samples of dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from unpool.machine.device import Machine
+from unpool.nets.inference.folding import folded
+from unpool.nets.inference.streaming import streamed
+from unpool.prediction.averaging import Averaging, dropping, sample_seed
+from unpool.prediction.memory import WindowMemory, window_memory
+from unpool.prediction.windows import Window, as_stored
+from unpool.segmenter import Segmenter
+from unpool.tiling import Region
+
+
+class RunLogits(NamedTuple):
+    """The logits of one tile from one run of the network.
+
+    Attributes
+    ----------
+    region: the tile's rows and columns in the picture as stored.
+    rows: float32 (K, rows, columns) on the CPU, some rows at a time from the top; to be used up before the next run.
+    """
+
+    region: Region
+    rows: Iterator[Tensor]
+
+
+@dataclass(frozen=True)
+class PlacedNetwork:
+    """A network on a machine, with batch normalisation folded and weights rounded for prediction.
+
+    Attributes
+    ----------
+    segmenter: its network is a folded copy, placed on the machine.
+    """
+
+    segmenter: Segmenter
+    machine: Machine
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, machine: Machine) -> Self:
+        """Copy, fold, round and place the network of a trained segmenter, which stays as it is."""
+        network = folded(segmenter.network, torch.bfloat16 if machine.reduced else None)
+        machine.place(network)
+        return cls(replace(segmenter, network=network), machine)
+
+    @cached_property
+    def memory(self) -> WindowMemory:
+        """Bytes that the logits of a window take."""
+        return window_memory(self.segmenter.network, self.machine)
+
+    def runs(self, window: Window, source: str, averaging: Averaging) -> Iterator[RunLogits]:
+        """Yield the logits of each dropout sample of a window, or those of one run where dropout is not sampled.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
+        """
+        columns = window.inside[1]
+        outputs = self._samples(window, source, averaging) if averaging.samples else iter([self._rows(window, source)])
+        for rows in outputs:
+            tile = (part[0, :, :, columns].float().cpu() for part in rows)
+            yield RunLogits(window.region, as_stored(tile, window.orientation))
+
+    def _samples(self, window: Window, source: str, averaging: Averaging) -> Iterator[Iterator[Tensor]]:
+        inputs = self.machine.put(self.segmenter.normal(window.pixels, source))
+        for sample in range(averaging.samples):
+            seed = sample_seed(averaging, sample, window.orientation, window.region)
+            with self.machine.arithmetic(), dropping(self.segmenter.network, self.machine, seed):
+                logits = self.segmenter.network(inputs)
+            yield iter([logits[:, :, window.inside[0]]])
+
+    def _rows(self, window: Window, source: str) -> Iterator[Tensor]:
+        """Yield the tile's rows of the logits, (1, K, rows, W'): at once, or by rows where the window is large."""
+        network, kept = self.segmenter.network, window.inside[0]
+        native = window.pixels.astype(window.pixels.dtype.newbyteorder("="), copy=False)
+        pixels = torch.from_numpy(native).movedim(-1, 0)[None]
+
+        def prepare(rows: Tensor) -> Tensor:
+            return self.machine.put(self.segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
+
+        rows = self.machine.rows_at_once(pixels.shape[3], network.structure.stride)
+        at_once = network.structure.looks_at_everything or pixels.shape[2] < 2 * rows
+
+        def whole() -> Iterator[Tensor]:
+            yield network(prepare(pixels))[:, :, kept]
+
+        parts = whole() if at_once else streamed(network, pixels, rows, kept, prepare)
+        while True:
+            with self.machine.arithmetic():  # not around the yield: the caller's arithmetic would change too
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
