@@ -23,7 +23,7 @@ from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.nets.sizes import output_size
-from unpool.training.loop import TrainingSetup
+from unpool.training.setup import TrainingSetup
 from unpool.training.records import EpochRecord
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}

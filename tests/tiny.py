@@ -22,7 +22,7 @@ from unpool.machine.device import Machine
 from unpool.nets.named import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
-from unpool.training.loop import TrainingSetup
+from unpool.training.setup import TrainingSetup
 from unpool.training.records import Budget
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
@@ -101,8 +101,8 @@ def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any)
     return CropSampler(**{**given, **changes})
 
 
-def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
-    """A recipe of three epochs over ``sampler``."""
+def setup(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
+    """A setup of three epochs over ``sampler``."""
     given = {
         "batches": sampler(data, model),
         "validation": validation,

@@ -16,7 +16,7 @@ together = processes.join("cpu")
 data, held_out = tiny.samples(5), tiny.samples(3, seed=9)
 model = tiny.segmenter(net, norm=norm)
 state = TrainingState(parts=int(parts))
-recipe = tiny.recipe(
+setup = tiny.setup(
     model,
     data,
     held_out,
@@ -24,6 +24,6 @@ recipe = tiny.recipe(
     optimiser=optim.optimiser(model.network, "sgd", 1e-2, 1e-2),
     processes=together,
 )
-list(fit(model, recipe, state))
+list(fit(model, setup, state))
 torch.save({"network": model.network.state_dict(), "history": state.history}, Path(out) / f"{together.rank}.pt")
 processes.leave()

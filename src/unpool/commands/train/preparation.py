@@ -30,20 +30,20 @@ from unpool.nets.sizes import fit
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.loop import TrainingSetup
+from unpool.training.setup import TrainingSetup
 from unpool.training.records import Budget, TrainingState
 
 DEFAULT_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A training, ready to run."""
 
     config: RunConfig
     survey: Survey
     segmenter: Segmenter
-    recipe: TrainingSetup
+    setup: TrainingSetup
     anew: tuple[str, ...] = ()
     """Tensors that do not come from the model the training starts with."""
 
@@ -56,7 +56,7 @@ def with_budget(config: RunConfig) -> RunConfig:
     return config
 
 
-def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> Job:
+def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> TrainingJob:
     """Build network, batches, loss and optimiser; the configuration comes back with every choice made.
 
     Raises
@@ -86,7 +86,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
-    recipe = TrainingSetup(
+    setup = TrainingSetup(
         batches=CropSampler(
             samples=trained,
             areas=[rows * columns for rows, columns in sizes],
@@ -110,7 +110,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         best=given.best,
         processes=processes,
     )
-    return Job(config, survey, segmenter, recipe, anew)
+    return TrainingJob(config, survey, segmenter, setup, anew)
 
 
 def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
@@ -213,7 +213,7 @@ VALIDATED = ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "clas
 """What the card says of the validation, by its names in ``EpochRecord``."""
 
 
-def story(job: Job, state: TrainingState) -> dict[str, Any]:
+def story(job: TrainingJob, state: TrainingState) -> dict[str, Any]:
     """How the model came to be, for its card."""
     survey, last = job.survey, state.history[-1] if state.history else {}
     return {
@@ -228,9 +228,9 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
         },
         "epoch": state.epoch,
         "seconds": round(state.seconds, 1),
-        "machine": job.recipe.machine.describe(),
-        "crop": job.recipe.batches.crop._asdict(),
-        "class_weights": list(job.recipe.loss.weights or ()),
+        "machine": job.setup.machine.describe(),
+        "crop": job.setup.batches.crop._asdict(),
+        "class_weights": list(job.setup.loss.weights or ()),
         "validation": {key: last.get(key) for key in VALIDATED},
         "history": state.history,
         "software": software(),
@@ -247,7 +247,7 @@ def software() -> dict[str, str]:
     }
 
 
-def _loss_in_words(job: Job) -> str:
+def _loss_in_words(job: TrainingJob) -> str:
     given = job.config.loss
     entropy = f"focal cross-entropy (gamma {given.focal:g})" if given.focal else "cross-entropy"
     divided = {"weights": "", "pixels": ", divided by pixels", "sum": ", not divided"}[given.division]
@@ -256,14 +256,14 @@ def _loss_in_words(job: Job) -> str:
     return " + ".join(name if factor == 1 else f"{factor:g} {name}" for factor, name in factors if factor)
 
 
-def plan(job: Job, run: Path) -> str:
+def plan(job: TrainingJob, run: Path) -> str:
     """What is about to be trained, as a page of text."""
-    given, batches = job.config.training, job.recipe.batches
+    given, batches = job.config.training, job.setup.batches
     margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
     budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
     weights = ", ".join(
         f"{name} {weight:.2f}"
-        for name, weight in zip(job.segmenter.classes.names, job.recipe.loss.weights or (), strict=False)
+        for name, weight in zip(job.segmenter.classes.names, job.setup.loss.weights or (), strict=False)
     )
     parameters = sum(p.numel() for p in job.segmenter.network.parameters())
     turned = job.config.augmentation
@@ -293,7 +293,7 @@ def plan(job: Job, run: Path) -> str:
         ("loss", _loss_in_words(job)),
         ("starts with", f"{given.start}; anew: {', '.join(job.anew) or 'nothing'}" if given.start else ""),
         ("budget", budget),
-        ("machine", job.recipe.machine.describe()),
+        ("machine", job.setup.machine.describe()),
         ("run folder", str(run)),
     ]
     return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])
