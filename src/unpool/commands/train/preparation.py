@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,15 +23,16 @@ from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
 from unpool.data.weight_maps import Emphasis
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
-from unpool.losses import loss as losses
+from unpool.losses.class_weights import balanced_weights, median_frequency_weights
+from unpool.losses.loss import Loss, LossFactors
 from unpool.machine.device import choose_machine
 from unpool.nets.named import named_net, network_of
 from unpool.nets.sizes import fit
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.setup import TrainingSetup
 from unpool.training.records import Budget, TrainingState
+from unpool.training.setup import TrainingSetup
 
 DEFAULT_MINUTES = 10.0
 
@@ -113,13 +114,13 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     return TrainingJob(config, survey, segmenter, setup, anew)
 
 
-def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
+def _loss(given: LossSettings, survey: Survey) -> Loss:
     weights: tuple[float, ...] | None = None
     if given.class_weights == "balanced":
-        weights = losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
+        weights = balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
     elif given.class_weights == "median-frequency":
         trained = survey.split.train
-        weights = losses.median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
+        weights = median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
     elif given.class_weights != "none":
         weights = given.class_weights
         if len(weights) != len(survey.table):
@@ -128,14 +129,8 @@ def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
                 f"one for each of {len(survey.table)} classes: {', '.join(survey.table.names)}",
                 "write them in this order",
             )
-    return losses.Loss(
-        weights=weights,
-        division=given.division,
-        cross_entropy=given.cross_entropy,
-        focal=given.focal,
-        dice=given.dice,
-        lovasz=given.lovasz,
-    )
+    factors = {field.name: getattr(given, field.name) for field in fields(LossFactors)}
+    return Loss(weights, given.division, **factors)
 
 
 def _emphasis(given: LossSettings) -> Emphasis | None:

@@ -13,9 +13,9 @@ from unpool.machine.device import free_memory
 from unpool.prediction.evaluation import evaluate_each
 from unpool.prediction.predictor import ready
 from unpool.training.compilation import compiles, missing, worth_compiling
-from unpool.training.step import in_parts
 from unpool.training.records import TrainingState
 from unpool.training.rehearsal import Rehearsal, rehearse
+from unpool.training.step import in_parts
 
 FORWARD = 0.35
 """Share of a training step that its forward half takes."""
@@ -97,7 +97,9 @@ def _validation_seconds(job: TrainingJob) -> float:
     return (time.monotonic() - started) * share
 
 
-def _forecast(job: TrainingJob, found: Rehearsal, seconds: float, minutes: float, free: int | None, compiled: str) -> str:
+def _forecast(
+    job: TrainingJob, found: Rehearsal, seconds: float, minutes: float, free: int | None, compiled: str
+) -> str:
     given = job.config.training
     steps = max(int(minutes * 60 / seconds * job.setup.batches.steps), 1)
     epochs = minutes * 60 / seconds

@@ -142,7 +142,9 @@ def train(
     )
 
 
-def _train(job: TrainingJob, run: RunFolder, state: TrainingState, save_every: float) -> Generator[Event, None, int | None]:
+def _train(
+    job: TrainingJob, run: RunFolder, state: TrainingState, save_every: float
+) -> Generator[Event, None, int | None]:
     """Run the loop, saving as it goes; returns the signal that stopped it, if one did."""
     saved_at, facts = time.monotonic(), facts_of(job)
     with interruptible() as asked:
