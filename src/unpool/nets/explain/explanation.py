@@ -7,8 +7,7 @@ costs nothing to explain.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -35,6 +34,7 @@ from unpool.nets.encoder_decoder import EncoderDecoder, EncoderStage, MaxPooling
 from unpool.nets.explain.layer_names import LayerPart, paper_name, place_of
 from unpool.nets.explain.records import Explanation, LayerFacts, LayerKind, Size, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
+from unpool.nets.saved_tensors import SavedTensors
 from unpool.nets.sizes import AnyStructure, output_size
 
 Network = EncoderDecoder | FCN
@@ -61,7 +61,7 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
     require_legal(network.structure, size, name)
     empty = _empty_copy(network)
     reading = _Reading(empty)
-    with torch.device("meta"), reading.saving():
+    with torch.device("meta"), reading.saved.counting():
         logits = empty(torch.empty(_PICTURES, network.in_channels, *size))
     parameters = list(empty.parameters())
     return Explanation(
@@ -146,8 +146,8 @@ class _Reading:
         self.waiting: dict[str, int] = {}  # bytes that wait for their use
         self.counts: Counter[tuple[str, int]] = Counter()  # convolutions of each stage so far
         self.pooled: dict[int, tuple[int, Size]] = {}  # FCN's pools: maps and size
-        self.known = {_address(p): p.untyped_storage() for p in network.parameters()}
-        self.unclaimed = 0  # bytes saved for the backward pass since the last layer
+        self.saved = SavedTensors(network.parameters(), _is_feature_map)
+        self.claimed = 0  # of the bytes saved for the backward pass, those that a layer has in its record
         for path, module in network.named_modules():
             self._watch(path, module)
 
@@ -171,19 +171,11 @@ class _Reading:
         elif type(module) in watchers:
             module.register_forward_hook(partial(watchers[type(module)], path))
 
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Count what autograd saves meanwhile."""
-        with torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor):
-            yield
-
-    def _save(self, tensor: Tensor) -> Tensor:
-        few = tensor.ndim < 4 and tensor.is_floating_point()  # a norm's mean and deviation
-        if not few and _address(tensor) not in self.known:
-            storage = tensor.untyped_storage()
-            self.known[_address(tensor)] = storage  # held, so that no later one takes its address
-            self.unclaimed += storage.nbytes() // _PICTURES
-        return tensor.detach()
+    def _claim(self) -> int:
+        """Return the bytes of one picture that were saved for the backward pass since the last call."""
+        new = self.saved.bytes - self.claimed
+        self.claimed = self.saved.bytes
+        return new // _PICTURES
 
     def _add(
         self, path: str, part: LayerPart, kind: LayerKind, taken: Tensor, made: tuple[int, Size], *,
@@ -215,11 +207,10 @@ class _Reading:
                 receptive_field=receptive_field(walked) if walked else 1,
                 multiply_adds=work,
                 bytes_output=stored_bytes(channels, size),
-                bytes_kept=self.unclaimed,
+                bytes_kept=self._claim(),
                 bytes_held=_bytes(taken) + stored_bytes(channels, size) + sum(self.waiting.values()),
             )
         )
-        self.unclaimed = 0
 
     def _follow(self, word: str, parameters: int = 0) -> None:
         last = self.layers[-1]
@@ -227,9 +218,8 @@ class _Reading:
             last,
             after=(*last.after, word),
             parameters=last.parameters + parameters,
-            bytes_kept=last.bytes_kept + self.unclaimed,
+            bytes_kept=last.bytes_kept + self._claim(),
         )
-        self.unclaimed = 0
 
     def _follower(self, path: str, module: nn.Module, _: Any, __: Tensor) -> None:
         self._follow(_FOLLOWERS[type(module)], sum(p.numel() for p in module.parameters()))
@@ -383,6 +373,6 @@ def _bytes(maps: Tensor) -> int:
     return prod(maps.shape[1:]) * NUMBER_BYTES
 
 
-def _address(tensor: Tensor) -> int:
-    address: int = tensor.untyped_storage()._cdata
-    return address
+def _is_feature_map(tensor: Tensor) -> bool:
+    few = tensor.ndim < 4 and tensor.is_floating_point()  # a norm's mean and deviation
+    return not few
