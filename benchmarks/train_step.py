@@ -57,9 +57,10 @@ from unpool.nets.named import named_net
 from unpool.nets.network import Network
 from unpool.optim import optimiser
 from unpool.processes import ALONE
-from unpool.training.loop import TrainingSetup, train_step
 from unpool.training.objective import objective
 from unpool.training.records import Budget
+from unpool.training.setup import TrainingSetup
+from unpool.training.step import train_step
 
 NETS = ("unet", "segnet", "segnet-basic", "fusionnet", "fcn-8s")
 DEFAULT, LAST, EAGER, COMPILED = "float32 default", "float32 channels-last", "ours, eager", "ours, compiled"
@@ -157,7 +158,7 @@ def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
     network = task.network()
     machine.place(network).train()
     given = TrainingSettings()
-    recipe = TrainingSetup(
+    setup = TrainingSetup(
         batches=sampler((), task.images.shape[-1], len(task.images), steps=1),
         validation=(),
         loss=Loss(),
@@ -167,8 +168,8 @@ def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
         machine=machine,
     )
     batch = Batch(task.images, task.labels, ("random",) * len(task.images))
-    loss_of = objective(network, recipe.loss, machine, ALONE, compiled=compiled)
-    run = partial(train_step, network, batch, recipe, loss_of)
+    loss_of = objective(network, setup.loss, machine, ALONE, compiled=compiled)
+    run = partial(train_step, network, batch, setup, loss_of)
     return Contender(COMPILED if compiled else EAGER, _count(network), run, machine.describe())
 
 

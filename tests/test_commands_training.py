@@ -22,8 +22,8 @@ from unpool.config.schema import read_recipe, resolve
 from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
-from unpool.training.loop import TrainingSetup
 from unpool.training.records import EpochRecord
+from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {

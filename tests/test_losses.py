@@ -13,7 +13,9 @@ from torch import Tensor
 
 from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
-from unpool.losses.loss import DICE_SMOOTHING, Loss, balanced_weights, median_frequency_weights
+from unpool.losses.class_weights import balanced_weights, median_frequency_weights
+from unpool.losses.dice import DICE_SMOOTHING
+from unpool.losses.loss import Loss
 
 EVERY_TERM = Loss((0.5, 1.0, 3.0), focal=1.5, lovasz=0.7)
 VARIANTS = {

@@ -18,23 +18,23 @@ from unpool.machine.device import free_memory
 from unpool.machine.process_memory import left_in_group
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.loop import TrainingSetup
-from unpool.training.objective import worth_compiling
+from unpool.training.compilation import worth_compiling
 from unpool.training.rehearsal import rehearse
+from unpool.training.setup import TrainingSetup
 
 DATA = tiny.samples(4)
 
 
 def start(**changes: Any) -> tuple[Segmenter, TrainingSetup]:
     model = tiny.segmenter()
-    return model, tiny.recipe(model, DATA, DATA[:1], batches=tiny.sampler(DATA, model, batch_size=4), **changes)
+    return model, tiny.setup(model, DATA, DATA[:1], batches=tiny.sampler(DATA, model, batch_size=4), **changes)
 
 
 def test_a_rehearsal_changes_nothing() -> None:
-    model, recipe = start()
-    before = copy.deepcopy([model.network.state_dict(), recipe.optimiser.state_dict(), torch.get_rng_state()])
-    found = rehearse(model.network, recipe, None, None)
-    after = [model.network.state_dict(), recipe.optimiser.state_dict(), torch.get_rng_state()]
+    model, setup = start()
+    before = copy.deepcopy([model.network.state_dict(), setup.optimiser.state_dict(), torch.get_rng_state()])
+    found = rehearse(model.network, setup, None, None)
+    after = [model.network.state_dict(), setup.optimiser.state_dict(), torch.get_rng_state()]
     assert all(torch.equal(before[0][name], after[0][name]) for name in before[0])
     assert before[1] == after[1]
     assert torch.equal(before[2], after[2])
@@ -46,31 +46,31 @@ def test_a_rehearsal_changes_nothing() -> None:
 
 
 def test_memory_is_measured_by_the_crop_and_the_batch_is_cut_to_fit() -> None:
-    model, recipe = start()
-    whole = rehearse(model.network, recipe, None, None)
+    model, setup = start()
+    whole = rehearse(model.network, setup, None, None)
     one = whole.crop_bytes // 4
     maps = 32 * 32 * 4  # the 32 x 32 maps of a tiny U-Net are 4 a layer, of float32
     assert one > 6 * 4 * maps
     for room, parts in ((5.0, 1), (2.5, 2), (1.2, 4)):
-        found = rehearse(model.network, recipe, None, int((whole.fixed_bytes + room * one) / 0.8))
+        found = rehearse(model.network, setup, None, int((whole.fixed_bytes + room * one) / 0.8))
         assert (found.parts, found.crop_bytes // one) == (parts, 4 // parts)
     with pytest.raises(RunError, match=r"one crop takes about .* of memory(.|\n)*smaller --set crop"):
-        rehearse(model.network, recipe, None, int((whole.fixed_bytes + 0.5 * one) / 0.8))
-    assert rehearse(model.network, recipe, 3, 10 << 30).parts == 3
+        rehearse(model.network, setup, None, int((whole.fixed_bytes + 0.5 * one) / 0.8))
+    assert rehearse(model.network, setup, 3, 10 << 30).parts == 3
 
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_where_the_plan_was_wrong_the_batch_is_cut_again(limit: int) -> None:
-    model, recipe = start(loss=tiny.short_of_memory(limit, MemoryError()))
+    model, setup = start(loss=tiny.short_of_memory(limit, MemoryError()))
     before = copy.deepcopy(model.network.state_dict())
-    assert rehearse(model.network, recipe, None, None).parts == 4 // limit
+    assert rehearse(model.network, setup, None, None).parts == 4 // limit
     assert all(torch.equal(before[name], value) for name, value in model.network.state_dict().items())
 
 
 def test_a_single_crop_that_does_not_fit_is_said_before_the_training() -> None:
-    model, recipe = start(loss=tiny.short_of_memory(0, RuntimeError("std::bad_alloc")))
+    model, setup = start(loss=tiny.short_of_memory(0, RuntimeError("std::bad_alloc")))
     with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d(.|\n)*smaller --set crop"):
-        rehearse(model.network, recipe, None, None)
+        rehearse(model.network, setup, None, None)
 
 
 def test_a_first_batch_without_a_finite_loss_is_refused_with_its_pictures() -> None:
@@ -79,9 +79,9 @@ def test_a_first_batch_without_a_finite_loss_is_refused_with_its_pictures() -> N
         return LossValue(value, {"cross_entropy": value})
 
     spoiled.division = "weights"  # type: ignore[attr-defined]
-    model, recipe = start(loss=spoiled)
+    model, setup = start(loss=spoiled)
     with pytest.raises(RunError, match=r"the loss of the first batch \(0\d.*\) is not finite"):
-        rehearse(model.network, recipe, None, None)
+        rehearse(model.network, setup, None, None)
 
 
 def test_free_memory_is_the_least_of_what_is_known() -> None:
@@ -117,7 +117,7 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
     segnet = tiny.segmenter("segnet-basic").network
     assert worth_compiling("yes", 600, segnet, tiny.CPU, ALONE) == (False, "unpooling is faster as it is")
-    monkeypatch.setattr("unpool.training.objective.shutil.which", lambda _: None)
+    monkeypatch.setattr("unpool.training.compilation.shutil.which", lambda _: None)
     for asked in ("auto", "yes"):
         worth, why = worth_compiling(asked, 600, network, tiny.CPU, ALONE)
         assert not worth

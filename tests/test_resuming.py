@@ -18,8 +18,8 @@ from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
-from unpool.training.loop import TrainingSetup
 from unpool.training.records import EpochRecord, StepRecord
+from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {

@@ -16,7 +16,7 @@ import tiny
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.train.preparation import Job, prepare
+from unpool.commands.train.preparation import TrainingJob, prepare
 from unpool.commands.train.run_state import begin, found_state, keep_epoch
 from unpool.config.schema import resolve
 from unpool.dataset.survey import survey
@@ -32,13 +32,13 @@ DISK = ("fsync", "link", "open", "replace", "unlink")
 class Second(NamedTuple):
     """A run whose first epoch is saved and whose second one, the best so far, is about to be."""
 
-    job: Job
+    job: TrainingJob
     run: RunFolder
     state: TrainingState
     record: EpochRecord
 
 
-def job(cells: Path) -> Job:
+def job(cells: Path) -> TrainingJob:
     return prepare(survey(cells), resolve(tiny.settings(epochs=3)))
 
 
@@ -47,7 +47,7 @@ def second(cells: Path, tmp_path: Path) -> Second:
     begun, run = job(cells), RunFolder(tmp_path / "run")
     state = TrainingState()
     begin(run, begun, state)
-    for record in training(begun.segmenter, begun.recipe, state):
+    for record in training(begun.segmenter, begun.setup, state):
         if isinstance(record, EpochRecord) and record.epoch == 1:
             keep_epoch(begun, run, state, record)
         elif isinstance(record, EpochRecord):

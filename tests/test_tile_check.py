@@ -16,6 +16,7 @@ from unpool.checkpoint.models import save_model
 from unpool.commands.events import Message, finish
 from unpool.commands.test.test import test as score
 from unpool.errors import RunError
+from unpool.geometry import Border
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
 from unpool.nets.structure import Structure

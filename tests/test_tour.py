@@ -53,15 +53,15 @@ def test_one_picture_through_every_seam(tmp_path: Path) -> None:
     assert set(batch.labels.unique().tolist()) <= {0, 1, IGNORE_ID}
 
     # Batch -> logits -> LossValue
-    recipe = tiny.recipe(model, data[:3], data[3:], budget=Budget(epochs=1))
+    setup = tiny.setup(model, data[:3], data[3:], budget=Budget(epochs=1))
     logits = model.network(batch.images)
     assert (logits.shape, logits.dtype) == ((2, 2, 32, 32), torch.float32)
-    loss = recipe.loss(logits, batch.labels)
+    loss = setup.loss(logits, batch.labels)
     assert isinstance(loss, LossValue)
     assert all((part.shape, part.dtype) == ((), torch.float32) for part in (loss.total, *loss.terms.values()))
 
     # LossValue -> EpochRecord
-    (record,) = fit(model, recipe)
+    (record,) = fit(model, setup)
     assert isinstance(record, EpochRecord)
     assert record.best
     assert isinstance(record.train_loss, float)

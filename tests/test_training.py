@@ -20,9 +20,11 @@ from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE
 from unpool.segmenter import Segmenter
 from unpool.training.batch_statistics import recompute
-from unpool.training.loop import TrainingSetup, fit, train_step, training
+from unpool.training.loop import fit, training
 from unpool.training.objective import objective
 from unpool.training.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
+from unpool.training.setup import TrainingSetup
+from unpool.training.step import train_step
 
 DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
@@ -30,14 +32,14 @@ every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
 
 def start(net: str = "unet", **changes: Any) -> tuple[Segmenter, TrainingSetup]:
     model = tiny.segmenter(net)
-    return model, tiny.recipe(model, DATA, HELD_OUT, **changes)
+    return model, tiny.setup(model, DATA, HELD_OUT, **changes)
 
 
 @every_net
 def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
-    model, recipe = start(net)
+    model, setup = start(net)
     state = TrainingState()
-    records = list(fit(model, recipe, state))
+    records = list(fit(model, setup, state))
     assert [r.epoch for r in records] == [1, 2, 3]
     assert [r.steps for r in records] == [6, 12, 18]
     assert [r.progress for r in records] == pytest.approx([1 / 3, 2 / 3, 1])
@@ -63,11 +65,11 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
 
 
 def test_the_learning_rate_follows_the_cycle() -> None:
-    model, recipe = start()
+    model, setup = start()
     rates = []
-    for record in training(model, recipe, TrainingState()):
+    for record in training(model, setup, TrainingState()):
         if isinstance(record, StepRecord):
-            rates.append(recipe.optimiser.param_groups[0]["lr"])
+            rates.append(setup.optimiser.param_groups[0]["lr"])
     assert len(rates) == 18
     assert rates[0] == pytest.approx(1e-5)
     assert max(rates) == rates[2]
@@ -84,21 +86,21 @@ def test_two_trainings_are_equal_bit_for_bit(net: str) -> None:
 
 def stop_and_go_on(net: str, stop: int, **changes: Any) -> tuple[Segmenter, TrainingState]:
     """Train, stop after so many records, save and restore everything in new objects, and go on."""
-    model, recipe = start(net, **changes)
+    model, setup = start(net, **changes)
     state = TrainingState()
-    records = training(model, recipe, state)
+    records = training(model, setup, state)
     for _ in range(stop):
         next(records)
     file = io.BytesIO()
-    torch.save([model.network.state_dict(), recipe.optimiser.state_dict(), state.to_plain()], file)
+    torch.save([model.network.state_dict(), setup.optimiser.state_dict(), state.to_plain()], file)
     records.close()
     file.seek(0)
     weights, moments, plain = torch.load(file, weights_only=True)
-    model, recipe = start(net, **changes)
+    model, setup = start(net, **changes)
     model.network.load_state_dict(weights)
-    recipe.optimiser.load_state_dict(moments)
+    setup.optimiser.load_state_dict(moments)
     state = TrainingState.from_plain(plain)
-    list(fit(model, recipe, state))
+    list(fit(model, setup, state))
     return model, state
 
 
@@ -110,9 +112,9 @@ def without_clock(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("stop", [1, 4, 6, 7, 10, 20, 21])
 def test_a_resumed_training_is_an_unbroken_one_bit_for_bit(net: str, stop: int) -> None:
     """Records 7, 14 and 21 are epochs; 6 and 20 fall between an epoch's last step and its validation."""
-    model, recipe = start(net)
+    model, setup = start(net)
     unbroken = TrainingState()
-    list(fit(model, recipe, unbroken))
+    list(fit(model, setup, unbroken))
     resumed, state = stop_and_go_on(net, stop)
     assert tiny.same_weights(model.network, resumed.network)
     assert without_clock(state.history) == without_clock(unbroken.history)
@@ -152,12 +154,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_budget_of_minutes_is_kept(clock: Clock) -> None:
-    model, recipe = start(budget=Budget(minutes=1.5 / 60))
-    records = list(fit(model, recipe))
+    model, setup = start(budget=Budget(minutes=1.5 / 60))
+    records = list(fit(model, setup))
     assert 1.45 < records[-1].seconds < 1.6
     assert records[-1].progress == 1.0
     assert records[-1].mean_iou is not None
-    assert records[-1].learning_rate < 0.2 * recipe.learning_rate
+    assert records[-1].learning_rate < 0.2 * setup.learning_rate
 
 
 def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +168,8 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
         return evaluate_each(*given)
 
     monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "evaluate_each", slow)
-    model, recipe = start(budget=Budget(minutes=4 / 60))
-    records = list(fit(model, recipe))
+    model, setup = start(budget=Budget(minutes=4 / 60))
+    records = list(fit(model, setup))
     validated = [r for r in records if r.mean_iou is not None]
     assert records[0] in validated
     assert records[-1] in validated
@@ -194,9 +196,9 @@ class Spoiled:
 
 
 def test_steps_without_a_finite_loss_are_left_out_and_counted() -> None:
-    model, recipe = start(loss=Spoiled(1, 2, 3, 4, 7))
+    model, setup = start(loss=Spoiled(1, 2, 3, 4, 7))
     before = None
-    for number, record in enumerate(training(model, recipe, TrainingState())):
+    for number, record in enumerate(training(model, setup, TrainingState())):
         if 1 <= number <= 4:
             assert isinstance(record, StepRecord)
             assert math.isnan(record.loss)
@@ -211,8 +213,8 @@ def test_steps_without_a_finite_loss_are_left_out_and_counted() -> None:
 
 
 def test_five_steps_in_a_row_stop_the_training_and_name_the_pictures() -> None:
-    model, recipe = start(loss=Spoiled(*range(3, 8)))
-    records = training(model, recipe, TrainingState())
+    model, setup = start(loss=Spoiled(*range(3, 8)))
+    records = training(model, setup, TrainingState())
     with pytest.raises(RunError, match=r"the loss was nan for 5 steps in a row, last on 0\d") as refusal:
         list(records)
     assert "learning rate" in refusal.value.repair
@@ -220,11 +222,11 @@ def test_five_steps_in_a_row_stop_the_training_and_name_the_pictures() -> None:
 
 
 def test_a_gradient_that_is_not_finite_is_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, recipe = start()
+    model, setup = start()
     before = copy.deepcopy(model.network)
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda *_: torch.tensor(math.inf))
     with pytest.raises(RunError, match="5 steps in a row"):
-        list(fit(model, recipe))
+        list(fit(model, setup))
     assert tiny.same_weights(model.network, before)
 
 
@@ -234,7 +236,7 @@ def test_a_damaged_picture_does_not_damage_the_running_statistics() -> None:
     constants = {"uint8": model.normalisation.constants["uint8"], "float32": model.normalisation.constants["uint8"]}
     normalisation = dataclasses.replace(model.normalisation, constants=constants)
     batches = tiny.sampler([damaged, *DATA[1:]], model, normalisation=normalisation)
-    records = list(fit(model, tiny.recipe(model, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1))))
+    records = list(fit(model, tiny.setup(model, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1))))
     assert records[0].skipped > 0
     assert all(torch.isfinite(t).all() for t in model.network.state_dict().values())
 
@@ -242,17 +244,17 @@ def test_a_damaged_picture_does_not_damage_the_running_statistics() -> None:
 def test_pictures_without_a_counted_pixel_do_no_harm() -> None:
     blank = [dataclasses.replace(sample, labels=np.full_like(sample.labels, 255)) for sample in DATA]
     model = tiny.segmenter()
-    (record,) = fit(model, tiny.recipe(model, blank, blank[:1], budget=Budget(epochs=1)))
+    (record,) = fit(model, tiny.setup(model, blank, blank[:1], budget=Budget(epochs=1)))
     assert record.train_loss == 0
     assert (record.mean_iou, record.val_loss, record.best) == (None, None, False)
     assert all(torch.isfinite(t).all() for t in model.network.state_dict().values())
 
 
 def test_validation_is_never_in_training_mode_and_training_always_is() -> None:
-    model, recipe = start(budget=Budget(epochs=2))
+    model, setup = start(budget=Budget(epochs=2))
     modes: list[tuple[bool, bool]] = []
     model.network.register_forward_hook(lambda network, *_: modes.append((network.training, torch.is_grad_enabled())))
-    list(fit(model, recipe))
+    list(fit(model, setup))
     assert modes == ([(True, True)] * 6 + [(False, False)] * 2) * 2
 
 
@@ -265,7 +267,7 @@ def test_validation_reads_each_picture_once_as_it_is() -> None:
             return super().__getitem__(index)
 
     model, _ = start()
-    list(fit(model, tiny.recipe(model, DATA, Watched(HELD_OUT), budget=Budget(epochs=2))))
+    list(fit(model, tiny.setup(model, DATA, Watched(HELD_OUT), budget=Budget(epochs=2))))
     assert seen == [sample.name for sample in HELD_OUT] * 2
 
 
@@ -277,14 +279,14 @@ def test_an_unreadable_picture_stops_the_training_with_its_name() -> None:
     model = tiny.segmenter()
     batches = tiny.sampler(DATA, model, samples=Broken(DATA))
     with pytest.raises(DataError, match=r"dir/03\.png"):
-        list(fit(model, tiny.recipe(model, DATA, HELD_OUT, batches=batches)))
+        list(fit(model, tiny.setup(model, DATA, HELD_OUT, batches=batches)))
 
 
 def test_batch_normalisation_settles_for_the_last_part() -> None:
-    model, recipe = start(budget=Budget(epochs=2))
+    model, setup = start(budget=Budget(epochs=2))
     norm = next(module for module in model.network.modules() if isinstance(module, torch.nn.BatchNorm2d))
     before, progress, moved = norm.running_mean.clone(), 0.0, []
-    for record in training(model, recipe, TrainingState()):
+    for record in training(model, setup, TrainingState()):
         if isinstance(record, StepRecord):
             moved.append((progress < 0.7, not torch.equal(norm.running_mean, before)))
             before, progress = norm.running_mean.clone(), record.progress
@@ -295,12 +297,12 @@ def test_batch_normalisation_settles_for_the_last_part() -> None:
 def gradients(parts: int, loss: Loss, **structure: Any) -> tuple[float, dict[str, torch.Tensor]]:
     """The loss of one batch of five crops and the weights after a step of plain SGD, computed in parts."""
     model = tiny.segmenter(**structure)
-    recipe = tiny.recipe(model, DATA, HELD_OUT, loss=loss, clip=0.0, optimiser=torch.optim.SGD(
+    setup = tiny.setup(model, DATA, HELD_OUT, loss=loss, clip=0.0, optimiser=torch.optim.SGD(
         model.network.parameters(), lr=1.0
     ), batches=tiny.sampler(DATA, model, batch_size=5))  # fmt: skip
-    batch = next(recipe.batches.epoch(0))
+    batch = next(setup.batches.epoch(0))
     loss_of = objective(model.network.train(), loss, tiny.CPU, ALONE, compiled=False)
-    value, terms = train_step(model.network, batch, recipe, loss_of, parts)
+    value, terms = train_step(model.network, batch, setup, loss_of, parts)
     assert value == pytest.approx(terms["cross_entropy"], rel=1e-6)
     return value, model.network.state_dict()
 
@@ -327,39 +329,39 @@ REFUSED = (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried t
 def test_where_memory_runs_out_the_batch_is_halved_and_the_training_goes_on(error: Exception) -> None:
     model = tiny.segmenter()
     batches = tiny.sampler(DATA, model, batch_size=4)
-    recipe = tiny.recipe(
+    setup = tiny.setup(
         model, DATA, HELD_OUT, batches=batches, loss=tiny.short_of_memory(1, error), budget=Budget(epochs=1)
     )
     state = TrainingState()
-    steps = [record for record in training(model, recipe, state) if isinstance(record, StepRecord)]
+    steps = [record for record in training(model, setup, state) if isinstance(record, StepRecord)]
     assert [record.parts for record in steps] == [4] * 6
     assert [record.halved for record in steps] == [True] + [False] * 5
     assert state.parts == 4
     given = tiny.segmenter()
     list(
-        fit(given, tiny.recipe(given, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1)), TrainingState(parts=4))
+        fit(given, tiny.setup(given, DATA, HELD_OUT, batches=batches, budget=Budget(epochs=1)), TrainingState(parts=4))
     )
     assert tiny.same_weights(model.network, given.network)  # the failed tries left no trace
 
 
 def test_a_single_crop_that_does_not_fit_ends_the_training_with_what_to_do() -> None:
-    model, recipe = start(loss=tiny.short_of_memory(0, MemoryError()))
+    model, setup = start(loss=tiny.short_of_memory(0, MemoryError()))
     with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d"):
-        list(fit(model, recipe))
+        list(fit(model, setup))
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    model, recipe = start(loss=tiny.short_of_memory(0, RuntimeError("shapes do not match")))
+    model, setup = start(loss=tiny.short_of_memory(0, RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        list(fit(model, recipe))
+        list(fit(model, setup))
 
 
 def test_recomputed_statistics_are_the_mean_over_the_batches() -> None:
-    model, recipe = start()
+    model, setup = start()
     norms = [module for module in model.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     seen: list[torch.Tensor] = []
     handle = norms[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
-    batches = list(recipe.batches.epoch(0))
+    batches = list(setup.batches.epoch(0))
     weights = copy.deepcopy(dict(model.network.named_parameters()))
     recompute(model.network, batches, tiny.CPU)
     handle.remove()
@@ -374,14 +376,14 @@ def test_recomputed_statistics_are_the_mean_over_the_batches() -> None:
 
 
 def test_validation_comes_as_often_as_asked_and_at_the_end() -> None:
-    model, recipe = start(validate_every=3, budget=Budget(epochs=7))
-    assert [r.epoch for r in fit(model, recipe) if r.mean_iou is not None] == [3, 6, 7]
+    model, setup = start(validate_every=3, budget=Budget(epochs=7))
+    assert [r.epoch for r in fit(model, setup) if r.mean_iou is not None] == [3, 6, 7]
 
 
 @pytest.mark.parametrize("best", ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"])
 def test_the_best_epoch_is_the_best_by_the_score_that_was_chosen(best: Any) -> None:
-    model, recipe = start(best=best, budget=Budget(epochs=5))
-    records = list(fit(model, recipe))
+    model, setup = start(best=best, budget=Budget(epochs=5))
+    records = list(fit(model, setup))
     found = [-r.val_loss if best == "loss" else getattr(r, best) for r in records]
     assert [r.best for r in records] == [value > max(found[:i], default=-math.inf) for i, value in enumerate(found)]
 

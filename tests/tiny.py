@@ -27,8 +27,8 @@ from unpool.nets.families import network_of, structure_of
 from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
-from unpool.training.loop import TrainingSetup
 from unpool.training.records import Budget
+from unpool.training.setup import TrainingSetup
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 CPU = Machine(torch.device("cpu"), reduced=False)
@@ -106,8 +106,8 @@ def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any)
     return CropSampler(**{**given, **changes})
 
 
-def recipe(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
-    """A recipe of three epochs over ``sampler``."""
+def setup(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
+    """A setup of three epochs over ``sampler``."""
     given = {
         "batches": sampler(data, model),
         "validation": validation,

@@ -40,6 +40,11 @@ def count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def percent_text(share: float) -> str:
+    """Return a share 0..1 in percent, with two more digits where it is near 0: ``12.50%``, ``0.0125%``."""
+    return f"{share:.4%}" if 0 < share < 0.0005 else f"{share:.2%}"
+
+
 def size_text(size: Sequence[int]) -> str:
     """Return rows and columns: ``360 x 480``."""
     return " x ".join(map(str, size))

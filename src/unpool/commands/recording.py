@@ -12,7 +12,7 @@ from typing import Any
 from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.train.preparation import Job, measured, software
+from unpool.commands.train.preparation import TrainingJob, measured, software
 from unpool.config.schema import RunConfig, resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
@@ -42,13 +42,13 @@ NO_MATTER = ("machine", "recipe", "config_version")
 
 
 def recorded(
-    job: Job, run: RunFolder, state: TrainingState, steps: Generator[Event, None, int | None]
+    job: TrainingJob, run: RunFolder, state: TrainingState, steps: Generator[Event, None, int | None]
 ) -> Generator[Event, None, int | None]:
     """Run a training's steps with its record beside them: ``running`` before, what became of it afterwards.
 
     Returns what the steps return, the signal that stopped them. Only the first process writes.
     """
-    if not job.recipe.processes.first:
+    if not job.setup.processes.first:
         return (yield from steps)
     record = _of_training(job, run)
     write_record(run.path, record)
@@ -64,7 +64,7 @@ def recorded(
     return stopped_by
 
 
-def trained_already(job: Job, run: RunFolder) -> Generator[Event, None, None]:
+def trained_already(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
     """Say it where a finished run beside this one has the same data, settings and code."""
     yield from _said_already(_training_key(job), run.path)
 
@@ -127,9 +127,9 @@ def record_test(begun: OpenTest, evaluation: Evaluation, intervals: Intervals | 
     write_record(begun.folder, found)
 
 
-def _of_training(job: Job, run: RunFolder) -> Record:
+def _of_training(job: TrainingJob, run: RunFolder) -> Record:
     """The record of a training that begins or goes on; one that goes on keeps its id."""
-    config, split, processes = job.config, job.survey.split, job.recipe.processes.count
+    config, split, processes = job.config, job.survey.split, job.setup.processes.count
     record = _new_record(
         "train",
         _training_key(job),
@@ -139,7 +139,7 @@ def _of_training(job: Job, run: RunFolder) -> Record:
         settings=config.model_dump(mode="json"),
         changed=_changed(config),
         seed=config.training.seed,
-        machine=job.recipe.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
+        machine=job.setup.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
         start=_model(Path(config.training.start)) if config.training.start is not None else None,
     )
     try:
@@ -191,7 +191,7 @@ def _ended(record: Record, run: RunFolder, state: TrainingState, how: Written, e
     )
 
 
-def _training_key(job: Job) -> str:
+def _training_key(job: TrainingJob) -> str:
     """A digest of all that decides what comes out; of a model to begin with its content, not its name."""
     settings = job.config.model_dump(mode="json", exclude={*NO_MATTER})
     start = settings["training"].pop("start")

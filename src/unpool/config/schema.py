@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from unpool.errors import UsageError
+from unpool.losses.loss import TERMS, LossFactors
 from unpool.nets.families import FAMILIES, structure_of
 from unpool.nets.named import named_net
 from unpool.nets.network import NetworkStructure
+from unpool.wording import all_of
 
 
 def _structure(given: Any) -> Any:
@@ -81,7 +83,7 @@ class TrainingSettings(_Section):
         return self
 
 
-class LossSettings(_Section):
+class LossSettings(_Section, LossFactors):
     """What is made small: a sum of terms, each with its factor.
 
     ``cross_entropy``, ``dice``, ``lovasz``: factors; ``focal``: the exponent that turns the cross-entropy into the
@@ -92,10 +94,6 @@ class LossSettings(_Section):
     two objects, U-Net's weight map) or ``boundary``, by ``strength``, falling off over ``sigma`` pixels.
     """
 
-    cross_entropy: float = Field(1.0, ge=0)
-    focal: float = Field(0.0, ge=0, le=10)
-    dice: float = Field(1.0, ge=0)
-    lovasz: float = Field(0.0, ge=0)
     class_weights: Literal["balanced", "median-frequency", "none"] | tuple[float, ...] = "balanced"
     class_weight_cap: float = Field(3.0, ge=1)
     division: Literal["weights", "pixels", "sum"] = "weights"
@@ -105,10 +103,11 @@ class LossSettings(_Section):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not (self.cross_entropy or self.dice or self.lovasz):
-            raise ValueError("cross_entropy, dice and lovasz are all 0; a loss needs a term")
-        if self.division == "sum" and (self.dice or self.lovasz):
-            raise ValueError("division=sum adds up pixels, and Dice and Lovász are means; set dice=0 and lovasz=0")
+        if not any(getattr(self, name) for name in TERMS):
+            raise ValueError(f"{all_of(list(TERMS))} are all 0; a loss needs a term")
+        means = [f"{name}=0" for name in TERMS if name != "cross_entropy" and getattr(self, name)]
+        if self.division == "sum" and means:
+            raise ValueError(f"division=sum adds up pixels, and the other terms are means; set {all_of(means)}")
         if not isinstance(self.class_weights, str) and min(self.class_weights, default=0) <= 0:
             raise ValueError("class weights are positive numbers, one for each class")
         return self

@@ -1,62 +1,48 @@
-"""Losses over logits and labels, always in float32, blind to ignored pixels.
-
-Each term is a few sums over pixels or pictures, and a value made of them. All that several processes have to tell each
-other is therefore one short vector: summed over the parts of a batch, it gives the loss of the whole batch.
-"""
+"""The loss of a training: a sum of terms, each with a factor; float32, without the ignored pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
+from unpool.losses.cross_entropy import CrossEntropy, Division
+from unpool.losses.dice import Dice
+from unpool.losses.lovasz import Lovasz
+from unpool.losses.terms import Pixels, Term
 
-Division: TypeAlias = Literal["weights", "pixels", "sum"]
-
-DICE_SMOOTHING = 1e-3
-"""Share of the counted pixels added above and below in the Dice ratio, so that an absent class has a finite slope."""
-
-_TINY = torch.finfo(torch.float32).tiny
+Factor = Annotated[float, Field(ge=0)]
 
 
-class LossValue(NamedTuple):
-    """A loss and what it is the sum of.
+@dataclass(frozen=True, kw_only=True)
+class LossFactors:
+    """Factors of a loss's terms; these fields are also settings (``unpool.config.schema.LossSettings``).
 
     Attributes
     ----------
-    total: float32 scalar.
-    terms: float32 scalars, before their factors: those of ``cross_entropy``, ``dice`` and ``lovasz`` that take part.
+    cross_entropy, dice, lovasz: factors of the terms of these names; 0 leaves a term out.
+    focal: exponent of the focal loss, see ``unpool.losses.cross_entropy.CrossEntropy``; 0 is plain cross-entropy.
     """
 
-    total: Tensor
-    terms: dict[str, Tensor]
-
-
-def _alone(sums: Tensor) -> Tensor:
-    return sums
+    cross_entropy: Factor = 1.0
+    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
+    dice: Factor = 1.0
+    lovasz: Factor = 0.0
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(LossFactors):
     """A sum of terms, each with a factor; a term with factor 0 is not computed.
 
     Attributes
     ----------
-    weights: K class weights of the cross-entropy, or None for equal ones.
-    division: what the weighted cross-entropy is divided by. ``weights``: the sum of the pixels' weights, as torch does;
-        ``pixels``: the count of counted pixels, as SegNet's Caffe does; ``sum``: nothing, as FCN's heavy learning does.
-    cross_entropy: factor of the cross-entropy.
-    focal: exponent g of (1 - p)^g, which takes weight from pixels whose class already has a high probability p (Lin et
-        al., ICCV 2017, without their class weight, which is ``weights``); 0 is plain cross-entropy. It does not enter
-        the divisor.
-    dice: factor of the soft Dice loss.
-    lovasz: factor of the Lovász-softmax loss (Berman et al., CVPR 2018).
+    weights: K class weights of the cross-entropy; None for equal ones.
+    division: divisor of the cross-entropy, see ``unpool.losses.cross_entropy.Division``.
 
     Raises
     ------
@@ -65,167 +51,65 @@ class Loss:
 
     weights: tuple[float, ...] | None = None
     division: Division = "weights"
-    cross_entropy: float = 1.0
-    focal: float = 0.0
-    dice: float = 1.0
-    lovasz: float = 0.0
 
     def __post_init__(self) -> None:
-        factors = (self.cross_entropy, self.dice, self.lovasz)
-        if min(*factors, self.focal) < 0 or not any(factors):
+        factors = {name: getattr(self, name) for name in TERMS}
+        if min(*factors.values(), self.focal) < 0 or not any(factors.values()):
             raise UsageError(
-                f"a loss of {self.cross_entropy:g} cross-entropy (focal {self.focal:g}), {self.dice:g} Dice and "
-                f"{self.lovasz:g} Lovász",
+                "a loss of " + ", ".join(f"{name}={factor:g}" for name, factor in factors.items())
+                + f", focal={self.focal:g}",
                 "no number below 0, and a term above 0",
                 "set one of the factors to 1",
-            )
+            )  # fmt: skip
+
+    def terms(self) -> dict[str, Term]:
+        """Return the terms whose factor is not 0, by the name of the factor."""
+        return {name: make(self) for name, make in TERMS.items() if getattr(self, name)}
 
     def __call__(
         self,
         logits: Tensor,
         labels: Tensor,
         emphasis: Tensor | None = None,
-        total: Callable[[Tensor], Tensor] = _alone,
+        total: Callable[[Tensor], Tensor] = lambda sums: sums,
     ) -> LossValue:
         """Compute the loss; 0, with a gradient of 0, where every pixel is ignored.
 
         Parameters
         ----------
         logits: (N, K, H, W) of any float type.
-        labels: int64 (N, H, W): class ids, or ``IGNORE_ID`` where a pixel counts nowhere.
-        emphasis: float32 (N, H, W) added to each pixel's class weight in the cross-entropy (Ronneberger et al. 2015,
+        labels: int64 (N, H, W): class ids, or ``IGNORE_ID`` for ignored pixels.
+        emphasis: float32 (N, H, W), added to each pixel's class weight in the cross-entropy (Ronneberger et al. 2015,
             eq. 2); it counts in the divisor ``weights``.
-        total: adds a float32 vector up over all processes that hold a part of the batch; called once, differentiable.
-            The loss is then the whole batch's in each of them.
+        total: adds a float32 vector up over all processes that share the batch; differentiable, called once. Every
+            process then has the loss of the whole batch.
         """
         with torch.autocast(logits.device.type, enabled=False):
-            sums = self._sums(logits.float(), labels, emphasis)
-            whole = total(torch.cat(list(sums.values()))).split_with_sizes([len(part) for part in sums.values()])
-            terms = {name: _VALUES[name](part) for name, part in zip(sums, whole, strict=True)}
-            scaled = [getattr(self, name) * term for name, term in terms.items()]
-            return LossValue(torch.stack(scaled).sum(), terms)
-
-    def _sums(self, logits: Tensor, labels: Tensor, emphasis: Tensor | None) -> dict[str, Tensor]:
-        counted = labels != IGNORE_ID
-        target = labels.where(counted, 0)
-        log_probabilities = logits.log_softmax(dim=1)
-        log_truth = log_probabilities.gather(1, target[:, None])[:, 0]
-        sums = {}
-        if self.cross_entropy:
-            weights = self._pixel_weights(target, counted, emphasis)
-            sums["cross_entropy"] = self._cross_entropy_sums(log_truth, weights, counted)
-        if self.dice or self.lovasz:
-            probabilities = log_probabilities.exp()
-            if self.dice:
-                sums["dice"] = _dice_sums(probabilities, log_truth.exp(), target, counted)
-            if self.lovasz:
-                sums["lovasz"] = _lovasz_sums(probabilities, labels)
-        return sums
-
-    def _pixel_weights(self, target: Tensor, counted: Tensor, emphasis: Tensor | None) -> Tensor:
-        weights = counted.float()
-        if self.weights is not None:
-            weights = weights * weights.new_tensor(self.weights)[target]
-        return weights if emphasis is None else weights + emphasis * counted
-
-    def _cross_entropy_sums(self, log_truth: Tensor, weights: Tensor, counted: Tensor) -> Tensor:
-        cost = -log_truth
-        if self.focal:
-            # Where p is 1 the slope of (1 - p)^g can be infinite, and the cost beside it is 0.
-            cost = cost * (-torch.expm1(log_truth)).clamp(min=_TINY) ** self.focal
-        sums = [(weights * cost).sum()]
-        if self.division != "sum":
-            sums.append((weights if self.division == "weights" else counted.float()).sum())
-        return torch.stack(sums)
+            pixels = Pixels(logits.float(), labels, emphasis)
+            terms = self.terms()
+            sums = [term.sums(pixels) for term in terms.values()]
+            totals = total(torch.cat(sums)).split_with_sizes([len(part) for part in sums])
+            values = {name: term.value(part) for (name, term), part in zip(terms.items(), totals, strict=True)}
+            scaled = [getattr(self, name) * value for name, value in values.items()]
+            return LossValue(torch.stack(scaled).sum(), values)
 
 
-def _quotient(sums: Tensor) -> Tensor:
-    """Numerator over divisor, where there is one; 0 / 0 is 0."""
-    return sums[0] / sums[1].clamp(min=_TINY) if len(sums) == 2 else sums[0]
+class LossValue(NamedTuple):
+    """A loss and its terms.
 
-
-def _dice_sums(probabilities: Tensor, truth: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """For each class, over counted pixels: its probability where it is true, its probability, its pixels."""
-    mask = counted.float()
-
-    def by_class(values: Tensor) -> Tensor:
-        # Row by row: a single sum over all pixels would lose digits, and a GPU would queue to add to it.
-        images, rows, _ = values.shape
-        return values.new_zeros(images, rows, probabilities.shape[1]).scatter_add(2, target, values).sum((0, 1))
-
-    likely = torch.einsum("nkp,np->nk", probabilities.flatten(2), mask.flatten(1)).sum(0)
-    return torch.cat((by_class(truth * mask), likely, by_class(mask)))
-
-
-def _dice(sums: Tensor) -> Tensor:
-    """One minus the mean soft Dice of all classes.
-
-    For a class with probability p and truth g at each counted pixel: ``(2 sum pg + s) / (sum p + sum g + s)``, with
-    s = ``DICE_SMOOTHING`` times the counted pixels. An absent class takes part, so that predicting it costs.
-    """
-    both, likely, true = sums.chunk(3)
-    smoothing = DICE_SMOOTHING * true.sum().clamp(min=1)
-    return 1 - ((2 * both + smoothing) / (likely + true + smoothing)).mean()
-
-
-def _lovasz_sums(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Losses of the pictures, each a mean over its classes, added up; and how many have a counted pixel.
-
-    By picture, as Berman et al. do for scores by picture: then no process needs another's pixels.
-    """
-    likely, labels = probabilities.flatten(2), labels.flatten(1)[:, None]
-    truth = labels == torch.arange(likely.shape[1], device=labels.device)[:, None]
-    errors = torch.where(truth, 1 - likely, likely)
-    # Behind all counted pixels nothing is left to find, and an ignored one adds nothing.
-    errors, order = errors.masked_fill(labels == IGNORE_ID, -1).sort(dim=2, descending=True, stable=True)
-    classes = (errors * _jaccard_steps(truth.gather(2, order))).sum(2)
-    present = truth.any(2)
-    pictures = (classes * present).sum(1) / present.sum(1).clamp(min=1)
-    return torch.stack((pictures.sum(), present.any(1).sum().float()))
-
-
-def _jaccard_steps(truth: Tensor) -> Tensor:
-    """What each pixel adds to the Jaccard loss of its class when it is wrong like all before it.
-
-    The differences of Berman et al., algorithm 1, without subtracting neighbours, which are nearly equal: a pixel of
-    the class takes 1 from the intersection I, another adds 1 to the union U.
-
-    Parameters
+    Attributes
     ----------
-    truth: bool (N, K, P): whether a pixel is of the class; the most wrong pixel first.
+    total: float32 scalar.
+    terms: float32 scalars by name, before their factors; only terms whose factor is not 0.
     """
-    found = truth.cumsum(2, dtype=torch.int32)
-    whole = found[..., -1:]
-    seen = torch.arange(1, truth.shape[2] + 1, dtype=torch.int32, device=truth.device)
-    union = whole + seen - found
-    return torch.where(truth, 1.0, (whole - found) / (union - 1).clamp(min=1)) / union
+
+    total: Tensor
+    terms: dict[str, Tensor]
 
 
-_VALUES: dict[str, Callable[[Tensor], Tensor]] = {"cross_entropy": _quotient, "dice": _dice, "lovasz": _quotient}
-
-
-def balanced_weights(shares: Sequence[float], cap: float) -> tuple[float, ...]:
-    """Class weights from the classes' shares of the training pixels.
-
-    ``sqrt(median share / share)``, held within 1/cap..cap; the median is over classes that occur. The square root
-    of median-frequency balancing lifts rare classes without drowning common ones.
-    A class that never occurs gets weight 1: it has no pixel to weigh.
-    """
-    middle = median([share for share in shares if share > 0] or [1])
-    return tuple(min(max((middle / share) ** 0.5, 1 / cap), cap) if share > 0 else 1.0 for share in shares)
-
-
-def median_frequency_weights(pixels: Sequence[int], present: Sequence[int]) -> tuple[float, ...]:
-    """Class weights by median-frequency balancing (Eigen and Fergus, ICCV 2015), as SegNet's are.
-
-    ``median frequency / frequency``, where a class's frequency is its share of the pixels of the pictures in which it
-    occurs; the median is over classes that occur. A class that never occurs gets weight 1.
-
-    Parameters
-    ----------
-    pixels: pixels of each class over the training set.
-    present: all pixels, ignored ones too, of the training pictures in which the class occurs.
-    """
-    frequencies = [own / every if own else 0.0 for own, every in zip(pixels, present, strict=True)]
-    middle = median([frequency for frequency in frequencies if frequency] or [1])
-    return tuple(middle / frequency if frequency else 1.0 for frequency in frequencies)
+TERMS: dict[str, Callable[[Loss], Term]] = {
+    "cross_entropy": lambda loss: CrossEntropy(loss.weights, loss.division, loss.focal),
+    "dice": lambda loss: Dice(),
+    "lovasz": lambda loss: Lovasz(),
+}
+"""All terms: the name of the factor in ``LossFactors``, and a function that makes the term for a loss."""

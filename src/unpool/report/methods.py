@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unpool.ledger.text import TITLES
+from unpool.losses.loss import TERMS, Loss
 from unpool.metrics.intervals import RESAMPLES, Intervals
 from unpool.metrics.measures import Measured
 from unpool.metrics.scores import Scores
@@ -14,10 +15,6 @@ from unpool.nets.named import NAMED_NETS, named_net
 from unpool.nets.network import NetworkStructure
 from unpool.report.text import with_interval
 
-LOSSES = {
-    "dice": ("the soft Dice loss", "Milletari, Navab, Ahmadi: V-Net. 3DV 2016, arXiv 1606.04797"),
-    "lovasz": ("the Lovász-softmax loss", "Berman, Triki, Blaschko: The Lovász-Softmax loss. CVPR 2018"),
-}
 OPTIMISERS = {
     "adamw": ("AdamW", "Loshchilov, Hutter: Decoupled Weight Decay Regularization. ICLR 2019, arXiv 1711.05101"),
     "sgd": ("stochastic gradient descent with momentum {momentum}", ""),
@@ -178,7 +175,8 @@ def _loss(loss: Mapping[str, Any], sources: list[str]) -> str:
         more = {"separation": _SEPARATION, "boundary": _BOUNDARY}.get(loss.get("emphasis", ""), "")
         details = ", ".join(part for part in (f"{words}{cited}".strip(), more) if part)
         terms.append("the cross-entropy" + focal + (f" ({details})" if details else ""))
-    terms += [f"{words}{_cited(source, sources)}" for key, (words, source) in LOSSES.items() if loss.get(key)]
+    others = [make(Loss()) for name, make in TERMS.items() if name != "cross_entropy" and loss.get(name)]
+    terms += [f"the {term.title} loss{_cited(term.citation, sources)}" for term in others]
     return "The loss was " + ("the sum of " if len(terms) > 1 else "") + " and ".join(terms)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unpool.commands.train.preparation import Job
+from unpool.commands.train.preparation import TrainingJob
 from unpool.data.thickness import typical_thickness
 from unpool.data.training_normalisation import nearly_constant
 from unpool.training.diagnosis.case import TrainingFacts
@@ -15,7 +15,7 @@ MEASURED = 12
 """Training pictures in which the thickness of the classes is measured."""
 
 
-def facts_of(job: Job) -> TrainingFacts:
+def facts_of(job: TrainingJob) -> TrainingFacts:
     """Collect the facts of a training that is ready to run."""
     survey, given = job.survey, job.config
     train, val = survey.split.train, survey.split.val
@@ -28,7 +28,7 @@ def facts_of(job: Job) -> TrainingFacts:
         val_pictures=_holding(job, val),
         train_count=len(train),
         val_count=len(val),
-        weights=tuple(job.recipe.loss.weights or (1.0,) * classes),
+        weights=tuple(job.setup.loss.weights or (1.0,) * classes),
         balanced=given.loss.class_weights == "balanced",
         weight_cap=given.loss.class_weight_cap,
         thickness=_thickness(job),
@@ -44,17 +44,17 @@ def facts_of(job: Job) -> TrainingFacts:
     )
 
 
-def _holding(job: Job, names: Sequence[str]) -> tuple[int, ...]:
+def _holding(job: TrainingJob, names: Sequence[str]) -> tuple[int, ...]:
     """How many of these pictures hold each class."""
     counts = [job.survey.pictures[name].class_pixels for name in names]
     return tuple(sum(pixels > 0 for pixels in of_class) for of_class in zip(*counts, strict=True))
 
 
-def _thickness(job: Job) -> tuple[float | None, ...]:
+def _thickness(job: TrainingJob) -> tuple[float | None, ...]:
     """Measured where it matters: most networks answer from maps of the picture's own size."""
     classes = len(job.survey.table)
     if job.config.structure.detail == 1:
         return (None,) * classes
-    samples = job.recipe.batches.samples
+    samples = job.setup.batches.samples
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(MEASURED, len(samples))).astype(int))
     return typical_thickness((samples[int(index)] for index in chosen), classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,27 +23,28 @@ from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
 from unpool.data.weight_maps import Emphasis
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
-from unpool.losses import loss as losses
+from unpool.losses.class_weights import balanced_weights, median_frequency_weights
+from unpool.losses.loss import Loss, LossFactors
 from unpool.machine.device import choose_machine
 from unpool.nets.families import network_of
 from unpool.nets.named import named_net
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.loop import TrainingSetup
 from unpool.training.records import Budget, TrainingState
+from unpool.training.setup import TrainingSetup
 
 DEFAULT_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A training, ready to run."""
 
     config: RunConfig
     survey: Survey
     segmenter: Segmenter
-    recipe: TrainingSetup
+    setup: TrainingSetup
     anew: tuple[str, ...] = ()
     """Tensors that do not come from the model the training starts with."""
 
@@ -56,7 +57,7 @@ def with_budget(config: RunConfig) -> RunConfig:
     return config
 
 
-def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> Job:
+def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> TrainingJob:
     """Build network, batches, loss and optimiser; the configuration comes back with every choice made.
 
     Raises
@@ -86,7 +87,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
-    recipe = TrainingSetup(
+    setup = TrainingSetup(
         batches=CropSampler(
             samples=trained,
             areas=[rows * columns for rows, columns in sizes],
@@ -110,16 +111,16 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         best=given.best,
         processes=processes,
     )
-    return Job(config, survey, segmenter, recipe, anew)
+    return TrainingJob(config, survey, segmenter, setup, anew)
 
 
-def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
+def _loss(given: LossSettings, survey: Survey) -> Loss:
     weights: tuple[float, ...] | None = None
     if given.class_weights == "balanced":
-        weights = losses.balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
+        weights = balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
     elif given.class_weights == "median-frequency":
         trained = survey.split.train
-        weights = losses.median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
+        weights = median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
     elif given.class_weights != "none":
         weights = given.class_weights
         if len(weights) != len(survey.table):
@@ -128,14 +129,8 @@ def _loss(given: LossSettings, survey: Survey) -> losses.Loss:
                 f"one for each of {len(survey.table)} classes: {', '.join(survey.table.names)}",
                 "write them in this order",
             )
-    return losses.Loss(
-        weights=weights,
-        division=given.division,
-        cross_entropy=given.cross_entropy,
-        focal=given.focal,
-        dice=given.dice,
-        lovasz=given.lovasz,
-    )
+    factors = {field.name: getattr(given, field.name) for field in fields(LossFactors)}
+    return Loss(weights, given.division, **factors)
 
 
 def _emphasis(given: LossSettings) -> Emphasis | None:
@@ -213,7 +208,7 @@ VALIDATED = ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "clas
 """What the card says of the validation, by its names in ``EpochRecord``."""
 
 
-def story(job: Job, state: TrainingState) -> dict[str, Any]:
+def story(job: TrainingJob, state: TrainingState) -> dict[str, Any]:
     """How the model came to be, for its card."""
     survey, last = job.survey, state.history[-1] if state.history else {}
     return {
@@ -228,9 +223,9 @@ def story(job: Job, state: TrainingState) -> dict[str, Any]:
         },
         "epoch": state.epoch,
         "seconds": round(state.seconds, 1),
-        "machine": job.recipe.machine.describe(),
-        "crop": job.recipe.batches.crop._asdict(),
-        "class_weights": list(job.recipe.loss.weights or ()),
+        "machine": job.setup.machine.describe(),
+        "crop": job.setup.batches.crop._asdict(),
+        "class_weights": list(job.setup.loss.weights or ()),
         "validation": {key: last.get(key) for key in VALIDATED},
         "history": state.history,
         "software": software(),
@@ -247,7 +242,7 @@ def software() -> dict[str, str]:
     }
 
 
-def _loss_in_words(job: Job) -> str:
+def _loss_in_words(job: TrainingJob) -> str:
     given = job.config.loss
     entropy = f"focal cross-entropy (gamma {given.focal:g})" if given.focal else "cross-entropy"
     divided = {"weights": "", "pixels": ", divided by pixels", "sum": ", not divided"}[given.division]
@@ -256,14 +251,14 @@ def _loss_in_words(job: Job) -> str:
     return " + ".join(name if factor == 1 else f"{factor:g} {name}" for factor, name in factors if factor)
 
 
-def plan(job: Job, run: Path) -> str:
+def plan(job: TrainingJob, run: Path) -> str:
     """What is about to be trained, as a page of text."""
-    given, batches = job.config.training, job.recipe.batches
+    given, batches = job.config.training, job.setup.batches
     margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
     budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
     weights = ", ".join(
         f"{name} {weight:.2f}"
-        for name, weight in zip(job.segmenter.classes.names, job.recipe.loss.weights or (), strict=False)
+        for name, weight in zip(job.segmenter.classes.names, job.setup.loss.weights or (), strict=False)
     )
     parameters = sum(p.numel() for p in job.segmenter.network.parameters())
     turned = job.config.augmentation
@@ -293,7 +288,7 @@ def plan(job: Job, run: Path) -> str:
         ("loss", _loss_in_words(job)),
         ("starts with", f"{given.start}; anew: {', '.join(job.anew) or 'nothing'}" if given.start else ""),
         ("budget", budget),
-        ("machine", job.recipe.machine.describe()),
+        ("machine", job.setup.machine.describe()),
         ("run folder", str(run)),
     ]
     return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])

@@ -6,15 +6,17 @@ import time
 from collections.abc import Generator
 
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.train.preparation import Job
+from unpool.commands.train.preparation import TrainingJob
 from unpool.data.samples import Sample
 from unpool.errors import UsageError
 from unpool.machine.device import free_memory
 from unpool.prediction.evaluation import evaluate_each
 from unpool.prediction.predictor import Predictor
-from unpool.training.objective import compiles, in_parts, missing, worth_compiling
+from unpool.training.compilation import compiles, missing, worth_compiling
 from unpool.training.records import TrainingState
-from unpool.training.rehearsal import Rehearsal, gigabytes, rehearse
+from unpool.training.rehearsal import Rehearsal, rehearse
+from unpool.training.step import in_parts
+from unpool.wording import bytes_text
 
 FORWARD = 0.35
 """Share of a training step that its forward half takes."""
@@ -23,7 +25,7 @@ LONGEST = 60.0
 """Days of training above which a budget is taken for a mistake."""
 
 
-def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
+def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, None]:
     """Rehearse a training that begins, and settle in ``state`` in how many parts and whether compiled it runs.
 
     Raises
@@ -31,14 +33,14 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     RunError: the first batch gives no finite loss, or the memory holds not even one crop.
     UsageError: so many epochs or minutes take longer than ``LONGEST`` days here.
     """
-    recipe, given = job.recipe, job.config
+    setup, given = job.setup, job.config
     yield Progress("rehearsing", 0, 1)
-    free = free_memory(recipe.machine, given.machine.memory_gb, recipe.processes.neighbours)
-    found = rehearse(job.segmenter.network, recipe, given.training.parts, free)
-    validating = recipe.processes.agree(_validation_seconds(job))
-    if recipe.recompute:
-        validating += FORWARD * found.step_seconds * recipe.batches.steps
-    seconds = found.step_seconds * recipe.batches.steps + validating
+    free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
+    found = rehearse(job.segmenter.network, setup, given.training.parts, free)
+    validating = setup.processes.agree(_validation_seconds(job))
+    if setup.recompute:
+        validating += FORWARD * found.step_seconds * setup.batches.steps
+    seconds = found.step_seconds * setup.batches.steps + validating
     minutes = given.training.minutes if given.training.epochs is None else given.training.epochs * seconds / 60
     assert minutes is not None
     if minutes > LONGEST * 24 * 60:
@@ -52,7 +54,7 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     if given.training.minutes is not None:  # kept free at the end, as if it were the duration of the last one
         state.last_validation = min(validating, 60 * given.training.minutes / 2)
     state.compiled, why = worth_compiling(
-        given.machine.compile, minutes, job.segmenter.network, recipe.machine, recipe.processes
+        given.machine.compile, minutes, job.segmenter.network, setup.machine, setup.processes
     )
     if state.compiled:
         yield Progress("compiling", 0, 1)
@@ -61,7 +63,7 @@ def rehearsal(job: Job, state: TrainingState) -> Generator[Event, None, None]:
     yield Message(_forecast(job, found, seconds, minutes, free, f"{'yes' if state.compiled else 'no'}, {why}"))
 
 
-def compiled_again(job: Job, state: TrainingState) -> Generator[Event, None, None]:
+def compiled_again(job: TrainingJob, state: TrainingState) -> Generator[Event, None, None]:
     """See that a training that was compiled can be compiled here too, and say so where it cannot or shall not."""
     if state.compiled:
         yield Progress("compiling", 0, 1)
@@ -73,32 +75,34 @@ def compiled_again(job: Job, state: TrainingState) -> Generator[Event, None, Non
             )
 
 
-def _compiled(job: Job, state: TrainingState) -> str:
+def _compiled(job: TrainingJob, state: TrainingState) -> str:
     """Compile a step, and settle in ``state`` whether that works; why not, or nothing."""
-    recipe, network = job.recipe, job.segmenter.network
-    batches = recipe.batches.epoch(0)
+    setup, network = job.setup, job.segmenter.network
+    batches = setup.batches.epoch(0)
     part = next(in_parts(next(batches), state.parts))
     batches.close()
-    failure = missing(network, recipe.machine, recipe.processes) or compiles(network, recipe.loss, recipe.machine, part)
+    failure = missing(network, setup.machine, setup.processes) or compiles(network, setup.loss, setup.machine, part)
     state.compiled = not failure
     return failure
 
 
-def _validation_seconds(job: Job) -> float:
+def _validation_seconds(job: TrainingJob) -> float:
     """How long a validation takes, from one of its pictures."""
-    pictures = job.recipe.validation
-    share = -(-len(pictures) // job.recipe.processes.count)
+    pictures = job.setup.validation
+    share = -(-len(pictures) // job.setup.processes.count)
     one: list[Sample] = [pictures[0]]
     job.segmenter.network.eval()
     started = time.monotonic()
-    for _ in evaluate_each(Predictor(job.segmenter, job.recipe.machine), one):
+    for _ in evaluate_each(Predictor(job.segmenter, job.setup.machine), one):
         pass
     return (time.monotonic() - started) * share
 
 
-def _forecast(job: Job, found: Rehearsal, seconds: float, minutes: float, free: int | None, compiled: str) -> str:
+def _forecast(
+    job: TrainingJob, found: Rehearsal, seconds: float, minutes: float, free: int | None, compiled: str
+) -> str:
     given = job.config.training
-    steps = max(int(minutes * 60 / seconds * job.recipe.batches.steps), 1)
+    steps = max(int(minutes * 60 / seconds * job.setup.batches.steps), 1)
     epochs = minutes * 60 / seconds
     fell = f"the loss of one batch, repeated, went from {found.losses[0]:.3f} to {min(found.losses[1:]):.3f}"
     if not found.learns:
@@ -114,8 +118,8 @@ def _forecast(job: Job, found: Rehearsal, seconds: float, minutes: float, free: 
         ),
         (
             "memory",
-            f"a step takes about {gigabytes(found.peak_bytes)}"
-            + ("" if free is None else f" of {gigabytes(free)} that are free"),
+            f"a step takes about {bytes_text(found.peak_bytes)}"
+            + ("" if free is None else f" of {bytes_text(free)} that are free"),
         ),
         ("in parts", f"each batch is computed in {found.parts} parts, to fit" if found.parts > 1 else ""),
         ("compiled", compiled),

@@ -16,7 +16,7 @@ from unpool.checkpoint.proof import first_line
 from unpool.checkpoint.states import StoredState, load_newest_state, previous, save_state
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
-from unpool.commands.train.preparation import Job, story
+from unpool.commands.train.preparation import TrainingJob, story
 from unpool.errors import ModelFileError, RunError, UsageError
 from unpool.io.files import append_text, drafts, take_place, write_json, write_text, writing
 from unpool.io.folders import mark_output
@@ -24,7 +24,7 @@ from unpool.report.curves import curves_svg
 from unpool.training.records import EpochRecord, TrainingState
 
 
-def found_state(run: RunFolder, job: Job) -> Generator[Event, None, TrainingState | None]:
+def found_state(run: RunFolder, job: TrainingJob) -> Generator[Event, None, TrainingState | None]:
     """Read back where the run in a folder stood; None where none has begun.
 
     The first process puts the folder in order, the others read what it left.
@@ -34,21 +34,21 @@ def found_state(run: RunFolder, job: Job) -> Generator[Event, None, TrainingStat
     ModelFileError, UsageError: what is there cannot be gone on with.
     RunError: the folder cannot be written.
     """
-    processes = job.recipe.processes
+    processes = job.setup.processes
     state = (yield from _put_in_order(run, job)) if processes.first else None
     if not processes.agree(state is not None):
         return None
     return state if processes.first else _restore(run, job, load_newest_state(run.state))
 
 
-def begin(run: RunFolder, job: Job, state: TrainingState) -> None:
+def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
     """Make the run folder, with the state a training begins from.
 
     Raises
     ------
     RunError: the folder cannot be written.
     """
-    if not job.recipe.processes.first:
+    if not job.setup.processes.first:
         return
     with _saved_is_kept(), writing(run.path):
         mark_output(run.path)
@@ -59,7 +59,7 @@ def begin(run: RunFolder, job: Job, state: TrainingState) -> None:
         _save_state(job, run, state)
 
 
-def _put_in_order(run: RunFolder, job: Job) -> Generator[Event, None, TrainingState | None]:
+def _put_in_order(run: RunFolder, job: TrainingJob) -> Generator[Event, None, TrainingState | None]:
     if not any(file.is_file() for file in (run.state, previous(run.state))):
         if run.model.exists():
             raise ModelFileError(
@@ -80,14 +80,14 @@ def _put_in_order(run: RunFolder, job: Job) -> Generator[Event, None, TrainingSt
     return state
 
 
-def save(job: Job, run: RunFolder, state: TrainingState, *, best: bool = False) -> None:
+def save(job: TrainingJob, run: RunFolder, state: TrainingState, *, best: bool = False) -> None:
     """Save where the training stands; with the network as the model where it is the best, or none has been yet.
 
     Raises
     ------
     RunError: it cannot be written; what was saved before is as it was.
     """
-    if not job.recipe.processes.first:
+    if not job.setup.processes.first:
         return
     with _saved_is_kept():
         if best or not state.best_epoch or not run.model.is_file():
@@ -97,14 +97,14 @@ def save(job: Job, run: RunFolder, state: TrainingState, *, best: bool = False) 
             _save_state(job, run, state)
 
 
-def keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
+def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
     """Save the state after an epoch, the model where it is the best, a line of the log and the curves.
 
     Raises
     ------
     RunError: something cannot be written; nothing is lost where the state could be.
     """
-    if not job.recipe.processes.first:
+    if not job.setup.processes.first:
         return
     save(job, run, state, best=record.best)
     with _saved_is_kept():
@@ -112,7 +112,7 @@ def keep_epoch(job: Job, run: RunFolder, state: TrainingState, record: EpochReco
         write_text(run.curves, curves_svg(state.history))
 
 
-def _restore(run: RunFolder, job: Job, stored: StoredState) -> TrainingState:
+def _restore(run: RunFolder, job: TrainingJob, stored: StoredState) -> TrainingState:
     saved = stored.state
     if saved.get("data") != _data_of(job):
         raise UsageError(
@@ -122,7 +122,7 @@ def _restore(run: RunFolder, job: Job, stored: StoredState) -> TrainingState:
         )
     try:
         job.segmenter.network.load_state_dict(saved["network"])
-        job.recipe.optimiser.load_state_dict(saved["optimiser"])
+        job.setup.optimiser.load_state_dict(saved["optimiser"])
         state = TrainingState.from_plain(saved["training"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
@@ -148,20 +148,20 @@ def _remove_drafts(run: RunFolder) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _save_state(job: Job, run: RunFolder, state: TrainingState, model: str | None = None) -> None:
+def _save_state(job: TrainingJob, run: RunFolder, state: TrainingState, model: str | None = None) -> None:
     save_state(
         run.state,
         {
             "data": _data_of(job),
             "network": job.segmenter.network.state_dict(),
-            "optimiser": job.recipe.optimiser.state_dict(),
+            "optimiser": job.setup.optimiser.state_dict(),
             "training": state.to_plain(),
             "model": model,
         },
     )
 
 
-def _data_of(job: Job) -> dict[str, Any]:
+def _data_of(job: TrainingJob) -> dict[str, Any]:
     """What must not change in the course of a run."""
     survey = job.survey
     return {

@@ -17,7 +17,7 @@ from unpool.commands.interruption import interruptible, manner
 from unpool.commands.recording import recorded, trained_already
 from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config
 from unpool.commands.train.diagnosis_facts import facts_of
-from unpool.commands.train.preparation import Job, plan, prepare, with_budget
+from unpool.commands.train.preparation import TrainingJob, plan, prepare, with_budget
 from unpool.commands.train.rehearsal import compiled_again, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
 from unpool.config.schema import resolve
@@ -126,7 +126,7 @@ def train(
         yield from rehearsal(job, state)
         begin(run, job, state)
     else:
-        if job.recipe.budget.progress(state, job.recipe.batches.steps) < 1:
+        if job.setup.budget.progress(state, job.setup.batches.steps) < 1:
             yield from compiled_again(job, state)
         yield Message(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     stopped_by = yield from recorded(job, run, state, _train(job, run, state, save_every))
@@ -142,11 +142,13 @@ def train(
     )
 
 
-def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) -> Generator[Event, None, int | None]:
+def _train(
+    job: TrainingJob, run: RunFolder, state: TrainingState, save_every: float
+) -> Generator[Event, None, int | None]:
     """Run the loop, saving as it goes; returns the signal that stopped it, if one did."""
     saved_at, facts = time.monotonic(), facts_of(job)
     with interruptible() as asked:
-        for record in training(job.segmenter, job.recipe, state):
+        for record in training(job.segmenter, job.setup, state):
             if isinstance(record, EpochRecord):
                 state.history[-1]["remarks"] = diagnose(facts, state.history)
                 keep_epoch(job, run, state, record)
@@ -160,7 +162,7 @@ def _train(job: Job, run: RunFolder, state: TrainingState, save_every: float) ->
                 save(job, run, state)
                 raise
             yield from map(Message, _remarks(record, state))
-            stop = int(job.recipe.processes.agree(asked.signal or 0))
+            stop = int(job.setup.processes.agree(asked.signal or 0))
             if stop:
                 save(job, run, state)
                 yield Message(f"{manner(stop)}: everything is saved; the same command with --resume goes on from here")
@@ -182,12 +184,12 @@ def _until_next(record: StepRecord, state: TrainingState) -> float:
     return state.last_validation if record.step == record.steps else 0.0
 
 
-def _leave_pictures(job: Job, run: RunFolder) -> Generator[Event, None, None]:
+def _leave_pictures(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
     """Write validation pictures of the best model: picture, truth and prediction side by side."""
     if not run.model.is_file():
         return
-    best = Predictor(load_model(run.model).segmenter, job.recipe.machine)
-    samples = job.recipe.validation
+    best = Predictor(load_model(run.model).segmenter, job.setup.machine)
+    samples = job.setup.validation
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
     colours = best.segmenter.classes.colours
     for number, sample in enumerate(chosen, start=1):

@@ -28,7 +28,7 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
     require_legal(network.structure, size, name)
     empty = _empty_copy(network)
     reader = LayerReader(empty)
-    with torch.device("meta"), reader.saving():
+    with torch.device("meta"), reader.saved.counting():
         logits = empty(torch.empty(PICTURES, network.in_channels, *size))
     parameters = list(empty.parameters())
     return Explanation(

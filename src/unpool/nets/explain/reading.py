@@ -7,14 +7,12 @@ when the module has worked. The families of networks name the places of their mo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from unpool.geometry import (
@@ -32,6 +30,7 @@ from unpool.nets.blocks import MaxPooling, Residual, ScoreConvolution, SkipMerge
 from unpool.nets.explain.records import LayerFacts, LayerKind, LayerPart, SkipFacts
 from unpool.nets.network import Network
 from unpool.nets.pooling import PoolingIndices
+from unpool.nets.saved_tensors import SavedTensors
 from unpool.tiling import Size
 
 PICTURES = 2
@@ -109,17 +108,11 @@ class LayerReader:
         self._bytes: dict[str, int] = {"pool0": 0}  # of the maps at each place
         self._waiting: dict[str, int] = {}  # bytes that wait for the decoder or for the end of a residual block
         self._counts: Counter[tuple[str, int]] = Counter()  # convolutions of each side and stage so far
-        self._known = {_address(p): p.untyped_storage() for p in network.parameters()}
-        self._unclaimed = 0  # bytes saved for the backward pass since the last layer
+        self.saved = SavedTensors(network.parameters(), _is_feature_map)
+        self._claimed = 0  # of the saved bytes, those that a layer has in its record
         network.register_forward_pre_hook(self._picture)
         for path, module in network.named_modules():
             self._watch(path, module)
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Count the tensors that autograd saves within the ``with`` block."""
-        with torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor):
-            yield
 
     def _watch(self, path: str, module: nn.Module) -> None:
         watchers: dict[type[nn.Module], Callable[..., None]] = {
@@ -141,13 +134,11 @@ class LayerReader:
         elif type(module) in watchers:
             module.register_forward_hook(partial(watchers[type(module)], path))
 
-    def _save(self, tensor: Tensor) -> Tensor:
-        statistics = tensor.ndim < 4 and tensor.is_floating_point()  # a normalisation's mean and deviation
-        if not statistics and _address(tensor) not in self._known:
-            storage = tensor.untyped_storage()
-            self._known[_address(tensor)] = storage  # kept, so that no later storage gets its address
-            self._unclaimed += storage.nbytes() // PICTURES
-        return tensor.detach()
+    def _claim(self) -> int:
+        """Return the bytes of one picture that were saved for the backward pass since the last call."""
+        new = self.saved.bytes - self._claimed
+        self._claimed = self.saved.bytes
+        return new // PICTURES
 
     def _record(self, layer: _WorkedLayer) -> None:
         place = self.network.place_of(layer.path)
@@ -175,12 +166,11 @@ class LayerReader:
                 receptive_field=receptive_field(walked) if walked else 1,
                 multiply_adds=layer.multiply_adds,
                 bytes_output=layer.bytes_output,
-                bytes_kept=self._unclaimed,
+                bytes_kept=self._claim(),
                 bytes_held=held,
                 merges_skip=layer.part == "join",
             )
         )
-        self._unclaimed = 0
 
     def _picture(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
         self._bytes["pool0"] = _bytes(inputs[0])
@@ -191,9 +181,8 @@ class LayerReader:
             last,
             after=(*last.after, FOLLOWERS[type(module)]),
             parameters=last.parameters + sum(p.numel() for p in module.parameters()),
-            bytes_kept=last.bytes_kept + self._unclaimed,
+            bytes_kept=last.bytes_kept + self._claim(),
         )
-        self._unclaimed = 0
 
     def _input_norm(self, path: str, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         self._record(_WorkedLayer(path, "norm", "normalisation", inputs[0], output.shape[1], _size(output)))
@@ -279,6 +268,6 @@ def _bytes(maps: Tensor) -> int:
     return prod(maps.shape[1:]) * NUMBER_BYTES
 
 
-def _address(tensor: Tensor) -> int:
-    address: int = tensor.untyped_storage()._cdata
-    return address
+def _is_feature_map(tensor: Tensor) -> bool:
+    few = tensor.ndim < 4 and tensor.is_floating_point()  # a norm's mean and deviation
+    return not few

@@ -119,13 +119,3 @@ def _still_falling(losses: Sequence[float]) -> bool:
     part = max(len(losses) // 4, 1)
     late, before = losses[-part:], losses[-2 * part : -part]
     return len(before) == part and sum(before) > 0 and sum(late) < 0.95 * sum(before)
-
-
-def listed(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-
-
-def percent(share: float) -> str:
-    """A share with the digits that tell it from 0 and from all."""
-    return f"{share:.4%}" if 0 < share < 0.0005 else f"{share:.2%}"

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from unpool.training.diagnosis.case import Case, TrainingFacts, listed, percent
+from unpool.training.diagnosis.case import Case, TrainingFacts
+from unpool.wording import all_of, percent_text
 
 FEW_PIXELS = 0.001
 """Share of the training pixels below which a class is rare enough to be the reason."""
@@ -57,7 +58,7 @@ def too_thin(case: Case) -> Cause | None:
     thickness = [facts.thickness[k] for k in case.classes]
     if any(pixels is None or pixels >= facts.detail / 2 for pixels in thickness):
         return None
-    found = listed([f"{facts.names[k]} is about {facts.thickness[k]:.0f} pixels thick" for k in case.classes])
+    found = all_of([f"{facts.names[k]} is about {facts.thickness[k]:.0f} pixels thick" for k in case.classes])
     return Cause(
         f"{found}, and the network has one answer for {facts.detail} x {facts.detail} pixels",
         "take a network with skips from the picture's own size, such as --net unet",
@@ -175,8 +176,8 @@ def one_class_masks(case: Case) -> Cause | None:
     off = [*["class weights are off"] * (len(set(facts.weights)) < 2), *["the Dice term is off"] * (not facts.dice)]
     dice = [] if facts.dice or facts.summed else ["--set dice=1"]
     return Cause(
-        listed([f"{percent(share)} of the training pixels are {facts.names[winner]}", *off]),
-        listed([*dice, _lift(facts)]),
+        all_of([f"{percent_text(share)} of the training pixels are {facts.names[winner]}", *off]),
+        all_of([*dice, _lift(facts)]),
     )
 
 
@@ -260,9 +261,9 @@ def _only_training_learns(case: Case) -> bool:
 def _amounts(case: Case) -> str:
     """``cell has 0.04% of the training pixels, in 2 of 12 pictures``."""
     facts = case.facts
-    return listed(
+    return all_of(
         [
-            f"{facts.names[k]} has {percent(facts.train_shares[k])} of the training pixels, "
+            f"{facts.names[k]} has {percent_text(facts.train_shares[k])} of the training pixels, "
             f"in {facts.train_pictures[k]} of {facts.train_count} pictures"
             for k in case.classes
         ]
@@ -274,7 +275,7 @@ def _lift(facts: TrainingFacts) -> str:
     higher = [] if facts.balanced else ["--set class_weights=balanced"]
     given = {"class_weight_cap": (facts.weight_cap, 10), "rare": (facts.rare, 0.67)}
     higher += [f"--set {key}={better:g}" for key, (now, better) in given.items() if now < better]
-    return listed(higher) if higher else "cut smaller crops with --set crop=…"
+    return all_of(higher) if higher else "cut smaller crops with --set crop=…"
 
 
 def _lower(facts: TrainingFacts) -> str:

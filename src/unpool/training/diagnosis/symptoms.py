@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from statistics import mean
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from unpool.training.diagnosis.case import BLIND, Case, History, TrainingFacts, known, listed, percent
+from unpool.training.diagnosis.case import BLIND, Case, History, TrainingFacts, known
 from unpool.training.diagnosis.causes import CAUSES, CauseOf
+from unpool.wording import all_of, percent_text
 
 Row: TypeAlias = Mapping[str, Any]
 SymptomKind: TypeAlias = Literal["one answer", "blind", "not found", "overfitting"]
@@ -200,9 +201,9 @@ def _words(kind: SymptomKind, case: Case) -> str:
     names = [facts.names[k] for k in case.classes if k >= 0]
     if kind == "one answer":
         share, truth = row["predicted_shares"][names[0]], facts.val_shares[case.classes[0]]
-        return f"{percent(share)} of the validation pixels are predicted as {names[0]}, where {percent(truth)} are"
+        return f"{percent_text(share)} of the validation pixels are predicted as {names[0]}, where {percent_text(truth)} are"
     if kind == "not found":
-        return f"no validation pixel of {listed(names)} is found (recall 0 since epoch {_since(names, case.history)})"
+        return f"no validation pixel of {all_of(names)} is found (recall 0 since epoch {_since(names, case.history)})"
     losses = known(case.history, "train_loss")
     if kind == "blind" and case.stands_still:
         return f"the training loss does not fall: {losses[0]:.3g} in the first epoch, {losses[-1]:.3g} now"
