@@ -16,7 +16,7 @@ from unpool.data.augmentation import Cut, augmented_crop
 from unpool.data.batches import Batch, SampleStore, crop_size
 from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis, emphasis_map
-from unpool.dataset.pairing.folder import find_pairs
+from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError, UsageError
 
 DATA = tiny.samples(5)

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
+from unpool.generators import result_of
 from unpool.training.records import EpochRecord, StepRecord
 
 Result = TypeVar("Result")
@@ -35,9 +36,4 @@ Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 def finish(command: Generator[Event, None, Result]) -> Result:
     """Run a command to its end and return its result; its events are dropped."""
-    while True:
-        try:
-            next(command)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
+    return result_of(command)
