@@ -142,8 +142,9 @@ def _from_yaml(path: Path) -> ClassNames:
         NamedClass(str(name), None if value is None else int(value), colour)
         for (value, name), colour in zip(items, colours, strict=False)
     )
-    values = ignore if isinstance(ignore, list) else [ignore]
-    ignored = None if ignore is None else tuple(int(value) for value in values)
+    ignored = None
+    if ignore is not None:
+        ignored = tuple(int(value) for value in (ignore if isinstance(ignore, list) else [ignore]))
     return ClassNames(tuple(classes), ignored, path.name)
 
 

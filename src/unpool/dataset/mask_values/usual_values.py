@@ -44,7 +44,7 @@ def check_convention(tallies: Sequence[MaskTally], marks: Set[int]) -> None:
     other = next((tally for tally in tallies if top not in tally.counts and marks & tally.counts.keys()), None)
     if other and not any(len(marks & tally.counts.keys()) > 1 and top in tally.counts for tally in tallies):
         raise DataError(
-            f"the masks follow two conventions: {one.name} holds {_values(one)} and {other.name} holds {_values(other)}",
+            f"the masks have two conventions: {one.name} holds {_values(one)} and {other.name} holds {_values(other)}",
             f"one convention in all masks, or {top} together with other values in one mask",
             f"save all masks with the same values; or use --ignore {top} if {top} counts nowhere, "
             f"or --classes with {top}=name among the names if it is a class",
