@@ -123,14 +123,14 @@ def _pack_cells(size: Size, rng: np.random.Generator) -> NDArray[np.uint16]:
     """Place cells one by one, most of them next to an earlier one, until the picture is well filled."""
     instances = np.zeros(size, dtype=np.uint16)
     placed: list[_Outline] = []
-    filled = rng.uniform(0.28, 0.46)
+    coverage = rng.uniform(0.28, 0.46)
     for _ in range(_ATTEMPTS):
         cell = _draw_outline(size, placed, rng)
         inside = _interior(cell, size)
         if _has_room(inside, instances):
             placed.append(cell)
             instances[inside & (instances == 0)] = len(placed)
-        if np.count_nonzero(instances) > filled * instances.size:
+        if np.count_nonzero(instances) > coverage * instances.size:
             break
     return _without_fragments(instances)
 

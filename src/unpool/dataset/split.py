@@ -14,7 +14,7 @@ from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.08, 0.45
-"""Share of validation pairs between which groups are kept whole; otherwise they are divided."""
+"""Share of validation pairs between which groups stay undivided; otherwise pictures are drawn one by one."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,11 @@ def _validation(names: Sequence[str], seed: int, share: float, root: str) -> tup
             "add pictures with masks",
         )
     if not 0 < share < 1:
-        raise DataError(f"a validation share of {share:g}", "a share between 0 and 1", "choose a share near 0.2")
+        raise DataError(
+            f"a validation share of {share:g}",
+            "a share between 0 and 1",
+            "choose a share near 0.2, as with --set val_share=0.2",
+        )
     groups = group_of(names)
     sizes = Counter(groups.values())
     chosen = _near_share(sizes, seed, share * len(names))

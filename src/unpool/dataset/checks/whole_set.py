@@ -115,7 +115,7 @@ def _ignored_parts(survey: Survey, parts: Sequence[str]) -> Iterator[Finding]:
                 f"{part}-ignored",
                 f"every pixel in {part} is ignored ({count_text(len(names), 'mask')}: {first_of(names)})",
                 f"pixels of some class in {part}",
-                "check the values given with --ignore, or divide the pictures in another way",
+                "check the ignored mask values (--ignore), or divide the pictures in another way",
                 names,
             )
 
@@ -131,6 +131,7 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
             "pixels of two classes or more",
             "check that these files are the masks, and that the mask values of the classes are right",
         )
+    val_given = any(pair.split == "val" for pair in survey.folder.pairs)
     for part in ("train", "val"):
         pixels = survey.class_pixels(split.members(part))
         absent = [name for name, count in zip(table.names, pixels, strict=True) if not count]
@@ -140,7 +141,7 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
                 f"absent-in-{part}",
                 f"no pixel of class {', '.join(absent)} in {part}",
                 "every class in train and in val",
-                "add pictures of it, or try another --seed" if part == "val" else "add pictures of it, or remove it",
+                f"add pictures of it to {part}{'' if val_given else ', or try another --seed'}",
             )
     tiny = [f"{n} ({s:.3%})" for n, s in zip(table.names, shares, strict=True) if 0 < s < TINY_SHARE]
     if tiny:
@@ -157,7 +158,7 @@ def _empty_masks(survey: Survey) -> Iterator[Finding]:
     empty = [fact.name for fact in facts if fact.class_pixels[0] and not any(fact.class_pixels[1:])]
     if empty and len(empty) < len(survey.pictures):
         found = f"{count_text(len(empty), 'mask')} with nothing but {survey.table.names[0]}: {first_of(empty)}"
-        yield Finding("note", "empty-masks", found, "", "check that someone has drawn them", tuple(empty))
+        yield Finding("note", "empty-masks", found, "", "check that they are finished", tuple(empty))
     ignored = [fact.name for fact in facts if not any(fact.class_pixels)]
     if ignored:
         yield Finding(
@@ -165,7 +166,7 @@ def _empty_masks(survey: Survey) -> Iterator[Finding]:
             "ignored-masks",
             f"{count_text(len(ignored), 'mask')} with nothing but ignored pixels: {first_of(ignored)}",
             "pixels of some class in every mask",
-            "remove these pairs, or check the values given with --ignore",
+            "remove these pairs, or check the ignored mask values (--ignore)",
             tuple(ignored),
         )
 

@@ -113,7 +113,7 @@ def _unnamed(
         raise DataError(
             f"only one value in all masks: {value_text(unflatten_value(kept[0], kind)) if kept else 'ignored ones'}",
             "at least two classes; the background counts as one",
-            "check that these files are masks; if a class is absent here, name all classes with --classes value=name",
+            "check that these files are the masks, and add masks that show other classes",
         )
     if usual and set(kept) <= {0, *FULL_SCALES}:
         check_convention(tallies, FULL_SCALES)
@@ -175,21 +175,21 @@ def _class_values(
         raise UsageError(
             f"some classes of {names.source} have a value, and some have none: {first_of(bare)}",
             "a value for every class, or for none",
-            "write value=name for all classes",
+            "write value=name for every class",
         )
     if bare:
         return _values_in_order(present, names, ignore), True
-    found = [
+    values = [
         value_of_colour(named.colour, tallies) if named.value is None and named.colour else named.value
         for named in names.classes
     ]
-    whole = [value for value in found if value is not None]
-    if len(whole) == len(found) and (by_hand or some_stated or len(set(whole) & set(present)) > 1):
-        return whole, False
-    order = [] if by_hand else _values_in_order(present, names, ignore)
-    if by_hand or any(value in present and value != place for value, place in zip(found, order, strict=True)):
-        raise _unseen_colour(names, found, tallies)
-    return order, True
+    known = [value for value in values if value is not None]
+    if len(known) == len(values) and (by_hand or some_stated or len(set(known) & set(present)) > 1):
+        return known, False
+    in_order = [] if by_hand else _values_in_order(present, names, ignore)
+    if by_hand or any(value in present and value != other for value, other in zip(values, in_order, strict=True)):
+        raise _unseen_colour(names, values, tallies)
+    return in_order, True
 
 
 def _class_colours(present: list[int], names: ClassNames) -> list[int]:
@@ -204,14 +204,14 @@ def _class_colours(present: list[int], names: ClassNames) -> list[int]:
     return [flatten_value(named.colour) for named in names.classes if named.colour is not None]
 
 
-def _unseen_colour(names: ClassNames, found: Sequence[int | None], tallies: Sequence[MaskTally]) -> DataError:
+def _unseen_colour(names: ClassNames, values: Sequence[int | None], tallies: Sequence[MaskTally]) -> DataError:
     shown = {value: tally.colour_of(value) for tally in tallies for value in tally.counts}
-    pairs = zip(names.classes, found, strict=True)
+    pairs = zip(names.classes, values, strict=True)
     named = next((named for named, value in pairs if value not in shown), names.classes[0])
-    seen = [f"{v} in {value_text(unflatten_value(c, 'colours'))}" for v, c in sorted(shown.items()) if c is not None]
+    texts = [f"{v} in {value_text(unflatten_value(c, 'colours'))}" for v, c in sorted(shown.items()) if c is not None]
     return DataError(
         f"{names.source}: {value_text(named.colour or 0)} of class {named.name} is not the colour of one mask value",
-        f"colours that the masks show: {first_of(seen, 8)}",
+        f"colours that the masks show: {first_of(texts, 8)}",
         "give every class its mask value: --classes 0=name 1=name",
     )
 
@@ -270,15 +270,18 @@ def _camvid() -> NewTable:
 def _ignore_note(values: set[int]) -> tuple[Finding, ...]:
     if not values:
         return ()
-    shown = ", ".join(map(str, sorted(values)))
-    found = f"mask value {shown} is ignored, because the other values are small ids"
-    return (Finding("note", "ignore-value", found, "", "if it is a class, name all classes with --classes value=name"),)
+    found = f"mask value {', '.join(map(str, sorted(values)))} is ignored, because the other values are small ids"
+    return (Finding("note", "ignore-value", found, "", "if it is a class, name every class with --classes value=name"),)
 
 
 def _too_many(present: Mapping[int, int], kind: MaskKind) -> DataError:
     texts = first_of([value_text(unflatten_value(value, kind)) for value in sorted(present)], 6)
+    if kind == "colours":
+        repair = "export the masks again without smoothing, or name every colour with --classes '#rrggbb=name'"
+    else:
+        repair = "if they are object numbers, use --masks instances; or name every value with --classes value=name"
     return DataError(
         f"{len(present)} different {'colours' if kind == 'colours' else 'values'} in all masks ({texts})",
         f"at most {MAX_VALUES}, one for each class",
-        "if they are object numbers, use --masks instances; otherwise name all values with --classes value=name",
+        repair,
     )
