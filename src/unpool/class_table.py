@@ -228,7 +228,7 @@ def value_from_text(text: str) -> MaskValue:
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:
-    """Return ``count`` different colours for display; the first is black, as backgrounds are in the field's palettes."""
+    """Return ``count`` different colours for display; the first is black, as in the field's palettes."""
     colours: list[Colour] = [(0, 0, 0)]
     for k in range(1, count):
         # Steps by the golden ratio make neighbours in the table differ most.
