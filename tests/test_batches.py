@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tiny
 from unpool.data import batches
-from unpool.data.augmentation import Cut, augmented_crop
+from unpool.data.augmentation import CroppedSample, augmented_crop
 from unpool.data.batches import Batch, SampleStore, crop_size
 from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis, emphasis_map
@@ -65,7 +65,7 @@ def test_the_shares_of_the_processes_make_up_the_batch_in_order(size: int, of: i
 def test_a_process_makes_its_own_places_only(monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[str] = []
 
-    def counted(sample: Sample, *given: Any) -> Cut:
+    def counted(sample: Sample, *given: Any) -> CroppedSample:
         cut.append(sample.name)
         return augmented_crop(sample, *given)
 

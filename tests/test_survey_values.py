@@ -174,7 +174,7 @@ def test_deep_greys_are_no_colours(tmp_path: Path) -> None:
 def test_class_files_without_sense_are_refused(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 1, 2])] * 4)
     (tmp_path / "classes.txt").write_text("cat\ndog\ncat\n")
-    with pytest.raises(DataError, match="'cat' is there twice"):
+    with pytest.raises(DataError, match="it names 'cat' twice"):
         survey(tmp_path)
     with pytest.raises(UsageError, match="names 'cat' twice"):
         survey(tmp_path, MaskOptions(classes=["cat", "dog", "cat"]))

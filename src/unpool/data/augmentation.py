@@ -83,8 +83,8 @@ class Crop(NamedTuple):
         return self.rows + 2 * self.margin, self.columns + 2 * self.margin
 
 
-class Cut(NamedTuple):
-    """The crop of one picture for a batch.
+class CroppedSample(NamedTuple):
+    """One crop of a sample.
 
     Attributes
     ----------
@@ -108,13 +108,13 @@ def augmented_crop(
     augmentation: Augmentation,
     normalisation: Normalisation,
     random: np.random.Generator,
-) -> Cut:
+) -> CroppedSample:
     """Cut one crop out of a picture, at a random place and with random changes."""
     centre = _centre(sample.labels, (crop.rows, crop.columns), augmentation.rare, random)
     rows, columns = _field(centre, crop.with_margin(), augmentation, random)
     image = _vary_grey_values(_picture(sample, rows, columns, normalisation), augmentation, random)
     inner = np.s_[crop.margin : crop.margin + crop.rows, crop.margin : crop.margin + crop.columns]
-    return Cut(image, *_ground_truth(sample, rows[inner], columns[inner]))
+    return CroppedSample(image, *_ground_truth(sample, rows[inner], columns[inner]))
 
 
 def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator) -> tuple[float, float]:

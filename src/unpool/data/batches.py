@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unpool.class_table import ClassTable
-from unpool.data.augmentation import Augmentation, Crop, Cut, augmented_crop
+from unpool.data.augmentation import Augmentation, Crop, CroppedSample, augmented_crop
 from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError, UnpoolError, UsageError
@@ -193,7 +193,7 @@ class CropSampler:
             emphasis=torch.stack(weights) if weights else None,
         )
 
-    def _cut(self, epoch: int, place: int, index: int) -> tuple[str, Cut]:
+    def _cut(self, epoch: int, place: int, index: int) -> tuple[str, CroppedSample]:
         sample = self.samples[index]
         random = np.random.default_rng((self.seed, epoch, place + 1))
         with _naming_files(sample.name):

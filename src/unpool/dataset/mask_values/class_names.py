@@ -69,16 +69,16 @@ def names_by_hand(items: Sequence[str]) -> ClassNames:
 
 def names_in_folder(root: Path) -> ClassNames | None:
     """Read the class file of a folder; None without one. Raises DataError for a broken file, and for two files."""
-    found = [root / name for name in (*_TEXTS, *_YAMLS, *_TABLES) if (root / name).is_file()]
-    if not found:
+    files = [root / name for name in (*_TEXTS, *_YAMLS, *_TABLES) if (root / name).is_file()]
+    if not files:
         return None
-    if len(found) > 1:
+    if len(files) > 1:
         raise DataError(
-            f"{root}: several files with class names: {', '.join(path.name for path in found)}",
+            f"{root}: several files with class names: {', '.join(path.name for path in files)}",
             "one file with class names",
             "keep the right one, or name the classes with --classes",
         )
-    path = found[0]
+    path = files[0]
     if path.stat().st_size > _MOST_BYTES:
         raise _broken(path, "it is larger than 1 MB")
     try:
@@ -86,7 +86,7 @@ def names_in_folder(root: Path) -> ClassNames | None:
     except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError, csv.Error) as error:
         raise _broken(path, str(error).split("\n")[0]) from error
     if twice := _twice(names.classes):
-        raise _broken(path, f"'{twice}' is there twice")
+        raise _broken(path, f"it names '{twice}' twice")
     return names if names.classes else None
 
 
