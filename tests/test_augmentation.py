@@ -133,7 +133,7 @@ def test_beyond_the_edge_is_ignored_and_mirrored() -> None:
     np.testing.assert_allclose(image[0].numpy(), mirrored, atol=1e-2)
 
 
-def test_a_turned_picture_is_ignored_beyond_its_edge_only() -> None:
+def test_a_rotated_picture_is_ignored_beyond_its_edge_only() -> None:
     found = crop(of(np.zeros((32, 48), np.uint8)), MOVES["rotation"], seed=3)[1]
     assert found[16, 24] == 0
     assert (found == IGNORE_ID).any()

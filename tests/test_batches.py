@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import tiny
 from unpool.data import batches
-from unpool.data.augmentation import Cut, augmented_crop
+from unpool.data.augmentation import CroppedSample, augmented_crop
 from unpool.data.batches import Batch, SampleStore, crop_size
 from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis, emphasis_map
-from unpool.dataset.pairing.folder import find_pairs
+from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError, UsageError
 
 DATA = tiny.samples(5)
@@ -65,7 +65,7 @@ def test_the_shares_of_the_processes_make_up_the_batch_in_order(size: int, of: i
 def test_a_process_makes_its_own_places_only(monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[str] = []
 
-    def counted(sample: Sample, *given: Any) -> Cut:
+    def counted(sample: Sample, *given: Any) -> CroppedSample:
         cut.append(sample.name)
         return augmented_crop(sample, *given)
 
@@ -147,7 +147,7 @@ def test_a_picture_spoilt_after_the_survey_is_named(file: str, spoil: Callable[[
 
 
 def test_whatever_goes_wrong_with_a_picture_names_its_files(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cause = RuntimeError("the decoder fell over\nand said much more")
+    cause = RuntimeError("the decoder fell over\nand more text")
 
     def fail(*_: object) -> None:
         raise cause
@@ -155,16 +155,16 @@ def test_whatever_goes_wrong_with_a_picture_names_its_files(cells: Path, monkeyp
     store = SampleStore(find_pairs(cells).pairs[:1], tiny.CELLS)
     sampler = tiny.sampler(store, MODEL, areas=[1])  # type: ignore[arg-type]
     monkeypatch.setattr(batches, "augmented_crop", fail)
-    with pytest.raises(DataError, match="00: RuntimeError: the decoder fell over\n  expected: ") as told:
+    with pytest.raises(DataError, match="00: RuntimeError: the decoder fell over\n  expected: ") as caught:
         next(sampler.epoch(0))
-    assert told.value.__cause__ is cause
+    assert caught.value.__cause__ is cause
     monkeypatch.setattr(batches, "read_sample", fail)
     files = (
         r"images/00\.png with .*masks/00\.png: RuntimeError: the decoder fell over\n  expected: (.|\n)*open the files"
     )
-    with pytest.raises(DataError, match=files) as told:
+    with pytest.raises(DataError, match=files) as caught:
         next(tiny.sampler(SampleStore(store.pairs, tiny.CELLS), MODEL, areas=[1]).epoch(0))  # type: ignore[arg-type]
-    assert told.value.__cause__ is cause
+    assert caught.value.__cause__ is cause
 
 
 def test_our_own_errors_pass_through_the_thread(cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:

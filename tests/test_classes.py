@@ -14,8 +14,8 @@ from unpool.class_table import (
     MaskKind,
     MaskValue,
     distinct_colours,
-    flat,
-    unflat,
+    flatten_value,
+    unflatten_value,
     value_from_text,
     value_text,
 )
@@ -95,7 +95,7 @@ def test_instances_are_one_class() -> None:
 def test_unknown_values_are_named_with_what_would_be_right() -> None:
     with pytest.raises(DataError) as refusal:
         table().encode(np.array([[0, 1, 2, 3, 4, 5, 6, 255]], np.uint8), "dir/m.png")
-    assert refusal.value.found == "dir/m.png: mask value 1, 2, 3, 4, 5, … is in no class"
+    assert refusal.value.found == "dir/m.png: mask value 1, 2, 3, 4, 5 and 1 more is in no class"
     assert refusal.value.expected == "one of 0 background, 255 cell, 7 ignored"
     assert "--classes" in refusal.value.repair
 
@@ -156,7 +156,7 @@ def test_foreign_cards_are_refused() -> None:
 @given(st.one_of(integers, colours))
 def test_values_have_a_text_and_a_number(value: MaskValue) -> None:
     assert value_from_text(value_text(value)) == value
-    assert unflat(flat(value), "values" if isinstance(value, int) else "colours") == value
+    assert unflatten_value(flatten_value(value), "values" if isinstance(value, int) else "colours") == value
 
 
 @pytest.mark.parametrize("text", ["", "-1", "#12345", "1.0", "#gggggg", "9" * 10])

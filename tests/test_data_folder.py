@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unpool.dataset.pairing.folder import find_pairs
+from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError
 
 
@@ -79,18 +79,18 @@ def test_pairing_does_not_depend_on_order(tmp_path: Path) -> None:
     assert all(Path(image).stem == Path(mask).stem for image, mask, _ in paired(tmp_path).values())
 
 
-def test_orphans_are_told(tmp_path: Path) -> None:
+def test_files_without_a_partner_are_listed(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/c.png")
     folder = find_pairs(tmp_path)
-    assert [path.name for path in folder.orphan_images] == ["b.png"]
-    assert [path.name for path in folder.orphan_masks] == ["c.png"]
+    assert [path.name for path in folder.unpaired_images] == ["b.png"]
+    assert [path.name for path in folder.unpaired_masks] == ["c.png"]
 
 
 def test_junk_is_left_alone(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png", "images/._a.png", "images/.DS_Store", "masks/Thumbs.db", ".x/b.png")
     folder = find_pairs(tmp_path)
     assert len(folder.pairs) == 1
-    assert not folder.orphan_images
+    assert not folder.unpaired_images
 
 
 def test_two_mask_folders_are_refused(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_instances_are_preferred_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize("twice", ["images/a.jpg", "masks/a.tif"])
 def test_two_files_of_one_name_are_refused(tmp_path: Path, twice: str) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png", twice)
-    with pytest.raises(DataError, match=r"two (pictures|masks) of one name: .*a\.\w+ and .*a\.\w+"):
+    with pytest.raises(DataError, match=r"two (pictures|masks) have the same name: .*a\.\w+ and .*a\.\w+"):
         find_pairs(tmp_path)
 
 
@@ -123,9 +123,9 @@ def test_two_rules_that_fit_are_refused(tmp_path: Path) -> None:
         ((), "it is empty"),
         (("images/a.png",), "no masks among them"),
         (("notes.txt",), r"no picture files .*notes\.txt"),
-        (("masks/a.png",), "1 masks and no pictures"),
+        (("masks/a.png",), "1 mask and no pictures"),
         (("images/a.png", "masks/b.png"), "no picture and mask have the same name"),
-        (("a.png", "a.jpg"), "two pictures of one name"),
+        (("a.png", "a.jpg"), "two pictures have the same name"),
     ],
 )
 def test_folders_without_pairs(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
@@ -155,7 +155,7 @@ def test_list_files(tmp_path: Path, line: str) -> None:
 def test_list_files_must_be_right(tmp_path: Path) -> None:
     touch(tmp_path, "p/a.png", "m/a.png")
     (tmp_path / "train.txt").write_text("p/a.png m/a.png\np/b.png m/b.png\n")
-    with pytest.raises(DataError, match=r"names p/b\.png, and there is no such file"):
+    with pytest.raises(DataError, match=r"names p/b\.png, which does not exist"):
         find_pairs(tmp_path)
     (tmp_path / "train.txt").write_text("p/a.png m/a.png\np/a.png\n")
     with pytest.raises(DataError, match=r"line 2 is 'p/a\.png'"):
@@ -178,7 +178,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "images" / "p.png")
     found = find_pairs(tmp_path)
     assert [pair.name for pair in found.pairs] == ["a"]
-    assert found.orphan_images == ()
+    assert found.unpaired_images == ()
 
 
 def test_names_must_be_letters(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from unpool.class_table import ClassTable, distinct_colours
-from unpool.dataset.survey import describe, survey, survey_steps
+from unpool.dataset.mask_values.options import MaskOptions
+from unpool.dataset.survey import survey, survey_steps
 from unpool.dataset.survey_result import Survey
+from unpool.dataset.survey_text import survey_page
 from unpool.errors import DataError, UsageError
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -46,7 +48,7 @@ def test_binary_masks(tmp_path: Path) -> None:
     assert found.pictures["00"].class_pixels == (1591, 9)
     assert found.class_shares(["00", "01"]) == pytest.approx((1591 / 1600, 9 / 1600))
     assert found.errors == ()
-    assert describe(found).rstrip().endswith("Ready to train.")
+    assert survey_page(found).rstrip().endswith("Ready to train.")
 
 
 def test_pixels_of_the_pictures_with_a_class(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_255_is_ignored_beside_small_ids(tmp_path: Path) -> None:
     assert found.table.ignore == (255,)
     assert codes(found)["ignore-value"] == "note"
     assert found.pictures["00"].ignored_pixels == 9
-    assert survey(tmp_path, ignore=[]).table.ignore == ()
+    assert survey(tmp_path, MaskOptions(ignore=[])).table.ignore == ()
 
 
 def test_greys_are_classes(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_colour_masks(tmp_path: Path) -> None:
     assert named.table.names == ("road", "sky")
     assert named.table.ignore == ((0, 0, 0),)
     assert codes(named)["one-class"] == "error"
-    by_hand = survey(tmp_path, classes=["#000000=ground", "#c81e28=road"])
+    by_hand = survey(tmp_path, MaskOptions(classes=["#000000=ground", "#c81e28=road"]))
     assert by_hand.table.names == ("ground", "road")
 
 
@@ -117,27 +119,27 @@ def test_class_files(tmp_path: Path) -> None:
 
 def test_names_by_hand(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 255])] * 4)
-    assert survey(tmp_path, classes=["sea", "land"]).table.values == ((0,), (255,))
-    assert survey(tmp_path, classes=["255=land", "0=sea"]).table.names == ("land", "sea")
+    assert survey(tmp_path, MaskOptions(classes=["sea", "land"])).table.values == ((0,), (255,))
+    assert survey(tmp_path, MaskOptions(classes=["255=land", "0=sea"])).table.names == ("land", "sea")
     with pytest.raises(DataError, match="3 class names"):
-        survey(tmp_path, classes=["a", "b", "c"])
+        survey(tmp_path, MaskOptions(classes=["a", "b", "c"]))
     with pytest.raises(UsageError, match="zz=a"):
-        survey(tmp_path, classes=["zz=a"])
+        survey(tmp_path, MaskOptions(classes=["zz=a"]))
 
 
 def test_object_numbers_are_refused_and_read_on_request(tmp_path: Path) -> None:
     made(tmp_path, [squares(range(n), np.uint16) for n in (5, 9, 12, 7)], channels=1)
     with pytest.raises(DataError, match="--masks instances"):
         survey(tmp_path)
-    found = survey(tmp_path, masks="instances")
+    found = survey(tmp_path, MaskOptions(kind="instances"))
     assert [facts.objects for facts in found.pictures.values()] == [4, 8, 11, 6]
     assert found.pictures["00"].class_pixels == (1600 - 36, 36)
-    assert survey(tmp_path, masks="values").table.names[-1] == "class 11"
+    assert survey(tmp_path, MaskOptions(kind="values")).table.names[-1] == "class 11"
 
 
 def test_class_ids_that_vary_are_no_object_numbers(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 1, 2, 255])] * 5 + [squares([0, 1]), squares([0, 3, 9])])
-    assert survey(tmp_path, ignore=[255]).table.names[-1] == "class 9"
+    assert survey(tmp_path, MaskOptions(ignore=[255])).table.names[-1] == "class 9"
 
 
 def test_jpeg_masks(tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_one_smeared_mask_among_good_ones(tmp_path: Path) -> None:
     assert error.files == ("03",)
     assert found.table.values == ((0,), (255,))
     assert "03" not in found.pictures
-    assert "Not ready: 1 error" in describe(found)
+    assert "Not ready: 1 error" in survey_page(found)
 
 
 def test_too_many_values(tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ def test_steps_and_plain_data(tmp_path: Path) -> None:
 def test_the_page_is_narrow(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 1, 2, 255])] * 3 + [squares([0])])
     (tmp_path / "images" / "00.png").write_bytes(b"")
-    page = describe(survey(tmp_path))
+    page = survey_page(survey(tmp_path))
     assert max(map(len, page.splitlines())) <= 100
     assert "ERROR" in page
     assert page.rstrip().splitlines()[-1].startswith("Not ready: 1 error")

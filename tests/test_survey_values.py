@@ -11,6 +11,7 @@ from PIL import Image
 from test_survey import codes, made, squares
 from unpool.class_table import ClassTable, distinct_colours
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.survey import survey
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
@@ -36,16 +37,16 @@ def finding(found: Survey, code: str) -> Finding:
 
 def test_colours_of_classes_are_found_in_greys_and_palettes(tmp_path: Path) -> None:
     made(tmp_path / "grey", [squares([0, 255])] * 4)
-    assert survey(tmp_path / "grey", classes=["#ffffff=cell", "#000000=bg"]).table.values == ((255,), (0,))
-    with pytest.raises(DataError, match=r"#ff0000 of class cell is the .*\n.*0 in #000000, 255 in #ffffff"):
-        survey(tmp_path / "grey", classes=["#ff0000=cell", "#000000=bg"])
+    assert survey(tmp_path / "grey", MaskOptions(classes=["#ffffff=cell", "#000000=bg"])).table.values == ((255,), (0,))
+    with pytest.raises(DataError, match=r"#ff0000 of class cell is not the colour .*\n.*0 in #000000, 255 in #ffffff"):
+        survey(tmp_path / "grey", MaskOptions(classes=["#ff0000=cell", "#000000=bg"]))
     painted(tmp_path / "pal", [(BLACK, RED, GREEN)] * 4)
-    by_hand = survey(tmp_path / "pal", classes=["#000000=bg", "#00ff00=green", "#ff0000=red"])
+    by_hand = survey(tmp_path / "pal", MaskOptions(classes=["#000000=bg", "#00ff00=green", "#ff0000=red"]))
     assert by_hand.table.values == ((0,), (2,), (1,))
     (tmp_path / "pal" / "class_dict.csv").write_text("name,r,g,b\nbg,0,0,0\ngreen,0,255,0\nred,255,0,0\n")
     assert survey(tmp_path / "pal").table.values == ((0,), (2,), (1,))
     with pytest.raises(UsageError, match="some have none: road"):
-        survey(tmp_path / "grey", classes=["road", "#ff0000=car"])
+        survey(tmp_path / "grey", MaskOptions(classes=["road", "#ff0000=car"]))
 
 
 def test_colours_in_a_file_over_plain_ids_are_for_display(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_colours_in_a_file_over_plain_ids_are_for_display(tmp_path: Path) -> Non
     assert found.table.values == ((0,), (1,), (2,))
     assert "by order" in finding(found, "class-names").found
     (tmp_path / "class_dict.csv").write_text("name,r,g,b\nred,255,0,0\nbg,0,0,0\ngreen,0,255,0\n")
-    with pytest.raises(DataError, match="class red is the colour of no one mask value"):
+    with pytest.raises(DataError, match="class red is not the colour of one mask value"):
         survey(tmp_path)
 
 
@@ -70,7 +71,7 @@ def test_palettes_with_other_colours_are_refused(tmp_path: Path) -> None:
     error = finding(survey(tmp_path), "palettes-differ")
     assert (error.severity, error.files) == ("error", ("00", "01"))
     assert "palette index 1 is #ff0000 in 00 and #00ff00 in 01" in error.found
-    assert "palettes-differ" not in codes(survey(tmp_path, masks="values"))
+    assert "palettes-differ" not in codes(survey(tmp_path, MaskOptions(kind="values")))
 
 
 def test_a_given_table_warns_of_exchanged_colours(tmp_path: Path) -> None:
@@ -78,15 +79,15 @@ def test_a_given_table_warns_of_exchanged_colours(tmp_path: Path) -> None:
     table = ClassTable("values", ("bg", "cell"), ((0,), (1,)), (), (BLACK, RED))
     warning = finding(survey(tmp_path, table=table), "palettes-differ")
     assert warning.severity == "warning"
-    assert "mask value 0, bg, in the colour of cell" in warning.found
+    assert "shows mask value 0 (bg) in the colour of cell" in warning.found
 
 
 def test_two_conventions_are_refused(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 255])] * 3 + [squares([0, 255]) > 0] * 3)
     with pytest.raises(DataError, match="two conventions: 00 holds 0, 255 and 03 holds 0, 1"):
         survey(tmp_path)
-    assert survey(tmp_path, ignore=[255]).table.ignore == (255,)
-    assert survey(tmp_path, classes=["0=bg", "1=cell", "255=cell"]).table.values == ((0,), (1, 255))
+    assert survey(tmp_path, MaskOptions(ignore=[255])).table.ignore == (255,)
+    assert survey(tmp_path, MaskOptions(classes=["0=bg", "1=cell", "255=cell"])).table.values == ((0,), (1, 255))
     made(tmp_path / "deep", [squares([0, 255])] * 3 + [squares([0, 65535], np.uint16)])
     with pytest.raises(DataError, match="two conventions: 03 holds 0, 65535 and 00"):
         survey(tmp_path / "deep")
@@ -94,7 +95,7 @@ def test_two_conventions_are_refused(tmp_path: Path) -> None:
 
 def test_jpegs_of_object_numbers_are_refused(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 255])] * 4, suffix="jpg")
-    assert codes(survey(tmp_path, masks="instances"))["smeared-mask"] == "error"
+    assert codes(survey(tmp_path, MaskOptions(kind="instances")))["smeared-mask"] == "error"
     table = ClassTable("instances", ("a", "b"), ((0,), (1,)), (), distinct_colours(2))
     assert codes(survey(tmp_path, table=table))["smeared-mask"] == "error"
 
@@ -115,12 +116,12 @@ def test_specks_are_refused_and_rare_regions_are_not(tmp_path: Path) -> None:
     assert finding(found, "smeared-mask").files == ("02",)
     assert "254 (3 pixels)" in finding(found, "smeared-mask").found
     assert found.table.values == ((0,), (255,))
-    assert survey(tmp_path / "specks", classes=["0=a", "255=b", "254=c"]).errors == ()
+    assert survey(tmp_path / "specks", MaskOptions(classes=["0=a", "255=b", "254=c"])).errors == ()
     made(tmp_path / "rare", [squares([0, 1])] * 9 + [squares([0, 1, 2])])
     rare = survey(tmp_path / "rare")
     assert rare.errors == ()
     assert finding(rare, "tiny-class").severity == "warning"
-    assert finding(survey(tmp_path / "rare", classes=["a", "b", "c"]), "tiny-class").severity == "note"
+    assert finding(survey(tmp_path / "rare", MaskOptions(classes=["a", "b", "c"])), "tiny-class").severity == "note"
 
 
 def test_many_palette_colours_on_one_line_are_classes(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_parts_without_counted_pixels_are_errors(tmp_path: Path) -> None:
         Image.fromarray(squares([255])).save(tmp_path / "masks" / f"{name}.png")
     with pytest.raises(DataError, match="two conventions"):
         survey(tmp_path)
-    assert codes(survey(tmp_path, ignore=[255]))["val-ignored"] == "error"
+    assert codes(survey(tmp_path, MaskOptions(ignore=[255])))["val-ignored"] == "error"
     for k in range(10):
         Image.fromarray(squares([255])).save(tmp_path / "masks" / f"{k:02}.png")
     table = ClassTable("values", ("a", "b"), ((0,), (1,)), (255,), distinct_colours(2))
@@ -145,14 +146,14 @@ def test_ignored_values_fit_the_kind(tmp_path: Path) -> None:
     mask = RGB[squares([0, 1, 2])]
     made(tmp_path / "colour", [mask] * 3)
     with pytest.raises(UsageError, match=r"--ignore 255 for masks of colours\n.*\n.*'#0000ff'"):
-        survey(tmp_path / "colour", ignore=[255])
-    assert survey(tmp_path / "colour", ignore=["#ff0000"]).table.ignore == (RED,)
+        survey(tmp_path / "colour", MaskOptions(ignore=[255]))
+    assert survey(tmp_path / "colour", MaskOptions(ignore=["#ff0000"])).table.ignore == (RED,)
     painted(tmp_path / "palette", [(BLACK, RED, GREEN)] * 3)
-    assert survey(tmp_path / "palette", ignore=["#ff0000"]).table.ignore == (1,)
-    assert survey(tmp_path / "palette", ignore=["2"]).table.ignore == (2,)
+    assert survey(tmp_path / "palette", MaskOptions(ignore=["#ff0000"])).table.ignore == (1,)
+    assert survey(tmp_path / "palette", MaskOptions(ignore=["2"])).table.ignore == (2,)
     for wrong in ("#0000ff", "blue"):
         with pytest.raises(UsageError, match=f"--ignore {wrong}"):
-            survey(tmp_path / "palette", ignore=[wrong])
+            survey(tmp_path / "palette", MaskOptions(ignore=[wrong]))
 
 
 def test_a_mask_that_shows_0_white_keeps_its_values(tmp_path: Path) -> None:
@@ -173,11 +174,11 @@ def test_deep_greys_are_no_colours(tmp_path: Path) -> None:
 def test_class_files_without_sense_are_refused(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 1, 2])] * 4)
     (tmp_path / "classes.txt").write_text("cat\ndog\ncat\n")
-    with pytest.raises(DataError, match="'cat' stands there twice"):
+    with pytest.raises(DataError, match="it names 'cat' twice"):
         survey(tmp_path)
     with pytest.raises(UsageError, match="names 'cat' twice"):
-        survey(tmp_path, classes=["cat", "dog", "cat"])
-    assert survey(tmp_path, classes=["0=cat", "1=dog", "2=cat"]).table.values == ((0, 2), (1,))
+        survey(tmp_path, MaskOptions(classes=["cat", "dog", "cat"]))
+    assert survey(tmp_path, MaskOptions(classes=["0=cat", "1=dog", "2=cat"])).table.values == ((0, 2), (1,))
     (tmp_path / "classes.txt").unlink()
     for text in ("bg,0,0,0\nfg,255,255,2x5\n", "bg,0,0,x\nfg,1,1,1\n", "bg\nfg,1,1,1\n"):
         (tmp_path / "classes.csv").write_text(text)
@@ -216,8 +217,8 @@ def test_val_and_test_may_not_be_alike(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in found.files} == {"val", "test"}
 
 
-def test_files_that_are_broken_are_told_beside_a_set_without_a_table(tmp_path: Path) -> None:
+def test_broken_files_are_named_with_the_error_of_a_set_without_a_table(tmp_path: Path) -> None:
     made(tmp_path, [squares([0])] * 4)
     (tmp_path / "images" / "02.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"only one value in all masks: 0\n  besides, 1 pair cannot be read: .*02\.png"):
+    with pytest.raises(DataError, match=r"only one value in all masks: 0\n  also, 1 pair cannot be used: .*02\.png"):
         survey(tmp_path)

@@ -11,7 +11,7 @@ from unpool.class_table import IGNORE_ID
 from unpool.data.batches import Batch
 from unpool.data.samples import Sample, read_sample
 from unpool.data.training_normalisation import training_normalisation
-from unpool.dataset.pairing.folder import find_pairs
+from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.survey import survey
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask

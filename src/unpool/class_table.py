@@ -1,8 +1,8 @@
-"""The class table: which value in a person's mask means which class.
+"""The class table: which mask value means which class.
 
-Inside Unpool a label is a class id 0..K-1, or ``IGNORE_ID`` where a pixel counts nowhere. A person's mask holds
-whatever the person's tool wrote: ids, 0/255, a few greys, palette indices, RGB colours, instance numbers. The
-table is the one place that knows both sides: it encodes masks to labels and decodes predictions back.
+In labels a pixel is a class id 0..K-1, or ``IGNORE_ID`` where it counts nowhere. In a mask it has the value that a
+drawing tool wrote: an id, 0 or 255, a grey, a palette index, an RGB colour or an object number. Only the class table
+knows both: ``ClassTable.encode`` turns a mask into labels, and ``ClassTable.decode`` turns class ids into mask values.
 """
 
 from __future__ import annotations
@@ -17,31 +17,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.errors import DataError, UsageError
+from unpool.wording import first_of
 
 IGNORE_ID = 255
-"""The label of a pixel that counts nowhere; outside every legal class id."""
+"""The label of a pixel that counts nowhere; class ids are below it."""
 
 MAX_CLASSES = 254
+"""Most classes in a table."""
 
 Colour: TypeAlias = tuple[int, int, int]
 MaskValue: TypeAlias = int | Colour
-"""One value a mask can hold: an integer (id, grey, palette index) or an RGB colour."""
+"""One value in a mask: an integer (id, grey, palette index, object number) or an RGB colour."""
 
 MaskKind: TypeAlias = Literal["values", "colours", "instances"]
+"""The meaning of mask pixels, see ``ClassTable``."""
+
 Labels: TypeAlias = NDArray[np.uint8]
+"""Class ids or ``IGNORE_ID``, (rows, columns)."""
 
 
 @dataclass(frozen=True)
 class ClassTable:
     """The classes of one data set, with the mask values that mean them.
 
-    ``kind`` says what a mask pixel is: ``values`` an integer (ids, greys, palette indices), ``colours`` an RGB
-    colour, ``instances`` an object number (0 is class 0, every other number class 1).
-
     Attributes
     ----------
-    names: K class names, unique.
-    values: for every class the mask values that mean it; the first is the one written back.
+    kind: what a mask pixel is. ``values``: an integer (id, grey or palette index). ``colours``: an RGB colour.
+        ``instances``: an object number; 0 is class 0, every other number class 1.
+    names: K class names, 2 to 254, all different.
+    values: for each class the mask values that mean it; predictions are written with the first.
         For ``instances``: ``((0,), (1,))``.
     ignore: mask values of pixels that count nowhere.
     colours: K RGB colours 0..255 for display.
@@ -63,7 +67,9 @@ class ClassTable:
             )
         if len(set(self.names)) != count:
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise UsageError(f"class name used twice: {', '.join(twice)}", "one name a class", "rename one of them")
+            raise UsageError(
+                f"class name used twice: {', '.join(twice)}", "a name of its own for every class", "rename one of them"
+            )
         assert len(self.values) == len(self.colours) == count
         seen: dict[MaskValue, str] = {}
         for name, values in [*zip(self.names, self.values, strict=True), ("ignore", self.ignore)]:
@@ -71,7 +77,7 @@ class ClassTable:
                 if value in seen:
                     raise UsageError(
                         f"mask value {value} is given to both '{seen[value]}' and '{name}'",
-                        "each mask value to mean one class",
+                        "every mask value to mean one class",
                         "remove it from one of the two",
                     )
                 seen[value] = name
@@ -108,47 +114,52 @@ class ClassTable:
         return ids[inverse].reshape(pixels.shape)
 
     def lookup(self) -> dict[int, int]:
-        """Flat mask value (see ``flat``) to class id or ``IGNORE_ID``; for ``instances`` 1 stands for every object."""
-        ids = {flat(value): k for k, values in enumerate(self.values) for value in values}
-        return ids | {flat(value): IGNORE_ID for value in self.ignore}
+        """Return the class id, or ``IGNORE_ID``, of each flat mask value, see ``unpool.class_table.flatten_value``.
 
-    def check_values(self, found: Iterable[int], source: str) -> None:
+        For ``instances`` the value 1 stands for every object.
+        """
+        ids = {flatten_value(value): k for k, values in enumerate(self.values) for value in values}
+        return ids | {flatten_value(value): IGNORE_ID for value in self.ignore}
+
+    def check_values(self, values: Iterable[int], source: str) -> None:
         """Refuse flat mask values that are in no class and not ignored.
 
         Raises
         ------
-        DataError: names ``source`` and the first of them.
+        DataError: names ``source`` and the first of these values.
         """
         lookup = self.lookup()
-        unknown = [value for value in found if value not in lookup and self.kind != "instances"]
+        unknown = [value for value in values if value not in lookup and self.kind != "instances"]
         if unknown:
-            shown = ", ".join(value_text(unflat(value, self.kind)) for value in unknown[:5])
+            texts = first_of([value_text(unflatten_value(value, self.kind)) for value in unknown], 5)
             raise DataError(
-                f"{source}: mask value {shown}{', …' if len(unknown) > 5 else ''} is in no class",
+                f"{source}: mask value {texts} is in no class",
                 f"one of {self.describe_values()}",
-                "correct the mask, or name the value with --classes or --ignore",
+                "correct the mask, or name the value with --classes or --ignore when you train",
             )
 
     def check_form(self, coloured: bool, source: str) -> None:
-        """Refuse a colour mask where single values are wanted, and the other way round. Raises DataError."""
+        """Refuse a colour mask where the table has single values, and the reverse. Raises DataError."""
         if coloured != (self.kind == "colours"):
             raise DataError(
                 f"{source}: {'an RGB colour mask' if coloured else 'a mask of single values'}",
-                f"{'single values' if coloured else 'RGB colours'} as in the other masks",
+                f"{'single values' if coloured else 'RGB colours'}, as in the other masks",
                 "save all masks of a set in one form",
             )
 
     def decode(self, prediction: Labels) -> NDArray[Any]:
-        """Turn class ids (rows, columns) back into the person's mask values.
+        """Turn class ids (rows, columns) into mask values.
 
-        Returns integers (rows, columns), the narrowest of uint8, uint16 and uint32 that holds every class; uint8
-        (rows, columns, 3) for a table of colours.
+        Returns
+        -------
+        Integers (rows, columns) of the smallest type of uint8, uint16 and uint32 that holds every class; for a table
+        of colours uint8 (rows, columns, 3).
         """
         first = np.array([values[0] for values in self.values])
         return first.astype(np.min_scalar_type(first.max()))[prediction]
 
     def describe_values(self) -> str:
-        """One line: every mask value and the class it means."""
+        """Return one line with every mask value and its class: ``0 background, 255 cell``."""
         parts = [
             f"{'/'.join(map(value_text, values))} {name}" for name, values in zip(self.names, self.values, strict=True)
         ]
@@ -158,7 +169,7 @@ class ClassTable:
         return ", ".join(parts)
 
     def to_card(self) -> dict[str, Any]:
-        """The table as plain JSON data; ``from_card`` reads it back."""
+        """Return the table as JSON data, which ``ClassTable.from_card`` reads."""
         return {
             "kind": self.kind,
             "classes": [
@@ -170,7 +181,7 @@ class ClassTable:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> ClassTable:
-        """Read a table written by ``to_card``. Raises KeyError, TypeError or ValueError on foreign data."""
+        """Read JSON data of ``ClassTable.to_card``. Raises KeyError, TypeError or ValueError for other data."""
         classes = card["classes"]
         if card["kind"] not in ("values", "colours", "instances"):
             raise ValueError(f"unknown kind of masks: {card['kind']}")
@@ -187,42 +198,40 @@ class ClassTable:
 
 
 def flatten_colours(mask: NDArray[Any]) -> NDArray[np.int64]:
-    """RGB (rows, columns, 3) as one integer 0xRRGGBB a pixel, shape (rows, columns)."""
+    """Turn RGB (rows, columns, 3) into integers 0xRRGGBB (rows, columns)."""
     wide = mask.astype(np.int64)
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
 
-def flat(value: MaskValue) -> int:
-    """A mask value as one integer: a colour is 0xRRGGBB."""
+def flatten_value(value: MaskValue) -> int:
+    """Return the flat mask value: an integer as it is, a colour as 0xRRGGBB."""
     return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
 
 
-def unflat(number: int, kind: MaskKind) -> MaskValue:
-    """The mask value of an integer that ``flat`` gave."""
+def unflatten_value(number: int, kind: MaskKind) -> MaskValue:
+    """Return the mask value of a flat mask value, see ``unpool.class_table.flatten_value``."""
     return (number >> 16 & 255, number >> 8 & 255, number & 255) if kind == "colours" else number
 
 
 def value_text(value: MaskValue) -> str:
-    """A mask value as a person writes it: ``255`` or ``#rrggbb``."""
+    """Return a mask value as a person writes it: ``255`` or ``#rrggbb``."""
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
 
 
 def value_from_text(text: str) -> MaskValue:
-    """Read what ``value_text`` writes. Raises ValueError for everything else."""
+    """Read a mask value as a person writes it: ``255`` or ``#rrggbb``. Raises ValueError for other texts."""
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        return unflat(int(text[1:], 16), "colours")
+        return unflatten_value(int(text[1:], 16), "colours")
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
     raise ValueError(f"'{text}' is neither a number nor #rrggbb")
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:
-    """``count`` display colours; the first is black, as a background is in the field's palettes.
-
-    Hues step by the golden ratio so that neighbours in the table differ most.
-    """
+    """Return ``count`` different colours for display; the first is black, as in the field's palettes."""
     colours: list[Colour] = [(0, 0, 0)]
     for k in range(1, count):
+        # Steps by the golden ratio make neighbours in the table differ most.
         hue = (0.58 + (k - 1) * 0.6180339887) % 1.0
         red, green, blue = colorsys.hsv_to_rgb(hue, 0.65 if k % 2 else 0.45, 0.95 if k % 3 else 0.8)
         colours.append((round(red * 255), round(green * 255), round(blue * 255)))

@@ -1,4 +1,4 @@
-"""Normalisation constants: what every picture is shifted and scaled by before a network sees it."""
+"""Normalisation: the mean and the standard deviation by which pictures are shifted and scaled for a network."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ class ChannelConstants:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Constants of the training split, one set for each pixel type found there.
+    """Constants of the training pictures, one set for each of their pixel types.
 
     Attributes
     ----------
-    channels: image channels the network takes.
-    constants: pixel type (``uint8``, ``uint16``, ``float32``) to its constants; a set that mixes 8- and 16-bit
-        pictures has both.
+    channels: image channels of the network.
+    constants: the constants of each pixel type: ``uint8``, ``uint16`` or ``float32``.
     """
 
     channels: int
@@ -40,7 +39,7 @@ class Normalisation:
 
         Parameters
         ----------
-        image: (rows, columns, channels) in the pixel type it was stored in.
+        image: (rows, columns, channels) in its stored pixel type.
         source: the file's name, for messages.
 
         Returns
@@ -49,7 +48,7 @@ class Normalisation:
 
         Raises
         ------
-        DataError: the channel count or pixel type is not one the constants were made for.
+        DataError: there are no constants for the number of channels or the pixel type.
         """
         image = self.match_channels(image, source)
         kind = str(image.dtype)
@@ -57,34 +56,38 @@ class Normalisation:
             raise DataError(
                 f"{source}: pixels of type {kind}",
                 f"{' or '.join(sorted(self.constants))}, as in the training pictures",
-                "convert the picture with the same scaling as the training pictures, or train on pictures of this type",
+                "save the picture with the type and scale of the training pictures, or train on pictures of this type",
             )
-        found = self.constants[kind]
-        mean = np.asarray(found.mean, dtype=np.float32)
-        std = np.asarray(found.std, dtype=np.float32)
+        constants = self.constants[kind]
+        mean = np.asarray(constants.mean, dtype=np.float32)
+        std = np.asarray(constants.std, dtype=np.float32)
         return (image.astype(np.float32) - mean) / std
 
     def match_channels(self, image: NDArray[Any], source: str) -> NDArray[Any]:
-        """Bring a picture to the network's channels where that loses nothing, and refuse it otherwise.
+        """Convert a picture to the network's number of channels where that loses nothing.
 
-        A grey picture is repeated for a three-channel network; an RGB picture whose channels are equal gives its
-        one channel to a grey network.
+        A grey picture is repeated for a network of three channels. An RGB picture with equal channels is reduced to
+        one for a network of one channel.
+
+        Raises
+        ------
+        DataError: the conversion would lose something.
         """
-        found = image.shape[2]
-        if found == self.channels:
+        channels = image.shape[2]
+        if channels == self.channels:
             return image
-        if found == 1 and self.channels == 3:
+        if channels == 1 and self.channels == 3:
             return np.repeat(image, 3, axis=2)
-        if found == 3 and self.channels == 1 and (image == image[..., :1]).all():
+        if channels == 3 and self.channels == 1 and (image == image[..., :1]).all():
             return image[..., :1]
         raise DataError(
-            f"{source}: {found} channels",
+            f"{source}: {channels} channels",
             f"{self.channels}, as in the training pictures",
-            "convert the picture to the training pictures' channels, or train on pictures like this one",
+            "convert the picture to that number of channels, or train on pictures like this one",
         )
 
     def to_card(self) -> dict[str, Any]:
-        """The constants as plain JSON data; ``from_card`` reads them back."""
+        """Return the constants as JSON data, which ``Normalisation.from_card`` reads."""
         return {
             "channels": self.channels,
             "constants": {
@@ -94,7 +97,7 @@ class Normalisation:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Normalisation:
-        """Read constants written by ``to_card``. Raises KeyError, TypeError or ValueError on foreign data."""
+        """Read JSON data of ``Normalisation.to_card``. Raises KeyError, TypeError or ValueError for other data."""
         constants = {
             str(kind): ChannelConstants(tuple(map(float, c["mean"])), tuple(map(float, c["std"])))
             for kind, c in card["constants"].items()

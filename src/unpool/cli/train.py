@@ -46,12 +46,12 @@ def check(
     """
     from unpool.commands.check import check as run
     from unpool.config.schema import resolve
-    from unpool.dataset.survey import describe
+    from unpool.dataset.survey_text import survey_page
 
     settings = settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, seed=seed)
     config = resolve(settings)
     survey = drive(run(data, config.data, config.training.seed), quiet=json_)
-    print(json.dumps(survey.to_json(), indent=2, ensure_ascii=False) if json_ else describe(survey))
+    print(json.dumps(survey.to_json(), indent=2, ensure_ascii=False) if json_ else survey_page(survey))
     return BAD_DATA if survey.errors else 0
 
 

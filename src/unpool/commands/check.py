@@ -1,4 +1,4 @@
-"""``check``: what is in a folder, and what is wrong with it."""
+"""``check``: the content of a folder of pictures and masks, and everything that is wrong in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from unpool.class_table import ClassTable
 from unpool.commands.events import Event, Progress
 from unpool.config.schema import DataSettings
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.survey import survey_steps
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError
+from unpool.generators import mapped
+from unpool.wording import count_text, first_of
 
 
 def check(
@@ -19,44 +22,34 @@ def check(
 ) -> Generator[Event, None, Survey]:
     """Survey a folder of pictures and masks.
 
-    With ``table`` the masks are read by the table of a model that exists; a value that it does not know is an
-    error finding.
+    Parameters
+    ----------
+    seed: seed of the split into training and validation pictures.
+    table: the class table of a trained model, by which the masks are read; a mask value that it lacks is then an
+        error. None makes a table from the masks.
     """
-    steps = survey_steps(
-        folder,
-        masks=settings.masks,
-        classes=settings.classes,
-        ignore=settings.ignore,
-        seed=seed,
-        val_share=settings.val_share,
-        table=table,
-    )
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as stop:
-            found: Survey = stop.value
-            return found
-        yield Progress("reading pictures and masks", done, total)
+    options = MaskOptions(settings.masks, settings.classes, settings.ignore)
+    steps = survey_steps(folder, options, seed=seed, val_share=settings.val_share, table=table)
+    return (yield from mapped(steps, lambda step: Progress("reading pictures and masks", *step)))
 
 
 def require_unchanged(survey: Survey, fingerprint: str | None) -> None:
-    """Refuse a folder that is to be as it was and is not; anything is right where ``fingerprint`` is None.
+    """Raise an error where a folder does not have the fingerprint of an earlier run; None accepts every folder.
 
     Raises
     ------
-    DataError: both fingerprints are named.
+    DataError: names both fingerprints.
     """
     if fingerprint not in (None, survey.fingerprint):
         raise DataError(
-            f"{survey.folder.root} has the fingerprint {survey.fingerprint[:12]}: its files have changed",
-            f"the names and contents it had in the run, {str(fingerprint)[:12]}",
+            f"{survey.folder.root}: its files have changed; the fingerprint is now {survey.fingerprint[:12]}",
+            f"the file names and contents of the run, with the fingerprint {str(fingerprint)[:12]}",
             "put the data back as it was, or start a new run with unpool train or unpool test",
         )
 
 
-def require_sound(survey: Survey) -> None:
-    """Refuse a folder with error findings.
+def require_no_errors(survey: Survey) -> None:
+    """Raise an error where a survey has error findings.
 
     Raises
     ------
@@ -74,5 +67,5 @@ def require_sound(survey: Survey) -> None:
 
 def _more(first: Finding, others: int) -> str:
     unnamed = [name for name in first.files if name not in first.found]
-    files = f" ({', '.join(unnamed[:3])}{', …' if len(unnamed) > 3 else ''})" if unnamed else ""
-    return files + (f", and {others} more problem{'s' if others > 1 else ''}" if others else "")
+    files = f" ({first_of(unnamed, 3)})" if unnamed else ""
+    return files + (f", and {count_text(others, 'more problem')}" if others else "")

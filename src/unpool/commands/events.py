@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
+from unpool.generators import result_of
 from unpool.training.records import EpochRecord, StepRecord
 
 Result = TypeVar("Result")
@@ -33,18 +34,11 @@ class Progress:
 Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 
-def finish(command: Generator[Event, None, Result], listener: Callable[[Event], object] | None = None) -> Result:
+def finish(command: Generator[Event, None, Result], show: Callable[[Event], object] | None = None) -> Result:
     """Run a command to its end and return its result.
 
     Parameters
     ----------
-    listener: called with each event; None drops the events.
+    show: called with each event; by default the events are dropped.
     """
-    while True:
-        try:
-            event = next(command)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-        if listener is not None:
-            listener(event)
+    return result_of(command, show)

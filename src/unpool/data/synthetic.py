@@ -1,9 +1,9 @@
 """Synthetic micrographs: touching cells under a fluorescence microscope, with exact ground truth.
 
-Cells are smooth closed outlines (a radius as a short Fourier series of the angle) set against each other in
-clumps. What makes real micrographs hard is drawn too: uneven light, cells of very different brightness,
-narrow clefts, blurred objects off the plane of focus that are no cells, shot noise and read noise. No single
-threshold separates the cells; a small network does.
+Cells are smooth closed outlines (the radius is a short Fourier series of the angle) that touch in clumps. The
+pictures have the difficulties of real micrographs: uneven light, cells of very different brightness, narrow gaps,
+blurred objects out of focus that are not cells, shot noise and read noise. No single threshold separates the cells;
+a small network does.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from scipy import ndimage
 from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.io.write.images import write_image
+from unpool.tiling import Size
 
 SIZES = ((160, 200), (192, 192), (177, 233), (208, 176), (181, 199))
-"""Sizes (rows, columns) the pictures take in turn; odd ones are among them on purpose."""
+"""Sizes (rows, columns) of the pictures, used in turn; some are odd, as real ones are."""
 
 MARKER = ".unpool-synthetic"
-"""A hidden file in a folder written by ``write_synthetic_set``: it says which set lies there."""
+"""Name of a hidden file in a folder of ``write_synthetic_set``; it holds the count and the seed of the set."""
 
-_PHOTONS = 110.0  # photons of a pixel at brightness 1: sets the shot noise
+_PHOTONS = 110.0  # photons of a pixel at brightness 1; they set the shot noise
 _READ_NOISE = 0.012
-_ATTEMPTS = 400  # places tried a picture; most fail once the field is full
+_ATTEMPTS = 400  # places tried for each picture; most fail once the picture is full
 
 
 @dataclass(frozen=True)
 class SyntheticPicture:
-    """One picture and what is in it.
+    """One picture with its ground truth.
 
     Attributes
     ----------
-    name: two or more digits, counting from 00.
+    name: the number of the picture, from 00.
     image: uint8 of shape (rows, columns).
-    instances: uint16 of shape (rows, columns), object numbers from 1 without gaps; 0 is background.
+    instances: uint16 of shape (rows, columns): object numbers from 1 without gaps, 0 for background.
     """
 
     name: str
@@ -49,7 +50,7 @@ class SyntheticPicture:
 
 @dataclass(frozen=True)
 class _Outline:
-    """A closed curve around ``centre``; at an angle it is ``radius * (1 + Fourier series)`` away."""
+    """A closed curve around ``centre``, at a distance of ``radius * (1 + Fourier series of the angle)``."""
 
     centre: tuple[float, float]
     radius: float
@@ -57,14 +58,14 @@ class _Outline:
     sines: NDArray[np.float64]
 
 
-def synthetic_cells(count: int, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator[SyntheticPicture]:
-    """Make pictures of touching cells, one after another.
+def synthetic_cells(count: int, seed: int = 0, sizes: Sequence[Size] = SIZES) -> Iterator[SyntheticPicture]:
+    """Yield pictures of touching cells.
 
     Parameters
     ----------
-    count: how many.
+    count: number of pictures.
     seed: the same seed gives the same pictures; a picture does not depend on ``count``.
-    sizes: (rows, columns) the pictures take in turn, at least 48 pixels a side.
+    sizes: (rows, columns) of the pictures, used in turn; at least 48 pixels on each side.
     """
     for number in range(count):
         rng = np.random.default_rng([seed, number])
@@ -73,7 +74,7 @@ def synthetic_cells(count: int, seed: int = 0, sizes: Sequence[tuple[int, int]] 
 
 
 def separated_mask(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Draw object numbers (rows, columns) as a mask of 0 and 255 with touching cells two pixels apart.
+    """Return object numbers (rows, columns) as a uint8 mask of 0 and 255, with touching cells two pixels apart.
 
     A pixel that touches another cell, diagonally too, becomes background.
     """
@@ -87,11 +88,11 @@ def separated_mask(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
 def write_synthetic_set(folder: Path, count: int, seed: int) -> None:
     """Write ``images/NN.png`` and ``masks/NN.png`` (0 background, 255 cell) under ``folder``.
 
-    A set begun earlier with the same count and seed is completed; no existing file is replaced.
+    An incomplete set with the same count and seed is completed; no existing file is replaced.
 
     Raises
     ------
-    UsageError: ``folder`` holds something else.
+    UsageError: ``folder`` holds other files.
     """
     _claim(folder, f"{count} synthetic pictures, seed {seed}\n")
     for picture in synthetic_cells(count, seed):
@@ -105,7 +106,7 @@ def write_synthetic_set(folder: Path, count: int, seed: int) -> None:
 def _claim(folder: Path, description: str) -> None:
     marker = folder / MARKER
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", "a folder", "name a new folder")
+        raise UsageError(f"{folder} is a file", "a new or empty folder", "name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):
         write_text(marker, description)
@@ -114,27 +115,27 @@ def _claim(folder: Path, description: str) -> None:
         raise UsageError(
             f"{folder} already holds {found}",
             "a new or empty folder for the synthetic pictures",
-            "name another folder, or move what is there",
+            "name another folder, or move its files elsewhere",
         )
 
 
-def _pack_cells(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Set cells one by one, most of them against an earlier one, until the field is well filled."""
+def _pack_cells(size: Size, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """Place cells one by one, most of them next to an earlier one, until the picture is well filled."""
     instances = np.zeros(size, dtype=np.uint16)
     placed: list[_Outline] = []
-    wanted = rng.uniform(0.28, 0.46)
+    coverage = rng.uniform(0.28, 0.46)
     for _ in range(_ATTEMPTS):
         cell = _draw_outline(size, placed, rng)
         inside = _interior(cell, size)
         if _has_room(inside, instances):
             placed.append(cell)
             instances[inside & (instances == 0)] = len(placed)
-        if np.count_nonzero(instances) > wanted * instances.size:
+        if np.count_nonzero(instances) > coverage * instances.size:
             break
     return _without_fragments(instances)
 
 
-def _draw_outline(size: tuple[int, int], placed: Sequence[_Outline], rng: np.random.Generator) -> _Outline:
+def _draw_outline(size: Size, placed: Sequence[_Outline], rng: np.random.Generator) -> _Outline:
     radius = float(rng.uniform(9, 16))
     centre = (float(rng.uniform(0, size[0])), float(rng.uniform(0, size[1])))
     if placed and rng.random() < 0.8:
@@ -150,7 +151,7 @@ def _draw_outline(size: tuple[int, int], placed: Sequence[_Outline], rng: np.ran
     return _Outline(centre, radius, rng.normal(0, strength), rng.normal(0, strength))
 
 
-def _interior(cell: _Outline, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _interior(cell: _Outline, size: Size) -> NDArray[np.bool_]:
     down = np.arange(size[0])[:, None] - cell.centre[0]
     right = np.arange(size[1])[None, :] - cell.centre[1]
     inside = np.zeros(size, dtype=bool)
@@ -164,13 +165,13 @@ def _interior(cell: _Outline, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _has_room(inside: NDArray[np.bool_], instances: NDArray[np.uint16]) -> bool:
-    """Enough of the cell lies in the field, and at most an eighth of it under others."""
+    """Return whether enough of a cell is in the picture, and at most an eighth of it under other cells."""
     area = np.count_nonzero(inside)
     return bool(area > 120 and np.count_nonzero(inside & (instances > 0)) <= area / 8)
 
 
 def _without_fragments(instances: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Keep of every cell its largest connected piece, numbered from 1 without gaps."""
+    """Return only the largest connected piece of every cell, numbered from 1 without gaps."""
     kept = np.zeros_like(instances)
     for number in range(1, int(instances.max()) + 1):
         pieces, _ = ndimage.label(instances == number)
@@ -179,7 +180,7 @@ def _without_fragments(instances: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _photograph(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture a camera would take of the cells: uint8 (rows, columns)."""
+    """Return the picture that a camera takes of the cells, uint8 (rows, columns)."""
     light = _illumination(instances.shape, rng)
     scene = 0.07 + _cell_light(instances, rng) + _out_of_focus(instances.shape, rng)
     focused = ndimage.gaussian_filter(scene * light, 0.7)
@@ -188,7 +189,7 @@ def _photograph(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDAr
 
 
 def _cell_light(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Light of the cells: each has its own brightness, a soft edge, a brighter rim and mottled insides."""
+    """Return the light of the cells: each has its own brightness, a soft edge, a bright rim and a mottled inside."""
     cells = int(instances.max())
     brightness = np.clip(rng.lognormal(np.log(0.38), 0.48, cells + 1), 0.13, 0.8)
     brightness[0] = 0
@@ -202,12 +203,12 @@ def _cell_light(instances: NDArray[np.uint16], rng: np.random.Generator) -> NDAr
 
 
 def _depth(instances: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """Distance in pixels of every cell pixel to the nearest pixel that is not of its cell."""
+    """Return the distance, in pixels, of every cell pixel to the nearest pixel outside its cell."""
     depth = np.zeros(instances.shape)
     for number, box in enumerate(ndimage.find_objects(instances), start=1):
         if box is None:
             continue
-        # A margin of one pixel, repeated at the picture's border: a cut cell has no rim there.
+        # A margin of one pixel, but none at the picture's border: a cell that is cut there has no rim there.
         around = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
         own = instances[around] == number
         depth[around] += ndimage.distance_transform_edt(own) * own
@@ -215,13 +216,13 @@ def _depth(instances: NDArray[np.uint16]) -> NDArray[np.float64]:
 
 
 def _grain(shape: tuple[int, ...], scale: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Smooth noise of mean 0 and standard deviation 1, with features about ``scale`` pixels wide."""
+    """Draw smooth noise of mean 0 and standard deviation 1, with features about ``scale`` pixels wide."""
     noise = ndimage.gaussian_filter(rng.normal(size=shape), scale)
     return np.asarray((noise - noise.mean()) / noise.std())
 
 
 def _out_of_focus(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Haze: broad blurred objects above and below the plane of focus, as bright as dim cells."""
+    """Draw haze: broad blurred objects above and below the plane of focus, as bright as dim cells."""
     rows, columns = np.indices(shape)
     haze = 0.03 * np.clip(1 + _grain(shape, 24, rng), 0, None)
     for _ in range(int(rng.integers(4, 8))):
@@ -232,7 +233,7 @@ def _out_of_focus(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[n
 
 
 def _illumination(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Uneven light: brightest at a random place, fading to about half at the corner farthest from it."""
+    """Draw uneven light: brightest at a random place, and about half as bright at the corner farthest from it."""
     down = np.linspace(0, 1, shape[0])[:, None] - rng.uniform(0.1, 0.9)
     right = np.linspace(0, 1, shape[1])[None, :] - rng.uniform(0.1, 0.9)
     distance = down**2 + right**2

@@ -1,1 +1,1 @@
-"""What is in a person's folder of pictures and masks, what it means, and what is wrong with it."""
+"""The survey of a folder of pictures and masks: its pairs, its classes, its split and its errors."""

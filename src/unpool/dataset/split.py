@@ -1,4 +1,4 @@
-"""Which pairs train, which choose the best epoch, which are only measured."""
+"""The split: which pairs are trained on, which choose the best epoch, and which are only scored."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 from unpool.data.groups import group_of
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
+from unpool.wording import count_text, first_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.08, 0.45
-"""Shares of validation pairs between which whole groups are kept together."""
+"""Share of validation pairs between which groups stay undivided; otherwise pictures are drawn one by one."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pair names of the three parts.
+    """The pair names of train, val and test.
 
     Attributes
     ----------
-    origin: one sentence on where the split comes from.
-    seed: the seed it was made with.
+    origin: one sentence on how the split was made.
+    seed: the seed that it was made with.
     """
 
     train: tuple[str, ...]
@@ -32,27 +33,27 @@ class Split:
     origin: str
     seed: int
 
-    def members(self, which: str) -> tuple[str, ...]:
-        """The names in ``train``, ``val`` or ``test``."""
-        return {"train": self.train, "val": self.val, "test": self.test}[which]
+    def members(self, part: str) -> tuple[str, ...]:
+        """Return the names in ``train``, ``val`` or ``test``."""
+        return {"train": self.train, "val": self.val, "test": self.test}[part]
 
     def to_json(self) -> dict[str, Any]:
-        """The split as plain data; ``from_json`` reads it back."""
+        """Return the split as JSON data, which ``Split.from_json`` reads."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Split:
-        """Read a split written by ``to_json``. Raises KeyError, TypeError or ValueError on foreign data."""
+        """Read JSON data of ``Split.to_json``. Raises KeyError, TypeError or ValueError for other data."""
         train, val, test = (tuple(str(name) for name in data[part]) for part in ("train", "val", "test"))
         return cls(train, val, test, str(data["origin"]), int(data["seed"]))
 
 
 def make_split(folder: Folder, seed: int, val_share: float = 0.2) -> Split:
-    """Divide a folder's pairs.
+    """Divide a folder's pairs into train, val and test.
 
-    The folder's own parts are honoured; where it has no validation part, one is made from the training part.
-    Pairs that share a source by their names (``group_of``) stay together if that leaves a sensible share. The
-    result depends on names, seed and share only.
+    The folder's own parts are kept. Where it has no val part, one is made from its train part. Pairs whose names
+    show one source (``unpool.data.groups.group_of``) stay together if that leaves a sensible share. The result
+    depends on names, seed and share only.
 
     Parameters
     ----------
@@ -60,41 +61,56 @@ def make_split(folder: Folder, seed: int, val_share: float = 0.2) -> Split:
 
     Raises
     ------
-    DataError: fewer than two pairs to divide, or no training pictures.
+    DataError: there are fewer than two pairs to divide, or no training pairs.
     """
     parts = {part: tuple(p.name for p in folder.pairs if p.split == part) for part in ("train", "val", "test")}
     free = tuple(pair.name for pair in folder.pairs if pair.split is None)
     train = (*parts["train"], *free)
     given = [part for part, names in parts.items() if names]
-    said = f"{', '.join(given)} as the folder gives {'it' if len(given) == 1 else 'them'}" if given else ""
+    origin = f"{', '.join(given)} as the folder gives {'it' if len(given) == 1 else 'them'}" if given else ""
     if given and free:
-        said += f", the {len(free)} pairs outside these parts count as train"
+        origin += f", and {count_text(len(free), 'pair')} outside these parts as train"
     if not train:
         raise DataError(
             f"{folder.root}: only pairs for {' and '.join(given)}",
             "pairs to train on",
-            "add a train part, or leave the parts away so that one is chosen",
+            "add a train part, or move the pairs out of these parts so that Unpool makes the split",
         )
     if parts["val"]:
-        return Split(tuple(sorted(train)), parts["val"], parts["test"], said, seed)
-    val, how = _validation(train, seed, val_share, str(folder.root))
+        return Split(tuple(sorted(train)), parts["val"], parts["test"], origin, seed)
+    val, val_origin = _validation(train, seed, val_share, str(folder.root))
     rest = tuple(sorted(set(train) - set(val)))
-    return Split(rest, val, parts["test"], "; ".join(filter(None, (said, how))), seed)
+    return Split(rest, val, parts["test"], "; ".join(filter(None, (origin, val_origin))), seed)
+
+
+def folder_split(folder: Folder, seed: int) -> Split:
+    """Return the folder's own split; pairs in none of its parts are test pairs."""
+    parts = {
+        part: tuple(p.name for p in folder.pairs if (p.split or "test") == part) for part in ("train", "val", "test")
+    }
+    return Split(parts["train"], parts["val"], parts["test"], "as the folder gives it, all other pairs as test", seed)
 
 
 def keeps_groups(split: Split) -> bool:
-    """Whether no source, as the names tell it, has pairs both in train and in val."""
+    """Return whether no source, as the names show it, has pairs in train and in val."""
     groups = group_of((*split.train, *split.val))
     return not {groups[name] for name in split.train} & {groups[name] for name in split.val}
 
 
-def _validation(names: Sequence[str], seed: int, share: float, where: str) -> tuple[tuple[str, ...], str]:
+def _validation(names: Sequence[str], seed: int, share: float, root: str) -> tuple[tuple[str, ...], str]:
+    """Return the names to validate on, and one sentence on how they were chosen."""
     if len(names) < 2:
         raise DataError(
-            f"{where}: {len(names)} pair to train and validate on", "at least two pairs", "add pictures with masks"
+            f"{root}: {count_text(len(names), 'pair')} to train and validate on",
+            "two pairs or more",
+            "add pictures with masks",
         )
     if not 0 < share < 1:
-        raise DataError(f"a validation share of {share:g}", "a share between 0 and 1", "choose one near 0.2")
+        raise DataError(
+            f"a validation share of {share:g}",
+            "a share between 0 and 1",
+            "choose a share near 0.2, as with --set val_share=0.2",
+        )
     groups = group_of(names)
     sizes = Counter(groups.values())
     chosen = _near_share(sizes, seed, share * len(names))
@@ -102,9 +118,9 @@ def _validation(names: Sequence[str], seed: int, share: float, where: str) -> tu
     if len(sizes) == len(names):
         return val, f"val drawn at random with seed {seed}; the names show no groups"
     if SMALLEST_SHARE <= len(val) / len(names) <= LARGEST_SHARE:
-        shown = ", ".join(sorted(chosen)[:4]) + (f" and {len(chosen) - 4} more" if len(chosen) > 4 else "")
         return val, (
-            f"val drawn with seed {seed} by whole groups, so that no source is on both sides: {shown} of {len(sizes)}"
+            f"val drawn with seed {seed} by whole groups, so that no source is on both sides: "
+            f"{first_of(sorted(chosen))} of {count_text(len(sizes), 'group')}"
         )
     chosen = _near_share(Counter(names), seed, share * len(names))
     return tuple(sorted(chosen)), (
@@ -112,17 +128,17 @@ def _validation(names: Sequence[str], seed: int, share: float, where: str) -> tu
     )
 
 
-def _near_share(sizes: Mapping[str, int], seed: int, wanted: float) -> set[str]:
-    """Groups drawn in the seed's order while each brings their sum nearer to the wanted one; at least one."""
+def _near_share(sizes: Mapping[str, int], seed: int, target: float) -> set[str]:
+    """Draw groups in the seed's order, each that brings their sum nearer to the target; at least one."""
     chosen: set[str] = set()
     total = 0
     for group in _drawn(sizes, seed):
-        if abs(total + sizes[group] - wanted) < abs(total - wanted) and len(chosen) + 1 < len(sizes):
+        if abs(total + sizes[group] - target) < abs(total - target) and len(chosen) + 1 < len(sizes):
             chosen.add(group)
             total += sizes[group]
     return chosen or {min(_drawn(sizes, seed), key=lambda group: sizes[group])}
 
 
 def _drawn(names: Iterable[str], seed: int) -> list[str]:
-    """The names in an order that depends on the seed and on nothing else."""
+    """Return the names in an order that depends on the seed only."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())

@@ -1,4 +1,4 @@
-"""The record a survey leaves: the folder, its table, its split, and every finding."""
+"""The result of a survey: the folder, its class table, its split, and every finding."""
 
 from __future__ import annotations
 
@@ -9,43 +9,20 @@ from typing import Any
 from unpool.class_table import ClassTable
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.folder import Folder
+from unpool.dataset.picture_facts import PictureFacts
 from unpool.dataset.split import Split
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """One sound pair.
-
-    Attributes
-    ----------
-    rows, columns, channels, dtype, form: of the picture as ``read_image`` returns it.
-    class_pixels: pixels of each of the K classes; ``ignored_pixels`` count nowhere.
-    objects: how many objects a mask of object numbers has; None for other masks.
-    digest: sha256 of the decoded picture, in hex; equal for equal pixels.
-    """
-
-    name: str
-    rows: int
-    columns: int
-    channels: int
-    dtype: str
-    form: str
-    class_pixels: tuple[int, ...]
-    ignored_pixels: int
-    objects: int | None
-    digest: str
-
-
-@dataclass(frozen=True)
 class Survey:
-    """What is in a folder, and what is wrong with it.
+    """The content of a folder, and everything that is wrong in it.
 
     Attributes
     ----------
-    pictures: facts of the pairs that could be read, by pair name.
-    channels: what a network will take: 3 where greys and RGB are mixed.
-    findings: the gravest first.
-    seconds: how long the survey took.
+    pictures: facts of the usable pairs, by pair name.
+    channels: image channels of a network for this set; 3 where grey and RGB are mixed.
+    findings: errors first, then warnings, then notes.
+    seconds: duration of the survey.
     fingerprint: sha256 over all names and file contents, in hex.
     """
 
@@ -60,28 +37,28 @@ class Survey:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that make training or testing impossible."""
+        """Findings that make training or testing impossible."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     def class_pixels(self, names: Iterable[str]) -> tuple[int, ...]:
-        """Pixels of each class over some pairs; pairs that could not be read have none."""
+        """Count the pixels of each class over some pairs; pairs that are not usable have none."""
         counts = [self.pictures[name].class_pixels for name in names if name in self.pictures]
         return tuple(map(sum, zip(*counts, strict=True))) if counts else (0,) * len(self.table)
 
     def pixels_with_class(self, names: Iterable[str]) -> tuple[int, ...]:
-        """All pixels, ignored ones too, of those of some pictures in which each class occurs."""
-        found = [self.pictures[name] for name in names if name in self.pictures]
+        """Count, for each class, all pixels of those of some pictures that show it; ignored pixels count too."""
+        facts = [self.pictures[name] for name in names if name in self.pictures]
         return tuple(
-            sum(facts.rows * facts.columns for facts in found if facts.class_pixels[k]) for k in range(len(self.table))
+            sum(fact.rows * fact.columns for fact in facts if fact.class_pixels[k]) for k in range(len(self.table))
         )
 
     def class_shares(self, names: Iterable[str]) -> tuple[float, ...]:
-        """Share of each class in the counted pixels of some pairs; all 0 where none are counted."""
+        """Return the share of each class in the counted pixels of some pairs; all 0 where no pixel counts."""
         pixels = self.class_pixels(names)
         return tuple(count / max(sum(pixels), 1) for count in pixels)
 
     def to_json(self) -> dict[str, Any]:
-        """The survey as plain data."""
+        """Return the survey as JSON data."""
         return {
             "root": str(self.folder.root),
             "layout": self.folder.layout,
@@ -91,8 +68,8 @@ class Survey:
             "table": self.table.to_card(),
             "split": self.split.to_json(),
             "pairs": len(self.folder.pairs),
-            "orphan_images": [str(path) for path in self.folder.orphan_images],
-            "orphan_masks": [str(path) for path in self.folder.orphan_masks],
+            "orphan_images": [str(path) for path in self.folder.unpaired_images],
+            "orphan_masks": [str(path) for path in self.folder.unpaired_masks],
             "pictures": [asdict(facts) for facts in self.pictures.values()],
             "findings": [asdict(finding) for finding in self.findings],
         }

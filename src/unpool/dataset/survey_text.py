@@ -1,4 +1,4 @@
-"""The survey as a page of text for a person."""
+"""The survey as a page of text."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from collections.abc import Iterable
 
 from unpool.class_table import value_text
 from unpool.dataset.findings import Finding
-from unpool.dataset.survey_result import PictureFacts, Survey
+from unpool.dataset.picture_facts import PictureFacts
+from unpool.dataset.survey_result import Survey
+from unpool.wording import PAGE_WIDTH, all_of, count_text, first_of, size_text
 
-WIDTH = 100
-BAR = 24
+_BAR_WIDTH = 24
 _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
 
 
-def describe(survey: Survey) -> str:
-    """The page of ``unpool check``, ``WIDTH`` columns wide: what is there, what is wrong, a verdict."""
-    parts = [_about(survey), _classes(survey), _split(survey), _findings(survey), [verdict(survey)]]
+def survey_page(survey: Survey) -> str:
+    """Return the page of ``unpool check``, 100 columns wide: the content, the findings, and a verdict."""
+    parts = [_about(survey), _classes(survey), _split(survey), _findings(survey), [_verdict(survey)]]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def verdict(survey: Survey) -> str:
-    """One line: whether the folder can be used."""
+def _verdict(survey: Survey) -> str:
+    """Return one line that says whether the folder can be used."""
     counts = Counter(finding.severity for finding in survey.findings)
     ready = "Ready to train" if survey.split.train else "Ready to test"
     if counts["error"]:
-        return f"Not ready: {_count(counts['error'], 'error')} to mend first."
+        return f"Not ready: {count_text(counts['error'], 'error')} to correct first."
     if counts["warning"]:
-        return f"{ready}, with {_count(counts['warning'], 'warning')} to think about."
+        return f"{ready}, with {count_text(counts['warning'], 'warning')} to look at."
     return f"{ready}."
 
 
@@ -36,23 +37,23 @@ def _about(survey: Survey) -> list[str]:
     folder, facts = survey.folder, list(survey.pictures.values())
     pairs = f"{len(folder.pairs)}"
     if len(facts) < len(folder.pairs):
-        pairs += f", {len(facts)} of them sound"
-    orphans = [
-        _count(len(paths), what)
-        for paths, what in ((folder.orphan_images, "picture"), (folder.orphan_masks, "mask"))
+        pairs += f", {len(facts)} of them usable"
+    unpaired = [
+        count_text(len(paths), noun)
+        for paths, noun in ((folder.unpaired_images, "picture"), (folder.unpaired_masks, "mask"))
         if paths
     ]
-    if orphans:
-        pairs += f"; {' and '.join(orphans)} without a partner"
-    sizes = Counter(f"{fact.rows} x {fact.columns}" for fact in facts)
+    if unpaired:
+        pairs += f"; {all_of(unpaired)} without a partner"
+    sizes = Counter(size_text((fact.rows, fact.columns)) for fact in facts)
     types = Counter(f"{fact.dtype} {_form(fact)}" for fact in facts)
     lines = [
         ("folder", str(folder.root)),
         ("layout", folder.layout),
         ("pairs", pairs),
-        ("sizes", "rows x columns: " + _tallied(sizes, 4) if sizes else "none could be read"),
-        ("pixels", _tallied(types, 4) if types else "none could be read"),
-        ("network", f"takes {_count(survey.channels, 'channel')}, tells {len(survey.table)} classes apart"),
+        ("sizes", "rows x columns: " + _counted(sizes) if sizes else "no picture can be read"),
+        ("pixels", _counted(types) if types else "no picture can be read"),
+        ("network", f"{count_text(survey.channels, 'channel')} in, {count_text(len(survey.table), 'class')} out"),
     ]
     if survey.table.kind == "instances":
         lines.append(("objects", f"{sum(fact.objects or 0 for fact in facts):,} in {len(facts)} pictures"))
@@ -69,15 +70,17 @@ def _classes(survey: Survey) -> list[str]:
     present = [sum(fact.class_pixels[k] > 0 for fact in survey.pictures.values()) for k in range(len(table))]
     values = [_values(survey, k) for k in range(len(table))]
     ignored = sum(fact.ignored_pixels for fact in survey.pictures.values())
-    everything = ignored + sum(survey.class_pixels(survey.pictures))
-    wide = max(len(name) for name in (*table.names, "class"))
-    value_wide = max(len(value) for value in (*values, "mask value"))
-    lines = [f"{'mask value':>{value_wide}}  {'class':{wide}}  {'pixels':>7}  {'':{BAR}}  pictures"]
+    all_pixels = ignored + sum(survey.class_pixels(survey.pictures))
+    name_width = max(len(name) for name in (*table.names, "class"))
+    value_width = max(len(value) for value in (*values, "mask value"))
+    lines = [f"{'mask value':>{value_width}}  {'class':{name_width}}  {'pixels':>7}  {'':{_BAR_WIDTH}}  pictures"]
     for name, value, share, count in zip(table.names, values, shares, present, strict=True):
-        lines.append(f"{value:>{value_wide}}  {name:{wide}}  {share:>7.2%}  {_bar(share):{BAR}}  {count:>8}")
+        lines.append(
+            f"{value:>{value_width}}  {name:{name_width}}  {share:>7.2%}  {_bar(share):{_BAR_WIDTH}}  {count:>8}"
+        )
     if table.ignore:
-        value = "/".join(map(value_text, table.ignore))
-        lines.append(f"{value:>{value_wide}}  {'(ignored)':{wide}}  {ignored / max(everything, 1):>7.2%} of all pixels")
+        value, share = "/".join(map(value_text, table.ignore)), ignored / max(all_pixels, 1)
+        lines.append(f"{value:>{value_width}}  {'(ignored)':{name_width}}  {share:>7.2%} of all pixels")
     return lines
 
 
@@ -109,25 +112,21 @@ def _values(survey: Survey, k: int) -> str:
 def _labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(
         text,
-        WIDTH,
+        PAGE_WIDTH,
         initial_indent=f"{label:9}",
         subsequent_indent=" " * 9,
         break_on_hyphens=False,
     )
 
 
-def _tallied(counts: Counter[str], most: int) -> str:
+def _counted(counts: Counter[str]) -> str:
+    """Return the most common texts with their counts; a single one without its count."""
     if len(counts) == 1:
         return next(iter(counts))
-    shown = ", ".join(f"{text} ({count})" for text, count in counts.most_common(most))
-    return shown + (f", {len(counts) - most} more" if len(counts) > most else "")
+    return first_of([f"{text} ({count})" for text, count in counts.most_common()])
 
 
 def _bar(share: float) -> str:
-    eighths = round(share * BAR * 8)
-    whole, part = divmod(eighths, 8)
-    return "█" * whole + ("▏▎▍▌▋▊▉"[part - 1] if part else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    eighths = round(share * _BAR_WIDTH * 8)
+    full, part = divmod(eighths, 8)
+    return "█" * full + ("▏▎▍▌▋▊▉"[part - 1] if part else "")

@@ -36,7 +36,7 @@ from unpool.commands.predict.targets import (
 from unpool.commands.run_folder import model_file, require_writable
 from unpool.commands.test.choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
-from unpool.dataset.pairing.names import folder_role
+from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
 from unpool.io.folders import mark_output
 from unpool.io.read.windows import CACHE, PictureFile, open_picture

@@ -10,7 +10,7 @@ from typing import Any
 
 from unpool.checkpoint.models import load_model
 from unpool.class_table import ClassTable
-from unpool.commands.check import check, require_sound, require_unchanged
+from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
@@ -169,7 +169,7 @@ def test(
         raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
     require_unchanged(survey, fingerprint)
-    require_sound(survey)
+    require_no_errors(survey)
     choice = choose_pairs(survey, card, which)
     warnings = (*choice.warnings, *orientation_warnings(card, averaging))
     if processes.first:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from unpool.checkpoint.models import load_model
-from unpool.commands.check import check, require_sound, require_unchanged
+from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.interruption import interruptible, manner
 from unpool.commands.recording import recorded, trained_already
@@ -21,7 +21,7 @@ from unpool.commands.train.preparation import TrainingJob, plan, prepare, with_b
 from unpool.commands.train.rehearsal import compiled_again, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
 from unpool.config.schema import resolve
-from unpool.dataset.survey import describe
+from unpool.dataset.survey_text import survey_page
 from unpool.io.write.images import write_image
 from unpool.machine.process_memory import keep_memory
 from unpool.prediction.predictor import Predictor
@@ -112,9 +112,9 @@ def train(
     run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
     config = with_budget(config)
     survey = yield from check(folder, config.data, config.training.seed)
-    yield Message(describe(survey))
+    yield Message(survey_page(survey))
     require_unchanged(survey, fingerprint)
-    require_sound(survey)
+    require_no_errors(survey)
     yield Progress("preparing", 0, 1)
     job = prepare(survey, config, processes)
     yield Progress("preparing", 1, 1)

@@ -1,1 +1,1 @@
-"""What is wrong or noteworthy in a folder; each check is a function that returns findings."""
+"""Checks of a folder; each is a function that returns findings."""

@@ -1,4 +1,4 @@
-"""Values that nobody drew: a few stray pixels, or the colours between two others that smoothing leaves."""
+"""Rare mask values that nobody drew: a few single pixels, or the colours that smoothing leaves between two others."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from itertools import combinations
 
 import numpy as np
 
-from unpool.class_table import IGNORE_ID, MaskKind, unflat, value_text
+from unpool.class_table import IGNORE_ID, MaskKind, unflatten_value, value_text
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.tally import MaskTally
+from unpool.wording import count_text, first_of
 
-DRAWN_SHARE = 0.02
-"""Share of all pixels from which a value counts as drawn; the two most frequent ones always do."""
+DRAWN_IN_SET = 0.02
+"""Share of all pixels from which a value counts as drawn; the two most frequent values always do."""
 SPECK = 4
-"""Pixels in a mask up to which a value that most masks lack is a stray; a class comes in regions."""
+"""Most pixels in a mask that make a value, absent from most masks, a drawing accident; a class comes in regions."""
 BLENDS = 8
 """Rare colours on the line between two drawn ones from which they are blends; palettes have fewer there."""
 _OFF_LINE = 3
 
 
 def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
-    """Error findings of the masks that hold stray values, judged over the whole set.
+    """Return the error of each mask that holds values nobody drew, judged over all masks.
 
     Parameters
     ----------
     tallies: of every mask, in the form of the set's kind.
-    stated: flat values that a person named; they are never strays.
+    stated: flat values that a person named; they are always accepted.
     """
     totals = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
-    drawn = {value for value, pixels in totals.items() if pixels >= DRAWN_SHARE * totals.total()}
+    drawn = {value for value, pixels in totals.items() if pixels >= DRAWN_IN_SET * totals.total()}
     drawn |= {value for value, _ in totals.most_common(2)}
     rare = totals.keys() - drawn - stated
     coloured = any(tally.colour for tally in tallies)
@@ -40,35 +41,34 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
     wrong |= {value for value in rare if largest[value] <= SPECK and 2 * masks_with[value] < len(tallies)}
     if not coloured:
         wrong.discard(IGNORE_ID)
-    return [_finding(tally, found) for tally in tallies if (found := wrong & tally.counts.keys())]
+    return [_finding(tally, values) for tally in tallies if (values := wrong & tally.counts.keys())]
 
 
 def _blends(rare: Set[int], drawn: Set[int]) -> set[int]:
-    """Rare colours that lie, with at least ``BLENDS`` in all, on the line between two drawn ones."""
+    """Return the rare colours that lie on the line between two drawn ones, where there are at least ``BLENDS``."""
     if len(rare) < BLENDS:
         return set()
     values = sorted(rare)
-    points = np.array([unflat(value, "colours") for value in values], dtype=float)
-    found: set[int] = set()
+    points = np.array([unflatten_value(value, "colours") for value in values], dtype=float)
+    blends: set[int] = set()
     for one, other in combinations(sorted(drawn), 2):
-        start, end = (np.array(unflat(value, "colours"), dtype=float) for value in (one, other))
+        start, end = (np.array(unflatten_value(value, "colours"), dtype=float) for value in (one, other))
         along = (points - start) @ (end - start) / ((end - start) @ (end - start))
         off = np.abs(points - start - along[:, None] * (end - start)).max(axis=1)
         between = np.flatnonzero((along > 0) & (along < 1) & (off <= _OFF_LINE))
-        found |= {values[k] for k in between} if len(between) >= BLENDS else set()
-    return found
+        blends |= {values[k] for k in between} if len(between) >= BLENDS else set()
+    return blends
 
 
-def _finding(tally: MaskTally, found: Set[int]) -> Finding:
+def _finding(tally: MaskTally, wrong: Set[int]) -> Finding:
     kind: MaskKind = "colours" if tally.colour else "values"
-    order = sorted(found, key=lambda value: (-tally.counts[value], value))
-    shown = ", ".join(f"{value_text(unflat(v, kind))} ({tally.counts[v]} pixels)" for v in order[:4])
-    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    values = sorted(wrong, key=lambda value: (-tally.counts[value], value))
+    texts = [f"{value_text(unflatten_value(v, kind))} ({count_text(tally.counts[v], 'pixel')})" for v in values]
     return Finding(
         "error",
         "smeared-mask",
-        f"{tally.name}: mask values that nobody seems to have drawn: {shown}{more}",
-        "the few exact values that were drawn",
+        f"{tally.name}: mask values that nobody seems to have drawn: {first_of(texts)}",
+        "only the values that were drawn",
         "export the mask again as PNG without smoothing, and resize masks by nearest neighbour only; "
         "or name every value with --classes if they are classes",
         (tally.name,),

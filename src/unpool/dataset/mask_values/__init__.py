@@ -1,1 +1,1 @@
-"""What the values in the masks mean: from all masks to one class table."""
+"""The meaning of mask values: from the values of all masks to one class table."""

@@ -1,4 +1,4 @@
-"""Class names a person gives: by hand, or in a file in the folder."""
+"""Class names that a person gives: with the option ``--classes``, or in a file in the folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _TEXTS = ("classes.txt", "codes.txt")
 _YAMLS = ("classes.yaml", "classes.yml", "data.yaml", "data.yml", "dataset.yaml")
 _TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv")
 _FORMS = "name, value=name or #rrggbb=name"
-_LONGEST = 1_000_000
+_MOST_BYTES = 1_000_000
 BY_HAND = "--classes"
+"""The source of names that a person gives with the option."""
 
 
 @dataclass(frozen=True)
 class NamedClass:
-    """A name with the mask value and colour that the person gave it, where they did."""
+    """A class name, with its mask value and its colour where the person gives them."""
 
     name: str
     value: int | None = None
@@ -34,13 +35,20 @@ class NamedClass:
 
     @property
     def ignored(self) -> bool:
-        """Whether the name says that such pixels count nowhere."""
+        """Whether the name means that such pixels count nowhere."""
         return self.name.lower() in IGNORED_NAMES
 
 
 @dataclass(frozen=True)
 class ClassNames:
-    """Classes in the person's order, values they say to ignore, and where this was said."""
+    """The classes that a person names.
+
+    Attributes
+    ----------
+    classes: in the person's order.
+    ignore: flat values to ignore; None where the person does not say.
+    source: ``--classes`` or the name of a file.
+    """
 
     classes: tuple[NamedClass, ...]
     ignore: tuple[int, ...] | None
@@ -48,35 +56,37 @@ class ClassNames:
 
 
 def names_by_hand(items: Sequence[str]) -> ClassNames:
-    """Read ``name``, ``value=name`` and ``#rrggbb=name``. Raises UsageError."""
+    """Read ``name``, ``value=name`` and ``#rrggbb=name``. Raises UsageError for other texts, and for a name twice."""
     classes = tuple(_by_hand(item.strip()) for item in items)
     if twice := _twice(classes):
         raise UsageError(
-            f"{BY_HAND} names '{twice}' twice", "a name for every class", "rename one, or join values: 1=name 2=name"
+            f"{BY_HAND} names '{twice}' twice",
+            "a name of its own for every class",
+            f"rename one, or give one name to two values: {BY_HAND} 1={twice} 2={twice}",
         )
     return ClassNames(classes, None, BY_HAND)
 
 
 def names_in_folder(root: Path) -> ClassNames | None:
-    """Read the class file of a folder, if it has one. Raises DataError where it has two, or a broken one."""
-    found = [root / name for name in (*_TEXTS, *_YAMLS, *_TABLES) if (root / name).is_file()]
-    if not found:
+    """Read the class file of a folder; None without one. Raises DataError for a broken file, and for two files."""
+    files = [root / name for name in (*_TEXTS, *_YAMLS, *_TABLES) if (root / name).is_file()]
+    if not files:
         return None
-    if len(found) > 1:
+    if len(files) > 1:
         raise DataError(
-            f"{root}: several files with class names: {', '.join(path.name for path in found)}",
-            "one of them",
-            "keep the one that is right, or give --classes",
+            f"{root}: several files with class names: {', '.join(path.name for path in files)}",
+            "one file with class names",
+            "keep the right one, or name the classes with --classes",
         )
-    path = found[0]
-    if path.stat().st_size > _LONGEST:
+    path = files[0]
+    if path.stat().st_size > _MOST_BYTES:
         raise _broken(path, "it is larger than 1 MB")
     try:
         names = _reader(path)(path)
     except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError, csv.Error) as error:
         raise _broken(path, str(error).split("\n")[0]) from error
     if twice := _twice(names.classes):
-        raise _broken(path, f"'{twice}' stands there twice")
+        raise _broken(path, f"it names '{twice}' twice")
     return names if names.classes else None
 
 
@@ -86,9 +96,9 @@ def _reader(path: Path) -> Any:
 
 def _broken(path: Path, why: str) -> DataError:
     return DataError(
-        f"{path}: cannot be read as class names ({why})",
-        "a name a line (.txt), 'names: [...]' or 'names: {0: ...}' (.yaml), or name,r,g,b a line (.csv)",
-        "correct the file, or give --classes",
+        f"{path} cannot be read as class names: {why}",
+        "one name on a line (.txt), 'names: [...]' or 'names: {0: ...}' (.yaml), or name,r,g,b on a line (.csv)",
+        "correct the file, or name the classes with --classes",
     )
 
 
@@ -98,7 +108,7 @@ def _by_hand(item: str) -> NamedClass:
     if not mark:
         name, before = item, ""
     if not name:
-        raise UsageError(f"--classes {item or '(empty)'}", _FORMS, "give the name")
+        raise UsageError(f"--classes {item or '(empty)'} has no name", _FORMS, "add the name")
     if not before:
         return NamedClass(name)
     try:
@@ -109,7 +119,7 @@ def _by_hand(item: str) -> NamedClass:
 
 
 def _twice(classes: Sequence[NamedClass]) -> str | None:
-    """A name that two classes have though nothing tells which mask values it joins."""
+    """Return a name that two classes have, both without a mask value and a colour."""
     bare = [named.name for named in classes if named.value is None and named.colour is None]
     return next((name for name in bare if bare.count(name) > 1), None)
 
@@ -132,9 +142,10 @@ def _from_yaml(path: Path) -> ClassNames:
         NamedClass(str(name), None if value is None else int(value), colour)
         for (value, name), colour in zip(items, colours, strict=False)
     )
-    skipped = ignore if isinstance(ignore, list) else [] if ignore is None else [ignore]
-    chosen = None if ignore is None else tuple(int(value) for value in skipped)
-    return ClassNames(tuple(classes), chosen, path.name)
+    ignored = None
+    if ignore is not None:
+        ignored = tuple(int(value) for value in (ignore if isinstance(ignore, list) else [ignore]))
+    return ClassNames(tuple(classes), ignored, path.name)
 
 
 def _from_csv(path: Path) -> ClassNames:

@@ -1,21 +1,23 @@
-"""Mask values as a person gives them, by number or by colour, found in the masks."""
+"""Mask values that a person states, by number or by colour, as they are in the masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
-from unpool.class_table import Colour, MaskKind, flat, value_from_text
+from unpool.class_table import Colour, MaskKind, flatten_value, value_from_text
 from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.options import Ignored
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.errors import UsageError
 
-Ignored: TypeAlias = Sequence[int | str]
-"""Mask values to ignore, as a person gives them: numbers, or colours as ``#rrggbb``."""
-
 
 def ignored_values(ignore: Ignored | None, kind: MaskKind, tallies: Sequence[MaskTally]) -> tuple[int, ...]:
-    """The flat mask values a person gave to ignore. Raises UsageError where one is no value of such masks."""
+    """Return the flat values of the mask values to ignore.
+
+    Raises
+    ------
+    UsageError: one of them cannot be a value of such masks.
+    """
     return tuple(_ignored(value, kind, tallies) for value in ignore or ())
 
 
@@ -25,21 +27,24 @@ def _ignored(item: int | str, kind: MaskKind, tallies: Sequence[MaskTally]) -> i
     except ValueError as error:
         raise UsageError(f"--ignore {item}", "a mask value, or a colour as #rrggbb", "correct the value") from error
     if (kind == "colours") == isinstance(value, tuple):
-        return flat(value)
-    found = value_of_colour(value, tallies) if isinstance(value, tuple) else None
-    if found is None:
+        return flatten_value(value)
+    single = value_of_colour(value, tallies) if isinstance(value, tuple) else None
+    if single is None:
         colours = kind == "colours"
         raise UsageError(
             f"--ignore {item} for masks of {'colours' if colours else 'single values'}",
             "a colour as #rrggbb" if colours else "a value, or a colour that the masks show",
-            "name the colour, as --ignore '#0000ff'" if colours else "name the value",
+            "name the colour, as in --ignore '#0000ff'" if colours else "name the value, as in --ignore 255",
         )
-    return found
+    return single
 
 
 def value_of_colour(colour: Colour, tallies: Sequence[MaskTally]) -> int | None:
-    """The single value that the masks show in a colour: by their palette, or as a grey. None without exactly one."""
-    shown = {value for tally in tallies for value in tally.counts if tally.colour_of(value) == flat(colour)}
+    """Return the single value that the masks show in a colour, by their palettes or as a grey.
+
+    None where no value or more than one is shown in it.
+    """
+    shown = {value for tally in tallies for value in tally.counts if tally.colour_of(value) == flatten_value(colour)}
     palettes = {tally.palette for tally in tallies if tally.palette}
     if not shown and palettes:
         shown = {value for palette in palettes for value, entry in enumerate(palette) if entry == colour}
@@ -49,10 +54,10 @@ def value_of_colour(colour: Colour, tallies: Sequence[MaskTally]) -> int | None:
 
 
 def stated_values(names: ClassNames | None, kind: MaskKind, tallies: Sequence[MaskTally]) -> frozenset[int]:
-    """The flat mask values that a person named, one way or another."""
+    """Return the flat values of all mask values that a person states with the class names."""
     if names is None:
         return frozenset()
     colours = [named.colour for named in names.classes if named.colour]
-    values = [flat(colour) if kind == "colours" else value_of_colour(colour, tallies) for colour in colours]
+    values = [flatten_value(colour) if kind == "colours" else value_of_colour(colour, tallies) for colour in colours]
     numbers = [*(named.value for named in names.classes), *(names.ignore or ())]
     return frozenset(value for value in (*values, *numbers) if value is not None)

@@ -1,27 +1,27 @@
-"""Palettes of a set of masks: whether one index stands for one colour in all of them."""
+"""Palettes of masks: whether an index has one colour in all masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unpool.class_table import ClassTable, flat
+from unpool.class_table import ClassTable, flatten_value
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.tally import MaskTally
 
 
 def used_colours(tally: MaskTally) -> dict[int, int]:
-    """Index to colour 0xRRGGBB, of the indices that a palette mask holds; empty for other masks."""
+    """Return the colour 0xRRGGBB of each index that a palette mask holds; empty for other masks."""
     if tally.palette is None:
         return {}
     return {value: colour for value in tally.counts if (colour := tally.colour_of(value)) is not None}
 
 
-def clashing(tallies: Sequence[MaskTally]) -> Finding | None:
-    """The error of a set in which an index is shown in two colours; None where each has one."""
-    seen: dict[int, tuple[int, str]] = {}
+def palette_conflict(tallies: Sequence[MaskTally]) -> Finding | None:
+    """Return the error of a set in which one index has two colours; None where each has one."""
+    first_seen: dict[int, tuple[int, str]] = {}
     for tally in tallies:
         for index, colour in used_colours(tally).items():
-            other, name = seen.setdefault(index, (colour, tally.name))
+            other, name = first_seen.setdefault(index, (colour, tally.name))
             if other != colour:
                 return Finding(
                     "error",
@@ -35,25 +35,25 @@ def clashing(tallies: Sequence[MaskTally]) -> Finding | None:
 
 
 def colours_agree(tallies: Sequence[MaskTally]) -> bool:
-    """Whether all masks have palettes, and one of them shows every colour that any other shows."""
+    """Return whether all masks have palettes, and one mask shows all colours that the others show."""
     shown = [set(used_colours(tally).values()) for tally in tallies]
     return all(shown) and set().union(*shown) in shown
 
 
-def permuted(tally: MaskTally, table: ClassTable) -> Finding | None:
-    """The warning of a mask whose palette gives one class the colour that the table gives another."""
+def exchanged_colours(tally: MaskTally, table: ClassTable) -> Finding | None:
+    """Return the warning of a mask that shows one class in the table's colour of another; None for other masks."""
     if table.kind != "values":
         return None
-    classes = {flat(colour): name for colour, name in zip(table.colours, table.names, strict=True)}
+    class_of = {flatten_value(colour): name for colour, name in zip(table.colours, table.names, strict=True)}
     names = {value: table.names[k] for value, k in table.lookup().items() if k < len(table)}
     for index, colour in used_colours(tally).items():
-        if index in names and classes.get(colour, names[index]) != names[index]:
+        if index in names and class_of.get(colour, names[index]) != names[index]:
             return Finding(
                 "warning",
                 "palettes-differ",
-                f"{tally.name}: shows mask value {index}, {names[index]}, in the colour of {classes[colour]}",
-                "masks that mean by a value what the model was trained on",
-                "compare the mask with one that was trained on; renumber its values if they mean something else",
+                f"{tally.name} shows mask value {index} ({names[index]}) in the colour of {class_of[colour]}",
+                "mask values with the meaning that they had in training",
+                "compare the mask with a training mask; renumber its values if they mean other classes",
                 (tally.name,),
             )
     return None

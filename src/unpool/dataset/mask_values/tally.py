@@ -1,4 +1,4 @@
-"""Counting what a mask holds: value to pixels, once per file."""
+"""The values of a mask and the pixels of each, counted once for each file."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import Colour, MaskKind, flat, flatten_colours
+from unpool.class_table import Colour, MaskKind, flatten_colours, flatten_value
 from unpool.io.read.masks import MaskPicture
 
 KEPT = 4096
-"""Values of a mask that are kept in its tally; a mask with more is none that a person drew."""
+"""Most values in a tally; nobody draws a mask with more."""
 
 
 @dataclass(frozen=True)
 class MaskTally:
-    """The values of one mask.
+    """The values of one mask and the pixels of each.
 
     Attributes
     ----------
-    counts: value to pixels; a colour is the integer 0xRRGGBB. At most ``KEPT``, the most frequent.
-    distinct: how many values there are.
-    colour: the values are colours.
-    palette: the colours of a palette file by index.
-    one_bit, lossy: the file's form.
+    counts: pixels of each flat value, see ``unpool.class_table.flatten_value``; at most the 4096 most frequent.
+    distinct: number of different values.
+    colour: whether the values are RGB colours.
+    palette: the colours of a palette file by index; None for other files.
+    one_bit: whether the file stores one bit a pixel.
+    lossy: whether the file is compressed with loss, as JPEG is.
     bits: bits of a stored value.
     """
 
@@ -41,11 +42,11 @@ class MaskTally:
 
     @property
     def grey(self) -> bool:
-        """Whether every value is a grey: always so for single values."""
+        """Whether every value is a grey; always so for single values."""
         return not self.colour or all(v & 255 == v >> 8 & 255 == v >> 16 for v in self.counts)
 
     def as_kind(self, kind: MaskKind) -> MaskTally | None:
-        """The tally as ``read_mask`` of that kind would give it; None where it cannot."""
+        """Return the tally of the mask as it is read for that kind; None if it cannot be read so."""
         if kind == "colours":
             if self.colour or any(self.colour_of(value) is None for value in self.counts):
                 return self if self.colour else None
@@ -55,9 +56,9 @@ class MaskTally:
         return self._mapped(lambda value: value & 255, colour=False) if self.grey else None
 
     def colour_of(self, value: int) -> int | None:
-        """The colour 0xRRGGBB in which a single value is shown; None for a grey above 255, which has none."""
+        """Return the colour 0xRRGGBB in which a single value is shown; None for a grey above 255."""
         if self.palette is not None:
-            return flat(self.palette[value]) if value < len(self.palette) else 0
+            return flatten_value(self.palette[value]) if value < len(self.palette) else 0
         grey = value * 255 if self.one_bit else value
         return grey * 0x010101 if grey <= 255 else None
 
@@ -69,7 +70,7 @@ class MaskTally:
 
 
 def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
-    """Count the values of a mask."""
+    """Count the pixels of each value in a mask."""
     colour = mask.values.ndim == 3
     values, pixels = _count(flatten_colours(mask.values) if colour else mask.values)
     order = np.argsort(-pixels, kind="stable")[:KEPT]
@@ -86,13 +87,14 @@ def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
 
 
 def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Distinct values and their pixels, by runs: masks are made of few of them."""
-    flat = values.ravel()
-    if flat.dtype == np.uint8:
-        counts = np.bincount(flat, minlength=256)
+    """Return the different values and the pixels of each."""
+    pixels = values.ravel()
+    if pixels.dtype == np.uint8:
+        counts = np.bincount(pixels, minlength=256)
         present = np.flatnonzero(counts)
         return present, counts[present]
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(np.append(starts, flat.size))
-    distinct, inverse = np.unique(flat[starts], return_inverse=True)
+    # Runs of equal pixels are counted, not pixels: a mask has few runs.
+    starts = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
+    lengths = np.diff(np.append(starts, pixels.size))
+    distinct, inverse = np.unique(pixels[starts], return_inverse=True)
     return distinct, np.bincount(inverse, weights=lengths).astype(np.int64)

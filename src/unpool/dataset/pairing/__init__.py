@@ -1,1 +1,1 @@
-"""Which picture belongs to which mask."""
+"""Which picture belongs to which mask, in any folder layout that the field uses."""

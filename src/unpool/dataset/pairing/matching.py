@@ -1,44 +1,34 @@
-"""Pairing by name: one rule for a whole set, never by the order of files."""
+"""Pairing by name: one rule for all files, never the order of the files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from unpool.dataset.pairing.names import IMAGE_AFFIXES, MASK_AFFIXES, NO_AFFIX, Affix
+from unpool.data.samples import Pair
+from unpool.dataset.pairing.folder import Folder, PictureFile
+from unpool.dataset.pairing.words import IMAGE_AFFIXES, MASK_AFFIXES, NO_AFFIX, SPLITS, Affix
 from unpool.errors import DataError
+from unpool.wording import first_of
 
 _Key: TypeAlias = tuple[str, str, str]
 """Split, sub-folder and common part of the name."""
 
 
-@dataclass(frozen=True)
-class FoundFile:
-    """A picture file with what its folders say.
+class Match(NamedTuple):
+    """Pictures and masks paired by one rule, and the files without a partner.
 
     Attributes
     ----------
-    split: ``train``, ``val``, ``test`` or None.
-    place: its sub-folder, without the folders that name a split or a kind.
-    kind: ``image``, ``mask`` or None.
-    word: the word of the folder name that says so, as ``labels``; empty without one.
+    pairs: (picture, mask).
+    images, masks: pictures without a mask, and masks without a picture.
+    rule: the rule in words, such as ``the same name``.
     """
 
-    path: Path
-    split: str | None
-    place: str
-    kind: str | None
-    word: str
-
-
-class Match(NamedTuple):
-    """Files paired under one rule, with the files of either side that found no partner."""
-
-    pairs: tuple[tuple[FoundFile, FoundFile], ...]
-    images: tuple[FoundFile, ...]
-    masks: tuple[FoundFile, ...]
+    pairs: tuple[tuple[PictureFile, PictureFile], ...]
+    images: tuple[PictureFile, ...]
+    masks: tuple[PictureFile, ...]
     rule: str
 
 
@@ -49,54 +39,76 @@ class _Rule(NamedTuple):
     def __str__(self) -> str:
         if self.image == self.mask == NO_AFFIX:
             return "the same name"
-        return f"'{self.image.example()}' beside '{self.mask.example()}'"
+        return f"'{self.image.example()}' with '{self.mask.example()}'"
 
 
-def match_apart(images: Sequence[FoundFile], masks: Sequence[FoundFile]) -> Match:
+def match_separate(images: Sequence[PictureFile], masks: Sequence[PictureFile]) -> Match:
     """Pair pictures and masks of different folders by the rule that pairs most.
 
     Raises
     ------
-    DataError: two rules pair equally many, or two files of one side have the same name.
+    DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
-    cores = {affix: keys for affix in MASK_AFFIXES if (keys := _keys(masks, affix))}
+    mask_keys = {affix: keys for affix in MASK_AFFIXES if (keys := _keys(masks, affix))}
     counts = {
-        _Rule(ours, theirs): len(keys & masked)
-        for ours in IMAGE_AFFIXES
-        if (keys := _keys(images, ours))
-        for theirs, masked in cores.items()
+        _Rule(image_affix, mask_affix): len(keys & others)
+        for image_affix in IMAGE_AFFIXES
+        if (keys := _keys(images, image_affix))
+        for mask_affix, others in mask_keys.items()
     }
     return _apply(_best(counts), images, masks)
 
 
-def match_together(files: Sequence[FoundFile]) -> Match:
-    """Pair files of one folder in which a mask's name has a word more, as ``x_mask`` beside ``x``.
+def match_together(files: Sequence[PictureFile]) -> Match:
+    """Pair files of one folder in which a mask's name has one word more, as ``x_mask`` has for ``x``.
 
     Raises
     ------
-    DataError: as ``match_apart``.
+    DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
     counts: dict[_Rule, int] = {}
-    for theirs in MASK_AFFIXES[1:]:
-        masked = _keys(files, theirs)
-        for ours in IMAGE_AFFIXES if masked else ():
-            counts[_Rule(ours, theirs)] = len(masked & _keys(files, ours))
+    for mask_affix in MASK_AFFIXES[1:]:
+        mask_keys = _keys(files, mask_affix)
+        for image_affix in IMAGE_AFFIXES if mask_keys else ():
+            counts[_Rule(image_affix, mask_affix)] = len(mask_keys & _keys(files, image_affix))
     rule = _best(counts)
-    named = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
+    masks = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
     return _apply(
         rule,
-        [file for file in files if file.path not in named],
-        [file for file in files if file.path in named],
+        [file for file in files if file.path not in masks],
+        [file for file in files if file.path in masks],
     )
 
 
-def _keys(files: Sequence[FoundFile], affix: Affix) -> set[_Key]:
+def paired_folder(root: Path, layout: str, match: Match) -> Folder:
+    """Return the folder of a match: its pairs with their names and splits, sorted by name.
+
+    Parameters
+    ----------
+    layout: one sentence on how the folder was read.
+    """
+    pairs = [Pair(_pair_name(image), image.path, mask.path, image.split) for image, mask in match.pairs]
+    splits = sorted({pair.split for pair in pairs if pair.split}, key=list(SPLITS).index)
+    return Folder(
+        root=root,
+        layout=layout + (f"; split by the folder into {', '.join(splits)}" if splits else ""),
+        pairs=tuple(sorted(pairs, key=lambda pair: pair.name)),
+        unpaired_images=tuple(sorted(file.path for file in match.images)),
+        unpaired_masks=tuple(sorted(file.path for file in match.masks)),
+    )
+
+
+def _pair_name(image: PictureFile) -> str:
+    return "/".join(part for part in (image.split, image.place, image.path.stem) if part)
+
+
+def _keys(files: Sequence[PictureFile], affix: Affix) -> set[_Key]:
     return {key for file in files if (key := _key(file, affix))}
 
 
-def _key(file: FoundFile, affix: Affix) -> _Key | None:
-    core = affix.strip(file.path.stem)
-    return (file.split or "", file.place, core) if core else None
+def _key(file: PictureFile, affix: Affix) -> _Key | None:
+    common = affix.strip(file.path.stem)
+    return (file.split or "", file.place, common) if common else None
 
 
 def _best(counts: dict[_Rule, int]) -> _Rule:
@@ -106,16 +118,16 @@ def _best(counts: dict[_Rule, int]) -> _Rule:
     rules = [rule for rule, count in counts.items() if count == most]
     if len(rules) > 1:
         raise DataError(
-            f"masks can be paired in {len(rules)} ways: " + "; ".join(map(str, rules[:4])),
+            f"masks can be paired in {len(rules)} ways: {first_of(list(map(str, rules)), separator='; ')}",
             "one mask for every picture",
-            "move the masks that are not meant out of the folder",
+            "move the masks that you do not mean out of the folder",
         )
     return rules[0]
 
 
-def _apply(rule: _Rule, images: Sequence[FoundFile], masks: Sequence[FoundFile]) -> Match:
-    ours, theirs = _by_key(images, rule.image, "pictures"), _by_key(masks, rule.mask, "masks")
-    pairs = tuple((ours[key], theirs[key]) for key in sorted(ours.keys() & theirs.keys()))
+def _apply(rule: _Rule, images: Sequence[PictureFile], masks: Sequence[PictureFile]) -> Match:
+    image_of, mask_of = _by_key(images, rule.image, "pictures"), _by_key(masks, rule.mask, "masks")
+    pairs = tuple((image_of[key], mask_of[key]) for key in sorted(image_of.keys() & mask_of.keys()))
     paired = {file.path for pair in pairs for file in pair}
     return Match(
         pairs,
@@ -125,18 +137,18 @@ def _apply(rule: _Rule, images: Sequence[FoundFile], masks: Sequence[FoundFile])
     )
 
 
-def _by_key(files: Sequence[FoundFile], affix: Affix, what: str) -> dict[_Key, FoundFile]:
-    found: dict[_Key, FoundFile] = {}
+def _by_key(files: Sequence[PictureFile], affix: Affix, kind: str) -> dict[_Key, PictureFile]:
+    by_key: dict[_Key, PictureFile] = {}
     for file in files:
         key = _key(file, affix)
         if key is None:
             continue
-        if key in found:
+        if key in by_key:
             raise DataError(
-                f"two {what} of one name: {found[key].path} and {file.path}",
-                "one picture and one mask of a name",
+                f"two {kind} have the same name: {by_key[key].path} and {file.path}",
+                "one picture and one mask of each name",
                 "rename one of them, or move it out of the folder; if one is the mask of the other, "
                 "move the masks into a folder masks/",
             )
-        found[key] = file
-    return found
+        by_key[key] = file
+    return by_key

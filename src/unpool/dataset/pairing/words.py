@@ -1,4 +1,7 @@
-"""The words the field uses in the names of folders and files."""
+"""The words in the names of folders and files that mean split, picture or mask.
+
+All words are in lower case.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ SPLITS = {
     "testing": "test",
     "ts": "test",
 }
+"""Words for the split, as a folder's full name or at one end of it; ``tr`` and ``ts`` at one end only."""
+
 IMAGE_FOLDERS = frozenset(
     [
         "image",
@@ -35,6 +40,8 @@ IMAGE_FOLDERS = frozenset(
         "x",
     ]
 )
+"""Names of folders with pictures, without a split's word and without ``_``, ``-`` and spaces."""
+
 MASK_FOLDERS = frozenset(
     [
         "mask",
@@ -70,6 +77,8 @@ MASK_FOLDERS = frozenset(
         "y",
     ]
 )
+"""Names of folders with masks, without a split's word and without ``_``, ``-`` and spaces."""
+
 MASK_WORDS = [
     "mask",
     "masks",
@@ -97,11 +106,21 @@ MASK_WORDS = [
     "instanceids",
     "mask_rgb",
 ]
+"""Words that a mask's name has before or after the part that it shares with its picture, as in ``x_mask``."""
+
 IMAGE_WORDS = ["image", "img", "raw", "sat", "leftimg8bit", "0000", "input", "training", "test"]
+"""Words that a picture's name has before or after the part that it shares with its mask, as in ``img_x``."""
 
 
 class FolderRole(NamedTuple):
-    """What a folder's name says: ``word`` is the name without its split, ``kind`` image or mask."""
+    """The meaning of a folder's name.
+
+    Attributes
+    ----------
+    split: ``train``, ``val``, ``test`` or None.
+    kind: ``image``, ``mask`` or None.
+    word: the name in lower case without its split; empty where the name is only a split.
+    """
 
     split: str | None
     kind: str | None
@@ -110,7 +129,7 @@ class FolderRole(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def folder_role(name: str) -> FolderRole:
-    """Read a folder's name: ``train``, ``masks``, ``trainannot``, ``imagesTr``, ``val_labels``, …"""
+    """Return the meaning of a folder's name: ``train``, ``masks``, ``trainannot``, ``imagesTr``, ``val_labels``, …"""
     plain = re.sub(r"[\W_]", "", name.lower())
     if plain in SPLITS and plain not in ("tr", "ts"):
         return FolderRole(SPLITS[plain], None, "")
@@ -128,13 +147,13 @@ def _kind(word: str) -> str | None:
 
 
 class Affix(NamedTuple):
-    """A word before or after what a picture and its mask have in common, as ``_mask`` in ``x_mask``."""
+    """A word before or after the part that a picture and its mask share, as ``_mask`` in ``x_mask``."""
 
     before: str
     after: str
 
     def strip(self, stem: str) -> str | None:
-        """The stem without the affix, or None where it has another form."""
+        """Return the stem without the affix, or None where it does not have the affix."""
         lower = stem.lower()
         if len(stem) <= len(self.before) + len(self.after):
             return None
@@ -143,7 +162,7 @@ class Affix(NamedTuple):
         return stem[len(self.before) : len(stem) - len(self.after)]
 
     def example(self) -> str:
-        """A name of this form, for messages."""
+        """Return a name of this form, for messages: ``x_mask``."""
         return f"{self.before}x{self.after}"
 
 
@@ -151,11 +170,11 @@ NO_AFFIX = Affix("", "")
 
 
 def affixes(words: list[str]) -> tuple[Affix, ...]:
-    """Every way the words are put before or after a name; first the empty one."""
+    """Return each word before and after a name, with each separator; no affix comes first."""
     return (
         NO_AFFIX,
-        *(Affix("", mark + word) for word in words for mark in "_-. "),
-        *(Affix(word + mark, "") for word in words for mark in "_-. "),
+        *(Affix("", separator + word) for word in words for separator in "_-. "),
+        *(Affix(word + separator, "") for word in words for separator in "_-. "),
     )
 
 

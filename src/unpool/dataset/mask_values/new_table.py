@@ -1,4 +1,4 @@
-"""From the values of all masks to one class table: what each value means, said and never guessed silently."""
+"""A new class table, made from the values of all masks; a meaning that is not certain becomes a finding or an error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from unpool.class_table import ClassTable, Colour, MaskKind, MaskValue, distinct_colours, flat, unflat, value_text
+from unpool.class_table import (
+    ClassTable,
+    Colour,
+    MaskKind,
+    MaskValue,
+    distinct_colours,
+    flatten_value,
+    unflatten_value,
+    value_text,
+)
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import BY_HAND, ClassNames
-from unpool.dataset.mask_values.given_values import Ignored, ignored_values, value_of_colour
+from unpool.dataset.mask_values.given_values import ignored_values, value_of_colour
+from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.mask_values.usual_values import FULL_SCALES, MAX_VALUES, check_convention, usual_ignore
 from unpool.errors import DataError, UsageError
+from unpool.wording import count_text, first_of
 
 CAMVID = (
     ("Sky", (128, 128, 128)),
@@ -27,54 +38,54 @@ CAMVID = (
     ("Pedestrian", (64, 64, 0)),
     ("Bicyclist", (0, 128, 192)),
 )
-"""The eleven classes of the SegNet paper's CamVid in the order of its published masks; 11 is void."""
+"""The eleven classes of the SegNet paper's CamVid, in the order of the ids in its published masks; 11 is void."""
 
 
-class TableChoice(NamedTuple):
-    """The table with what was noteworthy in making it."""
+class NewTable(NamedTuple):
+    """A class table and the findings made with it."""
 
     table: ClassTable
     findings: tuple[Finding, ...]
 
 
-def choose_kind(tallies: Sequence[MaskTally], wanted: str) -> MaskKind:
-    """What a mask pixel is in this set: as wanted, or by what most masks are."""
-    if wanted in ("values", "colours", "instances"):
-        return wanted  # type: ignore[return-value]
+def choose_kind(tallies: Sequence[MaskTally], requested: RequestedKind) -> MaskKind:
+    """Return what a mask pixel is in this set: as requested, or for ``auto`` as in most masks."""
+    if requested != "auto":
+        return requested
     coloured = sum(not tally.grey for tally in tallies)
     return "colours" if 2 * coloured > len(tallies) else "values"
 
 
-def instance_table(names: ClassNames | None, ignore: Ignored | None) -> TableChoice:
-    """The table of masks with object numbers. Raises UsageError unless two names or none are given."""
+def instance_table(names: ClassNames | None, ignore: Ignored | None) -> NewTable:
+    """Make the table of masks with object numbers. Raises UsageError unless two names or none are given."""
     given = [named.name for named in names.classes] if names else ["background", "foreground"]
     if len(given) != 2:
         raise UsageError(
             f"{len(given)} class names for masks of object numbers",
-            "two: the background and the objects",
+            "two names: of the background and of the objects",
             "give two names, or none",
         )
     table = ClassTable(
         "instances", (given[0], given[1]), ((0,), (1,)), ignored_values(ignore, "instances", ()), distinct_colours(2)
     )
-    return TableChoice(table, ())
+    return NewTable(table, ())
 
 
 def make_table(
     tallies: Sequence[MaskTally], kind: MaskKind, names: ClassNames | None, ignore: Ignored | None, camvid: bool
-) -> TableChoice:
-    """Find the class table of a set of masks.
+) -> NewTable:
+    """Make the class table of a set of masks.
 
     Parameters
     ----------
-    tallies: of every sound mask, in the form of ``kind``.
-    ignore: mask values to ignore; None lets the values decide.
-    camvid: the folder is laid out as the published CamVid set.
+    tallies: of every usable mask, in the form of ``kind``.
+    ignore: mask values to ignore; None decides by the values.
+    camvid: the folder has the layout of the published CamVid set.
 
     Raises
     ------
-    DataError: too many values, only one class, or names that do not fit the values.
-    UsageError: ``ignore`` does not fit the masks' kind.
+    DataError: there are too many values or only one class, or the names do not fit the values.
+    UsageError: ``ignore`` does not fit the kind of the masks.
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
     stated = names is not None and all(n.value is not None or n.colour for n in names.classes)
@@ -86,39 +97,39 @@ def make_table(
     if names is None and skipped is None and camvid and kind == "values" and set(present) == set(range(12)):
         return _camvid()
     if names is not None:
-        scan = _named(tallies, sorted(present), kind, names, skipped)
+        made = _named(tallies, sorted(present), kind, names, skipped)
     else:
-        scan = _unnamed(tallies, sorted(present), kind, skipped)
-    return TableChoice(_coloured(scan.table, tallies, names), scan.findings)
+        made = _unnamed(tallies, sorted(present), kind, skipped)
+    return NewTable(_coloured(made.table, tallies, names), made.findings)
 
 
 def _unnamed(
     tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, ignore: tuple[int, ...] | None
-) -> TableChoice:
+) -> NewTable:
     usual = kind == "values" and ignore is None
     skipped = set(usual_ignore(present, tallies) if usual else ignore or ())
     kept = [value for value in present if value not in skipped]
     if len(kept) < 2:
         raise DataError(
-            f"only one value in all masks: {value_text(unflat(kept[0], kind)) if kept else 'ignored ones'}",
-            "at least two classes, the background counts as one",
-            "check that these are masks; name the classes with --classes value=name if one is missing here",
+            f"only one value in all masks: {value_text(unflatten_value(kept[0], kind)) if kept else 'ignored ones'}",
+            "at least two classes; the background counts as one",
+            "check that these files are the masks, and add masks that show other classes",
         )
     if usual and set(kept) <= {0, *FULL_SCALES}:
         check_convention(tallies, FULL_SCALES)
     table = ClassTable(
         kind=kind,
         names=_default_names(kept, kind),
-        values=tuple((unflat(value, kind),) for value in kept),
-        ignore=tuple(unflat(value, kind) for value in sorted(skipped)),
+        values=tuple((unflatten_value(value, kind),) for value in kept),
+        ignore=tuple(unflatten_value(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(kept)),
     )
-    return TableChoice(table, _ignore_note(skipped) if ignore is None else ())
+    return NewTable(table, _ignore_note(skipped) if ignore is None else ())
 
 
 def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
     if kind == "colours":
-        return tuple(f"colour {value_text(unflat(value, kind))}" for value in kept)
+        return tuple(f"colour {value_text(unflatten_value(value, kind))}" for value in kept)
     if len(kept) == 2 and kept[0] == 0:
         return "background", "foreground"
     return tuple(f"class {value}" if kept[-1] < MAX_VALUES else f"value {value}" for value in kept)
@@ -126,7 +137,7 @@ def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
 
 def _named(
     tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, names: ClassNames, ignore: tuple[int, ...] | None
-) -> TableChoice:
+) -> NewTable:
     values, by_order = _class_values(tallies, present, kind, names, ignore)
     given = list(zip(names.classes, values, strict=True))
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
@@ -138,23 +149,23 @@ def _named(
         findings += _ignore_note(set(usual))
     by_name: dict[str, list[MaskValue]] = {}
     for named, value in kept:
-        by_name.setdefault(named.name, []).append(unflat(value, kind))
+        by_name.setdefault(named.name, []).append(unflatten_value(value, kind))
     table = ClassTable(
         kind=kind,
         names=tuple(by_name),
         values=tuple(tuple(values) for values in by_name.values()),
-        ignore=tuple(unflat(value, kind) for value in sorted(skipped)),
+        ignore=tuple(unflatten_value(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(by_name)),
     )
     order = ", given to the mask values by order" if by_order else ""
     findings.append(Finding("note", "class-names", f"class names are from {names.source}{order}"))
-    return TableChoice(table, tuple(findings))
+    return NewTable(table, tuple(findings))
 
 
 def _class_values(
     tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, names: ClassNames, ignore: tuple[int, ...] | None
 ) -> tuple[list[int], bool]:
-    """The flat mask value of every named class, and whether they were given by order."""
+    """Return the flat mask value of every named class, and whether the values were given by order."""
     if kind == "colours":
         return _class_colours(present, names), False
     by_hand = names.source == BY_HAND
@@ -162,45 +173,45 @@ def _class_values(
     some_stated = any(named.value is not None or (by_hand and named.colour) for named in names.classes)
     if bare and some_stated:
         raise UsageError(
-            f"some classes of {names.source} have a value and some have none: {', '.join(bare[:4])}",
-            "a value for every class or for none",
-            "write value=name for all",
+            f"some classes of {names.source} have a value, and some have none: {first_of(bare)}",
+            "a value for every class, or for none",
+            "write value=name for every class",
         )
     if bare:
         return _values_in_order(present, names, ignore), True
-    found = [
+    values = [
         value_of_colour(named.colour, tallies) if named.value is None and named.colour else named.value
         for named in names.classes
     ]
-    whole = [value for value in found if value is not None]
-    if len(whole) == len(found) and (by_hand or some_stated or len(set(whole) & set(present)) > 1):
-        return whole, False
-    order = [] if by_hand else _values_in_order(present, names, ignore)
-    if by_hand or any(value in present and value != place for value, place in zip(found, order, strict=True)):
-        raise _unseen_colour(names, found, tallies)
-    return order, True
+    known = [value for value in values if value is not None]
+    if len(known) == len(values) and (by_hand or some_stated or len(set(known) & set(present)) > 1):
+        return known, False
+    in_order = [] if by_hand else _values_in_order(present, names, ignore)
+    if by_hand or any(value in present and value != other for value, other in zip(values, in_order, strict=True)):
+        raise _unseen_colour(names, values, tallies)
+    return in_order, True
 
 
 def _class_colours(present: list[int], names: ClassNames) -> list[int]:
     plain = [named.name for named in names.classes if named.colour is None]
     if plain:
         raise DataError(
-            f"colour masks, and no colour for class {', '.join(plain[:4])} ({names.source})",
+            f"{names.source} gives no colour for class {first_of(plain)}, and the masks are colour masks",
             "a colour for every class; the masks hold "
-            + ", ".join(value_text(unflat(v, "colours")) for v in present[:8]),
-            "give --classes '#rrggbb=name', or a class_dict.csv with name,r,g,b",
+            + first_of([value_text(unflatten_value(v, "colours")) for v in present], 8),
+            "give --classes '#rrggbb=name' for every class, or a class_dict.csv with name,r,g,b on every line",
         )
-    return [flat(named.colour) for named in names.classes if named.colour is not None]
+    return [flatten_value(named.colour) for named in names.classes if named.colour is not None]
 
 
-def _unseen_colour(names: ClassNames, found: Sequence[int | None], tallies: Sequence[MaskTally]) -> DataError:
+def _unseen_colour(names: ClassNames, values: Sequence[int | None], tallies: Sequence[MaskTally]) -> DataError:
     shown = {value: tally.colour_of(value) for tally in tallies for value in tally.counts}
-    pairs = zip(names.classes, found, strict=True)
+    pairs = zip(names.classes, values, strict=True)
     named = next((named for named, value in pairs if value not in shown), names.classes[0])
-    seen = [f"{v} in {value_text(unflat(c, 'colours'))}" for v, c in sorted(shown.items()) if c is not None]
+    texts = [f"{v} in {value_text(unflatten_value(c, 'colours'))}" for v, c in sorted(shown.items()) if c is not None]
     return DataError(
-        f"{names.source}: {value_text(named.colour or 0)} of class {named.name} is the colour of no one mask value",
-        f"colours that the masks show: {', '.join(seen[:8])}",
+        f"{names.source}: {value_text(named.colour or 0)} of class {named.name} is not the colour of one mask value",
+        f"colours that the masks show: {first_of(texts, 8)}",
         "give every class its mask value: --classes 0=name 1=name",
     )
 
@@ -213,15 +224,14 @@ def _values_in_order(present: list[int], names: ClassNames, ignore: tuple[int, .
     if len(kept) == count:
         return kept
     raise DataError(
-        f"{count} class names ({names.source}) and the mask values {', '.join(map(str, kept[:12]))}",
-        f"values 0 to {count - 1}, or exactly {count} values",
-        "give every class its value: --classes 0=name 255=name, and --ignore for the rest",
+        f"{count_text(count, 'class name')} ({names.source}) for the mask values {first_of(list(map(str, kept)), 12)}",
+        f"the values 0 to {count - 1}, or exactly {count} values",
+        "give every class its value, as in --classes 0=name 255=name, and the other values with --ignore",
     )
 
 
 def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames | None) -> ClassTable:
-    """The table with the person's own display colours where there are any."""
-    own: Mapping[MaskValue, Colour] = {}
+    """Return the table with the colours of the person's masks or names for display, where it has any."""
     palettes = {tally.palette for tally in tallies}
     if table.kind == "colours":
         colours = tuple(values[0] for values in table.values if isinstance(values[0], tuple))
@@ -229,7 +239,7 @@ def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames
         by_name = {named.name: named.colour for named in names.classes if named.colour}
         colours = tuple(by_name[name] for name in table.names)
     elif len(palettes) == 1 and (palette := palettes.pop()) is not None:
-        own = dict(enumerate(palette))
+        own: Mapping[MaskValue, Colour] = dict(enumerate(palette))
         colours = tuple(own.get(values[0], (0, 0, 0)) for values in table.values)
     else:
         return table
@@ -238,7 +248,7 @@ def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames
     return ClassTable(table.kind, table.names, table.values, table.ignore, colours)
 
 
-def _camvid() -> TableChoice:
+def _camvid() -> NewTable:
     table = ClassTable(
         kind="values",
         names=tuple(name for name, _ in CAMVID),
@@ -249,26 +259,29 @@ def _camvid() -> TableChoice:
     note = Finding(
         "note",
         "recognised-camvid",
-        "recognised as the SegNet paper's CamVid by its folders (…annot) and its ids 0 to 11: "
-        "class names are filled in and 11 (void) is ignored",
+        "this is the SegNet paper's CamVid, by its folders (…annot) and its ids 0 to 11: "
+        "the classes have its names, and 11 (void) is ignored",
         "",
-        "override with --classes or --ignore if this is another set",
+        "use --classes or --ignore if this is another set",
     )
-    return TableChoice(table, (note,))
+    return NewTable(table, (note,))
 
 
 def _ignore_note(values: set[int]) -> tuple[Finding, ...]:
     if not values:
         return ()
-    shown = ", ".join(map(str, sorted(values)))
-    found = f"mask value {shown} counts nowhere, because the other values are small ids"
-    return (Finding("note", "ignore-value", found, "", "give --ignore with other values, if that is wrong"),)
+    found = f"mask value {', '.join(map(str, sorted(values)))} is ignored, because the other values are small ids"
+    return (Finding("note", "ignore-value", found, "", "if it is a class, name every class with --classes value=name"),)
 
 
 def _too_many(present: Mapping[int, int], kind: MaskKind) -> DataError:
-    shown = ", ".join(value_text(unflat(value, kind)) for value in sorted(present)[:6])
+    texts = first_of([value_text(unflatten_value(value, kind)) for value in sorted(present)], 6)
+    if kind == "colours":
+        repair = "export the masks again without smoothing, or name every colour with --classes '#rrggbb=name'"
+    else:
+        repair = "if they are object numbers, use --masks instances; or name every value with --classes value=name"
     return DataError(
-        f"{len(present)} different {'colours' if kind == 'colours' else 'values'} in all masks ({shown}, …)",
-        f"at most {MAX_VALUES}, one a class",
-        "if they are object numbers, use --masks instances; otherwise name the values with --classes value=name",
+        f"{len(present)} different {'colours' if kind == 'colours' else 'values'} in all masks ({texts})",
+        f"at most {MAX_VALUES}, one for each class",
+        repair,
     )

@@ -1,0 +1,95 @@
+"""The class table of a folder: chosen by all usable masks, or given by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from unpool.class_table import ClassTable
+from unpool.dataset.checks.object_numbers import refuse_object_numbers
+from unpool.dataset.checks.rare_values import rare_value_findings
+from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
+from unpool.dataset.findings import Finding, files_of
+from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
+from unpool.dataset.mask_values.options import MaskOptions
+from unpool.dataset.mask_values.palettes import colours_agree, exchanged_colours, palette_conflict
+from unpool.dataset.mask_values.tally import MaskTally
+from unpool.dataset.pairing.folder import Folder
+from unpool.errors import DataError
+from unpool.wording import count_text, first_of
+
+
+class TableChoice(NamedTuple):
+    """The class table of a folder.
+
+    Attributes
+    ----------
+    findings: findings about the table.
+    mask_findings: errors and warnings of masks that differ from the others or from the table; the table was made
+        without the masks that have errors.
+    """
+
+    table: ClassTable
+    findings: tuple[Finding, ...]
+    mask_findings: tuple[Finding, ...]
+
+
+def choose_table(
+    folder: Folder, tallies: Mapping[str, MaskTally], options: MaskOptions, names: ClassNames | None
+) -> TableChoice:
+    """Choose the class table of a folder, and find the masks that do not fit the others.
+
+    Parameters
+    ----------
+    tallies: of every mask that can be read, by pair name.
+    names: the class names that a person or a file gives.
+
+    Raises
+    ------
+    DataError: the masks hold object numbers or too many values, or no mask is usable.
+    UsageError: the ignored values do not fit the masks.
+    """
+    if options.kind == "instances":
+        made = instance_table(names, options.ignore)
+        return given_table(made.table, tallies.values())
+    if options.kind == "auto":
+        refuse_object_numbers(folder.pairs, list(tallies.values()))
+    common = common_values(tallies.values())
+    wrong = [finding for tally in tallies.values() if (finding := smeared(tally, common))]
+    exact = [tally for name, tally in tallies.items() if name not in files_of(wrong)]
+    kind = choose_kind(exact, options.kind)
+    conflict = palette_conflict(exact) if options.kind == "auto" and kind == "values" else None
+    if conflict and colours_agree(exact):
+        kind, conflict = "colours", None
+    fitting = [converted for tally in exact if (converted := tally.as_kind(kind))]
+    stated = {*stated_values(names, kind, fitting), *ignored_values(options.ignore, kind, fitting)}
+    wrong += rare_value_findings(fitting, stated)
+    usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
+    if not usable:
+        first = next(iter(wrong), None)
+        raise DataError(
+            first.found if first else f"{folder.root}: no mask can be read as {kind}",
+            first.expected if first else "masks in one form",
+            first.repair if first else "correct the masks, or choose another kind with --masks",
+        )
+    camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
+    made = make_table(usable, kind, names, options.ignore, camvid)
+    return TableChoice(made.table, made.findings, (*wrong, *([conflict] if conflict else [])))
+
+
+def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
+    """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
+    check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
+    return TableChoice(table, (), tuple(finding for tally in tallies if (finding := check(tally))))
+
+
+def with_broken_pairs(error: DataError, findings: Sequence[Finding]) -> DataError:
+    """Return the error of a folder without a table, with the errors of single pairs added to its first part."""
+    wrong = [finding for finding in findings if finding.severity == "error"]
+    if not wrong:
+        return error
+    pairs = f"{count_text(len(wrong), 'pair')} cannot be used: {first_of([f.found for f in wrong], 3, '; ')}"
+    return DataError(f"{error.found}\n  also, {pairs}", error.expected, error.repair)
