@@ -8,7 +8,7 @@ import unpool
 ROOT = Path(unpool.__file__).parent
 
 FLOORS = {
-    "errors": 0,
+    "errors": 0, "shapes": 0,
     "class_table": 1, "geometry": 1, "machine": 1, "normalisation": 1, "orientation": 1, "processes": 1, "tiling": 1,
     "wording": 1,
     "io": 2,

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.tiling import Reach, Region, mirrored, multiple_above, regions, tile_of
+from unpool.shapes import Region
+from unpool.tiling import Reach, mirrored, multiple_above, regions, tile_of
 
 sides = st.integers(1, 90)
 

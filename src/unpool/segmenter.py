@@ -14,8 +14,9 @@ from unpool.class_table import ClassTable
 from unpool.nets.named import Network
 from unpool.nets.sizes import fit
 from unpool.normalisation import Normalisation
-from unpool.orientation import UPRIGHT, Orientation, Pixels
-from unpool.tiling import Region, Size, extent, mirrored
+from unpool.orientation import UPRIGHT, Orientation
+from unpool.shapes import Pixels, Region, Size
+from unpool.tiling import extent, mirrored
 
 
 class Frame(NamedTuple):

@@ -18,8 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Size = tuple[int, int]
-Region = tuple[slice, slice]
+from unpool.shapes import Region, Size
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.nets.explain.explanation import explain as explain_network
 from unpool.nets.explain.explanation import nearest_legal
-from unpool.nets.explain.records import Size
 from unpool.nets.fcn import FCNStructure
 from unpool.nets.named import BAYESIAN_PAPER, FUSIONNET_PAPER, NAMED_NETS, SEGNET_PAPER, NamedNet, named_net, network_of
 from unpool.nets.sizes import AnyStructure
@@ -24,6 +23,7 @@ from unpool.report.explained import Explained, comparison_sections, network_sect
 from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
 from unpool.report.table_1 import PRINTED, TITLE, table_1_sections
+from unpool.shapes import Size
 
 TABLE_1 = "segnet-table-1"
 """The name under which the comparison of SegNet's decoders is explained."""

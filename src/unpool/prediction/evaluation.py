@@ -21,7 +21,7 @@ from unpool.prediction.predictor import TILE, pieces
 from unpool.prediction.result import Prediction
 from unpool.processes import Processes
 from unpool.segmenter import Segmenter
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ from unpool.machine.device import Machine
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.streaming import streamed
 from unpool.nets.sizes import context, legal_size, looks_at_everything
-from unpool.orientation import UPRIGHT, Orientation, Pixels
+from unpool.orientation import UPRIGHT, Orientation
 from unpool.prediction.averaging import ONCE, Averaging, dropping, mean_of, require_dropout, sample_seed
 from unpool.prediction.blending import Means, blend, overlapping
 from unpool.prediction.result import Prediction, TileLogits
 from unpool.segmenter import Frame, Segmenter
-from unpool.tiling import Reach, Region, Size, Tile, extent, regions, tile_of
+from unpool.shapes import Pixels, Region, Size
+from unpool.tiling import Reach, Tile, extent, regions, tile_of
 
 TILE = (1024, 1024)
 """Rows and columns kept of a tile; a picture that is not larger is one tile."""

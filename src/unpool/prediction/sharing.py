@@ -10,13 +10,12 @@ import torch
 
 from unpool.errors import RunError, UnpoolError
 from unpool.machine.device import Machine
-from unpool.orientation import Pixels
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import bands, empty_answer, tile_rows
 from unpool.prediction.result import Prediction
 from unpool.processes import Processes
 from unpool.segmenter import Segmenter
-from unpool.tiling import Size
+from unpool.shapes import Pixels, Size
 
 Value = TypeVar("Value")
 

@@ -11,12 +11,12 @@ import torch
 
 from unpool.machine.device import Machine
 from unpool.nets.sizes import AnyStructure, context, fit, looks_at_everything
-from unpool.orientation import Pixels
 from unpool.prediction.averaging import ONCE, Averaging
 from unpool.prediction.predictor import TILE, answer, pieces
 from unpool.prediction.result import most_probable
 from unpool.segmenter import Segmenter
-from unpool.tiling import Size, multiple_above
+from unpool.shapes import Pixels, Size
+from unpool.tiling import multiple_above
 
 ROUNDING, REDUCED_ROUNDING = 1e-4, 0.01
 """What tiles that should be exact may differ by: in float32 any probability; in reduced arithmetic the share of class

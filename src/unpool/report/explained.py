@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unpool.nets.explain.records import Explanation, LayerFacts, Size
+from unpool.nets.explain.records import Explanation, LayerFacts
 from unpool.nets.fcn import FCNStructure
 from unpool.nets.named import NamedNet
 from unpool.nets.sizes import AnyStructure
@@ -21,6 +21,7 @@ from unpool.report.prose import (
     padding_words,
 )
 from unpool.report.sections import Section, Table
+from unpool.shapes import Size
 
 SHORT = {"batch norm": "BN", "group norm": "GN", "instance norm": "IN"}
 

@@ -54,7 +54,7 @@ from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_plan import plan_tiles
 from unpool.processes import ALONE, Processes, join
 from unpool.segmenter import Segmenter
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 DEFAULT_SHARE, DEFAULT_MOST = 0.5, 4e9
 """Memory that prediction takes where none is given: this share of what is free, at most so many bytes."""

@@ -33,9 +33,10 @@ from unpool.geometry import (
 from unpool.nets.blocks import Residual, ScoreConvolution, UpConvolution
 from unpool.nets.encoder_decoder import EncoderDecoder, EncoderStage, MaxPooling, Merge, SkipConnection, UpSampling
 from unpool.nets.explain.layer_names import LayerPart, paper_name, place_of
-from unpool.nets.explain.records import Explanation, LayerFacts, LayerKind, Size, SkipFacts
+from unpool.nets.explain.records import Explanation, LayerFacts, LayerKind, SkipFacts
 from unpool.nets.fcn import FCN, TRUNK, FCNStructure
 from unpool.nets.sizes import AnyStructure, output_size
+from unpool.shapes import Size
 
 Network = EncoderDecoder | FCN
 

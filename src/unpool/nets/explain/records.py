@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from unpool.geometry import Sides
 from unpool.nets.explain.layer_names import Side
+from unpool.shapes import Size
 
 LayerKind = Literal[
     "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
 ]
-Size = tuple[int, int]
-"""Rows and columns."""
 
 
 @dataclass(frozen=True)
