@@ -14,7 +14,7 @@ from unpool.io.files import (
     keep_as,
     read_json,
     safe_child,
-    take_place,
+    put_in_place,
     write_bytes,
     write_json,
     write_text,
@@ -101,9 +101,9 @@ def test_a_file_system_that_cannot_flush_folders_is_none_that_fails(
     monkeypatch.setattr(os, "fsync", refuse)
     if told:
         with pytest.raises(OSError, match=os.strerror(number)):
-            take_place(draft, tmp_path / "a.txt")
+            put_in_place(draft, tmp_path / "a.txt")
     else:
-        take_place(draft, tmp_path / "a.txt")
+        put_in_place(draft, tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "x"
 
 

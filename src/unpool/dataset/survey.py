@@ -36,7 +36,7 @@ from unpool.dataset.split import Split, make_split
 from unpool.dataset.survey_result import PictureFacts, Survey
 from unpool.dataset.survey_text import describe
 from unpool.errors import DataError
-from unpool.io.read.masks import no_grey, read_mask
+from unpool.io.read.masks import value_among_colours, read_mask
 
 __all__ = ["Finding", "MaskForm", "PictureFacts", "Survey", "describe", "survey", "survey_steps"]
 
@@ -237,7 +237,7 @@ def _unfit(tally: MaskTally, table: ClassTable) -> Finding | None:
     same = tally.as_kind(table.kind)
     try:
         if same is None and not tally.colour:
-            raise no_grey(tally.name, max(tally.counts))
+            raise value_among_colours(tally.name, max(tally.counts))
         table.check_form(tally.colour if same is None else same.colour, tally.name)
     except DataError as error:
         return from_error(error, "mask-form", tally.name)

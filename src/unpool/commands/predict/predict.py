@@ -39,8 +39,8 @@ from unpool.commands.tile_notes import blending_note, verified
 from unpool.dataset.pairing.names import folder_role
 from unpool.errors import RunError, UnpoolError
 from unpool.io.folders import mark_output
+from unpool.io.read.file_facts import picture_size
 from unpool.io.read.windows import CACHE, PictureFile, open_picture
-from unpool.io.write.bands import size_of
 from unpool.ledger.record import digest, file_digest, present_code
 from unpool.machine.device import Machine, Precision, choose_machine, free_memory, out_of_memory
 from unpool.machine.process_memory import keep_memory, resident_memory, return_memory, trim_memory
@@ -190,7 +190,7 @@ def predict(
     left = [job for job in jobs if job.key not in kept]
     # Blended tiles reach into each other, so their picture is one process's.
     shared = processes.count > 1 and not looks_at_everything(segmenter.network.structure)
-    together = {job.key for job in left if shared and math.prod(size_of(job.target.source)) > LARGE}
+    together = {job.key for job in left if shared and math.prod(picture_size(job.target.source)) > LARGE}
     mine = [
         *((job, ALONE) for job in processes.share([job for job in left if job.key not in together])),
         *((job, processes) for job in left if job.key in together),
@@ -256,7 +256,7 @@ class _Work:
         size = picture.shape[:2]
         if not self.planned and size[0] <= TILE[0] and size[1] <= TILE[1]:
             return TILE
-        room = self.room() - (0 if picture.resident else picture.held)
+        room = self.room() - (0 if picture.in_memory else picture.cached_bytes)
         sampled = self.averaging.samples > 0
         beside = row_bytes(outputs, len(self.segmenter.classes), sampled=sampled)
         summed = summed_bytes(len(self.segmenter.classes), sampled=sampled)
@@ -291,9 +291,9 @@ class _Work:
 def _rows_kept(picture: PictureFile) -> int | None:
     """Rows of a picture that its reader keeps, where only whole rows can be read: windows may not be higher."""
     rows, columns, channels = picture.shape
-    if picture.resident or picture.block[1] < columns or picture.block[0] >= rows:
+    if picture.in_memory or picture.block[1] < columns or picture.block[0] >= rows:
         return None
-    return max(picture.held // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
+    return max(picture.cached_bytes // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
 
 
 def _verify(jobs: Sequence[_Job], work: _Work) -> Generator[Event, None, None]:
@@ -320,7 +320,7 @@ def _mismatch(job: _Job, work: _Work) -> Mismatch | None:
 
 def _fits(target: Target) -> bool:
     """Whether a picture is not larger than a tile."""
-    rows, columns = size_of(target.source)
+    rows, columns = picture_size(target.source)
     return rows <= TILE[0] and columns <= TILE[1]
 
 

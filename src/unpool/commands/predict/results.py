@@ -37,11 +37,11 @@ class Writer(Protocol):
         """Rows that are there already."""
 
     @property
-    def displaced(self) -> bool:
+    def started_over(self) -> bool:
         """Whether rows of other settings were found, and thrown away."""
 
     @property
-    def left(self) -> Path | None:
+    def unfinished_folder(self) -> Path | None:
         """Where the rows stay if no more are written; None where they do not."""
 
     def write(self, band: NDArray[Any]) -> None:
@@ -54,7 +54,7 @@ class Writer(Protocol):
 class _AtOnce:
     """A result that is written when all its rows are there, for pictures of one row of tiles."""
 
-    displaced, left = False, None
+    started_over, unfinished_folder = False, None
 
     def __init__(self, write: Callable[[NDArray[Any]], None]) -> None:
         self._write = write
@@ -154,7 +154,7 @@ def done_rows(results: Sequence[Result]) -> int:
 
 def displaced_note(results: Sequence[Result]) -> str:
     """That rows of other settings were found and are not gone on with; empty where none were."""
-    places = [str(result.writer.left) for result in results if result.writer.displaced]
+    places = [str(result.writer.unfinished_folder) for result in results if result.writer.started_over]
     if not places:
         return ""
     return f"{places[-1]} was left by other settings, another model, picture or version, and is begun anew"
@@ -162,7 +162,7 @@ def displaced_note(results: Sequence[Result]) -> str:
 
 def left_note(results: Sequence[Result], rows: int) -> str:
     """What is left of results that were not finished, of ``rows`` rows, and how to go on; empty where nothing is."""
-    places, done = [result.writer.left for result in results], done_rows(results)
+    places, done = [result.writer.unfinished_folder for result in results], done_rows(results)
     if not done or None in places:
         return ""
     return f"{done:,} of {rows:,} rows are done and left in {places[-1]}; the same command with --resume goes on there"

@@ -14,7 +14,7 @@ from unpool.io.files import safe_child
 from unpool.io.folders import picture_files
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
-from unpool.io.write.bands import suffix_of
+from unpool.io.write.suffix import mask_suffix_of_file
 
 ProbabilityType = Literal["float32", "uint16", "uint8"]
 """The pixel type that probabilities are written in."""
@@ -85,10 +85,10 @@ def _is_output(picture: Path, out: Path, searched: Path) -> bool:
 def outputs_of(target: Target, out: Path, kinds: Collection[str], scale: ProbabilityType) -> Outputs:
     """Where a picture's mask goes, and what else is wanted of it: folders of these names.
 
-    The mask is a PNG, or what ``unpool.io.write.bands.mask_suffix`` says where the picture is large,
+    The mask is a PNG, or what ``unpool.io.write.suffix.mask_suffix`` says where the picture is large,
     tiled or placed on the earth.
     """
-    suffix = suffix_of(target.source)
+    suffix = mask_suffix_of_file(target.source)
     shown = ".png" if suffix == ".png" else ".tif"
 
     def of_kind(kind: str, suffix: str) -> Path | None:

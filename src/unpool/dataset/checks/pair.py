@@ -99,8 +99,8 @@ def _pixels_digest(pixels: NDArray[Any]) -> str:
 
 def _look_at_picture(picture: Picture, notes: _Notes) -> None:
     pixels, info = picture.pixels, picture.info
-    if info.orientation != 1:
-        notes.add("note", "exif-rotation", f"is turned as its EXIF orientation {info.orientation} says")
+    if info.exif_orientation != 1:
+        notes.add("note", "exif-rotation", f"is turned as its EXIF orientation {info.exif_orientation} says")
     if picture.transparent:
         notes.add("note", "alpha-dropped", "the alpha channel is left out, and it hid some pixels")
     if pixels.dtype.kind == "u" and pixels.max() < (int(np.iinfo(pixels.dtype).max) + 1) // 16:
@@ -116,7 +116,7 @@ def _compare_sizes(picture: Picture, mask: MaskPicture, notes: _Notes) -> None:
     hint = "make the mask anew at the picture's size; never stretch one to the other"
     if ours == theirs[::-1]:
         hint = "rows and columns are exchanged: turn the mask, or save it with its axes the other way round"
-        if picture.info.orientation >= 5:
+        if picture.info.orientation.exchanged:
             hint = (
                 "the mask was drawn on the picture before its EXIF rotation: turn the mask as the picture is "
                 "shown, or remove the picture's EXIF orientation"
