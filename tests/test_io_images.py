@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from unpool.errors import DataError, UsageError
+from unpool.io.read.exif import exif_orientation
 from unpool.io.read.images import image_info, plain_pixels, read_image
-from unpool.io.read.raster import exif_orientation
 from unpool.io.write.images import write_image
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)

@@ -36,7 +36,7 @@ from unpool.dataset.split import Split, make_split
 from unpool.dataset.survey_result import PictureFacts, Survey
 from unpool.dataset.survey_text import describe
 from unpool.errors import DataError
-from unpool.io.read.masks import value_among_colours, read_mask
+from unpool.io.read.masks import read_mask, value_among_colours
 
 __all__ = ["Finding", "MaskForm", "PictureFacts", "Survey", "describe", "survey", "survey_steps"]
 

@@ -59,5 +59,5 @@ def is_junk(name: str) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether a path is no pipe, socket or folder. A link to nothing counts, so that it is reported as broken."""
+    """Return whether a path is a file. A link to nothing counts as one, so that it is reported as broken."""
     return path.is_file() or not path.exists()

@@ -1,4 +1,4 @@
-"""The facts of a picture that a mask of it keeps: its place on the earth, the size of its pixels, its way of storage."""
+"""The facts of a picture that its masks keep: place on the earth, size of the pixels, way of storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tag: TypeAlias = tuple[int, int, int, Any]
 """A TIFF tag: its code, the number of its type, its count and its value."""
 
 GEO_TAGS = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
-"""Codes of pixel scale, tie points, transformation and the three tags of GeoTIFF keys, with their types (OGC GeoTIFF 1.1)."""
+"""Types by code of the tags of OGC GeoTIFF 1.1: pixel scale, tie points, transformation and three tags of keys."""
 
 
 @dataclass(frozen=True)

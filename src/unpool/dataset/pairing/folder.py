@@ -14,7 +14,8 @@ from unpool.dataset.pairing.list_files import Listed, find_lists, find_name_list
 from unpool.dataset.pairing.matching import FoundFile, Match, match_apart, match_together
 from unpool.dataset.pairing.names import SPLITS, folder_role
 from unpool.errors import DataError
-from unpool.io.folders import is_junk, picture_files, readable
+from unpool.io.folders import is_junk, picture_files
+from unpool.wording import decodable
 
 _WANTED = "a folder with pictures and masks"
 _ADVICE = (
@@ -193,6 +194,6 @@ def _no_pairs(root: Path, images: Sequence[FoundFile], masks: Sequence[FoundFile
 
 def _seen(root: Path) -> str:
     seen = [path for path in root.iterdir() if not is_junk(path.name)]
-    names = sorted(readable(path.name) + ("/" if path.is_dir() else "") for path in seen)
+    names = sorted(decodable(path.name) + ("/" if path.is_dir() else "") for path in seen)
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"seen: {', '.join(names[:6])}{more}" if names else "it is empty"

@@ -147,7 +147,7 @@ class _Bands:
 
 
 def _inflated(file: BinaryIO, length: int, total: int) -> Iterator[bytes]:
-    """Yield the first ``total`` bytes of a PNG's pixels, ``length`` at a time. Raises ValueError where they end early."""
+    """Yield ``total`` bytes of a PNG's pixels, ``length`` at a time. Raises ValueError where they end early."""
     inflater = zlib.decompressobj()
     waiting = bytearray()
     given = 0

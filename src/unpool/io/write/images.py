@@ -38,7 +38,9 @@ def write_image(path: Path, array: NDArray[Any]) -> None:
                 compression="zlib",
             )
         return
-    fits = (pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,))) or (pixels.dtype == np.uint16 and pixels.ndim == 2)
+    fits = (pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,))) or (
+        pixels.dtype == np.uint16 and pixels.ndim == 2
+    )
     if path.suffix.lower() != ".png" or not fits:
         raise UsageError(
             f"{path.name}: {pixels.dtype} pixels of shape {pixels.shape}",

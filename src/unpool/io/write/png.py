@@ -21,7 +21,7 @@ _CENTIMETRES = {2: 2.54, 3: 1.0}
 
 
 def write_png(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
-    """Write a PNG of uint8 (grey, palette or RGB) or uint16 (grey). Rows have no filter: it would not make ids smaller."""
+    """Write a PNG of uint8 (grey, palette or RGB) or uint16 (grey). Rows have no filter: ids gain nothing by one."""
     bits = 8 * np.dtype(form.dtype).itemsize
     colour_type = 3 if form.palette else 2 if form.channels == 3 else 0
     with path.open("wb") as file:

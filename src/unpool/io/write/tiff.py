@@ -35,7 +35,10 @@ def write_tiff(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
 
 
 def level_steps(form: BandForm) -> list[int]:
-    """Return the factors 2, 4, … by which copies are smaller; the last fits one tile. None where the source has no copies."""
+    """Return the factors 2, 4, … by which copies are smaller, until one tile holds a copy.
+
+    There are no factors where the source has no copies.
+    """
     longest, step, steps = max(form.rows, form.columns), 2, []
     while form.placement.levels and longest * 2 > step * TILE_SIDE:
         steps.append(step)

@@ -1,7 +1,7 @@
 """The bands of a picture that is not finished, in one file to which records are only added.
 
-The first line is JSON: shape, pixel type and key. In each record the number of rows, the size and a checksum come before
-the data. A kill during a write leaves a record whose checksum does not match; its rows are written again.
+The first line is JSON: shape, pixel type and key. In each record its rows, size and checksum come before the
+data. A kill during a write leaves a record whose checksum does not match; its rows are written again.
 """
 
 from __future__ import annotations
