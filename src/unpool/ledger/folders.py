@@ -25,7 +25,7 @@ MAX_RECORD_BYTES = 16 << 20
 """The most bytes of a record; a larger file is no record."""
 
 SILENT_SECONDS = 3600.0
-"""Seconds without a write after which a run on another machine counts as interrupted; a long validation is silent too."""
+"""Seconds without a write after which a run elsewhere counts as interrupted; a long validation writes nothing."""
 
 ACTIVITY_FILES = (RECORD_FILE, "state.pt", "log.jsonl")
 """Files that a training writes again and again; their times show whether it runs."""
