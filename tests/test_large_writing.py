@@ -286,7 +286,7 @@ def test_two_writers_of_one_picture(tmp_path: Path) -> None:
         pass
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_pixels_that_the_form_cannot_hold_are_refused(tmp_path: Path) -> None:
     for name, form in (
         ("m.png", BandForm(9, 9, 1, "float32")),
         ("m.jpg", BandForm(9, 9)),
@@ -341,7 +341,7 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])  # ru
 
 
 def peak(path: Path, side: int) -> float:
-    """The most memory, in MB, of writing ``side`` rows of 6000 pixels."""
+    """Return the most memory, in MB, of writing ``side`` rows of 6000 pixels."""
     call = [sys.executable, "-c", MEMORY, str(path), str(side)]
     done = subprocess.run(call, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     return int(done.stdout) / 1024
@@ -366,7 +366,7 @@ def test_a_zarr_by_bands(tmp_path: Path, version: int, channels: int) -> None:
     zarr = pytest.importorskip("zarr")
     pixels = np.random.default_rng(0).integers(0, 3, (700, 1900, channels), dtype=np.uint8)
     placement = Placement(zarr=version, tiled=True, levels=2, pixel_size=(0.5, 0.25, "micrometer"))
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         write(tmp_path / "m.zarr", pixels, 128, placement=placement, palette=COLOURS)
     with open_picture(tmp_path / "m.zarr") as picture:
         assert (picture.window(slice(None), slice(None)) == pixels).all()

@@ -37,7 +37,7 @@ LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def record(identity: str = "0badcafe", **changes: Any) -> Record:
-    """A finished training that never was."""
+    """Return the record of a finished training, with changes."""
     given: dict[str, Any] = {
         "id": identity,
         "kind": "train",
@@ -76,7 +76,7 @@ def messages(command: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def tested(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
-    """A copy of a run's folder, with a test in it."""
+    """Copy a run's folder and test its model in it."""
     folder = tmp_path_factory.mktemp("ledger") / "runs" / "cells-unet"
     shutil.copytree(run.folder, folder)
     finish(score(folder, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"]))
@@ -139,7 +139,7 @@ def test_a_run_stopped_failed_and_resumed(cells: Path, tmp_path: Path, monkeypat
         with pytest.raises(RunError):
             finish(train(cells, tiny.settings(epochs=2), out, resume=True))
     assert (read_record(out).state, read_record(out).error.splitlines()[0]) == ("failed", "the disk is full")
-    assert "failed (the disk is full)" in listing_of(out)
+    assert "failed (the disk is full)" in page_of(out)
     steps = train(cells, tiny.settings(epochs=2), out, resume=True)
     while not isinstance(next(steps), StepRecord):
         pass
@@ -156,7 +156,7 @@ def _fail(*_: object) -> None:
     raise RunError("the disk is full", "room", "make some")
 
 
-def listing_of(folder: Path) -> str:
+def page_of(folder: Path) -> str:
     from unpool.commands.runs.listing import show_run
 
     return show_run(str(folder)).text
@@ -173,7 +173,7 @@ def test_a_killed_run_is_interrupted(cells: Path, tmp_path: Path) -> None:
     assert [run.state for run in find_runs([tmp_path]).runs] == ["interrupted"]
 
 
-def test_a_run_elsewhere_is_interrupted_when_it_is_silent(tmp_path: Path) -> None:
+def test_a_run_elsewhere_is_interrupted_when_it_writes_nothing(tmp_path: Path) -> None:
     put(tmp_path / "run", state="running")
     assert find_runs([tmp_path]).runs[0].state == "running"
     long_ago = time.time() - 7200
@@ -190,7 +190,7 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
     put(tmp_path / ".hidden", "00000003")
     (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
     assert ids(find_runs([tmp_path, tmp_path / "x"]).runs) == ["00000002", "00000001"]
-    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train makes"):
+    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
         find_runs([tmp_path / "nowhere"])
 
 
@@ -266,7 +266,7 @@ def test_order_and_conditions() -> None:
         order(RunFilter(where=("crop",)))
 
 
-def test_a_line_holds_no_surprises() -> None:
+def test_a_line_of_the_list_is_short_and_printable() -> None:
     odd = record(
         data=DataUsed(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9
     )
@@ -345,7 +345,7 @@ def test_a_rerun_gives_the_same_bits(tested: Path, program: Program, tmp_path: P
     assert test["after"]["settings"] == test["before"]["settings"]
 
 
-def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
+def test_a_rerun_names_the_changes(tested: Path, tmp_path: Path) -> None:
     run = run_named(str(tested), [])
     settings = {**run.record.settings, "training": {**run.record.settings["training"], "seed": 5}}
     old = run.record.model_copy(

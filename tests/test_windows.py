@@ -32,7 +32,7 @@ def noise(rows: int, columns: int, channels: int = 3) -> np.ndarray:
 
 
 def same(path: Path, windows: list[tuple[slice, slice]], cache: int = 1 << 28) -> bool:
-    """Check windows against the whole picture; whether that is in memory."""
+    """Check windows against the picture read at once; return whether it is in memory."""
     whole = read_image(path)
     with open_picture(path, cache) as picture:
         assert (picture.shape, picture.dtype) == (whole.shape, whole.dtype)
@@ -197,7 +197,7 @@ def test_windows_in_several_threads(tmp_path: Path) -> None:
 
 
 def damaged(path: Path, tile: int, **options: object) -> Path:
-    """A TIFF of 16 tiles, one of them with inverted bytes."""
+    """Write a TIFF of 16 tiles, one of them with inverted bytes."""
     tifffile.imwrite(path, noise(64, 64), tile=(16, 16), photometric="rgb", **options)
     with tifffile.TiffFile(path) as file:
         start, count = file.pages[0].dataoffsets[tile], file.pages[0].databytecounts[tile]
@@ -216,7 +216,7 @@ def test_a_damaged_tile_is_named_and_the_others_are_read(tmp_path: Path) -> None
             picture.window(slice(20, 30), slice(0, 40))
 
 
-def test_a_short_tile_is_no_zeros(tmp_path: Path) -> None:
+def test_a_short_tile_is_an_error(tmp_path: Path) -> None:
     def tiles() -> Iterator[bytes]:
         for index in range(16):
             yield zlib.compress(bytes(16 * 16 * (1 if index != 9 else 0)) + bytes(40 * (index == 9)))
@@ -247,7 +247,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
 
 
 def sparse(path: Path, side: int, tile: int) -> Path:
-    """A TIFF that claims a great side and stores nothing."""
+    """Write a TIFF that claims many rows and columns and stores nothing."""
     count = (-(-side // tile)) ** 2
     tiles = iter([b""] * count if count > 1 else [b"anything"])
     tifffile.imwrite(path, tiles, shape=(side, side), dtype="u1", tile=(tile, tile), compression="zlib")
@@ -304,7 +304,7 @@ def test_damaged_tiles_of_other_codecs(tmp_path: Path, compression: str) -> None
             picture.window(ALL, ALL)
 
 
-def test_no_change_of_a_byte_is_more_than_a_refusal(tmp_path: Path) -> None:
+def test_a_changed_byte_gives_pixels_or_a_data_error(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     options = {"photometric": "rgb", "tile": (16, 16), "compression": "zlib", "metadata": None}
     tifffile.imwrite(tmp_path / "t.tif", noise(64, 64), **options)
@@ -372,7 +372,7 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])  # ru
 
 
 def peak(script: str, *words: object) -> float:
-    """The most memory, in MB, that a script used."""
+    """Return the most memory that a script used, in MB."""
     call = [sys.executable, "-c", script, *map(str, words)]
     done = subprocess.run(call, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     return int(done.stdout) / 1024
@@ -425,7 +425,7 @@ def test_windows_of_a_zarr(tmp_path: Path, axes: str, version: int) -> None:
             assert (picture.window(rows, columns) == whole[rows, columns]).all()
 
 
-def test_a_bare_zarr_array_and_what_is_refused(tmp_path: Path) -> None:
+def test_zarr_arrays_that_are_read_and_refused(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     path = tmp_path / "a.zarr"
     zarr.create_array(path, data=noise(20, 30)[..., 0])
