@@ -162,7 +162,7 @@ def test_tiff_with_channels_first_and_as_pages(tmp_path: Path) -> None:
 
 def test_a_tall_stack_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "z.tif", np.zeros((17, 4, 5), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match="save each page as its own picture"):
+    with pytest.raises(DataError, match="save each page as a picture of its own"):
         read_image(tmp_path / "z.tif")
     with pytest.raises(DataError, match="a stack of 17 x 4 x 5"):
         image_info(tmp_path / "z.tif")

@@ -16,8 +16,9 @@ from tifffile import COMPRESSION
 from unpool.errors import DataError
 from unpool.io.read.exif import tiff_orientation
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
+from unpool.wording import size_text
 
-# tifffile logs what is wrong with a file; the DataError has it too, and without a handler it goes to the terminal
+# tifffile logs the faults of a file, which the DataError names too; without a handler they go to the terminal
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_UNNAMED_CHANNELS = 16
@@ -97,7 +98,7 @@ def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries
         raise DataError(
             f"{path}: {len(full_size)} pictures of different sizes or kinds",
             "one picture in each file",
-            "save each page as its own picture",
+            "save each page as a picture of its own",
         )
     return full_size[0]
 
@@ -116,11 +117,10 @@ def _layout(series: tifffile.TiffPageSeries, path: Path) -> _Layout:
 
 
 def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
-    shape = " x ".join(f"{size}" for size in series.shape)
     return DataError(
-        f"{path}: a stack of {shape} (axes {series.axes})",
+        f"{path}: a stack of {size_text(series.shape)} (axes {series.axes})",
         f"one picture of rows, columns and channels (up to {MAX_UNNAMED_CHANNELS} unnamed pages are channels)",
-        "save each page as its own picture",
+        "save each page as a picture of its own",
     )
 
 

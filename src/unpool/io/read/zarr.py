@@ -17,6 +17,7 @@ from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.raster import Header, broken, check_size, decoding
 from unpool.io.read.stored_picture import StoredPicture
 from unpool.shapes import Region, Size, region_size
+from unpool.wording import size_text
 
 CODECS = frozenset(
     {
@@ -120,11 +121,10 @@ def _multiscale(node: Any, path: Path) -> _Multiscale:
 
 def _checked(axes: tuple[str, ...], array: Any, path: Path) -> tuple[str, ...]:
     """Return the axes. Raises DataError where they are not those of one picture."""
-    shape = " x ".join(str(size) for size in array.shape)
     long = [axis for axis, size in zip(axes, array.shape, strict=False) if size != 1 and axis not in "yx"]
     rows_first = "y" in axes and "x" in axes and axes.index("y") < axes.index("x")
     if len(axes) != array.ndim or len(set(axes)) != len(axes) or not rows_first or long not in ([], ["c"]):
-        raise _unclear(path, f"a Zarr array of {shape} (axes {', '.join(axes) or 'without names'})")
+        raise _unclear(path, f"a Zarr array of {size_text(array.shape)} (axes {', '.join(axes) or 'without names'})")
     return axes
 
 
