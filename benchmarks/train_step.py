@@ -45,7 +45,7 @@ from convolutions import convolutions, lone_convolutions
 from loading import sampler
 from peers import PACKAGED, PLAIN, Peer, plain_loss
 from record import circumstances, write_results
-from unpool.cli import HUGE_PAGES
+from unpool.cli.main import HUGE_PAGES
 from unpool.config.schema import TrainingSettings
 from unpool.data.batches import Batch
 from unpool.losses.loss import Loss

@@ -115,6 +115,9 @@ def test_a_region_lies_where_its_pixels_do(turn: Orientation, rows: int, columns
     np.testing.assert_array_equal(there[lain], turned(image[region], turn))
     places = [np.arange(side)[part] for side, part in zip(there.shape[:2], lain, strict=True)]
     np.testing.assert_array_equal(turn.pixels(image, *places), there[lain])
+    np.testing.assert_array_equal(turn.apply(image), there)
+    np.testing.assert_array_equal(turn.inverse.apply(there), image)
+    assert turn.inverse.region(lain, there.shape[:2]) == region
 
 
 @given(st.integers(1, 9), st.integers(0, 1000))

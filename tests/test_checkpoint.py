@@ -278,7 +278,7 @@ LOADERS: dict[str, Callable[[Path], Any]] = {"state.pt": load_state, "model.safe
 def test_what_does_not_read_back_does_not_take_the_old_ones_place(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, flush = tmp_path / name, states.flush
+    path, flush = tmp_path / name, states.flush_to_disk
 
     def forgetful(draft: Path) -> None:
         flush(draft)
@@ -286,8 +286,8 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
 
     SAVERS[name](path)
     before = path.read_bytes()
-    monkeypatch.setattr(states, "flush", forgetful)
-    monkeypatch.setattr(models, "flush", forgetful)
+    monkeypatch.setattr(states, "flush_to_disk", forgetful)
+    monkeypatch.setattr(models, "flush_to_disk", forgetful)
     with pytest.raises(RunError) as error:
         SAVERS[name](path)
     assert f"{path}: what was written does not read back (" in error.value.found

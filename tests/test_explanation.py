@@ -8,10 +8,11 @@ from unpool.errors import UsageError
 from unpool.geometry import Transposed, Window, receptive_field
 from unpool.nets.explain.explanation import explain, nearest_legal
 from unpool.nets.explain.layer_names import paper_name, place_of
-from unpool.nets.explain.records import Explanation, LayerFacts, Size
+from unpool.nets.explain.records import Explanation, LayerFacts
 from unpool.nets.families import network_of
 from unpool.nets.named import NAMED_NETS, named_net
 from unpool.nets.structure import Structure
+from unpool.shapes import Size
 
 SEGNET_SIZES = [(360, 480), (180, 240), (90, 120), (45, 60), (23, 30), (12, 15)]
 

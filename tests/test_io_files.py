@@ -12,16 +12,16 @@ from unpool.io.files import (
     drafts,
     is_draft,
     keep_as,
+    put_in_place,
     read_json,
     safe_child,
-    take_place,
     write_bytes,
     write_json,
     write_text,
 )
 
 
-def test_text_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_text_is_written_and_leaves_no_draft(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "a.txt", "ä\n")
     assert (tmp_path / "new" / "a.txt").read_bytes() == "ä\n".encode()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
@@ -46,7 +46,7 @@ def test_long_names_fit(tmp_path: Path) -> None:
     write_text(tmp_path / ("n" * 251 + ".txt"), "x")
 
 
-def test_what_cannot_be_written_is_said_in_three_parts(tmp_path: Path) -> None:
+def test_a_failed_write_has_an_error_of_three_parts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(
         RunError, match=r"file/a\.txt: cannot be written \(.+\)\n  expected: .*\n  to do:    free"
@@ -56,7 +56,7 @@ def test_what_cannot_be_written_is_said_in_three_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_where_there_is_no_room_the_room_needed_is_said(
+def test_the_error_of_a_full_disk_names_the_room_needed(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_handle: int) -> None:
@@ -89,9 +89,9 @@ def test_a_file_and_then_its_swap_are_brought_to_the_disk(tmp_path: Path, monkey
     assert calls == ["file", "swap", "folder"]
 
 
-@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
-def test_a_file_system_that_cannot_flush_folders_is_none_that_fails(
-    number: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "raised"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_flush_folders_is_no_error(
+    number: int, raised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_handle: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -99,15 +99,15 @@ def test_a_file_system_that_cannot_flush_folders_is_none_that_fails(
     draft = draft_beside(tmp_path / "a.txt")
     draft.write_text("x")
     monkeypatch.setattr(os, "fsync", refuse)
-    if told:
+    if raised:
         with pytest.raises(OSError, match=os.strerror(number)):
-            take_place(draft, tmp_path / "a.txt")
+            put_in_place(draft, tmp_path / "a.txt")
     else:
-        take_place(draft, tmp_path / "a.txt")
+        put_in_place(draft, tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "x"
 
 
-def test_drafts_are_known_by_their_names_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_drafts_have_the_names_of_drafts(tmp_path: Path) -> None:
     mine = [draft_beside(tmp_path / name) for name in ("state.pt", "a", "x.tar.gz")]
     others = [".unpool-output", ".0123456789ab.pt", "state.pt", ".unpool-0123456789AB.pt", ".unpool-0123456789abc.pt"]
     for path in (*mine, *(tmp_path / name for name in others)):
@@ -159,7 +159,7 @@ def test_a_child_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
         safe_child(tmp_path, name)
 
 
-def test_a_child_inside_is_given(tmp_path: Path) -> None:
+def test_a_child_inside_its_folder_is_accepted(tmp_path: Path) -> None:
     assert safe_child(tmp_path, "a/b.png") == tmp_path.resolve() / "a" / "b.png"
     (tmp_path / "link").symlink_to("/")
     with pytest.raises(DataError):

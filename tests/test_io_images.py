@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from unpool.errors import DataError, UsageError
+from unpool.io.read.exif import exif_orientation
 from unpool.io.read.images import image_info, plain_pixels, read_image
-from unpool.io.read.raster import exif_orientation
 from unpool.io.write.images import write_image
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -27,7 +27,7 @@ def saved(path: Path, array: np.ndarray, **options: object) -> Path:
 
 
 def png(path: Path, size: tuple[int, int], depth: int, colour_type: int, data: bytes) -> Path:
-    """A PNG made by hand, of any depth and colour type."""
+    """Write a PNG by hand, of any depth and colour type."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = zlib.crc32(name + content)
@@ -41,7 +41,7 @@ def png(path: Path, size: tuple[int, int], depth: int, colour_type: int, data: b
 
 
 def agreed(path: Path) -> np.ndarray:
-    """The pixels, after checking that the header promised them."""
+    """Read pixels, and check that the header agrees with them."""
     pixels, info = read_image(path), image_info(path)
     assert (info.rows, info.columns, info.channels) == pixels.shape
     assert info.dtype == str(pixels.dtype)
@@ -67,7 +67,7 @@ def test_palette_becomes_rgb_and_one_bit_0_and_255(tmp_path: Path) -> None:
     assert image_info(tmp_path / "b.png").form == "one-bit"
 
 
-def test_alpha_is_dropped_and_named(tmp_path: Path) -> None:
+def test_alpha_is_dropped_and_is_in_the_form(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", np.dstack([RGB, GREY]))
     assert (agreed(path) == RGB).all()
     assert image_info(path).form == "rgba"
@@ -86,8 +86,8 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     for name in ("t.jpg", "t.png"):
         path = saved(tmp_path / name, ramp, exif=exif)
         with Image.open(path) as picture:
-            shown = np.asarray(ImageOps.exif_transpose(picture))
-        assert (agreed(path)[..., 0] == shown).all()
+            displayed = np.asarray(ImageOps.exif_transpose(picture))
+        assert (agreed(path)[..., 0] == displayed).all()
 
 
 def test_damaged_exif_is_no_orientation() -> None:
@@ -97,7 +97,7 @@ def test_damaged_exif_is_no_orientation() -> None:
 
 
 def filtered(pixels: np.ndarray, kinds: Sequence[int]) -> bytes:
-    """The lines of a 16-bit PNG (rows, columns, channels), each row filtered as ``kinds`` says."""
+    """Return the lines of a 16-bit PNG (rows, columns, channels), filtered by the ``kinds`` of the rows."""
     plain = np.pad(pixels.astype(">u2").view(np.uint8).astype(int), ((1, 0), (1, 0), (0, 0)))
     left, above, corner = plain[1:, :-1], plain[:-1, 1:], plain[:-1, :-1]
     guesses = np.stack([left, above, corner])
@@ -162,7 +162,7 @@ def test_tiff_with_channels_first_and_as_pages(tmp_path: Path) -> None:
 
 def test_a_tall_stack_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "z.tif", np.zeros((17, 4, 5), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match="save each page as its own picture"):
+    with pytest.raises(DataError, match="save each page as a picture of its own"):
         read_image(tmp_path / "z.tif")
     with pytest.raises(DataError, match="a stack of 17 x 4 x 5"):
         image_info(tmp_path / "z.tif")
@@ -218,7 +218,7 @@ def test_tiff_compression_without_the_codecs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["c.png", "c.jpg", "c.bmp", "c.webp", "c.gif", "c.tif"])
-def test_no_cut_of_a_file_gives_pixels_in_silence(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_cut_off_is_an_error(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     path = saved(tmp_path / name, noise[..., 0] if name == "c.gif" else noise)
     whole = path.read_bytes()
@@ -241,7 +241,7 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
-def test_a_header_may_not_claim_too_much(tmp_path: Path) -> None:
+def test_a_header_that_claims_too_many_pixels_is_refused(tmp_path: Path) -> None:
     path = png(tmp_path / "bomb.png", (60_000, 60_000), 8, 0, b"")
     with pytest.raises(DataError, match="60000 x 60000 pixels"):
         read_image(path)
@@ -256,7 +256,7 @@ def test_pillow_limits_stay_as_they_are(tmp_path: Path) -> None:
     assert before == Image.MAX_IMAGE_PIXELS
 
 
-def test_damaged_exif_warns_nobody(tmp_path: Path) -> None:
+def test_damaged_exif_gives_no_warning(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = saved(tmp_path / "e.jpg", GREY, exif=exif)
@@ -275,7 +275,7 @@ def test_animations_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.gif")
 
 
-def test_png_takes_what_it_can_hold(tmp_path: Path) -> None:
+def test_a_png_is_written_for_pixels_that_it_can_hold(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", RGB)
     assert (read_image(tmp_path / "a.png") == RGB).all()
     with pytest.raises(UsageError, match="float32 pixels"):

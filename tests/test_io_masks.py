@@ -71,7 +71,7 @@ def test_transparent_masks_are_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "t.png")
 
 
-def test_masks_are_turned_as_their_exif_says(tmp_path: Path) -> None:
+def test_exif_orientation_of_masks_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(IDS).save(tmp_path / "e.png", exif=exif)
@@ -108,7 +108,7 @@ def test_values_stay_as_stored_where_0_is_shown_white(tmp_path: Path) -> None:
     assert (read_mask(tmp_path / "w.tif") == IDS).all()
 
 
-def test_deep_greys_are_no_colours(tmp_path: Path) -> None:
+def test_greys_of_16_bits_are_no_colours(tmp_path: Path) -> None:
     Image.fromarray(IDS.astype(np.uint16) * 128).save(tmp_path / "d.png")
     with pytest.raises(DataError, match=r"d\.png: mask value 256 among colour masks"):
         read_mask(tmp_path / "d.png", "colours")

@@ -1,4 +1,4 @@
-"""What is written by bands is what would have been written whole, also after a kill."""
+"""A picture written by bands is the one written at once, also after a kill."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_every_form_reads_back(tmp_path_factory: pytest.TempPathFactory, data: s
     pixels = (np.random.default_rng(0).random((rows, columns, channels)) * 250).astype(dtype)
     path = tmp_path_factory.mktemp("forms") / f"p{suffix}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiff_writing, "TILE", 32)
+        patch.setattr(tiff_writing, "TILE_SIDE", 32)
         placement = Placement(
             levels=data.draw(st.integers(0, 1)), pixel_size=data.draw(st.sampled_from([None, (2, 3, "mm")]))
         )
@@ -124,7 +124,7 @@ def test_odd_tags_of_a_picture_do_no_harm(tmp_path: Path) -> None:
         assert (picture.placement.resolution, picture.placement.unit) == ((3.0, 4.0), 3)
 
 
-def test_a_turned_picture_keeps_no_place(tmp_path: Path) -> None:
+def test_a_rotated_picture_keeps_no_place(tmp_path: Path) -> None:
     tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True), (274, "H", 1, 6, True)]
     tifffile.imwrite(tmp_path / "p.tif", IDS, extratags=tags, metadata=None, resolution=(3, 4))
     with open_picture(tmp_path / "p.tif") as picture:
@@ -159,7 +159,7 @@ def test_unfinished_work_leaves_its_bands_and_the_old_file(tmp_path: Path) -> No
         writer.write(IDS[:30])
         with pytest.raises(UsageError, match="30 rows"):
             writer.finish()
-        assert writer.left == tmp_path / "m.png.part"
+        assert writer.unfinished_folder == tmp_path / "m.png.part"
     assert path.read_bytes() == b"old"
     with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         assert writer.done == 30
@@ -167,7 +167,7 @@ def test_unfinished_work_leaves_its_bands_and_the_old_file(tmp_path: Path) -> No
     with open_mask_writer(path, IDS.shape, TABLES[0], key="k") as writer:
         assert writer.done == 90
         writer.finish()
-        assert writer.left is None
+        assert writer.unfinished_folder is None
     assert (read_image(path) == read_image_of(tmp_path)).all()
 
 
@@ -177,17 +177,17 @@ def read_image_of(folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("change", ["key", "size", "type"])
-def test_bands_of_something_else_are_thrown_away(tmp_path: Path, change: str) -> None:
+def test_bands_of_another_picture_are_deleted(tmp_path: Path, change: str) -> None:
     with open_mask_writer(tmp_path / "m.tif", IDS.shape, TABLES[0], key="a") as writer:
         writer.write(IDS[:30])
     table, size = TABLES[1 if change == "type" else 0], (91, 70) if change == "size" else IDS.shape
     with open_mask_writer(tmp_path / "m.tif", size, table, key="b" if change == "key" else "a") as writer:
         assert writer.done == 0
-        assert writer.displaced
+        assert writer.started_over
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "head", "junk"])
-def test_a_torn_band_is_done_again(tmp_path: Path, damage: str) -> None:
+def test_a_torn_band_is_written_again(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "m.tif"
     with open_mask_writer(path, IDS.shape, TABLES[0]) as writer:
         writer.write(IDS[:30])
@@ -209,7 +209,7 @@ def test_a_torn_band_is_done_again(tmp_path: Path, damage: str) -> None:
     assert (read_image(path) == read_image_of(tmp_path)).all()
 
 
-def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
+def test_writing_continues_after_any_cut_of_the_bands(tmp_path: Path) -> None:
     shape, dtype = (90, 70, 1), np.dtype(np.uint8)
     part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
     ends = [0]
@@ -222,10 +222,10 @@ def test_any_cut_of_the_bands_is_taken_up(tmp_path: Path) -> None:
         (tmp_path / "bands").write_bytes(whole[:length])
         part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
         assert part.done == 30 * sum(0 < end <= length for end in ends)
-        assert not part.displaced
+        assert not part.started_over
         part.add(IDS[part.done :, :, None])
-        assert (np.concatenate(list(part.bands(7)))[..., 0] == IDS).all()
-        assert (np.concatenate(list(part.bands(7, 4)))[..., 0] == IDS[::4, ::4]).all()
+        assert (np.concatenate(list(part.read(7)))[..., 0] == IDS).all()
+        assert (np.concatenate(list(part.read(7, 4)))[..., 0] == IDS[::4, ::4]).all()
         part.close()
         part = UnfinishedBands(tmp_path / "bands", shape, dtype, "k")
         assert part.done == 90
@@ -236,7 +236,9 @@ WRITING = """
 import json, os, sys, time
 import numpy as np
 from pathlib import Path
-from unpool.io import BandForm, Placement, open_band_writer
+from unpool.io.placement import Placement
+from unpool.io.write.band_form import BandForm
+from unpool.io.write.bands import open_band_writer
 path, stop = Path(sys.argv[1]), int(sys.argv[2])
 pixels = np.random.default_rng(1).integers(0, 3, (4000, 900, 1), dtype=np.uint8)
 with open_band_writer(path, BandForm(4000, 900, placement=Placement(levels=1)), key="k") as writer:
@@ -258,7 +260,7 @@ def started(path: Path, stop: int) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGKILL")
-def test_a_killed_process_is_taken_up(tmp_path: Path) -> None:
+def test_writing_continues_after_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "m.tif"
     with started(path, 1500) as first:
         assert first.wait() == -signal.SIGKILL
@@ -284,7 +286,7 @@ def test_two_writers_of_one_picture(tmp_path: Path) -> None:
         pass
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_pixels_that_the_form_cannot_hold_are_refused(tmp_path: Path) -> None:
     for name, form in (
         ("m.png", BandForm(9, 9, 1, "float32")),
         ("m.jpg", BandForm(9, 9)),
@@ -324,7 +326,9 @@ MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from unpool.io import BandForm, Placement, open_band_writer
+from unpool.io.placement import Placement
+from unpool.io.write.band_form import BandForm
+from unpool.io.write.bands import open_band_writer
 path, side = Path(sys.argv[1]), int(sys.argv[2])
 form = BandForm(side, 6000, placement=Placement(levels=1 if path.suffix == ".tif" else 0))
 band = np.repeat(np.random.default_rng(0).integers(0, 3, (500, 100), dtype=np.uint8), 60, axis=1)
@@ -337,7 +341,7 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])  # ru
 
 
 def peak(path: Path, side: int) -> float:
-    """The most memory, in MB, of writing ``side`` rows of 6000 pixels."""
+    """Return the most memory, in MB, of writing ``side`` rows of 6000 pixels."""
     call = [sys.executable, "-c", MEMORY, str(path), str(side)]
     done = subprocess.run(call, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     return int(done.stdout) / 1024
@@ -362,7 +366,7 @@ def test_a_zarr_by_bands(tmp_path: Path, version: int, channels: int) -> None:
     zarr = pytest.importorskip("zarr")
     pixels = np.random.default_rng(0).integers(0, 3, (700, 1900, channels), dtype=np.uint8)
     placement = Placement(zarr=version, tiled=True, levels=2, pixel_size=(0.5, 0.25, "micrometer"))
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         write(tmp_path / "m.zarr", pixels, 128, placement=placement, palette=COLOURS)
     with open_picture(tmp_path / "m.zarr") as picture:
         assert (picture.window(slice(None), slice(None)) == pixels).all()

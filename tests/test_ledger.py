@@ -1,4 +1,4 @@
-"""The ledger: what a run leaves of itself, and how it is found, shown and done again."""
+"""The ledger: the records that runs leave, and how runs are found, shown and done again."""
 
 import dataclasses
 import json
@@ -20,24 +20,24 @@ from conftest import Program
 from runs import start, training, wait_for
 from unpool.checkpoint.models import load_model
 from unpool.cli.program import app
-from unpool.commands.events import Event, Message, finish
+from unpool.commands.events import Message, finish
 from unpool.commands.runs.rerun import rerun
 from unpool.commands.test.test import test as score
 from unpool.commands.train import train as training_command
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import resolve
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
-from unpool.ledger.folders import Entry, find, pick, read_record, write_record
+from unpool.ledger.folders import FoundRun, find_runs, read_record, run_named, write_record
 from unpool.ledger.record import RECORD_FILE, CodeUsed, DataUsed, Process, Record, digest, file_digest, present_code
-from unpool.ledger.selection import ORDERS, Wanted, select
-from unpool.ledger.text import command, duration, listing, memory
+from unpool.ledger.selection import RUN_ORDERS, RunFilter, select_runs
+from unpool.ledger.text import run_command, runs_text
 from unpool.training.records import StepRecord
 
 LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def record(identity: str = "0badcafe", **changes: Any) -> Record:
-    """A finished training that never was."""
+    """Return the record of a finished training, with changes."""
     given: dict[str, Any] = {
         "id": identity,
         "kind": "train",
@@ -62,21 +62,21 @@ def put(folder: Path, *args: Any, **changes: Any) -> Path:
     return folder
 
 
-def entries(*records: Record) -> list[Entry]:
-    return [Entry(Path(f"runs/{each.id}"), each, each.state) for each in records]
+def found_runs(*records: Record) -> list[FoundRun]:
+    return [FoundRun(Path(f"runs/{each.id}"), each, each.state) for each in records]
 
 
 def ids(found: Any) -> list[str]:
-    return [entry.record.id for entry in found]
+    return [run.record.id for run in found]
 
 
-def said(command: Any) -> list[str]:
+def messages(command: Any) -> list[str]:
     return [event.text for event in command if isinstance(event, Message)]
 
 
 @pytest.fixture(scope="module")
 def tested(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
-    """A copy of a run's folder, with a test in it."""
+    """Copy a run's folder and test its model in it."""
     folder = tmp_path_factory.mktemp("ledger") / "runs" / "cells-unet"
     shutil.copytree(run.folder, folder)
     finish(score(folder, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"]))
@@ -125,13 +125,13 @@ def test_a_test_leaves_its_record(tested: Path, cells: Path) -> None:
     assert found.intervals["mean_iou"] == tuple(scores["intervals"]["mean_iou"])
 
 
-def test_a_run_stopped_failed_and_gone_on_with(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_stopped_failed_and_resumed(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     steps = train(cells, tiny.settings(epochs=2), out)
     while not (out / RECORD_FILE).is_file():
         next(steps)
     first = read_record(out)
-    assert (first.state, find([tmp_path]).entries[0].state) == ("running", "running")
+    assert (first.state, find_runs([tmp_path]).runs[0].state) == ("running", "running")
     steps.close()
     assert read_record(out).state == "stopped"
     with monkeypatch.context() as patched:
@@ -139,7 +139,7 @@ def test_a_run_stopped_failed_and_gone_on_with(cells: Path, tmp_path: Path, monk
         with pytest.raises(RunError):
             finish(train(cells, tiny.settings(epochs=2), out, resume=True))
     assert (read_record(out).state, read_record(out).error.splitlines()[0]) == ("failed", "the disk is full")
-    assert "failed (the disk is full)" in listing_of(out)
+    assert "failed (the disk is full)" in page_of(out)
     steps = train(cells, tiny.settings(epochs=2), out, resume=True)
     while not isinstance(next(steps), StepRecord):
         pass
@@ -156,7 +156,7 @@ def _fail(*_: object) -> None:
     raise RunError("the disk is full", "room", "make some")
 
 
-def listing_of(folder: Path) -> str:
+def page_of(folder: Path) -> str:
     from unpool.commands.runs.listing import show_run
 
     return show_run(str(folder)).text
@@ -166,32 +166,32 @@ def listing_of(folder: Path) -> str:
 def test_a_killed_run_is_interrupted(cells: Path, tmp_path: Path) -> None:
     process = start(training, cells, tiny.settings(epochs=500), tmp_path / "out")
     wait_for(tmp_path / "out" / RECORD_FILE, process)
-    assert [entry.state for entry in find([tmp_path]).entries] == ["running"]
+    assert [run.state for run in find_runs([tmp_path]).runs] == ["running"]
     process.kill()
     process.join()
     assert read_record(tmp_path / "out").state == "running"
-    assert [entry.state for entry in find([tmp_path]).entries] == ["interrupted"]
+    assert [run.state for run in find_runs([tmp_path]).runs] == ["interrupted"]
 
 
-def test_a_run_elsewhere_is_interrupted_when_it_is_silent(tmp_path: Path) -> None:
+def test_a_run_elsewhere_is_interrupted_when_it_writes_nothing(tmp_path: Path) -> None:
     put(tmp_path / "run", state="running")
-    assert find([tmp_path]).entries[0].state == "running"
+    assert find_runs([tmp_path]).runs[0].state == "running"
     long_ago = time.time() - 7200
     os.utime(tmp_path / "run" / RECORD_FILE, (long_ago, long_ago))
-    assert find([tmp_path]).entries[0].state == "interrupted"
+    assert find_runs([tmp_path]).runs[0].state == "interrupted"
     (tmp_path / "run" / "state.pt").write_bytes(b"")
-    assert find([tmp_path]).entries[0].state == "running"
+    assert find_runs([tmp_path]).runs[0].state == "running"
 
 
 def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
-    assert [entry.folder.name for entry in find([tested.parent]).entries] == ["cells-unet", "test-cells"]
+    assert [run.folder.name for run in find_runs([tested.parent]).runs] == ["cells-unet", "test-cells"]
     put(tmp_path / "x-stages" / "1-fcn-32s", "00000001")
     put(tmp_path / "x", "00000002")
     put(tmp_path / ".hidden", "00000003")
     (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
-    assert ids(find([tmp_path, tmp_path / "x"]).entries) == ["00000002", "00000001"]
-    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train makes"):
-        find([tmp_path / "nowhere"])
+    assert ids(find_runs([tmp_path, tmp_path / "x"]).runs) == ["00000002", "00000001"]
+    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
+        find_runs([tmp_path / "nowhere"])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
         (None, "no plain file"),
     ],
 )
-def test_what_is_no_record_is_listed_as_unreadable(content: str | None, why: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_record_is_listed_as_unreadable(content: str | None, why: str, tmp_path: Path) -> None:
     put(tmp_path / "good")
     file = tmp_path / "bad" / RECORD_FILE
     file.parent.mkdir()
@@ -215,68 +215,66 @@ def test_what_is_no_record_is_listed_as_unreadable(content: str | None, why: str
         file.symlink_to(tmp_path / "nothing") if os.name == "nt" else os.mkfifo(file)
     else:
         file.write_bytes(content.encode("utf-8", "surrogateescape"))
-    found = find([tmp_path])
-    assert ids(found.entries) == ["0badcafe"]
-    text = listing(found)
+    found = find_runs([tmp_path])
+    assert ids(found.runs) == ["0badcafe"]
+    text = runs_text(found)
     assert len(text.splitlines()) == 4
     assert f"unreadable: {file}: " in text
     with pytest.raises(DataError, match=f"{RECORD_FILE}: {why}"):
-        pick(str(file.parent), [])
+        run_named(str(file.parent), [])
 
 
 def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     for identity in ("abc00001", "abc00002", "b0000000"):
         put(tmp_path / identity, identity)
-    assert pick("b", [tmp_path]).folder == tmp_path / "b0000000"
-    assert pick("ABC00002", [tmp_path]).folder == tmp_path / "abc00002"
-    assert pick(str(tmp_path / "abc00001"), []).record.id == "abc00001"
-    assert pick(str(tmp_path / "abc00001" / RECORD_FILE), []).record.id == "abc00001"
+    assert run_named("b", [tmp_path]).folder == tmp_path / "b0000000"
+    assert run_named("ABC00002", [tmp_path]).folder == tmp_path / "abc00002"
+    assert run_named(str(tmp_path / "abc00001"), []).record.id == "abc00001"
+    assert run_named(str(tmp_path / "abc00001" / RECORD_FILE), []).record.id == "abc00001"
     with pytest.raises(UsageError, match=r"abc: 2 runs (.|\n)*abc00001 \(.*\), abc00002"):
-        pick("abc", [tmp_path])
+        run_named("abc", [tmp_path])
     with pytest.raises(UsageError, match=r"f00: no run in (.|\n)*one of abc00001 .*b0000000"):
-        pick("f00", [tmp_path])
+        run_named("f00", [tmp_path])
     with pytest.raises(DataError, match="no such file"):
-        pick(str(tmp_path), [])
+        run_named(str(tmp_path), [])
 
 
 def test_order_and_conditions() -> None:
     scores = [{"mean_iou": 0.4}, {}, {"mean_iou": 0.9}]
-    many = entries(*(
+    many = found_runs(*(
         record(f"0000000{k}", scores=scores[k], created=LATE + timedelta(hours=k), seconds=10.0 - k, net=f"net{k}",
                peak_bytes=(None, 2, 1)[k], settings={"training": {"crop": 32 * k, "minutes": None}})
         for k in range(3)
     ))  # fmt: skip
 
     def order(*given: Any, **how: Any) -> str:
-        return "".join(entry.record.id[-1] for entry in select(many, *given, **how))
+        return "".join(run.record.id[-1] for run in select_runs(many, *given, **how))
 
-    everything = Wanted()
-    assert [order(everything, each) for each in ORDERS] == ["210", "201", "210", "210", "012", "012"]
+    everything = RunFilter()
+    assert [order(everything, each) for each in RUN_ORDERS] == ["210", "201", "210", "210", "012", "012"]
     assert order(everything, "score", reverse=True) == "021"
     assert order(everything, "memory", reverse=True) == "120"
-    assert order(Wanted(net="net1")) == "1"
-    assert order(Wanted(data="cells", kind="train", state="finished")) == "210"
-    assert [order(w) for w in (Wanted(data="x"), Wanted(kind="test"), Wanted(state="stopped"))] == [""] * 3
-    assert order(Wanted(where=("crop=32",))) == "1"
-    assert order(Wanted(where=("training.crop=32", "minutes=null"))) == "1"
-    assert order(Wanted(where=("net=net2",))) == "2"
+    assert order(RunFilter(net="net1")) == "1"
+    assert order(RunFilter(data="cells", kind="train", state="finished")) == "210"
+    assert [order(w) for w in (RunFilter(data="x"), RunFilter(kind="test"), RunFilter(state="stopped"))] == [""] * 3
+    assert order(RunFilter(where=("crop=32",))) == "1"
+    assert order(RunFilter(where=("training.crop=32", "minutes=null"))) == "1"
+    assert order(RunFilter(where=("net=net2",))) == "2"
     with pytest.raises(UsageError, match=r"no run has crops(.|\n)*try crop"):
-        order(Wanted(where=("crops=32",)))
+        order(RunFilter(where=("crops=32",)))
     with pytest.raises(UsageError, match="key=value"):
-        order(Wanted(where=("crop",)))
+        order(RunFilter(where=("crop",)))
 
 
-def test_a_line_holds_no_surprises() -> None:
+def test_a_line_of_the_list_is_short_and_printable() -> None:
     odd = record(
         data=DataUsed(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9
     )
-    text = listing(dataclasses.replace(find([]), entries=tuple(entries(odd))))
+    text = runs_text(dataclasses.replace(find_runs([]), runs=tuple(found_runs(odd))))
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
     assert "a?[31m?bbbbbbbbbbbbbbbb…" in text
-    assert listing(find([])) == "no runs"
-    assert [duration(s) for s in (0.4, 59.6, 3599, 3600, 36061)] == ["0:00", "1:00", "59:59", "1:00:00", "10:01:01"]
-    assert [memory(m) for m in (None, 4 * 10**8, 1_250_000_000)] == ["–", "400 MB", "1.2 GB"]
+    assert runs_text(find_runs([])) == "no runs"
 
 
 def test_the_page_of_a_run(tested: Path, cells: Path, program: Program) -> None:
@@ -315,31 +313,31 @@ def test_a_list_does_not_wait_for_torch(tested: Path) -> None:
         subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
 
 
-def test_what_has_been_run_already_is_said(run: TrainedRun, tested: Path, cells: Path, tmp_path: Path) -> None:
+def test_a_repeated_run_is_noted(run: TrainedRun, tested: Path, cells: Path, tmp_path: Path) -> None:
     beside = tested.parent / "other"
     settings = {**tiny.settings(epochs=3, learning_rate=1e-2), "machine": {"device": "cpu", "precision": "float32"}}
-    told = [text for text in said(train(cells, settings, beside)) if "already" in text]
-    assert told == [
+    notes = [text for text in messages(train(cells, settings, beside)) if "already" in text]
+    assert notes == [
         f"this has been run already: {tested} (validation mean IoU {run.best_mean_iou:.3f}), with the same data, "
         "settings and code; it is run again"
     ]
     assert read_record(beside).result == read_record(tested).result
     assert not [
-        text for text in said(train(cells, tiny.settings(epochs=1), beside.with_name("third"))) if "alr" in text
+        text for text in messages(train(cells, tiny.settings(epochs=1), beside.with_name("third"))) if "alr" in text
     ]
     again = score(
         tested, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"], out=tested / "second"
     )
-    assert [text for text in said(again) if f"run already: {tested / 'test-cells'} (mean IoU 0." in text]
+    assert [text for text in messages(again) if f"run already: {tested / 'test-cells'} (mean IoU 0." in text]
     other = score(tested, cells, device="cpu", precision="float32", which="all", out=tested / "all")
-    assert not [text for text in said(other) if "already" in text]
+    assert not [text for text in messages(other) if "already" in text]
 
 
 def test_a_rerun_gives_the_same_bits(tested: Path, program: Program, tmp_path: Path) -> None:
     trained = program("runs", "rerun", tested, "--out", tmp_path / "again")
     assert (trained.code, trained.err) == (0, "")
     assert trained.out.splitlines()[-1].startswith(f"the same weights as {read_record(tested).id}, bit for bit: ")
-    assert "since then has changed" not in trained.out
+    assert "changed since that run" not in trained.out
     one, other = (load_model(folder / "model.safetensors").segmenter for folder in (tested, tmp_path / "again"))
     assert tiny.same_weights(one.network, other.network)
     test = json.loads(program("runs", "rerun", tested / "test-cells", "--json").out)
@@ -347,17 +345,22 @@ def test_a_rerun_gives_the_same_bits(tested: Path, program: Program, tmp_path: P
     assert test["after"]["settings"] == test["before"]["settings"]
 
 
-def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
-    entry = pick(str(tested), [])
-    settings = {**entry.record.settings, "training": {**entry.record.settings["training"], "seed": 5}}
-    old = entry.record.model_copy(
+def test_a_rerun_names_the_changes(tested: Path, tmp_path: Path) -> None:
+    run = run_named(str(tested), [])
+    settings = {**run.record.settings, "training": {**run.record.settings["training"], "seed": 5}}
+    old = run.record.model_copy(
         update={"settings": settings, "code": CodeUsed(version="0.0.9", digest="0" * 64), "scores": {"mean_iou": 0.25}}
     )
-    steps = rerun(dataclasses.replace(entry, record=old), tmp_path / "again")
-    events: list[Event] = []
-    result = finish(steps, events.append)
-    texts = [event.text for event in events if isinstance(event, Message)]
-    assert texts[0].startswith("since then has changed: the code (was 0.0.9, 000000000000, is 0.1.0, ")
+    steps = rerun(dataclasses.replace(run, record=old), tmp_path / "again")
+    texts = []
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as stop:
+            result = stop.value
+            break
+        texts += [event.text] if isinstance(event, Message) else []
+    assert texts[0].startswith("changed since that run: the code (was 0.0.9, 000000000000, is 0.1.0, ")
     assert result.same is False
     points = 100 * (result.after.mean_iou - 0.25)
     assert f"had 0.250 ({points:+.2f} points)" in result.text
@@ -365,15 +368,15 @@ def test_a_rerun_says_what_differs(tested: Path, tmp_path: Path) -> None:
 
 
 def test_a_rerun_refuses_other_data(tested: Path, cells: Path, tmp_path: Path) -> None:
-    entry = pick(str(tested), [])
+    run = run_named(str(tested), [])
     moved = Path(shutil.copytree(cells, tmp_path / "cells"))
-    elsewhere = entry.record.model_copy(update={"data": entry.record.data.model_copy(update={"folder": str(moved)})})
+    elsewhere = run.record.model_copy(update={"data": run.record.data.model_copy(update={"folder": str(moved)})})
     (moved / "masks" / "00.png").write_bytes((moved / "masks" / "03.png").read_bytes())
     with pytest.raises(DataError, match=r"its files have changed(.|\n)*put the data back"):
-        finish(rerun(dataclasses.replace(entry, record=elsewhere), tmp_path / "again"))
+        finish(rerun(dataclasses.replace(run, record=elsewhere), tmp_path / "again"))
     shutil.rmtree(moved)
     with pytest.raises(DataError, match=r"is gone(.|\n)*with the fingerprint"):
-        finish(rerun(dataclasses.replace(entry, record=elsewhere), tmp_path / "again"))
+        finish(rerun(dataclasses.replace(run, record=elsewhere), tmp_path / "again"))
     assert not (tmp_path / "again").exists()
 
 
@@ -383,19 +386,19 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
     assert found.model is not None
     gone = found.model_copy(update={"model": found.model.model_copy(update={"file": "/gone/model.safetensors"})})
     write_record(folder / "test-cells", gone)
-    assert finish(rerun(pick(str(folder / "test-cells"), []))).same  # the folders have moved together
+    assert finish(rerun(run_named(str(folder / "test-cells"), []))).same  # the folders have moved together
     (folder / "model.safetensors").write_bytes(b"another")
     with pytest.raises(ModelFileError, match="is another model now"):
-        finish(rerun(pick(str(folder / "test-cells"), [])))
-    strange = found.model_copy(update={"settings": {**found.settings, "later": 1}})
+        finish(rerun(run_named(str(folder / "test-cells"), [])))
+    later = found.model_copy(update={"settings": {**found.settings, "later": 1}})
     with pytest.raises(DataError, match=r"was made with later(.|\n)*use the version"):
-        finish(rerun(Entry(tested / "test-cells", strange, "finished")))
+        finish(rerun(FoundRun(tested / "test-cells", later, "finished")))
 
 
 def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
     for folder in (tested, tested / "test-cells"):
-        entry = pick(str(folder), [])
-        app.parse_args(shlex.split(command(entry.folder, entry.record))[1:], exit_on_error=False, print_error=False)
+        run = run_named(str(folder), [])
+        app.parse_args(shlex.split(run_command(run.folder, run.record))[1:], exit_on_error=False, print_error=False)
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:

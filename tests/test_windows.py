@@ -1,4 +1,4 @@
-"""A window of a picture is what ``read_image`` has there, in every format, and costs what it touches."""
+"""A window is what ``read_image`` has there, in every format, and costs only the blocks that it touches."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unpool.errors import DataError, UsageError
-from unpool.io.read import png_rows, tiff_windows
-from unpool.io.read.blocks import Rectangle, Shelf, block_parts
+from unpool.io.read import png_windows, tiff_windows
+from unpool.io.read.blocks import BlockCache, block_parts
 from unpool.io.read.images import image_info, read_image
 from unpool.io.read.windows import open_picture
-from unpool.io.write.bands import mask_suffix
+from unpool.io.write.suffix import mask_suffix
 
 ALL = slice(None)
 
@@ -32,7 +32,7 @@ def noise(rows: int, columns: int, channels: int = 3) -> np.ndarray:
 
 
 def same(path: Path, windows: list[tuple[slice, slice]], cache: int = 1 << 28) -> bool:
-    """Check windows against the whole picture; whether that is in memory."""
+    """Check windows against the picture read at once; return whether it is in memory."""
     whole = read_image(path)
     with open_picture(path, cache) as picture:
         assert (picture.shape, picture.dtype) == (whole.shape, whole.dtype)
@@ -40,7 +40,7 @@ def same(path: Path, windows: list[tuple[slice, slice]], cache: int = 1 << 28) -
             window = picture.window(rows, columns)
             assert (window.dtype, window.shape) == (whole.dtype, whole[rows, columns].shape)
             assert (window == whole[rows, columns]).all(), (rows, columns)
-        return picture.resident
+        return picture.in_memory
 
 
 PLACES = st.tuples(st.integers(0, 90), st.integers(0, 90)).map(lambda ends: slice(min(ends), max(ends)))
@@ -115,7 +115,7 @@ def test_every_kind_of_tiff_in_every_layout(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_png_is_decoded_whole(tmp_path: Path, orientation: int) -> None:
+def test_a_png_whose_rows_move_is_decoded_at_once(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(noise(30, 40)).save(tmp_path / "p.png", exif=exif)
@@ -138,12 +138,12 @@ def test_windows_of_a_png(
     picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 200 if mode == "I;16" else pixels)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    with TemporaryDirectory() as folder, mock.patch.object(png_rows, "BAND_BYTES", 200):
+    with TemporaryDirectory() as folder, mock.patch.object(png_windows, "BAND_BYTES", 200):
         path = Path(folder, "p.png")
         (picture if mode == "I;16" else picture.convert(mode)).save(path, exif=exif)
-        resident = same(path, windows, cache)
+        in_memory = same(path, windows, cache)
         samples = {"LA": 2, "RGB": 3, "RGBA": 4, "I;16": 2}.get(mode, 1)
-        assert resident == (orientation > 2 or rows * columns * samples <= cache)
+        assert in_memory == (orientation > 2 or rows * columns * samples <= cache)
 
 
 @pytest.mark.parametrize(("channels", "colour_type"), [(2, 4), (3, 2), (4, 6)])
@@ -151,15 +151,15 @@ def test_windows_of_a_16_bit_png(tmp_path: Path, channels: int, colour_type: int
     rows, columns = 40, 9
     lines = np.random.default_rng(0).integers(0, 256, (rows, 1 + columns * channels * 2), dtype=np.uint8)
     lines[:, 0] %= 5
-    whole = png_rows.png_head(rows, columns, 16, colour_type)
-    whole += png_rows.chunk(b"IDAT", zlib.compress(lines.tobytes())) + png_rows.chunk(b"IEND", b"")
+    whole = png_windows.png_head(rows, columns, 16, colour_type)
+    whole += png_windows.chunk(b"IDAT", zlib.compress(lines.tobytes())) + png_windows.chunk(b"IEND", b"")
     (tmp_path / "p.png").write_bytes(whole)
-    with mock.patch.object(png_rows, "BAND_BYTES", 300):
+    with mock.patch.object(png_windows, "BAND_BYTES", 300):
         windows = [(slice(3, 11), slice(2, 5)), (slice(9, 40), ALL), (slice(0, 4), ALL)]
         assert not same(tmp_path / "p.png", windows, 0)
 
 
-def test_windows_of_what_is_decoded_whole(tmp_path: Path) -> None:
+def test_windows_of_formats_that_are_decoded_at_once(tmp_path: Path) -> None:
     for name in ("p.jpg", "p.bmp", "p.gif", "p.webp"):
         Image.fromarray(noise(40, 50)).save(tmp_path / name)
         assert same(tmp_path / name, [(slice(3, 30), slice(7, 9))])
@@ -197,7 +197,7 @@ def test_windows_in_several_threads(tmp_path: Path) -> None:
 
 
 def damaged(path: Path, tile: int, **options: object) -> Path:
-    """A TIFF of 16 tiles, one of them with bytes turned over."""
+    """Write a TIFF of 16 tiles, one of them with inverted bytes."""
     tifffile.imwrite(path, noise(64, 64), tile=(16, 16), photometric="rgb", **options)
     with tifffile.TiffFile(path) as file:
         start, count = file.pages[0].dataoffsets[tile], file.pages[0].databytecounts[tile]
@@ -216,7 +216,7 @@ def test_a_damaged_tile_is_named_and_the_others_are_read(tmp_path: Path) -> None
             picture.window(slice(20, 30), slice(0, 40))
 
 
-def test_a_short_tile_is_no_zeros(tmp_path: Path) -> None:
+def test_a_short_tile_is_an_error(tmp_path: Path) -> None:
     def tiles() -> Iterator[bytes]:
         for index in range(16):
             yield zlib.compress(bytes(16 * 16 * (1 if index != 9 else 0)) + bytes(40 * (index == 9)))
@@ -238,7 +238,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     Image.fromarray(noise(64, 64)).save(tmp_path / "p.png")
     content = (tmp_path / "p.png").read_bytes()
     (tmp_path / "p.png").write_bytes(content[: len(content) // 2])
-    with mock.patch.object(png_rows, "BAND_BYTES", 1000), open_picture(tmp_path / "p.png", 0) as picture:
+    with mock.patch.object(png_windows, "BAND_BYTES", 1000), open_picture(tmp_path / "p.png", 0) as picture:
         assert (picture.window(slice(0, 9), ALL) == noise(64, 64)[:9]).all()
         for _ in range(2):
             with pytest.raises(DataError, match=r"p\.png: cannot be read"):
@@ -247,7 +247,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
 
 
 def sparse(path: Path, side: int, tile: int) -> Path:
-    """A TIFF that claims a great side and stores nothing."""
+    """Write a TIFF that claims many rows and columns and stores nothing."""
     count = (-(-side // tile)) ** 2
     tiles = iter([b""] * count if count > 1 else [b"anything"])
     tifffile.imwrite(path, tiles, shape=(side, side), dtype="u1", tile=(tile, tile), compression="zlib")
@@ -277,7 +277,7 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     bomb = zlib.compress(bytes(10_000))
     tifffile.imwrite(tmp_path / "b.tif", iter([bomb]), shape=(16, 16), dtype="u1", tile=(16, 16), compression="zlib")
     refused = pytest.raises(DataError, match=r"tile 0 at row 0, column 0: it inflates to more than its pixels")
-    with mock.patch.object(tiff_windows, "HARM", 0), open_picture(tmp_path / "b.tif") as picture, refused:
+    with mock.patch.object(tiff_windows, "UNCHECKED_BYTES", 0), open_picture(tmp_path / "b.tif") as picture, refused:
         picture.window(ALL, ALL)
 
 
@@ -299,12 +299,12 @@ def test_damaged_tiles_of_other_codecs(tmp_path: Path, compression: str) -> None
     tifffile.imwrite(tmp_path / "t.tif", noise(64, 64), tile=(16, 16), photometric="rgb", compression=compression)
     same(tmp_path / "t.tif", [(slice(3, 30), slice(20, 50))])
     path = damaged(tmp_path / "d.tif", 6, compression=compression)
-    if compression == "jpeg":  # the others have no checksum: what is turned over are other pixels
+    if compression == "jpeg":  # the others have no checksum: inverted bytes are other pixels
         with open_picture(path) as picture, pytest.raises(DataError, match="tile 6 at row 16, column 32"):
             picture.window(ALL, ALL)
 
 
-def test_no_change_of_a_byte_is_more_than_a_refusal(tmp_path: Path) -> None:
+def test_a_changed_byte_gives_pixels_or_a_data_error(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     options = {"photometric": "rgb", "tile": (16, 16), "compression": "zlib", "metadata": None}
     tifffile.imwrite(tmp_path / "t.tif", noise(64, 64), **options)
@@ -329,26 +329,24 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_blocks_that_a_window_touches() -> None:
-    found = [
-        (piece.row, piece.column, piece.source, piece.target) for piece in block_parts(Rectangle(3, 7, 4, 6), (5, 10))
-    ]
-    assert found == [
+    parts = block_parts((slice(3, 7), slice(4, 6)), (5, 10))
+    assert [tuple(part) for part in parts] == [
         (0, 0, (slice(3, 5), slice(4, 6)), (slice(0, 2), slice(0, 2))),
         (1, 0, (slice(0, 2), slice(4, 6)), (slice(2, 4), slice(0, 2))),
     ]
 
 
-def test_the_shelf_drops_what_was_not_used_for_longest() -> None:
-    shelf = Shelf(20)
+def test_the_cache_drops_the_block_not_used_for_longest() -> None:
+    cache = BlockCache(20)
     for key in "ab":
-        shelf.put(key, np.zeros(10, np.uint8))
-    assert shelf.get("a") is not None
-    shelf.put("c", np.zeros(10, np.uint8))
-    shelf.put("d", np.zeros(21, np.uint8))
-    assert [shelf.get(key) is not None for key in "abcd"] == [True, False, True, False]
+        cache.put(key, np.zeros(10, np.uint8))
+    assert cache.get("a") is not None
+    cache.put("c", np.zeros(10, np.uint8))
+    cache.put("d", np.zeros(21, np.uint8))
+    assert [cache.get(key) is not None for key in "abcd"] == [True, False, True, False]
 
 
-def test_what_a_mask_is_written_as(tmp_path: Path) -> None:
+def test_the_suffix_of_a_mask(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", noise(9, 9), photometric="rgb")
     tifffile.imwrite(tmp_path / "t.tif", noise(9, 9), photometric="rgb", tile=(16, 16))
     tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True)]
@@ -363,7 +361,7 @@ ON_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="ne
 READING = """
 import sys
 from pathlib import Path
-from unpool.io import open_picture
+from unpool.io.read.windows import open_picture
 side = int(sys.argv[2])
 with open_picture(Path(sys.argv[1]), cache=16 << 20) as picture:
     for top in range(0, side, 512):
@@ -374,7 +372,7 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])  # ru
 
 
 def peak(script: str, *words: object) -> float:
-    """The most memory, in MB, that a script used."""
+    """Return the most memory that a script used, in MB."""
     call = [sys.executable, "-c", script, *map(str, words)]
     done = subprocess.run(call, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     return int(done.stdout) / 1024
@@ -421,13 +419,13 @@ def test_windows_of_a_zarr(tmp_path: Path, axes: str, version: int) -> None:
     stored = {"yx": whole[..., 0], "yxc": whole, "cyx": np.moveaxis(whole, 2, 0)}
     stored["tczyx"] = stored["cyx"][None, :, None]
     with open_picture(zarr_file(tmp_path / "p.zarr", stored[axes], axes, version), cache=5000) as picture:
-        assert (picture.shape, picture.block, picture.resident) == (whole.shape, (16, 16), False)
+        assert (picture.shape, picture.block, picture.in_memory) == (whole.shape, (16, 16), False)
         assert mask_suffix(picture) == ".zarr"
         for rows, columns in ((ALL, ALL), (slice(3, 40), slice(15, 33)), (slice(69, 90), slice(0, 1))):
             assert (picture.window(rows, columns) == whole[rows, columns]).all()
 
 
-def test_a_bare_zarr_array_and_what_is_refused(tmp_path: Path) -> None:
+def test_zarr_arrays_that_are_read_and_refused(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     path = tmp_path / "a.zarr"
     zarr.create_array(path, data=noise(20, 30)[..., 0])

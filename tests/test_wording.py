@@ -2,19 +2,44 @@
 
 import pytest
 
-from unpool.wording import DASH, all_of, bytes_text, clock_text, count_text, duration_text, first_of, size_text
+from unpool.wording import (
+    DASH,
+    all_of,
+    bytes_text,
+    clock_text,
+    count_text,
+    decodable,
+    dotted_names,
+    duration_text,
+    first_of,
+    on_one_line,
+    shortened,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
     ("count", "text"),
     [(None, DASH), (0, "0.0 MB"), (123_456, "0.1 MB"), (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"),
-     (2.46e9, "2.5 GB")],
+     (1_250_000_000, "1.2 GB"), (2.46e9, "2.5 GB"), (4 * 10**8, "400 MB")],
 )  # fmt: skip
 def test_bytes(count: float | None, text: str) -> None:
     assert bytes_text(count) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (7, "0:07"), (750, "12:30"), (3723, "1:02:03")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0:00"),
+        (7, "0:07"),
+        (59.6, "1:00"),
+        (750, "12:30"),
+        (3599, "59:59"),
+        (3600, "1:00:00"),
+        (3723, "1:02:03"),
+        (36061, "10:01:01"),
+    ],
+)
 def test_clock(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
 
@@ -41,3 +66,14 @@ def test_lists() -> None:
     assert first_of(list("abcdefg")) == "a, b, c, d and 3 more"
     assert first_of(list("abc"), 2, "; ") == "a; b and 1 more"
     assert [all_of(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_names_that_a_terminal_can_show() -> None:
+    assert decodable("a\udcff.png") == "a\\udcff.png"
+    assert on_one_line("a\x1b[31m\nb\udcff") == "a?[31m?b\\udcff"
+    assert [shortened("abcd", most) for most in (4, 3)] == ["abcd", "ab…"]
+
+
+def test_nested_settings_have_dotted_names() -> None:
+    nested = {"training": {"crop": 64, "budget": {"minutes": None}}, "net": "unet", "empty": {}}
+    assert list(dotted_names(nested)) == [("training.crop", 64), ("training.budget.minutes", None), ("net", "unet")]

@@ -1,10 +1,10 @@
-"""What can go wrong, said so that a person can mend it.
+"""The errors that this package raises on purpose.
 
-    UnpoolError            every error this package raises on purpose
-    ├── UsageError         the call or a setting is wrong            exit code 2
-    ├── DataError          a picture, mask or folder is wrong        exit code 3
-    ├── ModelFileError     a model or training state is unreadable   exit code 3
-    └── RunError           the work began and could not be finished  exit code 1
+    UnpoolError            the base of all                               exit code
+    ├── UsageError         the call or a setting is wrong                2
+    ├── DataError          a picture, mask or folder is wrong            3
+    ├── ModelFileError     a model file or checkpoint is unreadable      3
+    └── RunError           the work began and could not be finished      1
 
 Every message has three parts: what was found (with the file and the value), what was expected, what to do.
 """
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 
 class UnpoolError(Exception):
-    """An error with a message in three parts.
+    """An error whose message has three parts. Raise one of its subclasses.
 
     Parameters
     ----------
-    found: what was met, naming the file and the value.
-    expected: what would have been right.
-    repair: what the person can do now.
+    found: the fact that is wrong, with the file and the value.
+    expected: the fact that would be right.
+    repair: what the user can do now.
     """
 
     exit_code = 1
@@ -35,24 +35,24 @@ class UnpoolError(Exception):
 
 
 class UsageError(UnpoolError):
-    """The call, an option or a setting is wrong."""
+    """The error of a wrong call, option or setting."""
 
     exit_code = 2
 
 
 class DataError(UnpoolError):
-    """A picture, a mask or a folder cannot be used as it is."""
+    """The error of a picture, a mask or a folder that cannot be used as it is."""
 
     exit_code = 3
 
 
 class ModelFileError(UnpoolError):
-    """A model file or a saved training state cannot be read."""
+    """The error of a model file or a checkpoint that cannot be read."""
 
     exit_code = 3
 
 
 class RunError(UnpoolError):
-    """Training, testing or predicting began and could not be finished."""
+    """The error of a training, test or prediction that began and could not be finished."""
 
     exit_code = 1

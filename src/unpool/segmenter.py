@@ -13,8 +13,9 @@ from torch import Tensor
 from unpool.class_table import ClassTable
 from unpool.nets.network import Network
 from unpool.normalisation import Normalisation
-from unpool.orientation import UPRIGHT, Orientation, Pixels
-from unpool.tiling import Region, Size, extent, mirrored
+from unpool.orientation import UPRIGHT, Orientation
+from unpool.shapes import Pixels, Region, Size
+from unpool.tiling import extent, mirrored
 
 
 class Frame(NamedTuple):

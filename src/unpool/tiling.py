@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Size = tuple[int, int]
-Region = tuple[slice, slice]
+from unpool.shapes import Region, Size
 
 
 def extent(size: Size) -> Region:

@@ -1,14 +1,15 @@
-"""How quantities, sizes and lists are written, in messages, tables and pages alike."""
+"""How quantities, sizes, lists and names are written in messages, tables and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 PAGE_WIDTH = 100
 """Columns of a page of text on a terminal."""
 
 DASH = "–"
-"""Stands in a table for a value that does not exist."""
+"""The text in a table for a value that does not exist."""
 
 
 def bytes_text(count: float | None) -> str:
@@ -27,7 +28,7 @@ def clock_text(seconds: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as one reads it aloud: ``0.35 s``, ``48 s``, ``12 min``, ``3 h 05 min``."""
+    """Return a duration in words: ``0.35 s``, ``48 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -51,7 +52,7 @@ def size_text(size: Sequence[int]) -> str:
 
 
 def first_of(names: Sequence[str], most: int = 4, separator: str = ", ") -> str:
-    """Return the first names and how many there are beyond them: ``a, b, c, d and 3 more``."""
+    """Return the first names and the number of the others: ``a, b, c, d and 3 more``."""
     beyond = len(names) - most
     return separator.join(names[:most]) + (f" and {beyond} more" if beyond > 0 else "")
 
@@ -59,3 +60,27 @@ def first_of(names: Sequence[str], most: int = 4, separator: str = ", ") -> str:
 def all_of(names: Sequence[str]) -> str:
     """Return all names as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most ``most`` letters; a longer one ends with an ellipsis."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def decodable(name: str) -> str:
+    """Return the name of a file or folder that can be written as UTF-8: bytes that are no letters become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def on_one_line(text: str) -> str:
+    """Return a text that a terminal can show on one line: control characters become question marks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in decodable(text))
+
+
+def dotted_names(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested settings with its name: ``training.crop`` for ``{"training": {"crop": 64}}``."""
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from dotted_names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

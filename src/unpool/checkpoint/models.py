@@ -23,7 +23,7 @@ from unpool.checkpoint.probe import Probe, probe_of
 from unpool.checkpoint.proof import first_line, proof
 from unpool.class_table import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
-from unpool.io.files import draft_beside, flush, take_place, writing
+from unpool.io.files import draft_beside, flush_to_disk, put_in_place, writing
 from unpool.nets.families import structure_of
 from unpool.nets.weights import restored
 from unpool.normalisation import Normalisation
@@ -70,14 +70,14 @@ def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any], licenc
         draft = draft_beside(path)
         try:
             draft.write_bytes(content)
-            flush(draft)
+            flush_to_disk(draft)
             with proof(path):
                 _read_safetensors(draft)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
         yield draft
-        take_place(draft, path)
+        put_in_place(draft, path)
 
 
 def _model_content(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None) -> bytes:

@@ -12,7 +12,7 @@ import torch
 
 from unpool.checkpoint.proof import first_line, proof
 from unpool.errors import ModelFileError
-from unpool.io.files import atomic_path, flush, keep_as
+from unpool.io.files import atomic_path, flush_to_disk, keep_as
 
 STATE_VERSION = 1
 
@@ -47,7 +47,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     content = _state_content({"version": STATE_VERSION, **state})
     with atomic_path(path, len(content)) as draft:
         draft.write_bytes(content)
-        flush(draft)
+        flush_to_disk(draft)
         with proof(path):
             _require_whole(draft)
         keep_as(path, previous(path))

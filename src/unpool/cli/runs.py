@@ -50,9 +50,9 @@ def runs_list(
     Example: unpool runs --kind test --sort score --where crop=256
     """
     from unpool.commands.runs.listing import list_runs
-    from unpool.ledger.selection import Wanted
+    from unpool.ledger.selection import RunFilter
 
-    wanted = Wanted(net=net, data=data, kind=kind, state=state, where=tuple(where or ()))
+    wanted = RunFilter(net=net, data=data, kind=kind, state=state, where=tuple(where or ()))
     listed = list_runs(folders or (), wanted, sort, reverse=reverse)
     print(json.dumps(listed.to_json(), indent=2, ensure_ascii=False) if json_ else listed.text)
     return 0
@@ -86,6 +86,6 @@ def runs_rerun(
     from unpool.commands.runs.listing import show_run
     from unpool.commands.runs.rerun import rerun
 
-    again = drive(rerun(show_run(run, among or ()).entry, out), quiet=json_)
+    again = drive(rerun(show_run(run, among or ()).run, out), quiet=json_)
     print(json.dumps(again.to_json(), indent=2, ensure_ascii=False) if json_ else again.text)
     return 0 if again.stopped_by is None else STOPPED + again.stopped_by

@@ -22,7 +22,7 @@ from unpool.report.explained import Explained, comparison_sections, network_sect
 from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
 from unpool.report.table_1 import PRINTED, TITLE, table_1_sections
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 TABLE_1 = "segnet-table-1"
 """The name under which the comparison of SegNet's decoders is explained."""

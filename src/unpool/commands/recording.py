@@ -16,26 +16,25 @@ from unpool.commands.train.preparation import TrainingJob, measured, software
 from unpool.config.schema import RunConfig, resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
-from unpool.io.folders import readable
-from unpool.ledger.folders import beside, read_record, write_record
+from unpool.ledger.folders import read_record, sibling_runs, write_record
 from unpool.ledger.record import (
     DataUsed,
     ModelUsed,
     Record,
+    RecordedState,
     RunKind,
-    Written,
     digest,
     file_digest,
     present_code,
     present_process,
 )
-from unpool.ledger.selection import flat
 from unpool.ledger.text import score_text
 from unpool.machine.device import Machine
 from unpool.machine.process_memory import peak_memory
 from unpool.metrics.intervals import HEADLINE, Intervals
 from unpool.prediction.evaluation import Evaluation
 from unpool.training.records import TrainingState
+from unpool.wording import decodable, dotted_names
 
 NO_MATTER = ("machine", "recipe", "config_version")
 """Sections of a configuration that do not decide what is trained."""
@@ -153,7 +152,7 @@ def _of_training(job: TrainingJob, run: RunFolder) -> Record:
 def _new_record(kind: RunKind, key: str, folder: Path, **known: Any) -> Record:
     now = datetime.now(UTC)
     return Record(
-        id=digest([key, now.isoformat(), readable(str(folder.absolute()))])[:8],
+        id=digest([key, now.isoformat(), decodable(str(folder.absolute()))])[:8],
         kind=kind,
         state="running",
         key=key,
@@ -166,12 +165,12 @@ def _new_record(kind: RunKind, key: str, folder: Path, **known: Any) -> Record:
     )
 
 
-def _try_to_end(record: Record, run: RunFolder, state: TrainingState, how: Written, error: str = "") -> None:
+def _try_to_end(record: Record, run: RunFolder, state: TrainingState, how: RecordedState, error: str = "") -> None:
     with suppress(UnpoolError, OSError):  # what ended the training matters more: perhaps the disk is full
         write_record(run.path, _ended(record, run, state, how, error))
 
 
-def _ended(record: Record, run: RunFolder, state: TrainingState, how: Written, error: str = "") -> Record:
+def _ended(record: Record, run: RunFolder, state: TrainingState, how: RecordedState, error: str = "") -> Record:
     best = state.history[state.best_epoch - 1] if state.best_epoch else {}
     made = run.model.is_file()
     peaks = [peak for peak in (record.peak_bytes, peak_memory()) if peak is not None]
@@ -202,13 +201,13 @@ def _training_key(job: TrainingJob) -> str:
 def _changed(config: RunConfig) -> dict[str, Any]:
     """Settings that differ from the defaults, apart from what was measured in the pictures."""
     defaults = resolve({"net": config.net, "augmentation": measured(config.augmentation.orientation)})
-    plain = dict(flat(defaults.model_dump(mode="json")))
-    given = flat(config.model_dump(mode="json", exclude={"recipe"}))
+    plain = dict(dotted_names(defaults.model_dump(mode="json")))
+    given = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in given if name not in plain or plain[name] != value}
 
 
 def _said_already(key: str, folder: Path) -> Generator[Event, None, None]:
-    same = [each for each in beside(folder) if each.record.key == key and each.state == "finished"]
+    same = [each for each in sibling_runs(folder) if each.record.key == key and each.state == "finished"]
     for entry in same[:1]:
         which = "validation mean IoU" if entry.record.kind == "train" else "mean IoU"
         yield Message(
@@ -220,8 +219,8 @@ def _said_already(key: str, folder: Path) -> Generator[Event, None, None]:
 def _data(survey: Survey, pictures: Mapping[str, int], choice: str) -> DataUsed:
     root = survey.folder.root.resolve()
     return DataUsed(
-        name=readable(root.name),
-        folder=readable(str(root)),
+        name=decodable(root.name),
+        folder=decodable(str(root)),
         fingerprint=survey.fingerprint,
         pictures=dict(pictures),
         choice=choice,
@@ -229,4 +228,4 @@ def _data(survey: Survey, pictures: Mapping[str, int], choice: str) -> DataUsed:
 
 
 def _model(file: Path) -> ModelUsed:
-    return ModelUsed(file=readable(str(file.absolute())), digest=file_digest(file))
+    return ModelUsed(file=decodable(str(file.absolute())), digest=file_digest(file))

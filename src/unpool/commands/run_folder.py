@@ -13,6 +13,7 @@ from unpool.config.schema import RunConfig, read_recipe, resolve, to_toml
 from unpool.errors import UsageError
 from unpool.io.files import is_draft, write_text
 from unpool.io.folders import OUTPUT_MARK
+from unpool.wording import dotted_names
 
 MODEL_FILE = "model.safetensors"
 
@@ -121,7 +122,7 @@ def stored_config(run: RunFolder, asked: Mapping[str, Any]) -> RunConfig:
     """
     stored = resolve(read_recipe(run.config), str(run.config))
     wanted = resolve(_overlay(stored, asked), "the command line")
-    before, after = _flat(stored.model_dump()), _flat(wanted.model_dump())
+    before, after = dict(dotted_names(stored.model_dump())), dict(dotted_names(wanted.model_dump()))
     for key, value in after.items():
         free = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
         free |= key == "augmentation.orientation" and value == "auto"  # the stored one is what the pictures gave
@@ -196,11 +197,3 @@ def _overlay(stored: RunConfig, asked: Mapping[str, Any]) -> dict[str, Any]:
     elif budget.get("minutes") is not None:
         plain["training"]["epochs"] = None
     return plain
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.data.samples import Sample
 from unpool.normalisation import Normalisation
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 Field = NDArray[np.float32]
 """A coordinate, in pixels, for each pixel of a crop."""

@@ -17,7 +17,7 @@ from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.normalisation import Normalisation
 from unpool.read_ahead import read_ahead
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 AHEAD = 3
 """Number of batches prepared ahead."""

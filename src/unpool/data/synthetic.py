@@ -19,7 +19,7 @@ from scipy import ndimage
 from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.io.write.images import write_image
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 SIZES = ((160, 200), (192, 192), (177, 233), (208, 176), (181, 199))
 """Sizes (rows, columns) of the pictures, used in turn; some are odd, as real ones are."""

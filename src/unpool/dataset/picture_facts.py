@@ -10,7 +10,7 @@ from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.errors import DataError
-from unpool.io.read.masks import no_grey
+from unpool.io.read.masks import value_among_colours
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _table_error(tally: MaskTally, table: ClassTable) -> Finding | None:
     readable = tally.as_kind(table.kind)
     try:
         if readable is None and not tally.colour:
-            raise no_grey(tally.name, max(tally.counts))
+            raise value_among_colours(tally.name, max(tally.counts))
         table.check_form(tally.colour if readable is None else readable.colour, tally.name)
     except DataError as error:
         return from_error(error, "mask-form", tally.name)

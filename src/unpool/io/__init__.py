@@ -1,1 +1,1 @@
-"""Bytes to arrays and back: pictures, masks and small text files."""
+"""Files: pictures, masks, and small files of text and JSON."""

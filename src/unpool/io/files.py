@@ -1,4 +1,4 @@
-"""Whole files, written so that a reader never sees half of one."""
+"""Files that are written atomically, so that a reader never sees a half-written one."""
 
 from __future__ import annotations
 
@@ -13,41 +13,48 @@ from pathlib import Path
 from typing import Any
 
 from unpool.errors import DataError, RunError
+from unpool.wording import bytes_text
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a full disk, an exhausted quota and a limit on file sizes."""
+"""The system's error numbers for a full disk, an exhausted quota and a limit on file sizes."""
 
 DRAFT = re.compile(r"\.unpool-[0-9a-f]{12}(\..*)?")
+"""The form of a draft's name."""
 
 
 @contextmanager
 def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the body succeeds.
+    """Yield a draft, a temporary path beside ``path``, which replaces ``path`` when the body succeeds.
 
-    The folder is made if it is missing. The temporary file has the same suffix as ``path``; it is flushed to
-    the disk before the swap, and removed when the body raises. The body must write the file.
+    The folder is made if it is missing. The draft has the suffix of ``path``. It is flushed to the disk before it
+    replaces ``path``, and removed when the body raises. The body must write the draft.
 
     Parameters
     ----------
-    size: bytes the body means to write, for the message where there is no room.
+    size: bytes that the body writes, for the message of a full disk.
 
     Raises
     ------
-    RunError: the file cannot be written; an OSError of the body is taken as that.
+    RunError: the file cannot be written. An OSError of the body is taken as that.
     """
     with writing(path, size):
         draft = draft_beside(path)
         try:
             yield draft
-            flush(draft)
-            take_place(draft, path)
+            flush_to_disk(draft)
+            put_in_place(draft, path)
         finally:
             draft.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing(path: Path, size: int | None = None) -> Iterator[None]:
-    """Run what writes ``path`` inside this: an OSError becomes a RunError that names the file and the room needed."""
+    """Raise a RunError that names the file where the body, which writes ``path``, raises an OSError.
+
+    Parameters
+    ----------
+    size: bytes that the body writes, for the message of a full disk.
+    """
     try:
         yield
     except OSError as error:
@@ -55,34 +62,34 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise RunError(
                 found,
-                f"room for {'it' if size is None else f'{max(size / 1e6, 0.1):.1f} MB'} in {path.parent}",
+                f"room for {'it' if size is None else bytes_text(max(size, 1e5))} in {path.parent}",
                 "free some space there, or raise the quota or the limit on file sizes",
             ) from error
         raise RunError(
             found,
-            "a place with room and rights to write",
+            "a place with room, and the right to write there",
             "free some space, check the folder's rights, or write elsewhere",
         ) from error
 
 
 def draft_beside(path: Path) -> Path:
-    """A new name in the folder of ``path``, made if missing, with its suffix; ``drafts`` knows such names."""
+    """Return a new name with the suffix of ``path``, in its folder, which is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".unpool-{secrets.token_hex(6)}{path.suffix}")
 
 
 def is_draft(name: str) -> bool:
-    """Whether a file name is one that ``draft_beside`` gives."""
+    """Return whether a file name is one of ``draft_beside``."""
     return DRAFT.fullmatch(name) is not None
 
 
 def drafts(folder: Path) -> list[Path]:
-    """What a process that was killed left unfinished in a folder, sorted; nothing where there is no folder."""
+    """List the drafts that killed processes left in a folder, sorted; none where there is no folder."""
     return sorted(path for path in folder.glob(".unpool-*") if is_draft(path.name))
 
 
-def flush(path: Path) -> None:
-    """Bring a file to the disk, and let the next reader take it from there instead of from memory."""
+def flush_to_disk(path: Path) -> None:
+    """Bring a file to the disk, and let the next reader read it from the disk instead of from memory."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):
@@ -90,8 +97,8 @@ def flush(path: Path) -> None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def take_place(draft: Path, path: Path) -> None:
-    """Swap a flushed draft in, and bring the swap itself to the disk."""
+def put_in_place(draft: Path, path: Path) -> None:
+    """Replace ``path`` by a flushed draft, and bring the folder's new entry to the disk."""
     draft.replace(path)
     if os.name == "nt":  # folders cannot be opened there
         return
@@ -105,19 +112,20 @@ def take_place(draft: Path, path: Path) -> None:
         os.close(folder)
 
 
-def keep_as(path: Path, kept: Path) -> None:
-    """Give a file a second name, under which it stays when another takes its place; ``kept`` is replaced.
+def keep_as(path: Path, second: Path) -> None:
+    """Give a file a second name, which keeps its content when another file replaces ``path``.
 
-    It costs no copy. Where there is no such file, or the file system knows no second names, nothing is kept.
+    The second name is a hard link and costs no copy; it replaces an older file of that name. Nothing is done where
+    there is no such file, or where the file system has no hard links.
     """
     if path.is_file():
-        kept.unlink(missing_ok=True)
+        second.unlink(missing_ok=True)
         with suppress(OSError):
-            os.link(path, kept)
+            os.link(path, second)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file of bytes atomically."""
+    """Write a file of bytes atomically. Raises RunError."""
     with atomic_path(path, len(content)) as draft:
         draft.write_bytes(content)
 
@@ -127,7 +135,7 @@ def append_text(path: Path, text: str) -> None:
 
     Raises
     ------
-    RunError: it cannot be written; a part of the text may be.
+    RunError: the text cannot be written; a part of it may be in the file.
     """
     content = text.encode("utf-8")
     with writing(path, len(content)), path.open("ab") as file:
@@ -135,12 +143,12 @@ def append_text(path: Path, text: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 text file atomically, with line ends as given."""
+    """Write a UTF-8 text file atomically, with line ends as given. Raises RunError."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write plain data as indented JSON, atomically. NaN and infinity are refused with a ValueError."""
+    """Write plain data as indented JSON, atomically. Raises RunError, and ValueError for NaN and infinity."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -159,12 +167,12 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{path}: no valid JSON ({error})",
             "a JSON file",
-            "mend the file, or let the program that wrote it do so",
+            "correct the file, or write it again with the program that made it",
         ) from error
 
 
 def safe_child(folder: Path, relative: str | Path) -> Path:
-    """The path of ``relative`` under ``folder``, with links and ``..`` resolved.
+    """Return the path of ``relative`` under ``folder``, with links and ``..`` resolved.
 
     Raises
     ------

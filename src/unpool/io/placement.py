@@ -1,4 +1,4 @@
-"""Where a picture lies and how large its pixels are: what a mask of it keeps."""
+"""The facts of a picture that its masks keep: place on the earth, size of the pixels, way of storage."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any, TypeAlias
 
 import tifffile
 
+from unpool.io.read.exif import ORIENTATION_TAG
+
 Tag: TypeAlias = tuple[int, int, int, Any]
-"""A TIFF tag: code, TIFF's number of its type, count, value."""
+"""A TIFF tag: its code, the number of its type, its count and its value."""
 
 GEO_TAGS = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
-"""Pixel scale, tie points, transformation, and the three tags of GeoTIFF keys, with their types (OGC GeoTIFF 1.1)."""
+"""Types by code of the tags of OGC GeoTIFF 1.1: pixel scale, tie points, transformation and three tags of keys."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What is said of a picture beside its pixels.
+    """The facts of a picture that its file states apart from the pixels.
 
     Attributes
     ----------
-    resolution: pixels a unit, across and down, as the file says; None where it does not.
-    unit: 1 no absolute unit, 2 inch, 3 centimetre (TIFF's numbers).
-    geography: GeoTIFF's tags. GDAL's value for missing data is not among them: in a mask it would hide a class.
-    pixel_size: physical size across and down with its unit, as OME says it.
-    tiled: the file is stored for reading by windows, so what is made of it is too.
-    levels: smaller copies of the picture in the file.
+    resolution: pixels in each unit of length, across and down; None where the file has none.
+    unit: the unit of length by TIFF's numbers: 1 no absolute unit, 2 inch, 3 centimetre.
+    geography: GeoTIFF's tags, without GDAL's value for missing data, which would hide a class in a mask.
+    pixel_size: physical size across and down with its unit, from OME metadata.
+    tiled: the file is stored for reading by windows; results of the picture are stored so too.
+    levels: number of smaller copies of the picture in the file.
     zarr: the format of a Zarr folder, 2 or 3; None for a file.
     """
 
@@ -40,22 +42,22 @@ class Placement:
 
 
 def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Placement:
-    """What a TIFF says. A turned picture (EXIF orientation) keeps no place, because its axes change."""
+    """Read the facts of a TIFF. A picture with an EXIF orientation has no place, because its axes change."""
     page = series.keyframe
     # copies are sub-pages of the picture, or pages behind it that are marked as smaller
     levels = len(series.levels) - 1 or sum(other.keyframe.is_reduced for other in tiff.series)
     tiled = bool(page.is_tiled)
-    if page.tags.valueof(274, 1) != 1:
+    if page.tags.valueof(ORIENTATION_TAG, 1) != 1:
         return Placement(tiled=tiled, levels=levels)
     resolution = _ratio(page.tags.valueof(282)), _ratio(page.tags.valueof(283))
     unit = int(page.tags.valueof(296, 2))
-    # 1 without a unit is what writers put who know nothing
+    # programs that know no resolution write 1 without a unit
     known = all(resolution) and unit in (1, 2, 3) and (resolution, unit) != ((1.0, 1.0), 1)
     return Placement(
         resolution=resolution if known else None,
         unit=unit if known else 1,
         geography=tuple(
-            _plain(tag) for code in GEO_TAGS if (tag := page.tags.get(code)) and tag.dtype == GEO_TAGS[code]
+            _writable(tag) for code in GEO_TAGS if (tag := page.tags.get(code)) and tag.dtype == GEO_TAGS[code]
         ),
         pixel_size=_ome_pixel_size(tiff.ome_metadata) if tiff.is_ome else None,
         tiled=tiled,
@@ -63,21 +65,21 @@ def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     )
 
 
-def _plain(tag: tifffile.TiffTag) -> Tag:
-    """A tag that can be written again: strings are ASCII there."""
+def _writable(tag: tifffile.TiffTag) -> Tag:
+    """Return a tag that can be written again, its text as ASCII."""
     value = tag.value.encode("ascii", "replace").decode() if isinstance(tag.value, str) else tag.value
     return tag.code, int(tag.dtype), tag.count, value
 
 
 def _ratio(value: Any) -> float:
-    """A TIFF's fraction as a number; 0 where there is none."""
+    """Return a TIFF's fraction as a number; 0 where there is none."""
     if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
         return 0.0
     return float(value[0] / value[1])
 
 
 def _ome_pixel_size(text: str | None) -> tuple[float, float, str] | None:
-    """Physical sizes in OME's XML. They are searched for, because an XML parser would expand what a bomb defines."""
+    """Return the physical sizes in OME's XML, found by a search: an XML parser would expand the entities of a bomb."""
     across, down = (re.search(rf'\sPhysicalSize{axis}="([0-9.eE+-]+)"', text or "") for axis in "XY")
     if across is None or down is None:
         return None

@@ -1,4 +1,4 @@
-"""The chunks a PNG file is made of."""
+"""The chunks of a PNG file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of every PNG."""
 
 
 def read_chunks(file: BinaryIO, *names: bytes) -> dict[bytes, bytes]:
-    """The contents of chunks of these names, found by stepping over all others; chunks of one name are joined."""
+    """Read the contents of the chunks with these names, and step over all others; join the chunks of one name."""
     place = file.tell()
     parts: dict[bytes, list[bytes]] = {}
     for name, start, size in _places(file):
@@ -22,26 +23,26 @@ def read_chunks(file: BinaryIO, *names: bytes) -> dict[bytes, bytes]:
     return {name: b"".join(contents) for name, contents in parts.items()}
 
 
-def chunk_pieces(file: BinaryIO, wanted: bytes, length: int = 1 << 20) -> Iterator[bytes]:
-    """The contents of all chunks of one name, in pieces of at most ``length`` bytes; ends where the file does."""
-    for name, start, size in _places(file):
-        for place in range(start, start + size, length) if name == wanted else ():
+def chunk_data(file: BinaryIO, name: bytes, length: int = 1 << 20) -> Iterator[bytes]:
+    """Yield the contents of all chunks of one name, at most ``length`` bytes at a time; stop where the file ends."""
+    for each, start, size in _places(file):
+        for place in range(start, start + size, length) if each == name else ():
             file.seek(place)
             yield file.read(min(length, start + size - place))
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
-    """A chunk as it stands in a file, with its length and checksum."""
+    """Return a chunk as a file holds it, with its length and checksum."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
 
 
 def png_head(rows: int, columns: int, bits: int, colour_type: int) -> bytes:
-    """How a PNG without interlacing begins: the mark and its first chunk."""
+    """Return the first bytes of a PNG without interlacing: its mark and its first chunk."""
     return PNG_MARK + chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, bits, colour_type, 0, 0, 0))
 
 
 def _places(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start of the contents and size of each chunk."""
+    """Yield the name, the start of the contents and the size of each chunk."""
     place = len(PNG_MARK)
     file.seek(place)
     while len(start := file.read(8)) == 8:

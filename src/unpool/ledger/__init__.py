@@ -1,1 +1,1 @@
-"""The record of every training and test, in its folder; found, chosen and shown."""
+"""The records of trainings and tests: written into their folders, found again, selected and shown as text."""

@@ -1,4 +1,4 @@
-"""Records in folders: written, found, read and named."""
+"""Records in folders: write them, read them, and find runs by folder or by id."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from pydantic import ValidationError
 
 from unpool.errors import DataError, UsageError
 from unpool.io.files import write_json
-from unpool.io.folders import is_junk, readable
+from unpool.io.folders import is_junk
 from unpool.ledger.record import RECORD_FILE, Record
+from unpool.wording import decodable, first_of
 
-DEEPEST = 8
-"""Folders below the one that is searched."""
+MAX_DEPTH = 8
+"""The most levels of folders below a folder that is searched."""
 
-LARGEST = 16 << 20
-"""Bytes of a record; what is larger is none."""
+MAX_RECORD_BYTES = 16 << 20
+"""The most bytes of a record; a larger file is no record."""
 
-SILENCE = 3600.0
-"""Seconds without a sign after which a run elsewhere is taken to have ended: a long validation is silent too."""
+SILENT_SECONDS = 3600.0
+"""Seconds without a write after which a run elsewhere counts as interrupted; a long validation writes nothing."""
 
-SIGNS = (RECORD_FILE, "state.pt", "log.jsonl")
-"""Files that a training writes as it goes."""
+ACTIVITY_FILES = (RECORD_FILE, "state.pt", "log.jsonl")
+"""Files that a training writes again and again; their times show whether it runs."""
 
-SHOWN = 8
-"""Candidates named in a message."""
+CANDIDATES = 8
+"""The most runs that a message names."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A run that was found.
+class FoundRun:
+    """A run that was found in its folder.
 
     Attributes
     ----------
-    state: as in its record; ``interrupted`` where the record says ``running`` and nothing runs.
+    state: as in its record; ``interrupted`` where the record has ``running`` and no process runs.
     """
 
     folder: Path
@@ -47,28 +48,28 @@ class Entry:
     state: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return {**self.record.to_json(), "state": self.state, "folder": readable(str(self.folder))}
+        """Return plain JSON data: the record with ``state`` and ``folder``."""
+        return {**self.record.to_json(), "state": self.state, "folder": decodable(str(self.folder))}
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A file that is named as a record and is none, and why."""
+class UnreadableRecord:
+    """A file with a record's name that is no record, and the reason."""
 
     path: Path
     why: str
 
     def to_json(self) -> dict[str, str]:
-        """Plain JSON data."""
-        return {"path": readable(str(self.path)), "why": self.why}
+        """Return plain JSON data."""
+        return {"path": decodable(str(self.path)), "why": self.why}
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is in some folders."""
+class FoundRuns:
+    """The runs in some folders, and the records there that cannot be read."""
 
-    entries: tuple[Entry, ...]
-    unreadable: tuple[Unreadable, ...]
+    runs: tuple[FoundRun, ...]
+    unreadable: tuple[UnreadableRecord, ...]
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -77,104 +78,112 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Read a record: a run.json, or the one in a folder.
+    """Read a record.
+
+    Parameters
+    ----------
+    path: a run.json, or its folder.
 
     Raises
     ------
-    DataError: it is missing, unreadable, or no record of this version.
+    DataError: the record is missing, unreadable, or of another version.
     """
     file = path / RECORD_FILE if path.is_dir() else path
     try:
         if not file.is_file():
             raise OSError("no such file" if not file.exists() else "no plain file")
-        if file.stat().st_size > LARGEST:
-            raise ValueError(f"larger than {LARGEST >> 20} MB")
+        if file.stat().st_size > MAX_RECORD_BYTES:
+            raise ValueError(f"larger than {MAX_RECORD_BYTES >> 20} MB")
         return Record.model_validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{readable(str(file))}: {_why(error)}",
+            f"{decodable(str(file))}: {_why(error)}",
             "the record of a training or test, as this version of unpool writes it",
-            "take the file from a copy, or remove it if it is not unpool's; the model beside it does not depend on it",
+            "restore the file from a copy, or remove it if another program wrote it; the model in its folder does not "
+            "need it",
         ) from error
 
 
-def entry_in(folder: Path) -> Entry:
-    """The run in a folder. Raises DataError as ``read_record`` does."""
+def run_in(folder: Path) -> FoundRun:
+    """Return the run in a folder. Raises DataError where its record is missing or unreadable."""
     record = read_record(folder)
-    return Entry(folder, record, _state(record, folder))
+    return FoundRun(folder, record, _state(record, folder))
 
 
-def find(roots: Sequence[Path]) -> Found:
-    """Every run in some folders and below them, in the order of their paths.
+def find_runs(roots: Sequence[Path]) -> FoundRuns:
+    """Find every run in some folders and below them, in the order of their paths.
 
-    Links are followed, each folder is visited once, none deeper than ``DEEPEST``; hidden ones are left out.
+    Links are followed; each folder is visited once, at most ``MAX_DEPTH`` levels down. Hidden folders are left out.
 
     Raises
     ------
     UsageError: one of ``roots`` is no folder.
     """
-    entries, unreadable = [], []
+    runs, unreadable = [], []
     visited: set[str] = set()
     for root in roots:
         if not root.is_dir():
             raise UsageError(
                 f"{root}: no such folder",
                 "a folder with runs in it",
-                "name the folder of your runs; unpool train makes runs in runs unless --out says otherwise",
+                "give the folder of your runs; unpool train puts runs into the folder runs unless --out names another",
             )
         for folder in _folders_with_record(root, visited):
             try:
-                entries.append(entry_in(folder))
+                runs.append(run_in(folder))
             except DataError as error:
                 path = folder / RECORD_FILE
-                unreadable.append(Unreadable(path, error.found.removeprefix(f"{readable(str(path))}: ")))
-    return Found(tuple(entries), tuple(unreadable))
+                unreadable.append(UnreadableRecord(path, error.found.removeprefix(f"{decodable(str(path))}: ")))
+    return FoundRuns(tuple(runs), tuple(unreadable))
 
 
-def beside(folder: Path) -> Iterator[Entry]:
-    """The runs in the folders beside a folder, which may not exist yet; unreadable ones are passed over."""
+def sibling_runs(folder: Path) -> Iterator[FoundRun]:
+    """Yield the runs in the other folders of a folder's parent. Unreadable records are left out.
+
+    The folder itself may not exist yet.
+    """
     for file in sorted(folder.parent.glob(f"*/{RECORD_FILE}")):
         if file.parent != folder:
             try:
-                yield entry_in(file.parent)
+                yield run_in(file.parent)
             except DataError:
                 continue
 
 
-def pick(name: str, roots: Sequence[Path]) -> Entry:
-    """The run that a person means.
+def run_named(name: str, roots: Sequence[Path]) -> FoundRun:
+    """Return the one run that a name means.
 
     Parameters
     ----------
-    name: an id, the beginning of one that no other id shares, or the path of a run's folder.
-    roots: where an id is looked for.
+    name: an id, the first letters of an id that no other id shares, or the path of a run's folder.
+    roots: folders in which ids are searched.
 
     Raises
     ------
-    UsageError: no run, or several, with this id; names candidates.
+    UsageError: no run, or several, with this id; the message names candidates.
     DataError: ``name`` is a folder whose record is missing or unreadable.
     """
     path = Path(name)
     if path.name == RECORD_FILE and path.is_file():
-        return entry_in(path.parent)
+        return run_in(path.parent)
     if path.is_dir():
-        return entry_in(path)
+        return run_in(path)
     places = ", ".join(map(str, roots))
-    entries = find(roots).entries
-    matching = [entry for entry in entries if entry.record.id.startswith(name.lower())]
+    runs = find_runs(roots).runs
+    matching = [run for run in runs if run.record.id.startswith(name.lower())]
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise UsageError(
             f"{name}: {len(matching)} runs in {places} have an id that begins so",
-            "an id, or as much of it as one run alone has",
-            f"name one of {_candidates(matching)}, or give a run's folder",
+            "an id, or as many letters of it as only one run has",
+            f"give one of {_candidates(matching)}, or a run's folder",
         )
-    newest = sorted(entries, key=lambda entry: entry.record.created, reverse=True)
+    newest = sorted(runs, key=lambda run: run.record.created, reverse=True)
     raise UsageError(
         f"{name}: no run in {places} has this id, and there is no such folder",
         f"one of {_candidates(newest)}" if newest else f"a run in {places}",
-        "see unpool runs, or give a run's folder",
+        "list the runs with unpool runs, or give a run's folder",
     )
 
 
@@ -188,25 +197,25 @@ def _folders_with_record(root: Path, visited: set[str]) -> Iterator[Path]:
         if RECORD_FILE in names:
             yield Path(here)
         depth = len(Path(here).relative_to(root).parts)
-        folders[:] = sorted(name for name in folders if not is_junk(name)) if depth < DEEPEST else []
+        folders[:] = sorted(name for name in folders if not is_junk(name)) if depth < MAX_DEPTH else []
 
 
 def _state(record: Record, folder: Path) -> str:
     if record.state != "running":
         return record.state
-    if record.process.host == platform.node() and os.name == "posix" and not _alive(record.process.pid):
+    if record.process.host == platform.node() and os.name == "posix" and not _is_alive(record.process.pid):
         return "interrupted"
-    signs = [folder / name for name in SIGNS]
-    newest = max((sign.stat().st_mtime for sign in signs if sign.is_file()), default=0.0)
-    return "interrupted" if time.time() - newest > SILENCE else "running"
+    files = [folder / name for name in ACTIVITY_FILES]
+    newest = max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
+    return "interrupted" if time.time() - newest > SILENT_SECONDS else "running"
 
 
-def _alive(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's process
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -221,6 +230,5 @@ def _why(error: Exception) -> str:
     return f"no record ({error})"
 
 
-def _candidates(entries: Sequence[Entry]) -> str:
-    named = [f"{entry.record.id} ({readable(str(entry.folder))})" for entry in entries[:SHOWN]]
-    return ", ".join(named) + (f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else "")
+def _candidates(runs: Sequence[FoundRun]) -> str:
+    return first_of([f"{run.record.id} ({decodable(str(run.folder))})" for run in runs], CANDIDATES)

@@ -1,4 +1,4 @@
-"""The record of one training or test: what went in, what it ran on, what came out."""
+"""The record of one training or test: its data and settings, its machine and code, its model and scores."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 RECORD_FILE = "run.json"
+"""The name of a record in its run's folder."""
 
 RunKind = Literal["train", "test"]
-Written = Literal["running", "finished", "stopped", "failed"]
-"""How a run stands by its own word; one that was killed still says ``running``."""
+RecordedState = Literal["running", "finished", "stopped", "failed"]
+"""The state of a run that its record holds; the record of a killed run still holds ``running``."""
 
 
 class _Part(BaseModel):
@@ -25,10 +26,14 @@ class _Part(BaseModel):
 
 
 class DataUsed(_Part):
-    """The folder that was trained or tested on.
+    """The data folder of a training or test.
 
-    ``folder``: its absolute path; ``fingerprint``: of all names and contents; ``pictures``: how many were used, by
-    part (``train``, ``val``; of a test, which they are in words); ``choice``: how the split of a training was made.
+    Attributes
+    ----------
+    folder: its absolute path.
+    fingerprint: a digest of all names and contents.
+    pictures: number of pictures by split (``train``, ``val``); for a test by a description of them.
+    choice: how the split of a training was made.
     """
 
     name: str
@@ -39,7 +44,7 @@ class DataUsed(_Part):
 
 
 class CodeUsed(_Part):
-    """The program: the package's version, and a sha256 over its Python sources."""
+    """The program: the package's version, and the SHA-256 of its Python sources."""
 
     version: str
     digest: str
@@ -53,34 +58,37 @@ class Process(_Part):
 
 
 class ModelUsed(_Part):
-    """A model file: its absolute path, and the sha256 of its content."""
+    """A model file: its absolute path, and the SHA-256 of its content."""
 
     file: str
     digest: str
 
 
 class Record(_Part):
-    """What ``run.json`` holds.
+    """The content of ``run.json``.
 
     Attributes
     ----------
     id: 8 hex digits, fixed when the run starts.
-    key: a digest of everything that should decide the result: data, settings without the machine, code, the model that
-        was tested or begun with. Runs of one key are the same run.
-    created, updated: when the run started, and when the record was last written.
-    settings: of a training the whole configuration, of a test its options.
+    key: a digest of everything that decides the result: data, settings without the machine, code, and the model that a
+        test tested or a training began with. Runs with one key should have one result.
+    created, updated: the times of the run's start and of the last write of the record.
+    settings: the full configuration of a training, or the options of a test.
     changed: the settings of a training that differ from the defaults, as ``section.name``.
-    model: the model that was made, or tested; start: the one that a training began with.
-    seconds: that it took, in all parts; peak_bytes: most main memory of its (first) process, None where unknown.
-    epochs, best_epoch: of a training, how many were done and which one the model is from.
-    scores: 0..1, of the validation pictures or the tested ones; intervals: 95 %, of a test.
-    result: a digest of what came out: of the weights, or of the counts of every picture.
+    model: the model that a training made or a test tested.
+    start: the model that a training began with.
+    seconds: the time that the run took, with all its resumed parts.
+    peak_bytes: most main memory of its first process; None where unknown.
+    epochs, best_epoch: the number of epochs of a training, and the epoch of its model.
+    scores: 0..1, of the validation pictures or of the tested ones.
+    intervals: 95 % intervals of a test's scores.
+    result: a digest of the weights of a training, or of a test's counts of every picture.
     """
 
     version: Literal[1] = 1
     id: str = Field(pattern="^[0-9a-f]{8}$")
     kind: RunKind
-    state: Written
+    state: RecordedState
     error: str = ""
     key: str
     created: AwareDatetime
@@ -106,34 +114,34 @@ class Record(_Part):
 
     @property
     def mean_iou(self) -> float | None:
-        """The score that runs are listed and sorted by."""
+        """The score by which runs are listed and sorted; None where the run has none."""
         return self.scores.get("mean_iou")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return plain JSON data."""
         return self.model_dump(mode="json")
 
 
 def digest(plain: Any) -> str:
-    """SHA-256 of plain JSON data, in hex; the order of keys does not count."""
+    """Return the SHA-256 of plain JSON data, in hex; the order of keys does not count."""
     text = json.dumps(plain, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
 def present_code() -> CodeUsed:
-    """The program that is running."""
+    """Return the version and digest of the running program."""
     root = Path(__file__).parents[1]
     sources = {path.relative_to(root).as_posix(): file_digest(path) for path in root.rglob("*.py")}
     return CodeUsed(version=metadata.version("unpool"), digest=digest(sources))
 
 
 def present_process() -> Process:
-    """The process that is running."""
+    """Return the machine's name and the number of the running process."""
     return Process(host=platform.node(), pid=os.getpid())

@@ -1,37 +1,41 @@
-"""Which runs of many, and in which order."""
+"""The selection of runs by their records, and their order in a list."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from unpool.errors import UsageError
-from unpool.ledger.folders import Entry
+from unpool.ledger.folders import FoundRun
+from unpool.wording import dotted_names
 
-Order = Literal["created", "score", "seconds", "memory", "net", "data"]
+RunOrder = Literal["created", "score", "seconds", "memory", "net", "data"]
 
-_FIRST: dict[Order, tuple[Callable[[Entry], Any], bool]] = {
-    "created": (lambda entry: entry.record.created, True),
-    "score": (lambda entry: entry.record.mean_iou, True),
-    "seconds": (lambda entry: entry.record.seconds, False),
-    "memory": (lambda entry: entry.record.peak_bytes, False),
-    "net": (lambda entry: entry.record.net, False),
-    "data": (lambda entry: entry.record.data.name, False),
+_SORT_KEYS: dict[RunOrder, tuple[Callable[[FoundRun], Any], bool]] = {
+    "created": (lambda run: run.record.created, True),
+    "score": (lambda run: run.record.mean_iou, True),
+    "seconds": (lambda run: run.record.seconds, False),
+    "memory": (lambda run: run.record.peak_bytes, False),
+    "net": (lambda run: run.record.net, False),
+    "data": (lambda run: run.record.data.name, False),
 }
-"""What each order looks at, and whether the largest comes first."""
+"""The value by which each order sorts, and whether the largest value comes first."""
 
-ORDERS = tuple(_FIRST)
+RUN_ORDERS = tuple(_SORT_KEYS)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a run must be to be listed; None is anything.
+class RunFilter:
+    """The conditions that a run must meet to be listed; None accepts every run.
 
-    ``data``: the name of the data's folder; ``where``: texts ``key=value`` about anything in the record, where a key
-    is a name in it (``crop``) or a path to it (``settings.training.crop``).
+    Attributes
+    ----------
+    data: the name of the data's folder.
+    where: conditions ``key=value`` on any value in the record. A key is a name in the record (``crop``) or the full
+        path to it (``settings.training.crop``).
     """
 
     net: str | None = None
@@ -41,40 +45,42 @@ class Wanted:
     where: tuple[str, ...] = ()
 
 
-def select(
-    entries: Sequence[Entry], wanted: Wanted, order: Order = "created", *, reverse: bool = False
-) -> tuple[Entry, ...]:
-    """The runs that are wanted, in an order.
+def select_runs(
+    runs: Sequence[FoundRun], conditions: RunFilter, order: RunOrder = "created", *, reverse: bool = False
+) -> tuple[FoundRun, ...]:
+    """Return the runs that meet all conditions, in an order.
 
-    What is usually looked for comes first: the newest, the highest score, the least time or memory, names by the
-    alphabet. ``reverse`` turns that round; runs without the value come last either way.
+    First come the newest, the highest score, the least time or memory, and names in alphabetical order; ``reverse``
+    exchanges first and last. Runs without the value come last in both cases.
 
     Raises
     ------
-    UsageError: a ``where`` without ``=``, or with a key that no record has.
+    UsageError: a condition ``where`` without ``=``, or with a key that no record has.
     """
-    kept = [entry for entry in entries if _is(entry, wanted)]
-    for text in wanted.where:
-        names, values = _condition(text, entries)
-        kept = [entry for entry in kept if any(n in names and _agrees(v, values) for n, v in flat(entry.to_json()))]
-    value, largest_first = _FIRST[order]
-    known = [entry for entry in kept if value(entry) is not None]
-    unknown = [entry for entry in kept if value(entry) is None]
+    kept = [run for run in runs if _meets(run, conditions)]
+    for text in conditions.where:
+        names, accepted = _condition(text, runs)
+        kept = [
+            run for run in kept if any(name in names and _is_in(v, accepted) for name, v in dotted_names(run.to_json()))
+        ]
+    value, largest_first = _SORT_KEYS[order]
+    known = [run for run in kept if value(run) is not None]
+    unknown = [run for run in kept if value(run) is None]
     return (*sorted(known, key=value, reverse=largest_first != reverse), *unknown)
 
 
-def _is(entry: Entry, wanted: Wanted) -> bool:
-    record = entry.record
-    found = {"net": record.net, "data": record.data.name, "kind": record.kind, "state": entry.state}
-    return all(getattr(wanted, name) in (None, value) for name, value in found.items())
+def _meets(run: FoundRun, conditions: RunFilter) -> bool:
+    record = run.record
+    values = {"net": record.net, "data": record.data.name, "kind": record.kind, "state": run.state}
+    return all(getattr(conditions, name) in (None, value) for name, value in values.items())
 
 
-def _condition(text: str, entries: Sequence[Entry]) -> tuple[set[str], tuple[Any, ...]]:
-    """The names in a record that a ``key=value`` is about, and the values it accepts."""
+def _condition(text: str, runs: Sequence[FoundRun]) -> tuple[set[str], tuple[Any, ...]]:
+    """Return the full names in a record that the key of ``key=value`` means, and the values that it accepts."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"--where {text}", "key=value", "for example --where crop=256")
-    names = {name for entry in entries for name, _ in flat(entry.to_json())}
+        raise UsageError(f"--where {text}", "key=value", "write for example --where crop=256")
+    names = {name for run in runs for name, _ in dotted_names(run.to_json())}
     meant = {name for name in names if name == key or name.endswith(f".{key}")}
     if names and not meant:
         near = difflib.get_close_matches(key, [*names, *(name.rpartition(".")[2] for name in names)], n=3)
@@ -83,24 +89,15 @@ def _condition(text: str, entries: Sequence[Entry]) -> tuple[set[str], tuple[Any
             "a name in a run.json",
             f"try {', '.join(dict.fromkeys(near))}" if near else "see the names with: unpool runs show ID --json",
         )
-    return meant, (value, _plain(value))
+    return meant, (value, _parsed(value))
 
 
-def _agrees(found: Any, values: tuple[Any, ...]) -> bool:
-    """Whether a value, or one in a list of them, is among those accepted."""
-    return any(each in values for each in (found if isinstance(found, list) else [found]))
+def _is_in(value: Any, accepted: tuple[Any, ...]) -> bool:
+    """Return whether a value, or one value of a list, is accepted."""
+    return any(each in accepted for each in (value if isinstance(value, list) else [value]))
 
 
-def flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested data, each with the path to it."""
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _plain(text: str) -> Any:
+def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

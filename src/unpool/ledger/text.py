@@ -1,5 +1,6 @@
-"""The ledger as text for a terminal. It stands here because the report room brings matplotlib, for which a listing
-would wait a second.
+"""Runs as text for a terminal: a list with one line for each, and a page for one.
+
+This is not in the report room, because that room imports matplotlib, which takes a second.
 """
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unpool.io.folders import readable
-from unpool.ledger.folders import Entry, Found
+from unpool.ledger.folders import FoundRun, FoundRuns
 from unpool.ledger.record import Record
-from unpool.ledger.selection import flat
+from unpool.wording import DASH, bytes_text, clock_text, decodable, dotted_names, on_one_line, shortened
 
-DASH = "–"
 HEAD = ("id", "kind", "created", "data", "net", "state", "mean IoU", "time", "memory", "folder")
-NUMBERS = ("time", "memory")
-LONGEST_NAME = 24
-"""Letters of a data folder's name in the listing."""
+RIGHT_ALIGNED = ("time", "memory")
+NAME_LETTERS = 24
+"""The most letters of a data folder's name in the list."""
 
 TITLES = {
     "mean_iou": "mean IoU",
@@ -28,48 +27,48 @@ TITLES = {
     "class_accuracy": "class accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
-"""The scores of a set, by their names in ``Scores``, as they are called in tables."""
+"""The names in tables of the scores of a set, by their names in ``Scores``."""
 
 OPTION_OF = {"which": "split"}
-"""Options of a test that the command line calls otherwise."""
+"""Names of a test's options on the command line, where they differ from those in a record."""
 
 
-def listing(found: Found) -> str:
-    """One line for each run, and one for each record that cannot be read."""
-    lines = _table([HEAD, *map(_row, found.entries)]) if found.entries else ["no runs"]
-    lost = [f"unreadable: {_clean(str(each.path))}: {_clean(each.why)}" for each in found.unreadable]
+def runs_text(runs: FoundRuns) -> str:
+    """Return a list with one line for each run, and one for each record that cannot be read."""
+    lines = _table([HEAD, *map(_row, runs.runs)]) if runs.runs else ["no runs"]
+    lost = [f"unreadable: {on_one_line(str(each.path))}: {on_one_line(each.why)}" for each in runs.unreadable]
     return "\n".join([*lines, *(["", *lost] if lost else [])])
 
 
-def page(entry: Entry, tests: Sequence[Entry], maker: Entry | None) -> str:
-    """Everything about one run.
+def run_text(run: FoundRun, tests: Sequence[FoundRun], maker: FoundRun | None) -> str:
+    """Return a page with all facts of one run.
 
     Parameters
     ----------
-    tests: the tests that were made of its model.
-    maker: the training that a test's model came from, where it was found.
+    tests: the tests of the model that the run made.
+    maker: the training that made a test's model, where it was found.
     """
-    record = entry.record
-    reason = f" ({_clean(record.error.splitlines()[0])})" if record.error else ""
+    record = run.record
+    reason = f" ({on_one_line(record.error.splitlines()[0])})" if record.error else ""
+    settings_title = "Settings that differ from the defaults" if record.kind == "train" else "Options"
     parts = [
-        f"{record.id}: {record.kind}, {entry.state}{reason}",
-        _section("Run", _run_rows(entry)),
+        f"{record.id}: {record.kind}, {run.state}{reason}",
+        _section("Run", _run_rows(run)),
         _section("Data", _data_rows(record)),
         _section("Model", _model_rows(record, maker)),
-        _section(
-            "Settings that differ from the defaults" if record.kind == "train" else "Options", _setting_rows(record)
-        ),
+        _section(settings_title, _setting_rows(record)),
         _section("Scores", [(TITLES.get(name, name), score_text(record, name)) for name in record.scores]),
     ]
     if tests:
         parts.append("\n".join(["Tests of this model", *(f"  {line}" for line in _table([*map(_row, tests)]))]))
-    parts.append("\n".join(["Files", *(f"  {_clean(name)}" for name in files(entry.folder))]))
-    parts.append(f"again: {_clean(command(entry.folder, entry.record))}\nor:    unpool runs rerun {record.id}")
+    parts.append("\n".join(["Files", *(f"  {on_one_line(name)}" for name in folder_files(run.folder))]))
+    again = on_one_line(run_command(run.folder, run.record))
+    parts.append(f"to run it again: {again}\nor:              unpool runs rerun {record.id}")
     return "\n\n".join(part for part in parts if part)
 
 
-def command(folder: Path, record: Record) -> str:
-    """The command line that does the same again as the run in a folder."""
+def run_command(folder: Path, record: Record) -> str:
+    """Return the command line that does the run in a folder again."""
     if record.kind == "train":
         return shlex.join(["unpool", "train", record.data.folder, "--recipe", _absolute(folder / "config.toml")])
     given = [(OPTION_OF.get(name, name), value) for name, value in record.settings.items()]
@@ -77,55 +76,42 @@ def command(folder: Path, record: Record) -> str:
     return shlex.join(["unpool", "test", record.model.file if record.model else "MODEL", record.data.folder, *options])
 
 
-def files(folder: Path) -> list[str]:
-    """What lies in a run's folder, folders with a slash; nothing hidden."""
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [readable(each.name) + ("/" if each.is_dir() else "") for each in found if not each.name.startswith(".")]
+def folder_files(folder: Path) -> list[str]:
+    """Return the names in a run's folder, sorted; folders end with a slash, hidden files are left out."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [decodable(path.name) + ("/" if path.is_dir() else "") for path in paths if not path.name.startswith(".")]
 
 
 def score_text(record: Record, name: str = "mean_iou") -> str:
-    """A score with three decimals, and its interval where it has one."""
+    """Return a score with three decimals, and its interval where it has one: ``0.812 [0.790, 0.833]``."""
     value, interval = record.scores.get(name), record.intervals.get(name)
     text = DASH if value is None else f"{value:.3f}"
     return text if interval is None else f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def duration(seconds: float) -> str:
-    """Minutes and seconds, or hours too."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def memory(count: int | None) -> str:
-    """Bytes as MB or GB."""
-    if count is None:
-        return DASH
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def _row(entry: Entry) -> tuple[str, ...]:
-    record = entry.record
+def _row(run: FoundRun) -> tuple[str, ...]:
+    record = run.record
     return (
         record.id,
         record.kind,
         f"{record.created.astimezone():%Y-%m-%d %H:%M}",
-        _shortened(_clean(record.data.name)),
-        _clean(record.net),
-        entry.state,
+        shortened(on_one_line(record.data.name), NAME_LETTERS),
+        on_one_line(record.net),
+        run.state,
         score_text(record),
-        duration(record.seconds),
-        memory(record.peak_bytes),
-        _clean(str(entry.folder)),
+        clock_text(record.seconds),
+        bytes_text(record.peak_bytes),
+        on_one_line(str(run.folder)),
     )
 
 
-def _run_rows(entry: Entry) -> list[tuple[str, str]]:
-    record = entry.record
+def _run_rows(run: FoundRun) -> list[tuple[str, str]]:
+    record = run.record
     epochs = f"{record.epochs}, the best was {record.best_epoch or 'none'}" if record.epochs is not None else ""
     return [
-        ("folder", _absolute(entry.folder)),
+        ("folder", _absolute(run.folder)),
         ("created", f"{record.created.astimezone():%Y-%m-%d %H:%M:%S}"),
-        ("took", f"{duration(record.seconds)}, at most {memory(record.peak_bytes)} of memory"),
+        ("took", f"{clock_text(record.seconds)}, at most {bytes_text(record.peak_bytes)} of memory"),
         ("epochs", epochs),
         ("seed", "" if record.seed is None else str(record.seed)),
         ("machine", f"{record.machine}; {record.process.host}"),
@@ -144,7 +130,7 @@ def _data_rows(record: Record) -> list[tuple[str, str]]:
     ]
 
 
-def _model_rows(record: Record, maker: Entry | None) -> list[tuple[str, str]]:
+def _model_rows(record: Record, maker: FoundRun | None) -> list[tuple[str, str]]:
     return [
         ("network", record.net),
         ("began with", record.start.file if record.start else ""),
@@ -155,14 +141,14 @@ def _model_rows(record: Record, maker: Entry | None) -> list[tuple[str, str]]:
 
 
 def _setting_rows(record: Record) -> list[tuple[str, str]]:
-    plain = record.changed if record.kind == "train" else dict(flat(record.settings))
-    return [(name, json.dumps(value, ensure_ascii=False)) for name, value in plain.items() if value is not None]
+    settings = record.changed if record.kind == "train" else dict(dotted_names(record.settings))
+    return [(name, json.dumps(value, ensure_ascii=False)) for name, value in settings.items() if value is not None]
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    shown = [(label, _clean(value)) for label, value in rows if value]
-    width = max((len(label) for label, _ in shown), default=0)
-    return "\n".join([title, *(f"  {label:<{width}}  {value}" for label, value in shown)]) if shown else ""
+    filled = [(label, on_one_line(value)) for label, value in rows if value]
+    width = max((len(label) for label, _ in filled), default=0)
+    return "\n".join([title, *(f"  {label:<{width}}  {value}" for label, value in filled)]) if filled else ""
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -171,7 +157,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _padded(cell: str, width: int, column: str) -> str:
-    return cell.rjust(width) if column in NUMBERS else cell.ljust(width)
+    return cell.rjust(width) if column in RIGHT_ALIGNED else cell.ljust(width)
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -183,13 +169,4 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def _absolute(path: Path) -> str:
-    return readable(str(path.absolute()))
-
-
-def _clean(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in readable(text))
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return decodable(str(path.absolute()))

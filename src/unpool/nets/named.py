@@ -16,7 +16,7 @@ from unpool.nets.fcn import DEPARTURES as FCN_DEPARTURES
 from unpool.nets.fcn import FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S
 from unpool.nets.network import Network, NetworkStructure
 from unpool.nets.structure import Structure
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 
 class PictureShape(NamedTuple):

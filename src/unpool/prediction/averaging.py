@@ -25,7 +25,7 @@ from unpool.errors import UsageError
 from unpool.machine.device import Machine
 from unpool.orientation import ORIENTATION_SETS, Orientation, OrientationSet
 from unpool.segmenter import Segmenter
-from unpool.tiling import Region
+from unpool.shapes import Region
 from unpool.wording import count_text
 
 

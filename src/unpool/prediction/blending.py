@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unpool.tiling import Region, Size, multiple_above
+from unpool.shapes import Region, Size
+from unpool.tiling import multiple_above
 
 DEVIATION = 1 / 8
 """Of the Gaussian, in sides of a tile."""

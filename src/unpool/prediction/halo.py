@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from unpool.nets.network import NetworkStructure
-from unpool.tiling import Region, Size, multiple_above
+from unpool.shapes import Region, Size
+from unpool.tiling import multiple_above
 
 
 class Halo(NamedTuple):

@@ -17,7 +17,7 @@ from unpool.prediction.averaging import Averaging, dropping, sample_seed
 from unpool.prediction.memory import WindowMemory, window_memory
 from unpool.prediction.windows import Window, as_stored
 from unpool.segmenter import Segmenter
-from unpool.tiling import Region
+from unpool.shapes import Region
 
 
 class RunLogits(NamedTuple):

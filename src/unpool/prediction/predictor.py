@@ -17,7 +17,6 @@ from torch import Tensor
 from unpool.errors import RunError
 from unpool.machine.device import Machine
 from unpool.nets.network import Network
-from unpool.orientation import Pixels
 from unpool.prediction.averaging import ONCE, Averaging, mean_of, require_dropout
 from unpool.prediction.blending import Means, blend, overlapping
 from unpool.prediction.halo import Halo, halo_of
@@ -27,7 +26,8 @@ from unpool.prediction.network_output import PlacedNetwork, RunLogits
 from unpool.prediction.result import CLASS_IDS, PROBABILITIES, Kept, Prediction, TileLogits
 from unpool.prediction.windows import joined, read_windows
 from unpool.segmenter import Segmenter
-from unpool.tiling import Region, Size, extent, regions
+from unpool.shapes import Pixels, Region, Size
+from unpool.tiling import extent, regions
 
 TILE = (1024, 1024)
 """Rows and columns of a tile; a picture that is not larger is one tile."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.class_table import Labels
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 
 class Kept(NamedTuple):

@@ -9,10 +9,10 @@ from typing import TypeVar
 import torch
 
 from unpool.errors import RunError, UnpoolError
-from unpool.orientation import Pixels
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import CLASS_IDS, Kept, Prediction
 from unpool.processes import Processes
+from unpool.shapes import Pixels
 
 Value = TypeVar("Value")
 

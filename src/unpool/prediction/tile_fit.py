@@ -8,12 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from unpool.io.read.windows import PictureFile
-from unpool.orientation import Pixels
 from unpool.prediction.blending import summed_bytes
 from unpool.prediction.memory import WindowMemory
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.tile_plan import TileBytes, plan_tiles
-from unpool.tiling import Size
+from unpool.shapes import Pixels, Size
 
 READING = 4
 """Copies of a window in the picture's pixel type: it and the next one, each while it is read and put in order."""
@@ -51,7 +50,7 @@ def fitting_tile(predictor: Predictor, picture: PictureFile, source: str, band_b
         return predictor.tile
     summed = summed_bytes(len(predictor.segmenter.classes), sampled=predictor.averaging.samples > 0)
     cost = TileBytes(picture_memory(predictor, picture), band_bytes, summed)
-    room = limit.left(predictor.machine) - (0 if picture.resident else picture.held)
+    room = limit.left(predictor.machine) - (0 if picture.in_memory else picture.cached_bytes)
     structure = predictor.segmenter.network.structure
     return plan_tiles(structure, cost, size, room, source, _rows_kept(picture)).tile
 
@@ -82,6 +81,6 @@ def pixels_at_once(predictor: Predictor, image: TypedPixels) -> float:
 def _rows_kept(picture: PictureFile) -> int | None:
     """Return the rows that the picture's reader keeps, where it reads whole rows only; higher windows read twice."""
     rows, columns, channels = picture.shape
-    if picture.resident or picture.block[1] < columns or picture.block[0] >= rows:
+    if picture.in_memory or picture.block[1] < columns or picture.block[0] >= rows:
         return None
-    return max(picture.held // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)
+    return max(picture.cached_bytes // (columns * channels * picture.dtype.itemsize) - picture.block[0], 1)

@@ -11,7 +11,8 @@ from unpool.errors import RunError
 from unpool.nets.network import NetworkStructure
 from unpool.prediction.blending import overlapping
 from unpool.prediction.memory import WindowMemory
-from unpool.tiling import Size, multiple_above
+from unpool.shapes import Size
+from unpool.tiling import multiple_above
 from unpool.wording import bytes_text, size_text
 
 SIDES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)

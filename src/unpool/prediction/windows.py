@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unpool.orientation import UPRIGHT, Orientation, Pixels
+from unpool.orientation import UPRIGHT, Orientation
 from unpool.prediction.halo import Halo, Tile, tile_of
 from unpool.read_ahead import read_ahead
 from unpool.segmenter import Frame, Segmenter
-from unpool.tiling import Region, extent
+from unpool.shapes import Pixels, Region
+from unpool.tiling import extent
 
 
 class Window(NamedTuple):

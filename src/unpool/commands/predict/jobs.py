@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from unpool.commands.predict.journal import JournalEntry
 from unpool.commands.predict.targets import Outputs, Target
-from unpool.io.write.bands import size_of
+from unpool.io.read.file_facts import picture_size
 from unpool.ledger.record import digest, present_code
 from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
@@ -79,7 +79,7 @@ def divided(jobs: Sequence[Job], predictor: Predictor, processes: Processes) -> 
     Blended tiles overlap, so a process predicts all tiles of such a picture.
     """
     shares_rows = processes.count > 1 and not predictor.looks_at_everything
-    shared = {job: shares_rows and math.prod(size_of(job.source)) > LARGE for job in jobs}
+    shared = {job: shares_rows and math.prod(picture_size(job.source)) > LARGE for job in jobs}
     for job in processes.share([job for job in jobs if not shared[job]]):
         yield JobShare(job, ALONE)
     for job in jobs:

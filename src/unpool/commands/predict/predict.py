@@ -39,8 +39,8 @@ from unpool.commands.tile_notes import blending_note, verified
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
 from unpool.io.folders import mark_output
+from unpool.io.read.file_facts import picture_size
 from unpool.io.read.windows import CACHE, PictureFile, open_picture
-from unpool.io.write.bands import size_of
 from unpool.ledger.record import digest, file_digest
 from unpool.machine.device import Precision, choose_machine, out_of_memory
 from unpool.machine.process_memory import keep_memory, return_memory, trim_memory
@@ -51,7 +51,7 @@ from unpool.prediction.sharing import shared_bands, together_or_none
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_fit import fitting_tile
 from unpool.processes import Processes, join
-from unpool.tiling import Size
+from unpool.shapes import Size
 from unpool.wording import count_text
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
@@ -205,7 +205,7 @@ class _Session:
         yield Message(verified("", None))
 
     def _is_one_tile(self, job: Job) -> bool:
-        rows, columns = size_of(job.source)
+        rows, columns = picture_size(job.source)
         return rows <= self._predictor.tile[0] and columns <= self._predictor.tile[1]
 
     def _mismatch(self, job: Job) -> Mismatch | None:

@@ -37,11 +37,11 @@ class Writer(Protocol):
         """Number of rows that are written already."""
 
     @property
-    def displaced(self) -> bool:
+    def started_over(self) -> bool:
         """Whether rows of other settings existed, and were removed."""
 
     @property
-    def left(self) -> Path | None:
+    def unfinished_folder(self) -> Path | None:
         """The folder in which the rows stay if no more are written; None where they do not stay."""
 
     def write(self, band: NDArray[Any]) -> None:
@@ -54,7 +54,7 @@ class Writer(Protocol):
 class _AtOnce:
     """A writer that makes the file from a single band, for pictures of one row of tiles."""
 
-    displaced, left = False, None
+    started_over, unfinished_folder = False, None
 
     def __init__(self, write: Callable[[NDArray[Any]], None]) -> None:
         self._write = write
@@ -150,7 +150,7 @@ def done_rows(results: Sequence[Result]) -> int:
 
 def displaced_note(results: Sequence[Result]) -> str:
     """Return a message that rows of other settings were removed; an empty text where there were none."""
-    places = [str(result.writer.left) for result in results if result.writer.displaced]
+    places = [str(result.writer.unfinished_folder) for result in results if result.writer.started_over]
     if not places:
         return ""
     return f"{places[-1]} was left by other settings, another model, picture or version, and starts again"
@@ -158,7 +158,7 @@ def displaced_note(results: Sequence[Result]) -> str:
 
 def left_note(results: Sequence[Result], rows: int) -> str:
     """Return a message on the rows that are written of ``rows``, and how to continue; an empty text where none are."""
-    places, done = [result.writer.left for result in results], done_rows(results)
+    places, done = [result.writer.unfinished_folder for result in results], done_rows(results)
     if not done or None in places:
         return ""
     return f"{done:,} of {rows:,} rows are kept in {places[-1]}; the same command with --resume continues there"

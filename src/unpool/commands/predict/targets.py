@@ -14,7 +14,7 @@ from unpool.io.files import safe_child
 from unpool.io.folders import picture_files
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
-from unpool.io.write.bands import suffix_of
+from unpool.io.write.suffix import mask_suffix_of_file
 from unpool.prediction.result import Kept
 
 ProbabilityType = Literal["float32", "uint16", "uint8"]
@@ -117,7 +117,7 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
     The mask is a PNG, or has the suffix of ``unpool.io.write.bands.mask_suffix`` where the picture is large, tiled or
     placed on the earth.
     """
-    suffix = suffix_of(target.source)
+    suffix = mask_suffix_of_file(target.source)
     shown = ".png" if suffix == ".png" else ".tif"
 
     def extra(requested: bool, folder: str, suffix: str) -> Path | None:

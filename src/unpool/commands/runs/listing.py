@@ -1,4 +1,4 @@
-"""``runs``: what was run, as a list and one by one. Imports no torch: who looks something up does not wait."""
+"""``runs`` and ``runs show``: the list of runs, and one run in full. Without torch, so that the answer comes at once."""
 
 from __future__ import annotations
 
@@ -7,106 +7,108 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unpool.ledger.folders import Entry
-from unpool.ledger.folders import Found
-from unpool.ledger.selection import Order
-from unpool.ledger.selection import Wanted
-from unpool.ledger.folders import find
-from unpool.ledger.folders import pick
-from unpool.ledger.selection import select
-from unpool.ledger.text import command
-from unpool.ledger.text import files
-from unpool.ledger.text import listing
-from unpool.ledger.text import page
+from unpool.ledger.folders import FoundRun, FoundRuns, find_runs, run_named
+from unpool.ledger.selection import RunFilter, RunOrder, select_runs
+from unpool.ledger.text import folder_files, run_command, run_text, runs_text
 
 DEFAULT_ROOT = Path("runs")
-"""Where ``unpool train`` puts runs that are not told where to go."""
+"""The folder into which ``unpool train`` puts runs without ``--out``."""
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The runs that were asked for, and records that could not be read."""
+class RunList:
+    """The result of ``runs``: the selected runs, and records that could not be read."""
 
-    found: Found
+    found: FoundRuns
 
     @property
     def text(self) -> str:
-        """One line a run."""
-        return listing(self.found)
+        """A list with one line for each run."""
+        return runs_text(self.found)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return plain JSON data."""
         return {
-            "runs": [entry.to_json() for entry in self.found.entries],
-            "unreadable": [each.to_json() for each in self.found.unreadable],
+            "runs": [run.to_json() for run in self.found.runs],
+            "unreadable": [record.to_json() for record in self.found.unreadable],
         }
 
 
 @dataclass(frozen=True)
 class ShownRun:
-    """One run.
+    """The result of ``runs show``: one run and the runs that share its model.
 
     Attributes
     ----------
-    tests: tests of the model that it made.
-    maker: of a test, the training that made its model, where it was found.
+    tests: tests of the model that the run made.
+    maker: the training that made a test's model, where it was found.
     """
 
-    entry: Entry
-    tests: tuple[Entry, ...]
-    maker: Entry | None
+    run: FoundRun
+    tests: tuple[FoundRun, ...]
+    maker: FoundRun | None
 
     @property
     def text(self) -> str:
-        """Everything as a page of text."""
-        return page(self.entry, self.tests, self.maker)
+        """A page with all facts of the run."""
+        return run_text(self.run, self.tests, self.maker)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return plain JSON data."""
         return {
-            **self.entry.to_json(),
-            "command": command(self.entry.folder, self.entry.record),
-            "files": files(self.entry.folder),
+            **self.run.to_json(),
+            "command": run_command(self.run.folder, self.run.record),
+            "files": folder_files(self.run.folder),
             "tests": [test.to_json() for test in self.tests],
             "maker": self.maker.to_json() if self.maker else None,
         }
 
 
 def list_runs(
-    folders: Sequence[Path] = (), wanted: Wanted | None = None, order: Order = "created", *, reverse: bool = False
-) -> Listing:
-    """List the runs in some folders and below them; in ``runs`` where none is named.
-
-    Raises
-    ------
-    UsageError: a folder is missing, or a condition makes no sense.
-    """
-    found = find(list(folders) or [DEFAULT_ROOT])
-    chosen = select(found.entries, wanted or Wanted(), order, reverse=reverse)
-    return Listing(Found(chosen, found.unreadable))
-
-
-def show_run(name: str, roots: Sequence[Path] = ()) -> ShownRun:
-    """Everything about one run, with its relatives among the runs in ``roots`` and around it.
+    folders: Sequence[Path] = (),
+    conditions: RunFilter | None = None,
+    order: RunOrder = "created",
+    *,
+    reverse: bool = False,
+) -> RunList:
+    """List the runs in some folders and below them.
 
     Parameters
     ----------
-    name: an id, its beginning, or a run's folder; ids are looked for in ``roots``, or in ``runs``.
+    folders: the folder ``runs`` if there are none.
 
     Raises
     ------
-    UsageError, DataError: no such run, several, or one that cannot be read.
+    UsageError: a folder is missing, or a condition is not ``key=value`` with a known key.
+    """
+    found = find_runs(list(folders) or [DEFAULT_ROOT])
+    selected = select_runs(found.runs, conditions or RunFilter(), order, reverse=reverse)
+    return RunList(FoundRuns(selected, found.unreadable))
+
+
+def show_run(name: str, roots: Sequence[Path] = ()) -> ShownRun:
+    """Return one run with the tests of its model, or with the training that made its model.
+
+    Parameters
+    ----------
+    name: an id, its first letters, or a run's folder.
+    roots: folders in which ids and related runs are searched; the folder ``runs`` if there are none.
+
+    Raises
+    ------
+    UsageError: no run has this name, or several have it.
+    DataError: the run's record cannot be read.
     """
     places = list(roots) or [DEFAULT_ROOT]
-    entry = pick(name, places)
-    near = entry.folder if entry.record.kind == "train" else entry.folder.absolute().parent
-    others = find([near, *(place for place in places if place.is_dir())]).entries
-    kin = [each for each in others if _same_model(each, entry) and each.record.kind != entry.record.kind]
-    tests = tuple(each for each in kin if each.record.kind == "test")
-    makers = [each for each in kin if each.record.kind == "train"]
-    return ShownRun(entry, tests, makers[0] if makers else None)
+    run = run_named(name, places)
+    near = run.folder if run.record.kind == "train" else run.folder.absolute().parent
+    others = find_runs([near, *(place for place in places if place.is_dir())]).runs
+    related = [each for each in others if _same_model(each, run) and each.record.kind != run.record.kind]
+    tests = tuple(each for each in related if each.record.kind == "test")
+    makers = [each for each in related if each.record.kind == "train"]
+    return ShownRun(run, tests, makers[0] if makers else None)
 
 
-def _same_model(one: Entry, other: Entry) -> bool:
+def _same_model(one: FoundRun, other: FoundRun) -> bool:
     left, right = one.record.model, other.record.model
     return left is not None and right is not None and left.digest == right.digest

@@ -1,4 +1,4 @@
-"""``runs rerun``: a run done again from its record, and whether the same comes out."""
+"""``runs rerun``: a run that is done again from its record, and the comparison of both results."""
 
 from __future__ import annotations
 
@@ -9,35 +9,28 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from unpool.commands.events import Event
-from unpool.commands.events import Message
-from unpool.commands.train.preparation import software
-from unpool.commands.run_folder import MODEL_FILE
-from unpool.commands.run_folder import free_path
+from unpool.commands.events import Event, Message
+from unpool.commands.run_folder import MODEL_FILE, free_path
 from unpool.commands.test.test import test
-from unpool.commands.train.train import TrainedRun
-from unpool.commands.train.train import train
+from unpool.commands.train.preparation import software
+from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import merge
-from unpool.machine.device import choose_machine
-from unpool.errors import DataError
-from unpool.errors import ModelFileError
-from unpool.ledger.folders import Entry
-from unpool.ledger.record import ModelUsed
-from unpool.ledger.record import Record
-from unpool.ledger.record import file_digest
-from unpool.ledger.record import present_code
-from unpool.ledger.folders import read_record
+from unpool.errors import DataError, ModelFileError
+from unpool.ledger.folders import FoundRun, read_record
+from unpool.ledger.record import ModelUsed, Record, file_digest, present_code
 from unpool.ledger.text import score_text
+from unpool.machine.device import choose_machine
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """What came of a run that was done again.
+    """The result of a run that was done again.
 
     Attributes
     ----------
-    before, after: the two records; folder: of the new one.
-    stopped_by: the signal that stopped it before its end, or None.
+    before, after: the records of the old and of the new run.
+    folder: the folder of the new run.
+    stopped_by: the signal that stopped the new run before its end, or None.
     """
 
     before: Record
@@ -47,25 +40,27 @@ class Rerun:
 
     @property
     def same(self) -> bool | None:
-        """Whether the result is the same, bit for bit; None where one of the two has not come to its end."""
+        """Whether both results are the same, bit for bit; None where one of the runs did not finish."""
         if self.before.state != "finished" or self.after.state != "finished":
             return None
         return self.before.result == self.after.result
 
     @property
     def text(self) -> str:
-        """One sentence."""
-        what = "the same weights" if self.before.kind == "train" else "the same counts on every picture"
+        """A sentence that compares the two results."""
+        same = "the same weights" if self.before.kind == "train" else "the same counts on every picture"
         if self.same:
-            return f"{what} as {self.before.id}, bit for bit: {self.folder}"
-        scores = f"mean IoU {score_text(self.after)}, {self.before.id} had {score_text(self.before)}{self._apart()}"
+            return f"{same} as {self.before.id}, bit for bit: {self.folder}"
+        scores = (
+            f"mean IoU {score_text(self.after)}, {self.before.id} had {score_text(self.before)}{self._difference()}"
+        )
         if self.same is None:
-            states = f"{self.before.id} is {self.before.state}, this {self.after.state}"
+            states = f"{self.before.id} is {self.before.state}, the new run is {self.after.state}"
             return f"not comparable, {states}: {scores}: {self.folder}"
-        return f"not {what}: {scores}{_by_clock(self.before)}: {self.folder}"
+        return f"not {same}: {scores}{_by_clock(self.before)}: {self.folder}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return plain JSON data."""
         return {
             "folder": str(self.folder),
             "same": self.same,
@@ -73,48 +68,48 @@ class Rerun:
             "after": self.after.to_json(),
         }
 
-    def _apart(self) -> str:
+    def _difference(self) -> str:
         now, then = self.after.mean_iou, self.before.mean_iou
         return "" if now is None or then is None else f" ({100 * (now - then):+.2f} points)"
 
 
-def rerun(entry: Entry, out: Path | None = None) -> Generator[Event, None, Rerun]:
-    """Train or test again as a record says, into a new folder.
+def rerun(run: FoundRun, out: Path | None = None) -> Generator[Event, None, Rerun]:
+    """Train or test again with the data and settings of a record, into a new folder.
 
     Parameters
     ----------
-    out: the new folder; by default ``<folder>-again`` beside the old one, numbered where it exists.
+    out: the new folder; by default ``<folder>-again`` in the old one's parent, with a number where that exists.
 
     Raises
     ------
     DataError: the data is gone, or its files have changed.
-    ModelFileError: the model that is to be tested or begun with is gone or another one.
-    UsageError, RunError: as of a training or test.
+    ModelFileError: the model that is tested, or that a training begins with, is gone or was replaced.
+    UsageError, RunError: those of ``unpool.commands.train.train.train`` or ``unpool.commands.test.test.test``.
     """
-    record = entry.record
+    record = run.record
     folder = Path(record.data.folder)
     if not folder.is_dir():
         raise DataError(
             f"{folder}, the data of {record.id}, is gone",
             f"the folder with the fingerprint {record.data.fingerprint[:12]}",
-            "put it back there; to do the same on another folder: unpool train FOLDER --recipe the run's config.toml",
+            "put it back there; or train on another folder: unpool train FOLDER --recipe RUN/config.toml",
         )
     given = record.start if record.kind == "train" else record.model
-    begun_with = _required(given, entry) if given is not None else None
-    target = out if out is not None else free_path(entry.folder.with_name(f"{entry.folder.name}-again"))
-    different = differences(record)
-    if different:
-        yield Message("since then has changed: " + "; ".join(different))
+    model = _model_file(given, run) if given is not None else None
+    target = out if out is not None else free_path(run.folder.with_name(f"{run.folder.name}-again"))
+    changes = changes_since(record)
+    if changes:
+        yield Message("changed since that run: " + "; ".join(changes))
     if record.kind == "test":
-        assert begun_with is not None
-        yield from test(begun_with, folder, out=target, fingerprint=record.data.fingerprint, **_options(record))
+        assert model is not None
+        yield from test(model, folder, out=target, fingerprint=record.data.fingerprint, **_options(record))
         return Rerun(record, read_record(target), target)
-    trained = yield from _train_again(record, folder, begun_with, target)
+    trained = yield from _train_again(record, folder, model, target)
     return Rerun(record, read_record(trained.folder), trained.folder, trained.stopped_by)
 
 
-def differences(record: Record) -> Sequence[str]:
-    """What may change a result, apart from data and settings: code, software and machine, then and now."""
+def changes_since(record: Record) -> Sequence[str]:
+    """List the changes since a run that may change its result: of code, software and machine."""
     given = record.settings.get("machine", {}) if record.kind == "train" else record.settings
     machine = choose_machine(given.get("device", "auto"), given.get("precision", "auto")).describe()
     code = present_code()
@@ -131,7 +126,7 @@ def _train_again(record: Record, folder: Path, start: Path | None, out: Path) ->
     trained = yield from train(folder, settings, out, fingerprint=record.data.fingerprint)
     if not trained.finished:
         words = ["unpool", "train", str(folder), "--recipe", str(out / "config.toml"), "--out", str(out), "--resume"]
-        yield Message(f"the command to go on: {shlex.join(words)}")
+        yield Message(f"to continue: {shlex.join(words)}")
     return trained
 
 
@@ -141,25 +136,25 @@ def _options(record: Record) -> dict[str, Any]:
         raise DataError(
             f"the test {record.id} was made with {', '.join(sorted(unknown))}",
             "options of this version's unpool test",
-            "use the version of unpool that made it, or test anew with unpool test",
+            "use the version of unpool that made it, or make a new test with unpool test",
         )
     return dict(record.settings)
 
 
-def _required(given: ModelUsed, entry: Entry) -> Path:
-    """The model file that a run was given, where it was or, if its folders have moved together, above the test."""
-    places = [Path(given.file), entry.folder.parent / MODEL_FILE]
-    found = [file for file in places if file.is_file()]
-    for file in found:
+def _model_file(given: ModelUsed, run: FoundRun) -> Path:
+    """Return the model file of a run: where it was, or above the test if both folders have moved together."""
+    places = [Path(given.file), run.folder.parent / MODEL_FILE]
+    files = [file for file in places if file.is_file()]
+    for file in files:
         if file_digest(file) == given.digest:
             return file
     raise ModelFileError(
-        f"{given.file} is {'another model now' if found else 'gone'}",
-        f"the model with the digest {given.digest[:12]} that {entry.record.id} was run with",
+        f"{given.file} is {'another model now' if files else 'gone'}",
+        f"the model with the digest {given.digest[:12]} of the run {run.record.id}",
         "put it back there, or start a new run with unpool train or unpool test",
     )
 
 
 def _by_clock(record: Record) -> str:
     minutes = record.settings.get("training", {}).get("minutes")
-    return "; a training by minutes ends where the clock says, and differs each time" if minutes is not None else ""
+    return "; a training by minutes ends by the clock, so no two are equal" if minutes is not None else ""

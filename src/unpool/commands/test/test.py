@@ -24,7 +24,7 @@ from unpool.data.samples import Pair, read_sample
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
-from unpool.ledger.text import command
+from unpool.ledger.text import run_command
 from unpool.machine.device import Precision, choose_machine
 from unpool.metrics.conventions import CONVENTIONS_RULE, Conventional, by_conventions
 from unpool.metrics.image_means import image_means, image_numbers
@@ -224,7 +224,7 @@ def test(
         model=path,
         test=facts,
         warnings=warnings,
-        command=command(begun.folder, begun.record),
+        command=run_command(begun.folder, begun.record),
         measured=(*([result.image_means] if result.image_means and len(results) > 1 else []), *result.measured),
         conventions=result.conventions,
     )

@@ -18,7 +18,7 @@ from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob, story
 from unpool.errors import ModelFileError, RunError, UsageError
-from unpool.io.files import append_text, drafts, take_place, write_json, write_text, writing
+from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
 from unpool.io.folders import mark_output
 from unpool.report.curves import curves_svg
 from unpool.training.records import EpochRecord, TrainingState
@@ -136,10 +136,10 @@ def _restore(run: RunFolder, job: TrainingJob, stored: StoredState) -> TrainingS
 def _settle(run: RunFolder, stored: StoredState) -> None:
     """Bring the folder to what the state says: the model that it names comes to its place, other drafts go."""
     if stored.damage is not None:
-        take_place(stored.file, run.state)
+        put_in_place(stored.file, run.state)
     waiting = [draft for draft in drafts(run.path) if draft.name == stored.state.get("model")]
     for draft in waiting:
-        take_place(draft, run.model)
+        put_in_place(draft, run.model)
     _remove_drafts(run)
 
 

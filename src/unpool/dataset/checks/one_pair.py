@@ -107,8 +107,8 @@ def _pixels_digest(pixels: NDArray[Any]) -> str:
 
 def _inspect_picture(picture: Picture, findings: _PairFindings) -> None:
     pixels, info = picture.pixels, picture.info
-    if info.orientation != 1:
-        findings.add("note", "exif-rotation", f"read as its EXIF orientation {info.orientation} shows it")
+    if info.exif_orientation != 1:
+        findings.add("note", "exif-rotation", f"read as its EXIF orientation {info.exif_orientation} shows it")
     if picture.transparent:
         findings.add("note", "alpha-dropped", "the alpha channel is left out, although it hides some pixels")
     if pixels.dtype.kind == "u" and pixels.max() < (int(np.iinfo(pixels.dtype).max) + 1) // 16:
@@ -124,7 +124,7 @@ def _compare_sizes(picture: Picture, mask: MaskPicture, findings: _PairFindings)
     repair = "draw or export the mask again at the picture's size; do not stretch one to the other"
     if picture_size == mask_size[::-1]:
         repair = "rows and columns are exchanged: rotate the mask by 90 degrees, or save it with its axes exchanged"
-        if picture.info.orientation >= 5:
+        if picture.info.orientation.exchanged:
             repair = (
                 "the mask was drawn on the picture before its EXIF rotation: rotate the mask as the picture is "
                 "shown, or remove the picture's EXIF orientation"

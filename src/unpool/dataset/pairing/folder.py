@@ -9,8 +9,8 @@ from pathlib import Path
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
-from unpool.io.folders import is_junk, picture_files, readable
-from unpool.wording import first_of
+from unpool.io.folders import is_junk, picture_files
+from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
 _REPAIR = (
@@ -95,5 +95,5 @@ def _picture_file(root: Path, path: Path) -> PictureFile:
 
 def _contents_text(root: Path) -> str:
     paths = [path for path in root.iterdir() if not is_junk(path.name)]
-    names = sorted(readable(path.name) + ("/" if path.is_dir() else "") for path in paths)
+    names = sorted(decodable(path.name) + ("/" if path.is_dir() else "") for path in paths)
     return f"it contains {first_of(names, 6)}" if names else "it is empty"

@@ -1,1 +1,1 @@
-"""Reading pictures and masks, whole or by windows; every decoder is bounded."""
+"""Read pictures and masks, at once or by windows. Every decoder is bounded in memory."""

@@ -1,7 +1,7 @@
 """PNG, JPEG, BMP, GIF and WebP through Pillow.
 
-The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to
-the person's program. The bound here is ``MAX_PIXELS``, read from the header.
+The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to the program
+that uses this package. The bound here is ``MAX_PIXELS``, against which the header is checked.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
 from unpool.io.png_chunks import PNG_MARK, read_chunks
-from unpool.io.read.deep_png import deep_png
-from unpool.io.read.raster import Header, Raster, broken, check_size, decoding, exif_orientation
+from unpool.io.read.exif import exif_orientation
+from unpool.io.read.png_16_bit import decode_16_bit_png
+from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
 
 
 class _JpegFile(JpegImageFile):
-    """A JPEG whose EXIF Pillow does not parse: it would only look for the resolution, and warn where it is damaged."""
+    """A JPEG whose EXIF Pillow does not parse. Pillow would look for the resolution only, and warn of damaged data."""
 
     def getexif(self) -> Image.Exif:
         return Image.Exif()
@@ -49,12 +50,12 @@ _FORMS = {
     "RGBA": ("rgba", 4, 8),
     "CMYK": ("cmyk", 4, 8),
 }
-_DEEP_PNG_FORMS = {2: ("rgb", 3), 4: ("grey-alpha", 2), 6: ("rgba", 4)}
-"""PNG colour types of which Pillow keeps only the upper 8 of 16 bits."""
+_16_BIT_FORMS = {2: ("rgb", 3), 4: ("grey-alpha", 2), 6: ("rgba", 4)}
+"""PNG colour types of several channels; of 16 bits Pillow keeps the upper 8."""
 
 
 def bitmap_header(file: BinaryIO, path: Path) -> Header:
-    """The header of a file that is no TIFF, of any size. Raises DataError."""
+    """Read the header of a file that is no TIFF, of any size. Raises DataError."""
     with decoding(path):
         return _header(_open(file, path), file, path)
 
@@ -66,7 +67,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
         header = _header(image, file, path)
         check_size(path, header.rows, header.columns, header.channels)
         if header.bits == 16 and header.channels > 1:
-            return Raster(header, _deep_png(file, path, header))
+            return Raster(header, _decoded_16_bit(file, path, header))
         palette = _palette(image) if header.form == "palette" else None
         return Raster(header, np.array(image), palette)
 
@@ -77,15 +78,15 @@ def _open(file: BinaryIO, path: Path) -> ImageFile:
     for mark, reader in _READERS:
         if start.startswith(mark) and (mark != b"RIFF" or start.endswith(b"WEBP")):
             return reader(file, str(path))
-    raise broken(path, "its first bytes are of no known picture format")
+    raise broken(path, "its first bytes are those of no known format")
 
 
 def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     columns, rows = image.size
     if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: an animation", "one picture in a file", "save each frame as its own picture")
+        raise DataError(f"{path}: an animation", "one picture in each file", "save each frame as a picture of its own")
     if image.mode not in _FORMS:
-        raise broken(path, f"pixels of Pillow's mode {image.mode} are not known here")
+        raise broken(path, f"pixels of the unknown kind {image.mode}")
     form, channels, bits = _FORMS[image.mode]
     exif = image.info.get("exif", b"")
     if isinstance(image, PngImageFile):
@@ -93,8 +94,8 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         exif = chunks.get(b"eXIf", exif)
         depth, colour_type = chunks[b"IHDR"][8:10]
         bits = depth
-        if depth == 16 and colour_type in _DEEP_PNG_FORMS:
-            form, channels = _DEEP_PNG_FORMS[colour_type]
+        if depth == 16 and colour_type in _16_BIT_FORMS:
+            form, channels = _16_BIT_FORMS[colour_type]
     return Header(
         rows=rows,
         columns=columns,
@@ -102,7 +103,7 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         dtype="uint16" if bits == 16 else "uint8",
         bits=bits,
         form=form,
-        orientation=exif_orientation(exif),
+        exif_orientation=exif_orientation(exif),
         lossy=isinstance(image, JpegImageFile) or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
     )
 
@@ -121,11 +122,11 @@ def _palette(image: ImageFile) -> NDArray[np.uint8]:
     return np.array(colours, dtype=np.uint8).reshape(-1, 3)
 
 
-def _deep_png(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:
+def _decoded_16_bit(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:
     file.seek(0)
     chunks = read_chunks(file, b"IHDR", b"IDAT")
     if not chunks[b"IHDR"][12]:
-        return deep_png(chunks.get(b"IDAT", b""), header.rows, header.columns, header.channels)
+        return decode_16_bit_png(chunks.get(b"IDAT", b""), header.rows, header.columns, header.channels)
     try:
         import imagecodecs  # noqa: PLC0415 - an optional package
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The blocks a stored picture is decoded by: tiles, strips, chunks or bands of rows."""
+"""The blocks by which a picture is decoded: tiles, strips, chunks or bands of rows."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from unpool.shapes import Region, Size
+
 BLOCK_LIMIT = 1 << 28
-"""Bytes one block may have once it is decoded."""
-
-
-class Rectangle(NamedTuple):
-    """The place of a window: rows and columns from, and up to but without."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.bottom - self.top, self.right - self.left
+"""The most bytes of one decoded block."""
 
 
 class BlockPart(NamedTuple):
-    """What a window takes from one block: the block's row and column in the grid, where from, and where to."""
+    """The part of a window that lies in one block.
+
+    Attributes
+    ----------
+    row, column: the block's place in the grid of blocks.
+    source: rows and columns of the block.
+    target: rows and columns of the window.
+    """
 
     row: int
     column: int
-    source: tuple[slice, slice]
-    target: tuple[slice, slice]
+    source: Region
+    target: Region
 
 
-def block_parts(span: Rectangle, block: tuple[int, int]) -> Iterator[BlockPart]:
-    """The blocks of (rows, columns) that a window touches, row by row, and what it takes from each."""
-    rows, columns = block
-    for row in range(span.top // rows, -(-span.bottom // rows)):
-        down = _cut(span.top, span.bottom, row * rows, rows)
-        for column in range(span.left // columns, -(-span.right // columns)):
-            across = _cut(span.left, span.right, column * columns, columns)
+def block_parts(region: Region, block: Size) -> Iterator[BlockPart]:
+    """Yield the part of a region in each block that it touches, row by row.
+
+    Parameters
+    ----------
+    block: rows and columns of a block.
+    """
+    (rows, columns), (height, width) = region, block
+    for row in range(rows.start // height, -(-rows.stop // height)):
+        down = _overlap(rows, row * height, height)
+        for column in range(columns.start // width, -(-columns.stop // width)):
+            across = _overlap(columns, column * width, width)
             yield BlockPart(row, column, (down[0], across[0]), (down[1], across[1]))
 
 
-def _cut(start: int, stop: int, at: int, size: int) -> tuple[slice, slice]:
-    """The part of a block that lies between two places, counted from the block's start and from the first place."""
-    first, last = max(start, at), min(stop, at + size)
-    return slice(first - at, last - at), slice(first - start, last - start)
+def _overlap(span: slice, start: int, length: int) -> tuple[slice, slice]:
+    """Return the overlap of a span and a block along one axis, counted from the block's start and from the span's."""
+    first, last = max(span.start, start), min(span.stop, start + length)
+    return slice(first - start, last - start), slice(first - span.start, last - span.start)
 
 
-class Shelf:
-    """Decoded blocks that were used last, up to a number of bytes; safe in several threads."""
+class BlockCache:
+    """The decoded blocks that were used last, up to a number of bytes. It is safe in several threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -62,14 +62,14 @@ class Shelf:
         self._lock = Lock()
 
     def get(self, key: Hashable) -> NDArray[Any] | None:
-        """A block that is still there, or None."""
+        """Return a block, or None where the cache does not have it."""
         with self._lock:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
             return self._blocks.get(key)
 
     def put(self, key: Hashable, block: NDArray[Any]) -> None:
-        """Keep a block, and drop those that were not used for longest where there are too many bytes."""
+        """Keep a block, and drop the blocks whose last use is longest ago while there are too many bytes."""
         with self._lock:
             if key in self._blocks or block.nbytes > self._limit:
                 return

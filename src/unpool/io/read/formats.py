@@ -1,4 +1,4 @@
-"""From a path to its raster: the file's first bytes choose the decoder, never its suffix."""
+"""The decoder of a picture file. The file's first bytes choose it, never its suffix."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 def read_header(path: Path) -> Header:
-    """Read what a picture file says about itself, without decoding it. Raises DataError."""
-    with opened(path) as file:
+    """Read the header of a picture file, without decoding pixels. Raises DataError."""
+    with open_file(path) as file:
         header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
         check_size(path, header.rows, header.columns, header.channels)
         return header
 
 
 def read_raster(path: Path, content: bytes | None = None) -> Raster:
-    """Decode a picture file, or its ``content`` where the bytes are read already. Raises DataError."""
+    """Decode a picture file.
+
+    Parameters
+    ----------
+    content: the file's bytes, if they are read already.
+
+    Raises
+    ------
+    DataError: the file is broken or too large.
+    """
     if content is not None:
         return _decode(BytesIO(content), path)
-    with opened(path) as file:
+    with open_file(path) as file:
         return _decode(file, path)
 
 
@@ -37,7 +46,7 @@ def _decode(file: BinaryIO, path: Path) -> Raster:
 
 
 def is_tiff(file: BinaryIO, path: Path) -> bool:
-    """Whether a file begins as a TIFF does. Raises DataError where it is empty."""
+    """Return whether a file begins as a TIFF does. Raises DataError where it is empty."""
     start = file.read(4)
     file.seek(0)
     if not start:
@@ -46,8 +55,8 @@ def is_tiff(file: BinaryIO, path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a picture file for reading. Raises DataError where there is none."""
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a picture file for reading. Raises DataError where the path is no readable file."""
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: a directory or a device", "a picture file", "give the path of a picture")
     try:
@@ -56,7 +65,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise DataError(
             f"{path}: {error.strerror or error}",
             "a picture file that can be read",
-            "check the path and its rights",
+            "check the path and the file's rights",
         ) from error
     with file:
         yield file

@@ -1,4 +1,4 @@
-"""Pictures: any file a person has, as pixels a network can be fed with."""
+"""Pictures as a network takes them: any readable file becomes uint8, uint16 or float32 (rows, columns, channels)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unpool.errors import DataError
+from unpool.io.read.exif import EXIF_ORIENTATIONS
 from unpool.io.read.formats import read_header, read_raster
-from unpool.io.read.raster import Header, Raster, turn
+from unpool.io.read.raster import Header, Raster
+from unpool.orientation import Orientation
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
-"""Suffixes, in lower case, of the files that are looked at in a folder."""
+"""Suffixes, in lower case, by which picture files in a folder are recognised."""
 
 _CHANNELS = {"grey-alpha": 1, "rgba": 3, "cmyk": 3, "palette": 3}
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What ``read_image`` will return, known from the header.
+    """The facts of a picture that ``read_image`` returns, known from the header.
 
     Attributes
     ----------
-    rows, columns: as displayed, with EXIF orientation applied.
+    rows, columns: as displayed, with the EXIF orientation applied.
     channels: as ``read_image`` returns them.
     dtype: ``uint8``, ``uint16`` or ``float32``.
     form: the stored form: ``grey``, ``grey-alpha``, ``rgb``, ``rgba``, ``palette``, ``one-bit``, ``cmyk`` or
         ``channels``.
-    orientation: the EXIF orientation 1..8 that is applied; 1 turns nothing.
+    exif_orientation: EXIF's number 1..8 that is applied; 1 changes nothing.
     """
 
     path: Path
@@ -40,11 +42,22 @@ class ImageInfo:
     channels: int
     dtype: str
     form: str
-    orientation: int = 1
+    exif_orientation: int = 1
+
+    @property
+    def orientation(self) -> Orientation:
+        """The orientation in which the stored pixels are displayed."""
+        return EXIF_ORIENTATIONS[self.exif_orientation]
 
 
 class Picture(NamedTuple):
-    """Pixels (rows, columns, channels), their facts, and whether an alpha channel hid some of them."""
+    """A picture that was read.
+
+    Attributes
+    ----------
+    pixels: uint8, uint16 or float32 (rows, columns, channels).
+    transparent: whether an alpha channel hid some pixels.
+    """
 
     pixels: NDArray[Any]
     info: ImageInfo
@@ -53,7 +66,7 @@ class Picture(NamedTuple):
 
 def image_info(path: Path) -> ImageInfo:
     """Read a picture's size and type from its header. Raises DataError."""
-    return info_of(read_header(path), path)
+    return info_from_header(read_header(path), path)
 
 
 def read_image(path: Path) -> NDArray[Any]:
@@ -67,81 +80,92 @@ def read_image(path: Path) -> NDArray[Any]:
 
     Raises
     ------
-    DataError: the file is broken, too large, a stack, or its pixels do not fit those types.
+    DataError: the file is broken, too large or a stack, or its pixels do not fit those types.
     """
     return load_picture(path).pixels
 
 
 def load_picture(path: Path, content: bytes | None = None) -> Picture:
-    """``read_image`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
+    """Read a picture as ``read_image`` does, with its facts.
+
+    Parameters
+    ----------
+    content: the file's bytes, if they are read already.
+
+    Raises
+    ------
+    DataError: the file is broken, too large or a stack, or its pixels do not fit.
+    """
     raster = read_raster(path, content)
-    info = info_of(raster.header, path)
-    pixels, transparent = shown(raster, path)
+    info = info_from_header(raster.header, path)
+    pixels, transparent = as_displayed(raster, path)
     return Picture(pixels, info, transparent)
 
 
-def shown(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
-    """Pixels (rows, columns, channels) as ``read_image`` gives them, and whether alpha hid some. Raises DataError.
+def as_displayed(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
+    """Convert stored pixels to those that ``read_image`` returns. Raises DataError.
 
-    Each pixel is converted by itself, so a part of a picture gives that part.
+    Each pixel is converted alone, so the pixels of a window give that window.
+
+    Returns
+    -------
+    Pixels (rows, columns, channels), and whether an alpha channel hid some of them.
     """
-    pixels, transparent = _displayed(raster)
+    pixels, transparent = _without_alpha(raster)
     pixels = plain_pixels(pixels, path)
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
-    return turn(pixels, raster.header.orientation), transparent
+    return raster.header.orientation.apply(pixels), transparent
 
 
-def info_of(header: Header, path: Path) -> ImageInfo:
-    """What ``read_image`` makes of a file with this header."""
-    rows, columns = header.rows, header.columns
-    if header.orientation >= 5:
-        rows, columns = columns, rows
+def info_from_header(header: Header, path: Path) -> ImageInfo:
+    """Return the facts of the picture that ``read_image`` makes of a file with this header."""
+    rows, columns = header.orientation.size((header.rows, header.columns))
     channels = _CHANNELS.get(header.form, header.channels)
     if header.form == "cmyk" and header.dtype != "uint8":
         channels = header.channels  # only 8-bit inks are mixed to colours
-    return ImageInfo(path, rows, columns, channels, _plain_name(header), header.form, header.orientation)
+    return ImageInfo(path, rows, columns, channels, _plain_dtype(header), header.form, header.exif_orientation)
 
 
-def _plain_name(header: Header) -> str:
+def _plain_dtype(header: Header) -> str:
     dtype = np.dtype(header.dtype)
     if header.form in ("one-bit", "palette") or dtype == np.uint8:
         return "uint8"
     return "float32" if dtype.kind == "f" else "uint16"
 
 
-def _displayed(raster: Raster) -> tuple[NDArray[Any], bool]:
-    """Stored pixels as shown, alpha apart: whether any pixel is not fully opaque."""
+def _without_alpha(raster: Raster) -> tuple[NDArray[Any], bool]:
+    """Return the grey or the colours of stored pixels, and whether alpha hid some of them."""
     pixels, form = raster.pixels, raster.header.form
     if raster.header.white_is_zero:
         pixels = inverted(pixels)
     if form == "one-bit":
         return pixels != 0, False
     if form == "palette":
-        return through_palette(raster), False
+        return palette_colours(raster), False
     if form == "cmyk" and pixels.dtype == np.uint8:
-        whole = Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(pixels).tobytes())
-        return np.array(whole.convert("RGB")), False
+        inks = Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(pixels).tobytes())
+        return np.array(inks.convert("RGB")), False
     if form in ("rgba", "grey-alpha"):
         alpha = pixels[..., -1]
-        return pixels[..., :-1], bool((alpha != opaque(alpha)).any())
+        return pixels[..., :-1], bool((alpha != full_alpha(alpha)).any())
     return pixels, False
 
 
-def opaque(alpha: NDArray[Any]) -> int:
-    """The value of a fully opaque pixel in an alpha channel of this type."""
+def full_alpha(alpha: NDArray[Any]) -> int:
+    """Return the alpha value of a pixel that hides nothing, in the type of an alpha channel."""
     return int(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "ui" else 1
 
 
 def inverted(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Pixels of a picture in which 0 is white, with 0 as black."""
+    """Return pixels whose 0 is white as pixels whose 0 is black."""
     if pixels.dtype.kind == "u":
         return np.iinfo(pixels.dtype).max - pixels
     return ~pixels if pixels.dtype.kind == "b" else pixels
 
 
-def through_palette(raster: Raster) -> NDArray[np.uint8]:
-    """Palette indices (rows, columns) as the RGB colours (rows, columns, 3) they stand for."""
+def palette_colours(raster: Raster) -> NDArray[np.uint8]:
+    """Return the RGB colours (rows, columns, 3) of a raster of palette indices (rows, columns)."""
     assert raster.palette is not None
     entries = np.zeros((max(256, len(raster.palette), int(raster.pixels.max()) + 1), 3), dtype=np.uint8)
     entries[: len(raster.palette)] = raster.palette
@@ -150,16 +174,16 @@ def through_palette(raster: Raster) -> NDArray[np.uint8]:
 
 
 def plain_pixels(pixels: NDArray[Any], source: str | Path) -> NDArray[Any]:
-    """Pixels of any number type in one of the three stored ones.
+    """Convert pixels of any number type to uint8, uint16 or float32.
 
     Returns
     -------
-    uint8 or uint16 as they are, in this machine's byte order; booleans as 0 and 255; other whole numbers as uint16;
+    uint8 and uint16 as they are, in this machine's byte order; booleans as 0 and 255; other whole numbers as uint16;
     other floats as float32.
 
     Raises
     ------
-    DataError: NaN, infinity, negative whole numbers or such above 65535, or no numbers; names ``source``.
+    DataError: NaN, infinity, whole numbers below 0 or above 65535, or no numbers; names ``source``.
     """
     if pixels.dtype == np.bool_:
         return np.where(pixels, np.uint8(255), np.uint8(0))

@@ -1,4 +1,4 @@
-"""Masks: the values a person drew, exactly as stored, and predictions written back in the same values."""
+"""Masks as they are stored: integer values (rows, columns), or RGB colours."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from unpool.class_table import Colour, MaskKind
 from unpool.errors import DataError
 from unpool.io.read.formats import read_header, read_raster
-from unpool.io.read.images import opaque, through_palette
-from unpool.io.read.raster import Header, Raster, turn
+from unpool.io.read.images import full_alpha, palette_colours
+from unpool.io.read.raster import Header, Raster
 
 
 class MaskPicture(NamedTuple):
-    """A mask's values (see ``read_mask``), its palette where it has one, and its header."""
+    """A mask that was read.
+
+    Attributes
+    ----------
+    values: as ``read_mask`` returns them.
+    palette: RGB colours by index; None where the file has none.
+    """
 
     values: NDArray[Any]
     palette: tuple[Colour, ...] | None
@@ -28,8 +34,8 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
 
     Parameters
     ----------
-    kind: how the values will be read. ``colours`` gives RGB whatever the file's form; ``values`` and
-        ``instances`` give one channel where the three of an RGB file are equal; None the file's own form.
+    kind: the form of the values. ``colours`` gives RGB from any form of file; ``values`` and ``instances`` give one
+        channel where the three of an RGB file are equal; None gives the file's own form.
 
     Returns
     -------
@@ -46,20 +52,35 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
 
 
 def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = None) -> MaskPicture:
-    """``read_mask`` with what else is known, from ``content`` if the bytes are read already. Raises DataError."""
+    """Read a mask as ``read_mask`` does, with its palette and header.
+
+    Parameters
+    ----------
+    content: the file's bytes, if they are read already.
+
+    Raises
+    ------
+    DataError: the file is broken, or cannot be a mask.
+    """
     raster = read_raster(path, content)
     palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
     values = _in_kind(_stored_values(raster, path), raster, kind, path)
-    return MaskPicture(turn(values, raster.header.orientation), palette, raster.header)
+    return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
 
 
 def mask_palette(path: Path) -> tuple[Colour, ...] | None:
-    """The colours of a palette file, by index; None for every other file. Raises DataError."""
+    """Read the colours of a palette file, by index; return None for every other file. Raises DataError."""
     return load_mask(path).palette if read_header(path).form == "palette" else None
 
 
-def no_grey(source: str, value: int) -> DataError:
-    """The error of a mask whose single values are no greys, in a set of colour masks."""
+def value_among_colours(source: str, value: int) -> DataError:
+    """Return the error of a mask with single values in a set of colour masks.
+
+    Parameters
+    ----------
+    source: the file's name.
+    value: a mask value above 255, which is no grey.
+    """
     return DataError(
         f"{source}: mask value {value} among colour masks",
         "RGB colours, or greys up to 255",
@@ -80,14 +101,14 @@ def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8)
     if header.form == "grey" and header.bits in (2, 4) and pixels.max() > (1 << header.bits) - 1:
-        # Pillow stretches 2- and 4-bit greys to 0..255; the person drew 0..3 or 0..15
+        # Pillow stretches 2- and 4-bit greys to 0..255; the drawn values are 0..3 or 0..15
         return pixels // np.uint8(255 // ((1 << header.bits) - 1))
     return _whole_numbers(pixels, path)
 
 
 def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     alpha = pixels[..., -1]
-    hidden = int((alpha != opaque(alpha)).sum())
+    hidden = int((alpha != full_alpha(alpha)).sum())
     if hidden:
         raise DataError(
             f"{path}: {hidden:,} transparent pixels in a mask",
@@ -115,10 +136,10 @@ def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
 def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: Path) -> NDArray[Any]:
     if kind == "colours" and values.ndim == 2:
         if raster.palette is not None:
-            return through_palette(raster)
+            return palette_colours(raster)
         top = 255 if raster.header.form == "one-bit" else 1
         if values.max() > 255:
-            raise no_grey(str(path), int(values.max()))
+            raise value_among_colours(str(path), int(values.max()))
         return np.repeat((values * top).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if kind in ("values", "instances") and values.ndim == 3 and (values == values[..., :1]).all():
         return values[..., 0]

@@ -14,25 +14,40 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION
 
 from unpool.errors import DataError
+from unpool.io.read.exif import tiff_orientation
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
+from unpool.wording import size_text
 
-# what tifffile has to say about a broken file is in the DataError; unheard, it would go to the terminal
+# tifffile logs the faults of a file, which the DataError names too; without a handler they go to the terminal
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_UNNAMED_CHANNELS = 16
-"""A stack whose leading axis has no name is taken as channels up to this many pages."""
+"""The most pages of a stack whose leading axis has no name and is taken as channels."""
 
 
 class _Layout(NamedTuple):
+    """The axes of a picture.
+
+    Attributes
+    ----------
+    channel_axis: the number of the channels' axis once axes of length 1 are left out; None where there is one channel.
+    """
+
     rows: int
     columns: int
     channels: int
     channel_axis: int | None
-    """The axis of the channels once axes of length 1 are gone; None where there is one channel."""
 
 
 class TiffPicture(NamedTuple):
-    """A TIFF's picture, open: its pages, the axis of its channels without axes of length 1, and what is known of it."""
+    """The one picture of an open TIFF.
+
+    Attributes
+    ----------
+    series: its pages.
+    channel_axis: the number of the channels' axis once axes of length 1 are left out; None where there is one channel.
+    palette: RGB colours by index, uint8 (entries, 3); None where the file has none.
+    """
 
     series: tifffile.TiffPageSeries
     channel_axis: int | None
@@ -41,7 +56,7 @@ class TiffPicture(NamedTuple):
 
 
 def tiff_header(file: BinaryIO, path: Path) -> Header:
-    """The header of a TIFF file, of any size. Raises DataError."""
+    """Read the header of a TIFF file, of any size. Raises DataError."""
     with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
         return tiff_picture(tiff, path).header
 
@@ -49,11 +64,11 @@ def tiff_header(file: BinaryIO, path: Path) -> Header:
 def tiff_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a TIFF file. Raises DataError."""
     with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
-        return whole_raster(tiff_picture(tiff, path), path)
+        return decode_picture(tiff_picture(tiff, path), path)
 
 
 def tiff_picture(tiff: tifffile.TiffFile, path: Path) -> TiffPicture:
-    """The one picture in an open TIFF, at its full size. Raises DataError where it is cut off or not alone."""
+    """Find the one picture in an open TIFF, at its full size. Raises DataError where there is none, or several."""
     series = _only_series(tiff, path)
     layout = _layout(series, path)
     header = _header(series, layout)
@@ -63,12 +78,12 @@ def tiff_picture(tiff: tifffile.TiffFile, path: Path) -> TiffPicture:
     return TiffPicture(series, layout.channel_axis, header, palette)
 
 
-def whole_raster(picture: TiffPicture, path: Path) -> Raster:
+def decode_picture(picture: TiffPicture, path: Path) -> Raster:
     """Decode all of a TIFF's picture. Raises DataError."""
     series, header = picture.series, picture.header
     check_size(path, header.rows, header.columns, header.channels)
     check_complete(series, path)
-    with codecs_named(series, path):
+    with naming_the_codec(series, path):
         pixels = np.asarray(series.asarray(maxworkers=1)).reshape(
             [size for size, axis in zip(series.shape, series.axes, strict=True) if size != 1 or axis in "YX"]
         )
@@ -78,14 +93,14 @@ def whole_raster(picture: TiffPicture, path: Path) -> Raster:
 
 
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
-    whole = [series for series in tiff.series if not series.keyframe.is_reduced]
-    if len(whole) != 1:
+    full_size = [series for series in tiff.series if not series.keyframe.is_reduced]
+    if len(full_size) != 1:
         raise DataError(
-            f"{path}: {len(whole)} pictures of different sizes or kinds",
-            "one picture in a file",
-            "save each page as its own picture",
+            f"{path}: {len(full_size)} pictures of different sizes or kinds",
+            "one picture in each file",
+            "save each page as a picture of its own",
         )
-    return whole[0]
+    return full_size[0]
 
 
 def _layout(series: tifffile.TiffPageSeries, path: Path) -> _Layout:
@@ -102,17 +117,15 @@ def _layout(series: tifffile.TiffPageSeries, path: Path) -> _Layout:
 
 
 def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
-    shape = " x ".join(f"{size}" for size in series.shape)
     return DataError(
-        f"{path}: a stack of {shape} (axes {series.axes})",
+        f"{path}: a stack of {size_text(series.shape)} (axes {series.axes})",
         f"one picture of rows, columns and channels (up to {MAX_UNNAMED_CHANNELS} unnamed pages are channels)",
-        "save each page as its own picture",
+        "save each page as a picture of its own",
     )
 
 
 def _header(series: tifffile.TiffPageSeries, layout: _Layout) -> Header:
     page = series.keyframe
-    orientation = page.tags.valueof(274, 1)
     return Header(
         rows=layout.rows,
         columns=layout.columns,
@@ -120,7 +133,7 @@ def _header(series: tifffile.TiffPageSeries, layout: _Layout) -> Header:
         dtype=str(np.dtype(series.dtype)),
         bits=int(page.bitspersample),
         form=_form(page, layout),
-        orientation=int(orientation) if orientation in range(1, 9) else 1,
+        exif_orientation=tiff_orientation(page),
         lossy=page.compression in (6, 7),
         white_is_zero=int(page.photometric) == 0,
     )
@@ -146,7 +159,7 @@ def _form(page: Any, layout: _Layout) -> str:
 
 
 def check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """tifffile fills what lies behind the end of the file with zeros; refuse it instead. Raises DataError."""
+    """Raise DataError where the file ends before its pixels do; tifffile would fill them with zeros."""
     for page in series.pages:
         if page is None:
             raise broken(path, "a page is missing")
@@ -157,8 +170,8 @@ def check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 
 @contextmanager
-def codecs_named(series: tifffile.TiffPageSeries, path: Path) -> Iterator[None]:
-    """Decode inside this: where a decoder is missing, a DataError says which and how to install it."""
+def naming_the_codec(series: tifffile.TiffPageSeries, path: Path) -> Iterator[None]:
+    """Raise a DataError that names the compression where its decoder is not installed."""
     try:
         yield
     except ValueError as error:

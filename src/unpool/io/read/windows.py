@@ -16,36 +16,31 @@ from unpool.errors import UsageError
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import PNG_MARK
 from unpool.io.read.bitmaps import bitmap_raster
-from unpool.io.read.blocks import Rectangle
-from unpool.io.read.formats import is_tiff, opened
-from unpool.io.read.images import ImageInfo, info_of, shown
-from unpool.io.read.png_rows import stored_png
+from unpool.io.read.formats import is_tiff, open_file
+from unpool.io.read.images import ImageInfo, as_displayed, info_from_header
+from unpool.io.read.png_windows import open_png
 from unpool.io.read.raster import Raster, check_size, decoding
-from unpool.io.read.stored import Stored, whole
-from unpool.io.read.tiff_windows import stored_tiff
-from unpool.io.read.zarr import is_zarr, stored_zarr
+from unpool.io.read.stored_picture import StoredPicture, decoded_picture
+from unpool.io.read.tiff_windows import open_tiff
+from unpool.io.read.zarr import is_zarr, open_zarr
+from unpool.shapes import Region, Size, region_size
 
 CACHE = 1 << 28
-"""Bytes of decoded tiles, strips, chunks or bands that stay in memory between windows."""
+"""Bytes of decoded tiles, strips, chunks or bands that may stay in memory between windows."""
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture that is open, see ``open_picture``.
+    """A picture that ``open_picture`` opened.
 
     Attributes
     ----------
-    info: what ``image_info`` says, for pictures of any size.
-    shape: rows, columns and channels, as displayed.
-    dtype: uint8, uint16 or float32.
-    block: rows and columns that are decoded together; windows on this grid cost least.
-    held: the most bytes that stay in memory between windows.
-    resident: the whole picture is in memory, because its format has no windows.
-    placement: what else the file says: resolution, place on the earth, how it is stored.
+    info: as ``image_info`` returns it, for pictures of any size.
+    stored: the open file.
     """
 
     info: ImageInfo
-    stored: Stored
+    stored: StoredPicture
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,63 +49,62 @@ class PictureFile:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8, uint16 or float32."""
+        """The pixel type: uint8, uint16 or float32."""
         return np.dtype(self.info.dtype)
 
     @property
-    def block(self) -> tuple[int, int]:
-        """Rows and columns that are decoded together."""
-        rows, columns = self.stored.block
-        return (columns, rows) if self.info.orientation >= 5 else (rows, columns)
+    def block(self) -> Size:
+        """Rows and columns, as displayed, that are decoded together; windows on this grid cost least."""
+        return self.info.orientation.size(self.stored.block)
 
     @property
-    def held(self) -> int:
+    def cached_bytes(self) -> int:
         """The most bytes that stay in memory between windows."""
         header = self.stored.header
-        return min(
-            self.stored.held, prod((header.rows, header.columns, header.channels, np.dtype(header.dtype).itemsize))
-        )
+        picture = prod((header.rows, header.columns, header.channels, np.dtype(header.dtype).itemsize))
+        return min(self.stored.cached_bytes, picture)
 
     @property
-    def resident(self) -> bool:
-        """Whether the whole picture is in memory."""
-        return self.stored.resident
+    def in_memory(self) -> bool:
+        """Whether all pixels are in memory, because the format has no windows."""
+        return self.stored.in_memory
 
     @property
     def placement(self) -> Placement:
-        """What a mask of this picture keeps."""
+        """Resolution, place on the earth and way of storage, which a mask of this picture keeps."""
         return self.stored.placement
 
-    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[Any]:
-        """``window`` in an array's words, so that whoever takes parts of an array may take them from a file."""
-        return self.window(*part)
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        """Return a window, as an array would: ``picture[rows, columns]``."""
+        return self.window(*region)
 
     def window(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """A part of the picture: exactly ``read_image(path)[rows, columns]``. Safe in several threads.
+        """Return a part of the picture: exactly ``read_image(path)[rows, columns]``. It is safe in several threads.
 
         Raises
         ------
-        DataError: the file is damaged there (it says which tile), or the window is too large for one array.
+        DataError: the file is damaged there (the message names the tile), or the window is too large for one array.
         UsageError: slices with a step.
         """
-        span = Rectangle(*_bounds(rows, self.info.rows), *_bounds(columns, self.info.columns))
-        if 0 in span.shape:
-            return np.empty((*span.shape, self.info.channels), self.dtype)
-        check_size(self.info.path, *span.shape, self.info.channels)
-        header = self.stored.header
+        region = _bounded(rows, self.info.rows), _bounded(columns, self.info.columns)
+        size = region_size(region)
+        if 0 in size:
+            return np.empty((*size, self.info.channels), self.dtype)
+        check_size(self.info.path, *size, self.info.channels)
+        stored_region = self.info.orientation.inverse.region(region, (self.info.rows, self.info.columns))
         with decoding(self.info.path):
-            pixels = self.stored.read(_turned_back(span, self.info))
-            return shown(Raster(header, pixels, self.stored.palette), self.info.path)[0]
+            pixels = self.stored.read(stored_region)
+            return as_displayed(Raster(self.stored.header, pixels, self.stored.palette), self.info.path)[0]
 
 
 @contextmanager
 def open_picture(path: Path, cache: int = CACHE) -> Iterator[PictureFile]:
     """Open a picture of any size for reading by windows.
 
-    Tiled and striped TIFFs (BigTIFF and OME-TIFF too, at full size), uncompressed TIFFs and Zarr folders decode what
-    a window touches; a PNG is decoded once, by bands of rows. Everything else is decoded whole here, and is then
-    bounded as in ``read_image``; so are TIFFs of one large strip and interlaced PNGs. PNGs that fit ``cache`` are
-    decoded whole too.
+    TIFFs with tiles or strips (BigTIFF and OME-TIFF too, at full size), uncompressed TIFFs and Zarr folders decode only
+    the blocks that a window touches. A PNG larger than ``cache`` is decoded once, by bands of rows. All other files
+    are decoded at once here and bounded as ``read_image`` bounds them; so are TIFFs of one large strip and interlaced
+    PNGs.
 
     Parameters
     ----------
@@ -118,41 +112,35 @@ def open_picture(path: Path, cache: int = CACHE) -> Iterator[PictureFile]:
 
     Raises
     ------
-    DataError: as ``read_image``; a Zarr folder whose axes are unclear, or without the package that reads it.
+    DataError: the file is broken, too large or a stack; or a Zarr folder whose axes are unclear, or for which the
+        package zarr is not installed.
     """
     if is_zarr(path):
-        stored = stored_zarr(path, cache)
-        yield PictureFile(info_of(stored.header, path), stored)
+        stored = open_zarr(path, cache)
+        yield PictureFile(info_from_header(stored.header, path), stored)
         return
-    with opened(path) as file:
-        stored = _stored(file, path, cache)
-        yield PictureFile(info_of(stored.header, path), stored)
+    with open_file(path) as file:
+        stored = _stored_picture(file, path, cache)
+        yield PictureFile(info_from_header(stored.header, path), stored)
 
 
-def _stored(file: BinaryIO, path: Path, cache: int) -> Stored:
+def _stored_picture(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
     if is_tiff(file, path):
-        return stored_tiff(file, path, cache)
+        return open_tiff(file, path, cache)
     start = file.read(len(PNG_MARK))
     file.seek(0)
-    streamed = stored_png(file, path, cache) if start == PNG_MARK else None
-    if streamed is not None:
-        return streamed
+    png = open_png(file, path, cache) if start == PNG_MARK else None
+    if png is not None:
+        return png
     file.seek(0)
-    return whole(bitmap_raster(file, path))
+    return decoded_picture(bitmap_raster(file, path))
 
 
-def _bounds(part: slice, size: int) -> tuple[int, int]:
-    start, stop, step = part.indices(size)
+def _bounded(span: slice, length: int) -> slice:
+    """Return a slice with its bounds inside an axis of this length, as NumPy reads them."""
+    start, stop, step = span.indices(length)
     if step != 1:
-        raise UsageError(f"a window with a step of {step}", "slices without a step", "take every pixel, then thin them")
-    return start, max(start, stop)
-
-
-def _turned_back(span: Rectangle, info: ImageInfo) -> Rectangle:
-    """The stored place of a window of the displayed picture: ``raster.turn`` in reverse."""
-    top, bottom, left, right = span
-    if info.orientation in (2, 3, 6, 7):
-        left, right = info.columns - right, info.columns - left
-    if info.orientation in (3, 4, 7, 8):
-        top, bottom = info.rows - bottom, info.rows - top
-    return Rectangle(left, right, top, bottom) if info.orientation >= 5 else Rectangle(top, bottom, left, right)
+        raise UsageError(
+            f"a window with a step of {step}", "slices without a step", "read every pixel, then leave pixels out"
+        )
+    return slice(start, max(start, stop))

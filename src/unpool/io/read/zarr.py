@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from unpool.errors import DataError
 from unpool.io.files import safe_child
 from unpool.io.placement import Placement
-from unpool.io.read.blocks import BLOCK_LIMIT, Rectangle, Shelf, block_parts
+from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.raster import Header, broken, check_size, decoding
-from unpool.io.read.stored import Stored
+from unpool.io.read.stored_picture import StoredPicture
+from unpool.shapes import Region, Size, region_size
+from unpool.wording import size_text
 
 CODECS = frozenset(
     {
@@ -23,11 +25,18 @@ CODECS = frozenset(
         *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"),
     }
 )
-"""Coders that may be run. Others are refused: one of them unpickles what the file says."""
+"""Codecs that may be run. Others are refused: one of them unpickles data of the file."""
 
 
 class _Multiscale(NamedTuple):
-    """An array, its axes, its place among smaller copies, and the size of its pixels where it is known."""
+    """The full-size array of a picture.
+
+    Attributes
+    ----------
+    axes: the name of each axis, in lower case.
+    levels: smaller copies of the picture in the folder.
+    pixel_size: physical size across and down with its unit; None where it is unknown.
+    """
 
     array: Any
     axes: tuple[str, ...]
@@ -36,12 +45,12 @@ class _Multiscale(NamedTuple):
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a path is a folder with the suffix of Zarr."""
+    """Return whether a path is a folder with the suffix ``.zarr``."""
     return path.suffix.lower() == ".zarr" and path.is_dir()
 
 
 def zarr_package(path: Path) -> Any:
-    """The optional package. Raises DataError where it is missing."""
+    """Import the optional package zarr. Raises DataError where it is not installed."""
     try:
         import zarr  # noqa: PLC0415 - an optional package
     except ImportError as error:
@@ -51,51 +60,54 @@ def zarr_package(path: Path) -> Any:
     return zarr
 
 
-def stored_zarr(path: Path, cache: int) -> Stored:
-    """A Zarr folder that is open for windows; a chunk that is not there is its fill value. Raises DataError."""
+def open_zarr(path: Path, cache: int) -> StoredPicture:
+    """Open a Zarr folder for windows; a chunk without a file has the fill value. Raises DataError.
+
+    Parameters
+    ----------
+    cache: bytes of decoded chunks that may stay in memory.
+    """
     zarr = zarr_package(path)
     with decoding(path):
-        found = _multiscale(zarr.open(path, mode="r"), path)
-        _check_codecs(found.array, path)
-        header = _header(found, path)
-        chunks = _chunks(found, path)
+        scales = _multiscale(zarr.open(path, mode="r"), path)
+        _check_codecs(scales.array, path)
+        header = _header(scales, path)
+        chunks = _chunks(scales, path)
     placement = Placement(
-        pixel_size=found.pixel_size, tiled=True, levels=found.levels, zarr=int(found.array.metadata.zarr_format)
+        pixel_size=scales.pixel_size, tiled=True, levels=scales.levels, zarr=int(scales.array.metadata.zarr_format)
     )
-    shelf = Shelf(cache)
+    blocks = BlockCache(cache)
 
-    def window(span: Rectangle) -> NDArray[Any]:
-        pixels = np.empty((*span.shape, header.channels), found.array.dtype)
-        for piece in block_parts(span, chunks):
-            pixels[piece.target] = _chunk(found, shelf, (piece.row, piece.column), chunks, path)[piece.source]
+    def window(region: Region) -> NDArray[Any]:
+        pixels = np.empty((*region_size(region), header.channels), scales.array.dtype)
+        for part in block_parts(region, chunks):
+            pixels[part.target] = _chunk(scales, blocks, (part.row, part.column), chunks, path)[part.source]
         return pixels[..., 0] if header.channels == 1 else pixels
 
-    return Stored(header, window, chunks, cache, placement=placement)
+    return StoredPicture(header, window, chunks, cache, placement=placement)
 
 
-def _chunk(
-    found: _Multiscale, shelf: Shelf, place: tuple[int, int], chunks: tuple[int, int], path: Path
-) -> NDArray[Any]:
-    """One chunk of all channels (rows, columns, channels)."""
-    kept = shelf.get(place)
-    if kept is not None:
-        return kept
+def _chunk(scales: _Multiscale, blocks: BlockCache, place: tuple[int, int], chunks: Size, path: Path) -> NDArray[Any]:
+    """Return one chunk of all channels (rows, columns, channels)."""
+    cached = blocks.get(place)
+    if cached is not None:
+        return cached
     at = {axis: slice(start * size, (start + 1) * size) for axis, start, size in zip("yx", place, chunks, strict=True)}
     with decoding(path, f"chunk {place[0]}, {place[1]} at row {at['y'].start}, column {at['x'].start}"):
-        part = np.asarray(found.array[tuple(at.get(axis, slice(None)) for axis in found.axes)])
-    order = [axis for axis in found.axes if axis in "yx"] + [axis for axis in found.axes if axis not in "yx"]
-    pixels = np.moveaxis(part, [found.axes.index(axis) for axis in order], range(part.ndim))
+        part = np.asarray(scales.array[tuple(at.get(axis, slice(None)) for axis in scales.axes)])
+    order = [axis for axis in scales.axes if axis in "yx"] + [axis for axis in scales.axes if axis not in "yx"]
+    pixels = np.moveaxis(part, [scales.axes.index(axis) for axis in order], range(part.ndim))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    shelf.put(place, pixels)
+    blocks.put(place, pixels)
     return pixels
 
 
 def _multiscale(node: Any, path: Path) -> _Multiscale:
-    """The largest picture of an OME group, or a bare array whose axes are known."""
+    """Return the largest picture of an OME group, or an array without a group whose axes are known."""
     if hasattr(node, "dtype"):
         names = getattr(node.metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
         axes = tuple(str(name).lower() for name in names) if names else ("y", "x") if node.ndim == 2 else ()
-        return _Multiscale(node, _known(axes, node, path), 0, None)
+        return _Multiscale(node, _checked(axes, node, path), 0, None)
     attributes = node.attrs.asdict()
     scales = attributes.get("ome", attributes).get("multiscales")
     if not scales or len(scales) != 1:
@@ -104,16 +116,15 @@ def _multiscale(node: Any, path: Path) -> _Multiscale:
     safe_child(path, first["path"])
     array = node[first["path"]]
     axes = tuple(axis["name"].lower() for axis in scales[0]["axes"])
-    return _Multiscale(array, _known(axes, array, path), len(scales[0]["datasets"]) - 1, _pixel_size(scales[0]))
+    return _Multiscale(array, _checked(axes, array, path), len(scales[0]["datasets"]) - 1, _pixel_size(scales[0]))
 
 
-def _known(axes: tuple[str, ...], array: Any, path: Path) -> tuple[str, ...]:
-    """The axes, where they are those of one picture."""
-    shape = " x ".join(str(size) for size in array.shape)
+def _checked(axes: tuple[str, ...], array: Any, path: Path) -> tuple[str, ...]:
+    """Return the axes. Raises DataError where they are not those of one picture."""
     long = [axis for axis, size in zip(axes, array.shape, strict=False) if size != 1 and axis not in "yx"]
-    upright = "y" in axes and "x" in axes and axes.index("y") < axes.index("x")
-    if len(axes) != array.ndim or len(set(axes)) != len(axes) or not upright or long not in ([], ["c"]):
-        raise _unclear(path, f"a Zarr array of {shape} (axes {', '.join(axes) or 'without names'})")
+    rows_first = "y" in axes and "x" in axes and axes.index("y") < axes.index("x")
+    if len(axes) != array.ndim or len(set(axes)) != len(axes) or not rows_first or long not in ([], ["c"]):
+        raise _unclear(path, f"a Zarr array of {size_text(array.shape)} (axes {', '.join(axes) or 'without names'})")
     return axes
 
 
@@ -134,9 +145,9 @@ def _pixel_size(scale: Mapping[str, Any]) -> tuple[float, float, str] | None:
     return None
 
 
-def _header(found: _Multiscale, path: Path) -> Header:
-    sizes = dict(zip(found.axes, found.array.shape, strict=True))
-    dtype = np.dtype(found.array.dtype)
+def _header(scales: _Multiscale, path: Path) -> Header:
+    sizes = dict(zip(scales.axes, scales.array.shape, strict=True))
+    dtype = np.dtype(scales.array.dtype)
     if dtype.kind not in "buif":
         raise broken(path, f"pixels of type {dtype}")
     channels = int(sizes.get("c", 1))
@@ -145,10 +156,11 @@ def _header(found: _Multiscale, path: Path) -> Header:
     return Header(int(sizes["y"]), int(sizes["x"]), channels, str(dtype), dtype.itemsize * 8, form)
 
 
-def _chunks(found: _Multiscale, path: Path) -> tuple[int, int]:
-    sizes = dict(zip(found.axes, zip(found.array.chunks, found.array.shape, strict=True), strict=True))
+def _chunks(scales: _Multiscale, path: Path) -> Size:
+    """Return the rows and columns of a chunk. Raises DataError where a chunk is too large."""
+    sizes = dict(zip(scales.axes, zip(scales.array.chunks, scales.array.shape, strict=True), strict=True))
     rows, columns = (max(1, min(sizes[axis])) for axis in "yx")
-    if prod((rows, columns, sizes.get("c", (1, 1))[1])) * found.array.dtype.itemsize > BLOCK_LIMIT:
+    if prod((rows, columns, sizes.get("c", (1, 1))[1])) * scales.array.dtype.itemsize > BLOCK_LIMIT:
         raise DataError(
             f"{path}: chunks of {rows} x {columns} pixels",
             f"chunks of at most {BLOCK_LIMIT >> 20} MiB with all channels",
@@ -161,13 +173,15 @@ def _check_codecs(array: Any, path: Path) -> None:
     wrong = sorted(set(_codecs(array.metadata.to_dict())) - CODECS)
     if wrong:
         raise DataError(
-            f"{path}: chunks coded as {', '.join(wrong)}", f"one of {', '.join(sorted(CODECS))}", "save it with blosc"
+            f"{path}: chunks coded with {', '.join(wrong)}",
+            f"one of {', '.join(sorted(CODECS))}",
+            "save it with blosc",
         )
 
 
 def _codecs(metadata: Any) -> Iterator[str]:
-    """The names of all coders in an array's metadata, nested ones too."""
-    coders = [metadata.get(key) for key in ("compressor", "filters", "codecs", "index_codecs")]
-    for coder in [coder for group in coders if group for coder in ([group] if isinstance(group, Mapping) else group)]:
-        yield str(coder.get("id") or coder.get("name")).removeprefix("numcodecs.")
-        yield from _codecs(coder.get("configuration", {}))
+    """Yield the names of all codecs in an array's metadata, nested ones too."""
+    groups = [metadata.get(key) for key in ("compressor", "filters", "codecs", "index_codecs")]
+    for codec in [codec for group in groups if group for codec in ([group] if isinstance(group, Mapping) else group)]:
+        yield str(codec.get("id") or codec.get("name")).removeprefix("numcodecs.")
+        yield from _codecs(codec.get("configuration", {}))

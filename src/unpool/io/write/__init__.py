@@ -1,1 +1,1 @@
-"""Writing pictures and masks, whole or by bands of rows; a file takes its place when it is complete."""
+"""Write pictures and masks, at once or by bands of rows. A file is put in its place when it is complete."""

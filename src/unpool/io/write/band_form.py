@@ -1,4 +1,4 @@
-"""What a picture that is written by bands looks like."""
+"""The form of a picture that is written by bands of rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from unpool.io.placement import Placement
 
 @dataclass(frozen=True)
 class BandForm:
-    """What is written by bands.
+    """The size, pixel type, colours and placement of a picture that is written by bands.
 
     Attributes
     ----------
-    rows, columns, channels: of the whole picture.
+    rows, columns, channels: of the picture.
     dtype: uint8, uint16 or float32.
     palette: RGB colours by value, for uint8 of one channel.
-    placement: what is kept of the picture it was made from: resolution, place on the earth, physical size, and
-        smaller copies (each a half of the one before) where that had any.
+    placement: facts of the source picture that the file keeps: resolution, place on the earth, physical size, and
+        smaller copies (each a half of the one before) where the source has any.
     """
 
     rows: int

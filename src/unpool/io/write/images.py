@@ -1,4 +1,4 @@
-"""Whole pictures to files."""
+"""Pictures that are written at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unpool.io.files import atomic_path
 
 
 def write_image(path: Path, array: NDArray[Any]) -> None:
-    """Write pixels as PNG or TIFF, by the path's suffix, atomically.
+    """Write pixels atomically as PNG or TIFF; the path's suffix decides.
 
     Parameters
     ----------
@@ -26,24 +26,26 @@ def write_image(path: Path, array: NDArray[Any]) -> None:
     ------
     UsageError: the suffix cannot hold these pixels.
     """
-    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    pixels = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if path.suffix.lower() in (".tif", ".tiff"):
-        colour = flat.ndim == 3 and flat.shape[2] == 3 and flat.dtype != np.float32
+        colour = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype != np.float32
         with atomic_path(path) as draft:
             tifffile.imwrite(
                 draft,
-                flat,
+                pixels,
                 photometric="rgb" if colour else "minisblack",
-                planarconfig="contig" if flat.ndim == 3 else None,
+                planarconfig="contig" if pixels.ndim == 3 else None,
                 compression="zlib",
             )
         return
-    fits = (flat.dtype == np.uint8 and flat.shape[2:] in ((), (3,))) or (flat.dtype == np.uint16 and flat.ndim == 2)
+    fits = (pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,))) or (
+        pixels.dtype == np.uint16 and pixels.ndim == 2
+    )
     if path.suffix.lower() != ".png" or not fits:
         raise UsageError(
-            f"{path.name}: {flat.dtype} pixels of shape {flat.shape}",
+            f"{path.name}: {pixels.dtype} pixels of shape {pixels.shape}",
             "a .png of 8-bit grey or RGB or 16-bit grey, or a .tif",
             "write a .tif instead",
         )
     with atomic_path(path) as draft:
-        Image.fromarray(np.ascontiguousarray(flat)).save(draft, format="PNG")
+        Image.fromarray(np.ascontiguousarray(pixels)).save(draft, format="PNG")

@@ -1,4 +1,4 @@
-"""Predictions to mask files, in the values the person's own masks have."""
+"""Predictions, written as masks in the values of the masks that the model was trained on."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from unpool.io.write.images import write_image
 
 
 class WrittenForm(NamedTuple):
-    """How predictions are written.
+    """The stored form of a mask.
 
     Attributes
     ----------
-    stored: the value of each class id, uint8 or uint16 (K,).
-    palette: RGB colours by value; None for greys.
+    values: the stored value of each class id, uint8 or uint16 (K,).
+    palette: RGB colours by stored value; None for greys.
     """
 
-    stored: NDArray[Any]
+    values: NDArray[Any]
     palette: tuple[Colour, ...] | None
 
 
 def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
-    """Write a prediction as a PNG in the person's own mask values, atomically.
+    """Write a prediction as a PNG in the mask values of a class table, atomically.
 
     Values up to 255 are written as palette indices with the classes' colours, so the file opens in colour and
     reads as ids. Larger values are written as 16-bit grey. A table of colours is written as a palette of
-    exactly those colours. Objects and background are written as indices 1 and 0.
+    exactly those colours. In a table of instances, background is written as index 0 and objects as index 1.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable) -> None:
     ------
     UsageError: a class has a value above 65535.
     """
-    stored, colours = written_form(table)
+    values, colours = written_form(table)
     if colours is None:
-        write_image(path, stored[prediction])
+        write_image(path, values[prediction])
         return
-    picture = Image.fromarray(stored[prediction]).convert("L")
-    picture.putpalette([part for colour in colours for part in colour])
+    picture = Image.fromarray(values[prediction]).convert("L")
+    picture.putpalette([sample for colour in colours for sample in colour])
     with atomic_path(path) as draft:
         picture.save(draft, format="PNG")
 
 
 def written_form(table: ClassTable) -> WrittenForm:
-    """What a prediction is written as: indices with their palette, or greys without one.
+    """Return the stored form of masks of a class table: indices with their palette, or greys without one.
 
     Raises
     ------

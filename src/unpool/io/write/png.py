@@ -1,4 +1,4 @@
-"""A PNG made of bands, row after row."""
+"""A PNG that is made of bands of rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ ROWS = 256
 """Rows that are deflated at once."""
 
 _CENTIMETRES = {2: 2.54, 3: 1.0}
+"""Length of TIFF's units of resolution."""
 
 
-def write_png(path: Path, form: BandForm, part: UnfinishedBands) -> None:
+def write_png(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
     """Write a PNG of uint8 (grey, palette or RGB) or uint16 (grey). Rows have no filter: ids gain nothing by one."""
     bits = 8 * np.dtype(form.dtype).itemsize
     colour_type = 3 if form.palette else 2 if form.channels == 3 else 0
@@ -27,15 +28,15 @@ def write_png(path: Path, form: BandForm, part: UnfinishedBands) -> None:
         file.write(png_head(form.rows, form.columns, bits, colour_type))
         file.write(_resolution(form.placement))
         if form.palette:
-            file.write(chunk(b"PLTE", bytes(part for colour in form.palette for part in colour)))
-        for data in _deflated(part):
+            file.write(chunk(b"PLTE", bytes(sample for colour in form.palette for sample in colour)))
+        for data in _deflated(bands):
             file.write(chunk(b"IDAT", data))
         file.write(chunk(b"IEND", b""))
 
 
-def _deflated(part: UnfinishedBands) -> Iterator[bytes]:
+def _deflated(bands: UnfinishedBands) -> Iterator[bytes]:
     deflater = zlib.compressobj()
-    for rows in part.bands(ROWS):
+    for rows in bands.read(ROWS):
         lines = rows.astype(rows.dtype.newbyteorder(">")).reshape(len(rows), -1).view(np.uint8)
         data = deflater.compress(np.pad(lines, ((0, 0), (1, 0))).data)
         if data:
@@ -44,7 +45,7 @@ def _deflated(part: UnfinishedBands) -> Iterator[bytes]:
 
 
 def _resolution(placement: Placement) -> bytes:
-    """Pixels a metre, where the picture said how large they are."""
+    """Return the chunk with the pixels of a metre; nothing where the size of pixels is unknown."""
     if placement.resolution is None or placement.unit not in _CENTIMETRES:
         return b""
     across, down = (round(100 * each / _CENTIMETRES[placement.unit]) for each in placement.resolution)

@@ -1,4 +1,4 @@
-"""A tiled TIFF made of bands, with smaller copies where the picture it comes from had any."""
+"""A tiled TIFF that is made of bands of rows, with smaller copies where its source picture has them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ from unpool.io.write.band_form import BandForm
 from unpool.io.write.unfinished import UnfinishedBands
 
 TILE_SIDE = 512
+"""Rows and columns of a tile."""
+
 ROW_OF_TILES = 1 << 27
-"""Bytes that a row of tiles may have; tiles of very wide pictures are lower."""
+"""The most bytes of a row of tiles; tiles of very wide pictures have fewer rows."""
 
 BIG = 2**32 - 2**25
-"""Bytes of pixels from which a TIFF needs 64-bit offsets; their compressed size is not known in time."""
+"""Bytes of pixels from which a file is a BigTIFF; the compressed size is not known when this is decided."""
 
 
-def write_tiff(path: Path, form: BandForm, part: UnfinishedBands) -> None:
-    """Write a TIFF of deflated tiles; a BigTIFF where its pixels are 4 GB or more. Copies take the nearest pixel."""
+def write_tiff(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
+    """Write a TIFF of deflated tiles; a BigTIFF where its pixels are 4 GB or more. Copies leave pixels out."""
     steps = level_steps(form)
     pixels = form.rows * form.columns * form.channels * np.dtype(form.dtype).itemsize
     big = pixels * (4 / 3 if steps else 1) >= BIG
     with tifffile.TiffWriter(path, bigtiff=big, ome=form.placement.pixel_size is not None) as tiff:
-        tiff.write(**_page(form, part, 1), **_facts(form), subifds=len(steps), metadata=_ome(form))
+        tiff.write(**_page(form, bands, 1), **_facts(form), subifds=len(steps), metadata=_ome(form))
         for step in steps:
-            tiff.write(**_page(form, part, step), subfiletype=1, metadata=None)
+            tiff.write(**_page(form, bands, step), subfiletype=1, metadata=None)
 
 
 def level_steps(form: BandForm) -> list[int]:
-    """How much smaller each copy is, 2, 4, …, until one tile holds it; none where the source has no copies."""
+    """Return the factors 2, 4, … by which copies are smaller, until one tile holds a copy.
+
+    There are no factors where the source has no copies.
+    """
     longest, step, steps = max(form.rows, form.columns), 2, []
     while form.placement.levels and longest * 2 > step * TILE_SIDE:
         steps.append(step)
@@ -41,13 +46,13 @@ def level_steps(form: BandForm) -> list[int]:
     return steps
 
 
-def _page(form: BandForm, part: UnfinishedBands, step: int) -> dict[str, Any]:
-    """What tifffile needs for one size of the picture."""
+def _page(form: BandForm, bands: UnfinishedBands, step: int) -> dict[str, Any]:
+    """Return tifffile's arguments for one size of the picture; ``step`` is the factor by which it is smaller."""
     rows, columns = -(-form.rows // step), -(-form.columns // step)
     tile = _tile(form)
     colour = form.channels == 3 and form.dtype != "float32"
     page: dict[str, Any] = {
-        "data": _tiles(part, tile, step),
+        "data": _tiles(bands, tile, step),
         "shape": (rows, columns) if form.channels == 1 else (rows, columns, form.channels),
         "dtype": form.dtype,
         "tile": tile,
@@ -70,16 +75,16 @@ def _tile(form: BandForm) -> tuple[int, int]:
     return height, TILE_SIDE
 
 
-def _tiles(part: UnfinishedBands, tile: tuple[int, int], step: int) -> Iterator[NDArray[Any]]:
-    """The tiles of one size, row by row; those at the right and the bottom end with the picture."""
-    for band in part.bands(tile[0], step):
+def _tiles(bands: UnfinishedBands, tile: tuple[int, int], step: int) -> Iterator[NDArray[Any]]:
+    """Yield the tiles of one size, row by row; those at the right and at the bottom end where the picture ends."""
+    for band in bands.read(tile[0], step):
         for left in range(0, band.shape[1], tile[1]):
             cut = band[:, left : left + tile[1]]
             yield cut[..., 0] if cut.shape[2] == 1 else cut
 
 
 def _facts(form: BandForm) -> dict[str, Any]:
-    """Tags that say where the picture lies."""
+    """Return the tags of resolution and place on the earth."""
     placement = form.placement
     facts: dict[str, Any] = {"extratags": [(*tag, True) for tag in placement.geography]}
     if placement.resolution is not None:

@@ -1,7 +1,7 @@
-"""Bands of a picture that is not finished: a file that is only added to, and tells a torn end from a whole one.
+"""The bands of a picture that is not finished, in one file to which records are only added.
 
-One line of JSON says what the bands are of; then each record has its rows, its size and a checksum before its data.
-What was killed while it wrote leaves a record that does not match, and its rows are done again.
+The first line is JSON: shape, pixel type and key. In each record its rows, size and checksum come before the
+data. A kill during a write leaves a record whose checksum does not match; its rows are written again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from unpool.errors import DataError, RunError
 
 RECORD = struct.Struct(">IQI")
-"""Rows, bytes of data, CRC-32 of the data begun with that of the rows."""
+"""The head of a record: rows, bytes of data, and CRC-32 of the data with the number of rows as its start value."""
 
 RECORD_BYTES = 1 << 25
-"""About how many bytes of pixels one record holds; higher bands are cut."""
+"""Bytes of pixels in one record, about; bands with more are cut."""
 
 
 class Band(NamedTuple):
-    """A record: its rows, where its data begin and how many bytes they are."""
+    """A record: its rows, the place of its data in the file, and their bytes."""
 
     rows: int
     start: int
@@ -35,26 +35,30 @@ class Band(NamedTuple):
 
 
 class UnfinishedBands:
-    """Finished bands, rows 0 to ``done``, of pixels (rows, columns, channels).
+    """The rows 0 to ``done`` of a picture (rows, columns, channels).
 
-    Class ids are deflated fast, which makes them about a hundredth; floating point is stored as it is.
+    Whole numbers are deflated fast, class ids to about a hundredth of their bytes; floating point is stored as it is.
+
+    Parameters
+    ----------
+    key: a text that changes with the pixels; rows of another key, shape or type are deleted.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], key: str) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
-        self.displaced = False  # bands of another form or key were found, and cut off
+        self.started_over = False  # whether rows of another key, shape or type were there and are deleted
         self._row = shape[1] * shape[2] * dtype.itemsize
         self._file: BinaryIO = path.open("ab+")
         try:
             _lock(self._file, path)
-            self._bands = self._taken_up(_title(shape, dtype, key))
+            self._bands = self._recovered(_title(shape, dtype, key))
         except BaseException:
             self._file.close()
             raise
 
     @property
     def done(self) -> int:
-        """Rows that are there."""
+        """Number of rows in the file."""
         return sum(band.rows for band in self._bands)
 
     def add(self, pixels: NDArray[Any]) -> None:
@@ -69,19 +73,19 @@ class UnfinishedBands:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def bands(self, height: int, step: int = 1) -> Iterator[NDArray[Any]]:
-        """All rows from the top, ``height`` at a time (the last are fewer), of every ``step``-th row and column."""
+    def read(self, height: int, step: int = 1) -> Iterator[NDArray[Any]]:
+        """Yield every ``step``-th row and column from the top, ``height`` rows at a time; fewer at the end."""
         waiting: list[NDArray[Any]] = []
         top = count = 0
         for band in self._bands:
             thin = self._read(band)[-top % step :: step, ::step]
             if step > 1:
-                thin = thin.copy()  # a view would keep the whole band while rows of many are waited for
+                thin = thin.copy()  # a view would keep all bands in memory until ``height`` rows are there
             top += band.rows
             while len(thin):
-                taken, thin = thin[: height - count], thin[height - count :]
-                waiting.append(taken)
-                count += len(taken)
+                rows, thin = thin[: height - count], thin[height - count :]
+                waiting.append(rows)
+                count += len(rows)
                 if count == height:
                     yield np.concatenate(waiting)
                     waiting, count = [], 0
@@ -89,32 +93,32 @@ class UnfinishedBands:
             yield np.concatenate(waiting)
 
     def close(self) -> None:
-        """Close the file; what is there stays."""
+        """Close the file; its rows stay."""
         self._file.close()
 
-    def _taken_up(self, title: bytes) -> list[Band]:
-        """The records that are whole; what follows them, or a file about something else, is cut off."""
+    def _recovered(self, title: bytes) -> list[Band]:
+        """Return the complete records, and cut off what follows them; cut off all where the title is another."""
         self._file.seek(0)
         bands: list[Band] = []
-        found = self._file.read(len(title))
-        self.displaced = not title.startswith(found)  # a torn title is nobody's
-        end = len(title) if found == title else 0
+        head = self._file.read(len(title))
+        self.started_over = not title.startswith(head)  # a torn title counts as an empty file
+        end = len(title) if head == title else 0
         if end:
-            bands = self._whole_records()
+            bands = self._complete_records()
             end = bands[-1].start + bands[-1].size if bands else end
         self._file.truncate(end)
         if not end:
             self._file.write(title)
         return bands
 
-    def _whole_records(self) -> list[Band]:
+    def _complete_records(self) -> list[Band]:
         bands: list[Band] = []
         rows = 0
         while len(head := self._file.read(RECORD.size)) == RECORD.size:
             count, size, check = RECORD.unpack(head)
             start = self._file.tell()
             rows += count
-            # deflated data never are more than a little larger than the pixels, so this reads no more than a band
+            # deflated data are at most a little larger than the pixels, so this reads no more than one band
             if not 0 < count <= rows <= self.shape[0] or size > count * self._row * 1.01 + 1024:
                 break
             data = self._file.read(size)
@@ -127,7 +131,7 @@ class UnfinishedBands:
         self._file.seek(band.start)
         pixels = zlib.decompressobj().decompress(self._file.read(band.size), band.rows * self._row)
         if len(pixels) != band.rows * self._row:
-            raise DataError(f"{self.path}: a damaged band", "what was written before", "delete it and predict again")
+            raise DataError(f"{self.path}: a damaged band", "rows as they were written", "delete it and predict again")
         return np.frombuffer(pixels, self.dtype).reshape(band.rows, *self.shape[1:])
 
 
@@ -141,7 +145,7 @@ def _check(rows: int, data: bytes) -> int:
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second process away, where the system can; the lock ends with the process."""
+    """Lock the file against a second process, where the system can; the lock ends with the process."""
     try:
         import fcntl  # noqa: PLC0415 - not on Windows
     except ImportError:
@@ -150,7 +154,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise RunError(
-            f"{path}: another process is writing it", "one process for each picture", "wait for it, or end it"
+            f"{path}: another process is writing it", "one process for each picture", "wait until it ends, or stop it"
         ) from error
     except OSError:
         return  # a file system without locks

@@ -1,4 +1,4 @@
-"""An OME-Zarr folder made of bands (OME-NGFF 0.4 on Zarr 2, 0.5 on Zarr 3)."""
+"""An OME-Zarr folder that is made of bands of rows (OME-NGFF 0.4 on Zarr 2, 0.5 on Zarr 3)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from unpool.io.write.tiff import level_steps
 from unpool.io.write.unfinished import UnfinishedBands
 
 CHUNK = 512
+"""Rows and columns of a chunk."""
 
 
-def write_zarr(path: Path, form: BandForm, part: UnfinishedBands) -> None:
-    """Write a folder of the format the source has, 3 where it is none, with smaller copies where that has any."""
+def write_zarr(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
+    """Write a Zarr folder, with smaller copies where the source has them.
+
+    Its format is that of the source, or 3 where the source is no Zarr.
+    """
     zarr = zarr_package(path)
     shutil.rmtree(path, ignore_errors=True)
     version = form.placement.zarr or 3
@@ -34,7 +38,7 @@ def write_zarr(path: Path, form: BandForm, part: UnfinishedBands) -> None:
             dtype=form.dtype,
             **({"dimension_names": axes} if version == 3 else {}),
         )
-        for place, band in enumerate(part.bands(CHUNK, step)):
+        for place, band in enumerate(bands.read(CHUNK, step)):
             lines = slice(place * CHUNK, place * CHUNK + len(band))
             array[(..., lines, slice(None))] = band[..., 0] if not channels else np.moveaxis(band, 2, 0)
     facts = _facts(form, axes, steps, "0.5" if version == 3 else "0.4")
@@ -42,7 +46,7 @@ def write_zarr(path: Path, form: BandForm, part: UnfinishedBands) -> None:
 
 
 def _facts(form: BandForm, axes: tuple[str, ...], steps: list[int], version: str) -> dict[str, Any]:
-    """The metadata that OME asks for, with the colours of class ids."""
+    """Return the metadata of OME, with the colours of class ids."""
     across, down, unit = form.placement.pixel_size or (1.0, 1.0, None)
     space = {"type": "space"} | ({"unit": unit} if unit else {})
     scale = {

@@ -13,7 +13,7 @@ from unpool.nets.explain.reading import PICTURES, LayerReader
 from unpool.nets.explain.records import Explanation
 from unpool.nets.families import network_of
 from unpool.nets.network import Network, NetworkStructure
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 
 def explain(network: Network, size: Size, name: str) -> Explanation:

@@ -31,7 +31,7 @@ from unpool.nets.explain.records import LayerFacts, LayerKind, LayerPart, SkipFa
 from unpool.nets.network import Network
 from unpool.nets.pooling import PoolingIndices
 from unpool.nets.saved_tensors import SavedTensors
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 PICTURES = 2
 """Pictures that pass at once; batch normalisation of a single value needs a second picture."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from unpool.geometry import Border
-from unpool.tiling import Size
+from unpool.shapes import Size
 
 Side = Literal["encoder", "bottom", "decoder", "head"]
 LayerPart = Literal[
