@@ -9,7 +9,7 @@ import pytest
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.image_means import image_means
 from unpool.metrics.intervals import Interval, Intervals
-from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.measures import Evidence, measure_set
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import ABSENT_RULE, scores
 from unpool.report.page import Heat, ImagePanel, ReportContents, render_report, write_report
@@ -190,7 +190,7 @@ def set_of_two(measure):
     labels = np.zeros((12, 20), dtype=np.uint8)
     labels[:, 10:] = 1
     seen = Evidence(labels, None, labels.copy(), np.full(labels.shape, 0.9, dtype=np.float32), None)
-    return measured(measure, [("a", measure.numbers(seen)), ("b", measure.numbers(seen))], {"a": "a", "b": "b"})
+    return measure_set(measure, [("a", measure.numbers(seen)), ("b", measure.numbers(seen))], {"a": "a", "b": "b"})
 
 
 def test_a_table_of_many_scores_has_a_line_for_each_beside_its_drawing(contents):
