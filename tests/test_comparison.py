@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from unpool.metrics.comparison import (
     EXCHANGES,
@@ -190,7 +189,7 @@ def test_the_better_one_is_said_as_a_sentence() -> None:
     assert difference.value == pytest.approx((63 - 51) / 70 / 2)
     assert difference.interval is not None
     low, high = (f"{100 * end:.1f}" for end in difference.interval)
-    assert sentence(found, versus, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 images"
+    assert sentence(found, versus, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 pictures"
 
 
 def test_what_cannot_be_told_apart_is_said() -> None:
@@ -201,7 +200,7 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     assert more is not None
     said = sentence(found, found.others[0], "AB")
     assert said.startswith("no difference shown; about ")
-    assert said.endswith(" more images would decide")
+    assert said.endswith(" more pictures would decide")
     assert more <= int(said.split()[4]) <= 1.5 * more
 
 
@@ -210,12 +209,12 @@ def test_small_and_equal_sets_have_their_own_sentences() -> None:
         found = compare_tests([list(first), list(second)], alone(len(first)))
         return sentence(found, found.others[0], "AB")
 
-    assert said(binary([7]), binary([5])) == "no difference shown; 1 image cannot show one, it takes 6"
-    assert said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 images cannot show one, it takes 6"
-    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 images"
+    assert said(binary([7]), binary([5])) == "no difference shown; 1 picture cannot show one; at least 6 are needed"
+    assert said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 pictures cannot show one; at least 6 are needed"
+    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 pictures"
     balanced = said(binary([7, 5] * 4), binary([5, 7] * 4))
     assert balanced.startswith("no difference shown; at 0.0 [")
-    assert balanced.endswith("too small beside its error to say how many more images would decide")
+    assert balanced.endswith("too small compared with its error to estimate how many more pictures would decide")
     nothing = np.zeros((3, 3, 2), dtype=np.int64)
     assert said(nothing, nothing) == "no mean IoU to compare: no pixel counts"
     single = compare_tests([[each] for each in (binary([7])[0], binary([5])[0])], ["x"])
@@ -229,8 +228,8 @@ def test_of_several_the_best_meets_each_of_the_others() -> None:
     assert [versus.other for versus in found.others] == [0, 2, 3]
     assert found.others[0].differences["mean_iou"].p == pytest.approx(3 * 2 / 2**12)
     text = comparison_text(found, "ABCD", ["one", "two", "three", "four"])
-    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 images" in text
-    assert "B and D: no difference: the same counts on 12 images" in text
+    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 pictures" in text
+    assert "B and D: no difference: the same counts on 12 pictures" in text
     assert "corrected for 3 comparisons (Holm)" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
 
@@ -241,7 +240,7 @@ def test_groups_are_exchanged_whole() -> None:
     found = compare_tests([list(right), list(wrong)], groups)
     assert (found.unit, found.units, found.pictures) == ("group", 7, 14)
     assert found.others[0].differences["mean_iou"].p == 2 / 2**7
-    assert sentence(found, found.others[0], "AB").endswith("mean IoU points on 14 images in 7 groups")
+    assert sentence(found, found.others[0], "AB").endswith("mean IoU points on 14 pictures in 7 groups")
     rule = comparison_rule(found)
     assert "paired resamples of the 7 groups with seed 0" in rule
     assert "all 128 exchanges" in rule
@@ -319,7 +318,10 @@ def test_a_measure_that_counts_nowhere_has_no_difference() -> None:
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_is_made_again_from_its_name_and_rule(name: str) -> None:
-    for made in [MEASURES[name](("a", "b")), *([SAMPLED_MEASURES[name](("a", "b"))] if name in SAMPLED_MEASURES else [])]:
+    for made in [
+        MEASURES[name](("a", "b")),
+        *([SAMPLED_MEASURES[name](("a", "b"))] if name in SAMPLED_MEASURES else []),
+    ]:
         assert made.name == name
         again = measure_of(name, made.rule, ("a", "b"))
         assert again is not None

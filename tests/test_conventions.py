@@ -166,7 +166,10 @@ def test_words_and_json() -> None:
     rows = by_conventions(counts())
     assert {row.convention.users[0]: row.convention.class_values for row in rows}["luxonis-train, per_class"] == (
         "left out (-1)", "0")  # fmt: skip
-    assert {row.convention.users[0]: row.convention.class_values for row in rows}["torchvision references"] == ("NaN", "0")
+    assert {row.convention.users[0]: row.convention.class_values for row in rows}["torchvision references"] == (
+        "NaN",
+        "0",
+    )
     assert rows[9].convention.averaged == "pictures, foreground"
     data = json.loads(json.dumps([row.to_json() for row in rows], allow_nan=False))
     assert data[0]["users"] == ["Unpool", "mmsegmentation", "pytorch-semseg"]

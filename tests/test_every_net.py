@@ -7,6 +7,7 @@ import pytest
 import tiny
 from unpool.commands.events import finish
 from unpool.commands.predict.predict import predict
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import train
 from unpool.data.synthetic import write_synthetic_set
@@ -33,7 +34,7 @@ def test_train_test_and_predict(name: str, demo_set: Path, tmp_path: Path) -> No
     }
     run = finish(train(demo_set, settings, tmp_path / "run"))
     assert run.finished
-    result = finish(score(run.model, demo_set, device="cpu", precision="float32"))
+    result = finish(score(run.model, demo_set, TestOptions(device="cpu", precision="float32")))
     assert result.scores.pixels > 0
     written = finish(predict(run.folder, [str(demo_set / "images")], tmp_path / "out", overlays=True, device="cpu"))
     assert len(written.written) == 5

@@ -14,10 +14,10 @@ from unpool.metrics.intervals import (
     RESAMPLES,
     bootstrap,
     interval_of,
-    resampled_scores,
     pixel_counts,
-    units_of,
+    resampled_scores,
     scores_of_counts,
+    units_of,
 )
 from unpool.metrics.scores import Scores, scores
 

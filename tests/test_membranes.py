@@ -16,6 +16,7 @@ from skimage.segmentation import watershed
 import tiny
 from unpool.class_table import IGNORE_ID
 from unpool.commands.events import finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
 from unpool.errors import UsageError
@@ -199,7 +200,8 @@ def random_partitions(seed: int, lines: bool = True) -> tuple[Segments, Segments
 
 def test_scores_of_partitions_by_hand() -> None:
     pieces = overlap(segments("1122", "1122"), segments("1111", "0111"))
-    assert (sorted(pieces.shared), sorted(pieces.true), list(pieces.predicted), pieces.single) == ([3, 4], [4, 4], [7], 1)
+    assert (sorted(pieces.shared), sorted(pieces.true)) == ([3, 4], [4, 4])
+    assert (list(pieces.predicted), pieces.single) == ([7], 1)
     assert pixel_pairs(pieces) == (9 + 16 + 1, 32, 49 + 1)
     value, split, merge = rand_score(pieces)
     assert (split, merge) == (26 / 32, 26 / 50)
@@ -296,7 +298,9 @@ def is_simple(inside: set[tuple[int, int]], row: int, column: int) -> bool:
     return len(cells) == len(parts(around - inside, corners=True)) == 1
 
 
-def literal_warping(truth: BinaryImage, inside: NDArray[np.float32], threshold: float, known: BinaryImage) -> tuple[BinaryImage, BinaryImage]:
+def literal_warping(
+    truth: BinaryImage, inside: NDArray[np.float32], threshold: float, known: BinaryImage
+) -> tuple[BinaryImage, BinaryImage]:
     """The warped truth and the pixels left, one by one, by sets."""
     threshold = np.float32(threshold)
     warped = {(r, c) for r, c in np.argwhere(truth).tolist()}
@@ -370,7 +374,8 @@ def test_holes_and_islands_are_left_but_split_nothing() -> None:
 def test_the_most_certain_pixels_are_warped_first() -> None:
     truth, known = mask("#...#"), np.ones((1, 5), dtype=bool)
     for sure, last in (([1, 0.9, 0.8, 0.7, 1], 3), ([1, 0.7, 0.8, 0.9, 1], 1), ([1, 0.9, 0.9, 0.9, 1], 3)):
-        assert np.argwhere(unwarpable_pixels(truth, np.array([sure], dtype=np.float32), 0.5, known)).tolist() == [[0, last]]
+        inside = np.array([sure], dtype=np.float32)
+        assert np.argwhere(unwarpable_pixels(truth, inside, 0.5, known)).tolist() == [[0, last]]
 
 
 @settings(max_examples=150, deadline=None)
@@ -504,9 +509,10 @@ def test_ignored_pixels_count_nowhere() -> None:
     labels[:, 11:] = IGNORE_ID
     numbers = membranes(NAMES).numbers(evidence(labels, inside)).reshape(11, -1)
     cropped = numbers_of(truth[:, :11], inside[:, :11]).reshape(11, -1)
-    counts = [MembraneNumbers._fields.index(name) for name in ("hits", "true", "predicted", "pixels", "wrong_pixels", "mistakes")]
+    column = MembraneNumbers._fields.index
+    counts = [column(name) for name in ("hits", "true", "predicted", "pixels", "wrong_pixels", "mistakes")]
     assert np.array_equal(numbers[:, counts], cropped[:, counts], equal_nan=True)
-    assert (numbers[:, MembraneNumbers._fields.index("pairs_true")] == cropped[:, MembraneNumbers._fields.index("pairs_true")]).all()
+    assert (numbers[:, column("pairs_true")] == cropped[:, column("pairs_true")]).all()
     nothing = membranes(NAMES).numbers(evidence(np.full_like(labels, IGNORE_ID), inside))
     measure = membranes(NAMES)
     assert np.isnan(measure.table(nothing[None])).all()
@@ -560,8 +566,8 @@ def test_the_diagram_is_the_scan() -> None:
 
 def test_a_model_is_measured(run: TrainedRun, tmp_path: Path) -> None:
     new = tiny.write_set(tmp_path / "new-cells", 2, seed=5)
-    options = {"device": "cpu", "precision": "float32", "measures": ("membranes",)}
-    result = finish(score(run.folder, new, out=tmp_path / "out", **options))  # type: ignore[arg-type]
+    options = TestOptions(device="cpu", precision="float32", measures=("membranes",))
+    result = finish(score(run.folder, new, options, out=tmp_path / "out"))
     (found,) = result.measured
     assert found.measure.rows == ("at 0.5", "best")
     assert found.value("v_rand") >= found.value("v_rand", "at 0.5")  # type: ignore[operator]

@@ -67,7 +67,7 @@ def contents():
         image_rows=[("good.png", scores(matrix(((9, 0), (0, 1))))), ("bad.png", scores(matrix()))],
         panels=[panel("fine.png", 0.9), panel("poor.png", 0.2), panel("unknown.png", None)],
         history=[{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "mean_iou": 0.4, "global_accuracy": 0.7}],
-        findings=["dim cells are missed"],
+        warnings=["dim cells are missed"],
         notes=["ignored pixels count nowhere"],
         command="unpool test m d",
     )
@@ -85,7 +85,7 @@ def test_every_part_is_on_the_page(contents):
         "unpool test m d",
         "validation score",
         "predicted class",
-        "error: missed, taken for background",
+        "error: missed, predicted as background",
         ABSENT_RULE,
     ):
         assert part in text
@@ -127,7 +127,7 @@ def test_names_and_words_are_escaped_everywhere(contents):
             scores=scores(evil_matrix),
             image_rows=[(EVIL, scores(matrix()))],
             panels=[replace(panel(EVIL), note=EVIL)],
-            findings=[EVIL],
+            warnings=[EVIL],
             notes=[EVIL],
             command=EVIL,
         )
@@ -164,7 +164,7 @@ def test_parts_without_contents_are_left_out(contents):
         image_rows=[],
         panels=[],
         history=[],
-        findings=[],
+        warnings=[],
         notes=[],
         command="",
     )

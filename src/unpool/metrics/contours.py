@@ -80,9 +80,7 @@ def matched_pixels(first: BinaryImage, second: BinaryImage, tolerance: float) ->
     numbers[second_points[:, 0], second_points[:, 1]] = np.arange(len(second_points))
     first_points = _points(first) + margin
     at_once = max(1, _LOOKUPS_AT_ONCE // len(offsets))
-    parts = [
-        _partners(numbers, first_points[k : k + at_once], offsets) for k in range(0, len(first_points), at_once)
-    ]
+    parts = [_partners(numbers, first_points[k : k + at_once], offsets) for k in range(0, len(first_points), at_once)]
     counts = np.concatenate([count for _, count in parts])
     return _largest_matching(np.concatenate([partners for partners, _ in parts]), counts, len(second_points))
 

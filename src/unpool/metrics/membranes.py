@@ -140,9 +140,7 @@ def _numbers(seen: Evidence, inside: int) -> Numbers:
     for threshold in THRESHOLDS:
         predicted = likely > threshold
         thin = overlap(cells, thinned(predicted))
-        errors = (
-            TopologyErrors(nan, nan) if threshold == UNWARPED else topology_errors(truth, likely, threshold, known)
-        )
+        errors = TopologyErrors(nan, nan) if threshold == UNWARPED else topology_errors(truth, likely, threshold, known)
         pixels = [(predicted & truth).sum(), truth.sum(), (predicted & known).sum(), known.sum()]
         pairs = pixel_pairs(overlap(cells, components(predicted)))
         rows.append([*rand_score(thin), *information_score(thin), *pairs, *pixels, *errors])

@@ -68,7 +68,8 @@ def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
     settings = ", ".join(f"{key} {training[key]}" for key in CARD_SETTINGS if training.get(key) is not None)
     counts = [len(split.get(part, ())) for part in ("train", "val", "test")]
     return [
-        ("data", f"{data.get('name', DASH)}: {counts[0]} pictures for training, {counts[1]} for validation, {counts[2]} for testing"),
+        ("data", str(data.get("name", DASH))),
+        ("pictures", f"{counts[0]} for training, {counts[1]} for validation, {counts[2]} for testing"),
         ("fingerprint", str(data.get("fingerprint", DASH))),
         ("settings", settings or DASH),
         ("best epoch", f"{story.get('epoch', DASH)}, after {story.get('seconds', DASH)} s"),

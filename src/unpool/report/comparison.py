@@ -70,7 +70,7 @@ def _outlook(comparison: Comparison, against: ComparisonWithBest, difference: Di
         return f"{count_text(comparison.units, comparison.unit)} cannot show one; at least {fewest} are needed"
     if against.more is not None:
         more = _rounded_up(against.more)
-        return f"about {more} more {comparison.unit}{'' if more == 1 else 's'} would decide"
+        return f"about {count_text(more, f'more {comparison.unit}')} would decide"
     return (
         f"at {_points(difference)} mean IoU points it is too small compared with its error to estimate how many more "
         f"{comparison.unit}s would decide"

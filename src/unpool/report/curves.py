@@ -76,7 +76,9 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
         )
         losses.set_title("loss", loc="left", fontsize=10)
         losses.set_yscale("log")  # the first epochs' losses may be ten times the last ones'
-        losses.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the default one writes mathematics, which is off
+        losses.yaxis.set_major_formatter(
+            StrMethodFormatter("{x:g}")
+        )  # the default one writes mathematics, which is off
         losses.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if _span(losses) < 10 else NullFormatter())
         ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)

@@ -34,7 +34,7 @@ from unpool.commands.predict.targets import (
     refuse_itself,
 )
 from unpool.commands.run_folder import model_file, require_writable
-from unpool.commands.test.choice import turned_warnings
+from unpool.commands.test.choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.dataset.pairing.names import folder_role
 from unpool.errors import RunError, UnpoolError
@@ -180,7 +180,7 @@ def predict(
     )
     if kept:
         yield Message(f"{len(kept)} of them are there already")
-    for warning in turned_warnings(card, averaging):
+    for warning in orientation_warnings(card, averaging):
         yield Message(f"note: {warning}")
     if verify:
         yield from _verify(jobs, work)

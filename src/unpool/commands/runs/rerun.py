@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from inspect import signature
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from unpool.commands.events import Message
 from unpool.commands.train.preparation import software
 from unpool.commands.run_folder import MODEL_FILE
 from unpool.commands.run_folder import free_path
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun
 from unpool.commands.train.train import train
@@ -107,7 +108,7 @@ def rerun(entry: Entry, out: Path | None = None) -> Generator[Event, None, Rerun
         yield Message("since then has changed: " + "; ".join(different))
     if record.kind == "test":
         assert begun_with is not None
-        yield from test(begun_with, folder, out=target, fingerprint=record.data.fingerprint, **_options(record))
+        yield from test(begun_with, folder, _options(record), out=target, fingerprint=record.data.fingerprint)
         return Rerun(record, read_record(target), target)
     trained = yield from _train_again(record, folder, begun_with, target)
     return Rerun(record, read_record(trained.folder), trained.folder, trained.stopped_by)
@@ -135,15 +136,15 @@ def _train_again(record: Record, folder: Path, start: Path | None, out: Path) ->
     return trained
 
 
-def _options(record: Record) -> dict[str, Any]:
-    unknown = record.settings.keys() - signature(test).parameters
+def _options(record: Record) -> TestOptions:
+    unknown = record.settings.keys() - {field.name for field in fields(TestOptions)}
     if unknown:
         raise DataError(
             f"the test {record.id} was made with {', '.join(sorted(unknown))}",
             "options of this version's unpool test",
             "use the version of unpool that made it, or test anew with unpool test",
         )
-    return dict(record.settings)
+    return TestOptions(**record.settings)
 
 
 def _required(given: ModelUsed, entry: Entry) -> Path:
