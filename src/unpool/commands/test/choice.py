@@ -63,7 +63,7 @@ def orientation_warnings(card: Card, averaging: Averaging) -> list[str]:
         return []
     return [
         f"The model was trained on upright pictures only, and --tta {averaging.tta} uses other orientations too. "
-        "--tta mirror keeps pictures upright."
+        "Use --tta mirror to keep pictures upright."
     ]
 
 
