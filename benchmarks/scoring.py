@@ -1,11 +1,11 @@
-"""What scoring costs beside the network: seconds for 1,000 pictures of 360 x 480 with 11 classes, on one core.
+"""The time of scoring without the network: seconds for 1,000 pictures of 360 x 480 with 11 classes, on one core.
 
     python benchmarks/scoring.py
 
-Logits are drawn: blurred noise, one map a class, so that regions have wavy edges; the truth is the argmax of the same
-maps, disturbed. Twenty such pictures are made into predictions, counted and measured, and the time of one is
-multiplied; intervals and files are made of 1,000. Boundaries are told apart: their time is that of a picture. Seconds
-are processor time, so that other work on the machine does not count.
+Logits are blurred noise, one map for each class, so that regions have wavy edges. The ground truth is the argmax of the
+same maps with more noise. Twenty such pictures are predicted, counted and measured, and the mean time of one is
+multiplied. Intervals and files are computed for 1,000 pictures. The time of boundaries is given for one picture.
+Seconds are processor time, so other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from unpool.io.write.images import write_image
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.image_means import image_means, image_numbers
 from unpool.metrics.intervals import bootstrap
-from unpool.metrics.measures import Evidence, Measured, measured
+from unpool.metrics.measures import Evidence, MeasureResult, measure_set
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import scores
 from unpool.prediction.evaluation import Evaluation
-from unpool.prediction.predictor import Answer, Piece
+from unpool.prediction.result import Prediction, TileLogits
 from unpool.report.page import ImagePanel, ReportContents, write_report
 from unpool.report.pictures import error_picture, overlay
 
@@ -47,20 +47,20 @@ QUICK = {"pictures": 12, "drawn": 3, "size": [48, 64]}
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(description="seconds that scoring takes beside the network")
-    parser.add_argument("--pictures", type=int, default=1000, help="pictures of the set")
-    parser.add_argument("--drawn", type=int, default=20, help="pictures that are really drawn")
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description="seconds that scoring takes without the network")
+    parser.add_argument("--pictures", type=int, default=1000, help="pictures in the set")
+    parser.add_argument("--drawn", type=int, default=20, help="pictures that are drawn; the others repeat them")
     parser.add_argument("--size", type=int, nargs=2, default=[360, 480], help="rows and columns of a picture")
     parser.add_argument("--classes", type=int, default=11)
-    parser.add_argument("--json", help="a file for the numbers, or - for the standard output")
-    parser.add_argument("--quick", action="store_true", help="small pictures: does it run?")
+    parser.add_argument("--json", help="file for the numbers, or - for the standard output")
+    parser.add_argument("--quick", action="store_true", help="few small pictures, as a check that it runs")
     given = parser.parse_args(arguments)
     return argparse.Namespace(**{**vars(given), **(QUICK if given.quick else {})})
 
 
 class Drawn:
-    """One picture's logits and truth, and what is made of them."""
+    """One drawn picture: its logits, its labels and its image."""
 
     def __init__(self, seed: int, size: tuple[int, int], classes: int) -> None:
         random = np.random.default_rng(seed)
@@ -75,33 +75,33 @@ class Drawn:
         grey = 128 + 40 * maps[0] / maps.std() + random.normal(scale=4, size=size)
         self.image: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
 
-    def predicted(self) -> Answer:
-        """The network's logits as a prediction with its confidence."""
-        answer = Answer.empty(len(self.names), self.labels.shape, confidence=True)
-        answer.take(Piece(slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]), self.logits))
-        return answer
+    def predicted(self) -> Prediction:
+        """Return the prediction of the logits, with its confidence."""
+        prediction = Prediction.empty(len(self.names), self.labels.shape, confidence=True)
+        prediction.take(TileLogits(slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]), self.logits))
+        return prediction
 
     def evidence(self) -> Evidence:
-        """What a measure looks at."""
-        answer = self.predicted()
-        assert answer.confidence is not None
-        return Evidence(self.labels, None, answer.prediction, answer.confidence, None)
+        """Return the data that a measure reads."""
+        predicted = self.predicted()
+        assert predicted.confidence is not None
+        return Evidence(self.labels, None, predicted.prediction, predicted.confidence, None)
 
     def loss(self) -> float:
-        """The sum of -log p(true class)."""
-        truth = torch.from_numpy(self.labels.astype(np.int64))
-        return float(F.cross_entropy(self.logits[None], truth[None], ignore_index=IGNORE_ID, reduction="sum"))
+        """Return the sum over counted pixels of -log p(true class)."""
+        labels = torch.from_numpy(self.labels.astype(np.int64))
+        return float(F.cross_entropy(self.logits[None], labels[None], ignore_index=IGNORE_ID, reduction="sum"))
 
 
 def took(work: Callable[[], object]) -> float:
-    """Seconds of a call."""
+    """Return the processor seconds of a call."""
     begin = process_time()
     work()
     return process_time() - begin
 
 
 def picture_rows(drawn: Sequence[Drawn], folder: Path) -> dict[str, float]:
-    """Seconds a picture of all that is done for each picture; boundaries last."""
+    """Return the seconds per picture of each step that is done for every picture; boundaries last."""
     for k, each in enumerate(drawn):
         write_image(folder / f"{k}.png", each.image)
         write_image(folder / f"{k}-mask.png", each.labels)
@@ -127,37 +127,37 @@ def picture_rows(drawn: Sequence[Drawn], folder: Path) -> dict[str, float]:
 
 
 def set_rows(drawn: Sequence[Drawn], pictures: int, folder: Path) -> dict[str, float]:
-    """Seconds of all that is done once for a set."""
+    """Return the seconds of each step that is done once for a set."""
     seen = [each.evidence() for each in drawn]
     names = drawn[0].names
     matrices = [ConfusionMatrix.of(names, each.labels, each.prediction) for each in seen]
-    whole = sum(matrices[1:], matrices[0])
+    total = sum(matrices[1:], matrices[0])
     images = tuple((f"{k:04}", scores(matrices[k % len(drawn)])) for k in range(pictures))
-    evaluation, groups = Evaluation(whole, scores(whole), images, 1.0), {name: name for name, _ in images}
+    evaluation, groups = Evaluation(total, scores(total), images, 1.0), {name: name for name, _ in images}
     measures = [image_means(names), MEASURES["calibration"](names)]
     numbers = [
-        [image_numbers(found) for _, found in images],
+        [image_numbers(picture) for _, picture in images],
         [measures[1].numbers(seen[k % len(drawn)]) for k in range(pictures)],
     ]
-    found: list[Measured] = []
+    results: list[MeasureResult] = []
 
     def measure(k: int) -> None:
         rows = [(name, row) for (name, _), row in zip(images, numbers[k], strict=True)]
-        found.append(measured(measures[k], rows, groups))
+        results.append(measure_set(measures[k], rows, groups))
 
     rows = {
         "intervals of the counts": took(lambda: bootstrap(images, groups)),
         "intervals of the means over pictures": took(lambda: measure(0)),
         "intervals of the calibration": took(lambda: measure(1)),
-        "scores.json": took(lambda: write_json(folder / "scores.json", everything(evaluation, found))),
-        "images.csv": took(lambda: images_csv(evaluation, found)),
+        "scores.json": took(lambda: write_json(folder / "scores.json", scores_json(evaluation, results))),
+        "images.csv": took(lambda: images_csv(evaluation, results)),
     }
-    rows["report.html"] = took(lambda: write_report(folder / "report.html", page_of(evaluation, found, drawn)))
+    rows["report.html"] = took(lambda: write_report(folder / "report.html", page_of(evaluation, results, drawn)))
     return rows
 
 
-def page_of(evaluation: Evaluation, found: Sequence[Measured], drawn: Sequence[Drawn]) -> ReportContents:
-    """A page with all tables and with pictures of eight."""
+def page_of(evaluation: Evaluation, results: Sequence[MeasureResult], drawn: Sequence[Drawn]) -> ReportContents:
+    """Return the contents of a page with all tables and with eight pictures."""
     colours = [(20 * k, 255 - 20 * k, 128) for k in range(len(drawn[0].names))]
     return ReportContents(
         title="scoring",
@@ -171,15 +171,15 @@ def page_of(evaluation: Evaluation, found: Sequence[Measured], drawn: Sequence[D
         image_rows=evaluation.images,
         panels=[panel_of(each, colours) for each in drawn[:8]],
         history=[],
-        findings=[],
+        warnings=[],
         notes=[],
         command="",
-        measured=found,
+        measured=results,
     )
 
 
 def panel_of(each: Drawn, colours: Sequence[Colour]) -> ImagePanel:
-    """A picture of the page."""
+    """Return one picture of the page."""
     prediction = each.predicted().prediction
     return ImagePanel(
         name="drawn",
@@ -192,26 +192,26 @@ def panel_of(each: Drawn, colours: Sequence[Colour]) -> ImagePanel:
     )
 
 
-def everything(evaluation: Evaluation, found: Sequence[Measured]) -> dict[str, Any]:
-    """What scores.json holds for each picture."""
+def scores_json(evaluation: Evaluation, results: Sequence[MeasureResult]) -> dict[str, Any]:
+    """Return the parts of scores.json that grow with the number of pictures."""
     return {
         "images": [{"name": name, **each.to_json()} for name, each in evaluation.images],
-        "measures": {each.measure.key: each.to_json() for each in found},
+        "measures": {each.measure.key: each.to_json() for each in results},
     }
 
 
 def table_of(results: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Return the numbers as a table of text."""
     given, rows = results["settings"], results["seconds"]
     lines = [f"{given['pictures']:,} pictures of {given['size'][0]} x {given['size'][1]}, {given['classes']} classes"]
     lines += [f"  {name:<40}{seconds:9.2f} s{100 * seconds / results['sum']:6.0f} %" for name, seconds in rows.items()]
-    lines += [f"  {'all but boundaries':<40}{results['sum']:9.2f} s   100 %"]
-    lines += [f"  {'boundaries, a picture':<40}{results['boundaries_a_picture']:9.3f} s"]
+    lines += [f"  {'all without boundaries':<40}{results['sum']:9.2f} s   100 %"]
+    lines += [f"  {'boundaries, per picture':<40}{results['boundaries_a_picture']:9.3f} s"]
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure each part once and print a table."""
+    """Measure each step and print a table."""
     torch.set_num_threads(1)
     given = options(arguments)
     drawn = [Drawn(seed, tuple(given.size), given.classes) for seed in range(given.drawn)]

@@ -73,7 +73,7 @@ def test_scoring_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {"confusion counts", "calibration", "intervals of the counts", "scores.json"} <= set(found["seconds"])
     assert found["sum"] == pytest.approx(sum(found["seconds"].values()))
     assert found["boundaries_a_picture"] > 0
-    assert "boundaries, a picture" in capsys.readouterr().out
+    assert "boundaries, per picture" in capsys.readouterr().out
 
 
 def test_a_slow_source_is_waited_for() -> None:

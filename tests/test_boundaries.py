@@ -12,8 +12,9 @@ from skimage.metrics import hausdorff_distance
 
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.metrics.boundaries import BoundaryScore, bf_score, boundaries, boundary_iou, boundary_scores, surface_scores
-from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
-from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.contours import band, boundary, distances, matched_pixels, rim
+from unpool.metrics.measures import Evidence, measure_set
+from unpool.metrics.segments import BinaryImage
 
 NAMES = ("sky", "road", "car")
 RATIOS = ("bf", "boundary_iou", "normalised_surface_distance")
@@ -21,18 +22,18 @@ RATIOS = ("bf", "boundary_iou", "normalised_surface_distance")
 seeds = st.integers(0, 2**32 - 1)
 
 
-def mask(*rows: str) -> Mask:
+def mask(*rows: str) -> BinaryImage:
     """``#`` is inside."""
     return np.array([[letter == "#" for letter in row] for row in rows])
 
 
-def square(size: int, top: int, left: int, side: int) -> Mask:
+def square(size: int, top: int, left: int, side: int) -> BinaryImage:
     found = np.zeros((size, size), dtype=bool)
     found[top : top + side, left : left + side] = True
     return found
 
 
-def everything(like: Mask) -> Mask:
+def everything(like: BinaryImage) -> BinaryImage:
     return np.ones(like.shape, dtype=bool)
 
 
@@ -108,12 +109,12 @@ def test_a_band_is_that_of_literal_loops(seed: int, width: int) -> None:
 
 def test_matching_uses_each_pixel_once() -> None:
     one, three = mask("..#.."), mask(".###.")
-    assert matched(one, three, 1) == matched(three, one, 1) == 1
-    assert matched(three, three, 0) == 3
-    assert matched(three, mask("#...#"), 0.99) == 0
-    assert matched(three, mask("#...#"), 1) == 2
-    assert matched(three, mask("....."), 9) == matched(mask("....."), three, 9) == 0
-    assert matched(mask("##..."), mask("..##."), 2) == 2  # greedily, the nearest two first, it would be 1
+    assert matched_pixels(one, three, 1) == matched_pixels(three, one, 1) == 1
+    assert matched_pixels(three, three, 0) == 3
+    assert matched_pixels(three, mask("#...#"), 0.99) == 0
+    assert matched_pixels(three, mask("#...#"), 1) == 2
+    assert matched_pixels(three, mask("....."), 9) == matched_pixels(mask("....."), three, 9) == 0
+    assert matched_pixels(mask("##..."), mask("..##."), 2) == 2  # greedily, the nearest two first, it would be 1
 
 
 @given(seeds, st.sampled_from([0.0, 1.0, 1.5, 2.3, 4.5]), st.sampled_from([0.1, 0.3, 0.6]))
@@ -126,15 +127,15 @@ def test_matching_is_the_best_assignment(seed: int, tolerance: float, share: flo
     if pairs.size:
         rows, columns = linear_sum_assignment(~pairs)
         best = int(pairs[rows, columns].sum())
-    assert matched(first, second, tolerance) == matched(second, first, tolerance) == best
+    assert matched_pixels(first, second, tolerance) == matched_pixels(second, first, tolerance) == best
 
 
 def test_matching_in_parts_is_matching(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     first, second = random.random((2, 40, 50)) < 0.1
-    whole = matched(first, second, 4.5)
-    monkeypatch.setattr("unpool.metrics.contours._LOOKED_UP", 1)
-    assert matched(first, second, 4.5) == whole
+    whole = matched_pixels(first, second, 4.5)
+    monkeypatch.setattr("unpool.metrics.contours._LOOKUPS_AT_ONCE", 1)
+    assert matched_pixels(first, second, 4.5) == whole
 
 
 @given(seeds)
@@ -284,7 +285,7 @@ def test_a_set_is_the_mean_of_its_pictures() -> None:
     measure = boundaries(NAMES)
     sure = np.ones(labels.shape, dtype=np.float32)
     numbers = [measure.numbers(Evidence(labels, None, each, sure, None)) for each in predictions]
-    found = measured(measure, list(zip("abc", numbers, strict=True)), {name: name for name in "abc"})
+    found = measure_set(measure, list(zip("abc", numbers, strict=True)), {name: name for name in "abc"})
     assert found.measure.rows == (*NAMES, "mean")
     assert found.value("bf", "road") == pytest.approx((1 + 1 + 0) / 3)
     assert found.value("bf", "car") == 0.0  # it counts in one picture

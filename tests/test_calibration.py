@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from unpool.class_table import IGNORE_ID
 from unpool.metrics.calibration import calibration, reliability
-from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.measures import Evidence, measure_set
 
 CALIBRATION = calibration()
 
@@ -116,9 +116,9 @@ def test_a_nearly_empty_bin_does_not_make_the_maximum() -> None:
 def test_where_all_is_ignored_nothing_is_said() -> None:
     nothing = drawn(0)._replace(labels=np.full((9, 13), IGNORE_ID, np.uint8))
     assert np.isnan(table_of(nothing)).all()
-    found = measured(CALIBRATION, [("a", CALIBRATION.numbers(nothing))], {"a": "a"})
+    found = measure_set(CALIBRATION, [("a", CALIBRATION.numbers(nothing))], {"a": "a"})
     assert found.value("accuracy") is None
-    assert reliability(found.numbers).curves[0].across == ()
+    assert reliability(found.numbers).curves[0].x == ()
 
 
 def test_the_diagram_has_a_point_for_each_bin_that_counts() -> None:
@@ -126,5 +126,5 @@ def test_the_diagram_has_a_point_for_each_bin_that_counts() -> None:
     seen = evidence(labels, np.zeros_like(labels), np.array([[0.5, 0.5, 0.75, 1.0]], np.float32))
     drawing = reliability(CALIBRATION.numbers(seen)[None])
     assert drawing.diagonal
-    assert [curve.across for curve in drawing.curves] == [(0.5, 0.75, 1.0)] * 2
-    assert [curve.up for curve in drawing.curves] == [(0.5, 0.0, 1.0), (0.5, 0.25, 0.25)]
+    assert [curve.x for curve in drawing.curves] == [(0.5, 0.75, 1.0)] * 2
+    assert [curve.y for curve in drawing.curves] == [(0.5, 0.0, 1.0), (0.5, 0.25, 0.25)]

@@ -12,10 +12,11 @@ import tiny
 from conftest import Program
 from unpool.commands.compare import compare, read_test
 from unpool.commands.events import finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import DataError, UnpoolError, UsageError
-from unpool.metrics.intervals import tally
+from unpool.metrics.intervals import pixel_counts
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -30,7 +31,7 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def good(run: TrainedRun, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A test of the run. Read only."""
     out = tmp_path_factory.mktemp("tests") / "good"
-    finish(score(run.folder, new, out=out, device="cpu"))
+    finish(score(run.folder, new, TestOptions(device="cpu"), out=out))
     return out
 
 
@@ -39,7 +40,7 @@ def poor(cells: Path, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A test of a run that hardly learned. Read only."""
     home = tmp_path_factory.mktemp("poor")
     trained = finish(train(cells, tiny.settings(epochs=1, learning_rate=1e-6), home / "run"))
-    finish(score(trained.folder, new, out=home / "poor", device="cpu"))
+    finish(score(trained.folder, new, TestOptions(device="cpu"), out=home / "poor"))
     return home / "poor"
 
 
@@ -53,12 +54,12 @@ def changed(test: Path, target: Path, change: Change) -> Path:
 
 
 def test_what_was_written_is_read_back(run: TrainedRun, new: Path, good: Path, tmp_path: Path) -> None:
-    result = finish(score(run.folder, new, out=tmp_path / "again", device="cpu"))
+    result = finish(score(run.folder, new, TestOptions(device="cpu"), out=tmp_path / "again"))
     read = read_test(good)
     assert read.classes == ("background", "foreground")
     assert set(read.pictures) == {name for name, _ in result.evaluation.images}
     for name, found in result.evaluation.images:
-        assert read.pictures[name].tally.tolist() == tally(found).tolist()
+        assert read.pictures[name].counts.tolist() == pixel_counts(found).tolist()
         assert read.pictures[name].digest == result.digests[name]
 
 
@@ -69,7 +70,7 @@ def test_the_scores_and_their_difference_are_those_of_the_tests(good: Path, poor
     for test, written in zip(result.comparison.mean_ious, (first, second), strict=True):
         assert test[0] == pytest.approx(written["scores"]["mean_iou"])
         assert list(test[1] or ()) == pytest.approx(written["intervals"]["mean_iou"])
-    (duel,) = result.comparison.duels
+    (duel,) = result.comparison.others
     for name, difference in duel.differences.items():
         apart = first["scores"][name] - second["scores"][name]
         assert difference.value == pytest.approx(apart if result.comparison.best == 0 else -apart)
@@ -87,7 +88,7 @@ def test_the_command_line_says_a_sentence_or_json(good: Path, poor: Path, progra
 
 
 def test_a_test_against_itself_shows_nothing(good: Path) -> None:
-    assert compare([good, good]).sentences == ("no difference: the same counts on 7 images",)
+    assert compare([good, good]).sentences == ("no difference: the same counts on 7 pictures",)
     assert "B" not in compare([good, good, good]).sentences[0].split(":")[1]
 
 
@@ -145,7 +146,8 @@ def test_tests_of_other_things_are_refused(change: Change, found: str, good: Pat
 def edges(run: TrainedRun, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A test of the run with boundaries, by the rule of SegNet's paper. Read only."""
     out = tmp_path_factory.mktemp("edges") / "edges"
-    finish(score(run.folder, new, out=out, device="cpu", measures=("boundaries-of-truth", "calibration")))
+    options = TestOptions(device="cpu", measures=("boundaries-of-truth", "calibration"))
+    finish(score(run.folder, new, options, out=out))
     return out
 
 
@@ -156,10 +158,10 @@ def test_measures_that_both_have_are_compared(good: Path, poor: Path, edges: Pat
     )
     result = compare([good, poor])
     assert result.comparison.best == 0
-    for column, difference in result.comparison.duels[0].measured["calibration"].items():
+    for column, difference in result.comparison.others[0].measures["calibration"].items():
         assert difference.value == pytest.approx(one[column.key] - other[column.key])
-    assert set(compare([edges, poor]).comparison.duels[0].measured) == {"calibration"}
-    assert set(compare([edges, edges]).comparison.duels[0].measured) == {"boundaries", "calibration"}
+    assert set(compare([edges, poor]).comparison.others[0].measures) == {"calibration"}
+    assert set(compare([edges, edges]).comparison.others[0].measures) == {"boundaries", "calibration"}
     told = json.loads(program("compare", good, poor, "--json").out)["comparisons"][0]["measures"]["calibration"]
     assert told["expected_calibration_error"]["value"] == pytest.approx(
         one["expected_calibration_error"] - other["expected_calibration_error"]
@@ -169,7 +171,8 @@ def test_measures_that_both_have_are_compared(good: Path, poor: Path, edges: Pat
 
 
 def test_a_measure_by_two_rules_is_refused(run: TrainedRun, new: Path, edges: Path, tmp_path: Path) -> None:
-    finish(score(run.folder, new, out=tmp_path / "test", device="cpu", measures=("boundaries",)))
+    options = TestOptions(device="cpu", measures=("boundaries",))
+    finish(score(run.folder, new, options, out=tmp_path / "test"))
     with pytest.raises(UsageError, match=r"boundaries by two rules \(boundaries and boundaries-of-truth\)"):
         compare([tmp_path / "test", edges])
 

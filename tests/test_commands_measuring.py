@@ -5,6 +5,7 @@ import html
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ import unpool
 from unpool.checkpoint.models import save_model
 from unpool.cli.program import app
 from unpool.commands.events import finish
-from unpool.commands.test.test import TestResult, result_text
+from unpool.commands.test.options import TestOptions
+from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import synthetic_cells
@@ -23,8 +25,8 @@ from unpool.errors import UsageError
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
 from unpool.metrics.boundaries import boundary_scores
-from unpool.metrics.measures import Measured
-from unpool.report.text import WIDTH
+from unpool.metrics.measures import MeasureResult
+from unpool.wording import PAGE_WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,8 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     return finish(train(folder / "cells", settings, folder / "run"))
 
 
-def of(run: TrainedRun, folder: Path, out: Path, *measures: str) -> tuple[TestResult, Measured]:
-    result = finish(score(run.folder, folder, out=out, device="cpu", precision="float32", measures=measures))
+def of(run: TrainedRun, folder: Path, out: Path, *measures: str) -> tuple[TestResult, MeasureResult]:
+    result = scored(run, folder, out, measures=measures)
     (found,) = result.measured
     return result, found
 
@@ -95,7 +97,7 @@ def test_what_is_written_and_said(run: TrainedRun, new: Path, tmp_path: Path) ->
 
 
 def test_nothing_is_measured_that_is_not_asked_for(run: TrainedRun, new: Path, tmp_path: Path) -> None:
-    result = finish(score(run.folder, new, out=tmp_path / "test", device="cpu", precision="float32"))
+    result = scored(run, new, tmp_path / "test")
     assert not any(each.measure.key == "boundaries" for each in result.measured)
     assert "boundaries" not in json.loads((tmp_path / "test" / "scores.json").read_text())["measures"]
     assert "bf" not in (tmp_path / "test" / "images.csv").read_text()
@@ -103,7 +105,8 @@ def test_nothing_is_measured_that_is_not_asked_for(run: TrainedRun, new: Path, t
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["edges"], "no measure 'edges'"), (["boundaries", "boundaries-of-truth"], "by two rules")]
+    ("names", "said"),
+    [(["edges"], "no measure 'edges'"), (["boundaries", "boundaries-of-truth"], "two rules for boundaries")],
 )
 def test_measures_that_there_are_not(names: list[str], said: str, run: TrainedRun, new: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
@@ -111,8 +114,8 @@ def test_measures_that_there_are_not(names: list[str], said: str, run: TrainedRu
     assert not (tmp_path / "test").exists()
 
 
-def scored(run: TrainedRun, folder: Path, out: Path, **options: object) -> TestResult:
-    return finish(score(run.folder, folder, out=out, device="cpu", precision="float32", **options))  # type: ignore[arg-type]
+def scored(run: TrainedRun, folder: Path, out: Path, **options: Any) -> TestResult:
+    return finish(score(run.folder, folder, TestOptions(device="cpu", precision="float32", **options), out=out))
 
 
 def components_in(folder: Path) -> int:
@@ -164,7 +167,7 @@ def test_means_over_pictures_are_beside_those_of_the_set(run: TrainedRun, new: P
     page = (tmp_path / "test" / "report.html").read_text()
     assert "<summary>Means over pictures</summary>" in page
     assert f"[{low:.3f}, {high:.3f}]" in page
-    assert max(map(len, text.splitlines()[:-1])) <= WIDTH
+    assert max(map(len, text.splitlines()[:-1])) <= PAGE_WIDTH
 
 
 def test_one_picture_has_no_mean_over_pictures(run: TrainedRun, tmp_path: Path) -> None:
@@ -191,7 +194,7 @@ def test_conventions_are_given_when_asked(run: TrainedRun, new: Path, tmp_path: 
     for each in result.conventions:
         for said in (page, text):
             assert ", ".join(each.convention.users) in said
-    assert max(map(len, text.splitlines()[:-1])) <= WIDTH
+    assert max(map(len, text.splitlines()[:-1])) <= PAGE_WIDTH
 
 
 def test_the_command_line(run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,7 +215,7 @@ def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_calibration_is_measured_where_nothing_else_is_asked_for(run: TrainedRun, new: Path, tmp_path: Path) -> None:
-    result = finish(score(run.folder, new, out=tmp_path / "test", device="cpu", precision="float32"))
+    result = scored(run, new, tmp_path / "test")
     (found,) = result.measured
     assert found.measure.key == "calibration"
     assert found.value("accuracy") == pytest.approx(result.scores.global_accuracy)
@@ -227,7 +230,7 @@ def test_calibration_is_measured_where_nothing_else_is_asked_for(run: TrainedRun
 
 
 def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_path: Path) -> None:
-    result = finish(score(dropping, new, out=tmp_path / "test", device="cpu", tta="flips", samples=3))
+    result = finish(score(dropping, new, TestOptions(device="cpu", tta="flips", samples=3), out=tmp_path / "test"))
     assert [each.measure.key for each in result.measured] == ["calibration", "uncertainty"]
     assert result.measured[1].measure.rows == ("by confidence", "by variance")
     written = json.loads((tmp_path / "test" / "scores.json").read_text())
@@ -238,7 +241,7 @@ def test_samples_are_measured_recorded_and_shown(dropping: Path, new: Path, tmp_
     assert "--tta flips --samples 3" in page
     assert page.count("root of the variance of 3 samples: black 0, lightest 0.25 or more") == 1
     assert page.count("<figcaption>uncertainty</figcaption>") == 3
-    mirrored = finish(score(dropping, new, out=tmp_path / "mirrored", device="cpu", tta="mirror"))
+    mirrored = finish(score(dropping, new, TestOptions(device="cpu", tta="mirror"), out=tmp_path / "mirrored"))
     assert not any("upright" in warning for warning in mirrored.warnings)
     again = unpool.load(dropping, "cpu").test(new, out=tmp_path / "again", tta="flips", samples=3)
     assert again.scores.mean_iou == pytest.approx(result.scores.mean_iou, abs=0.02)  # in another precision
@@ -253,7 +256,7 @@ def test_uncertainty_by_confidence_needs_no_samples(run: TrainedRun, new: Path, 
 
 def test_samples_of_a_model_without_dropout_are_refused(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="5 samples of unet, which has no dropout"):
-        finish(score(run.folder, new, out=tmp_path / "test", device="cpu", samples=5))
+        finish(score(run.folder, new, TestOptions(device="cpu", samples=5), out=tmp_path / "test"))
     assert not (tmp_path / "test").exists()
 
 

@@ -4,13 +4,15 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tiny
 from unpool.commands.events import Event, Message, finish
-from unpool.commands.test.test import result_text
+from unpool.commands.test.options import TestOptions
+from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
 from unpool.dataset.survey import survey
@@ -28,8 +30,9 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_set(tmp_path_factory.mktemp("new") / "new-cells", 3, seed=5)
 
 
-def of(run: TrainedRun, folder: Path, **options: object):  # type: ignore[no-untyped-def]
-    return finish(score(run.folder, folder, device="cpu", precision="float32", **options))  # type: ignore[arg-type]
+def of(run: TrainedRun, folder: Path, out: Path | None = None, **options: Any) -> TestResult:
+    chosen = TestOptions(device="cpu", precision="float32", **options)
+    return finish(score(run.folder, folder, chosen, out=out))
 
 
 def test_the_scores_are_those_counted_by_hand(run: TrainedRun, new: Path, tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_single_film_is_known_by_the_films_of_the_other_split(run: TrainedRun,
             (tmp_path / "films" / part / kind).mkdir(parents=True)
             for file in (made / kind).iterdir():
                 file.rename(tmp_path / "films" / part / kind / f"{film}_{file.name}")
-    result = finish(score(run.folder, tmp_path / "films", out=tmp_path / "test", device="cpu", which="val"))
+    result = finish(score(run.folder, tmp_path / "films", TestOptions("val", "cpu"), out=tmp_path / "test"))
     assert set(result.groups.values()) == {"film2"}
     assert result.intervals is not None
     assert (result.intervals.unit, result.intervals.units, result.intervals.groups) == ("picture", 3, 1)
@@ -172,7 +175,7 @@ def test_default_folders_are_numbered_and_others_never_overwritten(run: TrainedR
     copied.mkdir()
     shutil.copy(run.model, copied)
     for name in ("test-new-cells", "test-new-cells-2", "test-new-cells-3"):
-        result = finish(score(copied / "model.safetensors", new, device="cpu"))
+        result = finish(score(copied / "model.safetensors", new, TestOptions(device="cpu")))
         assert result.report == copied / name / "report.html"
     with pytest.raises(UsageError, match="exists and is not empty"):
         of(run, new, out=copied / "test-new-cells")
@@ -196,7 +199,7 @@ def test_a_written_prediction_is_a_mask_that_can_be_tested_on(run: TrainedRun, n
 
 
 def test_what_is_said_ends_with_the_scores(run: TrainedRun, new: Path, tmp_path: Path) -> None:
-    events: list[Event] = list(score(run.folder, new, out=tmp_path / "test", device="cpu"))
+    events: list[Event] = list(score(run.folder, new, TestOptions(device="cpu"), out=tmp_path / "test"))
     texts = [event.text for event in events if isinstance(event, Message)]
     assert texts[0].startswith("scoring 3 pictures: all pictures")
     assert str(tmp_path / "test" / "report.html") in texts[-1]

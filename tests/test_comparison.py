@@ -6,29 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from unpool.metrics.comparison import (
-    SWAPS,
+    EXCHANGES,
     Difference,
-    MeasuredTests,
-    compare,
+    SharedMeasure,
+    compare_tests,
     corrected,
-    differences,
+    count_differences,
     fewest_units,
     holm,
-    measured_differences,
+    measure_differences,
     units_to_decide,
 )
 from unpool.metrics.confusion import ConfusionMatrix
-from unpool.metrics.intervals import HEADLINE, RESAMPLES, Interval, tally
-from unpool.metrics.measures import Column, Measure, Numbers, Table
-from unpool.metrics.named import MEASURES, SAMPLED, measure_of
+from unpool.metrics.intervals import HEADLINE, RESAMPLES, Interval, PixelCounts, pixel_counts
+from unpool.metrics.measures import Column, Measure, Numbers, ScoreTable
+from unpool.metrics.named import MEASURES, SAMPLED_MEASURES, measure_of
 from unpool.metrics.scores import scores
 from unpool.report.comparison import comparison_rule, comparison_text, sentence
 
 NAMES = ("a", "b", "c")
-Tallies = NDArray[np.int64]
 
 
 def pairs(count: int, seed: int = 0, better: float = 0.05) -> tuple[list[ConfusionMatrix], list[ConfusionMatrix]]:
@@ -44,8 +42,8 @@ def pairs(count: int, seed: int = 0, better: float = 0.05) -> tuple[list[Confusi
     return found
 
 
-def tallies(matrices: Sequence[ConfusionMatrix]) -> Tallies:
-    return np.stack([tally(scores(matrix)) for matrix in matrices])
+def counts_of(matrices: Sequence[ConfusionMatrix]) -> PixelCounts:
+    return np.stack([pixel_counts(scores(matrix)) for matrix in matrices])
 
 
 def score(matrices: Sequence[ConfusionMatrix], name: str) -> float:
@@ -57,14 +55,14 @@ def alone(count: int) -> list[str]:
     return [str(k) for k in range(count)]
 
 
-def binary(right: Sequence[int], size: int = 10) -> Tallies:
+def binary(right: Sequence[int], size: int = 10) -> PixelCounts:
     """Pictures of one class and ``size`` pixels, of which so many are right and the rest called b."""
     return np.stack([np.array([[n, 0], [size, 0], [n, size - n]]) for n in right]).astype(np.int64)
 
 
 def test_differences_are_those_of_literal_loops() -> None:
     first, second = pairs(6)
-    found = differences(tallies(first), tallies(second), seed=4)
+    found = count_differences(counts_of(first), counts_of(second), seed=4)
     random = np.random.default_rng(4)
     for name in HEADLINE:
         assert found[name].value == pytest.approx(score(first, name) - score(second, name))
@@ -79,7 +77,7 @@ def test_differences_are_those_of_literal_loops() -> None:
 
 def test_few_pictures_are_exchanged_in_every_way() -> None:
     first, second = pairs(6, seed=2, better=0.02)
-    found = differences(tallies(first), tallies(second))
+    found = count_differences(counts_of(first), counts_of(second))
     for name in HEADLINE:
         large = 0
         for swap in itertools.product((False, True), repeat=6):
@@ -91,37 +89,37 @@ def test_few_pictures_are_exchanged_in_every_way() -> None:
 
 def test_exchanges_by_hand() -> None:
     # One picture each better by 1, 2, 3 pixels of 10: of the 8 choices of signs only +++ and --- reach 6.
-    p = differences(binary([6, 7, 8]), binary([5, 5, 5]))["global_accuracy"].p
+    p = count_differences(binary([6, 7, 8]), binary([5, 5, 5]))["global_accuracy"].p
     assert p == 2 / 8
     # Better by 1, 2 and worse by 3: the difference is 0, and every choice reaches it.
-    assert differences(binary([6, 7, 2]), binary([5, 5, 5]))["global_accuracy"].p == 1
+    assert count_differences(binary([6, 7, 2]), binary([5, 5, 5]))["global_accuracy"].p == 1
 
 
 def test_random_exchanges_come_near_to_all_of_them() -> None:
     # 14 pictures, each better or worse by 1 pixel, 11 to 3: both tails of the binomial with 14 throws.
     right = [6] * 11 + [4] * 3
     exact = 2 * sum(math.comb(14, k) for k in range(4)) / 2**14
-    assert 2 ** len(right) > SWAPS
-    p = differences(binary(right), binary([5] * 14))["global_accuracy"].p
-    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / SWAPS))
+    assert 2 ** len(right) > EXCHANGES
+    p = count_differences(binary(right), binary([5] * 14))["global_accuracy"].p
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / EXCHANGES))
 
 
 def test_the_least_p_value_is_one_of_the_exchanges_made() -> None:
-    assert differences(binary([10] * 60), binary([0] * 60))["global_accuracy"].p == 1 / (SWAPS + 1)
+    assert count_differences(binary([10] * 60), binary([0] * 60))["global_accuracy"].p == 1 / (EXCHANGES + 1)
 
 
 def test_chance_is_seldom_taken_for_a_difference_and_a_difference_is_found() -> None:
     def share(better: float) -> float:
         found = (pairs(20, seed, better) for seed in range(60))
-        return float(np.mean([differences(tallies(a), tallies(b))["mean_iou"].shown for a, b in found]))
+        return float(np.mean([count_differences(counts_of(a), counts_of(b))["mean_iou"].shown for a, b in found]))
 
     assert share(0) <= 0.15
     assert share(0.05) >= 0.9
 
 
 def test_first_and_second_may_be_exchanged() -> None:
-    first, second = map(tallies, pairs(9))
-    there, back = differences(first, second)["mean_iou"], differences(second, first)["mean_iou"]
+    first, second = map(counts_of, pairs(9))
+    there, back = count_differences(first, second)["mean_iou"], count_differences(second, first)["mean_iou"]
     assert there.value == -back.value
     assert there.p == back.p
     assert there.interval is not None
@@ -162,14 +160,14 @@ def test_units_to_decide_by_hand() -> None:
 
 def test_as_many_units_as_are_said_do_decide() -> None:
     # Of sets as large as was said for 20 pictures, about four in five show the difference.
-    first, second = map(tallies, pairs(2000, 1, 0.008))
-    whole = differences(first, second)["mean_iou"]
+    first, second = map(counts_of, pairs(2000, 1, 0.008))
+    whole = count_differences(first, second)["mean_iou"]
     error = whole.error * math.sqrt(2000 / 20)
     more = units_to_decide(Difference(whole.value, Interval(-1, 1), error, 1.0), 20)
     assert more is not None
     random = np.random.default_rng(0)
     draws = [random.choice(2000, 20 + more) for _ in range(60)]
-    share = np.mean([differences(first[draw], second[draw])["mean_iou"].shown for draw in draws])
+    share = np.mean([count_differences(first[draw], second[draw])["mean_iou"].shown for draw in draws])
     assert 0.65 <= share <= 0.95
 
 
@@ -177,61 +175,63 @@ def test_as_many_units_as_are_said_do_decide() -> None:
 def test_fewer_units_than_these_show_nothing(comparisons: int, units: int) -> None:
     assert fewest_units(comparisons) == units
     for count, reached in ((units - 1, False), (units, True)):
-        p = differences(binary([10] * count), binary([0] * count))["global_accuracy"].p
+        p = count_differences(binary([10] * count), binary([0] * count))["global_accuracy"].p
         assert (comparisons * p <= 0.05) == reached
 
 
 def test_the_better_one_is_said_as_a_sentence() -> None:
-    found = compare([list(binary([7, 6, 8, 7, 8, 7, 8])), list(binary([9] * 7))], alone(7))
+    found = compare_tests([list(binary([7, 6, 8, 7, 8, 7, 8])), list(binary([9] * 7))], alone(7))
     assert found.best == 1
-    (duel,) = found.duels
-    assert (duel.other, duel.more, duel.same) == (0, None, False)
+    (versus,) = found.others
+    assert (versus.other, versus.more, versus.same) == (0, None, False)
     # a: IoU 63/70 and b, which is never true, 0: mean 0.45; with 51 of 70: 0.364.
-    difference = duel.differences["mean_iou"]
+    difference = versus.differences["mean_iou"]
     assert difference.value == pytest.approx((63 - 51) / 70 / 2)
     assert difference.interval is not None
     low, high = (f"{100 * end:.1f}" for end in difference.interval)
-    assert sentence(found, duel, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 images"
+    assert sentence(found, versus, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 pictures"
 
 
 def test_what_cannot_be_told_apart_is_said() -> None:
     first, second = pairs(30, 4, 0.004)
-    found = compare([list(tallies(first)), list(tallies(second))], alone(30))
-    assert not found.duels[0].differences["mean_iou"].shown
-    more = found.duels[0].more
+    found = compare_tests([list(counts_of(first)), list(counts_of(second))], alone(30))
+    assert not found.others[0].differences["mean_iou"].shown
+    more = found.others[0].more
     assert more is not None
-    said = sentence(found, found.duels[0], "AB")
+    said = sentence(found, found.others[0], "AB")
     assert said.startswith("no difference shown; about ")
-    assert said.endswith(" more images would decide")
+    assert said.endswith(" more pictures would decide")
     assert more <= int(said.split()[4]) <= 1.5 * more
 
 
 def test_small_and_equal_sets_have_their_own_sentences() -> None:
-    def said(first: Tallies, second: Tallies) -> str:
-        found = compare([list(first), list(second)], alone(len(first)))
-        return sentence(found, found.duels[0], "AB")
+    def said(first: PixelCounts, second: PixelCounts) -> str:
+        found = compare_tests([list(first), list(second)], alone(len(first)))
+        return sentence(found, found.others[0], "AB")
 
-    assert said(binary([7]), binary([5])) == "no difference shown; 1 image cannot show one, it takes 6"
-    assert said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 images cannot show one, it takes 6"
-    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 images"
+    assert said(binary([7]), binary([5])) == "no difference shown; 1 picture cannot show one; at least 6 are needed"
+    assert (
+        said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 pictures cannot show one; at least 6 are needed"
+    )
+    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 pictures"
     balanced = said(binary([7, 5] * 4), binary([5, 7] * 4))
     assert balanced.startswith("no difference shown; at 0.0 [")
-    assert balanced.endswith("too small beside its error to say how many more images would decide")
+    assert balanced.endswith("too small compared with its error to estimate how many more pictures would decide")
     nothing = np.zeros((3, 3, 2), dtype=np.int64)
     assert said(nothing, nothing) == "no mean IoU to compare: no pixel counts"
-    single = compare([[each] for each in (binary([7])[0], binary([5])[0])], ["x"])
-    assert single.duels[0].differences["mean_iou"].interval is None
+    single = compare_tests([[each] for each in (binary([7])[0], binary([5])[0])], ["x"])
+    assert single.others[0].differences["mean_iou"].interval is None
     assert single.mean_ious[0] == (pytest.approx(0.35), None)
 
 
 def test_of_several_the_best_meets_each_of_the_others() -> None:
-    found = compare([list(binary([k] * 12)) for k in (5, 9, 7, 9)], alone(12))
+    found = compare_tests([list(binary([k] * 12)) for k in (5, 9, 7, 9)], alone(12))
     assert found.best == 1
-    assert [duel.other for duel in found.duels] == [0, 2, 3]
-    assert found.duels[0].differences["mean_iou"].p == pytest.approx(3 * 2 / 2**12)
+    assert [versus.other for versus in found.others] == [0, 2, 3]
+    assert found.others[0].differences["mean_iou"].p == pytest.approx(3 * 2 / 2**12)
     text = comparison_text(found, "ABCD", ["one", "two", "three", "four"])
-    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 images" in text
-    assert "B and D: no difference: the same counts on 12 images" in text
+    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 pictures" in text
+    assert "B and D: no difference: the same counts on 12 pictures" in text
     assert "corrected for 3 comparisons (Holm)" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
 
@@ -239,10 +239,10 @@ def test_of_several_the_best_meets_each_of_the_others() -> None:
 def test_groups_are_exchanged_whole() -> None:
     groups = [str(k // 2) for k in range(14)]
     right, wrong = binary([8, 6] * 7), binary([5, 5] * 7)
-    found = compare([list(right), list(wrong)], groups)
+    found = compare_tests([list(right), list(wrong)], groups)
     assert (found.unit, found.units, found.pictures) == ("group", 7, 14)
-    assert found.duels[0].differences["mean_iou"].p == 2 / 2**7
-    assert sentence(found, found.duels[0], "AB").endswith("mean IoU points on 14 images in 7 groups")
+    assert found.others[0].differences["mean_iou"].p == 2 / 2**7
+    assert sentence(found, found.others[0], "AB").endswith("mean IoU points on 14 pictures in 7 groups")
     rule = comparison_rule(found)
     assert "paired resamples of the 7 groups with seed 0" in rule
     assert "all 128 exchanges" in rule
@@ -251,7 +251,7 @@ def test_groups_are_exchanged_whole() -> None:
 def two_columns(rows: int = 1) -> Measure:
     """The ratio of two sums, and how often the first number is the larger one; a first row that nobody compares."""
 
-    def table(numbers: Numbers) -> Table:
+    def table(numbers: Numbers) -> ScoreTable:
         first, second = numbers.sum(0)
         last = [first / (first + second) if first + second else math.nan, float((numbers[:, 0] > numbers[:, 1]).sum())]
         return np.array([[0.0, 0.0]] * (rows - 1) + [last])
@@ -265,7 +265,7 @@ def two_columns(rows: int = 1) -> Measure:
 def test_differences_of_measures_are_those_of_literal_loops(count: int, groups: list[str]) -> None:
     random = np.random.default_rng(count)
     first, second = random.uniform(0, 1, (2, count, 2))
-    found = measured_differences(two_columns(2), first, second, groups, seed=4)
+    found = measure_differences(two_columns(2), first, second, groups, seed=4)
     assert [column.key for column in found] == ["ratio"]  # counts have no difference
     (difference,) = found.values()
 
@@ -282,8 +282,8 @@ def test_differences_of_measures_are_those_of_literal_loops(count: int, groups: 
         drawn.append(ratio(first[taken]) - ratio(second[taken]))
     assert difference.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
     assert difference.error == pytest.approx(np.std(drawn))
-    if 2 ** len(members) > SWAPS:
-        choices = np.random.default_rng(4).integers(0, 2, size=(SWAPS, len(members))).tolist()
+    if 2 ** len(members) > EXCHANGES:
+        choices = np.random.default_rng(4).integers(0, 2, size=(EXCHANGES, len(members))).tolist()
     else:
         choices = [list(choice) for choice in itertools.product((0, 1), repeat=len(members))]
     as_large = 0
@@ -293,21 +293,21 @@ def test_differences_of_measures_are_those_of_literal_loops(count: int, groups: 
             if not kept:
                 one[unit], other[unit] = second[unit], first[unit]
         as_large += abs(ratio(one) - ratio(other)) >= abs(difference.value) - 1e-12
-    exact = 2 ** len(members) <= SWAPS
-    assert difference.p == pytest.approx(as_large / len(choices) if exact else (as_large + 1) / (SWAPS + 1))
+    exact = 2 ** len(members) <= EXCHANGES
+    assert difference.p == pytest.approx(as_large / len(choices) if exact else (as_large + 1) / (EXCHANGES + 1))
 
 
 def test_a_measures_differences_stand_below_those_of_the_counts() -> None:
     random = np.random.default_rng(0)
     low = random.uniform(0, 0.4, (9, 2)) + np.array([0, 1])
     high = low + np.array([1, 0])
-    found = compare(
+    found = compare_tests(
         [list(binary([9] * 9)), list(binary([7] * 9)), list(binary([7] * 9))],
         alone(9),
-        measures=[MeasuredTests(two_columns(), [high, low, low])],
+        measures=[SharedMeasure(two_columns(), [high, low, low])],
     )
-    alone_p = measured_differences(two_columns(), high, low, alone(9))[two_columns().columns[0]].p
-    assert [duel.measured["two"][two_columns().columns[0]].p for duel in found.duels] == [2 * alone_p] * 2
+    alone_p = measure_differences(two_columns(), high, low, alone(9))[two_columns().columns[0]].p
+    assert [versus.measures["two"][two_columns().columns[0]].p for versus in found.others] == [2 * alone_p] * 2
     table = [line.split() for line in comparison_text(found, "ABC", ["x", "y", "z"]).splitlines() if line]
     assert next(line for line in table if line[:2] == ["mean", "IoU"])[-1] == "A"
     assert next(line for line in table if line[:2] == ["two:", "ratio"])[-1] == "B"  # lower is better
@@ -315,12 +315,15 @@ def test_a_measures_differences_stand_below_those_of_the_counts() -> None:
 
 def test_a_measure_that_counts_nowhere_has_no_difference() -> None:
     nothing = np.zeros((7, 2))
-    assert measured_differences(two_columns(), nothing, nothing, alone(7)) == {}
+    assert measure_differences(two_columns(), nothing, nothing, alone(7)) == {}
 
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_is_made_again_from_its_name_and_rule(name: str) -> None:
-    for made in [MEASURES[name](("a", "b")), *([SAMPLED[name](("a", "b"))] if name in SAMPLED else [])]:
+    for made in [
+        MEASURES[name](("a", "b")),
+        *([SAMPLED_MEASURES[name](("a", "b"))] if name in SAMPLED_MEASURES else []),
+    ]:
         assert made.name == name
         again = measure_of(name, made.rule, ("a", "b"))
         assert again is not None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.conventions import CONVENTIONS, by_conventions
 from unpool.metrics.image_means import image_means, image_numbers
-from unpool.metrics.intervals import tally
+from unpool.metrics.intervals import pixel_counts
 from unpool.metrics.measures import Evidence
 from unpool.metrics.scores import scores
 
@@ -47,7 +47,7 @@ BY_HAND = {
 }
 
 
-def tallies(pictures: list[list[list[int]]] = PICTURES) -> list[NDArray[np.int64]]:
+def counts(pictures: list[list[list[int]]] = PICTURES) -> list[NDArray[np.int64]]:
     return [np.array(each, dtype=np.int64) for each in pictures]
 
 
@@ -57,7 +57,7 @@ def found(pictures: list[NDArray[np.int64]]) -> dict[str, tuple[float | None, fl
 
 @pytest.mark.parametrize("user", BY_HAND)
 def test_every_rule_by_hand(user: str) -> None:
-    iou, _ = found(tallies())[user]
+    iou, _ = found(counts())[user]
     assert iou is None if BY_HAND[user] is None else iou == pytest.approx(BY_HAND[user])
 
 
@@ -68,14 +68,14 @@ def test_every_rule_is_tested_and_parts_from_the_others() -> None:
 
 
 def test_dice_by_hand() -> None:
-    dice = {user: value for user, (_, value) in found(tallies()).items()}
+    dice = {user: value for user, (_, value) in found(counts()).items()}
     assert dice["Unpool"] == pytest.approx((34 / 40 + 14 / 18 + 0) / 3)
     assert dice["SMP micro"] == pytest.approx(48 / 60)
     assert dice["MONAI, ignore_empty"] == pytest.approx(((8 / 12 + 4 / 8) / 2 + 16 / 18 + 1) / 3)
 
 
 def test_nnunet_has_a_mean_where_every_class_is_somewhere() -> None:
-    pictures = [each[:, :3] for each in tallies()]
+    pictures = [each[:, :3] for each in counts()]
     assert found(pictures)["nnU-Net"][0] == pytest.approx(((A[1] + 1) / 2 + 0) / 2)
     assert found(pictures)["torchvision references"][0] == pytest.approx(sum(SET) / 3)
     assert found(pictures)["luxonis-train, per_class"][0] == pytest.approx(((A[0] + B + 1) / 3 + (A[1] + 1) / 2) / 3)
@@ -103,7 +103,7 @@ def random_matrices(seed: int, classes: int) -> list[ConfusionMatrix]:
 def test_the_first_rule_is_that_of_the_scores(seed: int, classes: int) -> None:
     pictures = random_matrices(seed, classes)
     whole = scores(sum(pictures[1:], pictures[0]))
-    first, *others = by_conventions([tally(scores(each)) for each in pictures])
+    first, *others = by_conventions([pixel_counts(scores(each)) for each in pictures])
     assert first.ours
     assert not any(each.ours for each in others)
     assert first.mean_iou == pytest.approx(whole.mean_iou)
@@ -114,7 +114,7 @@ def test_the_first_rule_is_that_of_the_scores(seed: int, classes: int) -> None:
 def test_rules_agree_where_one_picture_has_every_class(seed: int, classes: int) -> None:
     counts = np.random.default_rng(seed).integers(1, 50, (classes, classes))
     picture = scores(ConfusionMatrix(tuple(map(str, range(classes))), counts))
-    for each in by_conventions([tally(picture)]):
+    for each in by_conventions([pixel_counts(picture)]):
         if each.convention.first and not each.convention.pooled:
             assert each.mean_iou == pytest.approx(picture.mean_iou)
 
@@ -134,7 +134,7 @@ def labelled(pictures: int = 6, classes: int = 5) -> tuple[NDArray[np.int64], ND
 def by_user(truth: NDArray[np.int64], prediction: NDArray[np.int64]) -> dict[str, tuple[float | None, float | None]]:
     names = tuple(map(str, range(5)))
     return found([
-        tally(scores(ConfusionMatrix.of(names, one.astype(np.uint8), other.astype(np.uint8))))
+        pixel_counts(scores(ConfusionMatrix.of(names, one.astype(np.uint8), other.astype(np.uint8))))
         for one, other in zip(truth, prediction, strict=True)
     ])  # fmt: skip
 
@@ -163,10 +163,13 @@ def test_the_rule_of_torchmetrics_is_its_own() -> None:
 
 
 def test_words_and_json() -> None:
-    rows = by_conventions(tallies())
-    assert {row.convention.users[0]: row.convention.worth for row in rows}["luxonis-train, per_class"] == (
+    rows = by_conventions(counts())
+    assert {row.convention.users[0]: row.convention.class_values for row in rows}["luxonis-train, per_class"] == (
         "left out (-1)", "0")  # fmt: skip
-    assert {row.convention.users[0]: row.convention.worth for row in rows}["torchvision references"] == ("NaN", "0")
+    assert {row.convention.users[0]: row.convention.class_values for row in rows}["torchvision references"] == (
+        "NaN",
+        "0",
+    )
     assert rows[9].convention.averaged == "pictures, foreground"
     data = json.loads(json.dumps([row.to_json() for row in rows], allow_nan=False))
     assert data[0]["users"] == ["Unpool", "mmsegmentation", "pytorch-semseg"]

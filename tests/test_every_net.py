@@ -6,6 +6,7 @@ import pytest
 
 import tiny
 from unpool.commands.events import finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import train
 from unpool.data.synthetic import write_synthetic_set
@@ -32,7 +33,7 @@ def test_train_test_and_predict(name: str, demo_set: Path, tmp_path: Path) -> No
     }
     run = finish(train(demo_set, settings, tmp_path / "run"))
     assert run.finished
-    result = finish(score(run.model, demo_set, device="cpu", precision="float32"))
+    result = finish(score(run.model, demo_set, TestOptions(device="cpu", precision="float32")))
     assert result.scores.pixels > 0
     written = finish(
         tiny.predict(run.folder, [str(demo_set / "images")], tmp_path / "out", overlays=True, device="cpu")

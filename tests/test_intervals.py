@@ -14,10 +14,10 @@ from unpool.metrics.intervals import (
     RESAMPLES,
     bootstrap,
     interval_of,
-    resampled,
-    tally,
+    pixel_counts,
+    resampled_scores,
+    scores_of_counts,
     units_of,
-    values_of,
 )
 from unpool.metrics.scores import Scores, scores
 
@@ -86,7 +86,7 @@ def test_intervals_are_those_of_a_literal_loop() -> None:
 def test_values_are_the_scores(seed: int, classes: int, count: int) -> None:
     found = matrices(count, classes, seed, absent=0.5)
     total = sum(found[1:], found[0])
-    expected, got = scores(total), values_of(np.stack([tally(scores(matrix)) for matrix in found]).sum(0))
+    expected, got = scores(total), scores_of_counts(np.stack([pixel_counts(scores(matrix)) for matrix in found]).sum(0))
     for name in HEADLINE:
         assert float(got[name]) == pytest.approx(nan(getattr(expected, name)), nan_ok=True)
     assert got["iou"] == pytest.approx([nan(c.iou) for c in expected.classes], nan_ok=True)
@@ -101,7 +101,7 @@ def test_two_pictures_by_hand() -> None:
     got = bootstrap(images([right, wrong]), alone([right, wrong]))
     assert got is not None
     assert got.global_accuracy == (0, 1)
-    drawn = resampled(np.stack([tally(scores(right)), tally(scores(wrong))]))["global_accuracy"]
+    drawn = resampled_scores(np.stack([pixel_counts(scores(right)), pixel_counts(scores(wrong))]))["global_accuracy"]
     assert set(drawn.tolist()) == {0.0, 0.5, 1.0}
     assert np.mean(drawn == 0.5) == pytest.approx(0.5, abs=0.05)
 
@@ -163,9 +163,9 @@ def test_groups_are_resampled_whole_where_there_are_enough() -> None:
 
 
 def test_groups_are_added_up_by_hand() -> None:
-    tallies = [np.full((3, 1), 10**k) for k in range(7)]
-    units = units_of(tallies, ["b", "a", "b", "c", "d", "e", "f"])
-    assert units.tallies[:, 0, 0].tolist() == [10, 101, 10**3, 10**4, 10**5, 10**6]
+    counts = [np.full((3, 1), 10**k) for k in range(7)]
+    units = units_of(counts, ["b", "a", "b", "c", "d", "e", "f"])
+    assert units.counts[:, 0, 0].tolist() == [10, 101, 10**3, 10**4, 10**5, 10**6]
 
 
 def test_the_seed_decides_and_the_order_of_blocks_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_the_seed_decides_and_the_order_of_blocks_does_not(monkeypatch: pytest.M
 
 def test_pixels_of_large_sets_are_counted_exactly() -> None:
     large = np.array([[2**45 + 1, 0, 3], [2**45 + 1, 0, 4], [2**45 + 2, 1, 5]]).reshape(1, 3, 3).repeat(4, 0)
-    drawn = resampled(large)["global_accuracy"]
+    drawn = resampled_scores(large)["global_accuracy"]
     assert set(drawn.tolist()) == {float((2**45 + 4) / (2**45 + 5))}
 
 
@@ -189,9 +189,9 @@ def test_95_of_100_intervals_hold_the_truth() -> None:
     held, sets = 0, 300
     for seed in range(sets):
         right = random.binomial(100, random.beta(7, 3, 40))
-        tallies = np.stack([np.stack([right, 0 * right], 1), np.stack([0 * right + 100, 0 * right], 1)], 1)
-        tallies = np.concatenate([tallies, tallies[:, 1:]], 1).astype(np.int64)
-        found = interval_of(resampled(tallies, seed, resamples=400)["global_accuracy"])
+        counts = np.stack([np.stack([right, 0 * right], 1), np.stack([0 * right + 100, 0 * right], 1)], 1)
+        counts = np.concatenate([counts, counts[:, 1:]], 1).astype(np.int64)
+        found = interval_of(resampled_scores(counts, seed, resamples=400)["global_accuracy"])
         assert found is not None
         held += found.low <= 0.7 <= found.high
     assert 0.90 <= held / sets <= 0.98

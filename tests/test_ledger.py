@@ -22,6 +22,7 @@ from unpool.checkpoint.models import load_model
 from unpool.cli.program import app
 from unpool.commands.events import Message, finish
 from unpool.commands.runs.rerun import rerun
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train import train as training_command
 from unpool.commands.train.train import TrainedRun, train
@@ -79,7 +80,8 @@ def tested(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory, cells: Pat
     """Copy a run's folder and test its model in it."""
     folder = tmp_path_factory.mktemp("ledger") / "runs" / "cells-unet"
     shutil.copytree(run.folder, folder)
-    finish(score(folder, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"]))
+    options = TestOptions(device="cpu", precision="float32", measures=["boundaries-of-truth"])
+    finish(score(folder, cells, options))
     return folder
 
 
@@ -325,11 +327,10 @@ def test_a_repeated_run_is_noted(run: TrainedRun, tested: Path, cells: Path, tmp
     assert not [
         text for text in messages(train(cells, tiny.settings(epochs=1), beside.with_name("third"))) if "alr" in text
     ]
-    again = score(
-        tested, cells, device="cpu", precision="float32", measures=["boundaries-of-truth"], out=tested / "second"
-    )
+    options = TestOptions(device="cpu", precision="float32", measures=["boundaries-of-truth"])
+    again = score(tested, cells, options, out=tested / "second")
     assert [text for text in messages(again) if f"run already: {tested / 'test-cells'} (mean IoU 0." in text]
-    other = score(tested, cells, device="cpu", precision="float32", which="all", out=tested / "all")
+    other = score(tested, cells, TestOptions("all", "cpu", "float32"), out=tested / "all")
     assert not [text for text in messages(other) if "already" in text]
 
 

@@ -11,13 +11,13 @@ from unpool.data.synthetic import synthetic_cells
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.conventions import by_conventions
 from unpool.metrics.image_means import image_means
-from unpool.metrics.intervals import tally
-from unpool.metrics.measures import Evidence, Measure, measured
-from unpool.metrics.named import MEASURES, SAMPLED
+from unpool.metrics.intervals import pixel_counts
+from unpool.metrics.measures import Evidence, Measure, measure_set
+from unpool.metrics.named import MEASURES, SAMPLED_MEASURES
 from unpool.metrics.scores import scores
 
 NAMES = ("background", "cell")
-EVERY = {**MEASURES, "uncertainty of samples": SAMPLED["uncertainty"], "image_means": image_means}
+EVERY = {**MEASURES, "uncertainty of samples": SAMPLED_MEASURES["uncertainty"], "image_means": image_means}
 
 
 def evidence(labels: Labels, foreground: NDArray[np.float32]) -> Evidence:
@@ -53,8 +53,8 @@ def test_a_perfect_prediction_is_perfect(name: str) -> None:
 
 def test_counts_of_a_perfect_and_of_a_constant_prediction() -> None:
     labels = truths()
-    tallies = [tally(scores(ConfusionMatrix.of(NAMES, each, each))) for each in labels]
-    for row in by_conventions(tallies):
+    counts = [pixel_counts(scores(ConfusionMatrix.of(NAMES, each, each))) for each in labels]
+    for row in by_conventions(counts):
         assert (row.mean_iou, row.mean_dice) == (1, 1)
     share = float(np.mean([each == 0 for each in labels]))
     nothing = [ConfusionMatrix.of(NAMES, each, np.zeros_like(each)) for each in labels]
@@ -90,7 +90,7 @@ def test_certainty_of_a_constant_prediction() -> None:
     assert last_row(MEASURES["calibration"](NAMES), seen) == pytest.approx(
         {"expected error": error, "maximum": error, "confidence": 0.75, "accuracy": share}
     )
-    for uncertainty in (MEASURES["uncertainty"], SAMPLED["uncertainty"]):
+    for uncertainty in (MEASURES["uncertainty"], SAMPLED_MEASURES["uncertainty"]):
         assert last_row(uncertainty(NAMES), seen) == pytest.approx(
             {"finds the wrong": 0.5, "surest 50 %": share, "surest 90 %": share, "all pixels": share}
         )
@@ -104,8 +104,8 @@ def test_the_order_of_the_pictures_does_not_matter(name: str) -> None:
         guess = np.clip(0.8 * labels + random.uniform(-0.1, 0.4, labels.shape), 0, 1)
         seen[str(k)] = measure.numbers(evidence(labels, guess.astype(np.float32)))
     alone = {key: key for key in seen}
-    found = measured(measure, list(seen.items()), alone)
-    turned = measured(measure, list(seen.items())[::-1], alone)
-    np.testing.assert_allclose(turned.table, found.table, rtol=1e-12, atol=1e-15)
+    found = measure_set(measure, list(seen.items()), alone)
+    reversed_order = measure_set(measure, list(seen.items())[::-1], alone)
+    np.testing.assert_allclose(reversed_order.table, found.table, rtol=1e-12, atol=1e-15)
     for k in range(len(seen)):
-        np.testing.assert_array_equal(turned.of_picture(len(seen) - 1 - k), found.of_picture(k))
+        np.testing.assert_array_equal(reversed_order.of_picture(len(seen) - 1 - k), found.of_picture(k))

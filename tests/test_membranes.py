@@ -16,14 +16,16 @@ from skimage.segmentation import watershed
 import tiny
 from unpool.class_table import IGNORE_ID
 from unpool.commands.events import finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
 from unpool.errors import UsageError
-from unpool.metrics.measures import Evidence, Measure, measured
-from unpool.metrics.membranes import THRESHOLDS, Facts, membranes
+from unpool.metrics.measures import Evidence, Measure, measure_set
+from unpool.metrics.membranes import THRESHOLDS, MembraneNumbers, membranes
 from unpool.metrics.named import MEASURES
-from unpool.metrics.partitions import Mask, Segments, components, information_score, overlap, pairs, rand_score, thinned
-from unpool.metrics.warping import RING, SIMPLE, splits_and_mergers, stubborn, topology
+from unpool.metrics.partitions import information_score, overlap, pixel_pairs, rand_score, thinned
+from unpool.metrics.segments import BinaryImage, Segments, components
+from unpool.metrics.warping import IS_SIMPLE, NEIGHBOURS, splits_and_mergers, topology_errors, unwarpable_pixels
 
 NAMES = ("membrane", "cell")
 PERFECT = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
@@ -32,7 +34,7 @@ FOUR = ((-1, 0), (0, -1), (0, 1), (1, 0))
 seeds = st.integers(0, 2**32 - 1)
 
 
-def mask(*rows: str) -> Mask:
+def mask(*rows: str) -> BinaryImage:
     """``#`` is inside a cell."""
     return np.array([[letter == "#" for letter in row] for row in rows])
 
@@ -41,7 +43,7 @@ def segments(*rows: str) -> Segments:
     return np.array([[int(letter) for letter in row] for row in rows], dtype=np.int32)
 
 
-def random_mask(seed: int, density: float | None = None) -> Mask:
+def random_mask(seed: int, density: float | None = None) -> BinaryImage:
     """Noise, blurred or not, in a picture of 1 to 14 rows and columns."""
     random = np.random.default_rng(seed)
     noise = random.random((random.integers(1, 15), random.integers(1, 15)))
@@ -50,7 +52,7 @@ def random_mask(seed: int, density: float | None = None) -> Mask:
     return noise > (random.uniform(0.2, 0.8) if density is None else 1 - density)
 
 
-def likely(found: Mask, sure: float = 1.0) -> NDArray[np.float32]:
+def likely(found: BinaryImage, sure: float = 1.0) -> NDArray[np.float32]:
     return np.where(found, sure, 1 - sure).astype(np.float32)
 
 
@@ -59,11 +61,11 @@ def evidence(labels: NDArray[np.uint8], inside: NDArray[np.float32]) -> Evidence
     return Evidence(labels, None, probabilities.argmax(0).astype(np.uint8), probabilities.max(0), probabilities)
 
 
-def numbers_of(truth: Mask, inside: NDArray[np.float32]) -> NDArray[np.float64]:
+def numbers_of(truth: BinaryImage, inside: NDArray[np.float32]) -> NDArray[np.float64]:
     return membranes(NAMES).numbers(evidence(truth.astype(np.uint8), inside))
 
 
-def table_of(*pictures: tuple[Mask, NDArray[np.float32]]) -> dict[str, tuple[float, float]]:
+def table_of(*pictures: tuple[BinaryImage, NDArray[np.float32]]) -> dict[str, tuple[float, float]]:
     """Each score at 0.5 and at its best, of a set of pictures."""
     measure = membranes(NAMES)
     table = measure.table(np.stack([numbers_of(*each) for each in pictures]))
@@ -73,7 +75,7 @@ def table_of(*pictures: tuple[Mask, NDArray[np.float32]]) -> dict[str, tuple[flo
 # Thinning
 
 
-def literal_watershed(cells: Mask) -> Segments:
+def literal_watershed(cells: BinaryImage) -> Segments:
     """Vincent and Soille's flooding with one queue, as the challenge's program goes about it, pixel by pixel."""
     unseen, waiting, line = -2, -3, 0
     rows, columns = cells.shape
@@ -198,8 +200,9 @@ def random_partitions(seed: int, lines: bool = True) -> tuple[Segments, Segments
 
 def test_scores_of_partitions_by_hand() -> None:
     pieces = overlap(segments("1122", "1122"), segments("1111", "0111"))
-    assert (sorted(pieces.shared), sorted(pieces.true), list(pieces.found), pieces.single) == ([3, 4], [4, 4], [7], 1)
-    assert pairs(pieces) == (9 + 16 + 1, 32, 49 + 1)
+    assert (sorted(pieces.shared), sorted(pieces.true)) == ([3, 4], [4, 4])
+    assert (list(pieces.predicted), pieces.single) == ([7], 1)
+    assert pixel_pairs(pieces) == (9 + 16 + 1, 32, 49 + 1)
     value, split, merge = rand_score(pieces)
     assert (split, merge) == (26 / 32, 26 / 50)
     assert value == 52 / 82
@@ -214,7 +217,7 @@ def test_what_lies_outside_true_segments_counts_nowhere() -> None:
     truth, found = segments("110220", "110220"), segments("111222", "111000")
     assert overlap(truth, found).single == 2
     other = np.where(truth > 0, found, 7)
-    assert pairs(overlap(truth, found)) == pairs(overlap(truth, other))
+    assert pixel_pairs(overlap(truth, found)) == pixel_pairs(overlap(truth, other))
     assert np.isnan([rand_score(overlap(truth * 0, found)), information_score(overlap(truth * 0, found))]).all()
 
 
@@ -224,7 +227,7 @@ def test_pairs_and_information_counted_pixel_by_pixel(seed: int) -> None:
     truth, found = random_partitions(seed)
     pieces = overlap(truth, found)
     both, true, other = literal_pairs(truth, found)
-    assert pairs(pieces) == (both, true, other)
+    assert pixel_pairs(pieces) == (both, true, other)
     if not true:
         return
     assert rand_score(pieces) == (2 * both / (true + other), both / true, both / other)
@@ -243,12 +246,12 @@ def test_scores_of_partitions_are_scikit_images_where_they_are_the_same(seed: in
     """Without lines; scikit-image counts pairs of different pixels, and information in bits."""
     truth, found = random_partitions(seed, lines=False)
     pieces = overlap(truth, found)
-    both, true, other = (count - (truth > 0).sum() for count in pairs(pieces))
+    both, true, other = (count - (truth > 0).sum() for count in pixel_pairs(pieces))
     if not both:
         return
     error, split, merge = adapted_rand_error(truth, found, ignore_labels=(0,))
     assert (1 - 2 * both / (true + other), both / true, both / other) == pytest.approx((error, split, merge))
-    if len(pieces.true) > 1 and len(pieces.found) > 1:
+    if len(pieces.true) > 1 and len(pieces.predicted) > 1:
         of_found, of_true = (bits * log(2) for bits in variation_of_information(truth, found, ignore_labels=(0,)))
         inside = truth > 0
         wanted = 1 - of_found / entropy(found[inside].tolist()), 1 - of_true / entropy(truth[inside].tolist())
@@ -260,7 +263,7 @@ def test_partitions_do_not_depend_on_the_order_of_segments_or_pixels(seed: int) 
     truth, found = random_partitions(seed)
     renamed = np.random.default_rng(seed).permutation(np.arange(1, 99)).astype(np.int32)
     other = np.concatenate([[0], renamed]).astype(np.int32)
-    for score_of in (rand_score, information_score, pairs):
+    for score_of in (rand_score, information_score, pixel_pairs):
         wanted = score_of(overlap(truth, found))
         for a, b in ((truth[::-1], found[::-1]), (truth.T, found.T), (other[truth], other[found])):
             assert np.array_equal(score_of(overlap(a, b)), wanted, equal_nan=True)
@@ -277,7 +280,7 @@ def parts(points: set[tuple[int, int]], corners: bool) -> list[set[tuple[int, in
         part = set(walk)
         while walk:
             row, column = walk.pop()
-            for r, c in RING:
+            for r, c in NEIGHBOURS:
                 near = (row + r, column + c)
                 if (corners or 0 in (r, c)) and near in left:
                     left.discard(near)
@@ -289,13 +292,15 @@ def parts(points: set[tuple[int, int]], corners: bool) -> list[set[tuple[int, in
 
 def is_simple(inside: set[tuple[int, int]], row: int, column: int) -> bool:
     """One 4-connected part of cells and one 8-connected part of what is between touch the pixel in its patch."""
-    around = {(row + r, column + c) for r, c in RING}
+    around = {(row + r, column + c) for r, c in NEIGHBOURS}
     beside = {(row + r, column + c) for r, c in FOUR}
     cells = [part for part in parts(around & inside, corners=False) if part & beside]
     return len(cells) == len(parts(around - inside, corners=True)) == 1
 
 
-def literal_warping(truth: Mask, inside: NDArray[np.float32], threshold: float, known: Mask) -> tuple[Mask, Mask]:
+def literal_warping(
+    truth: BinaryImage, inside: NDArray[np.float32], threshold: float, known: BinaryImage
+) -> tuple[BinaryImage, BinaryImage]:
     """The warped truth and the pixels left, one by one, by sets."""
     threshold = np.float32(threshold)
     warped = {(r, c) for r, c in np.argwhere(truth).tolist()}
@@ -319,18 +324,18 @@ def literal_warping(truth: Mask, inside: NDArray[np.float32], threshold: float, 
     return pictures[0], pictures[1]
 
 
-def literal_mistakes(warped: Mask, left: Mask) -> tuple[Mask, Mask]:
+def literal_mistakes(warped: BinaryImage, left: BinaryImage) -> tuple[BinaryImage, BinaryImage]:
     """Splits and mergers: the cells of the whole picture that are next to a pixel, when it is in none itself."""
     mistakes = np.zeros((2, *left.shape), dtype=bool)
     inside = {(r, c) for r, c in np.argwhere(warped).tolist()}
     for row, column in np.argwhere(left).tolist():
-        around = {(row + r, column + c) for r, c in RING}
+        around = {(row + r, column + c) for r, c in NEIGHBOURS}
         met = [part for part in parts(inside - {(row, column)}, corners=False) if part & around]
         mistakes[0 if warped[row, column] else 1, row, column] = len(met) > 1
     return mistakes[0], mistakes[1]
 
 
-def random_warping(seed: int) -> tuple[Mask, NDArray[np.float32], Mask]:
+def random_warping(seed: int) -> tuple[BinaryImage, NDArray[np.float32], BinaryImage]:
     """Truth, probabilities with many equal ones, known pixels."""
     random = np.random.default_rng(seed)
     truth = random_mask(seed)
@@ -340,20 +345,20 @@ def random_warping(seed: int) -> tuple[Mask, NDArray[np.float32], Mask]:
 
 def test_every_neighbourhood() -> None:
     for code in range(256):
-        inside = {step for k, step in enumerate(RING) if code >> k & 1}
-        assert SIMPLE[code] == is_simple(inside, 0, 0), code
+        inside = {step for k, step in enumerate(NEIGHBOURS) if code >> k & 1}
+        assert IS_SIMPLE[code] == is_simple(inside, 0, 0), code
 
 
 def test_a_cell_may_bend_but_not_break() -> None:
     known = np.ones((3, 5), dtype=bool)
     truth, bent = mask("#####", "#####", "....."), mask("....#", ".####", "#####")
-    assert topology(truth, likely(bent), 0.5, known) == (0, 0)
+    assert topology_errors(truth, likely(bent), 0.5, known) == (0, 0)
     two = mask("##.##", "##.##", "##.##")
     joined = mask("#####", "##.##", "##.##")
-    assert topology(two, likely(joined), 0.5, known) == (1, 1)  # one pixel merges
-    assert topology(joined, likely(two), 0.5, known) == (1, 1)  # and splits
+    assert topology_errors(two, likely(joined), 0.5, known) == (1, 1)  # one pixel merges
+    assert topology_errors(joined, likely(two), 0.5, known) == (1, 1)  # and splits
     whole = np.ones_like(two)
-    assert topology(two, likely(whole), 0.5, known) == (3, 1)  # three pixels, one mistake
+    assert topology_errors(two, likely(whole), 0.5, known) == (3, 1)  # three pixels, one mistake
 
 
 def test_holes_and_islands_are_left_but_split_nothing() -> None:
@@ -362,14 +367,15 @@ def test_holes_and_islands_are_left_but_split_nothing() -> None:
     holed[2, 2] = False
     known = np.ones_like(block)
     for truth, found in ((block, holed), (holed, block), (~block, ~holed), (~holed, ~block)):
-        assert stubborn(truth, likely(found), 0.5, known).sum() == 1
-        assert topology(truth, likely(found), 0.5, known) == (0, 0)
+        assert unwarpable_pixels(truth, likely(found), 0.5, known).sum() == 1
+        assert topology_errors(truth, likely(found), 0.5, known) == (0, 0)
 
 
 def test_the_most_certain_pixels_are_warped_first() -> None:
     truth, known = mask("#...#"), np.ones((1, 5), dtype=bool)
     for sure, last in (([1, 0.9, 0.8, 0.7, 1], 3), ([1, 0.7, 0.8, 0.9, 1], 1), ([1, 0.9, 0.9, 0.9, 1], 3)):
-        assert np.argwhere(stubborn(truth, np.array([sure], dtype=np.float32), 0.5, known)).tolist() == [[0, last]]
+        inside = np.array([sure], dtype=np.float32)
+        assert np.argwhere(unwarpable_pixels(truth, inside, 0.5, known)).tolist() == [[0, last]]
 
 
 @settings(max_examples=150, deadline=None)
@@ -377,21 +383,21 @@ def test_the_most_certain_pixels_are_warped_first() -> None:
 def test_warping_is_the_literal_one(seed: int, threshold: float) -> None:
     truth, inside, known = random_warping(seed)
     warped, wrong = literal_warping(truth, inside, threshold, known)
-    left = stubborn(truth, inside, threshold, known)
+    left = unwarpable_pixels(truth, inside, threshold, known)
     assert (left == wrong).all()
     mistakes = literal_mistakes(warped, left)
     for found, wanted in zip(splits_and_mergers(warped, left), mistakes, strict=True):
         assert (found == wanted).all()
     splits, mergers = ({(r, c) for r, c in np.argwhere(each).tolist()} for each in mistakes)
     once = len(parts(splits, corners=False)) + len(parts(mergers, corners=True))
-    assert topology(truth, inside, threshold, known) == (len(splits) + len(mergers), once)
+    assert topology_errors(truth, inside, threshold, known) == (len(splits) + len(mergers), once)
 
 
 @settings(max_examples=100, deadline=None)
 @given(seeds)
 def test_warping_keeps_the_topology(seed: int) -> None:
     truth, inside, known = random_warping(seed)
-    left = stubborn(truth, inside, 0.5, known)
+    left = unwarpable_pixels(truth, inside, 0.5, known)
     warped = np.where(known & ~left, inside > 0.5, truth)
     for change in (lambda picture: picture, np.logical_not):
         counts = [
@@ -409,9 +415,9 @@ def test_cells_that_hang_together_far_away_are_split_here() -> None:
     truth[5:59, 5:59] = False
     cut = truth.copy()
     cut[2:5, 30] = False
-    assert topology(truth, likely(cut), 0.5, np.ones_like(truth)).pixels > 0
+    assert topology_errors(truth, likely(cut), 0.5, np.ones_like(truth)).pixels > 0
     small, small_cut = (picture[np.ix_(*[np.r_[0:6, 26:34, 58:64]] * 2)] for picture in (truth, cut))
-    assert topology(small, likely(small_cut), 0.5, np.ones_like(small)).pixels == 0  # a hole ends, no cell
+    assert topology_errors(small, likely(small_cut), 0.5, np.ones_like(small)).pixels == 0  # a hole ends, no cell
 
 
 # The measure
@@ -479,9 +485,9 @@ def test_scores_of_a_set_are_means_of_pictures_or_ratios_of_sums() -> None:
     pictures = [(random.random((8, 9)) < share, random.random((8, 9)).astype(np.float32)) for share in (0.4, 0.7)]
     numbers = np.stack([numbers_of(*each) for each in pictures])
     table = membranes(NAMES).table(numbers)
-    facts = Facts(*np.moveaxis(numbers.reshape(2, 11, -1), -1, 0))
-    assert table[1, 0] == facts.rand.mean(0).max() != facts.rand.max(1).mean()
-    assert table[1, 3] == facts.info.mean(0).max()
+    named = MembraneNumbers(*np.moveaxis(numbers.reshape(2, 11, -1), -1, 0))
+    assert table[1, 0] == named.rand.mean(0).max() != named.rand.max(1).mean()
+    assert table[1, 3] == named.info.mean(0).max()
     hits, both = ([sum(((p > t) & q).sum() for q, p in pictures) for t in THRESHOLDS] for _ in range(2))
     f = [2 * h / sum(q.sum() + (p > t).sum() for q, p in pictures) for h, t in zip(hits, THRESHOLDS, strict=True)]
     assert table[1, 7] == pytest.approx(1 - max(f))
@@ -491,7 +497,7 @@ def test_scores_of_a_set_are_means_of_pictures_or_ratios_of_sums() -> None:
     )
     assert table[:, 6] == pytest.approx([1 - 2 * both[5] / (true + found)[5], 1 - (2 * both / (true + found)).max()])
     assert table[0, 8] == np.mean([((p > 0.5) != q).mean() for q, p in pictures])
-    wrong = [sum(topology(q, p, t, np.ones_like(q)).pixels for q, p in pictures) for t in THRESHOLDS[:-1]]
+    wrong = [sum(topology_errors(q, p, t, np.ones_like(q)).pixels for q, p in pictures) for t in THRESHOLDS[:-1]]
     assert table[:, 9] == pytest.approx([wrong[5] / 144, min(wrong) / 144])
 
 
@@ -503,9 +509,10 @@ def test_ignored_pixels_count_nowhere() -> None:
     labels[:, 11:] = IGNORE_ID
     numbers = membranes(NAMES).numbers(evidence(labels, inside)).reshape(11, -1)
     cropped = numbers_of(truth[:, :11], inside[:, :11]).reshape(11, -1)
-    counts = [Facts._fields.index(name) for name in ("hits", "true", "found", "pixels", "wrong_pixels", "mistakes")]
+    column = MembraneNumbers._fields.index
+    counts = [column(name) for name in ("hits", "true", "predicted", "pixels", "wrong_pixels", "mistakes")]
     assert np.array_equal(numbers[:, counts], cropped[:, counts], equal_nan=True)
-    assert (numbers[:, Facts._fields.index("pairs_true")] == cropped[:, Facts._fields.index("pairs_true")]).all()
+    assert (numbers[:, column("pairs_true")] == cropped[:, column("pairs_true")]).all()
     nothing = membranes(NAMES).numbers(evidence(np.full_like(labels, IGNORE_ID), inside))
     measure = membranes(NAMES)
     assert np.isnan(measure.table(nothing[None])).all()
@@ -521,7 +528,7 @@ def test_the_order_of_pictures_does_not_matter() -> None:
         truth = random.random((10, 10)) < 0.6
         found.append((name, numbers_of(truth, (random.random((10, 10)) * 0.6 + 0.4 * truth).astype(np.float32))))
     groups = {name: name for name, _ in found}
-    first, second = measured(measure, found, groups), measured(measure, found[::-1], groups)
+    first, second = measure_set(measure, found, groups), measure_set(measure, found[::-1], groups)
     assert second.table == pytest.approx(first.table, rel=1e-12)
     low, high = first.intervals[-1][0]  # type: ignore[misc]
     assert low <= first.value("v_rand") <= high
@@ -542,7 +549,7 @@ def test_which_class_is_the_membrane() -> None:
 
 def diagram_of(measure: Measure, numbers: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
     assert measure.diagram is not None
-    return {curve.label: curve.up for curve in measure.diagram(numbers).curves}
+    return {curve.label: curve.y for curve in measure.diagram(numbers).curves}
 
 
 def test_the_diagram_is_the_scan() -> None:
@@ -559,8 +566,8 @@ def test_the_diagram_is_the_scan() -> None:
 
 def test_a_model_is_measured(run: TrainedRun, tmp_path: Path) -> None:
     new = tiny.write_set(tmp_path / "new-cells", 2, seed=5)
-    options = {"device": "cpu", "precision": "float32", "measures": ("membranes",)}
-    result = finish(score(run.folder, new, out=tmp_path / "out", **options))  # type: ignore[arg-type]
+    options = TestOptions(device="cpu", precision="float32", measures=("membranes",))
+    result = finish(score(run.folder, new, options, out=tmp_path / "out"))
     (found,) = result.measured
     assert found.measure.rows == ("at 0.5", "best")
     assert found.value("v_rand") >= found.value("v_rand", "at 0.5")  # type: ignore[operator]

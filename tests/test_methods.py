@@ -40,9 +40,9 @@ def test_unet_as_its_paper_trains_it() -> None:
     found = told("unet-2015")
     network, training, evaluation = found.paragraphs
     assert "with the network unet-2015 [1] of 1,234 parameters" in network
-    assert "trained on 2 pictures; 1 other, not trained on," in training
+    assert "trained on 2 pictures; the best epoch was chosen on 1 more (drawn)." in training
     assert "Batches of 1 crop of 388 x 388 pixels" in training
-    assert "weighted by median class frequencies [2], and of pixels between two objects more" in training
+    assert "weighted by median class frequencies [2], with more weight on pixels between two objects" in training
     assert "momentum 0.99 at a learning rate of 0.0003, for 400 epochs" in training
     assert "Dice" not in training
     assert "mean IoU 0.583" in evaluation  # (6/9 + 3/6) / 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from unpool.class_table import IGNORE_ID
-from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.measures import Evidence, measure_set
 from unpool.metrics.objects import TWENTIETHS, ObjectCounts, object_counts, objects
 
 CELLS = objects(["background", "cell"])
@@ -262,7 +262,7 @@ def values_of(pictures: Sequence[Evidence]) -> list[tuple[str, NDArray[np.float6
 
 def test_intervals_hold_the_scores_and_counts_have_none() -> None:
     pictures = values_of([evidence(*pairs(seed)) for seed in range(1, 12)])
-    found = measured(CELLS, pictures, {name: name for name, _ in pictures})
+    found = measure_set(CELLS, pictures, {name: name for name, _ in pictures})
     for column, interval, value in zip(CELLS.columns, found.intervals[-1], found.table[-1], strict=True):
         assert (interval is None) == (column.unit == "count")
         assert interval is None or interval.low <= value <= interval.high
@@ -274,11 +274,11 @@ def test_the_diagram_begins_at_the_scores() -> None:
     pictures = np.stack([CELLS.numbers(evidence(*pairs(seed))) for seed in range(1, 6)])
     precision, found = CELLS.diagram(pictures).curves
     table = dict(zip(KEYS, CELLS.table(pictures)[-1], strict=True))
-    assert np.mean(precision.up) == pytest.approx(table["average_precision"])
-    assert found.up[0] == pytest.approx(table["found"] / table["true"])
-    assert precision.across == pytest.approx(np.arange(0.5, 0.99, 0.05))
+    assert np.mean(precision.y) == pytest.approx(table["average_precision"])
+    assert found.y[0] == pytest.approx(table["found"] / table["true"])
+    assert precision.x == pytest.approx(np.arange(0.5, 0.99, 0.05))
     nothing = CELLS.diagram(np.zeros_like(pictures)).curves
-    assert np.isnan(nothing[0].up + nothing[1].up).all()
+    assert np.isnan(nothing[0].y + nothing[1].y).all()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,6 +14,7 @@ import torch
 import tiny
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun, train
 
@@ -120,7 +121,8 @@ def test_two_processes_score_what_one_scores(run: TrainedRun, tmp_path: Path) ->
     """Every byte of scores.json but its own place, with every measure of two classes."""
     new = tiny.write_set(tmp_path / "new-cells", 3, seed=5)
     measures = ["calibration", "uncertainty", "objects", "boundaries", "membranes"]
-    finish(score(run.folder, new, out=tmp_path / "one", device="cpu", precision="float32", measures=measures))
+    options = TestOptions(device="cpu", precision="float32", measures=measures)
+    finish(score(run.folder, new, options, out=tmp_path / "one"))
     words = ["-m", "unpool", "test", str(run.folder), str(new), "--device", "cpu", "--precision", "float32"]
     start(2, [*words, *(word for name in measures for word in ("--measures", name)), "--out", str(tmp_path / "two")])
     one, two = ((tmp_path / name / "scores.json").read_text() for name in ("one", "two"))

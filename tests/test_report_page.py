@@ -9,7 +9,7 @@ import pytest
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.image_means import image_means
 from unpool.metrics.intervals import Interval, Intervals
-from unpool.metrics.measures import Evidence, measured
+from unpool.metrics.measures import Evidence, measure_set
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import ABSENT_RULE, scores
 from unpool.report.page import Heat, ImagePanel, ReportContents, render_report, write_report
@@ -67,7 +67,7 @@ def contents():
         image_rows=[("good.png", scores(matrix(((9, 0), (0, 1))))), ("bad.png", scores(matrix()))],
         panels=[panel("fine.png", 0.9), panel("poor.png", 0.2), panel("unknown.png", None)],
         history=[{"epoch": 1, "train_loss": 0.5, "val_loss": 0.6, "mean_iou": 0.4, "global_accuracy": 0.7}],
-        findings=["dim cells are missed"],
+        warnings=["dim cells are missed"],
         notes=["ignored pixels count nowhere"],
         command="unpool test m d",
     )
@@ -85,7 +85,7 @@ def test_every_part_is_on_the_page(contents):
         "unpool test m d",
         "validation score",
         "predicted class",
-        "error: missed, taken for background",
+        "error: missed, predicted as background",
         ABSENT_RULE,
     ):
         assert part in text
@@ -127,7 +127,7 @@ def test_names_and_words_are_escaped_everywhere(contents):
             scores=scores(evil_matrix),
             image_rows=[(EVIL, scores(matrix()))],
             panels=[replace(panel(EVIL), note=EVIL)],
-            findings=[EVIL],
+            warnings=[EVIL],
             notes=[EVIL],
             command=EVIL,
         )
@@ -164,7 +164,7 @@ def test_parts_without_contents_are_left_out(contents):
         image_rows=[],
         panels=[],
         history=[],
-        findings=[],
+        warnings=[],
         notes=[],
         command="",
     )
@@ -190,7 +190,7 @@ def set_of_two(measure):
     labels = np.zeros((12, 20), dtype=np.uint8)
     labels[:, 10:] = 1
     seen = Evidence(labels, None, labels.copy(), np.full(labels.shape, 0.9, dtype=np.float32), None)
-    return measured(measure, [("a", measure.numbers(seen)), ("b", measure.numbers(seen))], {"a": "a", "b": "b"})
+    return measure_set(measure, [("a", measure.numbers(seen)), ("b", measure.numbers(seen))], {"a": "a", "b": "b"})
 
 
 def test_a_table_of_many_scores_has_a_line_for_each_beside_its_drawing(contents):

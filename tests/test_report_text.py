@@ -7,9 +7,9 @@ import numpy as np
 from unpool.metrics.boundaries import boundaries
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import Interval, Intervals
-from unpool.metrics.measures import Column, Evidence, measured
+from unpool.metrics.measures import Column, Evidence, measure_set
 from unpool.metrics.scores import scores
-from unpool.report.text import intervals_rule, measured_table, rules_text, scores_table, worst_images_table
+from unpool.report.text import intervals_rule, measure_table, rules_text, scores_table, worst_images_table
 
 
 def matrix(names, counts):
@@ -107,8 +107,8 @@ def test_a_measures_table_by_hand():
     names = ("left", "r" * 50, "sky")
     measure = boundaries(names)
     seen = Evidence(labels, None, prediction, np.ones(labels.shape, dtype=np.float32), None)
-    found = measured(measure, [("one", measure.numbers(seen))], {"one": "one"})
-    lines = measured_table(found).splitlines()
+    found = measure_set(measure, [("one", measure.numbers(seen))], {"one": "one"})
+    lines = measure_table(found).splitlines()
     # left: the bands are 2 x 20 + 28 x 2 and 2 x 23 + 28 x 2 pixels, and share all but the inner columns: 2 x 20 + 28.
     assert lines[1].split() == ["left", "0.000", f"{68 / (96 + 102 - 68):.3f}", "3.00", "0.000"]
     assert lines[3].split() == ["sky", "–", "–", "–", "–"]
@@ -126,20 +126,20 @@ def many_scores(rows, columns):
         table=lambda numbers: numbers.mean(0).reshape(rows, columns),
     )
     numbers = np.arange(rows * columns) + 0.25
-    return measured(measure, [("one", numbers), ("two", numbers)], {"one": "one", "two": "two"})
+    return measure_set(measure, [("one", numbers), ("two", numbers)], {"one": "one", "two": "two"})
 
 
 def test_a_table_of_many_scores_has_a_line_for_each():
-    assert measured_table(many_scores(1, 2)) == (
+    assert measure_table(many_scores(1, 2)) == (
         "cells    row 0            95 %\nscore 0  0.250  [0.250, 0.250]\nscore 1  1.250  [1.250, 1.250]"
     )
-    lines = measured_table(many_scores(2, 5)).splitlines()
+    lines = measure_table(many_scores(2, 5)).splitlines()
     assert lines[5] == "score 4  4.250  [4.250, 4.250]  9.250  [9.250, 9.250]"
-    assert measured_table(many_scores(2, 4)).splitlines()[-1].startswith("95 %   [4.250, 4.250]")
+    assert measure_table(many_scores(2, 4)).splitlines()[-1].startswith("95 %   [4.250, 4.250]")
 
 
 def test_a_table_that_is_too_wide_goes_on_below():
-    lines = measured_table(many_scores(4, 12)).splitlines()
+    lines = measure_table(many_scores(4, 12)).splitlines()
     assert max(map(len, lines)) <= 100
     parts = [k for k, line in enumerate(lines) if line.startswith("cells")]
     assert len(parts) == 3

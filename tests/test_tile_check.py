@@ -14,6 +14,7 @@ from test_averaging import dropping
 from test_prediction import lively, picture
 from unpool.checkpoint.models import save_model
 from unpool.commands.events import Message, finish
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.errors import RunError
 from unpool.geometry import Border
@@ -244,11 +245,11 @@ def test_verify_says_once_that_nothing_is_cut(photos: Path, instance: Path, tmp_
 
 @pytest.mark.usefixtures("small_tiles")
 def test_a_test_says_it_too(instance: Path, cells: Path, tmp_path: Path) -> None:
-    found = finish(score(instance, cells, out=tmp_path / "test", device="cpu"))
+    found = finish(score(instance, cells, TestOptions(device="cpu"), out=tmp_path / "test"))
     assert sum(BLENDED in warning for warning in found.warnings) == 1
     assert BLENDED in json.dumps(json.loads((tmp_path / "test" / "scores.json").read_text()))
     save_model(tmp_path / "exact.safetensors", tiny.segmenter(), {})
-    exact = finish(score(tmp_path / "exact.safetensors", cells, out=tmp_path / "other", device="cpu"))
+    exact = finish(score(tmp_path / "exact.safetensors", cells, TestOptions(device="cpu"), out=tmp_path / "other"))
     assert not any(BLENDED in warning for warning in exact.warnings)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from unpool.class_table import IGNORE_ID
 from unpool.metrics.measures import Evidence
-from unpool.metrics.uncertainty import BINS, EDGES, uncertainty
+from unpool.metrics.uncertainty import BIN_EDGES, UNCERTAINTY_BINS, uncertainty
 
 PLAIN, SAMPLED = uncertainty(), uncertainty(sampled=True)
 
@@ -46,7 +46,7 @@ def test_it_is_the_share_of_pairs(seed: int, count: int) -> None:
         np.concatenate([values(seen)[k] for seen, k in zip(pictures, known, strict=True)])
         for values in (lambda s: s.prediction != s.labels, lambda s: 1 - s.confidence, lambda s: s.variance)
     )
-    variance = np.where(variance < EDGES[0], 0, variance)  # what is smaller than the first edge ties
+    variance = np.where(variance < BIN_EDGES[0], 0, variance)  # what is smaller than the first edge ties
     wanted = [pairs_won(wrong, unsure), pairs_won(wrong, variance)]
     np.testing.assert_allclose(table_of(*pictures)[:, 0], wanted)
 
@@ -91,11 +91,11 @@ def test_the_order_of_the_pictures_changes_nothing() -> None:
 def test_numbers_are_counts_and_confidence_needs_no_samples() -> None:
     seen = drawn(3)
     numbers = PLAIN.numbers(seen._replace(variance=None))
-    assert numbers.shape == (2 * BINS,)
+    assert numbers.shape == (2 * UNCERTAINTY_BINS,)
     assert numbers.sum() == (seen.labels != IGNORE_ID).sum()
     assert PLAIN.rows == ("by confidence",)
     assert "variance" not in PLAIN.rule
-    np.testing.assert_array_equal(SAMPLED.numbers(seen)[: 2 * BINS], numbers)
+    np.testing.assert_array_equal(SAMPLED.numbers(seen)[: 2 * UNCERTAINTY_BINS], numbers)
 
 
 def test_the_diagram_ends_at_the_accuracy_of_all() -> None:
@@ -104,6 +104,6 @@ def test_the_diagram_ends_at_the_accuracy_of_all() -> None:
     drawing = SAMPLED.diagram(numbers)
     assert [curve.label for curve in drawing.curves] == ["by confidence", "by variance"]
     for curve, row in zip(drawing.curves, SAMPLED.table(numbers), strict=True):
-        assert curve.across[-1] == 1
-        assert curve.up[-1] == pytest.approx(row[-1])
-        assert curve.up[9] == pytest.approx(row[1])
+        assert curve.x[-1] == 1
+        assert curve.y[-1] == pytest.approx(row[-1])
+        assert curve.y[9] == pytest.approx(row[1])

@@ -17,7 +17,9 @@ from unpool.class_table import Labels
 from unpool.commands.events import finish
 from unpool.commands.run_folder import model_file
 from unpool.commands.test.choice import Which
-from unpool.commands.test.test import TestResult, test
+from unpool.commands.test.options import TestOptions
+from unpool.commands.test.result import TestResult
+from unpool.commands.test.test import test
 from unpool.errors import DataError
 from unpool.io.read.images import plain_pixels, read_image
 from unpool.machine.device import Machine, Precision, choose_machine
@@ -126,24 +128,15 @@ class Model:
     ) -> TestResult:
         """Score the model on a folder, as ``unpool test`` does.
 
-        Parameters and errors are those of ``unpool.commands.test.test.test``.
+        Parameters
+        ----------
+        which, measures, conventions, tta, samples: as ``unpool.commands.test.options.TestOptions`` takes them.
         """
         target = Path(out) if out is not None else None
         device = str(self.machine.device)
         precision: Precision = "bfloat16" if self.machine.reduced else "float32"
-        run = test(
-            self.path,
-            Path(folder),
-            which=which,
-            out=target,
-            device=device,
-            precision=precision,
-            measures=measures,
-            conventions=conventions,
-            tta=tta,
-            samples=samples,
-        )
-        return finish(run)
+        options = TestOptions(which, device, precision, measures, conventions, tta, samples)
+        return finish(test(self.path, Path(folder), options, out=target))
 
 
 def load(path: str | Path, device: str = "auto") -> Model:

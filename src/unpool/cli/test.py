@@ -56,23 +56,11 @@ def test(
 
     Example: unpool test runs/photos-unet photos
     """
+    from unpool.commands.test.options import TestOptions
     from unpool.commands.test.test import test as run
 
-    result = drive(
-        run(
-            model,
-            data,
-            which=split,
-            out=out,
-            device=device or "auto",
-            precision=precision or "auto",
-            measures=measures,
-            conventions=conventions,
-            tta=tta,
-            samples=samples,
-        ),
-        quiet=json_,
-    )
+    options = TestOptions(split, device or "auto", precision or "auto", measures, conventions, tta, samples)
+    result = drive(run(model, data, options, out=out), quiet=json_)
     if json_:
         print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     return 0

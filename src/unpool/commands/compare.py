@@ -1,4 +1,4 @@
-"""``compare``: tests of several models on the same pictures in, what their difference is worth out."""
+"""``compare``: say whether one of several models is better, from their tests on the same pictures."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unpool.errors import DataError, UsageError
 from unpool.io.files import read_json
-from unpool.metrics.comparison import Comparison, Difference, MeasuredTests
-from unpool.metrics.comparison import compare as compare_tallies
-from unpool.metrics.intervals import RESAMPLES
+from unpool.metrics.comparison import Comparison, Difference, SharedMeasure, compare_tests
+from unpool.metrics.intervals import RESAMPLES, PixelCounts
 from unpool.metrics.measures import Measure, Numbers
 from unpool.metrics.named import measure_of
 from unpool.report.comparison import comparison_text, sentence
+from unpool.wording import count_text, first_of
 
 SCORES_FILE = "scores.json"
-KINDS = ("hit_pixels", "truth_pixels", "predicted_pixels")
+COUNT_KEYS = ("hit_pixels", "truth_pixels", "predicted_pixels")
 
 
 @dataclass(frozen=True)
-class PictureCounts:
+class TestedPicture:
     """One picture of a test.
 
     Attributes
     ----------
-    digest: of its pixels, or None where the test did not write it.
-    group: the pictures of one source have one.
-    tally: hit, true and predicted pixels of each class, int64 (3, K).
+    digest: digest of its pixels; None if the test did not write it.
+    group: group of the picture; pictures of one source share a group.
+    counts: hit, true and predicted pixels of each class, int64 (3, K).
     """
+
+    __test__ = False  # pytest takes a class of this name for a test
 
     digest: str | None
     group: str
-    tally: NDArray[np.int64]
+    counts: PixelCounts
 
 
 class WrittenMeasure(NamedTuple):
-    """A measure of a test, and the numbers of its pictures by their names."""
+    """A measure of a test, and the numbers of the test's pictures by their names."""
 
     measure: Measure
     pictures: Mapping[str, Numbers]
@@ -49,17 +50,17 @@ class WrittenMeasure(NamedTuple):
 
 @dataclass(frozen=True)
 class WrittenTest:
-    """What ``unpool test`` wrote: its pictures by name, and its measures by key."""
+    """A test as ``unpool test`` wrote it: its pictures by name, and its measures by key."""
 
     path: Path
     classes: tuple[str, ...]
-    pictures: Mapping[str, PictureCounts]
+    pictures: Mapping[str, TestedPicture]
     measures: Mapping[str, WrittenMeasure]
 
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What a comparison found; the first test is called A, the next B, and so on."""
+    """The result of a comparison. The first test is called A, the next B, and so on."""
 
     tests: tuple[Path, ...]
     comparison: Comparison
@@ -71,46 +72,46 @@ class CompareResult:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What can be said of the best test and each of the others."""
-        return tuple(sentence(self.comparison, duel, self.labels) for duel in self.comparison.duels)
+        """One sentence on the best test and each of the others."""
+        return tuple(sentence(self.comparison, each, self.labels) for each in self.comparison.others)
 
     @property
     def text(self) -> str:
-        """Everything as a page of text."""
+        """The result as a page of text."""
         return comparison_text(self.comparison, self.labels, [str(path) for path in self.tests])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        found = self.comparison
+        """Return the result as JSON data."""
+        comparison = self.comparison
         return {
             "tests": [
                 {"label": label, "path": str(path), "mean_iou": value, "interval": interval}
-                for label, path, (value, interval) in zip(self.labels, self.tests, found.mean_ious, strict=True)
+                for label, path, (value, interval) in zip(self.labels, self.tests, comparison.mean_ious, strict=True)
             ],
-            "pictures": found.pictures,
-            "unit": found.unit,
-            "units": found.units,
+            "pictures": comparison.pictures,
+            "unit": comparison.unit,
+            "units": comparison.units,
             "resamples": RESAMPLES,
-            "seed": found.seed,
-            "best": self.labels[found.best],
+            "seed": comparison.seed,
+            "best": self.labels[comparison.best],
             "comparisons": [
                 {
-                    "other": self.labels[duel.other],
-                    "sentence": said,
-                    "more": duel.more,
-                    "differences": {name: _plain(each) for name, each in duel.differences.items()},
+                    "other": self.labels[each.other],
+                    "sentence": text,
+                    "more": each.more,
+                    "differences": {name: _to_json(difference) for name, difference in each.differences.items()},
                     "measures": {
-                        key: {column.key: _plain(each) for column, each in differences.items()}
-                        for key, differences in duel.measured.items()
+                        key: {column.key: _to_json(difference) for column, difference in differences.items()}
+                        for key, differences in each.measures.items()
                     },
                 }
-                for duel, said in zip(found.duels, self.sentences, strict=True)
+                for each, text in zip(comparison.others, self.sentences, strict=True)
             ],
         }
 
 
 def compare(paths: Sequence[Path]) -> CompareResult:
-    """Compare tests on the same pictures: the best with each of the others.
+    """Compare tests on the same pictures: the best one with each of the others.
 
     Parameters
     ----------
@@ -118,31 +119,31 @@ def compare(paths: Sequence[Path]) -> CompareResult:
 
     Raises
     ------
-    UsageError: fewer than two tests, tests on other classes, pictures or masks, or a measure by several rules.
-    DataError: a file is missing or holds no scores of single pictures.
+    UsageError: there are fewer than two tests, or they have different classes, pictures or masks, or one measure with
+        different rules.
+    DataError: a file is missing or has no scores of single pictures.
     """
     if not 2 <= len(paths) <= len(ascii_uppercase):
         raise UsageError(
-            f"{len(paths)} test{'' if len(paths) == 1 else 's'} to compare",
+            f"{count_text(len(paths), 'test')} to compare",
             f"2 to {len(ascii_uppercase)}",
             "name the folders that unpool test wrote",
         )
     tests = [read_test(path) for path in paths]
     for test in tests[1:]:
-        require_same(tests[0], test)
+        require_comparable(tests[0], test)
     names = sorted(tests[0].pictures)
     groups = [tests[0].pictures[name].group for name in names]
-    tallies = [[test.pictures[name].tally for name in names] for test in tests]
-    compared = compare_tallies(tallies, groups, measures=_shared(tests, names))
-    return CompareResult(tuple(paths), compared)
+    counts = [[test.pictures[name].counts for name in names] for test in tests]
+    return CompareResult(tuple(paths), compare_tests(counts, groups, measures=_shared_measures(tests, names)))
 
 
 def read_test(path: Path) -> WrittenTest:
-    """Read what ``unpool test`` wrote: its folder, or the scores.json in it.
+    """Read a test: the folder that ``unpool test`` wrote, or the scores.json in it.
 
     Raises
     ------
-    DataError: the file is missing or holds no scores of single pictures, or a measure that this version does not have.
+    DataError: the file is missing, or has no scores of single pictures, or has a measure that this version lacks.
     """
     file = path / SCORES_FILE if path.is_dir() else path
     if not file.is_file():
@@ -163,31 +164,31 @@ def read_test(path: Path) -> WrittenTest:
     return WrittenTest(path, classes, dict(rows), measures)
 
 
-def require_same(one: WrittenTest, other: WrittenTest) -> None:
-    """Refuse two tests that cannot be compared picture by picture. Raises UsageError."""
+def require_comparable(one: WrittenTest, other: WrittenTest) -> None:
+    """Raise UsageError unless two tests have the same classes, pictures and masks."""
     both = f"{one.path} and {other.path}"
     if one.classes != other.classes:
         raise UsageError(
-            f"{both}: classes {_shown(one.classes)} and {_shown(other.classes)}",
+            f"{both}: classes {first_of(one.classes, 3)} and {first_of(other.classes, 3)}",
             "the same classes in the same order",
             "test models of the same classes",
         )
-    lone = sorted(one.pictures.keys() ^ other.pictures.keys())
-    if lone:
+    in_one_only = sorted(one.pictures.keys() ^ other.pictures.keys())
+    if in_one_only:
         raise UsageError(
-            f"{both}: only one has {_shown(lone)}",
+            f"{both}: only one has {first_of(in_one_only, 3)}",
             "tests on the same pictures",
             "run unpool test with both models on the same folder, with the same --split",
         )
     for name, picture in one.pictures.items():
-        beside = other.pictures[name]
-        if picture.digest and beside.digest and picture.digest != beside.digest:
+        counterpart = other.pictures[name]
+        if picture.digest and counterpart.digest and picture.digest != counterpart.digest:
             raise UsageError(
                 f"{both}: picture {name} has other pixels",
                 "tests on the same pictures",
                 "run unpool test with both models on the same folder",
             )
-        if not np.array_equal(picture.tally[1], beside.tally[1]):
+        if not np.array_equal(picture.counts[1], counterpart.counts[1]):
             raise UsageError(
                 f"{both}: picture {name} has another mask",
                 "tests with the same masks",
@@ -195,14 +196,14 @@ def require_same(one: WrittenTest, other: WrittenTest) -> None:
             )
 
 
-def _picture(row: Mapping[str, Any], classes: int) -> PictureCounts:
-    counts = [[each[kind] for each in row["classes"]] for kind in KINDS]
-    if any(type(count) is not int or count < 0 for line in counts for count in line):
+def _picture(row: Mapping[str, Any], classes: int) -> TestedPicture:
+    rows = [[each[key] for each in row["classes"]] for key in COUNT_KEYS]
+    if any(type(count) is not int or count < 0 for line in rows for count in line):
         raise ValueError("counts that are no numbers of pixels")
-    tally = np.array(counts, dtype=np.int64)
-    if tally.shape != (3, classes) or (tally[0] > tally[1:]).any() or tally[1].sum() != tally[2].sum():
+    counts = np.array(rows, dtype=np.int64)
+    if counts.shape != (3, classes) or (counts[0] > counts[1:]).any() or counts[1].sum() != counts[2].sum():
         raise ValueError("counts that do not agree")
-    return PictureCounts(row.get("digest"), str(row["group"]), tally)
+    return TestedPicture(row.get("digest"), str(row["group"]), counts)
 
 
 def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:
@@ -217,32 +218,28 @@ def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collectio
     return WrittenMeasure(measure, numbers)
 
 
-def _shared(tests: Sequence[WrittenTest], names: Sequence[str]) -> list[MeasuredTests]:
-    """The measures that all tests have. Raises UsageError where they have one by several rules."""
+def _shared_measures(tests: Sequence[WrittenTest], names: Sequence[str]) -> list[SharedMeasure]:
+    """Return the measures that all tests have. Raise UsageError if a measure has different rules in two tests."""
     first, shared = tests[0], []
     for key, (measure, _) in first.measures.items():
         if all(key in test.measures for test in tests):
             for test in tests:
                 _require_same_rule(key, first, test)
             numbers = [np.stack([test.measures[key].pictures[name] for name in names]) for test in tests]
-            shared.append(MeasuredTests(measure, numbers))
+            shared.append(SharedMeasure(measure, numbers))
     return shared
 
 
 def _require_same_rule(key: str, one: WrittenTest, other: WrittenTest) -> None:
     first, second = one.measures[key].measure, other.measures[key].measure
     if first.rule != second.rule:
-        named = f"{first.name} and {second.name}" if first.name != second.name else "with samples and without"
+        rules = f"{first.name} and {second.name}" if first.name != second.name else "with samples and without"
         raise UsageError(
-            f"{one.path} and {other.path}: {key} by two rules ({named})",
+            f"{one.path} and {other.path}: {key} by two rules ({rules})",
             "one rule",
             "run unpool test again with the same --measures",
         )
 
 
-def _plain(difference: Difference) -> dict[str, Any]:
+def _to_json(difference: Difference) -> dict[str, Any]:
     return {**asdict(difference), "shown": difference.shown}
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

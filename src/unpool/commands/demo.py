@@ -12,7 +12,8 @@ from unpool.commands.interruption import pass_on
 from unpool.commands.predict.predict import Predicted, predict
 from unpool.commands.predict.targets import ExtraOutputs
 from unpool.commands.run_folder import free_path
-from unpool.commands.test.test import TestResult, test
+from unpool.commands.test.result import TestResult
+from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
 from unpool.errors import UsageError

@@ -1,4 +1,4 @@
-"""Ratios and means where some values are not known: NaN stands for those, and is left out."""
+"""Ratios and means of arrays in which NaN stands for an unknown value."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """``part / whole``, one by one; NaN where the whole is not above 0."""
+    """Return ``part / whole``, element by element; NaN where ``whole`` is not above 0."""
     part, whole = np.broadcast_arrays(part, whole)
-    found = np.full(whole.shape, np.nan)
-    np.divide(part, whole, out=found, where=whole > 0)
-    return found
+    ratios = np.full(whole.shape, np.nan)
+    np.divide(part, whole, out=ratios, where=whole > 0)
+    return ratios
 
 
 def known_mean(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
-    """The mean along an axis of those that are not NaN; NaN where none is."""
+    """Return the mean along an axis of the values that are not NaN; NaN where all are NaN."""
     return ratio(np.nansum(values, axis), (~np.isnan(values)).sum(axis))

@@ -1,19 +1,21 @@
-"""Scores of boundaries, class by class and picture by picture, each with its rule.
+"""Scores of boundaries, for each class of each picture, each with its rule.
 
-* **BF score** (Badrinarayanan et al., arXiv 1511.00561 v3, sec. 3.3, after Csurka et al., BMVC 2013): boundary pixels
-  of truth and prediction are matched one to one, at most 0.75 % of the picture's diagonal apart, as many as can be;
-  with m pairs, precision = m / predicted, recall = m / true, BF = their harmonic mean = 2 m / (predicted + true).
-* **Boundary IoU** (Cheng et al., CVPR 2021): the IoU of the two bands of pixels within 2 % of the diagonal (rounded,
-  at least 1 pixel; counted along rows and columns) of the class's outline, inside the class.
-* **Hausdorff 95**: the larger one of the two 95th percentiles (linearly interpolated) of the Euclidean distances in
-  pixels, from each pixel of one rim to the nearest one of the other.
-* **Normalised surface distance** (Nikolov et al., arXiv 1809.04430): the share of both rims' pixels that are at most
-  0.75 % of the diagonal from the other rim.
+* **BF score** (Badrinarayanan et al., arXiv 1511.00561 v3, sec. 3.3, after Csurka et al., BMVC 2013): as many boundary
+  pixels as possible of ground truth and prediction are matched one to one, at most 0.75 % of the picture's diagonal
+  apart. With m matches, precision = m / predicted, recall = m / true, BF = their harmonic mean = 2 m / (predicted +
+  true).
+* **Boundary IoU** (Cheng et al., CVPR 2021): the IoU of two bands. A band holds the pixels of the class within 2 % of
+  the diagonal of its outline (rounded, at least 1 pixel; counted along rows and columns).
+* **Hausdorff 95**: distances in pixels (Euclidean) from each pixel of one rim to the nearest pixel of the other; the
+  larger one of the two 95th percentiles (linearly interpolated).
+* **Normalised surface distance** (Nikolov et al., arXiv 1809.04430): the share of the pixels of both rims that are at
+  most 0.75 % of the diagonal from the other rim.
 
-A class counts in a picture if it has a boundary in the truth or in the prediction, which is what SegNet's script does;
-``counted="truth"`` is the paper's wording, for the BF score alone. Where only one of the two has a boundary, ratios are
-0 and the Hausdorff distance is the diagonal. A picture's mean is over the classes that count in it; the value of a set
-is the mean over the pictures that have one, for a class as for the means. Ignored pixels: see ``contours``.
+A class counts in a picture if it has a boundary in the ground truth or in the prediction, as in SegNet's script.
+``counted="truth"`` counts only classes with a boundary in the ground truth, as SegNet's paper says; it changes the BF
+score alone. Where only one of the two has a boundary, ratios are 0 and the Hausdorff distance is the diagonal. The mean
+of a picture is over the classes that count in it. The value of a set, for a class as for the means, is the mean over
+the pictures that have one. ``unpool.metrics.contours`` has the rule for ignored pixels.
 """
 
 from __future__ import annotations
@@ -27,17 +29,18 @@ import numpy as np
 
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.metrics.arithmetic import known_mean
-from unpool.metrics.contours import Mask, band, boundary, distances, matched, rim
+from unpool.metrics.contours import band, boundary, distances, matched_pixels, rim
 from unpool.metrics.measures import Column, Measure, Numbers
+from unpool.metrics.segments import BinaryImage
 
 BF_TOLERANCE = 0.0075
-"""Of the diagonal; also that of the normalised surface distance. 4.5 pixels at 360 x 480."""
+"""Share of the diagonal; of the normalised surface distance too. 4.5 pixels at 360 x 480."""
 
 BAND_WIDTH = 0.02
-"""Of the diagonal. 12 pixels at 360 x 480."""
+"""Share of the diagonal. 12 pixels at 360 x 480."""
 
 Counted: TypeAlias = Literal["either", "truth"]
-"""Classes that the BF score counts: with a boundary in truth or prediction, or in the truth."""
+"""Classes that the BF score counts: with a boundary in ground truth or prediction, or in the ground truth."""
 
 _RULE = (
     "Boundary scores are means over pictures, in each of which a class counts if it has a boundary in the truth or in "
@@ -49,7 +52,7 @@ _PAPERS_RULE = " The BF score alone counts the classes that have a boundary in t
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """One class, or the mean of several: None where nothing counts.
+    """The scores of one class, or the mean of several classes; None where no class counts.
 
     Attributes
     ----------
@@ -66,19 +69,19 @@ class BoundaryScore:
 
 @dataclass(frozen=True)
 class BoundaryScores:
-    """A picture: each class, and the mean of those that count in it."""
+    """The scores of one picture: of each class, and the mean of the classes that count in it."""
 
     classes: tuple[BoundaryScore, ...]
     mean: BoundaryScore
 
 
 def boundaries(names: Sequence[str], counted: Counted = "either") -> Measure:
-    """The boundary scores as a measure: a row for each class, and the mean of those that count in a picture.
+    """Return the measure of boundaries: a row for each class, and the mean of those that count in a picture.
 
     Parameters
     ----------
     names: K class names.
-    counted: the classes that the BF score counts.
+    counted: classes that the BF score counts.
     """
     return Measure(
         key="boundaries",
@@ -97,21 +100,21 @@ def boundaries(names: Sequence[str], counted: Counted = "either") -> Measure:
     )
 
 
-def _numbers(found: BoundaryScores) -> Numbers:
-    """The scores of the classes and of their mean, one after the other."""
-    values = [astuple(score)[1:] for score in (*found.classes, found.mean)]
+def _numbers(scores: BoundaryScores) -> Numbers:
+    """Return the scores of the classes and of their mean, one after the other."""
+    values = [astuple(score)[1:] for score in (*scores.classes, scores.mean)]
     return np.array(values, dtype=np.float64).ravel()
 
 
 def boundary_scores(
     names: Sequence[str], labels: Labels, prediction: Labels, counted: Counted = "either"
 ) -> BoundaryScores:
-    """Score the boundaries of one picture, by the module's rules.
+    """Score the boundaries of one picture, by the rules of ``unpool.metrics.boundaries``.
 
     Parameters
     ----------
     names: K class names.
-    labels: class ids (rows, columns), ``IGNORE_ID`` where a pixel counts nowhere.
+    labels: class ids (rows, columns); ``IGNORE_ID`` for ignored pixels.
     prediction: class ids of the same shape.
     """
     if labels.shape != prediction.shape or labels.ndim != 2:
@@ -129,42 +132,56 @@ def boundary_scores(
     return BoundaryScores(classes, _mean_score(classes))
 
 
-def bf_score(truth: Mask, prediction: Mask, known: Mask, counted: Counted = "either") -> float | None:
-    """BF score of one class: 0..1, or None where it does not count.
+def bf_score(
+    truth: BinaryImage, prediction: BinaryImage, known: BinaryImage, counted: Counted = "either"
+) -> float | None:
+    """Return the BF score of one class: 0..1, or None where the class does not count.
 
     Parameters
     ----------
-    truth, prediction, known: (rows, columns); whether a pixel is of the class, and whether it counts.
+    truth, prediction: (rows, columns); whether a pixel is of the class.
+    known: whether a pixel counts, that is, is not ignored.
     """
-    true, found = boundary(truth, known), boundary(prediction, known)
-    pixels = int(true.sum()) + int(found.sum())
+    true, predicted = boundary(truth, known), boundary(prediction, known)
+    pixels = int(true.sum()) + int(predicted.sum())
     if not pixels or (counted == "truth" and not true.any()):
         return None
-    return 2 * matched(found, true, BF_TOLERANCE * hypot(*truth.shape)) / pixels
+    return 2 * matched_pixels(predicted, true, BF_TOLERANCE * hypot(*truth.shape)) / pixels
 
 
-def boundary_iou(truth: Mask, prediction: Mask, known: Mask) -> float | None:
-    """Boundary IoU of one class: 0..1, or None where there is neither band. Parameters as in ``bf_score``."""
-    width = max(1, round(BAND_WIDTH * hypot(*truth.shape)))
-    true, found = band(truth, known, width), band(prediction, known, width)
-    union = int((true | found).sum())
-    return int((true & found).sum()) / union if union else None
+def boundary_iou(truth: BinaryImage, prediction: BinaryImage, known: BinaryImage) -> float | None:
+    """Return the boundary IoU of one class: 0..1, or None where neither has a band.
 
-
-def surface_scores(truth: Mask, prediction: Mask, known: Mask) -> tuple[float | None, float | None]:
-    """Hausdorff 95 in pixels and normalised surface distance 0..1 of one class, or None where there is neither rim.
-
-    Parameters as in ``bf_score``.
+    Parameters
+    ----------
+    truth, prediction: (rows, columns); whether a pixel is of the class.
+    known: whether a pixel counts, that is, is not ignored.
     """
-    true, found = rim(truth, known), rim(prediction, known)
+    width = max(1, round(BAND_WIDTH * hypot(*truth.shape)))
+    true, predicted = band(truth, known, width), band(prediction, known, width)
+    union = int((true | predicted).sum())
+    return int((true & predicted).sum()) / union if union else None
+
+
+def surface_scores(
+    truth: BinaryImage, prediction: BinaryImage, known: BinaryImage
+) -> tuple[float | None, float | None]:
+    """Return Hausdorff 95 in pixels and normalised surface distance 0..1 of one class; None where neither has a rim.
+
+    Parameters
+    ----------
+    truth, prediction: (rows, columns); whether a pixel is of the class.
+    known: whether a pixel counts, that is, is not ignored.
+    """
+    true, predicted = rim(truth, known), rim(prediction, known)
     diagonal = hypot(*truth.shape)
-    if not true.any() and not found.any():
+    if not true.any() and not predicted.any():
         return None, None
-    if not true.any() or not found.any():
+    if not true.any() or not predicted.any():
         return diagonal, 0.0
-    ways = distances(true, found), distances(found, true)
-    near = np.concatenate(ways) <= BF_TOLERANCE * diagonal
-    return float(max(np.percentile(way, 95) for way in ways)), float(near.mean())
+    both_ways = distances(true, predicted), distances(predicted, true)
+    near = np.concatenate(both_ways) <= BF_TOLERANCE * diagonal
+    return float(max(np.percentile(way, 95) for way in both_ways)), float(near.mean())
 
 
 def _mean_score(scores: Sequence[BoundaryScore]) -> BoundaryScore:

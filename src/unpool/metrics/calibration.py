@@ -1,10 +1,10 @@
-"""Whether a model is right as often as it says: its confidence against its accuracy.
+"""Whether a model is right as often as its confidence says: confidence against accuracy.
 
-Pixels are put into 15 bins of equal width by the predicted class's probability, as Guo et al. (On Calibration of Modern
-Neural Networks, ICML 2017, arXiv 1706.04599, sec. 2) do: bin m holds confidences in ((m - 1) / 15, m / 15]. In each bin
-the accuracy is compared with the mean confidence; the expected calibration error is the mean of the gaps, weighted by
-the bins' pixels, the maximum calibration error the widest gap. All pixels of a set count alike, whatever picture they
-are in; ignored pixels count nowhere.
+Pixels are put into 15 bins of equal width by the probability of the predicted class, as Guo et al. do (On Calibration
+of Modern Neural Networks, ICML 2017, arXiv 1706.04599, sec. 2): bin m holds confidences in ((m - 1) / 15, m / 15]. The
+gap of a bin is the difference between its accuracy and its mean confidence. The expected calibration error is the mean
+of the gaps, weighted by the bins' pixels; the maximum calibration error is the widest gap. All pixels of a set count
+alike, whatever picture they are in; ignored pixels count nowhere.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.class_table import IGNORE_ID
-from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
+from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, ScoreTable
 
-BINS = 15
+CONFIDENCE_BINS = 15
 
-FEWEST = 0.001
-"""Bins with a smaller share of the pixels say nothing of the maximum and are not drawn."""
+SMALLEST_SHARE = 0.001
+"""Share of the pixels below which a bin is not drawn and does not count for the maximum."""
 
 _UNIT = 2.0**-24
-"""Confidences are added up as multiples of this, so their sums are exact up to 2^29 pixels in whatever order."""
+"""Confidences are rounded to multiples of this, so their sums are exact up to 2^29 pixels in any order."""
 
 _RULE = (
     "The predicted class's probability is the confidence; pixels are put into 15 bins of equal width by it. Expected "
@@ -31,7 +31,7 @@ _RULE = (
 
 
 def calibration() -> Measure:
-    """Calibration as a measure: one row, over all pixels."""
+    """Return the measure of calibration: one row, over all pixels."""
     return Measure(
         key="calibration",
         name="calibration",
@@ -51,48 +51,48 @@ def calibration() -> Measure:
 
 
 def _numbers(seen: Evidence) -> Numbers:
-    """Pixels, right pixels and the sum of confidences of each bin, one after the other."""
+    """Return pixels, right pixels and the sum of confidences of each bin, one after the other."""
     known = seen.labels != IGNORE_ID
     confidence = seen.confidence[known].astype(np.float64)
     right = seen.prediction[known] == seen.labels[known]
-    places = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(np.int64)
+    bins = np.clip(np.ceil(confidence * CONFIDENCE_BINS) - 1, 0, CONFIDENCE_BINS - 1).astype(np.int64)
     units = np.rint(confidence / _UNIT)
-    sums = [np.bincount(places, weights, BINS) for weights in (None, right, units)]
+    sums = [np.bincount(bins, weights, CONFIDENCE_BINS) for weights in (None, right, units)]
     return np.concatenate([sums[0], sums[1], sums[2] * _UNIT]).astype(np.float64)
 
 
-def _table(numbers: Numbers) -> Table:
+def _table(numbers: Numbers) -> ScoreTable:
     pixels, right, confidence = _bins(numbers)
-    whole = pixels.sum()
-    if not whole:
+    total = pixels.sum()
+    if not total:
         return np.full((1, 4), np.nan)
     gaps = np.abs(right - confidence)  # of a bin's sums: its gap times its pixels
-    counted = _telling(pixels)
+    counted = _large_enough(pixels)
     widest = (gaps[counted] / pixels[counted]).max()
-    return np.array([[gaps.sum() / whole, widest, confidence.sum() / whole, right.sum() / whole]])
+    return np.array([[gaps.sum() / total, widest, confidence.sum() / total, right.sum() / total]])
 
 
 def reliability(numbers: Numbers) -> Diagram:
-    """The reliability diagram: a bin's accuracy against its mean confidence, and how many pixels are in it."""
-    pixels, right, confidence = (sums[_telling(_bins(numbers)[0])] for sums in _bins(numbers))
-    across = tuple((confidence / pixels).tolist())
+    """Return the reliability diagram: accuracy and share of pixels of each bin against its mean confidence."""
+    pixels, right, confidence = (sums[_large_enough(_bins(numbers)[0])] for sums in _bins(numbers))
+    mean_confidence = tuple((confidence / pixels).tolist())
     return Diagram(
         title="reliability",
-        across="mean confidence of a bin",
-        up="share",
+        x_label="mean confidence of a bin",
+        y_label="share",
         curves=(
-            Curve("right, of the bin's pixels", across, tuple((right / pixels).tolist())),
-            Curve("in the bin, of all pixels", across, tuple((pixels / max(pixels.sum(), 1)).tolist())),
+            Curve("right, of the bin's pixels", mean_confidence, tuple((right / pixels).tolist())),
+            Curve("in the bin, of all pixels", mean_confidence, tuple((pixels / max(pixels.sum(), 1)).tolist())),
         ),
         diagonal=True,
     )
 
 
 def _bins(numbers: Numbers) -> NDArray[np.float64]:
-    """Pixels, right pixels and sums of confidence, each (BINS,), over pictures' numbers (N, n)."""
-    return np.asarray(numbers.sum(axis=0).reshape(3, BINS))
+    """Return pixels, right pixels and sums of confidence, each (CONFIDENCE_BINS,), of the pictures' numbers (N, n)."""
+    return np.asarray(numbers.sum(axis=0).reshape(3, CONFIDENCE_BINS))
 
 
-def _telling(pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The bins that hold enough of the pixels."""
-    return np.asarray((pixels > 0) & (pixels >= FEWEST * pixels.sum()))
+def _large_enough(pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which bins hold at least ``SMALLEST_SHARE`` of the pixels."""
+    return np.asarray((pixels > 0) & (pixels >= SMALLEST_SHARE * pixels.sum()))

@@ -13,12 +13,12 @@ from unpool.class_table import IGNORE_ID, Labels
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """Pixel counts: ``counts[t, p]`` pixels of true class t were predicted as class p.
+    """Counts of pixels: ``counts[t, p]`` pixels of true class t were predicted as class p.
 
     Attributes
     ----------
     names: K class names.
-    counts: int64 of shape (K, K). Ignored pixels are in no cell.
+    counts: int64 (K, K). Ignored pixels are in no cell.
     """
 
     names: tuple[str, ...]
@@ -26,27 +26,27 @@ class ConfusionMatrix:
 
     @classmethod
     def empty(cls, names: Sequence[str]) -> ConfusionMatrix:
-        """A matrix of zeros."""
+        """Return a matrix of zeros."""
         return cls(tuple(names), np.zeros((len(names), len(names)), dtype=np.int64))
 
     @classmethod
     def of(cls, names: Sequence[str], labels: Labels, prediction: Labels) -> ConfusionMatrix:
-        """Count one picture.
+        """Count the pixels of one picture.
 
         Parameters
         ----------
-        labels: class ids of any shape, ``IGNORE_ID`` where a pixel counts nowhere.
+        labels: class ids of any shape; ``IGNORE_ID`` for ignored pixels.
         prediction: class ids 0..K-1 of the same shape.
         """
         if labels.shape != prediction.shape:
             raise ValueError(f"labels of shape {labels.shape}, prediction of shape {prediction.shape}")
         classes = len(names)
         counted = labels != IGNORE_ID
-        truth = labels[counted].astype(np.int64)
-        guess = prediction[counted].astype(np.int64)
-        if truth.size and (int(truth.max()) >= classes or int(guess.max()) >= classes):
+        true = labels[counted].astype(np.int64)
+        predicted = prediction[counted].astype(np.int64)
+        if true.size and (int(true.max()) >= classes or int(predicted.max()) >= classes):
             raise ValueError(f"a class id is not below {classes}")
-        counts = np.bincount(truth * classes + guess, minlength=classes * classes)
+        counts = np.bincount(true * classes + predicted, minlength=classes * classes)
         return cls(tuple(names), counts.astype(np.int64).reshape(classes, classes))
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
@@ -56,5 +56,5 @@ class ConfusionMatrix:
 
     @property
     def pixels(self) -> int:
-        """Pixels counted."""
+        """Number of counted pixels."""
         return int(self.counts.sum())

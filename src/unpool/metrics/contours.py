@@ -1,8 +1,8 @@
-"""Where a class ends: its boundary, its rim and its band, and how far two of them lie apart.
+"""Where a region ends: its boundary, its rim and its band, and how far those of two regions lie apart.
 
-The rule for ignored pixels and for the picture's edge: a boundary lies between two counted pixels, one of the class
-and one of another. What lies beyond an ignored pixel or beyond the edge is not known, so there is no boundary there.
-Only ``band`` takes the picture's edge for one, as the definition it serves does.
+The rule for ignored pixels and for the picture's edge: a boundary lies between two counted pixels, one inside the
+region and one outside. What lies beyond an ignored pixel or beyond the edge is not known, so there is no boundary
+there. Only ``band`` treats the picture's edge as a boundary, as the definition of the boundary IoU does.
 """
 
 from __future__ import annotations
@@ -16,92 +16,100 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 from scipy.spatial import KDTree
 
-Mask: TypeAlias = NDArray[np.bool_]
+from unpool.metrics.segments import BinaryImage
+
 Points: TypeAlias = NDArray[np.int64]
 """(N, 2): row and column."""
 
-_LOOKED_UP = 1 << 22  # places looked up at once: bounds the memory of ``matched``
+_LOOKUPS_AT_ONCE = 1 << 22  # bounds the memory of ``matched_pixels``
 
 
-def boundary(region: Mask, counted: Mask) -> Mask:
-    """Corners of pixels at which the region meets other counted pixels.
+def boundary(region: BinaryImage, counted: BinaryImage) -> BinaryImage:
+    """Return the corners of pixels at which the region meets other counted pixels.
 
-    A corner belongs to the pixel above and to the left of it, and is a boundary if one of the four edges between
-    pixels that meet there is: the image-sized boundary map of the Berkeley benchmark, which SegNet's script uses.
+    A corner belongs to the pixel above and to the left of it. Four edges between pixels meet there, and the corner is a
+    boundary if one of them is. This is the image-sized boundary map of the Berkeley benchmark, which SegNet's script
+    uses.
 
     Parameters
     ----------
     region, counted: (rows, columns).
     """
     down, right = _edges(region, counted)
-    found = np.zeros(region.shape, dtype=bool)
-    found[:-1] = down
-    found[:-1, :-1] |= down[:, 1:]
-    found[:, :-1] |= right
-    found[:-1, :-1] |= right[1:]
-    return found
+    corners = np.zeros(region.shape, dtype=bool)
+    corners[:-1] = down
+    corners[:-1, :-1] |= down[:, 1:]
+    corners[:, :-1] |= right
+    corners[:-1, :-1] |= right[1:]
+    return corners
 
 
-def rim(region: Mask, counted: Mask) -> Mask:
-    """Counted pixels of the region with a counted pixel of another class above, below, left or right."""
+def rim(region: BinaryImage, counted: BinaryImage) -> BinaryImage:
+    """Return the region's pixels that have a counted pixel outside the region above, below, left or right."""
     down, right = _edges(region, counted)
-    found = np.zeros(region.shape, dtype=bool)
-    found[:-1] |= down
-    found[1:] |= down
-    found[:, :-1] |= right
-    found[:, 1:] |= right
-    return found & region
+    beside = np.zeros(region.shape, dtype=bool)
+    beside[:-1] |= down
+    beside[1:] |= down
+    beside[:, :-1] |= right
+    beside[:, 1:] |= right
+    return beside & region
 
 
-def band(region: Mask, counted: Mask, width: int) -> Mask:
-    """Counted pixels of the region within ``width`` rows and columns of another class or of the picture's edge.
+def band(region: BinaryImage, counted: BinaryImage, width: int) -> BinaryImage:
+    """Return the region's counted pixels within ``width`` rows and columns of the outside or of the picture's edge.
 
-    Ignored pixels are taken for the region's own. This is ``width`` erosions with a 3 x 3 square, taken away, of a
-    picture with zeros around it: the published code of Cheng et al. (CVPR 2021).
+    Ignored pixels belong to the region here. The result equals the region less ``width`` erosions of it with a 3 x 3
+    square, in a picture with zeros around it: the published code of Cheng et al. (CVPR 2021).
     """
     inside = (region | ~counted).astype(np.uint8)
-    near: Mask = minimum_filter(inside, size=2 * width + 1, mode="constant", cval=0) == 0
+    near: BinaryImage = minimum_filter(inside, size=2 * width + 1, mode="constant", cval=0) == 0
     return near & region & counted
 
 
-def matched(first: Mask, second: Mask, tolerance: float) -> int:
-    """The most pairs that can be made of one pixel of each mask, at most ``tolerance`` pixels apart, each used once.
+def matched_pixels(first: BinaryImage, second: BinaryImage, tolerance: float) -> int:
+    """Return the largest number of one-to-one matches of pixels of the two images, at most ``tolerance`` pixels apart.
 
-    Exact. Time and memory grow with the boundaries' length times the tolerance.
+    The number is exact. Time and memory grow with the boundaries' length times the tolerance.
     """
     if not first.any() or not second.any():
         return 0
-    offsets = _within(tolerance)
-    reach = int(tolerance)
-    numbers = np.full(np.add(second.shape, 2 * reach), -1, dtype=np.int32)
-    here = _points(second) + reach
-    numbers[here[:, 0], here[:, 1]] = np.arange(len(here))
-    points = _points(first) + reach
-    at_once = max(1, _LOOKED_UP // len(offsets))
-    parts = [_partners(numbers, points[k : k + at_once], offsets) for k in range(0, len(points), at_once)]
+    offsets = _offsets_within(tolerance)
+    margin = int(tolerance)
+    numbers = np.full(np.add(second.shape, 2 * margin), -1, dtype=np.int32)
+    second_points = _points(second) + margin
+    numbers[second_points[:, 0], second_points[:, 1]] = np.arange(len(second_points))
+    first_points = _points(first) + margin
+    at_once = max(1, _LOOKUPS_AT_ONCE // len(offsets))
+    parts = [_partners(numbers, first_points[k : k + at_once], offsets) for k in range(0, len(first_points), at_once)]
     counts = np.concatenate([count for _, count in parts])
-    return _largest_matching(np.concatenate([found for found, _ in parts]), counts, len(here))
+    return _largest_matching(np.concatenate([partners for partners, _ in parts]), counts, len(second_points))
 
 
-def distances(first: Mask, second: Mask) -> NDArray[np.float64]:
-    """From each pixel of the first mask to the nearest one of the second: Euclidean, in pixels; neither is empty."""
+def distances(first: BinaryImage, second: BinaryImage) -> NDArray[np.float64]:
+    """Return the distance from each pixel of the first image to the nearest one of the second: Euclidean, in pixels.
+
+    Neither image is empty.
+    """
     return np.asarray(KDTree(_points(second)).query(_points(first))[0], dtype=np.float64)
 
 
-def _points(mask: Mask) -> Points:
-    """Where a mask is set; ``np.argwhere`` takes several times as long."""
-    return np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1)
+def _points(image: BinaryImage) -> Points:
+    """Return the pixels that are True; ``np.argwhere`` takes several times as long."""
+    return np.stack(np.divmod(np.flatnonzero(image), image.shape[1]), axis=1)
 
 
-def _edges(region: Mask, counted: Mask) -> tuple[Mask, Mask]:
-    """Between each pixel and the one below, (rows - 1, columns), and the one to the right, (rows, columns - 1)."""
+def _edges(region: BinaryImage, counted: BinaryImage) -> tuple[BinaryImage, BinaryImage]:
+    """Return the boundaries between each pixel and the one below, and between each pixel and the one to the right.
+
+    Their shapes are (rows - 1, columns) and (rows, columns - 1).
+    """
     down = (region[:-1] != region[1:]) & counted[:-1] & counted[1:]
     right = (region[:, :-1] != region[:, 1:]) & counted[:, :-1] & counted[:, 1:]
     return down, right
 
 
-def _within(tolerance: float) -> Points:
-    """Offsets of at most ``tolerance``, the nearest first."""
+def _offsets_within(tolerance: float) -> Points:
+    """Return the offsets of at most ``tolerance`` pixels, the nearest first."""
     reach = int(tolerance)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     squared = (rows**2 + columns**2).ravel()
@@ -112,19 +120,19 @@ def _within(tolerance: float) -> Points:
 def _partners(
     numbers: NDArray[np.int32], points: Points, offsets: Points
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Numbers found around each point, and how many there are of each."""
-    found = numbers.ravel()[(points @ (numbers.shape[1], 1))[:, None] + offsets @ (numbers.shape[1], 1)]
-    return found[found >= 0], (found >= 0).sum(axis=1)
+    """Return the numbers around each point, one point after the other, and how many there are of each point."""
+    around = numbers.ravel()[(points @ (numbers.shape[1], 1))[:, None] + offsets @ (numbers.shape[1], 1)]
+    return around[around >= 0], (around >= 0).sum(axis=1)
 
 
 def _largest_matching(partners: NDArray[np.int32], counts: NDArray[np.int64], others: int) -> int:
-    """Size of the largest one-to-one matching: the maximum flow when every pixel lets one unit through.
+    """Return the size of the largest one-to-one matching: the maximum flow if every pixel carries one unit.
 
-    A flow, because scipy's bipartite matching takes seconds where two long boundaries nearly coincide.
+    It is a flow because scipy's bipartite matching takes seconds where two long boundaries nearly coincide.
 
     Parameters
     ----------
-    partners: for one pixel after the other, the numbers 0..``others`` - 1 of those it may be matched with.
+    partners: for one pixel after the other, the numbers 0..``others`` - 1 of its possible matches.
     counts: how many of ``partners`` belong to each pixel.
     """
     own = len(counts)

@@ -1,11 +1,11 @@
-"""One result under the rules of other implementations, so that a published score is compared with its own kind.
+"""One result by the rules of other implementations, so that a published score can be compared with a score of its kind.
 
-Mean IoU and mean Dice differ between implementations in what a class is worth that is not in the truth, in whether
-pixels are added up over the set before the scores are made or scores are averaged over pictures, and in whether the
-first class counts. Everything follows from the hit, true and predicted pixels of each picture.
+Implementations of mean IoU and mean Dice differ in the value of a class that is not in the ground truth, in whether
+pixels are added up over the set before the scores are computed or scores are averaged over pictures, and in whether
+the first class counts. All of these scores follow from the hit, true and predicted pixels of each picture.
 
-Where an implementation averages over batches, a batch is taken to be one picture. Terms of 1e-6 and less that keep
-denominators from being 0 are taken for what they amount to.
+Where an implementation averages over batches, a batch is taken to be one picture. Terms of 1e-6 and less, which keep
+denominators from being 0, are replaced by their effect.
 """
 
 from __future__ import annotations
@@ -19,33 +19,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.metrics.arithmetic import known_mean
+from unpool.metrics.intervals import PixelCounts
 
 CONVENTIONS_RULE = (
-    "This result by the rules of other implementations; only scores by one rule can be compared. Averaged are the "
+    "This result by the rules of other implementations; only scores by one rule can be compared. Averaged: the "
     "classes of the summed-up set, the pictures' means over their classes, or the classes' means over the pictures; "
-    "foreground is every class but the first. Absent is a class that is neither in the truth nor predicted (in "
-    "brackets: what one counts that is in no picture), invented one that is predicted but not in the truth. The first "
-    "line is Unpool's rule."
+    "foreground is every class but the first. Absent: the value of a class that is in neither the ground truth nor the "
+    "prediction (in brackets: the value of one that is in no picture). Invented: the value of a class that is "
+    "predicted but not in the ground truth. The first line is Unpool's rule."
 )
-
-PixelCounts = NDArray[np.int64]
-"""Hit, true and predicted pixels of each picture's classes: (pictures, 3, K)."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """The rule of a mean over classes.
+    """The rule for a mean over classes.
 
     Attributes
     ----------
-    users: the implementations that have it.
-    over: what is averaged: classes of the summed-up ``set``; in ``pictures`` the classes of each, then these means; in
-        ``classes`` the pictures of each class, then these means.
-    absent: the value of a class that is neither true nor predicted; NaN leaves it out.
-    invented: that of a class that is predicted but not true; NaN leaves it out.
-    unknown: what a class that was left out everywhere counts in the mean over classes; None leaves it out there too.
+    users: implementations with this rule.
+    over: mean over the classes of the summed-up ``set``; over ``pictures``, of each picture's mean over its classes; or
+        over ``classes``, of each class's mean over the pictures.
+    absent: value of a class that is neither true nor predicted; NaN leaves it out.
+    invented: value of a class that is predicted but not true; NaN leaves it out.
+    unknown: value, in the mean over classes, of a class that was left out everywhere; None leaves it out there too.
     first: whether the first class counts.
-    pooled: whether the classes are added up as well, so that there is no mean over them.
+    pooled: whether the classes are added up too, so that there is no mean over them.
     """
 
     users: tuple[str, ...]
@@ -62,15 +60,15 @@ class Convention:
         return self.over + (", all pixels" if self.pooled else "") + ("" if self.first else ", foreground")
 
     @property
-    def worth(self) -> tuple[str, str]:
-        """What an absent and an invented class are worth, in words."""
+    def class_values(self) -> tuple[str, str]:
+        """The values of an absent and of an invented class, in words."""
         if self.pooled:
             return "pixels", "pixels"
-        absent = _word(self.absent)
+        absent = _value_text(self.absent)
         if self.unknown is not None:
-            unknown = _word(self.unknown, "NaN")
+            unknown = _value_text(self.unknown, "NaN")
             absent = unknown if self.over == "set" else f"{absent} ({unknown})"
-        return absent, _word(self.invented)
+        return absent, _value_text(self.invented)
 
 
 CONVENTIONS = (
@@ -87,11 +85,11 @@ CONVENTIONS = (
     Convention(("nnU-Net",), over="classes", unknown=nan, first=False),
     Convention(("luxonis-train, per_class",), over="classes", unknown=-1.0),
 )
-"""Ours first; then by what is averaged."""
+"""Unpool's rule first; the others ordered by what is averaged."""
 
 
-class Conventional(NamedTuple):
-    """A result by one rule: ratios, or None where the rule gives no number."""
+class ConventionScores(NamedTuple):
+    """The scores by one rule: ratios, or None where the rule gives no number."""
 
     convention: Convention
     mean_iou: float | None
@@ -99,12 +97,12 @@ class Conventional(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Whether it is the rule of Unpool's own scores of a set."""
+        """Whether this is the rule of Unpool's own scores of a set."""
         return self.convention is CONVENTIONS[0]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        absent, invented = self.convention.worth
+        """Return the scores as JSON data."""
+        absent, invented = self.convention.class_values
         return {
             "users": list(self.convention.users),
             "averaged": self.convention.averaged,
@@ -116,20 +114,20 @@ class Conventional(NamedTuple):
         }
 
 
-def by_conventions(tallies: Sequence[NDArray[np.int64]]) -> tuple[Conventional, ...]:
-    """The scores of a set by each of ``CONVENTIONS``.
+def by_conventions(counts: Sequence[PixelCounts]) -> tuple[ConventionScores, ...]:
+    """Return the scores of a set by each rule of ``CONVENTIONS``.
 
     Parameters
     ----------
-    tallies: of each picture, at least one, as ``unpool.metrics.intervals.tally`` gives them.
+    counts: counts (3, K) of each picture, at least one, as ``unpool.metrics.intervals.pixel_counts`` returns them.
     """
-    pixels = np.stack(tallies)
-    return tuple(Conventional(each, *_scores(pixels, each)) for each in CONVENTIONS)
+    pictures = np.stack(counts)
+    return tuple(ConventionScores(each, *_scores(pictures, each)) for each in CONVENTIONS)
 
 
-def _scores(pixels: PixelCounts, convention: Convention) -> tuple[float | None, float | None]:
-    """Mean IoU and mean Dice by one rule."""
-    counted = pixels if convention.first else pixels[..., 1:]
+def _scores(counts: PixelCounts, convention: Convention) -> tuple[float | None, float | None]:
+    """Return mean IoU and mean Dice of counts (pictures, 3, K) by one rule."""
+    counted = counts if convention.first else counts[..., 1:]
     if convention.pooled:
         counted = counted.sum(-1, keepdims=True)
     if convention.over == "set":
@@ -145,7 +143,7 @@ def _scores(pixels: PixelCounts, convention: Convention) -> tuple[float | None, 
 
 
 def _mean(values: NDArray[np.float64], convention: Convention) -> float | None:
-    """One number of values (pictures, classes)."""
+    """Return the one mean of values (pictures, classes)."""
     if convention.over == "classes":
         mean = _over_classes(known_mean(values)[None], convention)[0]
     else:
@@ -160,5 +158,5 @@ def _over_classes(values: NDArray[np.float64], convention: Convention) -> NDArra
     return mean
 
 
-def _word(value: float, missing: str = "left out") -> str:
+def _value_text(value: float, missing: str = "left out") -> str:
     return missing if isnan(value) else f"{value:g}"

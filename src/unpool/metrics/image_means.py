@@ -1,7 +1,7 @@
-"""The scores of each picture, averaged over the pictures: every picture weighs the same, however large it is.
+"""The scores of each picture, averaged over the pictures: every picture weighs the same, whatever its size.
 
-A score that a picture does not have, because nothing of the class is in its truth or its prediction, is left out of
-that score's mean. A picture's own means over classes are those of ``unpool.metrics.scores``.
+A picture has no score of a class that is in neither its ground truth nor its prediction; the mean of that score leaves
+the picture out. The means over classes of a picture are those of ``unpool.metrics.scores``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from unpool.metrics.measures import Column, Measure, Numbers
 from unpool.metrics.scores import Scores, scores
 
 _RULE = (
-    "Each score of each picture, averaged over the pictures, so that every picture weighs the same. A picture without "
-    "a score, because nothing of the class is in its truth or its prediction, is left out of that score's mean."
+    "Each score of each picture, averaged over the pictures, so that every picture weighs the same. A picture has no "
+    "score of a class that is in neither its ground truth nor its prediction; the mean of that score leaves it out."
 )
 
 
 def image_means(names: Sequence[str]) -> Measure:
-    """The means over pictures as a measure: a row for each class, and one for the means over classes.
+    """Return the measure of means over pictures: a row for each class, and one for the means over classes.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ def image_means(names: Sequence[str]) -> Measure:
     )
 
 
-def image_numbers(found: Scores) -> Numbers:
-    """The numbers of one picture whose pixels are counted already: its scores, row by row."""
-    classes = np.array([(c.iou, c.dice, c.precision, c.recall) for c in found.classes], dtype=np.float64)
+def image_numbers(picture: Scores) -> Numbers:
+    """Return the numbers of one picture from its scores, row by row."""
+    classes = np.array([(c.iou, c.dice, c.precision, c.recall) for c in picture.classes], dtype=np.float64)
     rows = np.full((len(classes) + 1, 6), np.nan)
     rows[:-1, :4] = classes
     rows[-1] = [
-        *np.array([found.mean_iou, found.mean_dice], dtype=np.float64),
+        *np.array([picture.mean_iou, picture.mean_dice], dtype=np.float64),
         *known_mean(classes[:, 2:]),
-        *np.array([found.global_accuracy, found.frequency_weighted_iou], dtype=np.float64),
+        *np.array([picture.global_accuracy, picture.frequency_weighted_iou], dtype=np.float64),
     ]
     return rows.ravel()

@@ -1,20 +1,22 @@
-"""The scores of the ISBI 2012 challenge: cells that membranes part, in sections seen by an electron microscope.
+"""The scores of the ISBI 2012 challenge: cells that membranes separate, in sections from an electron microscope.
 
-A pixel is found to be inside a cell if the probability of that is above a threshold. The thresholds 0.0, 0.1, … 1.0
-are all tried, the same one for all pictures, and every score is its best one. As in the challenge's programs (Fiji's
-Trainable Segmentation):
+A pixel is predicted to be inside a cell if the probability of the inside is above a threshold. The thresholds 0.0, 0.1,
+… 1.0 are all tried, each of them for all pictures, and every score is its best one. As in the challenge's programs
+(Fiji's Trainable Segmentation):
 
-* **V_rand, V_info**: the found cells are grown until lines of 1 pixel part them (``partitions.thinned``) and compared
-  with the true ones, the 4-connected components of the truth. The value of a set is the mean over its pictures.
-* **Rand error**: 1 - F of pairs of pixels, as V_rand, but of the found cells as they are, summed over the pictures.
-* **pixel error**: 1 - F of the pixels of cells, summed over the pictures. ``pixel_differences`` is the plain share of
-  pixels that differ, the mean over the pictures.
-* **warping error**: of all pixels, those that still split or merge cells after the truth was warped (``warping``); the
-  threshold 1.0 is not tried. ``warping_mistakes`` counts connected ones once, at the same threshold: alone it would be
-  lowest where a picture is one mistake.
+* **V_rand, V_info**: the predicted cells are grown until lines of 1 pixel separate them (``partitions.thinned``) and
+  compared with the true ones, the 4-connected components of the ground truth. The value of a set is the mean over its
+  pictures.
+* **Rand error**: 1 - F of pairs of pixels, as V_rand, but of the predicted cells without growing, summed over the
+  pictures.
+* **pixel error**: 1 - F of the pixels of cells, summed over the pictures. ``pixel_differences`` is the share of pixels
+  that differ, the mean over the pictures.
+* **warping error**: of all pixels, those that still split or merge cells after the ground truth was warped
+  (``warping``). The threshold 1.0 is not tried. ``warping_mistakes`` counts connected ones once, at the same threshold:
+  by itself it would be lowest where a whole picture is one mistake.
 
-Ignored pixels count nowhere. In the truth they are no cell, as if the picture ended there: what is unknown can neither
-join two cells nor be warped. They are in no pair and in no count of pixels.
+Ignored pixels count nowhere: they are in no pair and in no count of pixels. In the ground truth they are no cell, as if
+the picture ended there, so unknown pixels neither join two cells nor are warped.
 """
 
 from __future__ import annotations
@@ -29,57 +31,59 @@ from numpy.typing import NDArray
 from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
 from unpool.metrics.arithmetic import known_mean, ratio
-from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, Table
-from unpool.metrics.partitions import components, information_score, overlap, pairs, rand_score, thinned
-from unpool.metrics.warping import Topology, topology
+from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, Numbers, ScoreTable
+from unpool.metrics.partitions import information_score, overlap, pixel_pairs, rand_score, thinned
+from unpool.metrics.segments import components
+from unpool.metrics.warping import TopologyErrors, topology_errors
 
 THRESHOLDS = tuple(k / 10 for k in range(11))
 
 HALF = THRESHOLDS.index(0.5)
 
 UNWARPED = 1.0
-"""The threshold that the warping error does not try."""
+"""Threshold that the warping error does not try."""
 
-Scan = NDArray[np.float64]
-"""(thresholds,); NaN where nothing counts."""
+PerThreshold = NDArray[np.float64]
+"""One value for each threshold, (..., thresholds); NaN where no pixel counts."""
 
 
-class Facts(NamedTuple):
-    """What is known of N pictures at each threshold: float64 (N, thresholds), NaN where nothing counts.
+class MembraneNumbers(NamedTuple):
+    """The numbers of N pictures at each threshold: float64 (N, thresholds), NaN where no pixel counts.
 
     Attributes
     ----------
     rand, rand_split, rand_merge, info, info_split, info_merge: 0..1, after thinning.
-    pairs_both, pairs_true, pairs_found: pairs of pixels that lie in one cell, without thinning.
-    hits, true, found: pixels of true cells that are found, of true cells, of found cells.
-    pixels: that count.
-    wrong_pixels, mistakes: of topology.
+    pairs_both, pairs_true, pairs_predicted: pairs of pixels in one true and one predicted cell, in one true cell, in
+        one predicted cell, without thinning.
+    hits, true, predicted: pixels of true cells that are predicted, of true cells, of predicted cells.
+    pixels: counted pixels.
+    wrong_pixels, mistakes: topology errors.
     """
 
-    rand: Scan
-    rand_split: Scan
-    rand_merge: Scan
-    info: Scan
-    info_split: Scan
-    info_merge: Scan
-    pairs_both: Scan
-    pairs_true: Scan
-    pairs_found: Scan
-    hits: Scan
-    true: Scan
-    found: Scan
-    pixels: Scan
-    wrong_pixels: Scan
-    mistakes: Scan
+    rand: PerThreshold
+    rand_split: PerThreshold
+    rand_merge: PerThreshold
+    info: PerThreshold
+    info_split: PerThreshold
+    info_merge: PerThreshold
+    pairs_both: PerThreshold
+    pairs_true: PerThreshold
+    pairs_predicted: PerThreshold
+    hits: PerThreshold
+    true: PerThreshold
+    predicted: PerThreshold
+    pixels: PerThreshold
+    wrong_pixels: PerThreshold
+    mistakes: PerThreshold
 
 
 def membranes(names: Sequence[str], membrane: Literal[0, 1] = 0) -> Measure:
-    """The challenge's scores as a measure: a row for the threshold 0.5, and one for the best thresholds.
+    """Return the measure of the challenge's scores: a row for the threshold 0.5, and one for the best thresholds.
 
     Parameters
     ----------
-    names: of the two classes.
-    membrane: which of them is the membrane; the other one is the inside of cells.
+    names: names of the two classes.
+    membrane: class id of the membrane; the other class is the inside of cells.
 
     Raises
     ------
@@ -128,56 +132,56 @@ _RULE = (
 
 
 def _numbers(seen: Evidence, inside: int) -> Numbers:
-    """What is known of one picture at each threshold, one after the other, in the order of ``Facts``."""
+    """Return the numbers of one picture at each threshold, one after the other, in the order of ``MembraneNumbers``."""
     assert seen.probabilities is not None
     truth, known, likely = seen.labels == inside, seen.labels != IGNORE_ID, seen.probabilities[inside]
     cells = components(truth)
     rows = []
     for threshold in THRESHOLDS:
-        found = likely > threshold
-        thin = overlap(cells, thinned(found))
-        wrong = Topology(nan, nan) if threshold == UNWARPED else topology(truth, likely, threshold, known)
-        pixels = [(found & truth).sum(), truth.sum(), (found & known).sum(), known.sum()]
-        plain = pairs(overlap(cells, components(found)))
-        rows.append([*rand_score(thin), *information_score(thin), *plain, *pixels, *wrong])
+        predicted = likely > threshold
+        thin = overlap(cells, thinned(predicted))
+        errors = TopologyErrors(nan, nan) if threshold == UNWARPED else topology_errors(truth, likely, threshold, known)
+        pixels = [(predicted & truth).sum(), truth.sum(), (predicted & known).sum(), known.sum()]
+        pairs = pixel_pairs(overlap(cells, components(predicted)))
+        rows.append([*rand_score(thin), *information_score(thin), *pairs, *pixels, *errors])
     return np.array(rows, dtype=np.float64).ravel()
 
 
-def _facts(numbers: Numbers) -> Facts:
-    return Facts(*np.moveaxis(numbers.reshape(len(numbers), len(THRESHOLDS), -1), -1, 0))
+def _by_name(numbers: Numbers) -> MembraneNumbers:
+    return MembraneNumbers(*np.moveaxis(numbers.reshape(len(numbers), len(THRESHOLDS), -1), -1, 0))
 
 
-def _table(numbers: Numbers) -> Table:
-    """Every score at 0.5 and where it is best, or the score that it is a side of."""
-    facts = _facts(numbers)
+def _table(numbers: Numbers) -> ScoreTable:
+    """Return every score at 0.5 and at its best threshold. A side of a score takes the best threshold of that score."""
+    each = _by_name(numbers)
     errors = (
-        1 - _f_score(facts.pairs_both, facts.pairs_true, facts.pairs_found),
-        1 - _f_score(facts.hits, facts.true, facts.found),
-        known_mean(ratio(facts.true + facts.found - 2 * facts.hits, facts.pixels)),
-        ratio(facts.wrong_pixels.sum(0), facts.pixels.sum(0)),
-        ratio(facts.mistakes.sum(0), facts.pixels.sum(0)),
+        1 - _f_score(each.pairs_both, each.pairs_true, each.pairs_predicted),
+        1 - _f_score(each.hits, each.true, each.predicted),
+        known_mean(ratio(each.true + each.predicted - 2 * each.hits, each.pixels)),
+        ratio(each.wrong_pixels.sum(0), each.pixels.sum(0)),
+        ratio(each.mistakes.sum(0), each.pixels.sum(0)),
     )
-    scans = np.stack([*map(known_mean, facts[:6]), *errors])
-    guides = [scans[0]] * 3 + [scans[3]] * 3 + [-error for error in (*errors[:-1], errors[-2])]
+    scores = np.stack([*map(known_mean, each[:6]), *errors])
+    guides = [scores[0]] * 3 + [scores[3]] * 3 + [-error for error in (*errors[:-1], errors[-2])]
     best = [_highest(guide) for guide in guides]
-    return np.stack([scans[:, HALF], scans[np.arange(len(scans)), best]])
+    return np.stack([scores[:, HALF], scores[np.arange(len(scores)), best]])
 
 
 def _diagram(numbers: Numbers) -> Diagram:
-    """V_rand and V_info of a set at each threshold."""
-    facts = _facts(numbers)
+    """Return the curves of a set's V_rand and V_info against the threshold."""
+    each = _by_name(numbers)
     curves = tuple(
-        Curve(label, THRESHOLDS, tuple(map(float, known_mean(scan))))
-        for label, scan in (("V_rand", facts.rand), ("V_info", facts.info))
+        Curve(label, THRESHOLDS, tuple(map(float, known_mean(values))))
+        for label, values in (("V_rand", each.rand), ("V_info", each.info))
     )
     return Diagram("V_rand and V_info after thinning", "threshold", "score", curves)
 
 
-def _highest(scan: Scan) -> int:
-    """The place of the highest known value, the first of equal ones."""
-    return int(np.argmax(np.where(np.isnan(scan), -inf, scan)))
+def _highest(values: PerThreshold) -> int:
+    """Return the index of the highest known value, the first of equal ones."""
+    return int(np.argmax(np.where(np.isnan(values), -inf, values)))
 
 
-def _f_score(hits: Scan, true: Scan, found: Scan) -> Scan:
-    """The harmonic mean of precision and recall at each threshold, of counts (N, thresholds) summed over pictures."""
-    return ratio(2 * hits.sum(0), (true + found).sum(0))
+def _f_score(hits: PerThreshold, true: PerThreshold, predicted: PerThreshold) -> PerThreshold:
+    """Return the harmonic mean of precision and recall at each threshold, of counts (N, thresholds) summed over N."""
+    return ratio(2 * hits.sum(0), (true + predicted).sum(0))

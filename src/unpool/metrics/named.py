@@ -1,4 +1,4 @@
-"""The measures by name: what ``unpool test --measures`` can be asked for."""
+"""The measures by name, as ``unpool test --measures`` takes them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
     "calibration": lambda _: calibration(),
     "uncertainty": lambda _: uncertainty(),
 }
-"""From the names of the classes, the first of which is the background where there is one, to the measure."""
+"""Functions that make a measure from the class names, in the order of their ids (id 0 may be the background)."""
 
-SAMPLED: Mapping[str, Callable[[Sequence[str]], Measure]] = {"uncertainty": lambda _: uncertainty(sampled=True)}
-"""Those that, where dropout is sampled, stand in the place of the measures of their names."""
+SAMPLED_MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
+    "uncertainty": lambda _: uncertainty(sampled=True)
+}
+"""Measures that replace those of the same name in ``MEASURES`` when dropout is sampled."""
 
 
 def measure_of(name: str, rule: str, classes: Sequence[str]) -> Measure | None:
-    """The measure of this name and rule, as ``unpool test`` wrote them; None where this version has no such.
+    """Return the measure with this name and rule, as ``scores.json`` has them; None if this version has no such rule.
 
     Raises
     ------
-    UsageError: the classes are not those of the measure.
+    UsageError: the measure cannot be made for these classes.
     """
-    made = (known[name](classes) for known in (MEASURES, SAMPLED) if name in known)
-    return next((measure for measure in made if measure.rule == rule), None)
+    candidates = (known[name](classes) for known in (MEASURES, SAMPLED_MEASURES) if name in known)
+    return next((measure for measure in candidates if measure.rule == rule), None)

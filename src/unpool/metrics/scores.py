@@ -1,17 +1,17 @@
-"""Scores of a confusion matrix, each with its rule.
+"""The scores of a confusion matrix, each with its rule.
 
-With n_tp the pixels of true class t predicted as p, for a class c:
+Let n_tp be the number of pixels of true class t that were predicted as class p. Then for a class c:
 
 * truth_c = sum_p n_cp, predicted_c = sum_t n_tc, hit_c = n_cc
 * IoU = hit / (truth + predicted - hit); Dice = 2 hit / (truth + predicted)
 * precision = hit / predicted; recall = hit / truth
 * global accuracy = sum_c hit_c / sum n; class accuracy = mean recall
-* frequency-weighted IoU = sum_c truth_c IoU_c / sum_c truth_c, so that a class without a true pixel weighs nothing
+* frequency-weighted IoU = sum_c truth_c IoU_c / sum_c truth_c, so a class without a true pixel has no weight
   (Badrinarayanan et al., arXiv 1511.00561 v3, sec. 3.3; Long et al., CVPR 2015, sec. 5)
 
-The rule for absent classes: a value whose denominator is 0 is None and is left out of every mean. So a class
-that is neither in the truth nor predicted counts nowhere, and a class that is predicted where it does not exist
-has IoU 0 and counts.
+The rule for absent classes: a value whose denominator is 0 is None, and every mean leaves it out. So a class that is
+in neither the ground truth nor the prediction counts nowhere. A class that is predicted but not in the ground truth has
+IoU 0 and counts.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 from unpool.metrics.confusion import ConfusionMatrix
 
 ABSENT_RULE = (
-    "A class that is neither in the truth nor predicted is left out of every mean; "
-    "a class that is predicted but not in the truth has IoU 0 and counts."
+    "A class that is in neither the ground truth nor the prediction is left out of every mean; "
+    "a class that is predicted but not in the ground truth has IoU 0 and counts."
 )
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: ratios in 0..1, or None where the denominator is 0."""
+    """The scores of one class: ratios 0..1, or None where the denominator is 0."""
 
     name: str
     iou: float | None
@@ -44,7 +44,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """A set or one picture: ratios in 0..1, or None where nothing could be counted."""
+    """The scores of a set or of one picture: ratios 0..1, or None where no pixel counts."""
 
     classes: tuple[ClassScore, ...]
     mean_iou: float | None
@@ -55,12 +55,12 @@ class Scores:
     pixels: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return the scores as JSON data."""
         return asdict(self)
 
 
 def scores(matrix: ConfusionMatrix) -> Scores:
-    """All scores of a confusion matrix, by the module's rules."""
+    """Return all scores of a confusion matrix, by the rules of ``unpool.metrics.scores``."""
     classes = []
     for k, name in enumerate(matrix.names):
         hit = int(matrix.counts[k, k])
@@ -84,7 +84,7 @@ def scores(matrix: ConfusionMatrix) -> Scores:
         mean_dice=_mean(c.dice for c in classes),
         global_accuracy=_ratio(int(matrix.counts.trace()), matrix.pixels),
         class_accuracy=_mean(c.recall for c in classes),
-        frequency_weighted_iou=_weighted(classes, matrix.pixels),
+        frequency_weighted_iou=_frequency_weighted_iou(classes, matrix.pixels),
         pixels=matrix.pixels,
     )
 
@@ -93,7 +93,7 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _weighted(classes: Sequence[ClassScore], pixels: int) -> float | None:
+def _frequency_weighted_iou(classes: Sequence[ClassScore], pixels: int) -> float | None:
     total = sum(c.truth_pixels * c.iou for c in classes if c.iou is not None)
     return total / pixels if pixels else None
 

@@ -1,7 +1,7 @@
-"""The warping error: what is left of the mistakes when the truth may bend but not change its topology.
+"""The warping error: the mistakes that remain after the ground truth was bent without changing its topology.
 
-Jain et al. (CVPR 2010), counted as in the ISBI 2012 challenge. Cells are 4-connected, what lies between them is
-8-connected; there is nothing beyond the picture's edge.
+After Jain et al. (CVPR 2010), counted as in the ISBI 2012 challenge. Cells are 4-connected, and the space between them
+is 8-connected. There is nothing beyond the picture's edge.
 """
 
 from __future__ import annotations
@@ -10,26 +10,23 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
 
-from unpool.metrics.partitions import NO_SEGMENT, Mask, components
+from unpool.metrics.segments import NO_SEGMENT, BinaryImage, components
 
-RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
-"""Row and column of a pixel's eight neighbours, seen from it; bit k of a neighbourhood's code is the k-th of them."""
+NEIGHBOURS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+"""Row and column offsets of a pixel's eight neighbours. Bit k of a neighbourhood's code stands for the k-th of them."""
 
-REACH = 20
-"""Pixels around a mistake within which two parts of a cell must hang together for the cell not to be split."""
-
-_SQUARE = np.ones((3, 3))
+SPLIT_RADIUS = 20
+"""Pixels around a mistake within which two parts of a cell must be connected, or else the cell counts as split."""
 
 
-class Topology(NamedTuple):
-    """Mistakes of topology in a picture.
+class TopologyErrors(NamedTuple):
+    """The topology errors of a picture.
 
     Attributes
     ----------
-    pixels: whose change would split a cell or merge two.
-    mistakes: the same, connected pixels that do the same counted once.
+    pixels: number of pixels whose change would split a cell or merge two.
+    mistakes: the same number, with connected pixels of the same kind counted once.
     """
 
     pixels: float
@@ -37,93 +34,103 @@ class Topology(NamedTuple):
 
 
 def _simple_codes() -> bytes:
-    """For each neighbourhood's code, whether its pixel is simple: its change changes no topology.
+    """Return for each neighbourhood's code whether its pixel is simple, that is, whether its change keeps the topology.
 
-    That is so if Yokoi's connectivity number is 1: the number of 4-connected parts of the neighbourhood that touch
-    the pixel, and 0 where all eight neighbours are set.
+    A pixel is simple if Yokoi's connectivity number is 1. It is the number of 4-connected parts of the neighbourhood
+    that touch the pixel, and 0 where all eight neighbours are set.
     """
-    ring = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(int)
-    side, corner, next_side = ring[:, ::2], ring[:, 1::2], np.roll(ring[:, ::2], -1, axis=1)
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(int)
+    side, corner, next_side = bits[:, ::2], bits[:, 1::2], np.roll(bits[:, ::2], -1, axis=1)
     return bytes((side - side * corner * next_side).sum(1) == 1)
 
 
-SIMPLE = _simple_codes()
+IS_SIMPLE = _simple_codes()
 """1 or 0 for each of the 256 neighbourhoods."""
 
 
-def topology(truth: Mask, likely: NDArray[np.float32], threshold: float, known: Mask) -> Topology:
-    """The mistakes of topology in cells that are found where ``likely`` is above the threshold.
+def topology_errors(
+    truth: BinaryImage, likely: NDArray[np.float32], threshold: float, known: BinaryImage
+) -> TopologyErrors:
+    """Count the topology errors in the cells that are predicted where ``likely`` is above the threshold.
 
     Parameters
     ----------
-    truth: (rows, columns); whether a pixel is of a cell.
-    likely: the probability of that, 0..1.
-    known: whether a pixel counts. The others are never changed and are no mistakes.
+    truth: (rows, columns); whether a pixel is in a cell.
+    likely: probability that a pixel is in a cell, 0..1.
+    known: whether a pixel counts. Ignored pixels are never changed and are no errors.
     """
-    left = stubborn(truth, likely, threshold, known)
-    warped = np.where(known & ~left, likely > threshold, truth)
-    splits, mergers = splits_and_mergers(warped, left)
-    return Topology(int((splits | mergers).sum()), label(splits)[1] + label(mergers, _SQUARE)[1])
+    remaining = unwarpable_pixels(truth, likely, threshold, known)
+    warped = np.where(known & ~remaining, likely > threshold, truth)
+    splits, mergers = splits_and_mergers(warped, remaining)
+    mistakes = int(components(splits).max(initial=0)) + int(components(mergers, corners=True).max(initial=0))
+    return TopologyErrors(int((splits | mergers).sum()), mistakes)
 
 
-def stubborn(truth: Mask, likely: NDArray[np.float32], threshold: float, known: Mask) -> Mask:
-    """Pixels of the truth that differ from the thresholded probability and cannot be changed one by one.
+def unwarpable_pixels(
+    truth: BinaryImage, likely: NDArray[np.float32], threshold: float, known: BinaryImage
+) -> BinaryImage:
+    """Return the pixels in which the warped ground truth still differs from the thresholded probability.
 
-    The most certain ones come first, those as certain as each other column by column. A pixel is changed if it is
-    simple then; this is gone through until nothing changes.
+    Pixels are tried one by one: the most certain first, equally certain ones column by column. A pixel is changed if it
+    is simple at that moment. All pixels are tried again until none changes.
     """
     wrong = ((likely > threshold) != truth) & known
     columns, rows = np.nonzero(wrong.T)
     order = np.argsort(-np.abs(likely[rows, columns] - threshold), kind="stable")
     codes, width = _codes(truth), truth.shape[1] + 2
-    steps = [(-row * width - column, 1 << k) for k, (row, column) in enumerate(RING)]
+    steps = [(-row * width - column, 1 << k) for k, (row, column) in enumerate(NEIGHBOURS)]
     places = ((rows + 1) * width + columns + 1)[order].tolist()
     while True:
-        left = []
+        remaining = []
         for place in places:
-            if SIMPLE[codes[place]]:
+            if IS_SIMPLE[codes[place]]:
                 for step, bit in steps:
                     codes[place + step] ^= bit
             else:
-                left.append(place)
-        if len(left) == len(places):
+                remaining.append(place)
+        if len(remaining) == len(places):
             break
-        places = left
-    found = np.zeros((truth.shape[0] + 2, width), dtype=bool)
-    found.reshape(-1)[left] = True
-    return found[1:-1, 1:-1]
+        places = remaining
+    image = np.zeros((truth.shape[0] + 2, width), dtype=bool)
+    image.reshape(-1)[remaining] = True
+    return image[1:-1, 1:-1]
 
 
-def _codes(truth: Mask) -> bytearray:
-    """The codes of all neighbourhoods, row by row, of a picture with a rim of 1 pixel around it."""
+def _codes(truth: BinaryImage) -> bytearray:
+    """Return the codes of all neighbourhoods, row by row, of the picture with a margin of 1 pixel around it."""
     wide = np.pad(truth, 2).astype(np.uint8)
     rows, columns = wide.shape
     codes = np.zeros((rows - 2, columns - 2), dtype=np.uint8)
-    for k, (row, column) in enumerate(RING):
+    for k, (row, column) in enumerate(NEIGHBOURS):
         codes |= wide[1 + row : rows - 1 + row, 1 + column : columns - 1 + column] << k
     return bytearray(codes.tobytes())
 
 
-def splits_and_mergers(warped: Mask, left: Mask) -> tuple[Mask, Mask]:
-    """Those of the pixels left whose change would split a cell of the warped truth, and would merge two cells.
+def splits_and_mergers(warped: BinaryImage, remaining: BinaryImage) -> tuple[BinaryImage, BinaryImage]:
+    """Return the remaining pixels whose change would split a cell, and those whose change would merge two cells.
 
-    A pixel of a cell splits if what is around it would, without it, be parts that do not hang together within
-    ``REACH`` pixels; another one merges if it is next to two cells, along rows, columns or diagonals.
+    A pixel of a cell splits it if, without that pixel, the parts around it are not connected within ``SPLIT_RADIUS``
+    pixels. A pixel outside the cells merges two if it touches both, along rows, columns or diagonals.
+
+    Parameters
+    ----------
+    warped: cells of the warped ground truth.
+    remaining: pixels that ``unwarpable_pixels`` returns.
     """
-    splits, mergers = np.zeros_like(left), np.zeros_like(left)
-    rows, columns = np.nonzero(left & ~warped)
+    splits, mergers = np.zeros_like(remaining), np.zeros_like(remaining)
+    rows, columns = np.nonzero(remaining & ~warped)
     cells = np.pad(components(warped), 1)
-    ring = np.sort(np.stack([cells[rows + 1 + row, columns + 1 + column] for row, column in RING], axis=1), axis=1)
-    mergers[rows, columns] = (np.diff(ring, axis=1, prepend=0) != 0).sum(1) > 1
-    for row, column in np.argwhere(left & warped).tolist():
+    around = np.stack([cells[rows + 1 + row, columns + 1 + column] for row, column in NEIGHBOURS], axis=1)
+    mergers[rows, columns] = (np.diff(np.sort(around, axis=1), axis=1, prepend=0) != 0).sum(1) > 1
+    for row, column in np.argwhere(remaining & warped).tolist():
         splits[row, column] = _parts(warped, row, column) > 1
     return splits, mergers
 
 
-def _parts(warped: Mask, row: int, column: int) -> int:
-    """How many parts of cells near a pixel meet its neighbourhood, when the pixel itself is not there."""
-    top, left = max(row - REACH, 0), max(column - REACH, 0)
-    near = warped[top : row + REACH + 1, left : column + REACH + 1].copy()
+def _parts(warped: BinaryImage, row: int, column: int) -> int:
+    """Count the parts of nearby cells that touch a pixel when the pixel itself is removed."""
+    top, left = max(row - SPLIT_RADIUS, 0), max(column - SPLIT_RADIUS, 0)
+    near = warped[top : row + SPLIT_RADIUS + 1, left : column + SPLIT_RADIUS + 1].copy()
     row, column = row - top, column - left
     near[row, column] = False
     around = components(near)[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]

@@ -1,4 +1,4 @@
-"""A model's card as a page: what it is, what it takes and gives, how it came to be, how good it is."""
+"""The card of a model as a page: network, classes, pictures, training, scores and origin."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from unpool.class_table import ClassTable, value_text
 from unpool.ledger.text import TITLES
 from unpool.metrics.intervals import Interval
 from unpool.report.sections import Section, Table
-from unpool.report.text import DASH, with_interval
+from unpool.report.text import NamedTexts, with_interval
+from unpool.wording import DASH
 
-TOLD = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
-"""Settings of the training that the page names; the rest is in the card."""
-
-Rows = Sequence[tuple[str, str]]
+CARD_SETTINGS = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
+"""Settings of the training on the page; the card has all of them."""
 
 
-def card_sections(card: Mapping[str, Any], file: Rows, tests: Rows = ()) -> list[Section]:
-    """The page of a card.
+def card_sections(card: Mapping[str, Any], file: NamedTexts, tests: NamedTexts = ()) -> list[Section]:
+    """Return the sections of a card's page.
 
     Parameters
     ----------
-    card: as ``unpool.checkpoint.models.load_model`` gives it.
-    file: what there is to say of the file, such as its size.
-    tests: name and result of tests that lie beside it.
+    card: a card as ``unpool.checkpoint.models.load_model`` returns it.
+    file: facts about the file, such as its size.
+    tests: name and result of each test of the model in its folder.
     """
     story = card["story"]
     return [
@@ -42,7 +41,7 @@ def _network(card: Mapping[str, Any]) -> str:
 
 
 def _class_table(classes: ClassTable) -> Table:
-    """Ids, names, what the mask holds, the display colour."""
+    """Return the table of ids, names, mask values and display colours."""
     rows = [
         (str(k), name, " ".join(map(value_text, values)), value_text(colour))
         for k, (name, values, colour) in enumerate(zip(classes.names, classes.values, classes.colours, strict=True))
@@ -51,25 +50,26 @@ def _class_table(classes: ClassTable) -> Table:
     return Table(("id", "class", "in masks", "colour"), (*rows, *ignored), wide=True)
 
 
-def _picture_rows(card: Mapping[str, Any]) -> Rows:
+def _picture_rows(card: Mapping[str, Any]) -> NamedTexts:
     rule = card["size_rule"]
-    reach = rule["context"]
-    seen = f"{reach['before']} before, {reach['after']} after" if reach else "the whole picture"
+    halo = rule["context"]
+    halo_text = f"{halo['before']} before, {halo['after']} after" if halo else "the whole picture"
     constants = [
         (f"{kind} pixels", f"mean {_numbers(each['mean'])}; deviation {_numbers(each['std'])}")
         for kind, each in card["normalisation"]["constants"].items()
     ]
-    return [("sizes", rule["words"]), ("a pixel sees", f"{seen} (stride {rule['stride']})"), *constants]
+    return [("sizes", rule["words"]), ("halo, pixels", f"{halo_text} (stride {rule['stride']})"), *constants]
 
 
-def _training_rows(story: Mapping[str, Any]) -> Rows:
+def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
     data = story.get("data", {})
     split = data.get("split", {})
-    given = story.get("config", {}).get("training", {})
-    settings = ", ".join(f"{key} {given[key]}" for key in TOLD if given.get(key) is not None)
+    training = story.get("config", {}).get("training", {})
+    settings = ", ".join(f"{key} {training[key]}" for key in CARD_SETTINGS if training.get(key) is not None)
     counts = [len(split.get(part, ())) for part in ("train", "val", "test")]
     return [
-        ("data", f"{data.get('name', DASH)}: {counts[0]} pictures trained on, {counts[1]} validated, {counts[2]} kept"),
+        ("data", str(data.get("name", DASH))),
+        ("pictures", f"{counts[0]} for training, {counts[1]} for validation, {counts[2]} for testing"),
         ("fingerprint", str(data.get("fingerprint", DASH))),
         ("settings", settings or DASH),
         ("best epoch", f"{story.get('epoch', DASH)}, after {story.get('seconds', DASH)} s"),
@@ -77,18 +77,18 @@ def _training_rows(story: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _score_rows(story: Mapping[str, Any]) -> Rows:
-    found = story.get("validation", {})
-    bounds = {key: Interval(*each) for key, each in (found.get("intervals") or {}).items()}
+def _score_rows(story: Mapping[str, Any]) -> NamedTexts:
+    scores = story.get("validation", {})
+    intervals = {key: Interval(*each) for key, each in (scores.get("intervals") or {}).items()}
     rows = [
-        (f"validation {title}", with_interval(found[key], bounds.get(key)))
+        (f"validation {title}", with_interval(scores[key], intervals.get(key)))
         for key, title in TITLES.items()
-        if found.get(key) is not None
+        if scores.get(key) is not None
     ]
     return rows or [("validation", DASH)]
 
 
-def _origin_rows(card: Mapping[str, Any]) -> Rows:
+def _origin_rows(card: Mapping[str, Any]) -> NamedTexts:
     story = card["story"]
     software = ", ".join(f"{name} {version}" for name, version in story.get("software", {}).items())
     return [

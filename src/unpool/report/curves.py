@@ -1,7 +1,7 @@
 """Drawings as SVG text: the course of a training, the confusion of classes, the curves of a measure.
 
-Lines and letters that should be readable on any ground are drawn in ``currentColor``, so a drawing set into a
-page follows its light or dark theme. The same input gives the same text.
+Lines and letters have the colour ``currentColor``, so a drawing in a page follows the page's light or dark theme. The
+same input gives the same text.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.measures import Diagram
 
-_INK = "#010203"  # stands for currentColor while matplotlib draws, which knows no such colour
+_INK = "#010203"  # stands for currentColor, which matplotlib does not know
 _BLUE, _ORANGE = "#3b7dc4", "#d9782d"
 _COLOURS = (_BLUE, _ORANGE, "#3f9b63", "#8a63b5", "#777777")
 _RAMP = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9fc2e3", "#2c6cb0", "#123a6b"])
 _MOST_NUMBERS = 12  # classes up to which a confusion matrix shows its numbers
-_MOST_NAMES = 40  # classes up to which it shows their names and is drawn as shapes, not as a raster
+_MOST_NAMES = 40  # classes up to which it shows their names, and its cells are shapes and not a raster
 _STYLE: Any = {
     "svg.hashsalt": "unpool",
     "svg.fonttype": "none",
@@ -58,8 +58,8 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
 
     Parameters
     ----------
-    history: one row an epoch, with the keys ``epoch``, ``train_loss``, ``val_loss``, ``mean_iou`` and
-        ``global_accuracy``; a value that was not measured is None or absent and leaves a gap.
+    history: one row for each epoch, with the keys ``epoch``, ``train_loss``, ``val_loss``, ``mean_iou`` and
+        ``global_accuracy``. A value that is None or absent leaves a gap.
 
     Returns
     -------
@@ -76,7 +76,9 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
         )
         losses.set_title("loss", loc="left", fontsize=10)
         losses.set_yscale("log")  # the first epochs' losses may be ten times the last ones'
-        losses.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # its own writes mathematics, which we do not set
+        losses.yaxis.set_major_formatter(
+            StrMethodFormatter("{x:g}")
+        )  # the default one writes mathematics, which is off
         losses.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if _span(losses) < 10 else NullFormatter())
         ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)
@@ -87,7 +89,7 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
 def confusion_svg(matrix: ConfusionMatrix) -> str:
     """Draw a confusion matrix, each row as shares of the pixels of its true class.
 
-    A class without true pixels has an empty row. Numbers, in per cent, are shown for up to 12 classes.
+    A class without true pixels has an empty row. Up to 12 classes, the cells show their shares in per cent.
 
     Returns
     -------
@@ -95,8 +97,8 @@ def confusion_svg(matrix: ConfusionMatrix) -> str:
     """
     classes = len(matrix.names)
     side = min(1.6 + 0.5 * classes, 7.6)
-    truth = matrix.counts.sum(axis=1, keepdims=True)
-    shares = np.divide(matrix.counts, truth, out=np.full(matrix.counts.shape, np.nan), where=truth > 0)
+    true = matrix.counts.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix.counts, true, out=np.full(matrix.counts.shape, np.nan), where=true > 0)
     with _drawing():
         figure = Figure(figsize=(side + 0.7, side), layout="constrained")
         axes = figure.subplots()
@@ -130,11 +132,11 @@ def diagram_svg(diagram: Diagram) -> str:
         figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         axes = figure.subplots()
         for curve, colour in zip(diagram.curves, cycle(_COLOURS), strict=False):
-            marker = "o" if len(curve.across) <= 30 else ""
-            axes.plot(curve.across, curve.up, color=colour, label=curve.label, marker=marker, markersize=2.5)
+            marker = "o" if len(curve.x) <= 30 else ""
+            axes.plot(curve.x, curve.y, color=colour, label=curve.label, marker=marker, markersize=2.5)
         if diagram.diagonal:
             axes.axline((0, 0), slope=1, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)))
-        axes.set(xlabel=diagram.across, ylabel=diagram.up)
+        axes.set(xlabel=diagram.x_label, ylabel=diagram.y_label)
         axes.set_title(diagram.title, loc="left", fontsize=10)
         axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
         if len(diagram.curves) > 1:
@@ -159,7 +161,7 @@ def _draw_series(
 
 
 def _span(axes: Axes) -> float:
-    """How many times its lowest value an axis ends at."""
+    """Return the ratio of an axis's upper to its lower limit."""
     low, high = axes.get_ylim()
     return float(high / low)
 
@@ -185,7 +187,7 @@ def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float 
 
 
 def _column(history: Sequence[Mapping[str, float | None]], key: str) -> NDArray[np.float64]:
-    """One column of the history, not-a-number where a value is missing or not finite."""
+    """Return one column of the history; NaN where a value is missing or not finite."""
     values = np.array([row.get(key) for row in history], dtype=np.float64)
     values[~np.isfinite(values)] = np.nan
     return values
@@ -210,14 +212,14 @@ def _write_shares(axes: Axes, shares: NDArray[np.float64]) -> None:
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """The drawing style; a letter missing from matplotlib's font is no fault, the viewer's font draws it."""
+    """Set the style, and silence the warning of a letter that matplotlib's font lacks: the viewer's font draws it."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
         yield
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as one element that can stand in a page beside others: no prologue, no running ids."""
+    """Return the figure as one element that can share a page with others: no prologue, no numbered ids."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()

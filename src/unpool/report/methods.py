@@ -1,4 +1,4 @@
-"""A methods paragraph with its references, ready to paste: what a model's card and a test say, and nothing else."""
+"""Methods paragraphs with their references, ready to paste into a paper: only facts from a model's card and a test."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from unpool.ledger.text import TITLES
 from unpool.losses.loss import TERMS, Loss
 from unpool.metrics.intervals import RESAMPLES, Intervals
-from unpool.metrics.measures import Measured
+from unpool.metrics.measures import MeasureResult
 from unpool.metrics.scores import Scores
 from unpool.nets.named import NAMED_NETS, named_net
 from unpool.nets.network import NetworkStructure
 from unpool.report.text import with_interval
+from unpool.wording import count_text
 
 OPTIMISERS = {
     "adamw": ("AdamW", "Loshchilov, Hutter: Decoupled Weight Decay Regularization. ICLR 2019, arXiv 1711.05101"),
@@ -29,8 +30,8 @@ ONE_CYCLE = "Smith: A disciplined approach to neural network hyper-parameters. 2
 BOOTSTRAP = "Efron: Bootstrap Methods: Another Look at the Jackknife. Annals of Statistics 7, 1979"
 PYTORCH = "Paszke et al.: PyTorch. NeurIPS 2019, arXiv 1912.01703"
 
-_SEPARATION = "and of pixels between two objects more"
-_BOUNDARY = "and of pixels at boundaries more"
+_SEPARATION = "with more weight on pixels between two objects"
+_BOUNDARY = "with more weight on pixels at boundaries"
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,19 @@ class Methods:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a test found.
+    """The result of a test.
 
     Attributes
     ----------
-    pictures: how many, and which: "the val split".
-    averaged: how several answers were made one, in words; empty where there was one.
+    pictures, which: number of the tested pictures, and which they are: "the val split".
+    averaged: predictions that were averaged for each picture, in words; empty if there was one.
     """
 
     pictures: int
     which: str
     scores: Scores
     intervals: Intervals | None
-    measured: Sequence[Measured] = ()
+    measured: Sequence[MeasureResult] = ()
     averaged: str = ""
 
 
@@ -67,12 +68,12 @@ def methods(
     story: Mapping[str, Any],
     test: Outcome,
 ) -> Methods:
-    """The paragraphs on network, training and evaluation.
+    """Return the paragraphs on network, training and evaluation.
 
     Parameters
     ----------
-    net: the network's name; ``structure`` what it is, ``parameters`` how many it has.
-    story: of the model's card; what it does not hold is not written.
+    net, structure, parameters: the network's name, its structure, and its number of parameters.
+    story: story of the model's card. A fact that it does not hold is left out.
     """
     sources: list[str] = []
     paragraphs = (
@@ -84,7 +85,7 @@ def methods(
 
 
 def _cited(source: str, sources: list[str]) -> str:
-    """The number of a source, which joins the list when it is first cited; nothing for no source."""
+    """Return the number of a source in brackets, and add a new source to the list; an empty text for no source."""
     if not source:
         return ""
     if source not in sources:
@@ -117,41 +118,38 @@ def _changes(net: str, structure: NetworkStructure) -> str:
 
 def _training(story: Mapping[str, Any], sources: list[str]) -> str:
     config = story.get("config", {})
-    given, data = config.get("training", {}), story.get("data", {})
-    if not given or not data:
+    training, data = config.get("training", {}), story.get("data", {})
+    if not training or not data:
         return ""
     split = data.get("split", {})
     crop = story.get("crop", {})
-    optimiser, source = OPTIMISERS[given["optimiser"]]
-    held = len(split.get("val", ()))
+    optimiser, source = OPTIMISERS[training["optimiser"]]
+    validation = len(split.get("val", ()))
+    batch = count_text(training["batch_size"], "crop")
     sentences = [
-        f"It was trained on {len(split.get('train', ()))} pictures"
-        + (f"; {_counted(held, 'other')}, not trained on, chose the epoch ({split.get('origin', '')})" if held else ""),
-        f"Batches of {_counted(given.get('batch_size'), 'crop')} of {crop.get('rows')} x {crop.get('columns')} pixels"
-        + _varied(config.get("augmentation", {})),
+        f"It was trained on {count_text(len(split.get('train', ())), 'picture')}"
+        + (f"; the best epoch was chosen on {validation} more ({split.get('origin', '')})" if validation else ""),
+        f"Batches of {batch} of {crop.get('rows')} x {crop.get('columns')} pixels"
+        + _augmentation(config.get("augmentation", {})),
         _loss(config.get("loss", {}), sources),
-        f"Weights were optimised with {optimiser.format(**given)}{_cited(source, sources)} at a learning rate of "
-        f"{given.get('learning_rate')}" + _schedule(given, sources) + f", for {_budget(given)}, with seed "
-        f"{given.get('seed')}",
+        f"Weights were optimised with {optimiser.format(**training)}{_cited(source, sources)} at a learning rate of "
+        f"{training.get('learning_rate')}" + _schedule(training, sources) + f", for {_budget(training)}, with seed "
+        f"{training.get('seed')}",
         f"The weights of epoch {story.get('epoch')} were kept, chosen by validation "
-        f"{str(given.get('best', 'mean_iou')).replace('_', ' ').replace('iou', 'IoU')}",
+        f"{str(training.get('best', 'mean_iou')).replace('_', ' ').replace('iou', 'IoU')}",
         _software(story, sources),
     ]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
-def _counted(count: Any, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _varied(augmentation: Mapping[str, Any]) -> str:
+def _augmentation(augmentation: Mapping[str, Any]) -> str:
     def value(key: str) -> float:
         return float(augmentation.get(key) or 0)
 
     mirrored = [axis for axis, key in (("rows", "flip_rows"), ("columns", "flip_columns")) if augmentation.get(key)]
     words = [
         f"mirrored along {' and '.join(mirrored)}" if mirrored else "",
-        f"turned by up to {value('rotation'):g} degrees" if value("rotation") else "",
+        f"rotated by up to {value('rotation'):g} degrees" if value("rotation") else "",
         f"scaled by up to {value('scale'):.0%}" if value("scale") else "",
         f"deformed elastically (deviation {value('elastic'):g} pixels)" if value("elastic") else "",
         "varied in " + " and ".join(key for key in ("contrast", "brightness") if value(key))
@@ -172,24 +170,24 @@ def _loss(loss: Mapping[str, Any], sources: list[str]) -> str:
         words = WEIGHTS.get(weights, "") if isinstance(weights, str) else "with weighted classes"
         cited = _cited(MEDIAN_FREQUENCY, sources) if weights in WEIGHTS else ""
         focal = f", focal with exponent {loss['focal']:g}{_cited(FOCAL, sources)}" if loss.get("focal") else ""
-        more = {"separation": _SEPARATION, "boundary": _BOUNDARY}.get(loss.get("emphasis", ""), "")
-        details = ", ".join(part for part in (f"{words}{cited}".strip(), more) if part)
+        emphasis = {"separation": _SEPARATION, "boundary": _BOUNDARY}.get(loss.get("emphasis", ""), "")
+        details = ", ".join(part for part in (f"{words}{cited}".strip(), emphasis) if part)
         terms.append("the cross-entropy" + focal + (f" ({details})" if details else ""))
     others = [make(Loss()) for name, make in TERMS.items() if name != "cross_entropy" and loss.get(name)]
     terms += [f"the {term.title} loss{_cited(term.citation, sources)}" for term in others]
     return "The loss was " + ("the sum of " if len(terms) > 1 else "") + " and ".join(terms)
 
 
-def _schedule(given: Mapping[str, Any], sources: list[str]) -> str:
-    if given.get("schedule", "one-cycle") == "one-cycle":
+def _schedule(training: Mapping[str, Any], sources: list[str]) -> str:
+    if training.get("schedule", "one-cycle") == "one-cycle":
         return f" in one cycle{_cited(ONE_CYCLE, sources)}"
     return ""
 
 
-def _budget(given: Mapping[str, Any]) -> str:
-    if given.get("epochs") is not None:
-        return f"{given['epochs']} epochs"
-    return f"{float(given.get('minutes') or 0):g} minutes"
+def _budget(training: Mapping[str, Any]) -> str:
+    if training.get("epochs") is not None:
+        return f"{training['epochs']} epochs"
+    return f"{float(training.get('minutes') or 0):g} minutes"
 
 
 def _software(story: Mapping[str, Any], sources: list[str]) -> str:
@@ -201,21 +199,21 @@ def _software(story: Mapping[str, Any], sources: list[str]) -> str:
 
 
 def _evaluation(test: Outcome, sources: list[str]) -> str:
-    found = [
+    scores = [
         f"{title} {with_interval(getattr(test.scores, key), getattr(test.intervals, key, None))}"
         for key, title in TITLES.items()
     ]
     sentences = [
-        f"The network was scored on {_counted(test.pictures, 'picture')} ({test.which}), whose "
+        f"The network was scored on {count_text(test.pictures, 'picture')} ({test.which}), whose "
         f"{test.scores.pixels:,} labelled pixels were counted at their original size in one confusion matrix",
         f"Probabilities are the mean over {test.averaged}" if test.averaged else "",
-        "A class that is neither in the truth nor predicted was left out of every mean",
-        f"Found were {', '.join(found)}",
+        "A class that is in neither the ground truth nor the prediction was left out of every mean",
+        f"The scores were {', '.join(scores)}",
     ]
     if test.intervals:
         sentences.append(
-            f"Brackets hold 95 % intervals by the percentile bootstrap{_cited(BOOTSTRAP, sources)}: {RESAMPLES:,} "
-            f"resamples of the {test.intervals.units} {test.intervals.unit}s"
+            f"In brackets are 95 % intervals by the percentile bootstrap{_cited(BOOTSTRAP, sources)}: {RESAMPLES:,} "
+            f"resamples of the {count_text(test.intervals.units, test.intervals.unit)}"
         )
     for each in test.measured:
         first = each.measure.columns[0]

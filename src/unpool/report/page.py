@@ -1,7 +1,7 @@
-"""The report: one HTML page that needs nothing but itself, in a browser or on paper.
+"""The report of a test: one self-contained HTML page, for a browser or for paper.
 
-No script, no font, no address outside the page: pictures are data URIs, drawings inline SVG, and a content
-security policy forbids the rest. All words are escaped; a file may be called ``<script>.png``.
+The page has no script, no font and no address outside itself. Pictures are data URIs, drawings are inline SVG, and a
+content security policy forbids everything else. All texts are escaped: a file may be called ``<script>.png``.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from numpy.typing import NDArray
 from unpool.class_table import Colour
 from unpool.io.files import write_text
 from unpool.metrics.confusion import ConfusionMatrix
-from unpool.metrics.conventions import CONVENTIONS_RULE, Conventional
+from unpool.metrics.conventions import CONVENTIONS_RULE, ConventionScores
 from unpool.metrics.intervals import Intervals
-from unpool.metrics.measures import Measured
+from unpool.metrics.measures import MeasureResult
 from unpool.metrics.scores import ABSENT_RULE, Scores
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
 from unpool.report.methods import Methods
 from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
 from unpool.report.text import (
+    NamedTexts,
     bracket_text,
     interval_text,
     intervals_rule,
     number_text,
     ratio_text,
     share_text,
-    turned,
+    transposed,
     worst_first,
 )
 
 PANEL_LONGEST = 336
-"""Pictures of a panel are shrunk to this many pixels on their longer side."""
+"""Pixels of the longer side of a panel's pictures."""
 
-_LARGEST_URI = 68_000  # letters of one picture: keeps a report of eight panels below 3 MB whatever they show
+_LARGEST_URI = 68_000  # characters of one picture: keeps a report of eight panels below 3 MB
 _QUALITIES = (85, 65, 45, 25)
 _OPEN_ROWS = 10  # rows of the table of pictures that are shown without a click
 
 
 class Heat(NamedTuple):
-    """A ``heat_picture`` and what it shows, with its scale."""
+    """A ``heat_picture``, and a caption with its scale."""
 
     picture: NDArray[uint8]
     caption: str
@@ -56,18 +57,18 @@ class Heat(NamedTuple):
 
 @dataclass(frozen=True)
 class ImagePanel:
-    """One picture of a set, side by side with what was made of it. All pictures uint8 RGB of any size.
+    """One picture of a set, next to its ground truth and prediction. All pictures are uint8 RGB of any size.
 
     Attributes
     ----------
     name: file name of the picture.
-    picture: the picture as ``displayable`` makes it.
+    picture: the picture as ``displayable`` returns it.
     truth: its ``overlay`` with the labels; None without labels.
     prediction: its ``overlay`` with the prediction.
     error: its ``error_picture``; None without labels.
-    mean_iou: 0..1, or None where it is not known.
-    note: one line on the picture, or an empty string.
-    uncertainty: where the prediction is unsure; None where it is not known.
+    mean_iou: 0..1, or None if not known.
+    note: one line about the picture, or an empty text.
+    uncertainty: uncertainty of the prediction; None if not known.
     """
 
     name: str
@@ -82,32 +83,32 @@ class ImagePanel:
 
 @dataclass(frozen=True)
 class ReportContents:
-    """What a report says; a part that is empty or None is left out.
+    """The contents of a report. A part that is empty or None is left out.
 
     Attributes
     ----------
     title, subtitle: one line each.
-    summary: the headline numbers, label and value; an interval in brackets after a value is set small.
-    facts: named sections of rows, label and value: data, network, training, machine.
-    colours: one RGB colour a class, in the order of the classes.
-    matrix: confusion over the whole set.
-    scores: scores over the whole set.
-    intervals: of these scores; None where one picture was scored.
-    image_rows: name and scores of each picture, in any order; shown worst first.
-    panels: pictures to look at, in any order; shown worst first.
-    history: one row an epoch, as ``curves_svg`` reads it.
-    findings: what a reader should know first, one sentence each.
+    summary: headline scores, title and value; an interval in brackets after a value is set small.
+    facts: sections of the page with their rows: model, training, test.
+    colours: one RGB colour for each class, in the order of the classes.
+    matrix: confusion matrix of the set.
+    scores: scores of the set.
+    intervals: intervals of these scores; None if only one picture was scored.
+    image_rows: name and scores of each picture, in any order; the page shows the worst first.
+    panels: pictures to look at, in any order; the page shows the worst first.
+    history: one row for each epoch, as ``curves_svg`` reads it.
+    warnings: warnings for the reader of the scores, one sentence each.
     notes: rules of the scores, one sentence each.
-    command: the command that makes this report again.
-    measured: what was measured of the set beside the counts.
-    conventions: the scores by other implementations' rules.
+    command: command that makes this report again.
+    measured: results of the measures.
+    conventions: scores by other implementations' rules.
     methods: paragraphs to paste into a paper.
     """
 
     title: str
     subtitle: str
-    summary: Sequence[tuple[str, str]]
-    facts: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    summary: NamedTexts
+    facts: Sequence[tuple[str, NamedTexts]]
     colours: Sequence[Colour]
     matrix: ConfusionMatrix | None
     scores: Scores | None
@@ -115,11 +116,11 @@ class ReportContents:
     image_rows: Sequence[tuple[str, Scores]]
     panels: Sequence[ImagePanel]
     history: Sequence[Mapping[str, float | None]]
-    findings: Sequence[str]
+    warnings: Sequence[str]
     notes: Sequence[str]
     command: str
-    measured: Sequence[Measured] = ()
-    conventions: Sequence[Conventional] = ()
+    measured: Sequence[MeasureResult] = ()
+    conventions: Sequence[ConventionScores] = ()
     methods: Methods | None = None
 
 
@@ -132,7 +133,7 @@ class _ShownPanel:
 
 
 def render_report(contents: ReportContents) -> str:
-    """The report as one HTML text."""
+    """Return the report as one HTML text."""
     rows = worst_first(contents.image_rows)
     panels = sorted(contents.panels, key=lambda p: (p.mean_iou is None, p.mean_iou or 0.0, p.name))
     text = _template().render(
@@ -152,12 +153,12 @@ def render_report(contents: ReportContents) -> str:
 
 
 def write_report(path: Path, contents: ReportContents) -> None:
-    """Write the report to ``path``, whole or not at all."""
+    """Write the report to ``path``, completely or not at all."""
     write_text(path, render_report(contents))
 
 
 def _shown(panel: ImagePanel) -> _ShownPanel:
-    photographs = (("picture", panel.picture), ("truth", panel.truth), ("prediction", panel.prediction))
+    photographs = (("picture", panel.picture), ("ground truth", panel.truth), ("prediction", panel.prediction))
     figures = [
         (caption, _small_uri(pixels, flat=False), False) for caption, pixels in photographs if pixels is not None
     ]
@@ -169,7 +170,7 @@ def _shown(panel: ImagePanel) -> _ShownPanel:
 
 
 def _small_uri(pixels: NDArray[uint8], flat: bool) -> str:
-    """The best encoding that is small enough; a picture of flat colours is kept lossless where it can be."""
+    """Return the best encoding of a picture that is small enough; flat colours stay lossless if that is small."""
     thumbnail = shrink(pixels, PANEL_LONGEST)
     uri = png_data_uri(thumbnail) if flat else jpeg_data_uri(thumbnail, _QUALITIES[0])
     for quality in _QUALITIES:
@@ -180,13 +181,13 @@ def _small_uri(pixels: NDArray[uint8], flat: bool) -> str:
 
 
 def _legend(contents: ReportContents) -> list[tuple[str, Colour]]:
-    """The classes that are tinted, and the two colours of the error pictures."""
+    """Return names and colours of the tinted classes and of the two kinds of errors."""
     names = _class_names(contents)
     tinted = [pair for pair in zip(names, contents.colours, strict=False) if any(pair[1])]
     if all(panel.error is None for panel in contents.panels):
         return tinted
     first = names[0] if names else "the first class"
-    return [*tinted, ("error: wrong class", WRONG), (f"error: missed, taken for {first}", MISSED)]
+    return [*tinted, ("error: wrong class", WRONG), (f"error: missed, predicted as {first}", MISSED)]
 
 
 def _class_names(contents: ReportContents) -> tuple[str, ...]:
@@ -202,9 +203,9 @@ def _template() -> Template:
     environment.filters["interval"] = interval_text
     environment.filters["number"] = number_text
     environment.filters["bracket"] = bracket_text
-    environment.filters["diagram"] = lambda found: Markup(diagram_svg(found))  # noqa: S704
+    environment.filters["diagram"] = lambda diagram: Markup(diagram_svg(diagram))  # noqa: S704
     environment.filters["count"] = "{:,}".format
-    environment.tests["turned"] = turned
+    environment.tests["transposed"] = transposed
     environment.globals["share"] = share_text
     source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source)

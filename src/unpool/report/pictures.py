@@ -1,4 +1,4 @@
-"""Pictures for people: overlays of classes, pictures of errors, thumbnails, data URIs. All uint8 RGB."""
+"""Pictures to look at: overlays of classes, error pictures, thumbnails, data URIs. All are uint8 RGB."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from PIL import Image
 from unpool.class_table import IGNORE_ID, Colour, Labels
 
 WRONG: Colour = (226, 62, 48)
-"""In an error picture: another class was predicted than is true (with two classes: a false positive)."""
+"""Colour in an error picture: a wrong class other than class 0 is predicted (with two classes: a false positive)."""
 
 MISSED: Colour = (255, 200, 70)
-"""In an error picture: class 0 was predicted where another class is true (a false negative)."""
+"""Colour in an error picture: class 0 is predicted and another class is true (a false negative)."""
 
 RIGHT: Colour = (104, 104, 104)
-"""In an error picture: correctly predicted and not class 0."""
+"""Colour in an error picture: the prediction is right and not class 0."""
 
 RIGHT_FIRST: Colour = (38, 38, 38)
-"""In an error picture: correctly predicted class 0."""
+"""Colour in an error picture: the prediction is right and class 0."""
 
 _BLACK = (0, 0, 0)
 _HATCH = ((92, 92, 92), (58, 58, 58))
@@ -32,14 +32,14 @@ _DARK = 100  # an 8-bit picture whose 99th percentile is below this is stretched
 
 
 class Levels(NamedTuple):
-    """The values that are shown as black and as white."""
+    """The pixel values that are shown as black and as white."""
 
     low: float
     high: float
 
 
 def levels_of(image: NDArray[Any]) -> Levels | None:
-    """The levels that ``displayable`` stretches a picture, or a part that stands for it, to; None where it does not."""
+    """Return the levels to which ``displayable`` stretches a picture; None for a picture that it does not stretch."""
     shown = (image[..., None] if image.ndim == 2 else image)[..., :3]
     if shown.dtype == np.uint8 and np.percentile(shown, 99) >= _DARK:
         return None
@@ -48,26 +48,26 @@ def levels_of(image: NDArray[Any]) -> Levels | None:
     if not finite.size:
         return Levels(0.0, 0.0)
     low, high = np.percentile(finite, (1, 99))
-    if high <= low:  # a flat picture, or one whose few bright pixels are all it shows
+    if high <= low:  # a flat picture, or a flat one with few bright pixels
         low, high = finite.min(), finite.max()
     return Levels(float(low), float(high))
 
 
 def displayable(image: NDArray[Any], levels: Levels | Literal["own"] | None = "own") -> NDArray[np.uint8]:
-    """A picture as a person can look at it: uint8 (rows, columns, 3).
+    """Return a picture as RGB for a screen: uint8 (rows, columns, 3).
 
-    The first three channels are shown, a grey picture in grey, a picture of two channels in red and green. An
-    8-bit picture is left as it is unless it is dark; all others are stretched from their 1st to their 99th
-    percentile, all channels alike. Pixels that are not finite become black.
+    The first three channels are shown: one channel as grey, two channels as red and green. An 8-bit picture is not
+    changed unless it is dark. All others are stretched from their 1st to their 99th percentile, all channels alike.
+    Pixels that are not finite become black.
 
     Parameters
     ----------
     image: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels).
-    levels: of the picture that this one is a part of.
+    levels: ``own`` for those of ``image``; for a part of a picture, give those of the picture. None does not stretch.
     """
     shown = (image[..., None] if image.ndim == 2 else image)[..., :3]
-    found = levels_of(image) if levels == "own" else levels
-    shown = shown if found is None else _stretch(shown, found)
+    stretch_to = levels_of(image) if levels == "own" else levels
+    shown = shown if stretch_to is None else _stretch(shown, stretch_to)
     if shown.shape[2] == 1:
         return np.repeat(shown, 3, axis=2)
     missing = 3 - shown.shape[2]
@@ -88,15 +88,15 @@ def overlay(
     opacity: float = 0.4,
     levels: Levels | Literal["own"] | None = "own",
 ) -> NDArray[np.uint8]:
-    """Tint a picture with its classes and draw their borders in the full colour.
+    """Tint a picture with the colours of its classes and draw the classes' borders in full colour.
 
-    Class 0 is left untinted where its colour is black; ignored pixels are dimmed and hatched.
+    Class 0 is not tinted if its colour is black. Ignored pixels are dimmed and hatched.
 
     Parameters
     ----------
-    image, levels: as in ``displayable``.
-    labels: (rows, columns) class ids, or ``IGNORE_ID``.
-    colours: one RGB colour a class.
+    image, levels: as ``unpool.report.pictures.displayable`` takes them.
+    labels: (rows, columns) class ids; ``IGNORE_ID`` for ignored pixels.
+    colours: one RGB colour for each class.
     opacity: weight of the class colour inside a region, 0..1.
 
     Returns
@@ -116,7 +116,7 @@ def overlay(
 
 
 def colourise(labels: Labels, colours: Sequence[Colour]) -> NDArray[np.uint8]:
-    """Every class in its colour, ignored pixels hatched in grey: uint8 (rows, columns, 3)."""
+    """Return every class in its colour and ignored pixels hatched in grey: uint8 (rows, columns, 3)."""
     ignored = labels == IGNORE_ID
     palette = np.array(colours, dtype=np.uint8)
     painted = palette[np.where(ignored, 0, labels)]
@@ -124,13 +124,13 @@ def colourise(labels: Labels, colours: Sequence[Colour]) -> NDArray[np.uint8]:
 
 
 def error_picture(labels: Labels, prediction: Labels) -> NDArray[np.uint8]:
-    """Where a prediction is wrong: uint8 (rows, columns, 3).
+    """Return a picture of the wrong pixels of a prediction: uint8 (rows, columns, 3).
 
     Right pixels are grey (class 0 darker), wrong ones ``WRONG`` or ``MISSED``, ignored ones hatched.
 
     Parameters
     ----------
-    labels: (rows, columns) class ids, or ``IGNORE_ID``.
+    labels: (rows, columns) class ids; ``IGNORE_ID`` for ignored pixels.
     prediction: (rows, columns) class ids.
     """
     if labels.shape != prediction.shape:
@@ -143,9 +143,9 @@ def error_picture(labels: Labels, prediction: Labels) -> NDArray[np.uint8]:
 
 
 def heat_picture(values: NDArray[np.float32], top: float) -> NDArray[np.uint8]:
-    """Values from black (0) over violet and orange to pale yellow (``top`` and above): uint8 (rows, columns, 3).
+    """Return values as colours, black (0), violet, orange, pale yellow (``top`` and above): uint8 (rows, columns, 3).
 
-    Equal steps look equal, and are steps of lightness too, so it can be read in grey (matplotlib's magma).
+    Equal steps look equal, and lightness rises with the value, so it can be read in grey (matplotlib's magma).
 
     Parameters
     ----------
@@ -156,9 +156,9 @@ def heat_picture(values: NDArray[np.float32], top: float) -> NDArray[np.uint8]:
 
 
 def shrink(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """Make a picture at most ``longest`` pixels long; a smaller one is returned as it is.
+    """Shrink a picture until its longer side is at most ``longest`` pixels; a smaller one is returned unchanged.
 
-    A picture (rows, columns, 3) is averaged over areas; labels (rows, columns) take the nearest pixel.
+    A picture (rows, columns, 3) is averaged over areas. Labels (rows, columns) take the nearest pixel.
     """
     rows, columns = picture.shape[:2]
     scale = longest / max(rows, columns)
@@ -170,18 +170,18 @@ def shrink(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
 
 
 def png_data_uri(picture: NDArray[np.uint8]) -> str:
-    """A picture as a lossless ``data:image/png`` URI: for flat colours."""
+    """Return a picture as a lossless ``data:image/png`` URI, for flat colours."""
     return _data_uri(picture, "png", optimize=True)
 
 
 def png_file(picture: NDArray[np.uint8]) -> bytes:
-    """A picture as the bytes of a PNG file."""
+    """Return a picture as the bytes of a PNG file."""
     return _encoded(picture, "png", optimize=True)
 
 
 def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
-    """A picture as a small ``data:image/jpeg`` URI, colours at full resolution: for photographs."""
-    # Pillow's optimize=True sizes its buffer too small for noise at full colour resolution, and fails.
+    """Return a picture as a small ``data:image/jpeg`` URI with colours at full resolution, for photographs."""
+    # Not optimize=True: with it, Pillow's buffer is too small for noise at full colour resolution, and it fails.
     return _data_uri(picture, "jpeg", quality=quality, subsampling=0)
 
 
@@ -196,7 +196,7 @@ def _encoded(picture: NDArray[np.uint8], kind: str, **options: int) -> bytes:
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:
-    """Pixels with another label above, below, left or right of them."""
+    """Return the pixels that have a pixel of another class above, below, left or right."""
     border = np.zeros(labels.shape, dtype=bool)
     vertical = labels[1:] != labels[:-1]
     border[1:] |= vertical
@@ -208,6 +208,6 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _hatching(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Diagonal stripes three pixels wide."""
+    """Return grey diagonal stripes, three pixels wide: uint8 (rows, columns, 3)."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.asarray(np.array(_HATCH, dtype=np.uint8)[(rows + columns) // 3 % 2])

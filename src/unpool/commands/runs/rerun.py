@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from inspect import signature
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import MODEL_FILE, free_path
+from unpool.commands.events import Event
+from unpool.commands.events import Message
+from unpool.commands.train.preparation import software
+from unpool.commands.run_folder import MODEL_FILE
+from unpool.commands.run_folder import free_path
+from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.preparation import software
 from unpool.commands.train.train import TrainedRun, train
@@ -102,7 +106,7 @@ def rerun(run: FoundRun, out: Path | None = None) -> Generator[Event, None, Reru
         yield Message("changed since that run: " + "; ".join(changes))
     if record.kind == "test":
         assert model is not None
-        yield from test(model, folder, out=target, fingerprint=record.data.fingerprint, **_options(record))
+        yield from test(model, folder, _options(record), out=target, fingerprint=record.data.fingerprint)
         return Rerun(record, read_record(target), target)
     trained = yield from _train_again(record, folder, model, target)
     return Rerun(record, read_record(trained.folder), trained.folder, trained.stopped_by)
@@ -130,15 +134,15 @@ def _train_again(record: Record, folder: Path, start: Path | None, out: Path) ->
     return trained
 
 
-def _options(record: Record) -> dict[str, Any]:
-    unknown = record.settings.keys() - signature(test).parameters
+def _options(record: Record) -> TestOptions:
+    unknown = record.settings.keys() - {field.name for field in fields(TestOptions)}
     if unknown:
         raise DataError(
             f"the test {record.id} was made with {', '.join(sorted(unknown))}",
             "options of this version's unpool test",
             "use the version of unpool that made it, or make a new test with unpool test",
         )
-    return dict(record.settings)
+    return TestOptions(**record.settings)
 
 
 def _model_file(given: ModelUsed, run: FoundRun) -> Path:

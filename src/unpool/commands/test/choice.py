@@ -1,4 +1,4 @@
-"""Which pictures are tested, and what a reader of their scores has to know."""
+"""Which pictures are tested, and the warnings that a reader of their scores needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from unpool.data.samples import Pair
 from unpool.dataset.survey_result import Survey
 from unpool.errors import UsageError
 from unpool.prediction.averaging import Averaging
+from unpool.wording import first_of
 
 Which = Literal["auto", "train", "val", "test", "all"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The pictures to score, and why these."""
+    """The pairs to test, their split in words, and warnings about it."""
 
     pairs: tuple[Pair, ...]
     which: str
@@ -25,23 +26,22 @@ class Choice:
 
 
 def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
-    """Pick the pictures to score, and say what a reader of the scores must know.
+    """Choose the pairs to test.
 
     Raises
     ------
-    UsageError: the wanted split has no pictures.
+    UsageError: the requested split has no pictures.
     """
     data = card.get("story", {}).get("data", {})
-    same = data.get("fingerprint") == survey.fingerprint
-    split = data.get("split", {}) if same else {}
+    same_folder = data.get("fingerprint") == survey.fingerprint
+    split = data.get("split", {}) if same_folder else {}
     members = {
         part: list(split.get(part, ())) or [pair.name for pair in survey.folder.pairs if pair.split == part]
         for part in ("train", "val", "test")
     }
-    everything = [pair.name for pair in survey.folder.pairs]
     if which == "auto":
         which = "test" if members["test"] else "val" if members["val"] else "all"
-    names = everything if which == "all" else members[which]
+    names = [pair.name for pair in survey.folder.pairs] if which == "all" else members[which]
     if not names:
         raise UsageError(
             f"{survey.folder.root} has no {which} split",
@@ -51,31 +51,32 @@ def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
     chosen = set(names)
     pairs = tuple(pair for pair in survey.folder.pairs if pair.name in chosen)
     part = "all pictures" if which == "all" else f"the {which} split"
-    origin = " of the folder the model was trained on" if same else ""
-    return Choice(pairs, f"{part}{origin}", tuple(_warnings(survey, pairs, data, same, which)))
+    origin = " of the folder the model was trained on" if same_folder else ""
+    chose_epoch = same_folder and which == "val"
+    return Choice(pairs, f"{part}{origin}", tuple(_warnings(survey, pairs, data, chose_epoch)))
 
 
 def orientation_warnings(card: Card, averaging: Averaging) -> list[str]:
-    """What to know where pictures are turned for a model that was trained on upright ones."""
+    """Return a warning if pictures are rotated or flipped for a model that was trained on upright ones only."""
     orientation = card.get("story", {}).get("config", {}).get("augmentation", {}).get("orientation")
     if averaging.tta in ("none", "mirror") or orientation != "upright":
         return []
     return [
-        f"The model was trained on upright pictures; those that --tta {averaging.tta} turns are strange to it. "
-        "--tta mirror keeps them upright."
+        f"The model was trained on upright pictures only, and --tta {averaging.tta} uses other orientations too. "
+        "Use --tta mirror to keep pictures upright."
     ]
 
 
-def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], same: bool, which: str) -> list[str]:
+def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], chose_epoch: bool) -> list[str]:
     warnings = [f"{finding.found}; {finding.repair}" for finding in survey.findings if finding.severity == "warning"]
     trained = set(data.get("digests", {}).values())
     seen = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]
     if seen:
-        shown = ", ".join(seen[:3]) + (", …" if len(seen) > 3 else "")
+        names = first_of(seen, 3)
         warnings.append(
-            f"{len(seen)} of the {len(pairs)} pictures were trained on ({shown}): these scores are too good."
+            f"{len(seen)} of the {len(pairs)} pictures were trained on ({names}): these scores are too good."
         )
-    if same and which == "val":
+    if chose_epoch:
         warnings.append(
             "The validation pictures were not trained on, but they chose the best epoch; "
             "a test on other pictures may score a little lower."

@@ -1,4 +1,4 @@
-"""The page of a test: from scores and a model's card to what the report says."""
+"""The contents of a test's report and of its table of pictures, from the scores and the model's card."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import numpy as np
 
 from unpool.checkpoint.card import Card
 from unpool.class_table import IGNORE_ID
+from unpool.commands.test.result import TestResult
 from unpool.data.samples import Sample
+from unpool.machine.device import Machine
 from unpool.metrics.confusion import ConfusionMatrix
-from unpool.metrics.conventions import Conventional
 from unpool.metrics.intervals import Interval, Intervals
-from unpool.metrics.measures import Measure, Measured
+from unpool.metrics.measures import Measure, MeasureResult
 from unpool.metrics.scores import Scores, scores
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.evaluation import Evaluation
@@ -27,16 +28,16 @@ from unpool.prediction.result import UNCERTAINTY, Prediction
 from unpool.report.methods import Outcome, methods
 from unpool.report.page import Heat, ImagePanel, ReportContents
 from unpool.report.pictures import displayable, error_picture, heat_picture, overlay
-from unpool.report.text import headline, with_interval, worst_first
+from unpool.report.text import NamedTexts, headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
+from unpool.wording import count_text
 
-Rows = list[tuple[str, str]]
-
-TOLD = ("optimiser", "learning_rate", "batch_size", "seed")
+REPORT_SETTINGS = ("optimiser", "learning_rate", "batch_size", "seed")
+"""Settings of the training in the report; the card has all of them."""
 
 
 def panel(sample: Sample, predictor: Predictor) -> ImagePanel:
-    """A sample's pictures for the report, predicted anew."""
+    """Predict a sample and return its pictures for the report."""
     found = predictor.predict(sample.image, sample.name, UNCERTAINTY)
     prediction = found.prediction
     matrix = ConfusionMatrix.of(predictor.segmenter.classes.names, sample.labels, prediction)
@@ -55,10 +56,10 @@ def panel(sample: Sample, predictor: Predictor) -> ImagePanel:
 
 
 def _uncertainty(found: Prediction, classes: int, averaging: Averaging) -> Heat:
-    """Where the model is unsure, on one scale for all pictures of a report.
+    """Return the picture of the uncertainty, with the same scale for all pictures of a report.
 
-    1 - confidence is shown up to 0.5. Variances are small, so their root is shown, up to half of what it is where all
-    samples are sure and as many of them are for one class as for another.
+    1 - confidence is shown up to 0.5. Variances are small, so their square root is shown. Its scale ends at half the
+    value that it has where every sample is certain and half of the samples disagree with the other half.
     """
     if found.variance is None:
         return Heat(heat_picture(found.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
@@ -67,82 +68,72 @@ def _uncertainty(found: Prediction, classes: int, averaging: Averaging) -> Heat:
     return Heat(heat_picture(np.sqrt(found.variance.mean(axis=0)), top), name)
 
 
-def images_csv(evaluation: Evaluation, measured: Sequence[Measured] = ()) -> str:
-    """The per-image table, worst first; empty cells where nothing could be counted."""
+def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
+    """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
     writer.writerow([
         "image", *means, "pixels", *(f"iou {name}" for name in evaluation.matrix.names),
-        *(title for each in measured for title in _measured_head(each.measure)),
+        *(title for each in measured for title in _measure_head(each.measure)),
     ])  # fmt: skip
-    places = {name: place for place, (name, _) in enumerate(evaluation.images)}
-    for name, found in worst_first(evaluation.images):
-        cells = [_cell(getattr(found, mean)) for mean in means]
-        row = [name, *cells, found.pixels, *(_cell(each.iou) for each in found.classes)]
-        writer.writerow([*row, *(cell for each in measured for cell in _measured_cells(each, places[name]))])
+    indices = {name: index for index, (name, _) in enumerate(evaluation.images)}
+    for name, picture in worst_first(evaluation.images):
+        cells = [_cell(getattr(picture, mean)) for mean in means]
+        row = [name, *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
+        writer.writerow([*row, *(cell for each in measured for cell in _measure_cells(each, indices[name]))])
     return text.getvalue()
 
 
 def report_contents(
-    segmenter: Segmenter,
-    card: Card,
-    evaluation: Evaluation,
-    panels: Sequence[ImagePanel],
-    *,
-    intervals: Intervals | None,
-    model: Path,
-    test: Mapping[str, str],
-    warnings: Sequence[str],
-    command: str,
-    measured: Sequence[Measured] = (),
-    conventions: Sequence[Conventional] = (),
+    result: TestResult, segmenter: Segmenter, card: Card, panels: Sequence[ImagePanel], machine: Machine, command: str
 ) -> ReportContents:
-    """Everything the page of a test says.
+    """Return the contents of a test's report.
 
     Parameters
     ----------
-    intervals: of the scores, where there are any.
-    model: the model's file; the log of its run is looked for beside it.
-    test: what was tested on what: the keys ``data``, ``pictures``, ``machine``.
-    warnings: what a reader of the scores must know.
-    measured: what was measured beside the counts.
-    conventions: the scores by other implementations' rules, where they were asked for.
+    card: card of the model.
+    panels: pictures of the report.
+    machine: machine that predicted.
+    command: command that makes the test again.
     """
-    found, story = evaluation.scores, card["story"]
+    evaluation, story = result.evaluation, card["story"]
+    set_scores, pictures = evaluation.scores, len(evaluation.images)
+    averaged = result.averaging.describe()
+    means = [result.image_means] if result.image_means and pictures > 1 else []
     return ReportContents(
-        title=f"{segmenter.net} on {Path(test['data']).resolve().name}",
-        subtitle=f"{len(evaluation.images)} pictures, {found.pixels:,} pixels: {test['pictures']}",
-        summary=[*headline(found, intervals), ("pixel error", _pixel_error(found, intervals))],
+        title=f"{segmenter.net} on {result.data.resolve().name}",
+        subtitle=f"{count_text(pictures, 'picture')}, {count_text(set_scores.pixels, 'pixel')}: {result.which}",
+        summary=[*headline(set_scores, result.intervals), ("pixel error", _pixel_error(set_scores, result.intervals))],
         facts=[
             ("Model", _model_rows(segmenter, story)),
             ("Training", _training_rows(story)),
-            ("Test", [*test.items()]),
+            ("Test", _test_rows(result, machine)),
         ],
         colours=segmenter.classes.colours,
         matrix=evaluation.matrix,
-        scores=found,
-        intervals=intervals,
+        scores=set_scores,
+        intervals=result.intervals,
         image_rows=evaluation.images,
         panels=panels,
-        history=_history(model, story),
-        findings=list(warnings),
-        notes=["Scores count the original pixels of each picture once; ignored pixels count nowhere."],
+        history=_history(result.model, story),
+        warnings=result.warnings,
+        notes=["Scores count each original pixel of each picture once; ignored pixels count nowhere."],
         command=command,
-        measured=measured,
-        conventions=conventions,
+        measured=(*means, *result.measured),
+        conventions=result.conventions,
         methods=methods(
             segmenter.net,
             segmenter.network.structure,
             _parameters(segmenter),
             segmenter.classes.names,
             story,
-            Outcome(len(evaluation.images), test["pictures"], found, intervals, measured, test.get("averaged", "")),
+            Outcome(pictures, result.which, set_scores, result.intervals, result.measured, averaged),
         ),
     )
 
 
-def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> Rows:
+def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> NamedTexts:
     return [
         ("network", segmenter.net),
         ("source", str(story.get("citation", ""))),
@@ -151,21 +142,31 @@ def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> Rows:
     ]
 
 
+def _test_rows(result: TestResult, machine: Machine) -> NamedTexts:
+    averaged = result.averaging.describe()
+    return [
+        ("data", str(result.data)),
+        ("pictures", result.which),
+        ("machine", machine.describe()),
+        *([("averaged", averaged)] if averaged else []),
+    ]
+
+
 def _parameters(segmenter: Segmenter) -> int:
     return sum(p.numel() for p in segmenter.network.parameters())
 
 
-def _training_rows(story: Mapping[str, Any]) -> Rows:
+def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
     data = story.get("data", {})
     split = data.get("split", {})
-    given = story.get("config", {}).get("training", {})
+    training = story.get("config", {}).get("training", {})
     software = story.get("software", {})
     counts = [len(split.get(part, ())) for part in ("train", "val")]
     return [
-        ("data", f"{data.get('name', 'unknown')}: {counts[0]} pictures trained on, {counts[1]} for validation"),
-        ("how the split was made", str(split.get("origin", ""))),
+        ("data", f"{data.get('name', 'unknown')}: {counts[0]} pictures for training, {counts[1]} for validation"),
+        ("origin of the split", str(split.get("origin", ""))),
         ("best epoch", f"{story.get('epoch', '')} after {story.get('seconds', '')} s"),
-        ("settings", ", ".join(f"{key} {given.get(key)}" for key in TOLD)),
+        ("settings", ", ".join(f"{key} {training.get(key)}" for key in REPORT_SETTINGS)),
         ("machine", str(story.get("machine", ""))),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
         ("created", str(story.get("created", ""))),
@@ -173,27 +174,27 @@ def _training_rows(story: Mapping[str, Any]) -> Rows:
 
 
 def _history(model: Path, story: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All epochs of the run beside the model, or those up to the best from the card."""
+    """Return all epochs of the model's run folder, or else those up to the best epoch from the card."""
     try:
         return [json.loads(line) for line in (model.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
         return list(story.get("history", ()))
 
 
-def _pixel_error(found: Scores, intervals: Intervals | None) -> str:
-    right = intervals.global_accuracy if intervals else None
-    wrong = Interval(1 - right.high, 1 - right.low) if right else None
-    return with_interval(None if found.global_accuracy is None else 1 - found.global_accuracy, wrong)
+def _pixel_error(scores: Scores, intervals: Intervals | None) -> str:
+    accuracy = intervals.global_accuracy if intervals else None
+    error = Interval(1 - accuracy.high, 1 - accuracy.low) if accuracy else None
+    return with_interval(None if scores.global_accuracy is None else 1 - scores.global_accuracy, error)
 
 
-def _measured_head(measure: Measure) -> list[str]:
-    """Every column of the last row, then the first column of the others."""
+def _measure_head(measure: Measure) -> list[str]:
+    """Return a CSV title for every column of the last row, then for the first column of each other row."""
     first, *_ = measure.columns
     return [*(column.key for column in measure.columns), *(f"{first.key} {row}" for row in measure.rows[:-1])]
 
 
-def _measured_cells(found: Measured, place: int) -> list[str]:
-    table = found.of_picture(place)
+def _measure_cells(result: MeasureResult, index: int) -> list[str]:
+    table = result.of_picture(index)
     return ["" if np.isnan(value) else f"{value:.6f}" for value in (*table[-1], *table[:-1, 0])]
 
 
