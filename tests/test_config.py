@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.config.schema import SECTIONS, keys, merge, parse_assignments, read_recipe, resolve, to_toml
+from unpool.config.assignments import parse_assignments
+from unpool.config.recipes import read_recipe
+from unpool.config.schema import SECTIONS, setting_keys
+from unpool.config.settings import merge, resolve
+from unpool.config.toml import to_toml
 from unpool.errors import UsageError
 
 ANOTHER: dict[str, str] = {
@@ -95,7 +99,7 @@ ANOTHER: dict[str, str] = {
     "machine.compile": "no",
     "machine.memory_gb": "2",
 }
-LEAVES = [f"{section}.{name}" for section, name in keys() if name != "kind"]
+LEAVES = [f"{section}.{name}" for section, name in setting_keys() if name != "kind"]
 NEEDS = {
     "structure.block": ["encoder_convolutions=3", "decoder_convolutions=3"],
     "structure.join": ["skip=add"],

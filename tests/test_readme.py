@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unpool.cli.program import app
+from unpool.cli.main import load_commands
 from unpool.metrics.named import MEASURES
 from unpool.nets.named import NAMED_NETS
 
@@ -26,7 +26,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_can_be_typed(line: str) -> None:
-    app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    load_commands().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
 
 
 def test_every_network_is_named() -> None:

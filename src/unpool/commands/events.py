@@ -1,6 +1,6 @@
-"""What a running command says while it works; whoever drives it prints, draws or drops it.
+"""The events of a running command, which its caller prints, draws or drops.
 
-A command is a generator: it yields events and returns its result. ``finish`` runs one to the end.
+A command is a generator: it yields events and returns its result. ``finish`` runs a command to its end.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import TypeAlias, TypeVar
 
 from unpool.training.records import EpochRecord, StepRecord
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A line or a page of text for the person."""
+    """A line or a page of text for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` parts of some work are done."""
+    """The state of some work: ``done`` of ``total`` parts are finished."""
 
-    what: str
+    work: str
     done: int
     total: int
 
@@ -33,11 +33,11 @@ class Progress:
 Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 
-def finish(command: Generator[Event, None, Result]) -> Result:
-    """Run a command to its end and return its result; its events are dropped."""
+def finish(command: Generator[Event, None, _Result]) -> _Result:
+    """Run a command to its end and return its result; drop its events."""
     while True:
         try:
             next(command)
         except StopIteration as stop:
-            result: Result = stop.value
+            result: _Result = stop.value
             return result

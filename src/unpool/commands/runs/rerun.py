@@ -17,7 +17,7 @@ from unpool.commands.run_folder import free_path
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun
 from unpool.commands.train.train import train
-from unpool.config.schema import merge
+from unpool.config.settings import merge
 from unpool.machine.device import choose_machine
 from unpool.errors import DataError
 from unpool.errors import ModelFileError

@@ -12,7 +12,7 @@ from unpool.checkpoint.models import load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_sound, require_unchanged
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.recording import begin_test, record_test
+from unpool.commands.recording import TestSetup, begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
 from unpool.commands.test.choice import Which, choose_pairs, turned_warnings
 from unpool.commands.test.page import images_csv, panel, report_contents
@@ -187,7 +187,8 @@ def test(
         "samples": samples,
     }
     pictures = {choice.which: len(choice.pairs)}
-    begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options, machine)
+    setup = TestSetup(path, segmenter.net, survey, pictures, options, machine)
+    begun = yield from begin_test(target, setup)
     yield Message(f"scoring {len(choice.pairs)} pictures: {choice.which}\non {machine.describe()}")
     asked = chosen_measures(names, segmenter.classes.names, sampled=samples > 0)
     results = yield from _results(placed, choice.pairs, machine, processes, asked, averaging)
