@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,6 @@ from unpool.wording import bytes_text
 
 ExportFormat = Literal["onnx", "torch-export", "bioimageio"]
 
-SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torch-export": ".pt2", "bioimageio": ".zip"}
 MOST_PICTURES = 64
 """Number of pictures that are read from a folder: every other one calibrates, the rest check."""
 
@@ -136,7 +135,7 @@ def export(
     """
     path = model_file(model)
     segmenter, card = load_model(path)
-    target = out if out is not None else path.with_suffix(SUFFIXES[to])
+    target = out if out is not None else path.with_suffix(WRITERS[to].suffix)
     require_writable(target.parent)
     if target.exists():
         raise UsageError(f"{target} exists", "a new file", "give another --out")
@@ -147,7 +146,7 @@ def export(
     if options.precision == "int8" and not request.pictures:
         yield Message("note: a made picture gives the ranges of int8; --pictures with real ones gives better ranges")
     with atomic_path(target) as draft:
-        difference = WRITERS[to](request, draft)
+        difference = WRITERS[to].write(request, draft)
     result = ExportResult(target, to, options.output, options.precision, difference)
     yield Message(f"{target}: {bytes_text(target.stat().st_size)}\nagainst the model in float32: {difference}")
     return result
@@ -202,16 +201,30 @@ def _package_pages(request: ExportRequest, difference: ExportDifference) -> Pack
     return PackagePages(f"# {segmenter.net}\n\n{as_markdown(sections)}", png_file(cover), options.authors)
 
 
-WRITERS: dict[ExportFormat, Callable[[ExportRequest, Path], ExportDifference]] = {
-    "onnx": _write_onnx,
-    "torch-export": _write_program,
-    "bioimageio": _write_package,
+class FormatWriter(NamedTuple):
+    """The way to write one format.
+
+    Attributes
+    ----------
+    suffix: of the file.
+    write: writes the file, compares it with the model, and returns the difference.
+    all_options: whether the format can give class ids, and other precisions than float32.
+    """
+
+    suffix: str
+    write: Callable[[ExportRequest, Path], ExportDifference]
+    all_options: bool = False
+
+
+WRITERS: dict[ExportFormat, FormatWriter] = {
+    "onnx": FormatWriter(".onnx", _write_onnx, all_options=True),
+    "torch-export": FormatWriter(".pt2", _write_program),
+    "bioimageio": FormatWriter(".zip", _write_package),
 }
-"""The function of each format that writes the file, compares it with the model and returns the difference."""
 
 
 def _require_possible(to: ExportFormat, options: ExportOptions) -> None:
-    if to != "onnx" and (options.output, options.precision) != ("probabilities", "float32"):
+    if not WRITERS[to].all_options and (options.output, options.precision) != ("probabilities", "float32"):
         raise UsageError(
             f"--to {to} with --output {options.output} --precision {options.precision}",
             "probabilities in float32",
