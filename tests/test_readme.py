@@ -1,8 +1,9 @@
-"""What README.md says can be typed, and what it names exists."""
+"""The commands in README.md can be typed, and the names in it exist."""
 
 import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -27,6 +28,13 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("line", commands())
 def test_every_command_can_be_typed(line: str) -> None:
     load_commands().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+
+
+def test_every_python_name_exists() -> None:
+    names = set(re.findall(r"\bunpool(?:\.\w+)+", README.read_text(encoding="utf-8")))
+    assert "unpool.io.read.windows.open_picture" in names
+    for name in names:
+        resolve_name(name)
 
 
 def test_every_network_is_named() -> None:

@@ -67,7 +67,7 @@ def record_training(
 
 
 def note_earlier_training(job: Job, run: RunFolder) -> Generator[Event, None, None]:
-    """Yield a message if a finished run in the same folder has the same data, settings and code."""
+    """Yield a message if a finished run next to this one has the same data, settings and code."""
     yield from _note_earlier_run(_training_key(job), run.path)
 
 
@@ -101,7 +101,7 @@ class StartedTest:
 def begin_test(folder: Path, setup: TestSetup) -> Generator[Event, None, StartedTest]:
     """Begin the record of a test whose report goes to ``folder``.
 
-    Yields a message if a finished test in the same folder has the same model, data and options.
+    Yields a message if a finished test next to this one has the same model, data and options.
     """
     model = _model(setup.model)
     key = digest(["test", setup.survey.fingerprint, present_code().digest, model.digest, dict(setup.options)])
