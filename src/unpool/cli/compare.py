@@ -21,7 +21,8 @@ def compare(
 
     Example: unpool compare runs/photos-unet/test-photos runs/photos-segnet/test-photos
 
-    The first test is called A, the second B, and so on. Of more than two, the best is compared with each of the others.
+    The first test is called A, the second B, and so on. With more than two tests, the
+    best is compared with each of the others.
     """
     from unpool.commands.compare import compare as command
 

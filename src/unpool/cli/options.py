@@ -41,7 +41,9 @@ RecipeOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the first weights and the crops.")]
-DeviceOption = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+DeviceOption = Annotated[
+    str | None, Parameter(name="--device", help="Device to compute on: auto, cpu, cuda, cuda:1 or mps.")
+]
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"] | None,
     Parameter(name="--precision", help="Number type of the convolutions; auto takes the one that suits the machine."),

@@ -29,7 +29,9 @@ def train(
     data: DataOption,
     *,
     net: Annotated[str | None, Parameter(name="--net", help="Name of the network; by default unet.")] = None,
-    minutes: Annotated[float | None, Parameter(help="Minutes of training; by default 10, without --epochs.")] = None,
+    minutes: Annotated[
+        float | None, Parameter(help="Minutes of training; 10 by default, unless --epochs is given.")
+    ] = None,
     epochs: Annotated[int | None, Parameter(help="Epochs of training.")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder; by default runs/DATA-NET.")] = None,
     resume: Annotated[bool, Parameter(negative="", help="Continue the run that the same command started.")] = False,

@@ -16,7 +16,7 @@ STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 @dataclass
 class Interruption:
-    """The number of the first signal that asked for a stop, or None."""
+    """A note of the first stop signal: its number, or None."""
 
     signal: int | None = None
 
