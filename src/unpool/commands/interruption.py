@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""SIGINT is Ctrl-C; schedulers and ``docker stop`` send SIGTERM before they kill; a closed terminal sends SIGHUP."""
+"""Signals that stop a run: of Ctrl-C, of schedulers and ``docker stop`` before they kill, of a closed terminal."""
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Note signals that ask for a stop, instead of stopping at once; yield the note.
+    """Yield a note of the first stop signal, which then does not stop the process at once.
 
     A second Ctrl-C interrupts at once. A second SIGTERM or SIGHUP changes nothing, because some senders (``timeout``)
     send two. A signal that the process ignores (``nohup``) stays ignored. Only the main thread receives signals; in
@@ -52,7 +52,10 @@ def ending_text(number: int) -> str:
 
 
 def resend_signal(number: int | None) -> None:
-    """Send a noted signal to this process again, so that it takes its usual effect; Ctrl-C has none after the stop."""
+    """Send a noted signal to this process again, for its usual effect.
+
+    Ctrl-C is not sent again: its effect was the stop. None sends nothing.
+    """
     if number not in (None, signal.SIGINT):
         signal.raise_signal(number)
 

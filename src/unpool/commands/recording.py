@@ -142,7 +142,7 @@ def record_test(test: StartedTest, evaluation: Evaluation, intervals: Intervals 
 
 
 def _training_record(job: Job, run: RunFolder) -> Record:
-    """The record of a training that begins or goes on; one that goes on keeps its id."""
+    """Return the record of a training that begins or continues; one that continues keeps its id."""
     config, split, processes = job.config, job.survey.split, job.recipe.processes.count
     record = _new_record(
         "train",
@@ -158,7 +158,7 @@ def _training_record(job: Job, run: RunFolder) -> Record:
     )
     try:
         before = read_record(run.path)
-    except DataError:  # a new run, or a damaged record
+    except DataError:  # the run is new, or its record is damaged
         return record
     kept = {"id": before.id, "created": before.created, "peak_bytes": before.peak_bytes}
     return record.model_copy(update=kept)

@@ -79,15 +79,16 @@ def mirrored_positions(positions: Tensor, side: int) -> Tensor:
     return torch.minimum(folded, period - folded)
 
 
-def trace_program(module: ExportModule, segmenter: Segmenter, dtype: torch.dtype) -> torch.export.ExportedProgram:
+def trace_program(module: ExportModule, dtype: torch.dtype) -> torch.export.ExportedProgram:
     """Return the module as a graph of torch operations, for any batch and any size.
 
     Parameters
     ----------
     dtype: number type of the input.
     """
-    stride = segmenter.network.structure.stride
-    example = torch.zeros(2, segmenter.network.in_channels, 3 * stride + 5, 4 * stride + 7, dtype=dtype)
+    network = module.network
+    stride = network.structure.stride
+    example = torch.zeros(2, network.in_channels, 3 * stride + 5, 4 * stride + 7, dtype=dtype)
     free = torch.export.Dim.DYNAMIC
     return torch.export.export(module, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=False)
 

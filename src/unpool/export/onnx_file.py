@@ -48,7 +48,7 @@ def build_onnx_model(
     import_extra("onnxscript", "onnx")
     module = ExportModule(segmenter, pixels, output, half=half)
     with without_warnings():
-        program = trace_program(module, segmenter, dtype or getattr(torch, pixels))
+        program = trace_program(module, dtype or getattr(torch, pixels))
         exported = torch.onnx.export(
             program, input_names=[ONNX_INPUT], output_names=[output], dynamo=True, external_data=False, verbose=False
         )

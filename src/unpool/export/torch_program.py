@@ -31,7 +31,7 @@ def write_program(path: Path, segmenter: Segmenter, pixels: str, card: Card, fac
     UsageError: the legal sizes of the network follow no simple rule.
     """
     with without_warnings():
-        program = trace_program(ExportModule(segmenter, pixels, "probabilities"), segmenter, getattr(torch, pixels))
+        program = trace_program(ExportModule(segmenter, pixels, "probabilities"), getattr(torch, pixels))
         program.example_inputs = None
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # it has paths of this machine
