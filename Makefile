@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Each makes .venv, installs from pinned constraints and runs.
+# Two commands: `make demo` and `make test`. Each makes .venv, installs the pinned packages and runs.
 PYTHON ?= python3
 BIN := .venv/bin
 

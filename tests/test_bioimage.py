@@ -1,4 +1,4 @@
-"""A package of the BioImage Model Zoo: what it says, and that the zoo's validator runs it."""
+"""A package of the BioImage Model Zoo: its description, and a run of the zoo's validator."""
 
 import hashlib
 import io
@@ -18,18 +18,18 @@ from conftest import Program
 from unpool.checkpoint.models import load_model, save_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.class_table import ClassTable
-from unpool.export.bioimage import Pages, write_package
+from unpool.export.bioimage import BioimagePackage, PackagePages
 from unpool.normalisation import ChannelConstants, Normalisation
 
 WEIGHTS = SimpleNamespace(SerializeToString=lambda: b"weights", opset_import=[SimpleNamespace(version=20)])
-PAGES = Pages("# page\n\n## Validation\n", b"png", ("Ada",))
+PAGES = PackagePages("# page\n\n## Validation\n", b"png", ("Ada",))
 
 
 def written(tmp_path: Path, classes: ClassTable = tiny.CELLS, licence: str | None = "CC-BY-4.0") -> dict[str, bytes]:
     path = tmp_path / "model.safetensors"
     save_model(path, tiny.segmenter(classes=classes), {"data": {"name": "a/b: c"}}, licence)
     model, card = load_model(path)
-    write_package(tmp_path / "p.zip", model, "uint8", card, WEIGHTS, PAGES)
+    BioimagePackage(model, card, "uint8", WEIGHTS, PAGES).write(tmp_path / "p.zip")
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 

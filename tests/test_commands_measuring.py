@@ -14,7 +14,7 @@ from scipy import ndimage
 import tiny
 import unpool
 from unpool.checkpoint.models import save_model
-from unpool.cli.program import app
+from unpool.cli.main import load_commands
 from unpool.commands.events import finish
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.result import TestResult, result_text
@@ -199,7 +199,9 @@ def test_conventions_are_given_when_asked(run: TrainedRun, new: Path, tmp_path: 
 
 def test_the_command_line(run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["test", str(run.folder), str(new), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
-    app([*line, "--measures", "boundaries", "--conventions"], exit_on_error=False, result_action="return_value")
+    load_commands()(
+        [*line, "--measures", "boundaries", "--conventions"], exit_on_error=False, result_action="return_value"
+    )
     said = json.loads(capsys.readouterr().out)
     assert "boundaries" in said["measures"]
     assert said["conventions"]
@@ -264,5 +266,5 @@ def test_averaging_on_the_command_line(
     run: TrainedRun, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["test", str(run.folder), str(new), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
-    app([*line, "--tta", "d4"], exit_on_error=False, result_action="return_value")
+    load_commands()([*line, "--tta", "d4"], exit_on_error=False, result_action="return_value")
     assert json.loads(capsys.readouterr().out)["averaging"] == {"tta": "d4", "samples": 0, "seed": 0}

@@ -18,7 +18,8 @@ from unpool.checkpoint.models import load_model
 from unpool.checkpoint.states import load_state
 from unpool.commands.events import finish
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.schema import read_recipe, resolve
+from unpool.config.recipes import read_recipe
+from unpool.config.settings import resolve
 from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image

@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from unpool.config.schema import SECTIONS, keys, merge, parse_assignments, read_recipe, resolve, to_toml
+from unpool.config.assignments import parse_assignments
+from unpool.config.recipes import read_recipe
+from unpool.config.schema import SECTIONS, setting_keys
+from unpool.config.settings import merge, override, resolve
+from unpool.config.toml import to_toml
 from unpool.errors import UsageError
 
 ANOTHER: dict[str, str] = {
@@ -95,7 +99,7 @@ ANOTHER: dict[str, str] = {
     "machine.compile": "no",
     "machine.memory_gb": "2",
 }
-LEAVES = [f"{section}.{name}" for section, name in keys() if name != "kind"]
+LEAVES = [f"{section}.{name}" for section, name in setting_keys() if name != "kind"]
 NEEDS = {
     "structure.block": ["encoder_convolutions=3", "decoder_convolutions=3"],
     "structure.join": ["skip=add"],
@@ -215,6 +219,13 @@ def test_later_layers_win_and_leave_the_rest() -> None:
     merged = merge(first, {"training": {"seed": 2}}, {"data": {"masks": "values"}})
     assert merged == {"net": "unet", "training": {"epochs": 3, "seed": 2}, "data": {"masks": "values"}}
     assert first == {"net": "unet", "training": {"epochs": 3, "seed": 1}}
+
+
+def test_a_changed_budget_replaces_the_other_kind() -> None:
+    settings = {"training": {"minutes": 5.0, "seed": 1}, "recipe": None}
+    assert override(settings, {"training": {"epochs": 3}})["training"] == {"seed": 1, "epochs": 3}
+    assert override(settings, {"training": {"epochs": None}})["training"] == {"seed": 1, "minutes": 5.0, "epochs": None}
+    assert override(settings, {"recipe": {"name": "mine"}}) == {**settings, "recipe": {"name": "mine"}}
 
 
 positive = st.floats(1e-9, 1e3)

@@ -51,7 +51,7 @@ def test_finish_drops_events_and_returns_the_result() -> None:
 def test_pipes_get_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(story()) == "done"
     assert capsys.readouterr().out.splitlines() == ["hello [bold]", epoch_line(record())]
-    monkeypatch.setattr(console, "PLAIN_EVERY", -1.0)
+    monkeypatch.setattr(console, "LINE_EVERY", -1.0)
     show(story())
     assert capsys.readouterr().out.splitlines() == [
         "hello [bold]",

@@ -19,7 +19,9 @@ from unpool.commands.events import Message, finish
 from unpool.commands.train.diagnosis_facts import facts_of
 from unpool.commands.train.preparation import prepare
 from unpool.commands.train.train import train
-from unpool.config.schema import keys, parse_assignments, resolve
+from unpool.config.assignments import parse_assignments
+from unpool.config.schema import setting_keys
+from unpool.config.settings import resolve
 from unpool.data.samples import Sample
 from unpool.data.thickness import typical_thickness
 from unpool.data.training_normalisation import nearly_constant, training_normalisation
@@ -76,7 +78,7 @@ def said(facts: TrainingFacts, rows: Rows) -> list[tuple[int, str]]:
     told = [(k, remark) for k in range(1, len(rows) + 1) for remark in diagnose(facts, rows[:k])]
     for _, remark in told:
         resolve(parse_assignments(list(re.findall(r"--set (\w+=[\w.-]+)", remark))))
-        assert set(re.findall(r"--set (\w+)", remark)) <= {name for _, name in keys()}
+        assert set(re.findall(r"--set (\w+)", remark)) <= {name for _, name in setting_keys()}
     return told
 
 

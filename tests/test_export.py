@@ -16,34 +16,34 @@ from conftest import Program
 from unpool.checkpoint.models import save_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.errors import RunError, UsageError
-from unpool.export.equality import RuntimeOutput, export_difference, patterns, require_equal, softmax
-from unpool.export.graph import Portable, mirror
+from unpool.export.equality import RuntimeOutput, export_difference, pattern_pictures, require_equal, softmax
+from unpool.export.graph import ExportModule, mirrored_positions
 from unpool.io.write.images import write_image
 from unpool.nets.families import network_of, structure_of
 from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 
 
-def test_places_are_mirrored_as_numpy_mirrors_a_picture() -> None:
+def test_positions_are_mirrored_as_numpy_mirrors_a_picture() -> None:
     for side in (1, 2, 5):
         expected = np.pad(np.arange(side), (7, 9), mode="reflect" if side > 1 else "edge")
-        assert mirror(torch.arange(-7, side + 9), side).tolist() == expected.tolist()
+        assert mirrored_positions(torch.arange(-7, side + 9), side).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("changes", [{}, {"padding": "valid", "depth": 1}, {"norm": "group", "width": 8}])
 def test_the_graph_is_what_prediction_computes(changes: dict[str, Any]) -> None:
     model = tiny.segmenter(**changes)
-    portable = Portable(model, "uint8", "probabilities")
-    for picture in patterns(model, "uint8", smallest=not changes.get("norm")):
+    module = ExportModule(model, "uint8", "probabilities")
+    for picture in pattern_pictures(model, "uint8", smallest=not changes.get("norm")):
         pixels = torch.from_numpy(np.moveaxis(picture, -1, 0)[None].copy())
         with torch.inference_mode():
-            found = portable(pixels)[0]
+            found = module(pixels)[0]
         torch.testing.assert_close(found, probe_logits(model, picture).softmax(dim=0), atol=1e-6, rtol=0)
 
 
 def test_a_difference_is_counted() -> None:
     model = tiny.segmenter()
-    first, second = picture, other = list(patterns(model, "uint8", smallest=False))[1:3]
+    first, second = picture, other = list(pattern_pictures(model, "uint8", smallest=False))[1:3]
 
     def run(batch: Any) -> RuntimeOutput:
         logits = torch.stack([probe_logits(model, np.moveaxis(each, 0, -1)) for each in batch]).numpy()
@@ -70,7 +70,7 @@ def test_a_network_without_a_rule_of_sizes_is_refused() -> None:
                               "pooling_rounding": "ceil"})  # fmt: skip
     model = replace(tiny.segmenter(), network=network_of(structure, 1, 2))
     with pytest.raises(UsageError, match="legal sizes follow no simple rule"):
-        Portable(model, "uint8", "classes")
+        ExportModule(model, "uint8", "classes")
 
 
 def test_refusals_before_any_work(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import tiny
 from unpool.checkpoint.models import load_model
 from unpool.checkpoint.states import load_state, previous
 from unpool.commands.events import finish
-from unpool.commands.interruption import interruptible, manner, pass_on
+from unpool.commands.interruption import ending_text, interruptible, resend_signal
 from unpool.commands.train.train import train
 from unpool.io.files import drafts
 
@@ -78,7 +78,7 @@ def test_signals_are_noted_and_handled_as_before_afterwards(heard: list[int]) ->
     assert not heard
     assert signal.getsignal(signal.SIGTERM) is handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert [manner(number) for number in (2, 15)] == ["interrupted", "stopped by SIGTERM"]
+    assert [ending_text(number) for number in (2, 15)] == ["interrupted", "stopped by SIGTERM"]
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
@@ -93,7 +93,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 
 def test_what_a_script_was_to_be_ended_by_is_passed_on(heard: list[int]) -> None:
     for number in (None, signal.SIGINT, signal.SIGTERM):
-        pass_on(number)
+        resend_signal(number)
     assert heard == [signal.SIGTERM]
 
 

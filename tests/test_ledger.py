@@ -19,14 +19,14 @@ import tiny
 from conftest import Program
 from runs import start, training, wait_for
 from unpool.checkpoint.models import load_model
-from unpool.cli.program import app
+from unpool.cli.main import load_commands
 from unpool.commands.events import Message, finish
 from unpool.commands.runs.rerun import rerun
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train import train as training_command
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.schema import resolve
+from unpool.config.settings import resolve
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
 from unpool.ledger.folders import FoundRun, find_runs, read_record, run_named, write_record
 from unpool.ledger.record import RECORD_FILE, CodeUsed, DataUsed, Process, Record, digest, file_digest, present_code
@@ -308,7 +308,8 @@ def test_the_list_on_the_command_line(tested: Path, program: Program, tmp_path: 
 
 def test_a_list_does_not_wait_for_torch(tested: Path) -> None:
     code = (
-        "import sys; from unpool.cli.main import app; app(sys.argv[1:], result_action='return_value'); "
+        "import sys; from unpool.cli.main import load_commands; "
+        "load_commands()(sys.argv[1:], result_action='return_value'); "
         "heavy = {'torch', 'scipy', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     for words in (["runs", str(tested.parent)], ["runs", "show", str(tested)]):
@@ -399,7 +400,8 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
 def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
     for folder in (tested, tested / "test-cells"):
         run = run_named(str(folder), [])
-        app.parse_args(shlex.split(run_command(run.folder, run.record))[1:], exit_on_error=False, print_error=False)
+        words = shlex.split(run_command(run.folder, run.record))[1:]
+        load_commands().parse_args(words, exit_on_error=False, print_error=False)
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:

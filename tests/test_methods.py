@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool.config.schema import merge, read_recipe, resolve
+from unpool.config.recipes import read_recipe
+from unpool.config.settings import merge, resolve
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import Interval, bootstrap
 from unpool.metrics.scores import scores

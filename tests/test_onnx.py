@@ -15,8 +15,9 @@ from conftest import Program
 from unpool.checkpoint.models import load_model, save_model
 from unpool.commands import export as exporting
 from unpool.commands.events import finish
+from unpool.commands.export import ExportOptions
 from unpool.export import onnx_file
-from unpool.export.equality import Run, RuntimeOutput, export_difference, patterns
+from unpool.export.equality import BatchRunner, RuntimeOutput, export_difference, pattern_pictures
 from unpool.nets.families import network_of, structure_of
 from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, named_net
@@ -46,9 +47,11 @@ def small(name: str, **changes: Any) -> Segmenter:
 
 
 def assert_equal_in_onnx(model: Segmenter, output: Any = "probabilities") -> None:
-    exported = onnx_file.onnx_model(model, "uint8", output)
+    exported = onnx_file.build_onnx_model(model, "uint8", output)
     assert "MaxUnpool" not in {node.op_type for node in exported.graph.node}
-    found = export_difference(model, onnx_file.runner(exported, output), list(patterns(model, "uint8", smallest=True)))
+    found = export_difference(
+        model, onnx_file.onnx_runner(exported, output), list(pattern_pictures(model, "uint8", smallest=True))
+    )
     assert found.probability < 1e-4
     assert found.share == 0
 
@@ -101,12 +104,14 @@ def test_the_command_leaves_a_file_that_tells_its_card(saved: Path, program: Pro
 @pytest.fixture(scope="module")
 def exported(saved: Path) -> Any:
     """The saved model's graph with probabilities."""
-    return onnx_file.onnx_model(load_model(saved).segmenter, "uint8", "probabilities")
+    return onnx_file.build_onnx_model(load_model(saved).segmenter, "uint8", "probabilities")
 
 
 def test_integers(exported: Any, saved: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "onnx_model", lambda *_, **__: copy.deepcopy(exported))
-    run = exporting.export(saved, "onnx", tmp_path / "m.onnx", precision="int8", pictures=cells / "images")
+    monkeypatch.setattr(exporting, "build_onnx_model", lambda *_, **__: copy.deepcopy(exported))
+    run = exporting.export(
+        saved, "onnx", tmp_path / "m.onnx", ExportOptions(precision="int8", pictures=cells / "images")
+    )
     found = finish(run).difference
     assert 0 < found.probability < 0.1
     assert found.pictures == 4
@@ -116,7 +121,7 @@ def test_integers(exported: Any, saved: Path, cells: Path, tmp_path: Path, monke
 
 @pytest.mark.slow
 def test_half_floats(saved: Path, tmp_path: Path) -> None:
-    found = finish(exporting.export(saved, "onnx", tmp_path / "m.onnx", precision="float16")).difference
+    found = finish(exporting.export(saved, "onnx", tmp_path / "m.onnx", ExportOptions(precision="float16"))).difference
     assert 0 < found.probability < 0.01
     kinds = {each.data_type for each in onnx.load(tmp_path / "m.onnx").graph.initializer}
     assert onnx.TensorProto.FLOAT16 in kinds
@@ -125,15 +130,15 @@ def test_half_floats(saved: Path, tmp_path: Path) -> None:
 def test_a_file_that_differs_is_not_left(
     exported: Any, saved: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(*given: Any) -> Run:
+    def wrong(*given: Any) -> BatchRunner:
         def run(batch: Any) -> RuntimeOutput:
-            right = onnx_file.runner(*given)(batch)
+            right = onnx_file.onnx_runner(*given)(batch)
             return right._replace(probabilities=right.probabilities + np.float32(0.01))
 
         return run
 
-    monkeypatch.setattr(exporting, "onnx_model", lambda *_, **__: copy.deepcopy(exported))
-    monkeypatch.setattr(exporting, "runner", wrong)
+    monkeypatch.setattr(exporting, "build_onnx_model", lambda *_, **__: copy.deepcopy(exported))
+    monkeypatch.setattr(exporting, "onnx_runner", wrong)
     said = program("export", saved, "--to", "onnx", "--out", tmp_path / "m.onnx")
     assert said.code == 1
     assert "does not compute what the model computes: largest difference of a probability 1.0e-02" in said.err

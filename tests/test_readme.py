@@ -1,12 +1,13 @@
-"""What README.md says can be typed, and what it names exists."""
+"""The commands in README.md can be typed, and the names in it exist."""
 
 import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
-from unpool.cli.program import app
+from unpool.cli.main import load_commands
 from unpool.metrics.named import MEASURES
 from unpool.nets.named import NAMED_NETS
 
@@ -26,7 +27,14 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_can_be_typed(line: str) -> None:
-    app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    load_commands().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+
+
+def test_every_python_name_exists() -> None:
+    names = set(re.findall(r"\bunpool(?:\.\w+)+", README.read_text(encoding="utf-8")))
+    assert "unpool.io.read.windows.open_picture" in names
+    for name in names:
+        resolve_name(name)
 
 
 def test_every_network_is_named() -> None:

@@ -9,7 +9,10 @@ from runs import assert_same_run
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
 from unpool.commands.train.stages import train_in_stages
-from unpool.config.schema import RunConfig, merge, paper_recipes, read_recipe, resolve, to_toml
+from unpool.config.recipes import paper_recipes, read_recipe
+from unpool.config.schema import RunConfig
+from unpool.config.settings import merge, resolve
+from unpool.config.toml import to_toml
 from unpool.errors import UsageError
 from unpool.training.records import StepRecord
 

@@ -18,7 +18,7 @@ from unpool.commands.events import finish
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.train.preparation import TrainingJob, prepare
 from unpool.commands.train.run_state import begin, found_state, keep_epoch
-from unpool.config.schema import resolve
+from unpool.config.settings import resolve
 from unpool.dataset.survey import survey
 from unpool.errors import RunError
 from unpool.io.files import drafts

@@ -6,7 +6,7 @@
 >>> labels = model.predict("new.png")                        # doctest: +SKIP
 >>> model.test("photos").scores.mean_iou                     # doctest: +SKIP
 
-Names are loaded when they are first used, so importing the package does not import torch.
+A name is loaded when it is first used, so importing the package does not import torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "train",
 ]
 
-_LATE = {"load": "unpool.model", "Model": "unpool.model"}
+_LOADED_ON_USE = {"load": "unpool.model", "Model": "unpool.model"}
 
 
 def train(
@@ -49,49 +49,47 @@ def train(
     recipe: str | Path | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Model:
-    """Train a network on a folder of pictures and masks; the same as ``unpool train``.
+    """Train a network on a folder of pictures and masks, as ``unpool train`` does; return the model of the best epoch.
 
     Parameters
     ----------
     folder: pictures and masks in any common layout.
     net: a name of ``unpool.nets.named.NAMED_NETS``; "unet" unless the settings name another.
-    minutes, epochs: how long to train; give at most one. 10 minutes by default.
+    minutes, epochs: length of the training; give at most one. The default is 10 minutes.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
-    resume: go on with the run that the same call started.
-    recipe: a paper's training by name (``unpool recipes``), or a TOML file.
+    resume: continue the run that the same call started.
+    recipe: the name of a paper's training (``unpool recipes``), or a TOML file.
     settings: further settings, nested as in a recipe, for example ``{"training": {"crop": 128}}``.
-
-    Returns
-    -------
-    The best epoch's model.
     """
     from unpool.commands.events import finish
-    from unpool.commands.interruption import pass_on
-    from unpool.commands.train.stages import train_in_stages as command
-    from unpool.config.schema import merge, over_recipe, read_recipe
+    from unpool.commands.interruption import resend_signal
+    from unpool.commands.train.stages import train_in_stages
+    from unpool.config.recipes import read_recipe
+    from unpool.config.settings import merge, override
     from unpool.model import load
 
     budget = {key: value for key, value in {"minutes": minutes, "epochs": epochs}.items() if value is not None}
-    given = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
-    whole = over_recipe({} if recipe is None else read_recipe(recipe), given)
-    run = finish(command(Path(folder), whole, Path(out) if out is not None else None, resume=resume))
-    pass_on(run.stopped_by)
-    return load(run.model)
+    changes = merge(settings or {}, {"training": budget}, {"net": net} if net is not None else {})
+    all_settings = override({} if recipe is None else read_recipe(recipe), changes)
+    run_folder = Path(out) if out is not None else None
+    trained = finish(train_in_stages(Path(folder), all_settings, run_folder, resume=resume))
+    resend_signal(trained.stopped_by)
+    return load(trained.model)
 
 
 def check(folder: str | Path, settings: dict[str, Any] | None = None) -> Survey:
-    """What is in a folder, and what is wrong with it; the same as ``unpool check``."""
-    from unpool.commands.check import check as command
+    """Survey a folder of pictures and masks, as ``unpool check`` does; return its content and what is wrong with it."""
+    from unpool.commands.check import check as check_steps
     from unpool.commands.events import finish
-    from unpool.config.schema import resolve
+    from unpool.config.settings import resolve
 
     config = resolve(settings or {})
-    return finish(command(Path(folder), config.data, config.training.seed))
+    return finish(check_steps(Path(folder), config.data, config.training.seed))
 
 
 def __getattr__(name: str) -> Any:
     if name == "nets":
         return import_module("unpool.nets")
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
+    if name in _LOADED_ON_USE:
+        return getattr(import_module(_LOADED_ON_USE[name]), name)
     raise AttributeError(f"module 'unpool' has no attribute '{name}'")

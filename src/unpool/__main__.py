@@ -1,4 +1,4 @@
-"""``python -m unpool`` is ``unpool``."""
+"""The program of ``python -m unpool``, which is ``unpool``."""
 
 from unpool.cli.main import main
 

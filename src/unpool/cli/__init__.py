@@ -1,1 +1,1 @@
-"""The command line: text to command and back; the only place that prints."""
+"""The command line: one file for each command, with the command's name; the only room that prints."""

@@ -1,4 +1,4 @@
-"""Showing a running command: a bar with the time left on a terminal, plain lines elsewhere."""
+"""The display of a running command: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as ProgressBar
 
-from unpool.commands.events import Event, Message, finish
-from unpool.commands.events import Progress as Part
+from unpool.commands.events import Event, Message, Progress, finish
 from unpool.training.records import EpochRecord, StepRecord
+from unpool.wording import DASH, clock_text
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
-PLAIN_EVERY = 15.0
-"""Seconds between lines on the same work where there is no terminal."""
+LINE_EVERY = 15.0
+"""Seconds between plain lines about the same work."""
 
 
-def show(command: Generator[Event, None, Result]) -> Result:
-    """Run a command to its end, showing what it says on standard output."""
+def show(command: Generator[Event, None, _Result]) -> _Result:
+    """Run a command to its end, show its events on standard output, and return its result."""
     screen = _Terminal() if sys.stdout.isatty() else _Lines()
     with screen:
         return finish(command, screen.show)
 
 
 def epoch_line(record: EpochRecord) -> str:
-    """One line on an epoch."""
-    parts = [f"epoch {record.epoch:>3}", f"{_clock(record.seconds):>6}", f"lr {record.learning_rate:.1e}"]
-    parts.append("loss –" if record.train_loss is None else f"loss {record.train_loss:.3f}")
+    """Return an epoch as one line: its time, learning rate, loss, scores, and the time left."""
+    parts = [f"epoch {record.epoch:>3}", f"{clock_text(record.seconds):>6}", f"lr {record.learning_rate:.1e}"]
+    parts.append(f"loss {DASH}" if record.train_loss is None else f"loss {record.train_loss:.3f}")
     if record.mean_iou is not None and record.global_accuracy is not None:
         parts.append(f"mean IoU {record.mean_iou:.4f}  accuracy {record.global_accuracy:.4f}")
     else:
         parts.append("(not validated)" + " " * 19)
-    parts.append(f"{_clock(left)} left" if (left := _seconds_left(record.progress, record.seconds)) else "")
+    parts.append(f"{clock_text(left)} left" if (left := _seconds_left(record.progress, record.seconds)) else "")
     parts.append("best" if record.best else "")
     if record.skipped:
         parts.append(f"{record.skipped} steps skipped: loss not finite")
@@ -43,10 +44,10 @@ def epoch_line(record: EpochRecord) -> str:
 
 
 class _Lines:
-    """Plain lines, for logs and pipes."""
+    """The display for logs and pipes: plain lines."""
 
     def __init__(self) -> None:
-        self._last = time.monotonic()  # work that is done at once needs no line
+        self._last = time.monotonic()  # short work needs no line
 
     def __enter__(self) -> None:
         return None
@@ -60,7 +61,7 @@ class _Lines:
         elif isinstance(event, EpochRecord):
             self._print(epoch_line(event))
             self._last = time.monotonic()
-        elif time.monotonic() - self._last > PLAIN_EVERY and not _is_last(event):
+        elif time.monotonic() - self._last > LINE_EVERY and not _is_last(event):
             self._print(_work_line(event))
             self._last = time.monotonic()
 
@@ -70,11 +71,11 @@ class _Lines:
 
 
 class _Terminal:
-    """Lines above one bar that follows the work."""
+    """The display for a terminal: lines above one bar that follows the work."""
 
     def __init__(self) -> None:
         console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._bar = Progress(
+        self._bar = ProgressBar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[left]}"),
@@ -82,7 +83,7 @@ class _Terminal:
             transient=True,
         )
         self._task: TaskID | None = None
-        self._what = ""
+        self._work = ""
         self._started = 0.0
 
     def __enter__(self) -> None:
@@ -99,14 +100,14 @@ class _Terminal:
         else:
             self._advance(event)
 
-    def _advance(self, event: Part | StepRecord) -> None:
-        what = event.what if isinstance(event, Part) else "training"
-        if what != self._what or self._task is None:
+    def _advance(self, event: Progress | StepRecord) -> None:
+        work = event.work if isinstance(event, Progress) else "training"
+        if work != self._work or self._task is None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._what, self._started = what, time.monotonic()
-            self._task = self._bar.add_task(what, total=1.0, left="")
-        if isinstance(event, Part):
+            self._work, self._started = work, time.monotonic()
+            self._task = self._bar.add_task(work, total=1.0, left="")
+        if isinstance(event, Progress):
             done = event.done / max(event.total, 1)
             spent, text = time.monotonic() - self._started, f"{event.done}/{event.total}"
         else:
@@ -116,8 +117,8 @@ class _Terminal:
         self._bar.update(
             self._task,
             completed=done,
-            description=f"{what} {text}",
-            left=f"{_clock(left)} left" if left else "",
+            description=f"{work} {text}",
+            left=f"{clock_text(left)} left" if left else "",
         )
         if _is_last(event):
             self._bar.remove_task(self._task)
@@ -125,22 +126,15 @@ class _Terminal:
 
 
 def _is_last(event: Event) -> bool:
-    return isinstance(event, Part) and event.done >= event.total
+    return isinstance(event, Progress) and event.done >= event.total
 
 
-def _work_line(event: Part | StepRecord) -> str:
-    if isinstance(event, Part):
-        return f"{event.what}: {event.done} of {event.total}"
+def _work_line(event: Progress | StepRecord) -> str:
+    if isinstance(event, Progress):
+        return f"{event.work}: {event.done} of {event.total}"
     left = _seconds_left(event.progress, event.seconds)
-    return f"epoch {event.epoch}, step {event.step} of {event.steps}, loss {event.loss:.3f}, {_clock(left)} left"
+    return f"epoch {event.epoch}, step {event.step} of {event.steps}, loss {event.loss:.3f}, {clock_text(left)} left"
 
 
 def _seconds_left(progress: float, seconds: float) -> float:
     return seconds * (1 - progress) / progress if progress > 0 else 0.0
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}:{whole % 3600 // 60:02}:{whole % 60:02}"
-    return f"{whole // 60}:{whole % 60:02}"

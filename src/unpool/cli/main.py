@@ -1,40 +1,51 @@
-"""The command line: text to command and back; the only place that prints.
+"""The start of the program: the list of its commands, and the exit code and message of every error.
 
-Commands are imported when they run, so that help does not wait for torch.
+A command imports its work when it runs, so ``--help`` does not wait for torch.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError
 
-from unpool.cli import models, runs
-from unpool.cli import predict as predicting
-from unpool.cli import test as scoring
-from unpool.cli import train as training
 from unpool.cli.program import FAILED, INTERRUPTED, WRONG_USE, app
 from unpool.errors import UnpoolError
 
-__all__ = ["app", "main", "models", "predicting", "runs", "scoring", "training"]
+COMMANDS = (
+    "demo", "check", "train", "test", "compare", "predict", "runs", "info", "verify", "export", "recipes", "explain",
+)  # fmt: skip
+"""Names of the commands, in the order of ``unpool --help``. Each is a module of ``unpool.cli``."""
 
 HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""Environment in which torch asks the system for large pages; it looks once, at a process's first tensor."""
+"""Environment in which torch asks the system for large pages. Torch reads it once, at a process's first tensor."""
+
+
+def load_commands() -> App:
+    """Import the module of every command, which adds the command to the program; return the program."""
+    for position, name in enumerate(COMMANDS):
+        import_module(f"unpool.cli.{name}")
+        app[name].sort_key = position
+    return app
 
 
 def main() -> None:
-    """The program. Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted, 143 stopped by SIGTERM."""
+    """Run the program on the words of the command line, and exit.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted, 143 stopped by SIGTERM.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a bar or a dash that the terminal cannot show is no reason to stop
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a bar or a dash must not stop the work
     os.environ.update({**HUGE_PAGES, **os.environ})
-    # Of the processes that torchrun started, the first one speaks.
+    # Of several processes that torchrun started, only the first prints.
     if "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0":
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     try:
-        code = app(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
+        code = load_commands()(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         code = WRONG_USE
     except UnpoolError as error:

@@ -1,25 +1,18 @@
-"""Options that several commands have, and how a command is run."""
+"""The options that several commands share, and the values that options become."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-if TYPE_CHECKING:
-    from unpool.commands.events import Event
-
-Result = TypeVar("Result")
-
 JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 DataOption = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
-ModelOption = Annotated[Path, Parameter(help="A model.safetensors, or the run folder that holds one.")]
-NetOption = Annotated[str, Parameter(name="--net", help="The network, by name.")]
+ModelOption = Annotated[Path, Parameter(help="A model.safetensors file, or a run folder that has one.")]
 MasksOption = Annotated[
     Literal["auto", "values", "colours", "instances"] | None,
-    Parameter(name="--masks", help="What mask pixels are: values, colours, or instances (object numbers)."),
+    Parameter(name="--masks", help="Meaning of mask pixels: class values, colours, or instances (object numbers)."),
 ]
 ClassesOption = Annotated[
     list[str] | None,
@@ -33,66 +26,86 @@ ClassesOption = Annotated[
 IgnoreOption = Annotated[
     list[str] | None,
     Parameter(
-        name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours that count nowhere."
+        name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours of ignored pixels."
     ),
 ]
 SettingsOption = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative="", help="Any setting, as key=value; may be repeated."),
+    Parameter(name="--set", negative="", help="A setting, as key=value; repeatable."),
 ]
 RecipeOption = Annotated[
     Path | None,
     Parameter(
         name="--recipe",
-        help="A name from `unpool recipes`, or a TOML file; a run's config.toml is one.",
+        help="A name that `unpool recipes` lists, or a TOML file, such as the config.toml of a run.",
     ),
 ]
-SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the weights and the crops.")]
-DeviceOption = Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the first weights and the crops.")]
+DeviceOption = Annotated[
+    str | None, Parameter(name="--device", help="Device to compute on: auto, cpu, cuda, cuda:1 or mps.")
+]
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"] | None,
-    Parameter(name="--precision", help="Number type of the convolutions; auto takes what the machine is good at."),
+    Parameter(name="--precision", help="Number type of the convolutions; auto takes the one that suits the machine."),
 ]
-
-
 TtaOption = Annotated[
     Literal["none", "mirror", "flips", "rotations", "d4"],
     Parameter(
         name="--tta",
-        help="Average over the picture mirrored left to right, mirrored every way, turned by quarters, or all (d4, 8).",
+        help="Average over orientations of the picture: mirror (left to right, 2), flips (mirrored in rows and "
+        "columns, 4), rotations (by quarters, 4) or d4 (all 8).",
     ),
 ]
 SamplesOption = Annotated[
-    int, Parameter(name="--samples", help="Average over so many samples of dropout, for networks that have it.")
+    int, Parameter(name="--samples", help="Average over this number of dropout samples; the network needs dropout.")
 ]
+
+SECTION_OF_OPTION = {
+    "masks": "data", "classes": "data", "ignore": "data",
+    "seed": "training", "minutes": "training", "epochs": "training",
+    "device": "machine", "precision": "machine",
+}  # fmt: skip
+"""The section of the settings that an option of its own belongs to; options that are not here have none."""
 
 
 def settings_of(recipe: Path | None, assignments: list[str] | None, **options: Any) -> dict[str, Any]:
-    """Settings from a recipe, then ``--set``, then the options of their own; the later wins."""
-    from unpool.config.schema import merge, over_recipe, parse_assignments, read_recipe
+    """Return settings, nested by section, from a recipe, from ``--set`` and from options of their own.
 
-    given = {key: value for key, value in options.items() if value is not None}
-    places = {
-        "masks": "data", "classes": "data", "ignore": "data",
-        "seed": "training", "minutes": "training", "epochs": "training",
-        "device": "machine", "precision": "machine",
-    }  # fmt: skip
-    own: dict[str, Any] = {}
-    for key, value in given.items():
-        if key in places:
-            own.setdefault(places[key], {})[key] = value
-        else:
-            own[key] = value
+    ``--set`` overrides the recipe, and an option overrides both. An option that is None is not given.
+    """
+    from unpool.config.assignments import parse_assignments
+    from unpool.config.recipes import read_recipe
+    from unpool.config.settings import merge, override
+
+    of_options: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is not None and name in SECTION_OF_OPTION:
+            of_options.setdefault(SECTION_OF_OPTION[name], {})[name] = value
+        elif value is not None:
+            of_options[name] = value
     base = read_recipe(recipe) if recipe is not None else {}
-    return over_recipe(base, merge(parse_assignments(assignments or []), own))
+    return override(base, merge(parse_assignments(assignments or []), of_options))
 
 
-def drive(command: Generator[Event, None, Result], *, quiet: bool) -> Result:
-    """Run a command, showing what it says: a bar on a terminal, plain lines elsewhere, nothing with --json."""
-    from unpool.cli.console import show
-    from unpool.commands.events import finish
-    from unpool.processes import leave
+def bytes_of(text: str | None) -> float | None:
+    """Return the number of bytes that ``--memory`` names, such as 2GB or 800MB; None for None.
 
-    result = finish(command) if quiet else show(command)
-    leave()
-    return result
+    Raises
+    ------
+    UsageError: the text is no size above 0.
+    """
+    from unpool.errors import UsageError
+
+    if text is None:
+        return None
+    number, unit = text.strip().upper().removesuffix("B"), 1.0
+    for letter, size in (("K", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        if number.endswith(letter):
+            number, unit = number[:-1], size
+    try:
+        size_in_bytes = float(number) * unit
+    except ValueError:
+        size_in_bytes = 0.0
+    if not 0 < size_in_bytes < float("inf"):
+        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "correct it")
+    return size_in_bytes

@@ -1,14 +1,23 @@
-"""The program's commands, as they are added, and what they end with."""
+"""The program that the commands join: its exit codes, and how a command runs and prints."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from cyclopts import App
+
+if TYPE_CHECKING:
+    from unpool.commands.events import Event
+
+_Result = TypeVar("_Result")
 
 FAILED = 1
 WRONG_USE = 2
 BAD_DATA = 3
 STOPPED = 128
-"""To which the number of the signal is added."""
+"""Exit code of a command that a signal stopped; the number of the signal is added."""
 INTERRUPTED = STOPPED + 2
 
 app = App(
@@ -19,3 +28,22 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
+
+
+def run_command(command: Generator[Event, None, _Result], *, silent: bool) -> _Result:
+    """Run a command to its end and return its result.
+
+    Its events become a bar on a terminal and plain lines elsewhere. ``silent`` drops them, as ``--json`` needs.
+    """
+    from unpool.cli.console import show
+    from unpool.commands.events import finish
+    from unpool.processes import leave
+
+    result = finish(command) if silent else show(command)
+    leave()
+    return result
+
+
+def print_result(result: Any) -> None:
+    """Print a result on standard output: text as it is, other plain data as JSON."""
+    print(result if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False))

@@ -1,8 +1,7 @@
-"""``test`` and ``compare``."""
+"""``unpool test``: scores of a model on a folder."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +15,8 @@ from unpool.cli.options import (
     PrecisionOption,
     SamplesOption,
     TtaOption,
-    drive,
 )
-from unpool.cli.program import app
+from unpool.cli.program import app, print_result, run_command
 
 
 @app.command
@@ -28,23 +26,23 @@ def test(
     *,
     split: Annotated[
         Literal["auto", "train", "val", "test", "all"],
-        Parameter(help="Which pictures: auto takes the test split, else the validation split, else all."),
+        Parameter(help="Pictures to score: auto takes the test split, or else the validation split, or else all."),
     ] = "auto",
-    out: Annotated[Path | None, Parameter(help="Folder of the report; by default beside the model.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of the report; by default next to the model.")] = None,
     measures: Annotated[
         list[str] | None,
         Parameter(
             consume_multiple=True,
             negative="",
-            help="What to measure beside the counts of pixels: boundaries (BF score, boundary IoU, distances), "
-            "boundaries-of-truth (the BF score as SegNet's paper words it), objects (SEG, average precision; by "
+            help="Measures in addition to the counts of pixels: boundaries (BF score, boundary IoU, distances), "
+            "boundaries-of-truth (the BF score as SegNet's paper defines it), objects (SEG, average precision; by "
             "default for masks of object numbers), membranes (V_rand, V_info and errors of ISBI 2012; the first class "
-            "is the membrane), membranes-second (the second class is), calibration (confidence against accuracy; by "
-            "default), uncertainty (does it find the wrong pixels; by default with --samples).",
+            "is the membrane), membranes-second (the second class is the membrane), calibration (confidence against "
+            "accuracy; by default), uncertainty (whether it finds the wrong pixels; by default with --samples).",
         ),
     ] = None,
     conventions: Annotated[
-        bool, Parameter(negative="", help="Also give mean IoU and Dice by other implementations' rules.")
+        bool, Parameter(negative="", help="Also give mean IoU and Dice by the rules of other implementations.")
     ] = False,
     tta: TtaOption = "none",
     samples: SamplesOption = 0,
@@ -52,34 +50,15 @@ def test(
     precision: PrecisionOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Score a model on a folder's own masks and write a report.
+    """Score a model against the masks of a folder, and write a report.
 
     Example: unpool test runs/photos-unet photos
     """
     from unpool.commands.test.options import TestOptions
-    from unpool.commands.test.test import test as run
+    from unpool.commands.test.test import test as command
 
     options = TestOptions(split, device or "auto", precision or "auto", measures, conventions, tta, samples)
-    result = drive(run(model, data, options, out=out), quiet=json_)
+    result = run_command(command(model, data, options, out=out), silent=json_)
     if json_:
-        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
-    return 0
-
-
-@app.command
-def compare(
-    tests: Annotated[list[Path], Parameter(help="Two or more folders that unpool test wrote, or their scores.json.")],
-    *,
-    json_: JsonOption = False,
-) -> int:
-    """Say whether one model is better than others, from tests on the same pictures.
-
-    Example: unpool compare runs/photos-unet/test-photos runs/photos-segnet/test-photos
-
-    The first test is called A, the next B; with more than two the best is compared with each of the others.
-    """
-    from unpool.commands.compare import compare as run
-
-    result = run(tests)
-    print(json.dumps(result.to_json(), indent=2, ensure_ascii=False) if json_ else result.text)
+        print_result(result.to_json())
     return 0

@@ -1,4 +1,4 @@
-"""``demo``: the whole story on pictures made on the spot."""
+"""``demo``: every main command once, on made pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unpool.commands.events import Event, Message
-from unpool.commands.interruption import pass_on
+from unpool.commands.interruption import resend_signal
 from unpool.commands.predict.predict import Predicted, predict
 from unpool.commands.predict.targets import ExtraOutputs
 from unpool.commands.run_folder import free_path
@@ -18,13 +18,13 @@ from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
 from unpool.errors import UsageError
 
-TRAINED_PICTURES = 20
+TRAINING_PICTURES = 20
 NEW_PICTURES = 6
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What ``demo`` made."""
+    """The results of ``demo``."""
 
     folder: Path
     trained: TrainedRun
@@ -32,7 +32,7 @@ class Demonstration:
     predicted: Predicted
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return the results as plain JSON data."""
         return {
             "folder": str(self.folder),
             "trained": self.trained.to_json(),
@@ -42,27 +42,31 @@ class Demonstration:
 
 
 def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Generator[Event, None, Demonstration]:
-    """Make a set of pictures, check it, train on it, test and predict on new pictures.
+    """Make a set of pictures, check it and train on it, then test and predict on new pictures.
+
+    Parameters
+    ----------
+    out: folder for all files; by default the first free ``unpool-demo``.
 
     Raises
     ------
     UsageError: ``out`` exists and is not empty.
-
-    Without ``out`` everything goes to the first free ``unpool-demo``.
     """
     out = out if out is not None else free_path(Path("unpool-demo"))
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
-    yield Message(f"1  making {TRAINED_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on")
+    yield Message(
+        f"1  making {TRAINING_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on"
+    )
     known, new = out / "cells", out / "new-cells"
-    write_synthetic_set(known, TRAINED_PICTURES, seed=1)
+    write_synthetic_set(known, TRAINING_PICTURES, seed=1)
     write_synthetic_set(new, NEW_PICTURES, seed=2)
     yield Message(
         f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n"
     )
     settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
-    pass_on(trained.stopped_by)
+    resend_signal(trained.stopped_by)
     yield Message(f"\n4  unpool test {trained.folder} {new}\n")
     tested = yield from test(trained.model, new, out=out / "test")
     yield Message(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")

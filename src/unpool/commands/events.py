@@ -1,6 +1,6 @@
-"""What a running command says while it works; whoever drives it prints, draws or drops it.
+"""The events of a running command, which its caller prints, draws or drops.
 
-A command is a generator: it yields events and returns its result. ``finish`` runs one to the end.
+A command is a generator: it yields events and returns its result. ``finish`` runs a command to its end.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import TypeAlias, TypeVar
 from unpool.generators import result_of
 from unpool.training.records import EpochRecord, StepRecord
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A line or a page of text for the person."""
+    """A line or a page of text for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` parts of some work are done."""
+    """The state of some work: ``done`` of ``total`` parts are finished."""
 
-    what: str
+    work: str
     done: int
     total: int
 
@@ -34,7 +34,7 @@ class Progress:
 Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 
-def finish(command: Generator[Event, None, Result], show: Callable[[Event], object] | None = None) -> Result:
+def finish(command: Generator[Event, None, _Result], show: Callable[[Event], object] | None = None) -> _Result:
     """Run a command to its end and return its result.
 
     Parameters

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from unpool.config.schema import resolve
+from unpool.config.settings import resolve
 from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.nets.explain.explanation import explain as explain_network

@@ -1,4 +1,4 @@
-"""Signals that ask for an end: heard at once, obeyed after the step in hand."""
+"""Signals that ask a run to stop: noted at once, obeyed after the current step."""
 
 from __future__ import annotations
 
@@ -10,55 +10,58 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Ctrl-C; what schedulers and ``docker stop`` send before they kill; a closed terminal."""
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that stop a run: of Ctrl-C, of schedulers and ``docker stop`` before they kill, of a closed terminal."""
 
 
 @dataclass
 class Interruption:
-    """Whether an end was asked for: the number of the first signal that did, or None."""
+    """A note of the first stop signal: its number, or None."""
 
     signal: int | None = None
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Note signals that ask for an end instead of ending at once.
+    """Yield a note of the first stop signal, which then does not stop the process at once.
 
-    A second Ctrl-C does interrupt at once; further signals of the other kinds change nothing, because some who send
-    them (``timeout``) send two. A signal that the process was told to ignore (``nohup``) stays ignored. Only the main
-    thread hears signals; in another one nothing is noted.
+    A second Ctrl-C interrupts at once. A second SIGTERM or SIGHUP changes nothing, because some senders (``timeout``)
+    send two. A signal that the process ignores (``nohup``) stays ignored. Only the main thread receives signals; in
+    another thread nothing is noted.
     """
-    asked = Interruption()
+    interruption = Interruption()
     before = _handlers() if current_thread() is main_thread() else {}
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.signal = asked.signal or number
+        interruption.signal = interruption.signal or number
         if number == signal.SIGINT:
             signal.signal(number, before[number])
 
     for number in before:
         signal.signal(number, note)
     try:
-        yield asked
+        yield interruption
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def manner(number: int) -> str:
-    """How a run ended that a signal stopped, for people."""
+def ending_text(number: int) -> str:
+    """Return how a run ended that the signal of this number stopped: ``interrupted`` or ``stopped by SIGTERM``."""
     return "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
 
 
-def pass_on(number: int | None) -> None:
-    """Let a signal that was noted do what it would have done; not Ctrl-C, by which a person asks for no more."""
+def resend_signal(number: int | None) -> None:
+    """Send a noted signal to this process again, for its usual effect.
+
+    Ctrl-C is not sent again: its effect was the stop. None sends nothing.
+    """
     if number not in (None, signal.SIGINT):
         signal.raise_signal(number)
 
 
 def _handlers() -> dict[int, Any]:
-    """How the signals are handled now, without those that are ignored or were set up outside Python."""
-    known = {int(getattr(signal, name)) for name in NAMES if hasattr(signal, name)}
-    found = {number: signal.getsignal(number) for number in known}
-    return {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+    """Return the present handler of each stop signal, without signals that are ignored or handled outside Python."""
+    known = {int(getattr(signal, name)) for name in STOP_SIGNALS if hasattr(signal, name)}
+    handlers = {number: signal.getsignal(number) for number in known}
+    return {number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}

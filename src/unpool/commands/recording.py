@@ -1,4 +1,4 @@
-"""The record of a training or test, written as it runs: from a job or a result to ``run.json``."""
+"""The record of a training or a test, which is written to ``run.json`` while it runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.train.preparation import TrainingJob, measured, software
-from unpool.config.schema import RunConfig, resolve
+from unpool.config.schema import RunConfig
+from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
 from unpool.ledger.folders import read_record, sibling_runs, write_record
@@ -36,98 +37,111 @@ from unpool.prediction.evaluation import Evaluation
 from unpool.training.records import TrainingState
 from unpool.wording import decodable, dotted_names
 
-NO_MATTER = ("machine", "recipe", "config_version")
-"""Sections of a configuration that do not decide what is trained."""
+WITHOUT_EFFECT = ("machine", "recipe", "config_version")
+"""Parts of a configuration that do not change the result of a training."""
 
 
-def recorded(
+def record_training(
     job: TrainingJob, run: RunFolder, state: TrainingState, steps: Generator[Event, None, int | None]
 ) -> Generator[Event, None, int | None]:
-    """Run a training's steps with its record beside them: ``running`` before, what became of it afterwards.
+    """Run the steps of a training and keep its record; return the number of the signal that stopped it, or None.
 
-    Returns what the steps return, the signal that stopped them. Only the first process writes.
+    The record says ``running`` before the first step, and how the training ended after the last one. Only the first
+    process writes it.
     """
     if not job.setup.processes.first:
         return (yield from steps)
-    record = _of_training(job, run)
+    record = _training_record(job, run)
     write_record(run.path, record)
     try:
         stopped_by = yield from steps
     except (GeneratorExit, KeyboardInterrupt):
-        _try_to_end(record, run, state, "stopped")
+        _write_end_if_possible(record, run, state, "stopped")
         raise
     except BaseException as error:
-        _try_to_end(record, run, state, "failed", str(error) or type(error).__name__)
+        _write_end_if_possible(record, run, state, "failed", str(error) or type(error).__name__)
         raise
-    write_record(run.path, _ended(record, run, state, "finished" if stopped_by is None else "stopped"))
+    write_record(run.path, _ended_record(record, run, state, "finished" if stopped_by is None else "stopped"))
     return stopped_by
 
 
-def trained_already(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
-    """Say it where a finished run beside this one has the same data, settings and code."""
-    yield from _said_already(_training_key(job), run.path)
+def note_earlier_training(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
+    """Yield a message if a finished run next to this one has the same data, settings and code."""
+    yield from _note_earlier_run(_training_key(job), run.path)
 
 
 @dataclass(frozen=True)
-class OpenTest:
-    """A test that has begun: where it will be recorded, and what is known of it by now."""
+class TestSetup:
+    """The model, the data and the options of a test.
+
+    Attributes
+    ----------
+    model: the model file; net: the name of its network.
+    pictures: number of tested pictures, by the words for the split they are from.
+    options: options of the test by the names of its parameters, with which ``runs rerun`` repeats it.
+    """
+
+    model: Path
+    net: str
+    survey: Survey
+    pictures: Mapping[str, int]
+    options: Mapping[str, Any]
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class StartedTest:
+    """A test that runs: its folder, and its record so far."""
 
     folder: Path
     record: Record
 
 
-def begin_test(
-    folder: Path,
-    model: Path,
-    net: str,
-    survey: Survey,
-    pictures: Mapping[str, int],
-    options: Mapping[str, Any],
-    machine: Machine,
-) -> Generator[Event, None, OpenTest]:
-    """Note what is tested, and say it where a finished test beside this one has the same model, data and options.
+def begin_test(folder: Path, setup: TestSetup) -> Generator[Event, None, StartedTest]:
+    """Begin the record of a test whose report goes to ``folder``.
 
-    Parameters
-    ----------
-    folder: where the test's report goes; model: the model's file.
-    pictures: how many are tested, by which they are in words.
-    options: the test's own, by the names of its parameters; they are what it is run again with.
+    Yields a message if a finished test next to this one has the same model, data and options.
     """
-    tested = _model(model)
-    key = digest(["test", survey.fingerprint, present_code().digest, tested.digest, dict(options)])
+    model = _model(setup.model)
+    key = digest(["test", setup.survey.fingerprint, present_code().digest, model.digest, dict(setup.options)])
     record = _new_record(
         "test",
         key,
         folder,
-        net=net,
-        data=_data(survey, pictures, ""),
-        settings=dict(options),
-        machine=machine.describe(),
-        model=tested,
+        net=setup.net,
+        data=_data(setup.survey, setup.pictures, ""),
+        settings=dict(setup.options),
+        machine=setup.machine.describe(),
+        model=model,
     )
-    yield from _said_already(key, folder)
-    return OpenTest(folder, record)
+    yield from _note_earlier_run(key, folder)
+    return StartedTest(folder, record)
 
 
-def record_test(begun: OpenTest, evaluation: Evaluation, intervals: Intervals | None) -> None:
-    """Write the record of a test that is done. Raises RunError."""
+def record_test(test: StartedTest, evaluation: Evaluation, intervals: Intervals | None) -> None:
+    """Write the record of a test that has finished.
+
+    Raises
+    ------
+    RunError: the record cannot be written.
+    """
     now = datetime.now(UTC)
-    found = begun.record.model_copy(
+    record = test.record.model_copy(
         update={
             "state": "finished",
             "updated": now,
-            "seconds": round((now - begun.record.created).total_seconds(), 1),
+            "seconds": round((now - test.record.created).total_seconds(), 1),
             "peak_bytes": peak_memory(),
             "scores": {name: getattr(evaluation.scores, name) for name in HEADLINE},
             "intervals": {name: getattr(intervals, name) for name in HEADLINE} if intervals else {},
-            "result": digest([[name, counted.to_json()] for name, counted in evaluation.images]),
+            "result": digest([[name, matrix.to_json()] for name, matrix in evaluation.images]),
         }
     )
-    write_record(begun.folder, found)
+    write_record(test.folder, record)
 
 
-def _of_training(job: TrainingJob, run: RunFolder) -> Record:
-    """The record of a training that begins or goes on; one that goes on keeps its id."""
+def _training_record(job: TrainingJob, run: RunFolder) -> Record:
+    """Return the record of a training that begins or continues; one that continues keeps its id."""
     config, split, processes = job.config, job.survey.split, job.setup.processes.count
     record = _new_record(
         "train",
@@ -143,13 +157,13 @@ def _of_training(job: TrainingJob, run: RunFolder) -> Record:
     )
     try:
         before = read_record(run.path)
-    except DataError:  # a new run, or a record that is beyond use
+    except DataError:  # the run is new, or its record is damaged
         return record
     kept = {"id": before.id, "created": before.created, "peak_bytes": before.peak_bytes}
     return record.model_copy(update=kept)
 
 
-def _new_record(kind: RunKind, key: str, folder: Path, **known: Any) -> Record:
+def _new_record(kind: RunKind, key: str, folder: Path, **fields: Any) -> Record:
     now = datetime.now(UTC)
     return Record(
         id=digest([key, now.isoformat(), decodable(str(folder.absolute()))])[:8],
@@ -161,22 +175,24 @@ def _new_record(kind: RunKind, key: str, folder: Path, **known: Any) -> Record:
         code=present_code(),
         software=software(),
         process=present_process(),
-        **known,
+        **fields,
     )
 
 
-def _try_to_end(record: Record, run: RunFolder, state: TrainingState, how: RecordedState, error: str = "") -> None:
-    with suppress(UnpoolError, OSError):  # what ended the training matters more: perhaps the disk is full
-        write_record(run.path, _ended(record, run, state, how, error))
+def _write_end_if_possible(
+    record: Record, run: RunFolder, state: TrainingState, end: RecordedState, error: str = ""
+) -> None:
+    with suppress(UnpoolError, OSError):  # the error that ended the training matters more
+        write_record(run.path, _ended_record(record, run, state, end, error))
 
 
-def _ended(record: Record, run: RunFolder, state: TrainingState, how: RecordedState, error: str = "") -> Record:
+def _ended_record(record: Record, run: RunFolder, state: TrainingState, end: RecordedState, error: str = "") -> Record:
     best = state.history[state.best_epoch - 1] if state.best_epoch else {}
-    made = run.model.is_file()
+    has_model = run.model.is_file()
     peaks = [peak for peak in (record.peak_bytes, peak_memory()) if peak is not None]
     return record.model_copy(
         update={
-            "state": how,
+            "state": end,
             "error": error,
             "updated": datetime.now(UTC),
             "seconds": round(state.seconds, 1),
@@ -184,29 +200,29 @@ def _ended(record: Record, run: RunFolder, state: TrainingState, how: RecordedSt
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
             "scores": {name: best[name] for name in HEADLINE if name in best},
-            "model": _model(run.model) if made else None,
-            "result": weights_digest(run.model) if made else None,
+            "model": _model(run.model) if has_model else None,
+            "result": weights_digest(run.model) if has_model else None,
         }
     )
 
 
 def _training_key(job: TrainingJob) -> str:
-    """A digest of all that decides what comes out; of a model to begin with its content, not its name."""
-    settings = job.config.model_dump(mode="json", exclude={*NO_MATTER})
+    """Return a digest of all that decides the result: of a first model its content, not its name."""
+    settings = job.config.model_dump(mode="json", exclude={*WITHOUT_EFFECT})
     start = settings["training"].pop("start")
-    begun_with = file_digest(Path(start)) if start is not None else None
-    return digest(["train", job.survey.fingerprint, present_code().digest, begun_with, settings])
+    start_digest = file_digest(Path(start)) if start is not None else None
+    return digest(["train", job.survey.fingerprint, present_code().digest, start_digest, settings])
 
 
 def _changed(config: RunConfig) -> dict[str, Any]:
-    """Settings that differ from the defaults, apart from what was measured in the pictures."""
+    """Return the settings that differ from the defaults and were not measured on the pictures."""
     defaults = resolve({"net": config.net, "augmentation": measured(config.augmentation.orientation)})
-    plain = dict(dotted_names(defaults.model_dump(mode="json")))
-    given = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
-    return {name: value for name, value in given if name not in plain or plain[name] != value}
+    usual = dict(dotted_names(defaults.model_dump(mode="json")))
+    settings = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
+    return {name: value for name, value in settings if name not in usual or usual[name] != value}
 
 
-def _said_already(key: str, folder: Path) -> Generator[Event, None, None]:
+def _note_earlier_run(key: str, folder: Path) -> Generator[Event, None, None]:
     same = [each for each in sibling_runs(folder) if each.record.key == key and each.state == "finished"]
     for entry in same[:1]:
         which = "validation mean IoU" if entry.record.kind == "train" else "mean IoU"

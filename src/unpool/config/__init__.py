@@ -1,1 +1,1 @@
-"""The settings of a run: one schema for the command line, recipes and the model file."""
+"""The settings of a run: one schema for the command line, the recipes and the model's card."""

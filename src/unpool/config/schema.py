@@ -1,22 +1,14 @@
-"""What a run is: one schema for the command line, recipes and the model's card."""
+"""The settings of a run: every key with its type, its range and its default."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from unpool.errors import UsageError
 from unpool.losses.loss import TERMS, LossFactors
 from unpool.nets.families import FAMILIES, structure_of
-from unpool.nets.named import named_net
 from unpool.nets.network import NetworkStructure
 from unpool.wording import all_of
 
@@ -30,11 +22,11 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """How the folder is read.
+    """The settings of reading a folder.
 
-    ``masks``: what mask pixels are; ``classes``: names, ``value=name`` or ``#rrggbb=name``, in class order;
-    ``ignore``: mask values or colours that count nowhere (None lets the scan decide); ``val_share``: share of pictures
-    set aside for validation where the folder has no split; ``cache_gb``: decoded pictures kept in memory.
+    ``masks``: the meaning of mask pixels; ``classes``: names, ``value=name`` or ``#rrggbb=name``, in the order of the
+    class ids; ``ignore``: mask values or colours of ignored pixels (None: the survey decides); ``val_share``: share of
+    the pictures in the validation split, if the folder has no split; ``cache_gb``: memory for decoded pictures, in GiB.
     """
 
     masks: Literal["auto", "values", "colours", "instances"] = "auto"
@@ -45,15 +37,15 @@ class DataSettings(_Section):
 
 
 class TrainingSettings(_Section):
-    """How the network is trained.
+    """The settings of a training.
 
-    ``crop``: largest side of a training crop in pixels; ``parts``: how many parts a batch is computed in, one after the
-    other (None: as many as the memory asks for); ``schedule``: the learning rate over the training; ``momentum``: of
-    ``sgd``; ``clip``: largest norm of the gradient (0 turns it off); ``settled``: share of the training after which
-    batch normalisation keeps its statistics (1 turns it off); ``recompute``: take them anew over the training pictures
-    before each validation; ``validate_every``: epochs from one validation to the next; ``best``: the validation score
-    that chooses the epoch to keep (``loss``: the lowest); ``start``: a model whose weights the network begins with,
-    where name and shape agree.
+    ``crop``: longest side of a training crop in pixels; ``parts``: number of parts of a batch that are computed one
+    after the other (None: as many as the memory requires); ``schedule``: the learning rate over the training;
+    ``momentum``: of ``sgd``; ``clip``: largest norm of the gradient (0: no limit); ``settled``: share of the training
+    after which batch normalisation keeps its statistics (1: never); ``recompute``: whether these statistics are taken
+    again over the training pictures before each validation; ``validate_every``: epochs from one validation to the next;
+    ``best``: the validation score that chooses the best epoch (``loss``: the lowest); ``start``: a model file with the
+    first weights, for every layer whose name and shape agree.
     """
 
     epochs: int | None = Field(None, ge=1)
@@ -84,14 +76,15 @@ class TrainingSettings(_Section):
 
 
 class LossSettings(_Section, LossFactors):
-    """What is made small: a sum of terms, each with its factor.
+    """The settings of the loss, which is a sum of terms, each times its factor.
 
-    ``cross_entropy``, ``dice``, ``lovasz``: factors; ``focal``: the exponent that turns the cross-entropy into the
-    focal loss; ``class_weights``: of the cross-entropy: ``balanced`` (the square root of median-frequency balancing,
+    ``cross_entropy``, ``dice``, ``lovasz``: the factors; ``focal``: exponent of the focal loss (0: plain
+    cross-entropy); ``class_weights`` of the cross-entropy: ``balanced`` (the square root of median-frequency balancing,
     within 1/``class_weight_cap``..``class_weight_cap``), ``median-frequency`` (Eigen and Fergus), ``none``, or a number
-    for each class; ``division``: what the weighted cross-entropy is divided by: the sum of the pixels' ``weights``, the
-    number of ``pixels`` that count, or nothing (``sum``); ``emphasis``: pixels that weigh more: ``separation`` (between
-    two objects, U-Net's weight map) or ``boundary``, by ``strength``, falling off over ``sigma`` pixels.
+    for each class; ``division``: divisor of the weighted cross-entropy: the sum of the pixels' ``weights``, the number
+    of ``pixels`` that are not ignored, or none (``sum``); ``emphasis``: pixels with higher weights: ``separation``
+    (between two objects, U-Net's weight map) or ``boundary``; ``strength``: their weight at distance 0; ``sigma``: the
+    distance in pixels over which it falls off.
     """
 
     class_weights: Literal["balanced", "median-frequency", "none"] | tuple[float, ...] = "balanced"
@@ -114,10 +107,11 @@ class LossSettings(_Section, LossFactors):
 
 
 class AugmentationSettings(_Section):
-    """How training crops are varied; None takes the value that suits the orientation.
+    """The settings of augmentation; None takes the value that suits the orientation.
 
-    ``orientation``: ``free`` pictures have no up and no down (microscopy, satellites) and are turned every way;
-    ``upright`` ones (streets, rooms) are only mirrored left to right and turned a little; ``auto`` measures it.
+    ``orientation``: ``free`` pictures have no top and no bottom (microscopy, satellites), so crops are rotated by any
+    angle; ``upright`` pictures (streets, rooms) are only mirrored left to right and rotated by a few degrees; ``auto``
+    measures which of the two the pictures are.
     """
 
     orientation: Literal["auto", "free", "upright"] = "auto"
@@ -134,10 +128,10 @@ class AugmentationSettings(_Section):
 
 
 class MachineSettings(_Section):
-    """What the run computes on.
+    """The settings of the machine.
 
-    ``compile``: turn the training step into machine code before a training that is long enough for it; ``memory_gb``:
-    memory that training may use (None: what is free).
+    ``compile``: whether the training step is compiled to machine code (``auto``: if the training is long enough);
+    ``memory_gb``: memory that training may use (None: the free memory).
     """
 
     device: str = "auto"
@@ -147,9 +141,9 @@ class MachineSettings(_Section):
 
 
 class RecipeNote(_Section):
-    """Where a recipe comes from and what to expect of it, in words.
+    """The source of a recipe, and the result to expect of it, in words.
 
-    ``data``: what its source trained on; ``departures``: what differs from the source.
+    ``data``: the training set of the source; ``departures``: differences from the source.
     """
 
     name: str
@@ -161,9 +155,9 @@ class RecipeNote(_Section):
 
 
 class Stage(_Section):
-    """One of several trainings that follow each other; each network begins with the weights of the one before.
+    """One of several trainings that follow each other; each begins with the weights of the one before.
 
-    ``share``: of the budget; ``learning_rate``: where it is not the recipe's.
+    ``share``: part of the budget, 0..1; ``learning_rate``: None takes the recipe's.
     """
 
     net: str
@@ -172,11 +166,11 @@ class Stage(_Section):
 
 
 class RunConfig(_Section):
-    """A whole run. Every key has a default that trains a sensible model.
+    """All settings of a run. The default of every key trains a sensible model.
 
     Attributes
     ----------
-    licence: of the weights, for the model's card, best as its SPDX name (CC-BY-4.0); None says nothing.
+    licence: licence of the weights for the model's card, best as its SPDX name (CC-BY-4.0); None leaves it out.
     """
 
     config_version: Literal[1] = 1
@@ -208,174 +202,9 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "augmentation": (AugmentationSettings,),
     "machine": (MachineSettings,),
 }
+"""The sections of a configuration, each with the classes that define its keys."""
 
 
-def keys() -> list[tuple[str, str]]:
-    """Every setting, as (section, name)."""
+def setting_keys() -> list[tuple[str, str]]:
+    """Return every setting as (section, name)."""
     return [(s, n) for s, models in SECTIONS.items() for n in dict.fromkeys(n for m in models for n in m.model_fields)]
-
-
-def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunConfig:
-    """A whole, validated configuration from the keys a person gave.
-
-    Parameters
-    ----------
-    settings: nested as ``RunConfig``; keys of ``structure`` change the named net's structure.
-    origin: where the settings come from, for messages.
-
-    Raises
-    ------
-    UsageError: an unknown key (with the nearest known one), or a value that cannot be.
-    """
-    _require_tables(settings, origin)
-    net = str(settings.get("net", "unet"))
-    structure = {**named_net(net).structure.model_dump(), **settings.get("structure", {})}
-    try:
-        return RunConfig(**{**settings, "net": net, "structure": structure})
-    except ValidationError as error:
-        raise _usage_error(error, origin) from error
-
-
-def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Turn ``key=value`` texts into nested settings.
-
-    A key is ``section.name``, or a name alone where only one section has it. A value is written as in TOML;
-    what is not TOML is taken as text, so ``skip=add`` needs no quotes.
-
-    Raises
-    ------
-    UsageError: no ``=``, or an unknown or ambiguous key.
-    """
-    settings: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {assignment}", "key=value", "for example --set learning_rate=0.001")
-        section, name = _locate(key.strip())
-        if section is None:
-            settings[name] = _value(text)
-        else:
-            settings.setdefault(section, {})[name] = _value(text)
-    return settings
-
-
-def paper_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with the package."""
-    found = resources.files("unpool").joinpath("recipes").iterdir()
-    return tuple(sorted(each.name.removesuffix(".toml") for each in found if each.name.endswith(".toml")))
-
-
-def read_recipe(recipe: Path | str) -> dict[str, Any]:
-    """Read settings from a TOML file, or from the recipe of that name that comes with the package.
-
-    Raises
-    ------
-    UsageError: there is no such file and no such recipe, or it is not TOML.
-    """
-    path: Path | Traversable = Path(recipe)
-    if not Path(recipe).exists() and str(recipe) in paper_recipes():
-        path = resources.files("unpool").joinpath("recipes", f"{recipe}.toml")
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(paper_recipes())
-        raise UsageError(
-            f"{recipe}: {error.strerror}", f"a TOML file, or one of {known}", "check the path or the name"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", "a TOML file", "correct the line named above") from error
-    _require_tables(settings, str(path))
-    return settings
-
-
-def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings laid over each other; the later wins."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            old = merged.get(key)
-            merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return merged
-
-
-def over_recipe(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings given by hand laid over a recipe's; a budget given by hand replaces the recipe's, of either kind."""
-    base = dict(recipe)
-    if {"epochs", "minutes"} & given.get("training", {}).keys():
-        base["training"] = {k: v for k, v in base.get("training", {}).items() if k not in ("epochs", "minutes")}
-    return merge(base, given)
-
-
-def to_toml(config: RunConfig) -> str:
-    """The configuration as TOML that ``read_recipe`` and ``resolve`` read back to an equal one.
-
-    Of the structure it has what departs from the named net, so that another ``--net`` over the recipe means that net.
-    """
-    plain = config.model_dump(mode="json")
-    named = named_net(config.net).structure.model_dump(mode="json")
-    plain["structure"] = {key: value for key, value in plain["structure"].items() if value != named[key]}
-    lines = [line for key, value in plain.items() if not _tables(value) for line in _toml_line(key, value)]
-    for key, value in plain.items():
-        for table in _tables(value):
-            heading = f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"
-            lines += ["", heading, *(line for name, part in table.items() for line in _toml_line(name, part))]
-    return "\n".join(lines) + "\n"
-
-
-def _require_tables(settings: Mapping[str, Any], origin: str) -> None:
-    for section in SECTIONS:
-        given = settings.get(section, {})
-        if not isinstance(given, Mapping):
-            raise UsageError(f"{origin}: {section} = {given!r}", f"a table [{section}]", "write keys under it")
-
-
-def _tables(value: Any) -> list[dict[str, Any]]:
-    """What TOML writes as tables: a table, or a list of them."""
-    if isinstance(value, dict):
-        return [value]
-    return value if isinstance(value, list) and value and isinstance(value[0], dict) else []
-
-
-def _toml_line(key: str, value: Any) -> Iterator[str]:
-    if value is not None:  # TOML has no null: an absent key means the default, which is None wherever None is legal
-        # JSON's texts, numbers, booleans and lists are TOML's, except that TOML wants DEL escaped too.
-        yield f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-
-
-def _locate(key: str) -> tuple[str | None, str]:
-    section, dot, name = key.rpartition(".")
-    if not dot and name in RunConfig.model_fields and name not in SECTIONS:
-        return None, name
-    found = [(s, n) for s, n in keys() if n == name and (not dot or s == section)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(f"{s}.{n}" for s, n in found)
-        raise UsageError(f"--set {key}: several sections have it", choices, "write the section too")
-    raise UsageError(f"--set {key}: no such setting", "a key of the configuration", _suggest(key))
-
-
-def _suggest(key: str) -> str:
-    elsewhere = [f"{s}.{n}" for s, n in keys() if n == key.rpartition(".")[2]]
-    if elsewhere:
-        return f"write {' or '.join(elsewhere)}"
-    names = [n for _, n in keys()] + ["net", "licence"]
-    near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
-    return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"
-
-
-def _usage_error(error: ValidationError, origin: str) -> UsageError:
-    problem = error.errors()[0]
-    key = ".".join(map(str, problem["loc"])) or "the configuration"
-    if problem["type"] == "extra_forbidden":
-        return UsageError(f"{origin}: unknown key {key}", "a key of the configuration", _suggest(key))
-    message = problem["msg"].removeprefix("Value error, ")
-    found = f"{origin}: {key} = {problem['input']!r}" if problem["type"] != "value_error" else f"{origin}: {key}"
-    return UsageError(found, message[:1].lower() + message[1:], f"change {key}")

@@ -1,1 +1,1 @@
-"""A model as other programs run it: ONNX, torch.export, a package of the BioImage Model Zoo."""
+"""A model for other programs: as ONNX, as torch.export, as a package of the BioImage Model Zoo."""

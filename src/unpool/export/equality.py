@@ -1,4 +1,4 @@
-"""Whether an exported model computes what the model computes in torch, in float32."""
+"""The comparison of an exported model with the model itself, in torch and float32."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from unpool.segmenter import Segmenter
 
 
 class RuntimeOutput(NamedTuple):
-    """Probabilities float32 (N, K, rows, columns) and uint8 class ids (N, rows, columns) of a batch."""
+    """The output for a batch: probabilities float32 (N, K, rows, columns) and class ids uint8 (N, rows, columns)."""
 
     probabilities: NDArray[np.float32]
     classes: NDArray[np.uint8]
 
 
-Run = Callable[[NDArray[Any]], RuntimeOutput]
-"""What runs an exported model on a batch (N, channels, rows, columns) of raw pixels."""
+BatchRunner = Callable[[NDArray[Any]], RuntimeOutput]
+"""A function that runs an exported model on a batch (N, channels, rows, columns) of raw pixels."""
 
 
 class Tolerance(NamedTuple):
-    """What an exported model may differ by: any probability, and the share of class ids."""
+    """The largest difference that is allowed: of any probability, and as a share of the class ids."""
 
     probability: float
     share: float
@@ -37,12 +37,18 @@ TOLERANCES: dict[ExportPrecision, Tolerance] = {
     "float16": Tolerance(0.1, 0.01),
     "int8": Tolerance(1.0, 0.05),
 }
-"""Of int8 the class ids alone are judged: its probabilities are coarse by design."""
+"""The tolerance of each precision. For int8 only class ids are compared: its probabilities are coarse by design."""
 
 
 class ExportDifference(NamedTuple):
-    """How far two answers are apart: the largest difference of a probability, and of all pixels the share whose class
-    ids differ; on how many ``pictures`` of which ``sizes``."""
+    """The difference between an export and its model.
+
+    Attributes
+    ----------
+    probability: largest difference of any probability.
+    share: share of all pixels whose class ids differ.
+    pictures, sizes: number of compared pictures, and their different sizes in rows and columns.
+    """
 
     probability: float
     share: float
@@ -57,11 +63,12 @@ class ExportDifference(NamedTuple):
         )
 
 
-def patterns(segmenter: Segmenter, pixels: str, *, smallest: bool) -> Iterator[NDArray[Any]]:
-    """Pictures (rows, columns, channels) of even and odd sizes, two of them of one size.
+def pattern_pictures(segmenter: Segmenter, pixels: str, *, smallest: bool) -> Iterator[NDArray[Any]]:
+    """Yield made pictures (rows, columns, channels) of even and odd sizes, two of them of one size.
 
     Parameters
     ----------
+    pixels: the pixel type: ``uint8``, ``uint16`` or ``float32``.
     smallest: whether to begin with sizes below the network's stride.
     """
     stride = segmenter.network.structure.stride
@@ -70,8 +77,10 @@ def patterns(segmenter: Segmenter, pixels: str, *, smallest: bool) -> Iterator[N
         yield probe_picture(segmenter.normalisation, pixels, size)
 
 
-def export_difference(segmenter: Segmenter, run: Run, pictures: Sequence[NDArray[Any]]) -> ExportDifference:
-    """Run both on pictures (rows, columns, channels), neighbours of one size as a batch.
+def export_difference(segmenter: Segmenter, run: BatchRunner, pictures: Sequence[NDArray[Any]]) -> ExportDifference:
+    """Return the difference between a segmenter and its export on pictures (rows, columns, channels).
+
+    Pictures of one size that follow each other are run as one batch.
 
     Raises
     ------
@@ -79,29 +88,29 @@ def export_difference(segmenter: Segmenter, run: Run, pictures: Sequence[NDArray
     """
     largest, changed, pixels = 0.0, 0, 0
     for batch in _batches(pictures):
-        found = run(np.ascontiguousarray(np.moveaxis(np.stack(batch), -1, 1)))
+        output = run(np.ascontiguousarray(np.moveaxis(np.stack(batch), -1, 1)))
         for k, picture in enumerate(batch):
             logits = probe_logits(segmenter, picture)
-            largest = max(largest, float(np.abs(found.probabilities[k] - logits.softmax(dim=0).numpy()).max()))
-            changed += int((found.classes[k] != logits.argmax(dim=0).numpy()).sum())
-            pixels += found.classes[k].size
+            largest = max(largest, float(np.abs(output.probabilities[k] - logits.softmax(dim=0).numpy()).max()))
+            changed += int((output.classes[k] != logits.argmax(dim=0).numpy()).sum())
+            pixels += output.classes[k].size
     sizes = tuple(dict.fromkeys((picture.shape[0], picture.shape[1]) for picture in pictures))
     return ExportDifference(largest, changed / max(pixels, 1), len(pictures), sizes)
 
 
-def require_equal(found: ExportDifference, precision: ExportPrecision) -> None:
-    """Refuse an exported model that differs by more than its precision allows; NaN is refused too.
+def require_equal(difference: ExportDifference, precision: ExportPrecision) -> None:
+    """Raise an error if an export differs from its model by more than its precision allows, or has a NaN.
 
     Raises
     ------
-    RunError: names both.
+    RunError: names the difference and the tolerance.
     """
     allowed = TOLERANCES[precision]
-    if found.probability <= allowed.probability and found.share <= allowed.share:
+    if difference.probability <= allowed.probability and difference.share <= allowed.share:
         return
     repair = "give pictures like those of the training with --pictures" if precision == "int8" else "use float32"
     raise RunError(
-        f"the exported model does not compute what the model computes: {found}",
+        f"the exported model does not compute what the model computes: {difference}",
         f"in {precision} a difference of at most {allowed.probability:g} in any probability, "
         f"and at most {allowed.share:.1%} of the class ids",
         f"{repair}; nothing was written",
@@ -109,7 +118,7 @@ def require_equal(found: ExportDifference, precision: ExportPrecision) -> None:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of logits (N, K, rows, columns)."""
+    """Return the probabilities of logits (N, K, rows, columns)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities

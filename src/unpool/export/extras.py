@@ -1,4 +1,4 @@
-"""Packages that only exports need."""
+"""The optional packages that exports need, and their warnings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from unpool.errors import UsageError
 
 
-def extra(module: str, name: str) -> Any:
-    """Import a module of the extra ``unpool[name]``.
+def import_extra(module: str, extra: str) -> Any:
+    """Return a module of the extra ``unpool[extra]``, imported.
 
     Raises
     ------
@@ -24,14 +24,14 @@ def extra(module: str, name: str) -> Any:
     except ImportError as error:
         raise UsageError(
             f"{module} cannot be imported ({error})",
-            f"the extra unpool[{name}]",
-            f'install it: pip install "unpool[{name}]"',
+            f"the extra unpool[{extra}]",
+            f'install it: pip install "unpool[{extra}]"',
         ) from error
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what these packages say of their own insides from a person who cannot change it."""
+def without_warnings() -> Iterator[None]:
+    """Silence the warnings and logs of these packages: they concern code that the user cannot change."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

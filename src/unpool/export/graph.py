@@ -1,4 +1,4 @@
-"""A segmenter as one module that takes raw pixels of any size, which is what is exported."""
+"""The module that is exported: a segmenter that takes raw pixels of any size."""
 
 from __future__ import annotations
 
@@ -12,92 +12,93 @@ from unpool.errors import UsageError
 from unpool.nets.network import SizeRule
 from unpool.segmenter import Segmenter
 
-Output = Literal["classes", "probabilities"]
+ExportOutput = Literal["classes", "probabilities"]
 ExportPrecision = Literal["float32", "float16", "int8"]
 
 
-class Portable(nn.Module):
-    """Normalisation, mirroring to a legal size, the network, and the answer for the picture's own pixels.
+class ExportModule(nn.Module):
+    """Normalisation, mirroring to a legal size, the network, and the crop to the size of the picture, in one module.
 
     Parameters
     ----------
-    segmenter: its network is copied.
-    pixels: the pixel type whose normalisation constants are taken: ``uint8``, ``uint16`` or ``float32``.
+    segmenter: the model; its network is copied.
+    pixels: the pixel type, which chooses the normalisation constants: ``uint8``, ``uint16`` or ``float32``.
     output: ``classes`` gives uint8 class ids (N, rows, columns), ``probabilities`` float32 (N, K, rows, columns).
-    half: whether the network computes in float16; what is around it computes in float32.
+    half: whether the network computes in float16; normalisation and output are float32 either way.
 
-    Input (N, channels, rows, columns) of raw pixel values, of any number type. It computes what ``Segmenter.prepare``
-    and the network compute, with operations that know no size before they run.
+    The input is a batch (N, channels, rows, columns) of raw pixel values, of any number type. The module computes the
+    same as ``Segmenter.prepare`` and the network, with operations that take their sizes from the input.
 
     Raises
     ------
-    UsageError: the sizes that the network takes follow no simple rule.
+    UsageError: the legal sizes of the network follow no simple rule.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, segmenter: Segmenter, pixels: str, output: Output, *, half: bool = False) -> None:
+    def __init__(self, segmenter: Segmenter, pixels: str, output: ExportOutput, *, half: bool = False) -> None:
         super().__init__()
-        self.rule = _rule(segmenter)
+        self.rule = _size_rule(segmenter)
         self.output = output
-        self.number = torch.float16 if half else torch.float32
-        self.network = copy.deepcopy(segmenter.network).to(self.number)
+        self.dtype = torch.float16 if half else torch.float32
+        self.network = copy.deepcopy(segmenter.network).to(self.dtype)
         constants = segmenter.normalisation.constants[pixels]
         self.register_buffer("mean", torch.tensor(constants.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(constants.std)[:, None, None])
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """The answer for a batch; see the class."""
+        """Return class ids or probabilities of a batch, as the class describes."""
         logits = self.logits(pixels)
         return logits.argmax(dim=1).to(torch.uint8) if self.output == "classes" else logits.softmax(dim=1)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """float32 (N, K, rows, columns)."""
+        """Return the logits of a batch, float32 (N, K, rows, columns)."""
         sides = pixels.shape[2:]
         maps = (pixels.float() - self.mean) / self.std
         if self.rule == SizeRule(1, 1, 0):
-            return self._computed(maps)
+            return self._network_logits(maps)
         before, after = max(self.rule.lost // 2, 0), max(-(self.rule.lost // 2), 0)
         for axis, side in enumerate(sides, start=2):
-            maps = maps.index_select(axis, mirror(torch.arange(self.rule.input_for(side)) - before, side))
-        maps = self._computed(maps)
+            maps = maps.index_select(axis, mirrored_positions(torch.arange(self.rule.input_for(side)) - before, side))
+        maps = self._network_logits(maps)
         for axis, side in enumerate(sides, start=2):
             maps = maps.index_select(axis, torch.arange(side) + after)
         return maps
 
-    def _computed(self, maps: Tensor) -> Tensor:
-        logits: Tensor = self.network(maps.to(self.number))
+    def _network_logits(self, maps: Tensor) -> Tensor:
+        logits: Tensor = self.network(maps.to(self.dtype))
         return logits.float()
 
 
-def mirror(places: Tensor, side: int) -> Tensor:
-    """Places on an axis, int64, brought into 0 … side - 1 by mirroring about its ends as often as needed."""
+def mirrored_positions(positions: Tensor, side: int) -> Tensor:
+    """Return positions on an axis, int64, mirrored at its two ends until they lie in 0 … side - 1."""
     period = torch.full((1,), 2 * side - 2)
-    folded = places.remainder(period.clamp(min=1))
+    folded = positions.remainder(period.clamp(min=1))
     return torch.minimum(folded, period - folded)
 
 
-def recorded(portable: Portable, segmenter: Segmenter, number: torch.dtype) -> torch.export.ExportedProgram:
-    """The module as a graph of torch operations, for every batch and size.
+def trace_program(module: ExportModule, dtype: torch.dtype) -> torch.export.ExportedProgram:
+    """Return the module as a graph of torch operations, for any batch and any size.
 
     Parameters
     ----------
-    number: type of the pixels that the graph will take.
+    dtype: number type of the input.
     """
-    stride = segmenter.network.structure.stride
-    example = torch.zeros(2, segmenter.network.in_channels, 3 * stride + 5, 4 * stride + 7, dtype=number)
+    network = module.network
+    stride = network.structure.stride
+    example = torch.zeros(2, network.in_channels, 3 * stride + 5, 4 * stride + 7, dtype=dtype)
     free = torch.export.Dim.DYNAMIC
-    return torch.export.export(portable, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=False)
+    return torch.export.export(module, (example,), dynamic_shapes=({0: free, 2: free, 3: free},), strict=False)
 
 
-def _rule(segmenter: Segmenter) -> SizeRule:
+def _size_rule(segmenter: Segmenter) -> SizeRule:
     rule = segmenter.network.structure.size_rule()
     if rule is None:
         raise UsageError(
             "a network whose legal sizes follow no simple rule",
-            "one that takes every size, or sizes a fixed step apart",
-            "train one with padding=same, or one whose pooling rounds down",
+            "a network that takes every size, or sizes a fixed step apart",
+            "train one with --set padding=same, or with --set pooling_rounding=floor",
         )
     return rule

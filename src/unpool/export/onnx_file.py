@@ -1,4 +1,4 @@
-"""A segmenter as an ONNX file, and ONNX Runtime to run it."""
+"""A segmenter as an ONNX graph, and ONNX Runtime to run it."""
 
 from __future__ import annotations
 
@@ -14,104 +14,111 @@ from numpy.typing import NDArray
 
 from unpool.checkpoint.card import Card
 from unpool.errors import RunError
-from unpool.export.equality import Run, RuntimeOutput, softmax
-from unpool.export.extras import extra, quiet
-from unpool.export.graph import Output, Portable, recorded
+from unpool.export.equality import BatchRunner, RuntimeOutput, softmax
+from unpool.export.extras import import_extra, without_warnings
+from unpool.export.graph import ExportModule, ExportOutput, trace_program
 from unpool.segmenter import Segmenter
 
-INPUT = "pixels"
-AXES = {0: "batch", 2: "rows", 3: "columns"}
-LARGEST = 2**31 - 1
-"""Bytes that an ONNX file, a protocol buffer, can have."""
+ONNX_INPUT = "pixels"
+_FREE_AXES = {0: "batch", 2: "rows", 3: "columns"}
+MOST_ONNX_BYTES = 2**31 - 1
+"""The limit of an ONNX file, which is a protocol buffer."""
 
 OnnxModel = Any
 """An ``onnx.ModelProto``."""
 
 
-def onnx_model(
-    segmenter: Segmenter, pixels: str, output: Output, *, half: bool = False, number: torch.dtype | None = None
+def build_onnx_model(
+    segmenter: Segmenter, pixels: str, output: ExportOutput, *, half: bool = False, dtype: torch.dtype | None = None
 ) -> OnnxModel:
-    """A segmenter as an ONNX graph with any batch and any size; input ``pixels``, output named as ``output``.
+    """Return a segmenter as an ONNX graph for any batch and any size.
+
+    Its input is called ``pixels``; its output has the name in ``output``.
 
     Parameters
     ----------
-    pixels, output, half: as in ``Portable``.
-    number: type of the input where it is another than ``pixels``.
+    pixels, output, half: as in ``unpool.export.graph.ExportModule``.
+    dtype: number type of the input; None for the type in ``pixels``.
 
     Raises
     ------
-    UsageError: the extra is missing, or the network's sizes follow no simple rule.
-    RunError: the graph is larger than an ONNX file can be.
+    UsageError: the extra is missing, or the legal sizes of the network follow no simple rule.
+    RunError: the graph is larger than an ONNX file may be.
     """
-    extra("onnxscript", "onnx")
-    portable = Portable(segmenter, pixels, output, half=half)
-    with quiet():
-        program = recorded(portable, segmenter, number or getattr(torch, pixels))
+    import_extra("onnxscript", "onnx")
+    module = ExportModule(segmenter, pixels, output, half=half)
+    with without_warnings():
+        program = trace_program(module, dtype or getattr(torch, pixels))
         exported = torch.onnx.export(
-            program, input_names=[INPUT], output_names=[output], dynamo=True, external_data=False, verbose=False
+            program, input_names=[ONNX_INPUT], output_names=[output], dynamo=True, external_data=False, verbose=False
         )
     assert exported is not None
     model = exported.model_proto
-    if model.ByteSize() > LARGEST:
+    if model.ByteSize() > MOST_ONNX_BYTES:
         raise RunError(f"an ONNX graph of {model.ByteSize() / 1e9:.1f} GB", "at most 2.1 GB", "use --precision float16")
-    _clean(model, output)
+    _name_axes_and_clear_notes(model, output)
     return model
 
 
-def describe(model: OnnxModel, card: Card, facts: dict[str, Any]) -> None:
-    """Write a model's card into its metadata, and what the export adds to it."""
-    helper = extra("onnx.helper", "onnx")
+def write_metadata(model: OnnxModel, card: Card, facts: dict[str, Any]) -> None:
+    """Write the card and the facts of the export into the metadata of an ONNX graph."""
+    helper = import_extra("onnx.helper", "onnx")
     model.producer_name, model.producer_version = "unpool", ""
     model.doc_string = f"{card['net']}: raw {facts['pixels']} pixels to {facts['output']}"
     names = [each["name"] for each in card["classes"]["classes"]]
-    told = {"unpool": card, "unpool-export": facts, "classes": names}
-    helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()})
+    metadata = {"unpool": card, "unpool-export": facts, "classes": names}
+    helper.set_model_props(model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()})
 
 
-def quantised(model: OnnxModel, pictures: Iterable[NDArray[Any]]) -> OnnxModel:
-    """The model with convolutions in 8-bit integers, their ranges taken from pictures (rows, columns, channels)."""
-    onnx, quantisation = extra("onnx", "onnx"), extra("onnxruntime.quantization", "onnx")
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+def quantise(model: OnnxModel, pictures: Iterable[NDArray[Any]]) -> OnnxModel:
+    """Return the model with convolutions in 8-bit integers; pictures (rows, columns, channels) give their ranges."""
+    onnx, quantisation = import_extra("onnx", "onnx"), import_extra("onnxruntime.quantization", "onnx")
+    with without_warnings(), tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, plain)
         quantisation.quantize_static(
-            plain, small, _Feeds(pictures), per_channel=True, op_types_to_quantize=["Conv"],
+            plain, small, _CalibrationPictures(pictures), per_channel=True, op_types_to_quantize=["Conv"],
             activation_type=quantisation.QuantType.QUInt8, weight_type=quantisation.QuantType.QInt8,
         )  # fmt: skip
         return onnx.load(small)
 
 
-class _Feeds:
-    """What ONNX Runtime asks for the next picture; it wants an object with this method."""
+class _CalibrationPictures:
+    """The pictures of a calibration, in the form that ONNX Runtime requires."""
 
     def __init__(self, pictures: Iterable[NDArray[Any]]) -> None:
         self._pictures: Iterator[NDArray[Any]] = iter(pictures)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         picture = next(self._pictures, None)
-        return None if picture is None else {INPUT: np.moveaxis(picture, -1, 0)[None].copy()}
+        return None if picture is None else {ONNX_INPUT: np.moveaxis(picture, -1, 0)[None].copy()}
 
 
-def runner(model: OnnxModel, output: Output) -> Run:
-    """Run a model in ONNX Runtime on the CPU. Raises UsageError where the extra is missing."""
-    runtime = extra("onnxruntime", "onnx")
+def onnx_runner(model: OnnxModel, output: ExportOutput) -> BatchRunner:
+    """Return a function that runs a graph in ONNX Runtime on the CPU.
+
+    Raises
+    ------
+    UsageError: the extra is missing.
+    """
+    runtime = import_extra("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     content = (_with_logits(model) if output == "classes" else model).SerializeToString()
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(batch: NDArray[Any]) -> RuntimeOutput:
-        found: Sequence[NDArray[Any]] = session.run(None, {INPUT: batch})
+        outputs: Sequence[NDArray[Any]] = session.run(None, {ONNX_INPUT: batch})
         if output == "classes":
-            return RuntimeOutput(softmax(found[1]), found[0])
-        return RuntimeOutput(found[0], found[0].argmax(axis=1).astype(np.uint8))
+            return RuntimeOutput(softmax(outputs[1]), outputs[0])
+        return RuntimeOutput(outputs[0], outputs[0].argmax(axis=1).astype(np.uint8))
 
     return run
 
 
 def _with_logits(model: OnnxModel) -> OnnxModel:
-    """A copy that also gives the logits whose largest is taken."""
-    onnx = extra("onnx", "onnx")
+    """Return a copy of a graph that gives class ids, with the logits as a second output."""
+    onnx = import_extra("onnx", "onnx")
     wider = onnx.ModelProto()
     wider.CopyFrom(model)
     (choice,) = (node for node in wider.graph.node if node.op_type == "ArgMax")
@@ -119,14 +126,14 @@ def _with_logits(model: OnnxModel) -> OnnxModel:
     return wider
 
 
-def _clean(model: OnnxModel, output: Output) -> None:
-    """Name the free axes, and take away what the exporter noted for itself: paths and lines of source files."""
+def _name_axes_and_clear_notes(model: OnnxModel, output: ExportOutput) -> None:
+    """Name the free axes, and remove the notes of the exporter, which are paths and lines of source files."""
     graph = model.graph
-    axes = AXES if output == "probabilities" else {0: "batch", 1: "rows", 2: "columns"}
-    for value, named in ((graph.input[0], AXES), (graph.output[0], axes)):
-        for axis, name in named.items():
+    axes = _FREE_AXES if output == "probabilities" else {0: "batch", 1: "rows", 2: "columns"}
+    for value, names in ((graph.input[0], _FREE_AXES), (graph.output[0], axes)):
+        for axis, name in names.items():
             value.type.tensor_type.shape.dim[axis].dim_param = name
     del graph.value_info[:]
     del model.metadata_props[:]
-    for noted in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del noted.metadata_props[:]
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]

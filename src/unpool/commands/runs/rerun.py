@@ -18,7 +18,7 @@ from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.preparation import software
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.schema import merge
+from unpool.config.settings import merge
 from unpool.errors import DataError, ModelFileError
 from unpool.ledger.folders import FoundRun, read_record
 from unpool.ledger.record import ModelUsed, Record, file_digest, present_code

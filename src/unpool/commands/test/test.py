@@ -9,7 +9,7 @@ from unpool.checkpoint.models import load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.recording import begin_test, record_test
+from unpool.commands.recording import TestSetup, begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
 from unpool.commands.test.choice import choose_pairs, orientation_warnings
 from unpool.commands.test.options import USUAL_OPTIONS, TestOptions
@@ -83,7 +83,8 @@ def test(
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}
-    begun = yield from begin_test(target, path, segmenter.net, survey, pictures, options.to_json(), machine)
+    setup = TestSetup(path, segmenter.net, survey, pictures, options.to_json(), machine)
+    begun = yield from begin_test(target, setup)
     yield Message(f"scoring {count_text(len(choice.pairs), 'picture')}: {choice.which}\non {machine.describe()}")
     names = usual_measures(segmenter.classes, averaging) if options.measures is None else options.measures
     measures = chosen_measures(names, segmenter.classes.names, sampled=averaging.samples > 0)

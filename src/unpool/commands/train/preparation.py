@@ -14,7 +14,8 @@ import torch
 
 from unpool import optim
 from unpool.checkpoint.models import load_model
-from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig, merge, resolve
+from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
+from unpool.config.settings import merge, resolve
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler, SampleStore, crop_size
 from unpool.data.samples import Sample

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import default_path, numbered_paths
+from unpool.commands.run_folder import default_run_path, numbered_paths
 from unpool.commands.train.preparation import with_budget
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.schema import RunConfig, Stage, merge, resolve
+from unpool.config.schema import RunConfig, Stage
+from unpool.config.settings import merge, resolve
 
 
 def train_in_stages(
@@ -24,7 +25,7 @@ def train_in_stages(
     config = with_budget(resolve(settings))
     if not config.stages:
         return (yield from train(folder, settings, out, resume=resume))
-    out = out or _path(default_path(folder, config), resume=resume)
+    out = out or _path(default_run_path(folder, config), resume=resume)
     start = config.training.start
     last = len(config.stages)
     for number, stage in enumerate(config.stages, start=1):

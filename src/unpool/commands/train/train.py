@@ -13,14 +13,14 @@ import numpy as np
 from unpool.checkpoint.models import load_model
 from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.interruption import interruptible, manner
-from unpool.commands.recording import recorded, trained_already
-from unpool.commands.run_folder import RunFolder, new_run, run_to_resume, stored_config
+from unpool.commands.interruption import ending_text, interruptible
+from unpool.commands.recording import note_earlier_training, record_training
+from unpool.commands.run_folder import RunFolder, new_run, resumed_config, run_to_resume
 from unpool.commands.train.diagnosis_facts import facts_of
 from unpool.commands.train.preparation import TrainingJob, plan, prepare, with_budget
 from unpool.commands.train.rehearsal import compiled_again, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
-from unpool.config.schema import resolve
+from unpool.config.settings import resolve
 from unpool.dataset.survey_text import survey_page
 from unpool.io.write.images import write_image
 from unpool.machine.process_memory import keep_memory
@@ -103,7 +103,7 @@ def train(
     processes = join(config.machine.device)
     run = run_to_resume(out, folder, config) if resume else None
     if run is not None:
-        config = stored_config(run, settings)
+        config = resumed_config(run, settings)
         yield Message(f"going on with the run in {run.path}")
     elif processes.first:
         run = new_run(out, folder, config)
@@ -121,7 +121,7 @@ def train(
     state = yield from found_state(run, job)
     yield Message(plan(job, run.path))
     if state is None:
-        yield from trained_already(job, run)
+        yield from note_earlier_training(job, run)
         state = TrainingState()
         yield from rehearsal(job, state)
         begin(run, job, state)
@@ -129,7 +129,7 @@ def train(
         if job.setup.budget.progress(state, job.setup.batches.steps) < 1:
             yield from compiled_again(job, state)
         yield Message(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
-    stopped_by = yield from recorded(job, run, state, _train(job, run, state, save_every))
+    stopped_by = yield from record_training(job, run, state, _train(job, run, state, save_every))
     if stopped_by is None and processes.first:  # who asks for an end may not wait long for it
         yield from _leave_pictures(job, run)
     return TrainedRun(
@@ -165,7 +165,9 @@ def _train(
             stop = int(job.setup.processes.agree(asked.signal or 0))
             if stop:
                 save(job, run, state)
-                yield Message(f"{manner(stop)}: everything is saved; the same command with --resume goes on from here")
+                yield Message(
+                    f"{ending_text(stop)}: everything is saved; the same command with --resume goes on from here"
+                )
                 return stop
     return None
 

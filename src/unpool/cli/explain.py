@@ -1,0 +1,42 @@
+"""``unpool explain``: the layers, sizes and costs of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unpool.cli.options import JsonOption, SettingsOption, settings_of
+from unpool.cli.program import app, print_result
+
+
+@app.command
+def explain(
+    net: Annotated[str | None, Parameter(help="Name of the network; without it, all are listed.")] = None,
+    other: Annotated[str | None, Parameter(help="A second network to compare with the first.")] = None,
+    *,
+    size: Annotated[
+        str | None, Parameter(help="Rows and columns of the picture: 360x480 or 572; by default the paper's.")
+    ] = None,
+    channels: Annotated[int | None, Parameter(help="Channels of the picture.")] = None,
+    classes: Annotated[int | None, Parameter(help="Number of classes.")] = None,
+    set_: SettingsOption = None,
+    figure: Annotated[Path | None, Parameter(help="SVG file to write the drawing of the network to.")] = None,
+    page: Annotated[
+        Path | None, Parameter(help="Markdown file to write the whole page to; its drawing goes next to it.")
+    ] = None,
+    json_: JsonOption = False,
+) -> int:
+    """Show the layers of a network and their costs, or how two networks differ.
+
+    Example: unpool explain unet-2015 --size 572
+    """
+    from unpool.commands.explain import explain as command
+
+    settings = settings_of(None, set_)
+    result = command(
+        net, other, size=size, channels=channels, classes=classes, settings=settings, figure=figure, page=page
+    )
+    print_result(result.data if json_ else result.text)
+    return 0

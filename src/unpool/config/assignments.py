@@ -1,0 +1,54 @@
+"""Settings from texts ``key=value``, as ``--set`` takes them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from unpool.config.schema import SECTIONS, RunConfig, setting_keys
+from unpool.config.settings import key_suggestion
+from unpool.errors import UsageError
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the nested settings that texts ``key=value`` describe.
+
+    A key is ``section.name``, or the name alone if only one section has it. A value is written as in TOML; any other
+    value is a text, so ``skip=add`` needs no quotes.
+
+    Raises
+    ------
+    UsageError: no ``=``, or an unknown or ambiguous key.
+    """
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}", "key=value", "for example --set learning_rate=0.001")
+        section, name = _section_and_name(key.strip())
+        if section is None:
+            settings[name] = _value(text)
+        else:
+            settings.setdefault(section, {})[name] = _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _section_and_name(key: str) -> tuple[str | None, str]:
+    section, dot, name = key.rpartition(".")
+    if not dot and name in RunConfig.model_fields and name not in SECTIONS:
+        return None, name
+    matches = [(s, n) for s, n in setting_keys() if n == name and (not dot or s == section)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        choices = " or ".join(f"{s}.{n}" for s, n in matches)
+        raise UsageError(f"--set {key}: several sections have this key", choices, "write the section too")
+    raise UsageError(f"--set {key}: no such setting", "a key of the configuration", key_suggestion(key))
