@@ -1,1 +1,1 @@
-"""Samples (pictures with labels), and the batches of varied crops that a network trains on."""
+"""Samples of pictures and labels, and how they become the batches that a network trains on."""

@@ -1,8 +1,8 @@
-"""Augmentation: random crops, moved by one field of coordinates and then changed in their grey values.
+"""Augmentation: one composed warp, then grey values.
 
-Shift, flip, rotation, scale and elastic deformation are combined in one field, so that each pixel is interpolated
-once. Pictures are interpolated bilinearly and mirrored beyond their edges. Labels are taken from the nearest pixel
-and are ignored beyond the edges, so that no class appears where there is none.
+Shift, flip, rotation, scale and elastic deformation are folded into one field of coordinates, so each pixel is
+interpolated once. Pictures are read bilinearly and mirrored beyond their edge; labels are read at the nearest
+pixel and are ignored beyond it, so no class is invented anywhere.
 """
 
 from __future__ import annotations
@@ -20,30 +20,26 @@ from torch.nn import functional as F
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.data.samples import Sample
 from unpool.normalisation import Normalisation
-from unpool.tiling import Size
 
 Field = NDArray[np.float32]
-"""A coordinate, in pixels, for each pixel of a crop."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Limits of the random changes to training pictures. With all of them zero or False, crops are only cut out.
+    """How far training pictures are varied. All zero and False: crops are only cut out.
 
     Attributes
     ----------
-    flip_rows, flip_columns: mirror half of the crops top to bottom, and half of them left to right.
-    rotation: largest rotation in both directions, in degrees; 180 gives every direction.
-    scale: largest change of size; 0.25 draws factors between 1/1.25 and 1.25, evenly in their logarithm.
+    flip_rows, flip_columns: mirror top-bottom, left-right, each in half of the crops.
+    rotation: largest rotation either way, in degrees; 180 is every direction.
+    scale: largest change of size; 0.25 draws factors from 1/1.25 to 1.25, evenly in logarithm.
     elastic: standard deviation in pixels of the displacements on a coarse grid (Ronneberger et al. 2015, sec. 3.1).
-    elastic_points: points of that grid along each side of the crop with its margin (3 in the paper); 0 for about one
+    elastic_points: points of that grid along each side of the crop, margin and all (the paper's is 3); 0 is one about
         every 128 pixels.
-    contrast: largest change of the contrast, as a share of it.
-    brightness: largest change of the brightness, in standard deviations of the training pictures.
-    noise: largest standard deviation of added Gaussian noise, as a share of the crop's own, so that faint pictures
-        of a set with mixed brightness keep their detail.
-    rare: share of crops with their centre on a pixel of a class, drawn evenly from the classes in the picture; the
-        other crops lie anywhere.
+    contrast, brightness: largest change, as a share of the contrast, and in standard deviations.
+    noise: largest standard deviation of added Gaussian noise, as a share of the crop's own: what is faint in a set of
+        mixed brightness must not drown.
+    rare: share of crops centred on a class drawn evenly from those in the picture, not on a place drawn evenly.
     """
 
     flip_rows: bool = True
@@ -58,7 +54,7 @@ class Augmentation:
     rare: float = 0.33
 
     def none(self) -> Augmentation:
-        """Return an augmentation that changes nothing: crops are only cut out."""
+        """The same place of every crop in its picture, cut out as it is."""
         return Augmentation(
             flip_rows=False, flip_columns=False, rotation=0.0, scale=0.0, elastic=0.0, contrast=0.0, brightness=0.0,
             noise=0.0, rare=0.0,
@@ -66,31 +62,31 @@ class Augmentation:
 
 
 class Crop(NamedTuple):
-    """The size of a training crop: a part with labels, and a margin of picture pixels around it.
+    """A training crop: pixels with labels, and a margin around them that is only seen.
 
     Attributes
     ----------
     rows, columns: of the part with labels.
-    margin: pixels of the picture on every side of that part, which a network without padding takes away.
+    margin: pixels of picture on every side of it, which a network without padding takes away.
     """
 
     rows: int
     columns: int
     margin: int = 0
 
-    def with_margin(self) -> Size:
-        """Return rows and columns with the margin."""
+    def with_margin(self) -> tuple[int, int]:
+        """Rows and columns of the picture that is read."""
         return self.rows + 2 * self.margin, self.columns + 2 * self.margin
 
 
 class Cut(NamedTuple):
-    """The crop of one picture for a batch.
+    """What was cut out of a picture for one place in a batch.
 
     Attributes
     ----------
-    image: float32 (channels, rows + 2 * margin, columns + 2 * margin), normalised.
-    labels: int64 (rows, columns); ``IGNORE_ID`` beyond the picture's edges.
-    emphasis: float32 (rows, columns), 0 beyond the edges; None where the sample has none.
+    image: float32 (C, rows + 2 margins, columns + 2 margins), normalised.
+    labels: int64 (rows, columns), ``IGNORE_ID`` beyond the picture's edge.
+    emphasis: float32 (rows, columns), 0 beyond the edge; None where the sample has none.
     """
 
     image: Tensor
@@ -99,7 +95,7 @@ class Cut(NamedTuple):
 
 
 ELASTIC_SPACING = 128
-"""Pixels between the points of the elastic grid, where ``elastic_points`` is 0."""
+"""Pixels between the points of the coarse elastic grid."""
 
 
 def augmented_crop(
@@ -109,7 +105,7 @@ def augmented_crop(
     normalisation: Normalisation,
     random: np.random.Generator,
 ) -> Cut:
-    """Cut one crop out of a picture, at a random place and with random changes."""
+    """Cut one varied crop from a picture."""
     centre = _centre(sample.labels, (crop.rows, crop.columns), augmentation.rare, random)
     rows, columns = _field(centre, crop.with_margin(), augmentation, random)
     image = _vary_grey_values(_picture(sample, rows, columns, normalisation), augmentation, random)
@@ -117,7 +113,7 @@ def augmented_crop(
     return Cut(image, *_ground_truth(sample, rows[inner], columns[inner]))
 
 
-def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator) -> tuple[float, float]:
+def _centre(labels: Labels, size: tuple[int, int], rare: float, random: np.random.Generator) -> tuple[float, float]:
     rows, columns = labels.shape
     if random.random() < rare:
         present = np.flatnonzero(np.bincount(labels.ravel())[:IGNORE_ID])
@@ -129,7 +125,7 @@ def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator
 
 
 def _inside(place: float, length: int, crop: int) -> float:
-    """Return a centre near ``place`` at which the crop is inside; the middle where the picture is smaller."""
+    """Keep a crop's centre so far from the edges that the crop fits; the middle where the picture is smaller."""
     half = (crop - 1) / 2
     return (length - 1) / 2 if length <= crop else min(max(place, half), length - 1 - half)
 
@@ -139,9 +135,9 @@ def _anywhere(length: int, crop: int, random: np.random.Generator) -> float:
 
 
 def _field(
-    centre: tuple[float, float], size: Size, augmentation: Augmentation, random: np.random.Generator
+    centre: tuple[float, float], size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
 ) -> tuple[Field, Field]:
-    """Return the row and the column of the picture for every pixel of the crop."""
+    """For every pixel of the crop the (row, column) of the picture that it shows."""
     angle = math.radians(random.uniform(-augmentation.rotation, augmentation.rotation))
     zoom = math.exp(random.uniform(-1, 1) * math.log1p(augmentation.scale))
     flip_row = -1.0 if augmentation.flip_rows and random.random() < 0.5 else 1.0
@@ -158,30 +154,29 @@ def _field(
     return rows.astype(np.float32, copy=False), columns.astype(np.float32, copy=False)
 
 
-def _smooth(grid: Field, size: Size) -> Field:
-    """Interpolate (2, points, points) bicubically to (2, rows, columns), with the outer points on the outer pixels."""
-    # Bicubic interpolation is linear and separable, hence two small matrix products.
+def _smooth(grid: Field, size: tuple[int, int]) -> Field:
+    """Bicubic interpolation of (2, points, points) to (2, rows, columns), the outer points on the outer pixels.
+
+    Bicubic interpolation is linear and goes one axis at a time: two small products of matrices.
+    """
     down, across = (_cubic(points, side) for points, side in zip(grid.shape[1:], size, strict=True))
     smooth: Field = (down @ torch.from_numpy(grid) @ across.T).numpy()
     return smooth
 
 
 def _cubic(points: int, side: int) -> Tensor:
-    """Return the weight of each point at each pixel, (side, points)."""
+    """What each point adds to each pixel, (side, points)."""
     one_at_a_time = torch.eye(points)[None, None]
     return F.interpolate(one_at_a_time, size=(side, points), mode="bicubic", align_corners=True)[0, 0]
 
 
 def _picture(sample: Sample, rows: Field, columns: Field, normalisation: Normalisation) -> Tensor:
-    """Return the normalised picture at these coordinates, float32 (channels, rows, columns).
-
-    Only the window around all coordinates is normalised.
-    """
+    """The picture at these places, float32 (C, rows, columns), normalised; only the window that they lie in is read."""
     height, width = sample.labels.shape
     rows, columns = _mirror(rows, height), _mirror(columns, width)
     top, left = int(rows.min()), int(columns.min())
     bottom, right = math.ceil(rows.max()) + 1, math.ceil(columns.max()) + 1
-    # With one channel after the other in memory, normalisation and interpolation are several times faster.
+    # A channel after the other in memory: normalisation and interpolation are several times as fast.
     window = np.ascontiguousarray(np.moveaxis(sample.image[top:bottom, left:right], -1, 0))
     pixels = torch.from_numpy(normalisation.apply(np.moveaxis(window, 0, -1), sample.name)).movedim(-1, 0)
     grid = torch.from_numpy(np.stack([_unit(columns - left, right - left), _unit(rows - top, bottom - top)], axis=-1))
@@ -189,7 +184,7 @@ def _picture(sample: Sample, rows: Field, columns: Field, normalisation: Normali
 
 
 def _ground_truth(sample: Sample, rows: Field, columns: Field) -> tuple[Tensor, Tensor | None]:
-    """Return labels and emphasis at the nearest pixels."""
+    """Labels and emphasis at the nearest pixels."""
     height, width = sample.labels.shape
     beyond = (rows < -0.5) | (rows > height - 0.5) | (columns < -0.5) | (columns > width - 0.5)
     places = _nearest(rows, height) * width + _nearest(columns, width)
@@ -207,24 +202,24 @@ def _nearest(place: Field, length: int) -> NDArray[np.int64]:
 
 
 def _mirror(place: Field, length: int) -> Field:
-    """Reflect coordinates at the first and the last pixel into 0..length-1."""
+    """Fold coordinates back into 0..length-1 about the first and last pixel."""
     if length == 1:
         return np.zeros_like(place)
     period = 2 * (length - 1)
-    from_nearest_period = np.abs(place - period * np.rint(place / period))
-    mirrored: Field = np.minimum(from_nearest_period, np.float32(length - 1))  # rounding may exceed it
+    from_whole_periods = np.abs(place - period * np.rint(place / period))
+    mirrored: Field = np.minimum(from_whole_periods, np.float32(length - 1))  # which rounding may pass
     return mirrored
 
 
 def _unit(place: Field, length: int) -> Field:
-    """Turn pixel coordinates 0..length-1 into -1..1, as grid_sample takes them with align_corners=True."""
+    """Pixel coordinates 0..length-1 as grid_sample's -1..1 (align_corners=True)."""
     return place * np.float32(2 / max(length - 1, 1)) - np.float32(1)
 
 
 def _vary_grey_values(image: Tensor, augmentation: Augmentation, random: np.random.Generator) -> Tensor:
-    """Change contrast, brightness and noise of a normalised picture (channels, rows, columns).
+    """Change contrast, brightness and noise of a normalised picture (C, rows, columns).
 
-    Three quarters of a change are common to all channels, and one quarter is drawn for each channel.
+    Three parts in four of the change are common to all channels, one is each channel's own.
     """
     channels = image.shape[0]
     draw = random.uniform(-1, 1, (2, channels + 1)).astype(np.float32)
@@ -243,7 +238,6 @@ def _vary_grey_values(image: Tensor, augmentation: Augmentation, random: np.rand
 
 
 def _grain(shape: tuple[int, ...], random: np.random.Generator) -> Tensor:
-    """Draw standard normal values."""
-    # torch draws them several times faster than numpy
+    """Standard normal values; torch draws them several times as fast as numpy."""
     generator = torch.Generator().manual_seed(int(random.integers(1 << 63)))
     return torch.randn(shape, generator=generator)

@@ -1,4 +1,4 @@
-"""Training batches: random crops of the training pictures, prepared ahead of the training step."""
+"""Training batches: crops drawn from a set, prepared ahead of the step that asks for them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from unpool.data.samples import Pair, Sample, read_sample
 from unpool.data.weight_maps import Emphasis
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.normalisation import Normalisation
-from unpool.tiling import Size
 
 AHEAD = 3
-"""Number of batches prepared ahead."""
+"""Batches kept ready."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The crops of one training step.
+    """Crops for one step.
 
     Attributes
     ----------
-    images: float32 (N, channels, rows + 2 * margin, columns + 2 * margin), normalised.
-    labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``.
-    names: the names of the N pictures that the crops come from.
-    emphasis: float32 (N, rows, columns), weights of pixels added to those of their classes; None without emphasis.
+    images: float32 (N, C, rows, columns), normalised; with the crop's margin.
+    labels: int64 (N, rows, columns): class ids, or ``IGNORE_ID``; without it.
+    names: N names of the pictures the crops were cut from.
+    emphasis: float32 (N, rows, columns), weights of pixels beside those of their classes; None where there are none.
     """
 
     images: Tensor
@@ -43,14 +42,9 @@ class Batch:
 
 
 class SampleStore(Sequence[Sample]):
-    """The samples of some pairs, read on first use and kept in memory while they fit.
+    """The pairs of a split, decoded once and kept while they fit in ``limit`` bytes; the rest is read when asked.
 
-    Samples that do not fit are read again at each use.
-
-    Parameters
-    ----------
-    limit: bytes of samples to keep.
-    emphasis: computed when a pair is read, and kept with the sample; None for none.
+    With an ``emphasis`` its map is computed when a pair is read, and kept with it.
     """
 
     def __init__(
@@ -66,13 +60,13 @@ class SampleStore(Sequence[Sample]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        """Return the sample of a pair. Raises DataError with the names of the files for every failure."""
+        """The sample of a pair. Raises DataError, with the names of the files, for whatever goes wrong."""
         if index >= len(self.pairs):
             raise IndexError(index)
         if index in self._kept:
             return self._kept[index]
         pair = self.pairs[index]
-        with _naming_files(f"{pair.image} with {pair.mask}"):
+        with _blaming(f"{pair.image} with {pair.mask}"):
             sample = read_sample(pair, self._table, self._emphasis)
         if sample.nbytes <= self._free:
             self._free -= sample.nbytes
@@ -81,32 +75,30 @@ class SampleStore(Sequence[Sample]):
 
 
 @contextmanager
-def _naming_files(files: str) -> Iterator[None]:
-    """Turn an unexpected error into a DataError that names the files; errors of this package already name them."""
+def _blaming(files: str) -> Iterator[None]:
+    """Say which files were in hand when something unforeseen happened; errors of this package say it themselves."""
     try:
         yield
     except UnpoolError:
         raise
     except Exception as error:
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(
-            f"{files}: {cause}",
-            "a picture and a mask from which a training crop can be cut",
-            "open the files, and repair or remove them; if they are in order, please report the error",
+            f"{files}: {what}",
+            "a picture and a mask of which a training crop can be made",
+            "open the files: mend them or leave them out; if they are sound, please report the error",
         ) from error
 
 
 @dataclass(frozen=True)
 class CropSampler:
-    """The source of the training batches; a crop depends only on the seed, the epoch and its place in the epoch.
+    """Draws the batches of an epoch; every crop depends only on (seed, epoch, place in the epoch).
 
     Attributes
     ----------
-    samples: the training pictures with labels.
-    areas: pixels of each picture; larger pictures give more crops.
-    crop: size of the crops.
-    batch_size: crops in a batch.
-    least_steps, most_steps: bounds of the steps in an epoch.
+    samples: the training pictures.
+    areas: pixels of each picture; larger ones give more crops.
+    crop: what is cut out for one place in a batch.
     """
 
     samples: Sequence[Sample]
@@ -121,24 +113,22 @@ class CropSampler:
 
     @property
     def steps(self) -> int:
-        """Number of steps in an epoch, with enough crops to cover the training pixels once, within the bounds."""
+        """Steps in an epoch: enough crops to cover the training pixels once, within bounds."""
         crops = sum(max(1, round(area / (self.crop.rows * self.crop.columns))) for area in self.areas)
         return min(max(crops // self.batch_size, self.least_steps), self.most_steps)
 
     def epoch(self, number: int, first: int = 0, part: tuple[int, int] = (0, 1)) -> Generator[Batch]:
-        """Yield the batches of an epoch, made in a thread while the caller computes.
+        """The batches of epoch ``number`` from step ``first`` on, made in a thread while the caller computes.
 
         Parameters
         ----------
-        number: of the epoch, from 0.
-        first: the step to begin with.
-        part: (rank, count): yield only the share of process ``rank`` among ``count``. The shares are neighbouring
-            crops of the batch, in the order of the ranks; their sizes differ by one at most.
+        part: (rank, of): of every batch only the share of process ``rank`` among ``of``. Shares are neighbouring
+            places, differ by one at most, and make up the batch in the order of the ranks.
 
         Raises
         ------
-        UsageError: there are more processes than crops in a batch.
-        DataError: a picture cannot be read or used; the message names its files.
+        UsageError: more processes than places in a batch.
+        DataError: a picture cannot be read or used; the message names its files, whatever the cause was.
         """
         mine = self._share(part)
         order = self._order(number)
@@ -156,27 +146,27 @@ class CropSampler:
                 pool.shutdown(cancel_futures=True)
 
     def _share(self, part: tuple[int, int]) -> range:
-        """Return the places in a batch whose crops one process makes."""
-        rank, count = part
-        if count > self.batch_size:
+        """Places of a batch that one process makes."""
+        rank, of = part
+        if of > self.batch_size:
             raise UsageError(
-                f"{self.batch_size} crops a step for {count} processes",
-                "at least one crop for each process",
-                f"use --set training.batch_size={count} or more, or start fewer processes",
+                f"{self.batch_size} crops a step for {of} processes",
+                "at least one for each",
+                f"raise --set batch_size=… to {of} or more, or start fewer processes",
             )
-        return range(self.batch_size * rank // count, self.batch_size * (rank + 1) // count)
+        return range(self.batch_size * rank // of, self.batch_size * (rank + 1) // of)
 
     def _order(self, epoch: int) -> list[int]:
-        """Return the picture of each crop in an epoch: all pictures in random order, larger ones more often."""
+        """Which picture each crop of the epoch is cut from: all of them in turn, larger ones more often."""
         random = np.random.default_rng((self.seed, epoch, 0))
         count = self.steps * self.batch_size
         shares = np.asarray(self.areas, dtype=np.float64)
         shares = np.maximum(shares, self.crop.rows * self.crop.columns)
-        exact = shares / shares.sum() * count
-        times = np.floor(exact).astype(int)
+        wanted = shares / shares.sum() * count
+        times = np.floor(wanted).astype(int)
         rest = count - int(times.sum())
         if rest:
-            left = exact - times
+            left = wanted - times
             extra = random.choice(len(times), size=rest, replace=rest > len(times), p=left / left.sum())
             np.add.at(times, extra, 1)
         order = np.repeat(np.arange(len(times)), times)
@@ -196,15 +186,12 @@ class CropSampler:
     def _cut(self, epoch: int, place: int, index: int) -> tuple[str, Cut]:
         sample = self.samples[index]
         random = np.random.default_rng((self.seed, epoch, place + 1))
-        with _naming_files(sample.name):
+        with _blaming(sample.name):
             return sample.name, augmented_crop(sample, self.crop, self.augmentation, self.normalisation, random)
 
 
-def crop_size(sizes: Sequence[Size], largest: int, step: int) -> Size:
-    """Return rows and columns of a crop for pictures of these sizes (rows, columns).
-
-    Each side is the median side, cut to ``largest`` and to a multiple of ``step``, and at least ``step``.
-    """
+def crop_size(sizes: Sequence[tuple[int, int]], largest: int, step: int) -> tuple[int, int]:
+    """A crop for pictures of these sizes: median sides as multiples of ``step`` up to ``largest``, at least one."""
     rows, columns = (
         max(min(int(np.median(sides)), largest) // step * step, step) for sides in zip(*sizes, strict=True)
     )

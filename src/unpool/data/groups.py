@@ -1,4 +1,4 @@
-"""Groups of pictures that come from one source, judged by their names."""
+"""Which pictures come from one source, as far as their names tell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _NUMBERED = re.compile(r"\d")
 
 
 def group_of(names: Iterable[str]) -> dict[str, str]:
-    """Return the name of the group of each name.
+    """Give every name the name of its group.
 
-    Tiles of one slide, slices of one patient and frames of one film are a group: ``slideA_x0_y128`` belongs to
-    ``slideA``, ``0001TP_006690`` to ``0001TP``. Names in sub-folders are grouped by their folder. A name that is
-    only a counter (``01``, ``img_001``), or has no counter, is a group of its own. Where all names would be one group,
-    each name is a group of its own. Words without a number (``slideA_00``) are groups where there are several of
-    them, each with several names.
+    Tiles of one slide, slices of one patient and frames of one film make a group: ``slideA_x0_y128`` belongs to
+    ``slideA``, ``0001TP_006690`` to ``0001TP``. Names in sub-folders group by their folder. A name that is
+    only a counter (``01``, ``img_001``) or has none is a group of its own, as all names are where everything
+    would fall into one group. Words without a number (``slideA_00``) make groups where there are several and each
+    has several members.
 
     Parameters
     ----------
-    names: pair names; a leading ``train/``, ``val/`` or ``test/`` does not count.
+    names: pair names; a leading ``train/``, ``val/`` or ``test/`` is left out of account.
     """
     bare = {name: re.sub(r"^(train|val|test)/", "", name) for name in names}
     for rule in (_by_folder, _by_counters, _by_counter):
@@ -41,18 +41,18 @@ def _by_folder(text: str) -> str:
 
 
 def _by_counters(text: str) -> str:
-    """Return the name without its place in a tiling, or without all its counters where the rest has a number."""
+    """The name without its place in a tiling, or without all its counters where the rest is numbered itself."""
     folder, _, stem = text.rpartition("/")
-    source = _TILE.sub("", stem)
-    if source == stem:
-        source = _COUNTERS.sub("", stem)
-        if not _NUMBERED.search(source):
-            source = ""
-    return f"{folder}/{source}".lstrip("/") if source else ""
+    whole = _TILE.sub("", stem)
+    if whole == stem:
+        whole = _COUNTERS.sub("", stem)
+        if not _NUMBERED.search(whole):
+            whole = ""
+    return f"{folder}/{whole}".lstrip("/") if whole else ""
 
 
 def _by_counter(text: str) -> str:
-    """Return the name without its last counter, where the rest has a number."""
+    """The name without its last counter, where the rest is numbered itself."""
     if _TILE.search(text):
         return ""
     rest = _COUNTER.sub("", text)

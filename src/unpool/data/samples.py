@@ -1,4 +1,4 @@
-"""Pairs (a picture file and its mask file), and samples (the same as arrays)."""
+"""One pair as arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from unpool.data.weight_maps import Emphasis, emphasis_map
 from unpool.errors import DataError
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
-from unpool.wording import size_text
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture file and its mask file.
+    """A picture and its mask.
 
     Attributes
     ----------
-    name: unique in its folder: the split, sub-folders and stem of the picture, such as ``train/0001TP_006690``.
-    split: ``train``, ``val`` or ``test`` where the folder gives it; otherwise None.
+    name: unique in its folder: the split, sub-folders and stem of the picture, as ``train/0001TP_006690``.
+    split: ``train``, ``val`` or ``test`` where the folder says so.
     """
 
     name: str
@@ -40,11 +39,10 @@ class Sample:
     Attributes
     ----------
     image: (rows, columns, channels) in the stored pixel type: uint8, uint16 or float32.
-    labels: uint8 (rows, columns): class ids, or ``IGNORE_ID`` where a pixel counts nowhere.
-    instances: int32 (rows, columns): object numbers, 0 for background; None unless the table is of kind
-        ``instances``.
-    emphasis: float16 (rows, columns): weights added to those of the classes, see ``unpool.data.weight_maps``; None
-        without emphasis.
+    labels: uint8 (rows, columns) class ids, ``IGNORE_ID`` where a pixel counts nowhere.
+    instances: int32 (rows, columns) object numbers with 0 for background, for a table of kind ``instances``.
+    emphasis: float16 (rows, columns) weights beside those of the classes, see ``weight_maps``; None where there are
+        none.
     """
 
     name: str
@@ -55,26 +53,26 @@ class Sample:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """Bytes of its arrays."""
         arrays = (self.image, self.labels, self.instances, self.emphasis)
         return sum(array.nbytes for array in arrays if array is not None)
 
 
 def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None) -> Sample:
-    """Read a pair, and compute its emphasis if one is given.
+    """Read a pair, and compute its emphasis where one is asked for.
 
     Raises
     ------
-    DataError: a file is broken, the sizes differ, or the mask holds a value that is in no class.
+    DataError: a file is broken, the sizes differ, or the mask holds a value of no class.
     """
     image = read_image(pair.image)
     mask = read_mask(pair.mask, table.kind)
     if image.shape[:2] != mask.shape[:2]:
         raise DataError(
-            f"{pair.image} is {size_text(image.shape[:2])} and {pair.mask} is {size_text(mask.shape[:2])} "
-            "(rows x columns)",
+            f"{pair.image} is {image.shape[0]} x {image.shape[1]} and {pair.mask} is "
+            f"{mask.shape[0]} x {mask.shape[1]} (rows x columns)",
             "a picture and a mask of one size",
-            "draw or export the mask again at the picture's size",
+            "make the mask anew at the picture's size",
         )
     labels = table.encode(mask, str(pair.mask))
     instances = mask.astype(np.int32) if table.kind == "instances" else None

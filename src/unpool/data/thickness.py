@@ -1,4 +1,4 @@
-"""Typical thickness of the regions of each class."""
+"""How thick the regions of each class are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from unpool.data.samples import Sample
 
 
 def typical_thickness(samples: Iterable[Sample], classes: int) -> tuple[float | None, ...]:
-    """Return the mean length, in pixels, of the runs of each class along rows or columns; the shorter of the two.
+    """Mean length in pixels of the runs of each class, along rows or along columns, whichever is shorter.
 
-    It is the width of a line along an axis, and 0.8 of the diameter of a disc. None for a class without a pixel.
+    That is the width of a line that runs along an axis, and 0.8 of a disc's diameter. None for a class without a pixel.
     """
     pixels = np.zeros(classes, dtype=np.int64)
     runs = np.zeros((2, classes), dtype=np.int64)
@@ -25,7 +25,7 @@ def typical_thickness(samples: Iterable[Sample], classes: int) -> tuple[float | 
 
 
 def _runs(labels: Labels, classes: int) -> NDArray[np.int64]:
-    """Count the runs of each class along the rows."""
+    """How many runs of each class the rows have."""
     begins = np.ones(labels.shape, dtype=bool)
     np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
     return np.bincount(labels[begins & (labels != IGNORE_ID)], minlength=classes)

@@ -12,22 +12,22 @@ from unpool.errors import DataError
 from unpool.normalisation import ChannelConstants, Normalisation
 
 _FLOORS = {"uint8": 1.0, "uint16": 1.0}
-"""The smallest standard deviation: one step of the pixel type, so that constant pictures stay finite."""
+"""The smallest standard deviation: one step of the pixel type, so that a constant picture stays finite."""
 
 
 def training_normalisation(samples: Iterable[Sample], channels: int) -> Normalisation:
-    """Return mean and standard deviation of every channel, one set for each pixel type.
+    """Mean and standard deviation of every channel, one set for each pixel type.
 
-    They are computed in float64 over all pixels of all pictures. Grey pictures are repeated for a network of three
-    channels.
+    Sums are in float64 over all pixels, each pixel of each picture with the same weight. Greys are repeated where
+    the network takes three channels.
 
     Parameters
     ----------
-    channels: image channels of the network.
+    channels: image channels the network takes.
 
     Raises
     ------
-    DataError: there are no samples, or a picture's channels do not fit.
+    DataError: no samples, or a picture with channels that do not fit.
     """
     blank = Normalisation(channels, {})
     counts: dict[str, int] = {}
@@ -41,18 +41,18 @@ def training_normalisation(samples: Iterable[Sample], channels: int) -> Normalis
         before = counts.get(kind, 0)
         shift = mean - means.get(kind, mean)
         counts[kind] = before + count
-        # Chan, Golub and LeVeque: this joins two means and two sums of squares without cancellation.
+        # Chan, Golub and LeVeque: joining two means and sums of squares without cancellation
         squares[kind] = squares.get(kind, 0.0) + square + shift**2 * before * count / counts[kind]
         means[kind] = means.get(kind, mean) + shift * count / counts[kind]
     if not counts:
-        raise DataError("no training pictures", "one training picture or more", "check the split")
+        raise DataError("no training pictures", "at least one", "check the split")
     return Normalisation(
         channels, {kind: _constants(kind, means[kind], squares[kind] / counts[kind]) for kind in sorted(counts)}
     )
 
 
 def nearly_constant(normalisation: Normalisation) -> bool:
-    """Return whether every channel of every pixel type has the smallest standard deviation."""
+    """Whether no channel of any pixel type deviates by more than the smallest standard deviation there is."""
     return all(
         std <= floor
         for kind, constants in normalisation.constants.items()

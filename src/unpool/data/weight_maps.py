@@ -1,4 +1,4 @@
-"""Emphasis maps: extra weight for pixels between objects that nearly touch, or along the boundaries of classes."""
+"""Where a pixel counts for more than its class: between objects that nearly touch, or along the edges of classes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from scipy import ndimage
 from unpool.class_table import IGNORE_ID, Labels
 
 BACKGROUND = 0
-"""The class id of pixels between objects."""
+"""The class id between objects."""
 
-GAUSSIAN_REACH = math.sqrt(2 * math.log(1000))
-"""Distance, in standard deviations, at which a Gaussian has fallen to a thousandth."""
+REACH = math.sqrt(2 * math.log(1000))
+"""Deviations of a Gaussian at which it has fallen to a thousandth."""
 
 Distances = NDArray[np.float32]
-"""Distances in pixels, (rows, columns)."""
 
 
 @dataclass(frozen=True)
 class Emphasis:
-    """The kind and the strength of an emphasis in the cross-entropy, see ``unpool.losses.loss.Loss``.
+    """What is emphasised in the cross-entropy, see ``unpool.losses.loss.Loss``.
 
     Attributes
     ----------
     kind: ``separation`` is Ronneberger et al. 2015, eq. 2: strength * exp(-(d1 + d2)^2 / (2 sigma^2)) on background
-        pixels, with the distances d1 and d2 to the nearest and the second nearest object. It is 0 on objects, because
-        the borders that the paper emphasises are background. ``boundary``: strength * exp(-d^2 / (2 sigma^2)) with
-        the distance d to the nearest pixel of another class.
-    strength: the weight at distance 0, above 0; 10 in the paper.
-    sigma: in pixels, above 0; about 5 in the paper.
+        pixels, with the distances d1 and d2 to the nearest and the second nearest object. It is 0 on objects: the
+        border that the paper wants learned is background. ``boundary``: strength * exp(-d^2 / (2 sigma^2)) with the
+        distance d to the nearest pixel of another class.
+    strength: the weight at distance 0, above 0; the paper's is 10.
+    sigma: in pixels, above 0; the paper's is about 5.
     """
 
     kind: Literal["separation", "boundary"]
@@ -42,19 +41,19 @@ class Emphasis:
 
 
 def emphasis_map(labels: Labels, instances: NDArray[np.int32] | None, emphasis: Emphasis) -> NDArray[np.float32]:
-    """Return the weight of each pixel, float32 (rows, columns), which is added to the weight of its class.
+    """The weight that each pixel has beside its class's.
 
-    Distances are Euclidean, in pixels from centre to centre. Ignored pixels belong to no object and no class, and
-    have weight 0. The weight of ``separation`` may be too small by up to a thousandth of the strength.
+    Distances are Euclidean, in pixels from centre to centre. Ignored pixels are no object and no class, and have
+    weight 0. The weight of separation may be too small by a thousandth of the strength.
 
     Parameters
     ----------
     labels: (rows, columns); class 0 is the background between objects.
-    instances: (rows, columns) object numbers, 0 for background. With None the objects are the 4-connected regions
-        of all classes but the background.
+    instances: (rows, columns) object numbers with 0 for background. Without them the objects are the 4-connected
+        regions of pixels of any other class.
     """
     if emphasis.kind == "separation":
-        distances = _to_two_objects(_objects(labels, instances), GAUSSIAN_REACH * emphasis.sigma)
+        distances = _to_two_objects(_objects(labels, instances), REACH * emphasis.sigma)
         distances[labels != BACKGROUND] = np.inf
     else:
         distances = _to_another_class(labels)
@@ -70,13 +69,15 @@ def _objects(labels: Labels, instances: NDArray[np.int32] | None) -> NDArray[np.
 
 
 def _to_two_objects(objects: NDArray[np.int32], reach: float) -> Distances:
-    """Return the sum of the distances to the two nearest objects; infinite where one is farther than ``reach``."""
+    """Sum of the distances to the two nearest objects; infinite where one of them is farther than ``reach``.
+
+    Each object is met within ``reach`` of its bounding box only, so that hundreds of them take a moment.
+    """
     nearest = np.full(objects.shape, np.inf, np.float32)
     second = nearest.copy()
     margin = math.ceil(reach)
     for number, box in enumerate(ndimage.find_objects(objects), start=1):
         if box is not None:
-            # Only the pixels within reach of the object's bounding box are computed, so that hundreds are fast.
             around = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)
             distance = ndimage.distance_transform_edt(objects[around] != number)
             second[around] = np.minimum(second[around], np.maximum(nearest[around], distance))
@@ -85,9 +86,11 @@ def _to_two_objects(objects: NDArray[np.int32], reach: float) -> Distances:
 
 
 def _to_another_class(labels: Labels) -> Distances:
-    """Return the distance to the nearest pixel of another class; infinite where there is none, and on ignored pixels."""
-    # Two classes differ in at least one bit of their numbers. The distance is therefore the least, over all bits, of
-    # the distances to pixels that differ in that bit: two transforms for each bit instead of one for each class.
+    """Distance to the nearest pixel of another class; infinite where there is none, and on ignored pixels.
+
+    Two classes differ in a bit of their number, so it is the least, over the bits, of the distances to the pixels
+    that differ in it: two transforms a bit, not one a class.
+    """
     distances = np.full(labels.shape, np.inf, np.float32)
     counted = labels != IGNORE_ID
     present = np.unique(labels[counted])
