@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from unpool.commands.events import Event, Message, Progress
+from unpool.commands.events import Event, Message, Progress, finish
 from unpool.training.records import EpochRecord, StepRecord
 from unpool.wording import DASH, clock_text
 
@@ -25,13 +25,7 @@ def show(command: Generator[Event, None, _Result]) -> _Result:
     """Run a command to its end, show its events on standard output, and return its result."""
     screen = _Terminal() if sys.stdout.isatty() else _Lines()
     with screen:
-        while True:
-            try:
-                event = next(command)
-            except StopIteration as stop:
-                result: _Result = stop.value
-                return result
-            screen.show(event)
+        return finish(command, screen.show)
 
 
 def epoch_line(record: EpochRecord) -> str:

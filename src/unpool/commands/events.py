@@ -5,7 +5,7 @@ A command is a generator: it yields events and returns its result. ``finish`` ru
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -33,11 +33,18 @@ class Progress:
 Event: TypeAlias = Message | Progress | StepRecord | EpochRecord
 
 
-def finish(command: Generator[Event, None, _Result]) -> _Result:
-    """Run a command to its end and return its result; drop its events."""
+def finish(command: Generator[Event, None, _Result], listener: Callable[[Event], object] | None = None) -> _Result:
+    """Run a command to its end and return its result.
+
+    Parameters
+    ----------
+    listener: called with each event; None drops the events.
+    """
     while True:
         try:
-            next(command)
+            event = next(command)
         except StopIteration as stop:
             result: _Result = stop.value
             return result
+        if listener is not None:
+            listener(event)
