@@ -106,7 +106,8 @@ def test_nothing_is_measured_that_is_not_asked_for(run: TrainedRun, new: Path, t
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["edges"], "no measure 'edges'"), (["boundaries", "boundaries-of-truth"], "two rules for boundaries")]
+    ("names", "said"),
+    [(["edges"], "no measure 'edges'"), (["boundaries", "boundaries-of-truth"], "two rules for boundaries")],
 )
 def test_measures_that_there_are_not(names: list[str], said: str, run: TrainedRun, new: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):

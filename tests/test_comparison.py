@@ -210,7 +210,9 @@ def test_small_and_equal_sets_have_their_own_sentences() -> None:
         return sentence(found, found.others[0], "AB")
 
     assert said(binary([7]), binary([5])) == "no difference shown; 1 picture cannot show one; at least 6 are needed"
-    assert said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 pictures cannot show one; at least 6 are needed"
+    assert (
+        said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 pictures cannot show one; at least 6 are needed"
+    )
     assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 pictures"
     balanced = said(binary([7, 5] * 4), binary([5, 7] * 4))
     assert balanced.startswith("no difference shown; at 0.0 [")
