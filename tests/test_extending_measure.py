@@ -49,7 +49,7 @@ def _table(numbers: Numbers) -> ScoreTable:
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> TestOptions:
-    monkeypatch.setitem(MEASURES, "coverage", coverage)  # type: ignore[arg-type]
+    monkeypatch.setitem(MEASURES, "coverage", coverage)
     return TestOptions(device="cpu", precision="float32", measures=("coverage",))
 
 

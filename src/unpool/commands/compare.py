@@ -153,7 +153,7 @@ def read_test(path: Path) -> WrittenTest:
         classes = tuple(str(name) for name in data["confusion"]["names"])
         rows = [(str(row["name"]), _picture(row, len(classes))) for row in data["images"]]
         if not rows or len(dict(rows)) < len(rows):
-            raise ValueError("no pictures, or one twice")
+            raise ValueError("no pictures, or one of them twice")
         measures = {key: _measure(row, classes, dict(rows)) for key, row in data.get("measures", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
@@ -199,22 +199,22 @@ def require_comparable(one: WrittenTest, other: WrittenTest) -> None:
 def _picture(row: Mapping[str, Any], classes: int) -> TestedPicture:
     rows = [[each[key] for each in row["classes"]] for key in COUNT_KEYS]
     if any(type(count) is not int or count < 0 for line in rows for count in line):
-        raise ValueError("counts that are no numbers of pixels")
+        raise ValueError("a count is not a number of pixels")
     counts = np.array(rows, dtype=np.int64)
     if counts.shape != (3, classes) or (counts[0] > counts[1:]).any() or counts[1].sum() != counts[2].sum():
-        raise ValueError("counts that do not agree")
+        raise ValueError("counts that contradict each other")
     return TestedPicture(row.get("digest"), str(row["group"]), counts)
 
 
 def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:
     measure = measure_of(row["name"], row["rule"], classes)
     if measure is None:
-        raise ValueError(f"{row['name']} by a rule that this version does not have")
+        raise ValueError(f"{row['name']} has a rule that this version does not have")
     numbers = {image["name"]: np.array(image["numbers"], dtype=np.float64) for image in row["images"]}
     if numbers.keys() != set(pictures):
-        raise ValueError(f"{row['name']} of other pictures")
+        raise ValueError(f"{row['name']} has other pictures than the counts")
     if measure.table(np.stack(list(numbers.values()))).shape != (len(measure.rows), len(measure.columns)):
-        raise ValueError(f"{row['name']} of other numbers")
+        raise ValueError(f"{row['name']} has other numbers than its rule needs")
     return WrittenMeasure(measure, numbers)
 
 

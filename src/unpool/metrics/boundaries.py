@@ -95,7 +95,7 @@ def boundaries(names: Sequence[str], counted: Counted = "either") -> Measure:
             Column("hausdorff_95", "Hausdorff 95, px", "pixels", 2, "lower"),
             Column("normalised_surface_distance", "surface distance"),
         ),
-        numbers=lambda seen: _numbers(boundary_scores(names, seen.labels, seen.prediction, counted)),
+        numbers=lambda evidence: _numbers(boundary_scores(names, evidence.labels, evidence.prediction, counted)),
         table=lambda numbers: known_mean(numbers).reshape(len(names) + 1, -1),
     )
 

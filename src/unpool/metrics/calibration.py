@@ -50,11 +50,11 @@ def calibration() -> Measure:
     )
 
 
-def _numbers(seen: Evidence) -> Numbers:
+def _numbers(evidence: Evidence) -> Numbers:
     """Return pixels, right pixels and the sum of confidences of each bin, one after the other."""
-    known = seen.labels != IGNORE_ID
-    confidence = seen.confidence[known].astype(np.float64)
-    right = seen.prediction[known] == seen.labels[known]
+    known = evidence.labels != IGNORE_ID
+    confidence = evidence.confidence[known].astype(np.float64)
+    right = evidence.prediction[known] == evidence.labels[known]
     bins = np.clip(np.ceil(confidence * CONFIDENCE_BINS) - 1, 0, CONFIDENCE_BINS - 1).astype(np.int64)
     units = np.rint(confidence / _UNIT)
     sums = [np.bincount(bins, weights, CONFIDENCE_BINS) for weights in (None, right, units)]

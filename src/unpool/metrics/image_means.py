@@ -42,7 +42,7 @@ def image_means(names: Sequence[str]) -> Measure:
             Column("global_accuracy", "accuracy"),
             Column("frequency_weighted_iou", "weighted IoU"),
         ),
-        numbers=lambda seen: image_numbers(scores(ConfusionMatrix.of(names, seen.labels, seen.prediction))),
+        numbers=lambda evidence: image_numbers(scores(ConfusionMatrix.of(names, evidence.labels, evidence.prediction))),
         table=lambda numbers: known_mean(numbers).reshape(len(names) + 1, -1),
     )
 

@@ -115,7 +115,7 @@ def membranes(names: Sequence[str], membrane: Literal[0, 1] = 0) -> Measure:
             Column("warping_error", "warping error", digits=6, better="lower"),
             Column("warping_mistakes", "once each", digits=6, better="lower"),
         ),
-        numbers=lambda seen: _numbers(seen, inside),
+        numbers=lambda evidence: _numbers(evidence, inside),
         table=_table,
         diagram=_diagram,
         probabilities=True,
@@ -131,10 +131,10 @@ _RULE = (
 )
 
 
-def _numbers(seen: Evidence, inside: int) -> Numbers:
+def _numbers(evidence: Evidence, inside: int) -> Numbers:
     """Return the numbers of one picture at each threshold, one after the other, in the order of ``MembraneNumbers``."""
-    assert seen.probabilities is not None
-    truth, known, likely = seen.labels == inside, seen.labels != IGNORE_ID, seen.probabilities[inside]
+    assert evidence.probabilities is not None
+    truth, known, likely = evidence.labels == inside, evidence.labels != IGNORE_ID, evidence.probabilities[inside]
     cells = components(truth)
     rows = []
     for threshold in THRESHOLDS:

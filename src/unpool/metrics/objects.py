@@ -99,7 +99,7 @@ def objects(names: Sequence[str]) -> Measure:
             Column("merged", "merged", "count", 0, "lower"),
             Column("parts", "parts", "count", 0, "lower"),
         ),
-        numbers=lambda seen: _numbers(seen, len(names)),
+        numbers=lambda evidence: _numbers(evidence, len(names)),
         table=lambda numbers: _table(_counts(numbers, len(names))),
         diagram=lambda numbers: _diagram(_counts(numbers, len(names))[:, -1]),
     )
@@ -138,14 +138,14 @@ def _count_repeated(numbers: NDArray[np.intp]) -> int:
     return int(times[times > 1].sum())
 
 
-def _numbers(seen: Evidence, classes: int) -> Numbers:
+def _numbers(evidence: Evidence, classes: int) -> Numbers:
     """Return the counts of each class but the first, one after the other."""
-    known = seen.labels != IGNORE_ID
+    known = evidence.labels != IGNORE_ID
     counts = []
     for k in range(1, classes):
-        true = seen.labels == k
-        truth = components(true, corners=True) if seen.instances is None else np.where(true, seen.instances, 0)
-        prediction = components(known & (seen.prediction == k), corners=True)
+        true = evidence.labels == k
+        truth = components(true, corners=True) if evidence.instances is None else np.where(true, evidence.instances, 0)
+        prediction = components(known & (evidence.prediction == k), corners=True)
         *single, found = astuple(object_counts(truth, prediction))
         counts.append([*single, *found])
     return np.array(counts, dtype=np.float64).ravel()

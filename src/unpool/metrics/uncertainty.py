@@ -53,20 +53,20 @@ def uncertainty(sampled: bool = False) -> Measure:
             Column("accuracy_90", "surest 90 %"),
             Column("accuracy", "all pixels"),
         ),
-        numbers=lambda seen: _numbers(seen, sampled),
+        numbers=lambda evidence: _numbers(evidence, sampled),
         table=lambda numbers: _table(_counts(numbers)),
         diagram=lambda numbers: _diagram(_counts(numbers), kinds),
     )
 
 
-def _numbers(seen: Evidence, sampled: bool) -> Numbers:
+def _numbers(evidence: Evidence, sampled: bool) -> Numbers:
     """Return right and wrong pixels of each bin, for each kind of uncertainty: float64 (kinds * 2 * bins,)."""
-    known = seen.labels != IGNORE_ID
-    wrong = seen.prediction[known] != seen.labels[known]
-    kinds = [1 - seen.confidence]
+    known = evidence.labels != IGNORE_ID
+    wrong = evidence.prediction[known] != evidence.labels[known]
+    kinds = [1 - evidence.confidence]
     if sampled:
-        assert seen.variance is not None, "no samples were drawn"
-        kinds.append(seen.variance)
+        assert evidence.variance is not None, "no samples were drawn"
+        kinds.append(evidence.variance)
     bins = (np.searchsorted(BIN_EDGES, kind[known], side="right") for kind in kinds)
     counts = [np.bincount(bin_ + UNCERTAINTY_BINS * wrong, minlength=2 * UNCERTAINTY_BINS) for bin_ in bins]
     return np.concatenate(counts).astype(np.float64)

@@ -70,11 +70,11 @@ def orientation_warnings(card: Card, averaging: Averaging) -> list[str]:
 def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], chose_epoch: bool) -> list[str]:
     warnings = [f"{finding.found}; {finding.repair}" for finding in survey.findings if finding.severity == "warning"]
     trained = set(data.get("digests", {}).values())
-    seen = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]
-    if seen:
-        names = first_of(seen, 3)
+    trained_on = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]
+    if trained_on:
+        names = first_of(trained_on, 3)
         warnings.append(
-            f"{len(seen)} of the {len(pairs)} pictures were trained on ({names}): these scores are too good."
+            f"{len(trained_on)} of the {len(pairs)} pictures were trained on ({names}): these scores are too good."
         )
     if chose_epoch:
         warnings.append(

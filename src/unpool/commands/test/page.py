@@ -55,17 +55,17 @@ def panel(sample: Sample, predictor: Predictor) -> ImagePanel:
     )
 
 
-def _uncertainty(found: Prediction, classes: int, averaging: Averaging) -> Heat:
+def _uncertainty(predicted: Prediction, classes: int, averaging: Averaging) -> Heat:
     """Return the picture of the uncertainty, with the same scale for all pictures of a report.
 
     1 - confidence is shown up to 0.5. Variances are small, so their square root is shown. Its scale ends at half the
     value that it has where every sample is certain and half of the samples disagree with the other half.
     """
-    if found.variance is None:
-        return Heat(heat_picture(found.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
+    if predicted.variance is None:
+        return Heat(heat_picture(predicted.uncertainty[0], 0.5), "1 − confidence: black 0, lightest 0.5 or more")
     top = sqrt(0.5 / classes) / 2
-    name = f"root of the variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
-    return Heat(heat_picture(np.sqrt(found.variance.mean(axis=0)), top), name)
+    caption = f"root of the variance of {averaging.samples} samples: black 0, lightest {top:.2g} or more"
+    return Heat(heat_picture(np.sqrt(predicted.variance.mean(axis=0)), top), caption)
 
 
 def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
