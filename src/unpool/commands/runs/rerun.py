@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unpool.commands.events import Event
-from unpool.commands.events import Message
-from unpool.commands.train.preparation import software
-from unpool.commands.run_folder import MODEL_FILE
-from unpool.commands.run_folder import free_path
+from unpool.commands.events import Event, Message
+from unpool.commands.run_folder import MODEL_FILE, free_path
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.preparation import software
