@@ -20,7 +20,7 @@ _REPAIR = (
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class PlacedFile:
     """A picture file with the meaning of the folders that it lies in.
 
     Attributes
@@ -51,7 +51,7 @@ class FolderContents:
     instances: bool = False
 
     @cached_property
-    def files(self) -> tuple[PictureFile, ...]:
+    def files(self) -> tuple[PlacedFile, ...]:
         """All picture files below ``root``. Raises DataError for a file name that is not UTF-8."""
         return tuple(_picture_file(self.root, path) for path in picture_files(self.root))
 
@@ -79,12 +79,12 @@ def no_layout(root: Path, found: str) -> DataError:
     return DataError(f"{root}: {found} ({_contents_text(root)})", _EXPECTED, _REPAIR)
 
 
-def _picture_file(root: Path, path: Path) -> PictureFile:
+def _picture_file(root: Path, path: Path) -> PlacedFile:
     parts = path.relative_to(root).parts[:-1]
     roles = [folder_role(part) for part in parts]
     kind_at = next((k for k, role in enumerate(roles) if role.kind), None)
     split_at = next((k for k, role in enumerate(roles) if role.split), None)
-    return PictureFile(
+    return PlacedFile(
         path=path,
         split=None if split_at is None else roles[split_at].split,
         place="/".join(part for k, part in enumerate(parts) if k not in (kind_at, split_at)),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from unpool.data.samples import Pair
-from unpool.dataset.pairing.folder import Folder, PictureFile
+from unpool.dataset.pairing.folder import Folder, PlacedFile
 from unpool.dataset.pairing.words import IMAGE_AFFIXES, MASK_AFFIXES, NO_AFFIX, SPLITS, Affix
 from unpool.errors import DataError
 from unpool.wording import first_of
@@ -26,9 +26,9 @@ class Match(NamedTuple):
     rule: the rule in words, such as ``the same name``.
     """
 
-    pairs: tuple[tuple[PictureFile, PictureFile], ...]
-    images: tuple[PictureFile, ...]
-    masks: tuple[PictureFile, ...]
+    pairs: tuple[tuple[PlacedFile, PlacedFile], ...]
+    images: tuple[PlacedFile, ...]
+    masks: tuple[PlacedFile, ...]
     rule: str
 
 
@@ -42,7 +42,7 @@ class _Rule(NamedTuple):
         return f"'{self.image.example()}' with '{self.mask.example()}'"
 
 
-def match_separate(images: Sequence[PictureFile], masks: Sequence[PictureFile]) -> Match:
+def match_separate(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:
     """Pair pictures and masks of different folders by the rule that pairs most.
 
     Raises
@@ -59,7 +59,7 @@ def match_separate(images: Sequence[PictureFile], masks: Sequence[PictureFile]) 
     return _apply(_best(counts), images, masks)
 
 
-def match_together(files: Sequence[PictureFile]) -> Match:
+def match_together(files: Sequence[PlacedFile]) -> Match:
     """Pair files of one folder in which a mask's name has one word more, as ``x_mask`` has for ``x``.
 
     Raises
@@ -98,15 +98,15 @@ def paired_folder(root: Path, layout: str, match: Match) -> Folder:
     )
 
 
-def _pair_name(image: PictureFile) -> str:
+def _pair_name(image: PlacedFile) -> str:
     return "/".join(part for part in (image.split, image.place, image.path.stem) if part)
 
 
-def _keys(files: Sequence[PictureFile], affix: Affix) -> set[_Key]:
+def _keys(files: Sequence[PlacedFile], affix: Affix) -> set[_Key]:
     return {key for file in files if (key := _key(file, affix))}
 
 
-def _key(file: PictureFile, affix: Affix) -> _Key | None:
+def _key(file: PlacedFile, affix: Affix) -> _Key | None:
     common = affix.strip(file.path.stem)
     return (file.split or "", file.place, common) if common else None
 
@@ -125,7 +125,7 @@ def _best(counts: dict[_Rule, int]) -> _Rule:
     return rules[0]
 
 
-def _apply(rule: _Rule, images: Sequence[PictureFile], masks: Sequence[PictureFile]) -> Match:
+def _apply(rule: _Rule, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:
     image_of, mask_of = _by_key(images, rule.image, "pictures"), _by_key(masks, rule.mask, "masks")
     pairs = tuple((image_of[key], mask_of[key]) for key in sorted(image_of.keys() & mask_of.keys()))
     paired = {file.path for pair in pairs for file in pair}
@@ -137,8 +137,8 @@ def _apply(rule: _Rule, images: Sequence[PictureFile], masks: Sequence[PictureFi
     )
 
 
-def _by_key(files: Sequence[PictureFile], affix: Affix, kind: str) -> dict[_Key, PictureFile]:
-    by_key: dict[_Key, PictureFile] = {}
+def _by_key(files: Sequence[PlacedFile], affix: Affix, kind: str) -> dict[_Key, PlacedFile]:
+    by_key: dict[_Key, PlacedFile] = {}
     for file in files:
         key = _key(file, affix)
         if key is None:

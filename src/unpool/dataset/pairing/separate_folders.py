@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unpool.dataset.pairing.folder import Folder, FolderContents, PictureFile, no_layout
+from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, no_layout
 from unpool.dataset.pairing.matching import Match, match_separate, paired_folder
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
@@ -15,8 +15,8 @@ from unpool.wording import count_text, first_of
 class _Way(NamedTuple):
     """One way to pair: files of one kind of picture folder with files of one kind of mask folder."""
 
-    images: Sequence[PictureFile]
-    masks: Sequence[PictureFile]
+    images: Sequence[PlacedFile]
+    masks: Sequence[PlacedFile]
     match: Match
 
     @property
@@ -62,18 +62,18 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     return paired_folder(root, layout + way.match.rule + unused, way.match)
 
 
-def _by_word(files: Sequence[PictureFile]) -> list[list[PictureFile]]:
+def _by_word(files: Sequence[PlacedFile]) -> list[list[PlacedFile]]:
     words = sorted({file.word for file in files})
     return [[file for file in files if file.word == word] for word in words]
 
 
-def _folders(root: Path, files: Sequence[PictureFile]) -> str:
+def _folders(root: Path, files: Sequence[PlacedFile]) -> str:
     """Return the folders of some files, relative to the root: ``train/images/ + val/images/``."""
     folders = sorted({file.path.parent.relative_to(root).as_posix() for file in files})
     return first_of([folder + "/" if folder != "." else "the folder itself" for folder in folders], 3, " + ")
 
 
-def _no_pairs(root: Path, images: Sequence[PictureFile], masks: Sequence[PictureFile]) -> DataError:
+def _no_pairs(root: Path, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
     if not images:
         return no_layout(root, f"{count_text(len(masks), 'mask')} and no pictures")
     image_names, mask_names = (first_of([file.path.name for file in side], 3) for side in (images, masks))
