@@ -43,7 +43,7 @@ def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice
     frame = model.frame(turn.size(size))
     cut = tile_of(turn.region((rows, columns), size), frame.size, halo_of(model.network.structure))
     with torch.inference_mode():
-        logits = model.network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
+        logits = Predictor(model, tiny.CPU).network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
     return turned_back(logits.softmax(0).double().numpy()[:, cut.inside[0], cut.inside[1]], turn)
 
 

@@ -185,7 +185,7 @@ def test_verify_of_an_exact_network(
     said = program(*words, "-o", tmp_path / "out")
     assert said.code == 0
     assert "verified, " in said.out
-    assert "a.png: on 30 x 30 pixels of it, computed whole and in tiles of" in said.out
+    assert "a.png: on 30 x 30 pixels of it, computed at once and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
     monkeypatch.setattr("unpool.prediction.halo.context", lambda _: Context(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
