@@ -39,7 +39,7 @@ from unpool.metrics.measures import Evidence, Measured, measured
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import scores
 from unpool.prediction.evaluation import Evaluation
-from unpool.prediction.predictor import Answer, Piece
+from unpool.prediction.result import Kept, Prediction, TileLogits
 from unpool.report.page import ImagePanel, ReportContents, write_report
 from unpool.report.pictures import error_picture, overlay
 
@@ -75,11 +75,12 @@ class Drawn:
         grey = 128 + 40 * maps[0] / maps.std() + random.normal(scale=4, size=size)
         self.image: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
 
-    def predicted(self) -> Answer:
+    def predicted(self) -> Prediction:
         """The network's logits as a prediction with its confidence."""
-        answer = Answer.empty(len(self.names), self.labels.shape, confidence=True)
-        answer.take(Piece(slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]), self.logits))
-        return answer
+        rows, columns = self.labels.shape
+        prediction = Prediction.empty(len(self.names), (rows, columns), Kept(confidence=True))
+        prediction.fill(TileLogits(slice(0, rows), slice(0, columns), self.logits))
+        return prediction
 
     def evidence(self) -> Evidence:
         """What a measure looks at."""

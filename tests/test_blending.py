@@ -17,7 +17,7 @@ from unpool.nets.fcn import FCN_8S
 from unpool.nets.sizes import looks_at_everything
 from unpool.orientation import ORIENTATION_SETS, UPRIGHT, Orientation
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.blending import OverlappingTiles, overlapping, shares
+from unpool.prediction.blending import OverlappingTiles, axis_weights, overlapping
 from unpool.prediction.halo import halo_of, tile_of
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import PROBABILITIES, TileLogits
@@ -171,7 +171,7 @@ def test_spans_cover_overlap_and_begin_on_the_grid(length: int, side: int, strid
     assert [part.start for part in parts] == [span.start for span in spans]
     assert sum(part.stop - part.start for part in parts) == length
     total = torch.zeros(length)
-    for span, share in zip(spans, shares(spans), strict=True):
+    for span, share in zip(spans, axis_weights(spans), strict=True):
         assert (share > 0).all()
         total[span] += share
     np.testing.assert_allclose(total, 1, atol=1e-6)

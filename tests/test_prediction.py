@@ -126,6 +126,6 @@ def test_what_the_network_sees_is_the_normalised_picture_mirrored_beyond_its_edg
             for before, size, side in zip(frame.before, frame.size, turned.shape, strict=False)
         ]
         wanted = np.pad(turned, [*pads, (0, 0)], mode="reflect").transpose(2, 0, 1)[None]
-        np.testing.assert_array_equal(model.prepare(image, "p", turn=turn), wanted)
+        np.testing.assert_array_equal(model.prepare(image, "p", orientation=turn), wanted)
         window = slice(3, 20), slice(8, 21)
         np.testing.assert_array_equal(model.prepare(image, "p", window, turn), wanted[:, :, 3:20, 8:21])

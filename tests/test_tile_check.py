@@ -144,7 +144,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unpool.commands.test.test.TILE", (32, 32))
 
 
-BLENDED = "the normalisation of this network looks at the whole tile"
+BLENDED = "this network normalises over all pixels of a tile"
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -190,7 +190,7 @@ def test_verify_of_an_exact_network(
     monkeypatch.setattr("unpool.prediction.halo.context", lambda _: Context(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
-    assert "a.png: tiles do not equal the whole" in said.err
+    assert "a.png: tiles do not equal the picture at once" in said.err
     assert not list((tmp_path / "wrong").glob("*.png"))
 
 

@@ -137,7 +137,7 @@ def test_a_model_without_a_probe_is_not_proven(saved: Path, program: Program) ->
 
 def test_a_story_of_another_form(saved: Path) -> None:
     rewrite(saved, lambda card, _: card["story"].update(data=[]))
-    with pytest.raises(ModelFileError, match="the story on its card is not one that unpool writes"):
+    with pytest.raises(ModelFileError, match="unpool did not write the story on its card"):
         info(saved)
 
 

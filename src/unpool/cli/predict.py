@@ -38,9 +38,7 @@ def predict(
     ] = False,
     verify: Annotated[
         bool,
-        Parameter(
-            negative="", help="First compare tiles with the whole, on a part of a picture that is cut into tiles."
-        ),
+        Parameter(negative="", help="First compare tiles with the picture at once, on a part of a picture."),
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: DeviceOption = None,

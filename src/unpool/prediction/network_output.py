@@ -91,10 +91,10 @@ class PlacedNetwork:
         rows = self.machine.rows_at_once(pixels.shape[3], network.structure.stride)
         at_once = looks_at_everything(network.structure) or pixels.shape[2] < 2 * rows
 
-        def whole() -> Iterator[Tensor]:
+        def one_run() -> Iterator[Tensor]:
             yield network(prepare(pixels))[:, :, kept]
 
-        parts = whole() if at_once else streamed(network, pixels, rows, kept, prepare)
+        parts = one_run() if at_once else streamed(network, pixels, rows, kept, prepare)
         while True:
             with self.machine.arithmetic():  # not around the yield: the caller's arithmetic would change too
                 part = next(parts, None)

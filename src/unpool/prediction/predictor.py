@@ -168,7 +168,7 @@ class Predictor:
 
     @property
     def looks_at_everything(self) -> bool:
-        """Whether the network normalises over all pixels of a window, so that tiles differ from the whole picture."""
+        """Whether the network normalises over all pixels of a window, so that tiles differ from the picture at once."""
         return looks_at_everything(self.segmenter.network.structure)
 
     @property

@@ -94,7 +94,7 @@ def _candidates(structure: AnyStructure, picture: Size) -> Iterator[Size]:
         sorted({min(multiple_above(side, structure.stride), length) for side in each})
         for each, length in zip((SIDES, WIDE), picture, strict=True)
     ]
-    if looks_at_everything(structure):  # only the whole picture at once is exact
+    if looks_at_everything(structure):  # only the picture at once is exact
         sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
     if context(structure) is None:  # such a network cannot be tiled
         sides = [[length] for length in picture]

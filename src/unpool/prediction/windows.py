@@ -44,7 +44,7 @@ def read_windows(
 
     Parameters
     ----------
-    halo: None where the region is the whole picture, which is read at once.
+    halo: None where the region is all of the picture, which is read at once.
     """
     size = (int(image.shape[0]), int(image.shape[1]))
 

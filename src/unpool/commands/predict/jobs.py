@@ -16,7 +16,7 @@ from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
 
 LARGE = 64e6
-"""Pixels from which processes share the rows of tiles of one picture; smaller pictures are shared as a whole."""
+"""Pixels from which processes share the rows of tiles of one picture; each smaller one belongs to one process."""
 
 
 @dataclass(frozen=True)

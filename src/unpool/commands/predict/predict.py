@@ -67,7 +67,7 @@ class PredictionOptions:
     averaging: the orientations and dropout samples that each prediction is the mean of.
     overwrite: replace outputs that exist; otherwise they are refused before any work.
     resume: keep what the same command wrote before it was interrupted, and continue within a picture.
-    verify: before the first picture, compare tiles with the whole on a part of one picture, see
+    verify: before the first picture, compare tiles with the picture at once, on a part of one picture, see
         ``unpool.prediction.tile_check``.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     """
@@ -131,7 +131,7 @@ def predict(
     ------
     UsageError: an input matches no picture, outputs collide or exist, or the network has no dropout to sample.
     ModelFileError: the model cannot be read.
-    RunError: tiles that should equal the whole do not.
+    RunError: tiles that should equal the picture at once do not.
     """
     keep_memory() if options.memory is None else return_memory(SMALL_BLOCK)
     processes = join(options.device)
@@ -195,7 +195,7 @@ class _Session:
         self._explained = False
 
     def verify(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Compare tiles with the whole on the first picture that is cut; where none is, on the first that can be."""
+        """Run the tile check on the first picture that is cut; where none is, on the first that can be."""
         tiled = jobs if self._predictor.can_tile else ()
         for job in sorted(tiled, key=self._is_one_tile):
             mismatch = self._mismatch(job)
@@ -209,7 +209,7 @@ class _Session:
         return rows <= self._predictor.tile[0] and columns <= self._predictor.tile[1]
 
     def _mismatch(self, job: Job) -> Mismatch | None:
-        """Return the difference between tiles and the whole; None where a picture cannot be cut or predicted."""
+        """Return the result of the tile check; None where a picture cannot be cut or predicted."""
         source = str(job.source)
         try:
             with self._opened(job.source) as picture:
