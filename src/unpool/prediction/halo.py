@@ -1,9 +1,9 @@
 """The halo of a tile: the pixels that a tile reads around itself, so that tiles fit together without a seam.
 
 Each tile is computed from a window: the tile and its halo. The halo holds every pixel that the tile's output depends
-on, so the output equals that of the picture at once. Windows start on the network's stride grid, so that pooling windows
-have the same places as in the picture at once. At the edge of the picture the window ends too, and the network pads
-there as it pads the picture.
+on, so the output equals that of the picture at once. Windows start on the network's stride grid, so that maxima are
+pooled from the same pixels as in the picture at once. At the edge of the picture the window ends too, and the network
+pads there as it pads the picture.
 
 Coordinates are the output's: output pixel o and input pixel o share a number. A network without padding loses pixels on
 each side; its windows read as many more pixels at the bottom and right.

@@ -80,7 +80,7 @@ def pixels_at_once(predictor: Predictor, image: TypedPixels) -> float:
 
 
 def _rows_kept(picture: PictureFile) -> int | None:
-    """Return the rows that the picture's reader keeps, where it reads full rows only; higher windows read some rows twice."""
+    """Return the most rows that a window may have without reading rows twice; None where there is no such limit."""
     rows, columns, channels = picture.shape
     if picture.resident or picture.block[1] < columns or picture.block[0] >= rows:
         return None

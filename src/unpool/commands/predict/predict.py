@@ -153,19 +153,19 @@ def predict(
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
     yield from _announced(len(targets), len(finished), predictor, card)
-    session = _Session(predictor, out)
+    run = _PredictionRun(predictor, out)
     if predictor.by_rows and options.memory is not None:
         predictor.place()  # weights are copied while small blocks are still returned
         return_memory(BLOCK)
     if options.verify:
-        yield from session.verify(jobs)
+        yield from run.verify(jobs)
     processes.sum_counts(torch.zeros(1))  # a process writes only after all processes have checked their outputs
     written = [(job.source, job.outputs.mask) for job in jobs if job in finished and processes.first]
     failed: list[tuple[Path, str]] = []
     shares = list(divided([job for job in jobs if job not in finished], predictor, processes))
     for number, (job, sharing) in enumerate(shares, start=1):
         try:
-            yield from session.predict(job, sharing, named=len(shares) > 1)
+            yield from run.predict(job, sharing, named=len(shares) > 1)
             if sharing.first:
                 written.append((job.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
@@ -187,7 +187,7 @@ def _announced(pictures: int, finished: int, predictor: Predictor, card: Card) -
         yield Message(f"note: {warning}")
 
 
-class _Session:
+class _PredictionRun:
     """One call of the command: its predictor and folder, and whether it has explained blending."""
 
     def __init__(self, predictor: Predictor, out: Path) -> None:
