@@ -26,7 +26,7 @@ from unpool.prediction.memory import WindowMemory
 from unpool.prediction.memory_limit import MemoryLimit
 from unpool.prediction.network_output import PlacedNetwork, RunLogits
 from unpool.prediction.result import CLASS_IDS, PROBABILITIES, Kept, Prediction, TileLogits
-from unpool.prediction.windows import joined, read_windows
+from unpool.prediction.windows import join_rows, read_windows
 from unpool.segmenter import Segmenter
 from unpool.tiling import Region, Size, extent, regions
 
@@ -249,7 +249,7 @@ class Predictor:
         """Yield the mean probabilities of each region; with dropout samples their variance too."""
         runs = self._runs(image, source, kept, halo)
         for _ in kept:
-            logits = (joined(run.rows) for run in islice(runs, self.averaging.runs))
+            logits = (join_rows(run.rows) for run in islice(runs, self.averaging.runs))
             if self.averaging.once:
                 yield (next(logits).softmax(dim=0),)
             else:

@@ -13,10 +13,10 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.jobs import Job, begun_jobs, divided, finished_jobs, job_of
+from unpool.commands.predict.jobs import PictureJob, begun_jobs, divided, finished_jobs, job_of
 from unpool.commands.predict.journal import JournalEntry, note, read_journal
 from unpool.commands.predict.results import (
-    Result,
+    ResultFile,
     band_bytes,
     displaced_note,
     done_rows,
@@ -194,7 +194,7 @@ class _PredictionRun:
         self._predictor, self._out = predictor, out
         self._explained = False
 
-    def verify(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def verify(self, jobs: Sequence[PictureJob]) -> Generator[Event, None, None]:
         """Run the tile check on the first picture that is cut; where none is, on the first that can be."""
         tiled = jobs if self._predictor.can_tile else ()
         for job in sorted(tiled, key=self._is_one_tile):
@@ -204,11 +204,11 @@ class _PredictionRun:
                 return
         yield Message(verified("", None))
 
-    def _is_one_tile(self, job: Job) -> bool:
+    def _is_one_tile(self, job: PictureJob) -> bool:
         rows, columns = size_of(job.source)
         return rows <= self._predictor.tile[0] and columns <= self._predictor.tile[1]
 
-    def _mismatch(self, job: Job) -> Mismatch | None:
+    def _mismatch(self, job: PictureJob) -> Mismatch | None:
         """Return the result of the tile check; None where a picture cannot be cut or predicted."""
         source = str(job.source)
         try:
@@ -227,12 +227,12 @@ class _PredictionRun:
         assert self._predictor.memory is not None
         return open_picture(source, int(min(CACHE, CACHE_SHARE * self._predictor.memory.bytes)))
 
-    def _tile(self, picture: PictureFile, job: Job) -> Size:
+    def _tile(self, picture: PictureFile, job: PictureJob) -> Size:
         sampled = self._predictor.averaging.samples > 0
         band = band_bytes(job.outputs, len(self._predictor.segmenter.classes), sampled=sampled)
         return fitting_tile(self._predictor, picture, str(job.source), band)
 
-    def predict(self, job: Job, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+    def predict(self, job: PictureJob, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
         """Predict one picture and write each band as soon as it is predicted; the first process writes.
 
         Parameters
@@ -254,7 +254,7 @@ class _PredictionRun:
                 mismatch = self._compared(predictor, picture, str(job.source))
                 yield Message(f"note: {blending_note(str(job.source), mismatch)}")
 
-            def results_opened() -> tuple[Result, ...]:
+            def results_opened() -> tuple[ResultFile, ...]:
                 if not processes.first:
                     return ()
                 sampled, key = predictor.averaging.samples > 0, _band_key(job, predictor, picture)
@@ -268,10 +268,10 @@ class _PredictionRun:
 
     def _write(
         self,
-        job: Job,
+        job: PictureJob,
         predictor: Predictor,
         picture: PictureFile,
-        results: Sequence[Result],
+        results: Sequence[ResultFile],
         processes: Processes,
         *,
         named: bool,
@@ -298,7 +298,7 @@ class _PredictionRun:
             raise
 
 
-def _band_key(job: Job, predictor: Predictor, picture: PictureFile) -> str | None:
+def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
     """Return the key of unfinished bands; None where the files are written at once, from a single band."""
     if len(predictor.tile_rows(picture.shape[:2])) == 1 and job.outputs.mask.suffix == ".png":
         return None
