@@ -111,7 +111,7 @@ def test_a_card_of_a_later_version(saved: Path) -> None:
     rewrite(saved, lambda card: card.update(version=3))
     error = refusal(saved)
     assert error.found == f"{saved}: a model card of version 3"
-    assert (error.expected, error.repair) == ("version 1 or 2", "install a newer unpool, which wrote it")
+    assert (error.expected, error.repair) == ("version 1 or 2", "install the newer unpool that wrote it")
     rewrite(saved, lambda card: card.update(version="new"))
     assert refusal(saved).repair == "give a model.safetensors that unpool wrote"
 
@@ -294,7 +294,7 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
         SAVERS[name](path)
     assert f"{path}: the written file does not read back (" in error.value.found
     assert "checksum" in error.value.found
-    assert error.value.expected == "a disk that gives back what was written to it"
+    assert error.value.expected == "a disk that returns what is written to it"
     assert error.value.repair == "check the disk, or write elsewhere"
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == [name]
