@@ -1,16 +1,16 @@
-"""Time, peak memory and exactness of predicting a picture that is larger than a tile, against sliding windows.
+"""Time, peak memory and exactness of predicting a picture that is larger than a tile, compared with sliding windows.
 
     python benchmarks/predict_large.py                       # 2048 x 2048, the U-Net of 64 to 1024 maps
     python benchmarks/predict_large.py --side 4096 --only unpool
     python benchmarks/predict_large.py --memory 2
 
-One network with random weights, in every contender; each contender runs in a process of its own, so that its peak
-resident memory is its own. Of several ``--rounds`` the least time counts. ``unpool`` is the whole command: from a tiled
-TIFF on the disk to a mask on the disk, under ``--memory`` gigabytes. The others are MONAI's
-``sliding_window_inference`` (where MONAI is installed) in plain float32 PyTorch, from an array to an array: at its
-defaults (overlap 0.25, constant blending) and at nnU-Net's settings (overlap 0.5, Gaussian), windows of 512 x 512. The
-largest difference of a class's probability from the network's answer at once, in the same arithmetic, is taken on a
-part of ``--whole`` pixels a side.
+All contenders run one network with random weights. Each runs in a process of its own, so that its peak resident memory
+is its own. Of several ``--rounds`` the shortest time counts. ``unpool`` is the complete command: from a tiled TIFF on
+the disk to a mask on the disk, under ``--memory`` gigabytes. The others are MONAI's ``sliding_window_inference`` (where
+MONAI is installed) in plain float32 PyTorch, from an array to an array: at its defaults (overlap 0.25, constant
+blending) and at nnU-Net's settings (overlap 0.5, Gaussian), with windows of 512 x 512. The largest difference of a
+probability between tiles and the picture at once, in the same arithmetic, is measured on a part of ``--whole``
+pixels a side.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from record import circumstances, write_results
 from unpool.checkpoint.models import load_model, save_model
 from unpool.class_table import ClassTable
 from unpool.commands.events import finish
-from unpool.commands.predict.predict import predict
+from unpool.commands.predict.predict import PredictionOptions, predict
 from unpool.data.synthetic import synthetic_cells
-from unpool.machine.device import Machine, choose_machine
+from unpool.machine.device import choose_machine
 from unpool.nets.families import network_of, structure_of
 from unpool.nets.named import named_net
 from unpool.normalisation import ChannelConstants, Normalisation
-from unpool.prediction.predictor import predict_probabilities, ready
+from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 
 CONTENDERS = ("unpool", "monai", "nnunet-settings")
@@ -50,13 +50,13 @@ CLASSES = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 
 
 @dataclass(frozen=True)
 class Row:
-    """One contender.
+    """The result of one contender.
 
     Attributes
     ----------
-    seconds: from the picture to its labels.
+    seconds: from the picture to its class ids.
     peak_gb: resident memory of the process, at most.
-    differs: largest difference of a probability from the whole-picture result.
+    differs: largest difference of a probability from the picture at once.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Row:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the contenders, each in its process, and write what they took."""
+    """Run the contenders, each in its own process, and write their times and memory."""
     given = _arguments(words)
     if given.contender:
         print(json.dumps(asdict(_run(given.contender, Path(given.folder), given))))  # noqa: T201
@@ -87,7 +87,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _best(runs: list[Row]) -> list[Row]:
-    """Of each contender the least time and the highest peak."""
+    """Return the shortest time and the highest peak of each contender."""
     rows = []
     for name in dict.fromkeys(run.name for run in runs):
         own = [run for run in runs if run.name == name]
@@ -99,10 +99,10 @@ def _best(runs: list[Row]) -> list[Row]:
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, default=2048, help="rows and columns of the picture")
-    parser.add_argument("--width", type=int, default=64, help="maps of the first stage")
+    parser.add_argument("--width", type=int, default=64, help="feature maps of the first stage")
     parser.add_argument("--memory", type=float, default=1.0, help="gigabytes that unpool may hold")
     parser.add_argument("--rounds", type=int, default=1, help="times that all are run, one after the other")
-    parser.add_argument("--whole", type=int, default=1024, help="side of the part that is compared with the whole")
+    parser.add_argument("--whole", type=int, default=1024, help="side of the part that is predicted at once too")
     parser.add_argument("--only", choices=CONTENDERS, nargs="+")
     parser.add_argument("--quick", action="store_true", help="a tiny run, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write the numbers here; - for the standard output")
@@ -116,7 +116,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 
 def _make(folder: Path, side: int, width: int) -> None:
-    """A model with random weights, and a picture: cells, repeated."""
+    """Write a model with random weights, and a picture of repeated cells."""
     torch.manual_seed(0)
     structure = structure_of({**named_net("unet").structure.model_dump(), "width": width})
     network = network_of(structure, 1, 2).eval()
@@ -141,11 +141,10 @@ def _in_its_process(name: str, folder: str, given: argparse.Namespace) -> Row | 
 def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
     if name == "unpool":
         started = perf_counter()
-        found = finish(
-            predict(folder / "model.safetensors", [str(folder / "picture.tif")], folder / "out",
-                    memory=given.memory * 1e9, overwrite=True)
-        )  # fmt: skip
-        assert not found.failed, found.failed
+        options = PredictionOptions(memory=given.memory * 1e9, overwrite=True)
+        pictures = [str(folder / "picture.tif")]
+        result = finish(predict(folder / "model.safetensors", pictures, folder / "out", options=options))
+        assert not result.failed, result.failed
         seconds, peak = perf_counter() - started, _peak_gb()
         return Row(name, seconds, peak, _our_difference(folder, given.whole))
     from monai.inferers import sliding_window_inference  # noqa: PLC0415 - only some machines have it
@@ -168,13 +167,13 @@ def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
 
 
 def _our_difference(folder: Path, side: int) -> float:
-    """Of tiles, by rows, from the network's answer for the picture at once."""
-    machine: Machine = choose_machine()
-    segmenter = ready(load_model(folder / "model.safetensors")[0], machine)
+    """Return the largest difference of a probability between tiles, by rows, and the picture at once."""
+    segmenter, machine = load_model(folder / "model.safetensors").segmenter, choose_machine()
+    predictor = Predictor(segmenter, machine, (side // 2, side // 2))
     pixels = tifffile.imread(folder / "picture.tif")[:side, :side, None]
-    tiled = predict_probabilities(segmenter, pixels, "picture", machine, (side // 2, side // 2))
+    tiled = predictor.probabilities(pixels, "picture")
     with torch.inference_mode(), machine.arithmetic():
-        whole = segmenter.network(machine.put(segmenter.prepare(pixels, "picture")))[0].float().softmax(0)
+        whole = predictor.network(machine.put(segmenter.prepare(pixels, "picture")))[0].float().softmax(0)
     return float(np.abs(tiled - whole.numpy()).max())
 
 
@@ -184,7 +183,7 @@ def _centre(image: Tensor, side: int) -> Tensor:
 
 
 def _peak_gb() -> float:
-    """Peak resident memory of this process alone; the system's own count would begin with its parent's."""
+    """Return the peak resident memory of this process alone; the system's own count starts from its parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 

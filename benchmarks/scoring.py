@@ -39,7 +39,7 @@ from unpool.metrics.measures import Evidence, MeasureResult, measure_set
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import scores
 from unpool.prediction.evaluation import Evaluation
-from unpool.prediction.result import Prediction, TileLogits
+from unpool.prediction.result import Kept, Prediction, TileLogits
 from unpool.report.page import ImagePanel, ReportContents, write_report
 from unpool.report.pictures import error_picture, overlay
 
@@ -76,9 +76,10 @@ class Drawn:
         self.image: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
 
     def predicted(self) -> Prediction:
-        """Return the prediction of the logits, with its confidence."""
-        prediction = Prediction.empty(len(self.names), self.labels.shape, confidence=True)
-        prediction.take(TileLogits(slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]), self.logits))
+        """The network's logits as a prediction with its confidence."""
+        rows, columns = self.labels.shape
+        prediction = Prediction.empty(len(self.names), (rows, columns), Kept(confidence=True))
+        prediction.fill(TileLogits(slice(0, rows), slice(0, columns), self.logits))
         return prediction
 
     def evidence(self) -> Evidence:

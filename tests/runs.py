@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 import tiny
+from unpool.checkpoint.checkpoints import load_checkpoint
 from unpool.checkpoint.models import load_model
-from unpool.checkpoint.states import load_state
 from unpool.commands.events import finish
 from unpool.commands.train.train import train
 
@@ -23,7 +23,7 @@ CLOCKS = ("seconds", "waiting", "validation_seconds", "last_validation")
 
 def weights(folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     """The best model and the last weights of a run."""
-    return load_model(folder / "model.safetensors").segmenter.network, load_state(folder / "state.pt")["network"]
+    return load_model(folder / "model.safetensors").segmenter.network, load_checkpoint(folder / "state.pt")["network"]
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
@@ -53,9 +53,9 @@ def same(one: Any, other: Any) -> bool:
 def assert_same_run(one: Path, other: Path) -> None:
     """Both have the same weights, optimiser, random numbers, history and log, bit for bit, whatever the clocks say."""
     assert tiny.same_weights(weights(one)[0], weights(other)[0])
-    assert same(*(timeless(load_state(folder / "state.pt")) for folder in (one, other)))
+    assert same(*(timeless(load_checkpoint(folder / "state.pt")) for folder in (one, other)))
     assert log(one) == log(other)
-    history = load_state(one / "state.pt")["training"]["history"]
+    history = load_checkpoint(one / "state.pt")["training"]["history"]
     assert [json.loads(line) for line in (one / "log.jsonl").read_text().splitlines()] == history
 
 

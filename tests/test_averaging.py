@@ -200,8 +200,11 @@ def test_sampling_leaves_no_trace() -> None:
     torch.manual_seed(7)
     predictor = Predictor(model, tiny.CPU, (32, 32), Averaging(samples=2))
     iterator = predictor.tiles(picture(70, 40), "p")
+    modes = [module.training for module in predictor.network.modules()]
     next(iterator)
-    assert not any(module.training for network in (model.network, predictor.network) for module in network.modules())
+    assert [module.training for module in predictor.network.modules()] == modes
+    assert not any(isinstance(module, nn.Dropout) and module.training for module in predictor.network.modules())
+    assert not any(module.training for module in model.network.modules())
     assert torch.equal(torch.rand(3), wanted)
 
 

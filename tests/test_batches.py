@@ -182,7 +182,7 @@ def test_an_epoch_left_early_ends_its_thread() -> None:
     batches = tiny.sampler(DATA, MODEL).epoch(0)
     next(batches)
     batches.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("unpool-batches")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("unpool-read-ahead")]
 
 
 @pytest.mark.parametrize(("emphasis", "bytes_a_pixel"), [(None, 2), (Emphasis("boundary", 1.0, 2.0), 4)])

@@ -16,7 +16,7 @@ from unpool.errors import RunError
 from unpool.nets.fcn import FCN_8S
 from unpool.orientation import ORIENTATION_SETS, UPRIGHT, Orientation
 from unpool.prediction.averaging import Averaging
-from unpool.prediction.blending import OverlappingTiles, overlapping, shares
+from unpool.prediction.blending import OverlappingTiles, axis_weights, overlapping
 from unpool.prediction.halo import halo_of, tile_of
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import PROBABILITIES, TileLogits
@@ -42,7 +42,7 @@ def tile_answer(model: Segmenter, image: np.ndarray, rows: slice, columns: slice
     frame = model.frame(turn.size(size))
     cut = tile_of(turn.region((rows, columns), size), frame.size, halo_of(model.network.structure))
     with torch.inference_mode():
-        logits = model.network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
+        logits = Predictor(model, tiny.CPU).network(tiny.CPU.put(model.prepare(image, "p", cut.window, turn)))[0]
     return turned_back(logits.softmax(0).double().numpy()[:, cut.inside[0], cut.inside[1]], turn)
 
 
@@ -170,7 +170,7 @@ def test_spans_cover_overlap_and_begin_on_the_grid(length: int, side: int, strid
     assert [part.start for part in parts] == [span.start for span in spans]
     assert sum(part.stop - part.start for part in parts) == length
     total = torch.zeros(length)
-    for span, share in zip(spans, shares(spans), strict=True):
+    for span, share in zip(spans, axis_weights(spans), strict=True):
         assert (share > 0).all()
         total[span] += share
     np.testing.assert_allclose(total, 1, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Model files and training states: what goes in comes out, and nothing else gets in."""
+"""Model files and checkpoints: what goes in comes out, and nothing else gets in."""
 
 import json
 import random
@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import tiny
-from unpool.checkpoint import models, states
+from unpool.checkpoint import checkpoints, models
+from unpool.checkpoint.checkpoints import load_checkpoint, load_newest_checkpoint, previous, save_checkpoint
 from unpool.checkpoint.models import bare_state, load_model, new_model, save_model
-from unpool.checkpoint.states import load_newest_state, load_state, previous, save_state
 from unpool.errors import ModelFileError, RunError
 
 
@@ -111,7 +111,7 @@ def test_a_card_of_a_later_version(saved: Path) -> None:
     rewrite(saved, lambda card: card.update(version=3))
     error = refusal(saved)
     assert error.found == f"{saved}: a model card of version 3"
-    assert (error.expected, error.repair) == ("version 1 or 2", "install a newer unpool, which wrote it")
+    assert (error.expected, error.repair) == ("version 1 or 2", "install the newer unpool that wrote it")
     rewrite(saved, lambda card: card.update(version="new"))
     assert refusal(saved).repair == "give a model.safetensors that unpool wrote"
 
@@ -177,8 +177,10 @@ def test_a_state_comes_back_equal(tmp_path: Path) -> None:
     network(torch.randn(1, 1, 32, 32)).sum().backward()
     optimiser.step()
     path = tmp_path / "state.pt"
-    save_state(path, {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "numbers": [1, None, "x"]})
-    found = load_state(path)
+    save_checkpoint(
+        path, {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "numbers": [1, None, "x"]}
+    )
+    found = load_checkpoint(path)
     assert found["numbers"] == [1, None, "x"]
     assert torch.equal(found["network"]["head.weight"], network.head.weight)
     assert torch.equal(found["optimiser"]["state"][0]["exp_avg"], optimiser.state_dict()["state"][0]["exp_avg"])
@@ -188,24 +190,24 @@ def test_a_state_comes_back_equal(tmp_path: Path) -> None:
 def test_a_broken_state(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"state.pt: not a readable training state \(.+\)"):
-        load_state(path)
+    with pytest.raises(ModelFileError, match=r"state.pt: not a readable checkpoint \(.+\)"):
+        load_checkpoint(path)
 
 
 def test_missing_foreign_truncated_and_later_states(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
-    with pytest.raises(ModelFileError, match="not a readable training state"):
-        load_state(path)
+    with pytest.raises(ModelFileError, match="not a readable checkpoint"):
+        load_checkpoint(path)
     torch.save([1, 2], path)
-    with pytest.raises(ModelFileError, match="not a readable training state"):
-        load_state(path)
-    save_state(path, {"version": 99})
-    with pytest.raises(ModelFileError, match=r"a training state of version 99\n  expected: version 1"):
-        load_state(path)
-    save_state(path, {"weights": torch.zeros(1000)})
+    with pytest.raises(ModelFileError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    save_checkpoint(path, {"version": 99})
+    with pytest.raises(ModelFileError, match=r"a checkpoint of version 99\n  expected: version 1"):
+        load_checkpoint(path)
+    save_checkpoint(path, {"weights": torch.zeros(1000)})
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(ModelFileError, match="not a readable training state"):
-        load_state(path)
+    with pytest.raises(ModelFileError, match="not a readable checkpoint"):
+        load_checkpoint(path)
 
 
 class _Malicious:
@@ -219,8 +221,8 @@ class _Malicious:
 def test_a_state_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     path, victim = tmp_path / "state.pt", tmp_path / "executed"
     torch.save({"version": 1, "network": _Malicious(victim)}, path)
-    with pytest.raises(ModelFileError, match="not a readable training state"):
-        load_state(path)
+    with pytest.raises(ModelFileError, match="not a readable checkpoint"):
+        load_checkpoint(path)
     assert not victim.exists()
     torch.load(path, weights_only=False)  # the same file is dangerous to a careless reader
     assert victim.exists()
@@ -236,13 +238,13 @@ def flip(path: Path, place: int) -> None:
 def test_no_flipped_bit_is_ever_loaded_as_if_nothing_were_wrong(tmp_path: Path) -> None:
     """A bit may fall into padding or into something nobody reads; then what is loaded is what was saved."""
     path = tmp_path / "state.pt"
-    save_state(path, {"weights": torch.randn(50, 50), "numbers": [1, 2.5, "x"]})
-    right, content = load_state(path), path.read_bytes()
+    save_checkpoint(path, {"weights": torch.randn(50, 50), "numbers": [1, 2.5, "x"]})
+    right, content = load_checkpoint(path), path.read_bytes()
     chance, refused = random.Random(1), 0
     for place in chance.choices(range(len(content)), k=300):
         flip(path, place)
         try:
-            found = load_state(path)
+            found = load_checkpoint(path)
         except ModelFileError:
             refused += 1
         else:
@@ -259,26 +261,26 @@ def test_no_flipped_bit_of_a_model_is_ever_loaded(saved: Path) -> None:
         refusal(saved)
         saved.write_bytes(content)
     flip(saved, len(content) - 40)
-    assert "damaged since it was written: its checksum does not hold" in refusal(saved).found
+    assert "damaged since it was written: its checksum is wrong" in refusal(saved).found
 
 
 def test_only_the_first_version_may_be_without_a_checksum(saved: Path) -> None:
     rewrite(saved, lambda card: None, signed=False)
-    assert "its checksum has been taken away" in refusal(saved).found
+    assert "its checksum is missing" in refusal(saved).found
 
 
 SAVERS: dict[str, Callable[[Path], None]] = {
-    "state.pt": lambda path: save_state(path, {"weights": torch.randn(100, 100)}),
+    "state.pt": lambda path: save_checkpoint(path, {"weights": torch.randn(100, 100)}),
     "model.safetensors": lambda path: save_model(path, perturbed(), {}),
 }
-LOADERS: dict[str, Callable[[Path], Any]] = {"state.pt": load_state, "model.safetensors": load_model}
+LOADERS: dict[str, Callable[[Path], Any]] = {"state.pt": load_checkpoint, "model.safetensors": load_model}
 
 
 @pytest.mark.parametrize("name", list(SAVERS))
 def test_what_does_not_read_back_does_not_take_the_old_ones_place(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, flush = tmp_path / name, states.flush_to_disk
+    path, flush = tmp_path / name, checkpoints.flush_to_disk
 
     def forgetful(draft: Path) -> None:
         flush(draft)
@@ -286,13 +288,13 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
 
     SAVERS[name](path)
     before = path.read_bytes()
-    monkeypatch.setattr(states, "flush_to_disk", forgetful)
+    monkeypatch.setattr(checkpoints, "flush_to_disk", forgetful)
     monkeypatch.setattr(models, "flush_to_disk", forgetful)
     with pytest.raises(RunError) as error:
         SAVERS[name](path)
-    assert f"{path}: what was written does not read back (" in error.value.found
+    assert f"{path}: the written file does not read back (" in error.value.found
     assert "checksum" in error.value.found
-    assert error.value.expected == "a disk that gives back what was written to it"
+    assert error.value.expected == "a disk that returns what is written to it"
     assert error.value.repair == "check the disk, or write elsewhere"
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == [name]
@@ -300,7 +302,7 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
 
 def test_a_state_that_could_not_be_read_back_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="does not read back"):
-        save_state(tmp_path / "state.pt", {"score": np.float64(0.5)})
+        save_checkpoint(tmp_path / "state.pt", {"score": np.float64(0.5)})
     assert not list(tmp_path.iterdir())
 
 
@@ -346,16 +348,16 @@ def test_an_impatient_ctrl_c_in_the_middle_of_a_save_leaves_a_whole_state(tmp_pa
     interrupted = 0
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        save_state(path, {"number": 0, "heavy": heavy})
+        save_checkpoint(path, {"number": 0, "heavy": heavy})
         for number in range(1, 40):
-            last = load_state(path)["number"]
+            last = load_checkpoint(path)["number"]
             signal.setitimer(signal.ITIMER_REAL, 0.001 * number)
             try:
-                save_state(path, {"number": number, "heavy": heavy})
+                save_checkpoint(path, {"number": number, "heavy": heavy})
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            found = load_state(path)
+            found = load_checkpoint(path)
             assert found["number"] in (last, number)
             assert torch.equal(found["heavy"], heavy)
     finally:
@@ -367,26 +369,26 @@ def test_an_impatient_ctrl_c_in_the_middle_of_a_save_leaves_a_whole_state(tmp_pa
 def test_the_state_before_is_kept_and_read_where_the_newest_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     for number in (1, 2, 3):
-        save_state(path, {"number": number})
-    assert [load_state(file)["number"] for file in (path, previous(path))] == [3, 2]
+        save_checkpoint(path, {"number": number})
+    assert [load_checkpoint(file)["number"] for file in (path, previous(path))] == [3, 2]
     assert previous(path).name == "state.previous.pt"
-    found = load_newest_state(path)
+    found = load_newest_checkpoint(path)
     assert (found.state["number"], found.file, found.damage) == (3, path, None)
     path.write_bytes(path.read_bytes()[:-10])
-    found = load_newest_state(path)
+    found = load_newest_checkpoint(path)
     assert (found.state["number"], found.file) == (2, previous(path))
-    assert "state.pt: not a readable training state (BadZipFile" in found.damage.found
+    assert "state.pt: not a readable checkpoint (BadZipFile" in found.damage.found
     previous(path).unlink()
     with pytest.raises(ModelFileError, match=r"state\.pt: not a readable"):
-        load_newest_state(path)
+        load_newest_checkpoint(path)
 
 
 def test_a_state_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
-    save_state(path, {"number": 1})
-    save_state(path, {"version": 99})
-    with pytest.raises(ModelFileError, match="a training state of version 99"):
-        load_newest_state(path)
+    save_checkpoint(path, {"number": 1})
+    save_checkpoint(path, {"version": 99})
+    with pytest.raises(ModelFileError, match="a checkpoint of version 99"):
+        load_newest_checkpoint(path)
 
 
 def test_a_new_model_waits_until_the_body_has_succeeded(saved: Path) -> None:

@@ -190,11 +190,8 @@ def test_the_first_process_names_what_the_others_could_not_read(
             return values + torch.arange(len(values)) % 2
 
     monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
-    said = [
-        e.text
-        for e in tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
-        if isinstance(e, Message)
-    ]
+    events = tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
+    said = [event.text for event in events if isinstance(event, Message)]
     assert said[-2].startswith("skipped by other processes: ")
     assert "b.c.png" in said[-2]
     assert said[-1].startswith("2 masks in")

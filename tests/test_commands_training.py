@@ -14,8 +14,8 @@ import tiny
 import unpool
 from conftest import Program
 from runs import weights
+from unpool.checkpoint.checkpoints import load_checkpoint
 from unpool.checkpoint.models import load_model
-from unpool.checkpoint.states import load_state
 from unpool.commands.events import finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.recipes import read_recipe
@@ -104,7 +104,7 @@ def test_the_model_is_the_best_epochs_and_not_the_last(
     out, after = tmp_path / "run", []
     for event in train(cells, SETTINGS["unet"], out):
         if isinstance(event, EpochRecord):
-            after.append((event.best, load_state(out / "state.pt")["network"]))
+            after.append((event.best, load_checkpoint(out / "state.pt")["network"]))
     best, last = weights(out)
     assert [chosen for chosen, _ in after] == [True, True, False]
     assert all(torch.equal(tensor, after[1][1][name]) for name, tensor in best.state_dict().items())

@@ -13,8 +13,8 @@ import pytest
 
 import runs
 import tiny
+from unpool.checkpoint.checkpoints import load_checkpoint, previous
 from unpool.checkpoint.models import load_model
-from unpool.checkpoint.states import load_state, previous
 from unpool.commands.events import finish
 from unpool.commands.interruption import ending_text, interruptible, resend_signal
 from unpool.commands.train.train import train
@@ -50,7 +50,7 @@ def test_a_signal_ends_the_run_with_everything_saved(
     *_, saved, model, _ = said.read_text().splitlines()
     assert saved == f"{how}: everything is saved; the same command with --resume goes on from here"
     assert model.startswith("model: ")
-    done = load_state(out / "state.pt")["training"]["epoch"]
+    done = load_checkpoint(out / "state.pt")["training"]["epoch"]
     ended = finish(train(cells, tiny.settings(epochs=done + 1), out, resume=True))
     assert ended.finished
     assert [row["epoch"] for row in ended.history] == list(range(1, done + 2))
@@ -112,7 +112,7 @@ def test_a_run_that_finds_no_room_says_so_and_goes_on_later(cells: Path, tmp_pat
         "  to do:    free some space there, or raise the quota or the limit on file sizes; "
         "what was saved before is whole, and the same command with --resume goes on from it"
     )
-    assert load_state(out / "state.pt")["training"]["step"] == 0
+    assert load_checkpoint(out / "state.pt")["training"]["step"] == 0
     assert not (out / "model.safetensors").exists()
     finish(train(cells, tiny.settings(epochs=2), out, resume=True))
     runs.assert_same_run(out, unbroken)
@@ -124,9 +124,9 @@ def place(out: Path) -> tuple[int, int]:
     if not (out / "state.pt").exists():
         assert not (out / "model.safetensors").exists()
         return 0, 0
-    stored = load_state(out / "state.pt")
+    stored = load_checkpoint(out / "state.pt")
     if previous(out / "state.pt").exists():
-        load_state(previous(out / "state.pt"))
+        load_checkpoint(previous(out / "state.pt"))
     if (out / "model.safetensors").exists():
         waiting = out / str(stored["model"])
         model = load_model(waiting if waiting.is_file() else out / "model.safetensors")

@@ -177,9 +177,8 @@ def test_what_was_left_by_another_model_is_not_gone_on_with(model: Path, picture
     _, events = predicted(model, picture, tmp_path / "out")
     assert not any(isinstance(event, Message) and "continuing" in event.text for event in events)
     found = tmp_path / "out" / "slide.tif.part"
-    assert f"{found} was left by other settings, another model, picture or version, and starts again" in messages(
-        events
-    )
+    left = f"{found} was left by other settings, another model, picture or version, and starts again"
+    assert left in messages(events)
     predicted(model, picture, tmp_path / "fresh")
     one, two = (read_mask(tmp_path / folder / "slide.tif") for folder in ("out", "fresh"))
     assert np.array_equal(one, two)

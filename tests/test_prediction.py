@@ -8,6 +8,7 @@ from torch import nn
 import tiny
 from unpool.errors import DataError, RunError
 from unpool.orientation import ORIENTATION_SETS
+from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 
@@ -98,6 +99,20 @@ def test_output_that_is_not_finite_is_refused(value: float) -> None:
         Predictor(model, tiny.CPU).predict(picture(20, 20), "scan.png")
 
 
+def test_the_network_is_folded_once_and_the_segmenter_stays_as_it_was_trained() -> None:
+    model, image = lively("unet"), picture(40, 50)
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    predictor = Predictor(model, tiny.CPU)
+    predictor.predict(image, "p")
+    others = [predictor.with_tile((16, 16)), predictor.with_averaging(Averaging("flips")), predictor.at_once((40, 50))]
+    for other in others:
+        other.predict(image, "p")
+        assert other.network is predictor.network
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in predictor.network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+    assert not any(parameter.is_inference() for parameter in predictor.network.parameters())
+
+
 def test_pictures_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match=r"scan\.png: 3 channels"):
         Predictor(tiny.segmenter(), tiny.CPU).predict(picture(20, 20, 3), "scan.png")
@@ -126,6 +141,6 @@ def test_what_the_network_sees_is_the_normalised_picture_mirrored_beyond_its_edg
             for before, size, side in zip(frame.before, frame.size, turned.shape, strict=False)
         ]
         wanted = np.pad(turned, [*pads, (0, 0)], mode="reflect").transpose(2, 0, 1)[None]
-        np.testing.assert_array_equal(model.prepare(image, "p", turn=turn), wanted)
+        np.testing.assert_array_equal(model.prepare(image, "p", orientation=turn), wanted)
         window = slice(3, 20), slice(8, 21)
         np.testing.assert_array_equal(model.prepare(image, "p", window, turn), wanted[:, :, 3:20, 8:21])

@@ -12,8 +12,8 @@ import pytest
 
 import tiny
 from runs import assert_same_run
+from unpool.checkpoint.checkpoints import load_checkpoint, save_checkpoint
 from unpool.checkpoint.models import load_model
-from unpool.checkpoint.states import load_state, save_state
 from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
@@ -99,11 +99,11 @@ def test_a_compiled_run_goes_on_plain_where_that_is_asked(
         patch.setattr("unpool.commands.train.rehearsal.compiles", lambda *_: "")
         patch.setattr("torch.compile", lambda function, **_: function)
         begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
-    assert load_state(begun.folder / "state.pt")["training"]["compiled"]
+    assert load_checkpoint(begun.folder / "state.pt")["training"]["compiled"]
     events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
     said = [event.text for event in events if isinstance(event, Message)]
     assert any("was compiled, and goes on without: as asked" in text for text in said)
-    assert not load_state(begun.folder / "state.pt")["training"]["compiled"]
+    assert not load_checkpoint(begun.folder / "state.pt")["training"]["compiled"]
 
 
 def test_resuming_on_changed_data_is_refused(cells: Path, run: TrainedRun, tmp_path: Path) -> None:
@@ -137,16 +137,16 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
     out = tmp_path / "run"
     until(train(cells, SETTINGS["unet"], out), 27, ctrl_c)
     damage(out / "state.pt")
-    before = load_state(out / "state.previous.pt")["training"]
+    before = load_checkpoint(out / "state.previous.pt")["training"]
     assert (before["epoch"], before["sums"]["done"]) == (1, 0)
     said = []
     for event in train(cells, SETTINGS["unet"], out, resume=True):
         if isinstance(event, Message):
             said.append(event.text)
         elif isinstance(event, StepRecord):
-            load_state(out / "state.pt")  # whole again before the first step
+            load_checkpoint(out / "state.pt")  # whole again before the first step
     assert any(
-        "state.pt: not a readable training state (ValueError: the checksum of " in text
+        "state.pt: not a readable checkpoint (ValueError: the checksum of " in text
         and text.endswith("going on from state.previous.pt, the state saved before it")
         for text in said
     )
@@ -216,7 +216,7 @@ def test_a_run_cut_off_without_warning_goes_on_as_if_unbroken(
         draft_beside(folder / "a.pt").touch()
     mine = found / ".mine.pt"
     mine.touch()
-    before = load_state(found / "state.pt")["training"]["step"]
+    before = load_checkpoint(found / "state.pt")["training"]["step"]
     assert before == (29 if every == 0.0 else 20)
     finish(train(cells, SETTINGS["unet"], found, resume=True))
     assert_same_run(found, unbroken["unet"])
@@ -232,7 +232,7 @@ def test_who_stops_listening_stops_the_run_with_everything_saved(
         if isinstance(event, StepRecord) and (event.epoch, event.step) == (2, 9):
             break
     del event
-    assert load_state(out / "state.pt")["training"]["step"] == 29
+    assert load_checkpoint(out / "state.pt")["training"]["step"] == 29
     finish(train(cells, SETTINGS["unet"], out, resume=True))
     assert_same_run(out, unbroken["unet"])
 
@@ -241,13 +241,13 @@ def test_the_last_step_before_a_long_validation_is_saved(cells: Path, tmp_path: 
     """Validation cannot be cut in two, so a kill in it would cost more than the time between two saved states."""
     out = tmp_path / "run"
     until(train(cells, SETTINGS["unet"], out), 27, ctrl_c)
-    state = load_state(out / "state.pt")
+    state = load_checkpoint(out / "state.pt")
     state["training"]["last_validation"] = 100.0
-    save_state(out / "state.pt", state)
+    save_checkpoint(out / "state.pt", state)
     saved = []
     for event in train(cells, SETTINGS["unet"], out, resume=True, save_every=60.0):
         if isinstance(event, StepRecord):
-            saved.append((event.step, load_state(out / "state.pt")["training"]["step"]))
+            saved.append((event.step, load_checkpoint(out / "state.pt")["training"]["step"]))
         elif isinstance(event, EpochRecord):
             break
     assert saved[-3:] == [(18, 27), (19, 27), (20, 40)]

@@ -146,7 +146,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unpool.commands.test.test.TILE", (32, 32))
 
 
-BLENDED = "the normalisation of this network looks at the whole tile"
+BLENDED = "this network normalises over all pixels of a tile"
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -187,12 +187,12 @@ def test_verify_of_an_exact_network(
     said = program(*words, "-o", tmp_path / "out")
     assert said.code == 0
     assert "verified, " in said.out
-    assert "a.png: on 30 x 30 pixels of it, computed whole and in tiles of" in said.out
+    assert "a.png: on 30 x 30 pixels of it, computed at once and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
     monkeypatch.setattr(Structure, "halo", property(lambda _: Border(0, 0)))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
-    assert "a.png: tiles do not equal the whole" in said.err
+    assert "a.png: tiles do not equal the picture at once" in said.err
     assert not list((tmp_path / "wrong").glob("*.png"))
 
 

@@ -72,7 +72,7 @@ def test_a_trained_model_is_proven(run: TrainedRun) -> None:
     assert [check.holds for check in found.checks] == [True, True, True, True, None]
     (apart,) = re.findall(r"(\S+) of the largest logit apart at 24 places", found.text)
     assert float(apart) < 1e-5
-    assert "bfloat16" in found.checks[-1].said + found.checks[-1].name
+    assert "bfloat16" in found.checks[-1].text + found.checks[-1].name
     assert found.text.endswith("computes here what it computed where it was trained")
 
 
@@ -126,7 +126,7 @@ def test_a_model_without_a_probe_is_not_proven(saved: Path, program: Program) ->
     rewrite(saved, lambda card, _: card.update(probe=None))
     said = program("verify", saved)
     assert said.code == 1
-    assert "the network's answer was not finite when it was saved" in said.out.replace("\n       ", " ")
+    assert "the network's output was not finite when the model was saved" in said.out.replace("\n       ", " ")
     rewrite(saved, lambda card, _: [card.pop("probe"), card.update(version=1)])
     said = program("verify", saved)
     assert said.code == 1
@@ -137,7 +137,7 @@ def test_a_model_without_a_probe_is_not_proven(saved: Path, program: Program) ->
 
 def test_a_story_of_another_form(saved: Path) -> None:
     rewrite(saved, lambda card, _: card["story"].update(data=[]))
-    with pytest.raises(ModelFileError, match="the story on its card is not one that unpool writes"):
+    with pytest.raises(ModelFileError, match="unpool did not write the story on its card"):
         info(saved)
 
 
@@ -168,7 +168,7 @@ def test_a_broken_file_gives_one_message(command: str, saved: Path, program: Pro
         refused()
     saved.write_bytes(content)
     rewrite(saved, lambda card, _: card.update(version=9))
-    refused("a model card of version 9", "install a newer unpool")
+    refused("a model card of version 9", "install the newer unpool")
     save_file({"weight": torch.zeros(3)}, saved)
     refused("without an unpool card")
     torch.save({"weight": torch.zeros(3)}, saved)

@@ -25,7 +25,7 @@ def read_ahead(
     ------
     Exception: as ``read`` raises it; items that wait are then dropped.
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="unpool-read-ahead") as pool:
         waiting: deque[Future[Value]] = deque()
         try:
             for item in items:

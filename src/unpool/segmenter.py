@@ -1,4 +1,4 @@
-"""What travels together: a network, its normalisation and its class table."""
+"""The segmenter: a network with its normalisation and its class table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unpool.tiling import extent, mirrored
 
 
 class Frame(NamedTuple):
-    """The input that a picture is laid into.
+    """The network's input for a picture, which is extended by mirroring.
 
     Attributes
     ----------
     size: rows and columns of the input, a legal size.
-    before: rows and columns of the input above and left of the picture.
-    offset: where the picture's first pixel is in the network's output.
+    before: rows above and columns left of the picture, in the input.
+    offset: row and column of the picture's first pixel, in the output.
     """
 
     size: Size
@@ -35,11 +35,11 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Segmenter:
-    """Everything needed to turn a picture into class ids.
+    """A network, its normalisation and its class table: all that class ids of a picture are computed with.
 
     Attributes
     ----------
-    net: the network's name, as in ``unpool.nets.named.NAMED_NETS``.
+    net: name of the network, as in ``unpool.nets.named.NAMED_NETS``.
     """
 
     net: str
@@ -48,10 +48,10 @@ class Segmenter:
     classes: ClassTable
 
     def frame(self, size: Size) -> Frame:
-        """The smallest input whose output covers a picture of (rows, columns).
+        """Return the smallest input whose output covers a picture of (rows, columns).
 
-        A network that loses pixels at the border gets them from beyond the picture (the overlap-tile of U-Net); what
-        is missing to a legal size is added at the bottom and right.
+        A network without padding loses pixels at the border; the input is extended by as many on each side (the
+        overlap-tile strategy of U-Net). Pixels that are missing to a legal size are added at the bottom and right.
         """
         rows, columns = (self.network.structure.input_for(side) for side in size)
         return Frame(
@@ -60,31 +60,45 @@ class Segmenter:
             (max(-rows.margin, 0), max(-columns.margin, 0)),
         )
 
-    def prepare(self, image: Pixels, source: str, window: Region | None = None, turn: Orientation = UPRIGHT) -> Tensor:
-        """A picture, or a window of it, as the network takes it: what ``window`` reads, ``normal``."""
-        return self.normal(self.window(image, window, turn), source)
-
-    def window(self, image: Pixels, window: Region | None = None, turn: Orientation = UPRIGHT) -> NDArray[Any]:
-        """A window of a picture's frame as it was stored: (rows', columns', channels); beyond its edges it is mirrored.
+    def prepare(
+        self, image: Pixels, source: str, window: Region | None = None, orientation: Orientation = UPRIGHT
+    ) -> Tensor:
+        """Read a window and return it as the network's input: float32 (1, channels', rows, columns).
 
         Parameters
         ----------
         image: (rows, columns, channels) in the pixel type it was stored in; one rectangle of it is read.
-        window: rows and columns of the turned picture's frame; all by default.
+        source: the file's name, for messages.
+        window: rows and columns of the oriented picture's frame; all by default.
+
+        Raises
+        ------
+        DataError: channels or pixel type do not fit the model.
         """
-        size = turn.size((image.shape[0], image.shape[1]))
+        return self.normal(self.window(image, window, orientation), source)
+
+    def window(self, image: Pixels, window: Region | None = None, orientation: Orientation = UPRIGHT) -> NDArray[Any]:
+        """Return a window of a picture's frame, mirrored beyond the picture's edges: (rows', columns', channels).
+
+        Parameters
+        ----------
+        image: (rows, columns, channels) in the pixel type it was stored in; one rectangle of it is read.
+        window: rows and columns of the oriented picture's frame; all by default.
+        """
+        size = orientation.size((image.shape[0], image.shape[1]))
         frame = self.frame(size)
         rows, columns = (
             mirrored(slice(part.start - before, part.stop - before), length)
             for part, before, length in zip(window or extent(frame.size), frame.before, size, strict=True)
         )
-        return turn.pixels(image, rows, columns)
+        return orientation.pixels(image, rows, columns)
 
     def normal(self, pixels: NDArray[Any], source: str) -> Tensor:
-        """Stored pixels (rows, columns, channels) as the network takes them: float32 (1, channels', rows, columns).
+        """Return pixels as the network's input: normalised, float32 (1, channels', rows, columns).
 
         Parameters
         ----------
+        pixels: (rows, columns, channels) in the pixel type they were stored in.
         source: the file's name, for messages.
 
         Raises

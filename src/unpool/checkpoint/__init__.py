@@ -1,1 +1,1 @@
-"""The two files of a training: the model, and the checkpoint to go on from."""
+"""The two files of a training: the model file, and the checkpoint to continue from."""

@@ -1,7 +1,7 @@
-"""The card: what a model's file says about the model, as JSON; what its versions hold.
+"""The card: the description of a model in its file, as JSON, and the versions of the card.
 
-Version 1 had no size rule, licence, citation of its own or probe. ``completed`` adds to such a card what follows from
-the rest, so that a reader meets one form.
+Version 1 had no size rule, licence, citation of its own or probe. ``completed`` adds those that follow from the rest,
+so that readers find one form.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Card = dict[str, Any]
 
 
 def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None, probe: Probe | None) -> Card:
-    """The card of a model; the story is kept as it is."""
+    """Return the card of a model; the story is kept as it is."""
     card = {
         "version": CARD_VERSION,
         "net": segmenter.net,
@@ -37,23 +37,26 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
 
 
 def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
-    """A card with everything that later versions added, as far as it follows from the rest; else None."""
+    """Return a card with the keys that later versions added; None for values that do not follow from the rest."""
     net = NAMED_NETS.get(str(card["net"]))
     known = {"size_rule": size_rule_card(structure), "citation": net.citation if net else None}
     return {"licence": None, "probe": None, **known, **card}
 
 
 def size_rule_card(structure: NetworkStructure) -> dict[str, Any]:
-    """Which pictures the network takes, in numbers and in words.
+    """Return the picture sizes that the network takes, in numbers and in words.
 
-    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.network.SizeRule``, None where there is no such rule;
-    ``stride`` and ``context`` in pixels: what an aligned block of output reads before and after itself,
-    None where no tile is exact.
+    ``smallest``, ``step`` and ``lost`` are those of ``unpool.nets.network.SizeRule``, None where there is no such rule.
+    ``stride`` is in pixels. ``context`` is the halo of a tile, in pixels; None where no tile is exact.
     """
-    rule, seen = structure.size_rule(), structure.halo
+    rule, halo = structure.size_rule(), structure.halo
     numbers = rule._asdict() if rule else {"smallest": None, "step": None, "lost": None}
-    reach = seen._asdict() if seen else None
-    return {**numbers, "stride": structure.stride, "context": reach, "words": _words(structure)}
+    return {
+        **numbers,
+        "stride": structure.stride,
+        "context": halo._asdict() if halo else None,
+        "words": _words(structure),
+    }
 
 
 def _words(structure: NetworkStructure) -> str:

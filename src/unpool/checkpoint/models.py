@@ -1,7 +1,7 @@
-"""The model file: weights and card in one safetensors file; nothing here unpickles objects.
+"""The model file: weights and card in one safetensors file, which is read without unpickling objects.
 
-It carries a checksum. A file takes its place only when it was read back from the disk and the checksum held, and it is
-checked again whenever the file is read: safetensors by itself does not notice a flipped bit in a tensor.
+The file has a checksum, because safetensors itself does not notice a flipped bit in a tensor. A new file replaces the
+old one only after it was read back and its checksum was right. The checksum is tested whenever the file is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CARD_KEY = "unpool"
 CHECKSUM_KEY = "unpool-sha256"
 
 WRAPPERS = ("_orig_mod.", "module.")
-"""Prefixes that compiling and data-parallel wrappers put before a parameter's name."""
+"""Prefixes that torch's compiling and data-parallel wrappers put before a parameter's name."""
 
 
 class LoadedModel(NamedTuple):
@@ -44,22 +44,22 @@ class LoadedModel(NamedTuple):
 
 
 def save_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any], licence: str | None = None) -> None:
-    """Write weights and card into one file, atomically; parameters and errors as in ``new_model``."""
+    """Write weights and card into one file, atomically; parameters and errors are those of ``new_model``."""
     with new_model(path, segmenter, story, licence):
         pass
 
 
 @contextmanager
 def new_model(path: Path, segmenter: Segmenter, story: Mapping[str, Any], licence: str | None = None) -> Iterator[Path]:
-    """Write a model beside ``path`` and yield its name there; it takes its place when the body succeeds.
+    """Write a model as a draft in the folder of ``path`` and yield the draft's path.
 
-    So the body can save a state that names it: whoever finds that state and the draft knows that they belong together.
-    For that reason the draft stays when the body raises.
+    The draft replaces ``path`` when the ``with`` block succeeds. The block can save a checkpoint that names the draft,
+    so that later the two are known to belong together. Therefore the draft stays where the block raises.
 
     Parameters
     ----------
-    story: plain JSON data about how the model came to be (training, data, scores); it is kept as it is.
-    licence: of the weights, in the person's words; None where nobody said.
+    story: plain JSON data about the training, its data and scores; it is kept as it is.
+    licence: licence of the weights, in the person's words; None where none is given.
 
     Raises
     ------
@@ -87,13 +87,13 @@ def _model_content(segmenter: Segmenter, story: Mapping[str, Any], licence: str 
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Read a model written by ``save_model``; the network is in evaluation mode, on the CPU.
+    """Read a model file; the network is in evaluation mode, on the CPU.
 
-    A card of an earlier version is completed by what follows from the rest; its ``version`` stays.
+    A card of an earlier version is completed as ``unpool.checkpoint.card.completed`` does; its ``version`` stays.
 
     Raises
     ------
-    ModelFileError: the file is missing, truncated, foreign, or of a later version.
+    ModelFileError: the file is missing, damaged, not written by unpool, or of a later version.
     """
     card, tensors = _read_safetensors(path)
     _require_known_version(path, card)
@@ -122,7 +122,7 @@ def load_model(path: Path) -> LoadedModel:
 
 
 def stored_checksum(path: Path) -> str | None:
-    """The checksum that a model file carries, which ``load_model`` has checked; None in files older than checksums."""
+    """Return the checksum in a model file, which ``load_model`` tests; None in files older than checksums."""
     with safetensors.safe_open(path, framework="pt") as file:
         checksum: str | None = (file.metadata() or {}).get(CHECKSUM_KEY)
     return checksum
@@ -136,22 +136,22 @@ def _require_known_version(path: Path, card: Card) -> None:
     raise ModelFileError(
         f"{path}: a model card of version {version}",
         f"version {' or '.join(map(str, READ_VERSIONS))}",
-        "install a newer unpool, which wrote it" if later else "give a model.safetensors that unpool wrote",
+        "install the newer unpool that wrote it" if later else "give a model.safetensors that unpool wrote",
     )
 
 
 def weights_digest(path: Path) -> str:
-    """SHA-256 of a model's weights alone: two trainings that ended bit for bit alike have one.
+    """Return the SHA-256 of a model's weights alone; it is equal for two trainings with bit-equal results.
 
     Raises
     ------
-    ModelFileError: the file is missing, damaged or foreign.
+    ModelFileError: the file is missing, damaged or not written by unpool.
     """
     return _checksum(_read_safetensors(path)[1], "")
 
 
 def bare_state(network: torch.nn.Module) -> dict[str, Tensor]:
-    """The network's state with the names of the bare module, whatever wraps it."""
+    """Return a network's state with the names of the module itself, without those of its wrappers."""
     state = {}
     for name, tensor in network.state_dict().items():
         for wrapper in WRAPPERS * 2:
@@ -161,7 +161,7 @@ def bare_state(network: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def _checksum(tensors: Mapping[str, Tensor], card: str) -> str:
-    """SHA-256 of a card and of everything about the tensors, in the order of their names."""
+    """Return the SHA-256 of a card and of names, types, shapes and values of tensors, in the order of their names."""
     digest = hashlib.sha256(card.encode("utf-8"))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
@@ -179,7 +179,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         if metadata.get(CHECKSUM_KEY) not in (None, _checksum(tensors, metadata.get(CARD_KEY, ""))):
-            raise ValueError("damaged since it was written: its checksum does not hold")
+            raise ValueError("damaged since it was written: its checksum is wrong")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not a readable safetensors file ({first_line(error)})",
@@ -198,7 +198,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
         ) from error
     if card.get("version") == CARD_VERSION and CHECKSUM_KEY not in metadata:
         raise ModelFileError(
-            f"{path}: its checksum has been taken away",
+            f"{path}: its checksum is missing",
             "a file written by unpool and not changed since",
             "take the file from its run folder again",
         )

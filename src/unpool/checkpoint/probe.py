@@ -1,7 +1,7 @@
-"""The probe: a tiny picture that is never stored, only told how to make, and what a model answers to it.
+"""The probe: a small picture that is made by a formula, and the model's stored answer to it.
 
-It is the proof that a machine computes what the machine computed where the model was trained. Everything about the
-picture is arithmetic on integers and one exact formula, so it is the same everywhere; its hash says so.
+The probe shows whether a machine computes what the machine of the training computed. The picture is made by arithmetic
+on integers and one exact formula, so it is the same on every machine; a hash confirms it.
 """
 
 from __future__ import annotations
@@ -23,30 +23,37 @@ from unpool.segmenter import Segmenter
 RECIPE = "waves, discs and grain, 1"
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 SMALLEST = (33, 46)
-"""Sides of the picture, (rows, columns), unless the network's stride asks for more; odd, so that it is extended."""
+"""Rows and columns of the picture, unless the network's stride needs more; odd rows, so that it is extended."""
 
 PLACES = (4, 6)
 """Rows and columns of the grid of pixels whose logits are stored."""
 
 TOLERANCE = 1e-3
-"""How far logits may be off, as a share of the largest of them. Float32 on another processor is off by some 1e-6 a
-layer and 1e-5 in all; bfloat16 by some 1e-2."""
+"""Largest difference of a logit, as a share of the largest logit. Float32 on another processor differs by about 1e-6 in
+each layer and 1e-5 in all; bfloat16 by about 1e-2."""
 
 DISCS = ((0.3, 0.25, 0.18), (0.65, 0.6, 0.25), (0.25, 0.8, 0.12))
-"""Centre row, centre column and radius as shares of the sides and of the shorter side."""
+"""Centre row and column of each disc as shares of the sides, and its radius as a share of the shorter side."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A picture's recipe and the answer to it.
+    """A picture's formula and a model's answer to the picture.
 
     Attributes
     ----------
-    pixels: the picture's pixel type; ``size`` its rows and columns; ``picture`` the sha256 of its bytes.
-    places: (row, column) of the stored logits; ``logits`` float32, K numbers for each place.
-    largest: the largest absolute logit anywhere, which the tolerance is a share of.
-    classes: sha256 of the uint8 class ids (rows, columns), 255 where ``undecided``: bits in hexadecimal, row by row,
-        set where the two highest logits lie so close that the tolerance could exchange them.
+    recipe: name of the formula.
+    pixels: the picture's pixel type.
+    size: the picture's rows and columns.
+    picture: sha256 of the picture's bytes.
+    arithmetic: number type and processor of the answer, in words.
+    tolerance: largest difference of a logit, as a share of ``largest``.
+    largest: the largest absolute logit of the picture.
+    places: (row, column) of the stored logits.
+    logits: float32, K numbers for each place.
+    undecided: one bit for each pixel, row by row, in hexadecimal; set where the two highest logits are so close that
+        the tolerance could exchange them.
+    classes: sha256 of the uint8 class ids (rows, columns), 255 where undecided.
     """
 
     recipe: str
@@ -62,12 +69,12 @@ class Probe:
     classes: str
 
     def to_card(self) -> dict[str, Any]:
-        """Plain JSON data; ``from_card`` reads it back."""
+        """Return plain JSON data, which ``from_card`` reads."""
         return asdict(self)
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Probe:
-        """Read a probe written by ``to_card``. Raises TypeError or ValueError on foreign data."""
+        """Return the probe of a card. Raise TypeError, KeyError or ValueError where the data are not a probe's."""
         rows, columns = (int(side) for side in card["size"])
         places = tuple((int(row), int(column)) for row, column in card["places"])
         logits = tuple(tuple(map(float, each)) for each in card["logits"])
@@ -82,14 +89,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How an answer compares with the stored one.
+    """The comparison of an answer with the stored one.
 
     Attributes
     ----------
-    picture: whether the picture is the one that was answered to.
-    difference: the largest difference of a logit from its stored value, as a share of the largest logit.
-    tolerance: what the difference may be.
-    classes: whether every decided pixel has its class.
+    picture: whether the picture is the stored one.
+    difference: largest difference of a logit from its stored value, as a share of the largest logit.
+    tolerance: largest difference that is allowed.
+    classes: whether every decided pixel has the stored class.
     """
 
     picture: bool
@@ -99,24 +106,24 @@ class ProbeResult:
 
     @property
     def holds(self) -> bool:
-        """Whether the answer is the stored one."""
+        """Whether the answer is the stored one, within the tolerance."""
         return self.picture and self.difference <= self.tolerance and self.classes
 
 
 def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | None:
-    """Ask a segmenter, in float32 on the CPU; None where the answer is not finite.
+    """Return the probe of a segmenter, in float32 on the CPU; None where the answer is not finite.
 
     Parameters
     ----------
-    tensors: its state on the CPU. The segmenter's own network, which may be in training on a GPU, is not touched.
+    tensors: the network's state on the CPU. The segmenter's own network may be training on a GPU; it is not used.
     """
     pixels = next(kind for kind in PIXEL_TYPES if kind in segmenter.normalisation.constants)
     stride = segmenter.network.structure.stride
     size = (max(SMALLEST[0], stride + 1), max(SMALLEST[1], stride * 3 // 2))
     image = probe_picture(segmenter.normalisation, pixels, size)
     own = segmenter.network
-    still = restored(own.structure, own.in_channels, len(segmenter.classes), tensors)
-    logits = probe_logits(replace(segmenter, network=still), image)
+    copy = restored(own.structure, own.in_channels, len(segmenter.classes), tensors)
+    logits = probe_logits(replace(segmenter, network=copy), image)
     if not torch.isfinite(logits).all():
         return None
     largest = float(logits.abs().max())
@@ -139,11 +146,17 @@ def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | Non
 
 
 def compare_probe(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeResult:
-    """Hold logits float32 (K, rows, columns), the answer to ``image``, against the stored ones."""
-    found = np.array([logits[:, row, column].tolist() for row, column in probe.places])
+    """Compare an answer with the stored one.
+
+    Parameters
+    ----------
+    image: the picture that was predicted.
+    logits: float32 (K, rows, columns).
+    """
+    answer = np.array([logits[:, row, column].tolist() for row, column in probe.places])
     expected = np.array(probe.logits)
-    same_shape = found.shape == expected.shape and tuple(logits.shape[1:]) == probe.size
-    difference = float(np.abs(found - expected).max()) / max(probe.largest, 1e-30) if same_shape else np.inf
+    same_shape = answer.shape == expected.shape and tuple(logits.shape[1:]) == probe.size
+    difference = float(np.abs(answer - expected).max()) / max(probe.largest, 1e-30) if same_shape else np.inf
     bits = np.unpackbits(np.frombuffer(bytes.fromhex(probe.undecided), dtype=np.uint8))
     count = probe.size[0] * probe.size[1]
     classes = same_shape and bits.size >= count and _sha256(
@@ -154,17 +167,17 @@ def compare_probe(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeRes
 
 @torch.inference_mode()
 def probe_logits(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
-    """Logits of a whole picture, float32 (K, rows, columns), on the CPU, whatever number type others prefer."""
+    """Return the logits of a picture at once, float32 (K, rows, columns), in float32 on the CPU."""
     inputs = segmenter.prepare(image, "the probe")
     top, left = segmenter.frame((image.shape[0], image.shape[1])).offset
     with torch.autocast("cpu", enabled=False):
         logits = segmenter.network(inputs)
-    found: Tensor = logits[0, :, top : top + image.shape[0], left : left + image.shape[1]].float()
-    return found
+    own: Tensor = logits[0, :, top : top + image.shape[0], left : left + image.shape[1]].float()
+    return own
 
 
 def probe_picture(normalisation: Normalisation, pixels: str, size: tuple[int, int]) -> NDArray[Any]:
-    """The picture (rows, columns, channels) of a pixel type: waves, discs and grain in the training pictures' range."""
+    """Return the picture (rows, columns, channels): waves, discs and grain, in the range of the training pictures."""
     rows, columns = np.indices(size)
     constants = normalisation.constants[pixels]
     channels = []
@@ -175,12 +188,12 @@ def probe_picture(normalisation: Normalisation, pixels: str, size: tuple[int, in
     values = np.stack(channels, axis=-1)
     if pixels == "float32":
         return values.astype(np.float32)
-    whole: NDArray[Any] = np.rint(values).clip(0, np.iinfo(pixels).max).astype(pixels)
-    return whole
+    rounded: NDArray[Any] = np.rint(values).clip(0, np.iinfo(pixels).max).astype(pixels)
+    return rounded
 
 
 def _discs(size: tuple[int, int]) -> NDArray[np.float64]:
-    """1 inside the discs, -0.25 outside."""
+    """Return 1 inside the discs and -0.25 outside."""
     rows, columns = np.indices(size)
     inside = np.zeros(size, dtype=bool)
     for row, column, radius in DISCS:
@@ -190,7 +203,7 @@ def _discs(size: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def _grid(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Pixels spread over a picture, its corners among them."""
+    """Return (row, column) of pixels that are spread over a picture up to its corners."""
     rows, columns = (np.linspace(0, side - 1, k).astype(int).tolist() for side, k in zip(size, PLACES, strict=True))
     return tuple((row, column) for row in rows for column in columns)
 

@@ -1,4 +1,4 @@
-"""What was written is read back before it counts as saved."""
+"""The proof that a file is saved: it is read back before it replaces the old file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from unpool.errors import ModelFileError, RunError
 
 @contextmanager
 def proof(path: Path) -> Iterator[None]:
-    """Read a draft of ``path`` back inside this: what cannot be read was not saved."""
+    """Raise RunError where a draft of ``path`` cannot be read back inside a ``with`` block."""
     try:
         yield
     except ModelFileError as error:
         reason = first_line(error.__cause__ or error)
         raise RunError(
-            f"{path}: what was written does not read back ({reason})",
-            "a disk that gives back what was written to it",
-            "check the disk, or write elsewhere",
+            f"{path}: the written file does not read back ({reason})",
+            "a disk that returns what is written to it",
+            "check the disk, or write to another one",
         ) from error
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line of at most 200 letters."""
+    """Return the first line of an error's text, at most 200 letters of it."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -52,7 +52,7 @@ def predict(
     ] = False,
     verify: Annotated[
         bool,
-        Parameter(negative="", help="First compare tiles with one prediction of the same part of a picture."),
+        Parameter(negative="", help="First compare tiles with the picture at once, on a part of a picture."),
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: DeviceOption = None,

@@ -1,4 +1,4 @@
-"""Messages on pictures that are cut into tiles: how far tiles differ from the whole, measured on one picture."""
+"""Messages on pictures that are cut into tiles: how far tiles differ from the picture at once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from unpool.prediction.tile_check import Mismatch, tile_mismatch
 
 
 def blending_note(source: str, mismatch: Mismatch | None) -> str:
-    """Return a message that tiles are blended, with their measured difference from the whole if there is one."""
+    """Return a message that tiles are blended, with the result of the tile check if there is one."""
     measured = f"; {source}: {mismatch}" if mismatch else ""
     return (
-        "the normalisation of this network looks at the whole tile, so tiles do not equal the whole picture; they "
+        "this network normalises over all pixels of a tile, so tiles do not equal the picture at once; they "
         f"overlap and are blended{measured}"
     )
 
@@ -37,7 +37,7 @@ def blending_notes(predictor: Predictor, pairs: Iterable[Pair], survey: Survey) 
 
 
 def verified(source: str, mismatch: Mismatch | None) -> str:
-    """Return a message on the comparison of tiles with the whole.
+    """Return a message on the result of the tile check.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def verified(source: str, mismatch: Mismatch | None) -> str:
 
     Raises
     ------
-    RunError: tiles that should equal the whole differ by more than rounding.
+    RunError: tiles that should equal the picture at once differ by more than rounding.
     """
     if mismatch is None:
         return "nothing to verify: no picture that can be predicted is cut into tiles, or can be"
@@ -53,8 +53,8 @@ def verified(source: str, mismatch: Mismatch | None) -> str:
         return blending_note(source, mismatch)
     if not mismatch.holds:
         raise RunError(
-            f"{source}: tiles do not equal the whole: {mismatch}",
+            f"{source}: tiles do not equal the picture at once: {mismatch}",
             mismatch.allowed,
-            "try --precision float32 or --device cpu; if the error stays, give --memory for whole pictures",
+            "try --precision float32 or --device cpu; if the error stays, give enough --memory for the picture at once",
         )
     return f"verified, {source}: {mismatch}; expected: {mismatch.allowed}"

@@ -91,14 +91,14 @@ def verify(model: Path, *, device: str = "auto", precision: Precision = "auto") 
     segmenter, card = load_model(path)
     machine = choose_machine(device, precision)
     checksum = stored_checksum(path)
-    whole = Check("checksum", True if checksum else None, checksum or "the file is too old to have one")
+    intact = Check("checksum", True if checksum else None, checksum or "the file is too old to have one")
     if card["probe"] is None:
-        return Verification(path, (whole, Check(ANSWER, None, _no_probe(card))))
+        return Verification(path, (intact, Check(ANSWER, None, _no_probe(card))))
     probe = Probe.from_card(card["probe"])
     image = probe_picture(segmenter.normalisation, probe.pixels, probe.size)
     logits = probe_logits(segmenter, image)
     own = _own_answer(Predictor(segmenter, machine, probe.size), image, logits, probe)
-    return Verification(path, (whole, *_judged(probe, image, logits), own))
+    return Verification(path, (intact, *_judged(probe, image, logits), own))
 
 
 def _no_probe(card: Mapping[str, Any]) -> str:

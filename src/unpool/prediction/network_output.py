@@ -15,7 +15,7 @@ from unpool.nets.inference.folding import folded
 from unpool.nets.inference.streaming import streamed
 from unpool.prediction.averaging import Averaging, dropping, sample_seed
 from unpool.prediction.memory import WindowMemory, window_memory
-from unpool.prediction.windows import Window, as_stored
+from unpool.prediction.windows import WindowPixels, as_stored
 from unpool.segmenter import Segmenter
 from unpool.shapes import Region
 
@@ -57,7 +57,7 @@ class PlacedNetwork:
         """Bytes that the logits of a window take."""
         return window_memory(self.segmenter.network, self.machine)
 
-    def runs(self, window: Window, source: str, averaging: Averaging) -> Iterator[RunLogits]:
+    def runs(self, window: WindowPixels, source: str, averaging: Averaging) -> Iterator[RunLogits]:
         """Yield the logits of each dropout sample of a window, or those of one run where dropout is not sampled.
 
         Raises
@@ -70,7 +70,7 @@ class PlacedNetwork:
             tile = (part[0, :, :, columns].float().cpu() for part in rows)
             yield RunLogits(window.region, as_stored(tile, window.orientation))
 
-    def _samples(self, window: Window, source: str, averaging: Averaging) -> Iterator[Iterator[Tensor]]:
+    def _samples(self, window: WindowPixels, source: str, averaging: Averaging) -> Iterator[Iterator[Tensor]]:
         inputs = self.machine.put(self.segmenter.normal(window.pixels, source))
         for sample in range(averaging.samples):
             seed = sample_seed(averaging, sample, window.orientation, window.region)
@@ -78,7 +78,7 @@ class PlacedNetwork:
                 logits = self.segmenter.network(inputs)
             yield iter([logits[:, :, window.inside[0]]])
 
-    def _rows(self, window: Window, source: str) -> Iterator[Tensor]:
+    def _rows(self, window: WindowPixels, source: str) -> Iterator[Tensor]:
         """Yield the tile's rows of the logits, (1, K, rows, W'): at once, or by rows where the window is large."""
         network, kept = self.segmenter.network, window.inside[0]
         native = window.pixels.astype(window.pixels.dtype.newbyteorder("="), copy=False)
@@ -90,10 +90,10 @@ class PlacedNetwork:
         rows = self.machine.rows_at_once(pixels.shape[3], network.structure.stride)
         at_once = network.structure.looks_at_everything or pixels.shape[2] < 2 * rows
 
-        def whole() -> Iterator[Tensor]:
+        def one_run() -> Iterator[Tensor]:
             yield network(prepare(pixels))[:, :, kept]
 
-        parts = whole() if at_once else streamed(network, pixels, rows, kept, prepare)
+        parts = one_run() if at_once else streamed(network, pixels, rows, kept, prepare)
         while True:
             with self.machine.arithmetic():  # not around the yield: the caller's arithmetic would change too
                 part = next(parts, None)

@@ -24,7 +24,7 @@ from unpool.prediction.memory import WindowMemory
 from unpool.prediction.memory_limit import MemoryLimit
 from unpool.prediction.network_output import PlacedNetwork, RunLogits
 from unpool.prediction.result import CLASS_IDS, PROBABILITIES, Kept, Prediction, TileLogits
-from unpool.prediction.windows import joined, read_windows
+from unpool.prediction.windows import join_rows, read_windows
 from unpool.segmenter import Segmenter
 from unpool.shapes import Pixels, Region, Size
 from unpool.tiling import extent, regions
@@ -167,7 +167,7 @@ class Predictor:
 
     @property
     def looks_at_everything(self) -> bool:
-        """Whether the network normalises over all pixels of a window, so that tiles differ from the whole picture."""
+        """Whether the network normalises over all pixels of a window, so that tiles differ from the picture at once."""
         return self.segmenter.network.structure.looks_at_everything
 
     @property
@@ -248,7 +248,7 @@ class Predictor:
         """Yield the mean probabilities of each region; with dropout samples their variance too."""
         runs = self._runs(image, source, kept, halo)
         for _ in kept:
-            logits = (joined(run.rows) for run in islice(runs, self.averaging.runs))
+            logits = (join_rows(run.rows) for run in islice(runs, self.averaging.runs))
             if self.averaging.once:
                 yield (next(logits).softmax(dim=0),)
             else:

@@ -1,4 +1,4 @@
-"""Whether tiles equal the whole picture at once, measured on a part of a picture."""
+"""The tile check: whether tiles equal the picture at once, measured on a part of the picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unpool.tiling import multiple_above
 from unpool.wording import size_text
 
 ROUNDING = 1e-4
-"""Largest difference of a probability between exact tiles and the whole picture, in float32."""
+"""Largest difference of a probability between exact tiles and the picture at once, in float32."""
 
 REDUCED_ROUNDING = 0.01
 """Largest share of class ids that may differ in reduced arithmetic. There the larger of two close maxima may change,
@@ -28,13 +28,13 @@ and then a probability changes by any amount."""
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The difference between tiles and the whole, on a sample of a picture.
+    """The difference between tiles and the picture at once, on a sample of the picture.
 
     Attributes
     ----------
     sample: rows and columns of the part of the picture that is compared.
     tile: rows and columns of the tiles that the sample is cut into.
-    exact: whether the tiles should equal the whole; otherwise they are blended.
+    exact: whether the tiles should equal the picture at once; otherwise they are blended.
     reduced: whether convolutions ran in bfloat16, or in the TensorFloat-32 that CUDA takes for float32.
     largest: largest difference of a probability, over all pixels and classes.
     mean: mean difference of a probability, over all pixels and classes.
@@ -51,7 +51,7 @@ class Mismatch:
 
     @property
     def holds(self) -> bool | None:
-        """Whether tiles equal the whole up to rounding; None for tiles that are blended."""
+        """Whether tiles equal the picture at once, up to rounding; None for tiles that are blended."""
         if not self.exact:
             return None
         return self.share <= REDUCED_ROUNDING if self.reduced else self.largest <= ROUNDING

@@ -79,7 +79,7 @@ def pixels_at_once(predictor: Predictor, image: TypedPixels) -> float:
 
 
 def _rows_kept(picture: PictureFile) -> int | None:
-    """Return the rows that the picture's reader keeps, where it reads whole rows only; higher windows read twice."""
+    """Return the most rows that a window may have without reading rows twice; None where there is no such limit."""
     rows, columns, channels = picture.shape
     if picture.in_memory or picture.block[1] < columns or picture.block[0] >= rows:
         return None

@@ -95,7 +95,7 @@ def _candidates(structure: NetworkStructure, picture: Size) -> Iterator[Size]:
         sorted({min(multiple_above(side, structure.stride), length) for side in each})
         for each, length in zip((SIDES, WIDE), picture, strict=True)
     ]
-    if structure.looks_at_everything:  # only the whole picture at once is exact
+    if structure.looks_at_everything:  # only the picture at once is exact
         sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
     if structure.halo is None:  # such a network cannot be tiled
         sides = [[length] for length in picture]

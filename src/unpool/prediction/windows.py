@@ -17,7 +17,7 @@ from unpool.shapes import Pixels, Region
 from unpool.tiling import extent
 
 
-class Window(NamedTuple):
+class WindowPixels(NamedTuple):
     """A window of a picture in one orientation, as it was read.
 
     Attributes
@@ -40,20 +40,20 @@ def read_windows(
     regions: Sequence[Region],
     orientations: Sequence[Orientation],
     halo: Halo | None,
-) -> Iterator[Window]:
+) -> Iterator[WindowPixels]:
     """Yield the window of each region in each orientation, the orientations of one region one after the other.
 
     Parameters
     ----------
-    halo: None where the region is the whole picture, which is read at once.
+    halo: None where the region is all of the picture, which is read at once.
     """
     size = (int(image.shape[0]), int(image.shape[1]))
 
-    def read(place: tuple[Region, Orientation]) -> Window:
+    def read(place: tuple[Region, Orientation]) -> WindowPixels:
         region, orientation = place
         frame = segmenter.frame(orientation.size(size))
         tile = _tile(orientation.region(region, size), frame, halo)
-        return Window(region, orientation, tile.inside, segmenter.window(image, tile.window, orientation))
+        return WindowPixels(region, orientation, tile.inside, segmenter.window(image, tile.window, orientation))
 
     return read_ahead(read, ((region, orientation) for region in regions for orientation in orientations))
 
@@ -75,13 +75,13 @@ def as_stored(rows: Iterator[Tensor], orientation: Orientation) -> Iterator[Tens
     if orientation == UPRIGHT:
         yield from rows
         return
-    logits = joined(rows)
+    logits = join_rows(rows)
     axes = [axis for axis, reversed_ in ((1, orientation.rows), (2, orientation.columns)) if reversed_]
     logits = logits.flip(axes) if axes else logits
     yield logits.transpose(1, 2) if orientation.exchanged else logits
 
 
-def joined(rows: Iterator[Tensor]) -> Tensor:
+def join_rows(rows: Iterator[Tensor]) -> Tensor:
     """Return (K, rows, columns) from parts of its rows; the parts are freed when this returns."""
     parts = list(rows)
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -16,11 +16,11 @@ from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
 
 LARGE = 64e6
-"""Pixels from which processes share the rows of tiles of one picture; smaller pictures are shared as a whole."""
+"""Pixels from which processes share the rows of tiles of one picture; each smaller one belongs to one process."""
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureJob:
     """A picture, its outputs, and the key of everything that the outputs depend on."""
 
     target: Target
@@ -36,11 +36,11 @@ class Job:
 class JobShare(NamedTuple):
     """A job and the processes that share its rows of tiles."""
 
-    job: Job
+    job: PictureJob
     processes: Processes
 
 
-def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -> Job:
+def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -> PictureJob:
     """Return the job of a picture.
 
     Its key is a digest of the model, the picture (name, size and time of its file), the arithmetic and the outputs.
@@ -57,15 +57,15 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
     averaging, machine = predictor.averaging, predictor.machine
     arithmetic = [str(machine.device), machine.reduced, *averaging.options(), averaging.seed]
     written = [outputs.probability_type, *map(str, outputs.paths())]
-    return Job(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
+    return PictureJob(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
 
 
-def begun_jobs(jobs: Sequence[Job], journal: Mapping[Path, JournalEntry]) -> set[Job]:
+def begun_jobs(jobs: Sequence[PictureJob], journal: Mapping[Path, JournalEntry]) -> set[PictureJob]:
     """Return the jobs that the same command has begun or finished."""
     return {job for job in jobs if job.outputs.mask in journal and journal[job.outputs.mask].key == job.key}
 
 
-def finished_jobs(jobs: Sequence[Job], journal: Mapping[Path, JournalEntry]) -> set[Job]:
+def finished_jobs(jobs: Sequence[PictureJob], journal: Mapping[Path, JournalEntry]) -> set[PictureJob]:
     """Return the jobs that the same command has finished, and whose files still exist."""
     begun = begun_jobs(jobs, journal)
     return {
@@ -73,7 +73,7 @@ def finished_jobs(jobs: Sequence[Job], journal: Mapping[Path, JournalEntry]) -> 
     }
 
 
-def divided(jobs: Sequence[Job], predictor: Predictor, processes: Processes) -> Iterator[JobShare]:
+def divided(jobs: Sequence[PictureJob], predictor: Predictor, processes: Processes) -> Iterator[JobShare]:
     """Yield this process's jobs: first small pictures of its own, then large pictures that all processes share.
 
     Blended tiles overlap, so a process predicts all tiles of such a picture.

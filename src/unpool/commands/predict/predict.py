@@ -13,10 +13,10 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.jobs import Job, begun_jobs, divided, finished_jobs, job_of
+from unpool.commands.predict.jobs import PictureJob, begun_jobs, divided, finished_jobs, job_of
 from unpool.commands.predict.journal import JournalEntry, note, read_journal
 from unpool.commands.predict.results import (
-    Result,
+    ResultFile,
     band_bytes,
     displaced_note,
     done_rows,
@@ -67,7 +67,7 @@ class PredictionOptions:
     averaging: the orientations and dropout samples that each prediction is the mean of.
     overwrite: replace outputs that exist; otherwise they are refused before any work.
     resume: keep what the same command wrote before it was interrupted, and continue within a picture.
-    verify: before the first picture, compare tiles with the whole on a part of one picture, see
+    verify: before the first picture, compare tiles with the picture at once, on a part of one picture, see
         ``unpool.prediction.tile_check``.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     """
@@ -131,7 +131,7 @@ def predict(
     ------
     UsageError: an input matches no picture, outputs collide or exist, or the network has no dropout to sample.
     ModelFileError: the model cannot be read.
-    RunError: tiles that should equal the whole do not.
+    RunError: tiles that should equal the picture at once do not.
     """
     keep_memory() if options.memory is None else return_memory(SMALL_BLOCK)
     processes = join(options.device)
@@ -153,19 +153,19 @@ def predict(
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
     yield from _announced(len(targets), len(finished), predictor, card)
-    session = _Session(predictor, out)
+    run = _PredictionRun(predictor, out)
     if predictor.by_rows and options.memory is not None:
         predictor.place()  # weights are copied while small blocks are still returned
         return_memory(BLOCK)
     if options.verify:
-        yield from session.verify(jobs)
+        yield from run.verify(jobs)
     processes.sum_counts(torch.zeros(1))  # a process writes only after all processes have checked their outputs
     written = [(job.source, job.outputs.mask) for job in jobs if job in finished and processes.first]
     failed: list[tuple[Path, str]] = []
     shares = list(divided([job for job in jobs if job not in finished], predictor, processes))
     for number, (job, sharing) in enumerate(shares, start=1):
         try:
-            yield from session.predict(job, sharing, named=len(shares) > 1)
+            yield from run.predict(job, sharing, named=len(shares) > 1)
             if sharing.first:
                 written.append((job.source, job.outputs.mask))
         except (UnpoolError, RuntimeError, MemoryError) as error:
@@ -187,15 +187,15 @@ def _announced(pictures: int, finished: int, predictor: Predictor, card: Card) -
         yield Message(f"note: {warning}")
 
 
-class _Session:
+class _PredictionRun:
     """One call of the command: its predictor and folder, and whether it has explained blending."""
 
     def __init__(self, predictor: Predictor, out: Path) -> None:
         self._predictor, self._out = predictor, out
         self._explained = False
 
-    def verify(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Compare tiles with the whole on the first picture that is cut; where none is, on the first that can be."""
+    def verify(self, jobs: Sequence[PictureJob]) -> Generator[Event, None, None]:
+        """Run the tile check on the first picture that is cut; where none is, on the first that can be."""
         tiled = jobs if self._predictor.can_tile else ()
         for job in sorted(tiled, key=self._is_one_tile):
             mismatch = self._mismatch(job)
@@ -204,12 +204,12 @@ class _Session:
                 return
         yield Message(verified("", None))
 
-    def _is_one_tile(self, job: Job) -> bool:
+    def _is_one_tile(self, job: PictureJob) -> bool:
         rows, columns = picture_size(job.source)
         return rows <= self._predictor.tile[0] and columns <= self._predictor.tile[1]
 
-    def _mismatch(self, job: Job) -> Mismatch | None:
-        """Return the difference between tiles and the whole; None where a picture cannot be cut or predicted."""
+    def _mismatch(self, job: PictureJob) -> Mismatch | None:
+        """Return the result of the tile check; None where a picture cannot be cut or predicted."""
         source = str(job.source)
         try:
             with self._opened(job.source) as picture:
@@ -227,12 +227,12 @@ class _Session:
         assert self._predictor.memory is not None
         return open_picture(source, int(min(CACHE, CACHE_SHARE * self._predictor.memory.bytes)))
 
-    def _tile(self, picture: PictureFile, job: Job) -> Size:
+    def _tile(self, picture: PictureFile, job: PictureJob) -> Size:
         sampled = self._predictor.averaging.samples > 0
         band = band_bytes(job.outputs, len(self._predictor.segmenter.classes), sampled=sampled)
         return fitting_tile(self._predictor, picture, str(job.source), band)
 
-    def predict(self, job: Job, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+    def predict(self, job: PictureJob, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
         """Predict one picture and write each band as soon as it is predicted; the first process writes.
 
         Parameters
@@ -254,7 +254,7 @@ class _Session:
                 mismatch = self._compared(predictor, picture, str(job.source))
                 yield Message(f"note: {blending_note(str(job.source), mismatch)}")
 
-            def results_opened() -> tuple[Result, ...]:
+            def results_opened() -> tuple[ResultFile, ...]:
                 if not processes.first:
                     return ()
                 sampled, key = predictor.averaging.samples > 0, _band_key(job, predictor, picture)
@@ -268,10 +268,10 @@ class _Session:
 
     def _write(
         self,
-        job: Job,
+        job: PictureJob,
         predictor: Predictor,
         picture: PictureFile,
-        results: Sequence[Result],
+        results: Sequence[ResultFile],
         processes: Processes,
         *,
         named: bool,
@@ -298,7 +298,7 @@ class _Session:
             raise
 
 
-def _band_key(job: Job, predictor: Predictor, picture: PictureFile) -> str | None:
+def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
     """Return the key of unfinished bands; None where the files are written at once, from a single band."""
     if len(predictor.tile_rows(picture.shape[:2])) == 1 and job.outputs.mask.suffix == ".png":
         return None

@@ -72,7 +72,7 @@ class _AtOnce:
 
 
 @dataclass(frozen=True)
-class Result:
+class ResultFile:
     """One of a picture's files: its writer, and the pixels that it holds of a prediction."""
 
     writer: Writer
@@ -88,7 +88,7 @@ class Result:
 @contextmanager
 def open_results(
     outputs: Outputs, picture: PictureFile, table: ClassTable, *, sampled: bool, key: str | None
-) -> Iterator[tuple[Result, ...]]:
+) -> Iterator[tuple[ResultFile, ...]]:
     """Begin to write the files of a picture, or continue after the rows that are written already.
 
     Parameters
@@ -110,26 +110,26 @@ def open_results(
             form = BandForm(rows, columns, channels, dtype, placement=picture.placement)
             return stack.enter_context(open_band_writer(path, form, key))
 
-        results: list[Result] = []
+        results: list[ResultFile] = []
         if outputs.probabilities:
             pixel_type = outputs.probability_type
             probabilities = writer(outputs.probabilities, len(table), pixel_type)
-            results.append(Result(probabilities, lambda band: _probabilities(band, pixel_type)))
+            results.append(ResultFile(probabilities, lambda band: _probabilities(band, pixel_type)))
         if outputs.uncertainty:
             maps = len(table) if sampled else 1
             uncertainty = writer(outputs.uncertainty, maps, "float32")
-            results.append(Result(uncertainty, lambda band: np.moveaxis(band.uncertainty, 0, -1)))
+            results.append(ResultFile(uncertainty, lambda band: np.moveaxis(band.uncertainty, 0, -1)))
         if outputs.overlay:
             levels = _levels(picture)
             colours = writer(outputs.overlay, 3, "uint8")
-            results.append(Result(colours, lambda band: _overlay(band, picture, table, levels)))
+            results.append(ResultFile(colours, lambda band: _overlay(band, picture, table, levels)))
         mask = outputs.mask
         if key is None:
             at_once = _AtOnce(lambda labels: write_mask(mask, labels, table))
-            results.append(Result(at_once, lambda band: band.prediction))
+            results.append(ResultFile(at_once, lambda band: band.prediction))
         else:
             by_bands = stack.enter_context(open_mask_writer(mask, (rows, columns), table, picture.placement, key))
-            results.append(Result(by_bands, lambda band: band.prediction))
+            results.append(ResultFile(by_bands, lambda band: band.prediction))
         yield tuple(results)
 
 
@@ -143,12 +143,12 @@ def band_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
     return count + (6.0 if outputs.overlay else 0.0)
 
 
-def done_rows(results: Sequence[Result]) -> int:
+def done_rows(results: Sequence[ResultFile]) -> int:
     """Return the number of rows that every result has already; 0 where there are no results."""
     return min((result.writer.done for result in results), default=0)
 
 
-def displaced_note(results: Sequence[Result]) -> str:
+def displaced_note(results: Sequence[ResultFile]) -> str:
     """Return a message that rows of other settings were removed; an empty text where there were none."""
     places = [str(result.writer.unfinished_folder) for result in results if result.writer.started_over]
     if not places:
@@ -156,7 +156,7 @@ def displaced_note(results: Sequence[Result]) -> str:
     return f"{places[-1]} was left by other settings, another model, picture or version, and starts again"
 
 
-def left_note(results: Sequence[Result], rows: int) -> str:
+def left_note(results: Sequence[ResultFile], rows: int) -> str:
     """Return a message on the rows that are written of ``rows``, and how to continue; an empty text where none are."""
     places, done = [result.writer.unfinished_folder for result in results], done_rows(results)
     if not done or None in places:
@@ -164,7 +164,9 @@ def left_note(results: Sequence[Result], rows: int) -> str:
     return f"{done:,} of {rows:,} rows are kept in {places[-1]}; the same command with --resume continues there"
 
 
-def write_bands(bands: Iterable[Prediction], results: Sequence[Result], *, to_the_end: bool) -> Iterator[Prediction]:
+def write_bands(
+    bands: Iterable[Prediction], results: Sequence[ResultFile], *, to_the_end: bool
+) -> Iterator[Prediction]:
     """Write bands from the top to the bottom, each while the next one is predicted; then make the files.
 
     Parameters
@@ -195,7 +197,7 @@ def _failure(written: Future[None] | None) -> BaseException | None:
     return written.exception() if written else None
 
 
-def _write(band: Prediction, results: Sequence[Result]) -> None:
+def _write(band: Prediction, results: Sequence[ResultFile]) -> None:
     for result in results:
         result.write(band)
 

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from unpool.checkpoint.checkpoints import StoredCheckpoint, load_newest_checkpoint, previous, save_checkpoint
 from unpool.checkpoint.models import new_model
 from unpool.checkpoint.proof import first_line
-from unpool.checkpoint.states import StoredState, load_newest_state, previous, save_state
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob, story
@@ -38,7 +38,7 @@ def found_state(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Trai
     state = (yield from _put_in_order(run, job)) if processes.first else None
     if not processes.agree(state is not None):
         return None
-    return state if processes.first else _restore(run, job, load_newest_state(run.state))
+    return state if processes.first else _restore(run, job, load_newest_checkpoint(run.state))
 
 
 def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
@@ -68,7 +68,7 @@ def _put_in_order(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Tr
                 "put state.pt back, or start a new run in another --out",
             )
         return None
-    stored = load_newest_state(run.state)
+    stored = load_newest_checkpoint(run.state)
     if stored.damage is not None:
         yield Message(f"{stored.damage.found}\n  going on from {stored.file.name}, the state saved before it")
     state = _restore(run, job, stored)
@@ -112,7 +112,7 @@ def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: E
         write_text(run.curves, curves_svg(state.history))
 
 
-def _restore(run: RunFolder, job: TrainingJob, stored: StoredState) -> TrainingState:
+def _restore(run: RunFolder, job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
     saved = stored.state
     if saved.get("data") != _data_of(job):
         raise UsageError(
@@ -133,7 +133,7 @@ def _restore(run: RunFolder, job: TrainingJob, stored: StoredState) -> TrainingS
     return state
 
 
-def _settle(run: RunFolder, stored: StoredState) -> None:
+def _settle(run: RunFolder, stored: StoredCheckpoint) -> None:
     """Bring the folder to what the state says: the model that it names comes to its place, other drafts go."""
     if stored.damage is not None:
         put_in_place(stored.file, run.state)
@@ -149,7 +149,7 @@ def _remove_drafts(run: RunFolder) -> None:
 
 
 def _save_state(job: TrainingJob, run: RunFolder, state: TrainingState, model: str | None = None) -> None:
-    save_state(
+    save_checkpoint(
         run.state,
         {
             "data": _data_of(job),
