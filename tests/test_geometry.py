@@ -28,13 +28,13 @@ from unpool.geometry import (
     crop_offset,
     grid,
     multiply_adds,
+    padding_border,
     padding_for,
     padding_of,
     pooled_size,
     reads,
     receptive_field,
     same_padding,
-    padding_border,
     stored_bytes,
 )
 
@@ -133,9 +133,18 @@ def test_transposed_sizes_are_torchs() -> None:
 
 
 def test_sides_of_named_paddings() -> None:
-    assert [padding_border("valid", 3), padding_border("same", 3), padding_border("full", 3), padding_border(7, 3)] == [(0, 0), (1, 1), (2, 2), (7, 7)]
+    assert [padding_border("valid", 3), padding_border("same", 3), padding_border("full", 3), padding_border(7, 3)] == [
+        (0, 0),
+        (1, 1),
+        (2, 2),
+        (7, 7),
+    ]
     assert [padding_border("same", 2), padding_border("same", 4), padding_border("full", 2)] == [(0, 1), (1, 2), (1, 1)]
-    assert [padding_border("same", 3, dilation=2), padding_border("full", 3, dilation=2), padding_border("same", 2, 2)] == [(2, 2), (4, 4), (1, 1)]
+    assert [
+        padding_border("same", 3, dilation=2),
+        padding_border("full", 3, dilation=2),
+        padding_border("same", 2, 2),
+    ] == [(2, 2), (4, 4), (1, 1)]
     assert [padding_of("same", k) for k in (1, 3, 7)] == [0, 1, 3]
     with pytest.raises(UsageError, match="padding 'same' with kernel 2, which adds 0 before and 1 after"):
         padding_of("same", 2)

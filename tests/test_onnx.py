@@ -17,8 +17,8 @@ from unpool.commands import export as exporting
 from unpool.commands.events import finish
 from unpool.export import onnx_file
 from unpool.export.equality import Run, RuntimeOutput, export_difference, patterns
-from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.families import network_of, structure_of
+from unpool.nets.fcn import FCN, FCNStructure
 from unpool.nets.named import NAMED_NETS, named_net
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter

@@ -16,13 +16,12 @@ import tiny
 from test_nets import awake, every_net, points, slim
 from unpool.class_table import ClassTable
 from unpool.machine.device import Machine
+from unpool.nets.families import network_of
 from unpool.nets.inference.folding import folded
 from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.inference.streaming import streamed
-from unpool.nets.families import network_of
 from unpool.nets.named import named_net
-from unpool.nets.network import Network
-from unpool.nets.network import NetworkStructure
+from unpool.nets.network import Network, NetworkStructure
 from unpool.nets.structure import Structure
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.averaging import Averaging

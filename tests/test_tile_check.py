@@ -17,9 +17,10 @@ from unpool.commands.events import Message, finish
 from unpool.commands.predict.predict import predict
 from unpool.commands.test.test import test as score
 from unpool.errors import RunError
+from unpool.geometry import Border
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
-from unpool.geometry import Border
+from unpool.nets.structure import Structure
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.blending import summed_bytes
 from unpool.prediction.memory import WindowMemory, window_memory
@@ -46,7 +47,7 @@ def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tupl
 
 
 def test_a_halo_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(4, 4))
+    monkeypatch.setattr(Structure, "halo", Border(4, 4))
     found = tile_mismatch(lively("unet"), picture(150, 170), "p", tiny.CPU, (64, 64))
     assert found.holds is False
     assert found.largest > 1e-3
@@ -188,7 +189,7 @@ def test_verify_of_an_exact_network(
     assert "verified, " in said.out
     assert "a.png: on 30 x 30 pixels of it, computed whole and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
-    monkeypatch.setattr("unpool.prediction.predictor.context", lambda _: Context(0, 0))
+    monkeypatch.setattr(Structure, "halo", Border(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
     assert "a.png: tiles do not equal the whole" in said.err

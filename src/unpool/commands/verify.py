@@ -18,8 +18,8 @@ from unpool.checkpoint.probe import Probe, compare_probe, probe_logits, probe_pi
 from unpool.commands.run_folder import model_file
 from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.prediction.predictor import pieces, ready
-from unpool.report.sections import WIDTH
 from unpool.segmenter import Segmenter
+from unpool.wording import PAGE_WIDTH
 
 ANSWER = "answer"
 """How the names of the checks begin that show what a model computes."""
@@ -52,7 +52,7 @@ class Verification:
         """A line for each check."""
         words = {True: "right", False: "WRONG", None: "note"}
         lines = [
-            textwrap.fill(f"{words[check.holds]:<7}{check.name}: {check.said}", WIDTH, subsequent_indent=" " * 7)
+            textwrap.fill(f"{words[check.holds]:<7}{check.name}: {check.said}", PAGE_WIDTH, subsequent_indent=" " * 7)
             for check in self.checks
         ]
         return "\n".join([*lines, self._verdict()])

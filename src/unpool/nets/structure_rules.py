@@ -87,9 +87,7 @@ def _objections_to_maps(structure: Structure) -> list[str]:
             ]
         added = maps.grown if structure.join == "before" else maps.out
         if structure.skip == "add" and structure.joins_at(stage) and added != maps.skip:
-            return [
-                f"stage {stage} would add {maps.skip} maps to {added}; set growth=1, skip=concat or join=before"
-            ]
+            return [f"stage {stage} would add {maps.skip} maps to {added}; set growth=1, skip=concat or join=before"]
         if structure.decoder_depthwise and any(width != maps.fused for width in maps.convolved):
             return [
                 f"depthwise convolutions keep the number of maps, but stage {stage} gets {maps.fused} and gives "

@@ -22,8 +22,8 @@ FIGURES = {
 LEGEND = (
     "k: side of the kernel in pixels. sees: receptive field, in pixels of the picture along one side. mult-adds: "
     "millions of multiplications with addition. keeps: memory that training keeps from this layer on for the backward "
-    "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes of one picture in float32, without "
-    "weights. BN, GN and IN are batch, group and instance normalisation."
+    "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes for one picture in float32, "
+    "without weights. BN, GN and IN are batch, group and instance normalisation."
 )
 
 
@@ -67,7 +67,9 @@ def comparison_sections(one: Explained, other: Explained) -> list[Section]:
     choices = [(what, a, b) for (what, a), (_, b) in zip(_choices(one), _choices(other), strict=True)]
     costs = [(what, a, b) for (what, a), (_, b) in zip(_costs(one.facts), _costs(other.facts), strict=True)]
     parts = [Section("", (f"{one.net.name} and {other.net.name}", _on(one.facts), _on(other.facts)))]
-    parts.append(Section("what differs", (Table(header, tuple(row for row in choices if row[1] != row[2]), wide=True),)))
+    parts.append(
+        Section("what differs", (Table(header, tuple(row for row in choices if row[1] != row[2]), wide=True),))
+    )
     same = tuple(f"{what}: {a}" for what, a, b in choices if a == b)
     if same:
         parts.append(Section("what is the same", (same,)))

@@ -63,7 +63,12 @@ class Outcome:
 
 
 def methods(
-    net: str, structure: NetworkStructure, parameters: int, classes: Sequence[str], story: Mapping[str, Any], test: Outcome
+    net: str,
+    structure: NetworkStructure,
+    parameters: int,
+    classes: Sequence[str],
+    story: Mapping[str, Any],
+    test: Outcome,
 ) -> Methods:
     """The paragraphs on network, training and evaluation.
 

@@ -187,8 +187,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if not any(counts):
             return "It has no other convolutions."
         seen = ", each filter sees its own map only" if given.decoder_depthwise else ""
-        followers = self._followers(relu=given.decoder_relu)
-        return f"It then convolves {_times(counts)} with {_square(given.kernel)} kernels{seen}, {followers}{self._residual()}."
+        followers = self._followers(relu=given.decoder_relu) + self._residual()
+        return f"It then convolves {_times(counts)} with {_square(given.kernel)} kernels{seen}, {followers}."
 
     def _densified(self) -> str:
         if not self.structure.decoder_count(self.structure.depth):
@@ -206,7 +206,10 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         crops = ""
         if any(skip.is_cropped for skip in maps):
             sizes = listed(skip.crop_text for skip in reversed(maps))
-            crops = f" They are larger than the decoder's, so they are cropped at the centre, by {sizes} pixels on each side from the bottom up."
+            crops = (
+                " They are larger than the decoder's maps, so they are cropped at the centre: from the bottom up, by "
+                f"{sizes} pixels on each side."
+            )
         joined = {
             "add": "added to the upsampled maps",
             "concat": "concatenated with the upsampled maps, so that the decoder's convolutions see both",
@@ -214,8 +217,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         }[maps[0].joined]
         when = " after the stage's own convolutions" if given.join == "after" else ""
         return (
-            f"Each encoder stage sends its feature maps to its decoder stage, as they are {origin}{reduced}.{crops} There they "
-            f"are {joined}{when}. The upsampled maps know what is there, the encoder's maps know where."
+            f"Each encoder stage sends its feature maps to its decoder stage, as they are {origin}{reduced}.{crops} "
+            f"There they are {joined}{when}. The upsampled maps tell what is there, the encoder's maps tell where."
         )
 
 

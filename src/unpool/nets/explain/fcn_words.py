@@ -16,8 +16,8 @@ FUSED = {
 
 STEPS = {
     32: "One deconvolution of 64x64 with stride 32 brings them",
-    16: "A deconvolution doubles their size, the scores of pool4 are added, and a deconvolution of 32x32 with stride 16 "
-        "brings the sum",
+    16: "A deconvolution doubles their size and the scores of pool4 are added; a deconvolution of 32x32 with stride "
+        "16 brings the sum",
     8: "A deconvolution doubles their size and the scores of pool4 are added; another doubles the size and the scores "
        "of pool3 are added; a deconvolution of 16x16 with stride 8 brings the sum",
 }  # fmt: skip
@@ -48,7 +48,7 @@ class FCNWords(NetworkWords[FCNStructure]):
         given = self.structure
         return (
             "The encoder is the classifier VGG16 without its end: five stages of 3x3 convolutions with ReLU, each "
-            f"followed by 2x2 max-pooling, with {given.widths[0]} to {max(given.widths)} feature maps. The classifier's "
+            f"followed by 2x2 max-pooling, with {given.widths[0]} to {max(given.widths)} feature maps. Its "
             f"fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with {given.fc_width} maps, so "
             "that the network answers at every place and not once a picture. The first convolution pads the picture "
             f"with {given.padding} zeros on each side. After five poolings, score_fr gives one map a class, with a "
@@ -66,7 +66,7 @@ class FCNWords(NetworkWords[FCNStructure]):
         )
 
     def skips(self, facts: Explanation) -> str:
-        """Describe what the decoder learns from the encoder, and how many bytes that takes."""
+        """Describe what the decoder learns from the encoder."""
         if not facts.skips:
             return (
                 "There is no skip connection: scores stand 32 pixels apart, so details are lost. FCN-16s and FCN-8s "
@@ -75,9 +75,9 @@ class FCNWords(NetworkWords[FCNStructure]):
         *crops, last = self.structure.crops
         pools = all_of([skip.origin for skip in reversed(facts.skips)])
         return (
-            f"1x1 convolutions score {pools}, which know places better and meanings less well. Their scores are cropped "
-            f"to lie on the upsampled ones, and added. The crops follow from the padding: {listed(crops)} pixels above "
-            f"and left of the scores that are added, {last} of the output."
+            f"1x1 convolutions score {pools}, which tell better where things are, and less well what they are. The "
+            "scores are cropped to lie on the upsampled ones, and added. The crops follow from the padding: "
+            f"{listed(crops)} pixels above and left of the scores that are added, {last} of the output."
         )
 
     def skip_notes(self) -> tuple[str, ...]:

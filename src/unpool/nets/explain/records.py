@@ -16,6 +16,7 @@ LayerKind = Literal[
     "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
 ]
 
+
 @dataclass(frozen=True)
 class LayerPlace:
     """The place of a layer in its network.

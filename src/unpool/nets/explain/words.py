@@ -57,7 +57,7 @@ class NetworkWords(ABC, Generic[AnyStructure]):
 
     @abstractmethod
     def skips(self, facts: Explanation) -> str:
-        """Describe what the decoder learns from the encoder, and how many bytes that takes."""
+        """Describe what the decoder learns from the encoder."""
 
     @abstractmethod
     def skip_notes(self) -> tuple[str, ...]:
