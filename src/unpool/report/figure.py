@@ -276,11 +276,11 @@ def _draw_arc(canvas: Canvas, skip: SkipFacts, places: dict[str, Box], *, reduce
     below = skip.what == "positions"
     start, end = places[skip.origin], places[f"{'unpool' if below else 'join'}{skip.stage}"]
     span = end.middle - start.middle
-    away = 16 + 0.13 * span
+    away = (21 if below else 16) + 0.13 * span  # below, clear of the sizes
     if below:
         y = max(start.low, end.low) + away
         first, last, colour = start.low + 2, end.low + 3, COLOURS["unpooling"]
-        words, at = f"pooling indices, {skip.channels} of {size_text((skip.rows, skip.columns))}", y + 11
+        words, at = f"pooling indices {size_text((skip.channels, skip.rows, skip.columns))}", y + 11
     else:
         y = min(start.y, end.y, -30.0) - 18 - away
         labelled = not skip.origin.startswith("pool")

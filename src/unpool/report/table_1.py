@@ -101,7 +101,7 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
         Section(
             "",
             (
-                f"{sentence_case(TITLE)}: one encoder (four 7x7 convolutions of 64 maps), eight decoders.",
+                f"{sentence_case(TITLE)}, with one encoder of four 7x7 convolutions of 64 maps.",
                 "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561, Table 1. Pictures of 360x480 "
                 "with 3 channels and 11 classes.",
             ),

@@ -180,7 +180,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         start = ", which begins as bilinear interpolation" if given.up_start == "bilinear" else ""
         relu = " and a ReLU" if given.up_relu else ""
         halves = ", which halves the number of maps," if given.growth == 2 and not given.squeeze else ""
-        return f"a {_square(given.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
+        article = "an" if given.up_kernel in (8, 11) else "a"
+        return f"{article} {_square(given.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
 
     def _convolves(self) -> str:
         given, counts = self.structure, self._decoder_counts()
