@@ -33,7 +33,8 @@ def test_segnet_says_what_figure_2_shows(program: Program) -> None:
     said = " ".join(program("explain", "segnet").out.split())
     for words in (
         "batch normalisation and ReLU", "2x2 max-pooling", "no layer is fully connected",
-        "The encoder sends its pooling indices", "make the sparse maps dense", "softmax", "Figure 2", "691,200", "0.17 MB",
+        "The encoder sends its pooling indices", "make the sparse maps dense", "softmax", "Figure 2", "691,200",
+        "0.17 MB",
     ):  # fmt: skip
         assert words in said, words
 

@@ -249,7 +249,7 @@ def _name_groups(canvas: Canvas, groups: Sequence[_Group]) -> None:
         if group.size != shown:
             low = max(box.low for box in group.boxes)
             wide = [box for box in group.boxes if box.width > THIN] or group.boxes  # arcs end at the thin ones
-            canvas.text(_middle(wide), low + 13, size_text(group.size), SMALL)
+            canvas.text(_middle(wide), low + 13, size_text(group.size), TextStyle(size=8))
         shown, side = group.size, group.side
     y = canvas.top - 14
     for side in ("encoder", "decoder"):

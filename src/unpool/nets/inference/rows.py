@@ -4,7 +4,7 @@ How a network runs by rows:
 
 1. The network's ``forward`` is called with a ``FeatureMapRows`` in the place of the picture. torch sends every function
    that gets one to ``FeatureMapRows.__torch_function__``, which computes nothing: it adds a ``Step`` to the ``Stream``
-   and returns the ``FeatureMapRows`` that this step will give. So the whole network becomes a list of steps.
+   and returns the ``FeatureMapRows`` that this step will give. So the network becomes a list of steps.
 2. Every step chooses whether its results are kept, or computed again each time (``Step.settle``).
 3. The caller takes rows of the logits, from the top. Each step takes the rows that it reads from its sources, and these
    take theirs, up to the picture. Rows are kept until all readers have read them, and are then dropped.
