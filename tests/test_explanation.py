@@ -6,8 +6,7 @@ from torch import nn
 
 from unpool.errors import UsageError
 from unpool.geometry import Transposed, Window, receptive_field
-from unpool.nets.explain.explanation import explain, nearest_legal
-from unpool.nets.explain.layer_names import paper_name, place_of
+from unpool.nets.explain.explanation import explain
 from unpool.nets.explain.records import Explanation, LayerFacts
 from unpool.nets.families import network_of
 from unpool.nets.named import NAMED_NETS, named_net
@@ -235,14 +234,14 @@ def test_a_frozen_layer_counts_as_fixed_and_the_network_is_not_touched() -> None
 
 
 def test_names_of_a_structure_of_no_paper() -> None:
-    structure = Structure(skip="add", up="bilinear", depth=2)
-    assert paper_name(structure, place_of(structure, "decoder.0.join_before", "join"), "") == "sum_d1cc_u1a-b"
-    assert paper_name(structure, place_of(structure, "decoder.1.up", "up"), "") == "up_u1d_u0a"
+    network = network_of(Structure(skip="add", up="bilinear", depth=2), 1, 2)
+    assert network.paper_name("decoder.0.join_before", "join") == "sum_d1cc_u1a-b"
+    assert network.paper_name("decoder.1.up", "up") == "up_u1d_u0a"
 
 
 @pytest.mark.parametrize(("size", "near"), [(572, (572,)), (570, (556, 572)), (1, (188,)), (187, (188,))])
 def test_nearest_legal_sizes_of_unet(size: int, near: tuple[int, ...]) -> None:
-    assert nearest_legal(named_net("unet-2015").structure, size) == near
+    assert named_net("unet-2015").structure.nearest_legal_sizes(size) == near
 
 
 def test_an_illegal_size_is_refused_with_the_nearest() -> None:

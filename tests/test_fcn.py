@@ -18,10 +18,6 @@ from unpool.nets.fcn import (
     FCN_32S,
     FCNStructure,
     bilinear_deconvolution,
-    fcn_crops,
-    fcn_halo,
-    fcn_legal_size,
-    fcn_output_size,
 )
 from unpool.nets.weights import begin_with
 from unpool.prediction.halo import Halo, tile_of
@@ -106,9 +102,9 @@ def test_layers_are_the_released_networks(structure: FCNStructure, layers: dict[
 
 
 def test_crops_are_the_released_networks() -> None:
-    assert fcn_crops(FCN_32S) == (19,)
-    assert fcn_crops(FCN_16S) == (5, 27)
-    assert fcn_crops(FCN_8S) == fcn_crops(FCN_8S_AT_ONCE) == (5, 9, 31)
+    assert FCN_32S.crops == (19,)
+    assert FCN_16S.crops == (5, 27)
+    assert FCN_8S.crops == FCN_8S_AT_ONCE.crops == (5, 9, 31)
 
 
 @every_stride
@@ -133,7 +129,7 @@ def test_output_has_the_size_of_the_picture(structure: FCNStructure) -> None:
     network = small(structure).eval()
     with torch.inference_mode():
         for size in (*range(1, 71), 500):
-            assert fcn_output_size(network.structure, size) == size
+            assert network.structure.output_size(size) == size
             columns = 101 - size if size < 101 else 33
             assert network(torch.zeros(1, 1, size, columns)).shape == (1, 2, size, columns)
 
@@ -144,10 +140,10 @@ def test_less_padding_needs_larger_pictures(stride: int, least: int) -> None:
         FCNStructure(prediction_stride=stride, padding=least - 1)
     network = small(FCNStructure(prediction_stride=stride, padding=least)).eval()
     structure = network.structure
-    assert fcn_crops(structure)[-1] == 0
-    smallest = fcn_legal_size(structure, 0)
+    assert structure.crops[-1] == 0
+    smallest = structure.legal_size(0)
     assert smallest == 195 - 2 * least  # i + 2p - 2 > 6 x 32
-    assert fcn_output_size(structure, smallest - 1) is None
+    assert structure.output_size(smallest - 1) is None
     with pytest.raises(UsageError, match=f"pad the picture to {smallest} x 70"):
         network(torch.zeros(1, 1, smallest - 1, 70))
     with torch.inference_mode():
@@ -252,7 +248,7 @@ def test_evaluation_is_deterministic_and_state_round_trips(structure: FCNStructu
 
 def test_halo_by_hand() -> None:
     """Scores -1..1 -> pool5 -1..7 -> pool4 -5..18 -> pool3 -13..40 -> pool2 -29..84 -> pool1 -60..171 -> -221..246."""
-    assert [fcn_halo(structure) for structure in (FCN_32S, FCN_16S, FCN_8S)] == [221, 221, 221]
+    assert [structure.halo for structure in (FCN_32S, FCN_16S, FCN_8S)] == [(221, 221)] * 3
 
 
 @pytest.mark.parametrize("padding", [100, 90])
@@ -263,7 +259,7 @@ def test_halo_is_enough_and_not_too_large(structure: FCNStructure, padding: int)
     for name, parameter in network.named_parameters():
         if not name.startswith("up"):
             nn.init.constant_(parameter, 1 / parameter[0].numel())
-    halo, start = fcn_halo(network.structure), 256
+    halo, start = network.structure.halo.before, 256
     image = torch.zeros(1, 1, 560, 15, dtype=torch.double)
     with torch.inference_mode():
         dark = network(image)[:, :, start : start + 32]
@@ -287,7 +283,7 @@ def test_tiles_equal_the_whole(structure: FCNStructure) -> None:
     windows = set()
     with torch.inference_mode():
         whole = network(image)
-        halo = fcn_halo(network.structure)
+        halo = network.structure.halo.before
         reach = Halo(halo, halo, network.structure.stride, lambda side: side)
         for kept in regions((605, 9), (64, 64), reach.stride):
             tile = tile_of(kept, (605, 9), reach)

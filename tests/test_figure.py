@@ -1,4 +1,4 @@
-"""Drawings: sound XML with every number in it, escaped, the same each time."""
+"""Figures: valid XML with every number in it, escaped, the same each time."""
 
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -51,7 +51,7 @@ def test_unet_is_a_u_with_crops_and_segnet_a_row_with_indices() -> None:
     )
     indices = [w for w in words(figure_svg(segnet)) if w.startswith("pooling indices")]
     assert len(indices) == 5
-    assert "pooling indices, 64 x 180x240" in indices
+    assert "pooling indices 64 x 180 x 240" in indices
 
 
 def test_fcn_is_drawn_with_its_fused_scores() -> None:
@@ -67,5 +67,5 @@ def test_dropout_is_marked() -> None:
 
 def test_names_are_escaped() -> None:
     text = figure_svg(replace(facts_of("segnet-basic"), name='<b>"x" & y'))
-    assert any('<b>"x" & y: 360x480' in word for word in words(text))
+    assert any('<b>"x" & y: 360 x 480' in word for word in words(text))
     assert "<b>" not in text

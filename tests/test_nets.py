@@ -187,8 +187,8 @@ def test_he_initialisation(name: str) -> None:
 
 
 @every_net
-def test_context_is_enough_for_exact_tiles(name: str) -> None:
-    """A window that starts on the stride grid and carries the context computes what the whole picture computes."""
+def test_the_halo_is_enough_for_exact_tiles(name: str) -> None:
+    """A window that starts on the stride grid and carries the halo computes what the whole picture computes."""
     torch.manual_seed(0)
     network = small(name).eval().double()
     for module in network.modules():
@@ -306,10 +306,10 @@ def test_unet_2015_is_the_papers() -> None:
 def test_released_unet_drops_the_skip_of_512_maps() -> None:
     structure = Structure(**{**named_net("unet-2015-released").structure.model_dump(), "width": 4})
     network = EncoderDecoder(structure, 1, 2).train()
-    crossings: list[SkipConnection] = []
-    network.encoder[3].register_forward_hook(lambda _m, _i, out: crossings.append(out[1]))
+    skips: list[SkipConnection] = []
+    network.encoder[3].register_forward_hook(lambda _m, _i, out: skips.append(out[1]))
     network(torch.randn(1, 1, 188, 188))
-    maps = crossings[0].maps
+    maps = skips[0].maps
     assert maps is not None
     assert (maps == 0).float().mean() > 0.6  # half by ReLU, half of the rest by dropout
 
@@ -327,8 +327,8 @@ def test_segnet_sizes_are_caffes() -> None:
 def test_unpooling_puts_values_only_where_the_maxima_were() -> None:
     network = small("segnet-basic").eval()
     maps = torch.randn(1, 4, 7, 9)
-    pooled, positions = network.encoder[0].pool(maps)
-    grown = network.decoder[0].up(pooled, SkipConnection(None, positions, (7, 9)))
+    pooled, indices = network.encoder[0].pool(maps)
+    grown = network.decoder[0].up(pooled, indices)
     assert grown.shape == maps.shape
     filled = grown != 0
     assert filled.sum() == pooled.numel()

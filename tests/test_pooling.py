@@ -1,4 +1,4 @@
-"""Pooling with 2-bit positions, against torch's pair and against a reference in plain loops."""
+"""Pooling with 2-bit indices, against torch's pair and against a reference in plain loops."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_plain_operations_equal_the_fast_ones(
 
 
 class ThereAndBack(nn.Module):
-    """A pooling and an unpooling, the positions crossing a skip."""
+    """A pooling and an unpooling, with pooling indices as the skip connection."""
 
     def __init__(self, rounding: Rounding) -> None:
         super().__init__()

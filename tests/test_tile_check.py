@@ -47,7 +47,7 @@ def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tupl
 
 
 def test_a_halo_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Structure, "halo", property(lambda _: Border(4, 4)))
+    monkeypatch.setattr(Structure, "halo", Border(4, 4))
     found = tile_mismatch(Predictor(lively("unet"), tiny.CPU, (64, 64)), picture(150, 170), "p")
     assert found.holds is False
     assert found.largest > 1e-3
@@ -189,7 +189,7 @@ def test_verify_of_an_exact_network(
     assert "verified, " in said.out
     assert "a.png: on 30 x 30 pixels of it, computed at once and in tiles of" in said.out
     assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
-    monkeypatch.setattr(Structure, "halo", property(lambda _: Border(0, 0)))
+    monkeypatch.setattr(Structure, "halo", Border(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
     assert "a.png: tiles do not equal the picture at once" in said.err

@@ -1,4 +1,4 @@
-"""``explain``: what a network is made of, and what two of them differ in; the pages of ``docs/nets`` as well."""
+"""The command ``explain``: the page of a network, the comparison of two, and all pages of ``docs/nets``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from unpool.config.settings import resolve
 from unpool.errors import UsageError
 from unpool.io.files import write_text
 from unpool.nets.explain.explanation import explain as explain_network
+from unpool.nets.explain.words import sentence_case
 from unpool.nets.families import network_of
 from unpool.nets.named import NAMED_NETS, NamedNet, PictureShape, named_net
 from unpool.nets.network import NetworkStructure
@@ -25,15 +26,15 @@ from unpool.report.table_1 import PRINTED, TITLE, table_1_sections
 from unpool.shapes import Size
 
 TABLE_1 = "segnet-table-1"
-"""The name under which the comparison of SegNet's decoders is explained."""
+"""Name of the comparison of SegNet's decoders, in the place of a network's name."""
 
 SIGNATURE = "unpool explain"
-"""Stands in every file that this command writes; a file without it is a person's own and is not replaced."""
+"""Text in every file that this command writes; a file without it is a person's own and is not replaced."""
 
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """What ``explain`` has to say: a page of text, and the same as plain JSON data."""
+    """The result of ``explain``: a page of text, and its facts as plain JSON data."""
 
     text: str
     data: Any
@@ -50,37 +51,38 @@ def explain(
     figure: Path | None = None,
     page: Path | None = None,
 ) -> ExplainResult:
-    """Explain one network, two side by side, SegNet's Table 1 (``segnet-table-1``), or list them all.
+    """Explain one network, compare two, explain SegNet's Table 1 (``segnet-table-1``), or list all networks.
 
     Parameters
     ----------
-    size: ``ROWSxCOLUMNS``, or one number for both; by default the paper's.
-    settings: nested as for ``train``; its ``structure`` changes the networks.
-    figure: where to write the drawing of one network, an SVG file.
-    page: where to write the page of one network as Markdown with the drawing beside it; without a network, the list,
-        and beside it the page of every network.
+    size: ``ROWSxCOLUMNS`` of the picture, or one number for both; None: the paper's.
+    channels, classes: of the picture; None: the paper's.
+    settings: nested as for ``train``; ``structure`` changes the networks.
+    figure: SVG file for the figure of one network.
+    page: Markdown file for the page of one network, with the figure in the same folder; without a network, for the
+        list, with the page of every network in the same folder.
 
     Raises
     ------
-    UsageError: an unknown network or setting, a size that cannot be, or a file that something else wrote.
+    UsageError: an unknown network or setting, a size that the network cannot run on, or an existing file that this
+        command did not write.
     """
     if (other is not None or net in (None, TABLE_1)) and figure is not None:
         raise UsageError("--figure without a single network", "one network", "explain each by itself")
     if other is not None and page is not None:
         raise UsageError("--page with two networks", "one network", "explain each by itself")
     if net is None:
-        return _told_all(page)
+        return _explain_all(page)
     if net == TABLE_1:
         if page is not None:
             _write(page, table_1_page())
         facts = {name: explained(name).facts for name in PRINTED}
         return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
-    wanted = (parsed_size(size) if size else None, channels, classes)
-    one = explained(net, *wanted, settings=settings)
+    one = explained(net, parsed_size(size) if size else None, channels, classes, settings=settings)
     if other is not None:
-        beside = _explained_beside(one, other, settings)
-        text = as_text(comparison_sections(one, beside))
-        return ExplainResult(text, [one.facts.to_json(), beside.facts.to_json()])
+        second = _explained_alike(one, other, settings)
+        text = as_text(comparison_sections(one, second))
+        return ExplainResult(text, [one.facts.to_json(), second.facts.to_json()])
     if figure is not None:
         _write(figure, figure_svg(one.facts))
     if page is not None:
@@ -97,12 +99,12 @@ def explained(
     *,
     settings: Mapping[str, Any] | None = None,
 ) -> Explained:
-    """A named network with its facts, on the paper's picture where none is given."""
+    """Return a named network with its facts, for the paper's picture where no other is given."""
     net = named_net(name)
     structure = resolve({**(settings or {}), "net": name}).structure
     usual = usual_picture(net, structure)
-    given = PictureShape(size or usual.size, channels or usual.channels, classes or usual.classes)
-    return Explained(net, structure, _facts(structure, given, name), _changes(net, structure))
+    picture = PictureShape(size or usual.size, channels or usual.channels, classes or usual.classes)
+    return Explained(net, structure, _facts(structure, picture, name), _changes(net, structure))
 
 
 @cache
@@ -118,7 +120,7 @@ def usual_picture(net: NamedNet, structure: NetworkStructure) -> PictureShape:
 
 
 def parsed_size(text: str) -> Size:
-    """Rows and columns of ``572x572`` or ``572``. Raises UsageError."""
+    """Return rows and columns from ``572x572`` or ``572``. Raises UsageError for another text."""
     match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
     if not match or "0" in (match[1].lstrip("0") or "0", (match[2] or "1").lstrip("0") or "0"):
         raise UsageError(
@@ -128,56 +130,56 @@ def parsed_size(text: str) -> Size:
 
 
 def page(name: str) -> str:
-    """The page of a named network, as Markdown; its figure is ``NAME.svg`` beside it."""
+    """Return the page of a named network as Markdown; it shows the figure ``NAME.svg`` of the same folder."""
     return _page(explained(name), f"{name}.svg")
 
 
 def figure(name: str) -> str:
-    """The figure of a named network, as SVG."""
+    """Return the figure of a named network as SVG."""
     return figure_svg(explained(name).facts)
 
 
 def table_1_page() -> str:
-    """The comparison of SegNet's eight decoders, as Markdown."""
+    """Return the comparison of SegNet's eight decoders as Markdown."""
     facts = {name: explained(name).facts for name in PRINTED}
     return _markdown("SegNet's Table 1", table_1_sections(facts), TABLE_1)
 
 
 def index_page() -> str:
-    """The list of all networks with links to their pages, as Markdown."""
+    """Return the list of all networks, with links to their pages, as Markdown."""
     rows = tuple(
         (f"`{name}`", _paper(net), net.summary, f"{explained(name).facts.parameters:,}", f"[{name}]({name}.md)")
         for name, net in NAMED_NETS.items()
     )
     table = Table(("name", "paper", "in one line", "parameters", "page"), rows, (0, 1, 2))
     words = (
-        "Each is a value of `Structure` or of `FCNStructure`; its page has the figure, every layer, what crosses from "
-        "encoder to decoder, and how it departs from its source. Parameters are for the paper's channels and classes. "
-        f"[{TITLE[0].upper()}{TITLE[1:]}]({TABLE_1}.md) has the paper's numbers beside ours."
+        "Each network is one value of `Structure` or of `FCNStructure`. Its page has the figure, every layer, the skip "
+        "connections, and the departures from its source. Parameters are for the paper's channels and classes. "
+        f"[{sentence_case(TITLE)}]({TABLE_1}.md) compares the paper's numbers with ours."
     )
     return _markdown("Networks", [Section("", (words, table))], "")
 
 
 def pages() -> dict[str, str]:
-    """Every file of ``docs/nets``, by name."""
+    """Return every file of ``docs/nets``, by name."""
     files = {"README.md": index_page(), f"{TABLE_1}.md": table_1_page()}
     for name in NAMED_NETS:
         files[f"{name}.md"], files[f"{name}.svg"] = page(name), figure(name)
     return files
 
 
-def _told_all(readme: Path | None) -> ExplainResult:
+def _explain_all(readme: Path | None) -> ExplainResult:
     if readme is not None:
         for name, text in pages().items():
             _write(readme if name == "README.md" else readme.with_name(name), text)
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
     parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TITLE}.")
-    said = Section("", parts), Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
-    return ExplainResult(as_text(said), {name: net.summary for name, net in NAMED_NETS.items()})
+    following = Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
+    return ExplainResult(as_text([Section("", parts), following]), dict(rows))
 
 
-def _explained_beside(one: Explained, other: str, settings: Mapping[str, Any] | None) -> Explained:
-    """Another network on the same picture, or on the nearest legal one above it."""
+def _explained_alike(one: Explained, other: str, settings: Mapping[str, Any] | None) -> Explained:
+    """Return another network with its facts, for the same picture at its nearest legal size."""
     structure = resolve({**(settings or {}), "net": other}).structure
     size = _legal_above(structure, one.facts.size)
     return explained(other, size, one.facts.in_channels, one.facts.classes, settings=settings)
@@ -195,22 +197,19 @@ def _changes(net: NamedNet, structure: NetworkStructure) -> tuple[str, ...]:
     )
 
 
-def _page(given: Explained, drawing: str) -> str:
-    name, facts = given.net.name, given.facts
-    first, *sections = network_sections(given)
-    alt = f"{name}: layers with their sizes and numbers of feature maps, and what crosses from encoder to decoder"
-    command = f"unpool explain {name}" + "".join(f" --set {change}" for change in given.changes)
-    usual = usual_picture(given.net, given.structure)
-    if facts.size != usual.size:
-        command += f" --size {facts.size[0]}x{facts.size[1]}"
-    top = Section(
-        "", (f"{given.net.summary[:1].upper()}{given.net.summary[1:]}.", *first.parts[1:], f"![{alt}]({drawing})")
-    )
-    return _markdown(name, [top, *sections], command.removeprefix("unpool explain "))
+def _page(network: Explained, drawing: str) -> str:
+    name, facts = network.net.name, network.facts
+    first, *sections = network_sections(network)
+    alt = f"{name}: layers with their sizes and numbers of feature maps, and the skip connections"
+    options = [f"--set {change}" for change in network.changes]
+    if facts.size != usual_picture(network.net, network.structure).size:
+        options.append(f"--size {facts.size[0]}x{facts.size[1]}")
+    top = Section("", (f"{sentence_case(network.net.summary)}.", *first.parts[1:], f"![{alt}]({drawing})"))
+    return _markdown(name, [top, *sections], " ".join([name, *options]))
 
 
-def _markdown(title: str, sections: list[Section], words: str) -> str:
-    command = f"{SIGNATURE} {words}".strip()
+def _markdown(title: str, sections: list[Section], arguments: str) -> str:
+    command = f"{SIGNATURE} {arguments}".strip()
     return (
         f"# {title}\n\n<!-- Written by {command} --page; change the code, not this page. -->\n\n{as_markdown(sections)}"
     )
@@ -222,7 +221,7 @@ def _paper(net: NamedNet) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole, unless there is one that this command did not write."""
+    """Write a file. Raises UsageError if there is one that this command did not write."""
     if path.exists() and SIGNATURE not in path.read_text(encoding="utf-8", errors="replace"):
         raise UsageError(f"{path} exists and was not written by this command", "a new file", "give another name")
     write_text(path, text)

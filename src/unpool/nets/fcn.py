@@ -177,7 +177,7 @@ class FCNStructure(NetworkStructure):
         return stages
 
     def _way_up(self) -> list[Layer]:
-        """Return the deconvolutions along one axis: those that double the size to the prediction stride, then the last."""
+        """Return the deconvolutions along one axis: doublings up to the prediction stride, then the last."""
         doublings = (self.stride // self.prediction_stride).bit_length() - 1
         return [Transposed(Window(2 * stride, stride)) for stride in [2] * doublings + [self.prediction_stride]]
 

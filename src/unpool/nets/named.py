@@ -13,7 +13,7 @@ from unpool.errors import UsageError
 from unpool.nets.families import network_of
 from unpool.nets.fcn import CITATION as FCN_CITATION
 from unpool.nets.fcn import DEPARTURES as FCN_DEPARTURES
-from unpool.nets.fcn import FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S
+from unpool.nets.fcn import FCN_8S, FCN_8S_AT_ONCE, FCN_16S, FCN_32S, FCNStructure
 from unpool.nets.network import Network, NetworkStructure
 from unpool.nets.structure import Structure
 from unpool.shapes import Size
@@ -103,6 +103,10 @@ def _variant(name: str, structure: Structure, summary: str, *departures: str) ->
     return NamedNet(name, structure, summary, f"{SEGNET_PAPER}, Table 1", ours, CAMVID_PICTURE)
 
 
+def _fcn(name: str, structure: FCNStructure, summary: str) -> NamedNet:
+    return NamedNet(name, structure, summary, FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE)
+
+
 NAMED_NETS: dict[str, NamedNet] = {
     net.name: net
     for net in (
@@ -120,7 +124,8 @@ NAMED_NETS: dict[str, NamedNet] = {
             "unet-2015", UNET_2015, "U-Net as printed: valid convolutions, 572 to 388", UNET_PAPER,
             (
                 "the paper puts dropout at the end of the contracting path and names no layer: it is where the release "
-                "has it, after the last ReLU with 512 and with 1024 maps, so that the skip connection of 512 maps has it too",
+                "has it, after the last ReLU with 512 and with 1024 maps, so that the skip connection of 512 maps "
+                "carries it",
                 "the order of the concatenation is not printed: the skip connection comes first, as drawn",
                 "the softmax is in the loss",
             ),
@@ -180,10 +185,10 @@ NAMED_NETS: dict[str, NamedNet] = {
         _variant("fcn-basic-no-addition-no-reduction",
                  changed(FCN_BASIC_NO_REDUCTION, skip="none", skip_from="convolved"),
                  "FCN-Basic-NoAddition-NoDimReduction: 64-map deconvolutions, no sums"),
-        NamedNet("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
-        NamedNet("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
-        NamedNet("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
-        NamedNet("fcn-8s-at-once", FCN_8S_AT_ONCE, "FCN-8s trained in one stage", FCN_CITATION, FCN_DEPARTURES, VOC_PICTURE),
+        _fcn("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times"),
+        _fcn("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4"),
+        _fcn("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3"),
+        _fcn("fcn-8s-at-once", FCN_8S_AT_ONCE, "FCN-8s trained in one stage"),
         NamedNet(
             "fusionnet", FUSIONNET, "conv, residual of three, conv; summed skip connections", FUSIONNET_PAPER,
             (

@@ -348,12 +348,12 @@ def _blocks(windows: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], tuple
     images, channels, rows, columns = windows
     image_step = max(1, _BLOCK // (channels * rows * columns))
     row_step = max(1, _BLOCK // (channels * columns))
-    whole = slice(None)
+    every = slice(None)
     for image in range(0, images, image_step):
         some = slice(image, image + image_step)
         for row in range(0, rows, row_step):
             end = min(row + row_step, rows)
-            yield (some, whole, slice(row, end)), (some, whole, slice(2 * row, 2 * end))
+            yield (some, every, slice(row, end)), (some, every, slice(2 * row, 2 * end))
 
 
 def _corners(pixels: Tensor, rows: int, columns: int) -> Iterator[tuple[int, Tensor]]:

@@ -1,7 +1,7 @@
 """The structure of an encoder-decoder network, as one frozen value.
 
 Most segmentation networks have an encoder that shrinks the picture, a decoder that enlarges its maps again, and skip
-connections that tell the decoder where things were. ``Structure`` names these choices;
+connections that tell the decoder where the objects were. ``Structure`` names these choices;
 ``unpool.nets.encoder_decoder.EncoderDecoder`` runs any of them; the network of a paper is one value
 (``unpool.nets.named``).
 """

@@ -1,4 +1,4 @@
-"""Shapes of a drawing as SVG text."""
+"""Shapes of a drawing, written as SVG."""
 
 from __future__ import annotations
 
@@ -12,8 +12,30 @@ MARGIN = 24.0
 
 
 @dataclass(frozen=True)
+class TextStyle:
+    """The look of a line of text.
+
+    Attributes
+    ----------
+    size: in pixels.
+    anchor: point of the text that stands at x: ``start``, ``middle`` or ``end``.
+    rotated: whether the text runs upwards.
+    """
+
+    size: float = 10
+    anchor: str = "middle"
+    colour: str = INK
+    rotated: bool = False
+    bold: bool = False
+
+
+PLAIN = TextStyle()
+SMALL = TextStyle(size=9)
+
+
+@dataclass(frozen=True)
 class Box:
-    """A rectangle; y grows downwards."""
+    """A rectangle, in pixels; y grows downwards."""
 
     x: float
     y: float
@@ -22,28 +44,34 @@ class Box:
 
     @property
     def middle(self) -> float:
-        """Halfway along x."""
+        """Centre along x."""
         return self.x + self.width / 2
 
     @property
     def centre(self) -> float:
-        """Halfway along y."""
+        """Centre along y."""
         return self.y + self.height / 2
 
     @property
     def right(self) -> float:
-        """Its right edge."""
+        """Right edge, along x."""
         return self.x + self.width
 
     @property
     def low(self) -> float:
-        """Its lower edge."""
+        """Lower edge, along y."""
         return self.y + self.height
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes and numbers of maps as lengths; roots, so that the smallest can still be seen."""
+    """The lengths that stand for sizes and numbers of maps; square roots, so that small numbers remain visible.
+
+    Attributes
+    ----------
+    rows, maps: largest numbers in the drawing.
+    tall: pixels of the highest box; ``thin + wide`` of the widest.
+    """
 
     rows: int
     maps: int
@@ -52,30 +80,35 @@ class Scale:
     wide: float
 
     def height(self, rows: int) -> float:
-        """Of maps with so many rows."""
+        """Return the height in pixels of a box for maps with this number of rows."""
         return max(self.tall * sqrt(rows / self.rows), 8.0)
 
     def width(self, maps: int) -> float:
-        """Of so many maps."""
+        """Return the width in pixels of a box for this number of maps."""
         return self.thin + self.wide * sqrt(maps / self.maps)
 
 
 @dataclass
 class Canvas:
-    """Shapes in the order in which they are drawn, and the space they take."""
+    """The shapes of a drawing in their order, and the space that they take.
+
+    Attributes
+    ----------
+    tips: colours of the arrows.
+    """
 
     shapes: list[str] = field(default_factory=list)
-    tips: set[str] = field(default_factory=set)  # colours of arrows
+    tips: set[str] = field(default_factory=set)
     right: float = 0.0
     top: float = 0.0
     bottom: float = 0.0
 
     def reach(self, x: float, y: float) -> None:
-        """Take in a point."""
+        """Extend the drawing to a point."""
         self.right, self.top, self.bottom = max(self.right, x), min(self.top, y), max(self.bottom, y)
 
     def box(self, at: Box, fill: str, *, dashed: bool = False) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         edge = ' stroke-dasharray="4 2" stroke-width="1.6"' if dashed else ' stroke-width="0.8"'
         self.shapes.append(
             f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{at.width:.1f}" height="{at.height:.1f}" fill="{fill}" '
@@ -84,29 +117,26 @@ class Canvas:
         self.reach(at.x + at.width, at.y)
         self.reach(at.x + at.width, at.y + at.height)
 
-    def text(
-        self, x: float, y: float, words: str, *, size: float = 10, anchor: str = "middle", turned: bool = False,
-        colour: str = INK, bold: bool = False,
-    ) -> None:  # fmt: skip
-        """A line of text with a pale edge, so that it can be read over lines."""
-        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-        weight = ' font-weight="bold"' if bold else ""
+    def text(self, x: float, y: float, words: str, style: TextStyle = PLAIN) -> None:
+        """Draw a line of text with a white edge, so that it can be read over lines."""
+        rotation = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if style.rotated else ""
+        weight = ' font-weight="bold"' if style.bold else ""
         self.shapes.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"{weight}{turn} '
-            f'stroke="{PAPER}" stroke-width="3" paint-order="stroke">'
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{style.size:g}" text-anchor="{style.anchor}" '
+            f'fill="{style.colour}"{weight}{rotation} stroke="{PAPER}" stroke-width="3" paint-order="stroke">'
             f"{escape(words)}</text>"
         )
-        long = 0.56 * size * len(words)
-        before = {"middle": 0.5, "start": 0.0, "end": 1.0}[anchor] * long
-        if turned:
+        length = 0.56 * style.size * len(words)
+        before = {"middle": 0.5, "start": 0.0, "end": 1.0}[style.anchor] * length
+        if style.rotated:
             self.reach(x, y + before)
-            self.reach(x, y - long + before)
+            self.reach(x, y - length + before)
         else:
-            self.reach(x + long - before, y - size)
-            self.reach(x + long - before, y + 3)
+            self.reach(x + length - before, y - style.size)
+            self.reach(x + length - before, y + 3)
 
     def arrow(self, path: str, colour: str, *, width: float = 1.8) -> None:
-        """A line along an SVG path, with a tip at its end."""
+        """Draw a line along an SVG path, with a tip at its end."""
         self.tips.add(colour)
         self.shapes.append(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" '
@@ -114,7 +144,7 @@ class Canvas:
         )
 
     def sum(self, x: float, y: float, radius: float = 7.0) -> None:
-        """A plus in a circle."""
+        """Draw a plus in a circle."""
         self.shapes.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{PAPER}" stroke="{INK}" stroke-width="1.2"/>'
             f'<path d="M{x - radius:.1f} {y:.1f}h{2 * radius:g}M{x:.1f} {y - radius:.1f}v{2 * radius:g}" '
@@ -123,7 +153,7 @@ class Canvas:
         self.reach(x + radius, y + radius)
 
     def document(self, title: str, *, note: str) -> str:
-        """All shapes as an SVG document on a white ground, readable in print."""
+        """Return all shapes as an SVG document on a white ground, readable in print."""
         width, height = self.right + 2 * MARGIN, self.bottom - self.top + 2 * MARGIN
         body = "\n".join(self.shapes)
         tips = "".join(_tip(colour) for colour in sorted(self.tips))

@@ -22,8 +22,8 @@ FIGURES = {
 LEGEND = (
     "k: side of the kernel in pixels. sees: receptive field, in pixels of the picture along one side. mult-adds: "
     "millions of multiplications with addition. keeps: memory that training keeps from this layer on for the backward "
-    "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes of one picture in float32, without "
-    "weights. BN, GN and IN are batch, group and instance normalisation."
+    "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes for one picture in float32, "
+    "without weights. BN, GN and IN are batch, group and instance normalisation."
 )
 
 

@@ -1,4 +1,4 @@
-"""Pages of titled sections with paragraphs and tables, as text for a terminal and as Markdown."""
+"""Pages of sections with titles, paragraphs and tables: as text for a terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH = 100
+from unpool.wording import PAGE_WIDTH
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; a row of one cell is a heading within the table.
+    """A table of text; a row of one cell is a heading within the table.
 
-    Columns named in ``left`` stand to the left, others to the right. ``wide`` tables have long cells, all to the left,
-    which a terminal gets folded.
+    Attributes
+    ----------
+    left: numbers of the columns that are aligned to the left; the others are aligned to the right.
+    wide: whether cells are long; all are then aligned to the left, and folded on a terminal.
     """
 
     header: tuple[str, ...]
@@ -25,19 +27,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what stands under it: paragraphs, tables, and lines of a list as tuples."""
+    """A title with its parts: paragraphs as texts, tables, and lists as tuples of lines."""
 
     title: str
     parts: tuple[str | Table | tuple[str, ...], ...]
 
 
 def as_text(sections: Sequence[Section]) -> str:
-    """The sections as text of at most 100 columns; a section without a title begins the page."""
+    """Return the sections as text of at most 100 columns; a section without a title begins the page."""
     return "\n\n".join("\n".join(_text_lines(section)) for section in sections)
 
 
 def as_markdown(sections: Sequence[Section]) -> str:
-    """The sections as Markdown with titles of the second level."""
+    """Return the sections as Markdown with titles of the second level."""
     blocks = []
     for section in sections:
         blocks += [f"## {section.title[:1].upper()}{section.title[1:]}"] if section.title else []
@@ -58,16 +60,16 @@ def _text_lines(section: Section) -> list[str]:
             lines += _folded(part) if part.wide else _aligned(part)
         elif isinstance(part, tuple):
             for line in part:
-                lines += textwrap.wrap(line, WIDTH, initial_indent="- ", subsequent_indent="  ")
+                lines += textwrap.wrap(line, PAGE_WIDTH, initial_indent="- ", subsequent_indent="  ")
         else:
-            lines += textwrap.wrap(part, WIDTH, break_on_hyphens=False)
+            lines += textwrap.wrap(part, PAGE_WIDTH, break_on_hyphens=False)
     return lines
 
 
 def _aligned(table: Table) -> list[str]:
     full = [table.header, *(row for row in table.rows if len(row) > 1)]
     widths = [max(len(row[k]) for row in full) for k in range(len(table.header))]
-    gap = "  " if sum(widths) + 2 * len(widths) - 2 <= WIDTH else " "
+    gap = "  " if sum(widths) + 2 * len(widths) - 2 <= PAGE_WIDTH else " "
     lines = []
     for row in (table.header, *table.rows):
         cells = [cell.ljust(w) if k in table.left else cell.rjust(w)
@@ -88,10 +90,10 @@ def _folded(table: Table) -> list[str]:
     return lines
 
 
-def _folded_widths(wanted: list[int]) -> list[int]:
-    """Widths that fit the page: the widest columns give way first."""
-    widths = list(wanted)
-    while sum(widths) + 2 * len(widths) - 2 > WIDTH:
+def _folded_widths(longest: list[int]) -> list[int]:
+    """Return widths of columns that fit the page, from their longest cells: the widest columns shrink first."""
+    widths = list(longest)
+    while sum(widths) + 2 * len(widths) - 2 > PAGE_WIDTH:
         widths[widths.index(max(widths))] -= 1
     return widths
 

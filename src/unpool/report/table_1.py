@@ -1,4 +1,4 @@
-"""SegNet's Table 1, one encoder with eight decoders: the paper's columns of size beside those of our modules."""
+"""SegNet's Table 1, one encoder with eight decoders: the paper's numbers of size, compared with our modules."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from unpool.nets.explain.records import Explanation
+from unpool.nets.explain.words import sentence_case
 from unpool.report.sections import Section, Table
 
 TITLE = "the eight decoders of SegNet's Table 1"
 
 
 class Printed(NamedTuple):
-    """A row of the paper's table: its name there, parameters in millions, storage multiplier, and our explanation."""
+    """A row of the paper's table.
+
+    Attributes
+    ----------
+    title: name in the paper.
+    millions, storage: parameters in millions and storage multiplier, as printed.
+    why: how these numbers come about.
+    """
 
     title: str
     millions: str
@@ -24,19 +32,19 @@ PRINTED: dict[str, Printed] = {
     "segnet-basic-bilinear": Printed(
         "Bilinear-Interpolation", "0.625", "0",
         "The encoder's kernels are 3 x 64 x 49 + 3 x 64 x 64 x 49 = 611,520, a 1x1 classifier adds 704: 0.612. The "
-        "file of 613,003 numbers is 2.45 MB, which rounds to 2.5, a quarter of which is 0.625.",
+        "file of 613,003 numbers is 2.45 MB, rounded 2.5; a quarter of this is 0.625.",
     ),
     "segnet-basic": Printed(
         "SegNet-Basic", "1.425", "1",
         "Twice four 7x7 layers and the classifier have 1,415,040 numbers in kernels: 1.415. With biases and norms the "
-        "file is 5.67 MB, which rounds to 5.7, a quarter of which is 1.425. The indices of the first stage are 691,200 "
+        "file is 5.67 MB, rounded 5.7; a quarter of this is 1.425. The indices of the first stage are 691,200 "
         "bytes; the paper's 0.17 MB is a quarter of that.",
     ),
     "segnet-basic-encoder-addition": Printed(
         "SegNet-Basic-EncoderAddition", "1.425", "64",
         "Sums have no parameters, so the count is SegNet-Basic's. The paper counts 64 maps of 180x240, as pooled "
         "(11.06 MB). A sum after the decoder's convolutions needs them at 360x480, as convolved: 44.24 MB, and the "
-        "indices besides.",
+        "indices as well.",
     ),
     "segnet-basic-single-channel": Printed(
         "SegNet-Basic-SingleChannelDecoder", "0.625", "1",
@@ -46,29 +54,34 @@ PRINTED: dict[str, Printed] = {
     "fcn-basic": Printed(
         "FCN-Basic", "0.65", "11",
         "Four 8x8 deconvolutions between 11 and 11 maps have 30,976 numbers, four 1x1 reductions from 64 to 11 maps "
-        "2,816: with the encoder 645,312. The file is 2.58 MB, which rounds to 2.6, a quarter of which is 0.65. 11 "
+        "2,816: with the encoder 645,312. The file is 2.58 MB, rounded 2.6; a quarter of this is 0.65. 11 "
         "maps of 180x240 are 1,900,800 bytes, the paper's 1.9 MB.",
     ),
     "fcn-basic-no-addition": Printed(
         "FCN-Basic-NoAddition", "0.65", "n/a",
-        "One reduction instead of four: 643,200 in kernels, a file of 2.58 MB, which rounds to 2.6 as above. Nothing "
-        "is stored; the paper prints n/a.",
+        "One reduction instead of four: 643,200 in kernels, a file of 2.58 MB, rounded 2.6; a quarter of this is 0.65. "
+        "Nothing is stored; the paper prints n/a.",
     ),
     "fcn-basic-no-reduction": Printed(
         "FCN-Basic-NoDimReduction", "1.625", "64",
         "Four 8x8 deconvolutions between 64 and 64 maps have 1,048,576 numbers, with encoder and classifier 1,660,800: "
-        "1.66. The file would be 6.65 MB, where the printed figure asks for 6.5: not explained by rounding; some "
-        "kernel was smaller than the text says. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
+        "1.66. The file would be 6.65 MB; the printed number needs 6.5. Rounding does not explain the difference: some "
+        "kernel was smaller than in the text. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
     ),
     "fcn-basic-no-addition-no-reduction": Printed(
         "FCN-Basic-NoAddition-NoDimReduction", "1.625", "0",
-        "As FCN-Basic-NoDimReduction: 1,660,800 in kernels, and the same difference, not explained.",
+        "1,660,800 in kernels and the same unexplained difference, as in FCN-Basic-NoDimReduction.",
     ),
 }  # fmt: skip
 
 
 def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
-    """The comparison; ``facts`` has every variant by name, for 3 channels, 11 classes and 360x480."""
+    """Return the comparison.
+
+    Parameters
+    ----------
+    facts: of every decoder by its name, for 3 channels, 11 classes and 360 x 480 pixels.
+    """
     header = ("decoder", "paper, M", "kernels", "all", "paper, x", "bytes", "ratio")
     first = {name: first_stage_bytes(facts[name]) for name in PRINTED}
     one = first["segnet-basic"]
@@ -88,7 +101,7 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
         Section(
             "",
             (
-                f"{TITLE[0].upper()}{TITLE[1:]}: one encoder (four 7x7 convolutions of 64 maps), eight ways back.",
+                f"{sentence_case(TITLE)}, with one encoder of four 7x7 convolutions of 64 maps.",
                 "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561, Table 1. Pictures of 360x480 "
                 "with 3 channels and 11 classes.",
             ),
@@ -98,8 +111,9 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
             (
                 Table(header, rows),
                 "paper, M: millions of parameters as printed. kernels: numbers in our convolution kernels. all: with "
-                "biases and norms. paper, x: storage multiplier as printed. bytes: what our module stores of the first "
-                "encoder stage for the decoder, in float32 or at 2 bits an index. ratio: the same over SegNet-Basic's.",
+                "biases and norms. paper, x: storage multiplier as printed. bytes: that our module stores of the first "
+                "encoder stage for the decoder, in float32 or at 2 bits an index. ratio: bytes over those of "
+                "segnet-basic.",
             ),
         ),
         Section(
@@ -107,11 +121,11 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
             (
                 "The printed parameters look like the size of the released weight file, in megabytes with one decimal, "
                 "divided by 4 bytes: 5.7, 2.5, 2.6 and 6.5 MB give 1.425, 0.625, 0.65 and 1.625. Six of the eight rows "
-                "come out so.",
+                "agree with this.",
                 "The printed storage is 1 : 11 : 64, relative to one map of 180x240 in float32, 172,800 bytes (0.17 "
                 "MB): 11 such maps are 1.9 MB, 64 are 11 MB. The indices of the first stage are 64 x 180 x 240 windows "
-                "at 2 bits, 691,200 bytes, which is 4 such maps and not one. Against that the ratios are 1 : "
-                "2.75 : 16.",
+                "at 2 bits, 691,200 bytes, which is 4 such maps and not one. Relative to these indices the ratios are "
+                "1 : 2.75 : 16.",
                 tuple(f"{name} ({printed.title}): {printed.why}" for name, printed in PRINTED.items()),
             ),
         ),
@@ -119,5 +133,5 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
 
 
 def first_stage_bytes(facts: Explanation) -> int:
-    """Bytes of all that leaves the first encoder stage for the decoder."""
+    """Return the bytes that the first encoder stage sends to the decoder."""
     return sum(skip.stored_bytes for skip in facts.skips if skip.origin in ("encoder1", "pool1"))

@@ -32,54 +32,55 @@ class EncoderDecoderWords(NetworkWords[Structure]):
 
     def choices(self) -> Choices:
         """Return the choices that define the network."""
-        given, kernel = self.structure, _square(self.structure.kernel)
-        up = f"{_square(given.up_kernel)} up-convolution" if given.up == "transposed" else UPS[given.up]
-        count, decoder = given.encoder_count(given.depth + 1), self._decoder_counts()
+        structure, kernel = self.structure, _square(self.structure.kernel)
+        up = f"{_square(structure.up_kernel)} up-convolution" if structure.up == "transposed" else UPS[structure.up]
+        count, decoder = structure.encoder_count(structure.depth + 1), self._decoder_counts()
+        encoder = _counts(self._encoder_counts())
         return Choices(
-            encoder=f"{given.depth} stages of {_counts(self._encoder_counts())} convolutions {kernel}{self._block()}",
-            maps=listed(given.widths),
-            bottom=f"{count} convolutions of {given.bottom_width} maps" if given.bottom else "nothing",
-            padding=given.padding
-            if given.decoder_pads == given.padding
-            else f"{given.padding}, in the decoder {given.decoder_pads}",
+            encoder=f"{structure.depth} stages of {encoder} convolutions {kernel}{self._block()}",
+            maps=listed(structure.widths),
+            bottom=f"{count} convolutions of {structure.bottom_width} maps" if structure.bottom else "nothing",
+            padding=structure.padding
+            if structure.decoder_pads == structure.padding
+            else f"{structure.padding}, in the decoder {structure.decoder_pads}",
             after_convolution=self._after_convolution(),
             skips=self._short_skips(),
             up=up,
             decoder=f"{_counts(decoder)} convolutions a stage{self._block()}" if any(decoder) else "no convolutions",
-            dropout=listed(f"after {place}" for place in given.dropout_after) or "none",
+            dropout=listed(f"after {place}" for place in structure.dropout_after) or "none",
         )
 
     def encoder(self, facts: Explanation) -> str:
         """Describe how the encoder makes the picture small and deep."""
-        given = self.structure
-        lrn = "Local response normalisation comes first. " if given.input_norm == "lrn" else ""
+        structure = self.structure
+        lrn = "Local response normalisation comes first. " if structure.input_norm == "lrn" else ""
+        followers = self._followers(relu=structure.encoder_relu) + self._residual()
         stages = (
-            f"{lrn}The encoder has {given.depth} stages. Each stage convolves {_times(self._encoder_counts())} with "
-            f"{_square(given.kernel)} kernels, {self._followers(relu=given.encoder_relu)}{self._residual()}. It ends "
-            f"with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. The stages have "
-            f"{listed(given.widths)} feature maps."
+            f"{lrn}The encoder has {structure.depth} stages. Each stage convolves {_times(self._encoder_counts())} "
+            f"with {_square(structure.kernel)} kernels, {followers}. It ends with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. The stages have "
+            f"{listed(structure.widths)} feature maps."
         )
-        lost = given.kernel - 1
+        lost = structure.kernel - 1
         border = {
             "valid": f" Without padding (valid) every convolution takes {lost} pixels from rows and from columns.",
             "same": " With a border of zeros (same padding) a convolution keeps the size.",
             "full": f" With full padding every convolution adds {lost} pixels to rows and to columns.",
-        }[given.padding]
-        if not given.bottom:
+        }[structure.padding]
+        if not structure.bottom:
             return f"{stages}{border} No convolution follows the last pooling, and no layer is fully connected."
-        count = given.encoder_count(given.depth + 1)
+        count = structure.encoder_count(structure.depth + 1)
         low = next(layer for layer in reversed(facts.layers) if layer.side == "bottom")
         return (
-            f"{stages}{border} Below the last pooling, {count} more convolutions make {given.bottom_width} maps of "
+            f"{stages}{border} Below the last pooling, {count} more convolutions make {structure.bottom_width} maps of "
             f"{size_text(low.size)}. No layer is fully connected."
         )
 
     def decoder(self, facts: Explanation) -> str:
         """Describe how the decoder makes a map of classes from the smallest maps."""
-        given = self.structure
-        last = _square(given.head_kernel)
+        structure = self.structure
+        last = _square(structure.head_kernel)
         head = f"A last {last} convolution without normalisation or ReLU gives one map a class."
-        if given.squeeze:
+        if structure.squeeze:
             head = "It gives one map a class, because 1x1 convolutions have reduced the maps before."
         return f"Each decoder stage doubles the size by {self._up()}. {self._convolves()} {head} {SOFTMAX}"
 
@@ -88,7 +89,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if not facts.skips:
             return (
                 "There is no skip connection: the decoder has the deepest maps only, and must guess from them where "
-                "things were."
+                "objects are."
             )
         sentences = []
         if self.structure.unpools:
@@ -157,16 +158,18 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         return " and rounds up" if self.structure.pooling_rounding == "ceil" else ""
 
     def _after_convolution(self) -> str:
-        given, norm = self.structure, NORMS[self.structure.norm]
-        both = listed(word for word in (norm, "ReLU" if given.encoder_relu else "") if word) or "nothing"
-        return both if given.encoder_relu == given.decoder_relu else f"{both}; in the decoder {norm or 'nothing'}"
+        structure, norm = self.structure, NORMS[self.structure.norm]
+        both = listed(word for word in (norm, "ReLU" if structure.encoder_relu else "") if word) or "nothing"
+        return (
+            both if structure.encoder_relu == structure.decoder_relu else f"{both}; in the decoder {norm or 'nothing'}"
+        )
 
     def _short_skips(self) -> str:
-        given = self.structure
-        indices = "pooling indices at 2 bits a window" if given.unpools else ""
-        reduced = " reduced to the classes" if given.squeeze else ""
-        crop = ", cropped and" if given.padding != "same" else ","
-        how = {"add": f"{reduced}{crop} added", "concat": f"{crop} concatenated"}.get(given.skip)
+        structure = self.structure
+        indices = "pooling indices at 2 bits a window" if structure.unpools else ""
+        reduced = " reduced to the classes" if structure.squeeze else ""
+        crop = ", cropped and" if structure.padding != "same" else ","
+        how = {"add": f"{reduced}{crop} added", "concat": f"{crop} concatenated"}.get(structure.skip)
         return all_of([part for part in (indices, f"feature maps{how}" if how else "") if part]) or "nothing"
 
     def _followers(self, *, relu: bool) -> str:
@@ -174,21 +177,22 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         return f"each followed by {all_of(words)}" if words else "followed by nothing"
 
     def _up(self) -> str:
-        given = self.structure
-        if given.up != "transposed":
-            return UPS[given.up]
-        start = ", which begins as bilinear interpolation" if given.up_start == "bilinear" else ""
-        relu = " and a ReLU" if given.up_relu else ""
-        halves = ", which halves the number of maps," if given.growth == 2 and not given.squeeze else ""
-        return f"a {_square(given.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
+        structure = self.structure
+        if structure.up != "transposed":
+            return UPS[structure.up]
+        start = ", which begins as bilinear interpolation" if structure.up_start == "bilinear" else ""
+        relu = " and a ReLU" if structure.up_relu else ""
+        halves = ", which halves the number of maps," if structure.growth == 2 and not structure.squeeze else ""
+        article = "an" if structure.up_kernel in (8, 11) else "a"
+        return f"{article} {_square(structure.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
 
     def _convolves(self) -> str:
-        given, counts = self.structure, self._decoder_counts()
+        structure, counts = self.structure, self._decoder_counts()
         if not any(counts):
             return "It has no other convolutions."
-        seen = ", each filter sees its own map only" if given.decoder_depthwise else ""
-        followers = self._followers(relu=given.decoder_relu)
-        return f"It then convolves {_times(counts)} with {_square(given.kernel)} kernels{seen}, {followers}{self._residual()}."
+        seen = ", each filter sees its own map only" if structure.decoder_depthwise else ""
+        followers = self._followers(relu=structure.decoder_relu) + self._residual()
+        return f"It then convolves {_times(counts)} with {_square(structure.kernel)} kernels{seen}, {followers}."
 
     def _densified(self) -> str:
         if not self.structure.decoder_count(self.structure.depth):
@@ -197,25 +201,28 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         return f"the trainable convolutions that follow{kind} make the sparse maps dense"
 
     def _sent_maps(self, facts: Explanation) -> str:
-        given = self.structure
+        structure = self.structure
         maps = [skip for skip in facts.skips if skip.what == "maps"]
         if not maps:
             return "No decoder stage has the size of the encoder's maps."
-        origin = "before its pooling" if given.skip_from == "convolved" else "after the pooling above it"
-        reduced = ", reduced to one map a class by a 1x1 convolution" if given.squeeze else ""
+        origin = "before its pooling" if structure.skip_from == "convolved" else "after the pooling above it"
+        reduced = ", reduced to one map a class by a 1x1 convolution" if structure.squeeze else ""
         crops = ""
         if any(skip.is_cropped for skip in maps):
             sizes = listed(skip.crop_text for skip in reversed(maps))
-            crops = f" They are larger than the decoder's, so they are cropped at the centre, by {sizes} pixels on each side from the bottom up."
+            crops = (
+                " They are larger than the decoder's maps, so they are cropped at the centre: from the bottom up, by "
+                f"{sizes} pixels on each side."
+            )
         joined = {
             "add": "added to the upsampled maps",
             "concat": "concatenated with the upsampled maps, so that the decoder's convolutions see both",
             "index": "",
         }[maps[0].joined]
-        when = " after the stage's own convolutions" if given.join == "after" else ""
+        when = " after the stage's own convolutions" if structure.join == "after" else ""
         return (
-            f"Each encoder stage sends its feature maps to its decoder stage, as they are {origin}{reduced}.{crops} There they "
-            f"are {joined}{when}. The upsampled maps know what is there, the encoder's maps know where."
+            f"Each encoder stage sends its feature maps to its decoder stage, as they are {origin}{reduced}.{crops} "
+            f"There they are {joined}{when}. The upsampled maps tell what is there, the encoder's maps tell where."
         )
 
 

@@ -50,12 +50,12 @@ def require_legal(structure: NetworkStructure, size: Size, name: str) -> None:
     if all(side > 0 and structure.output_size(side) for side in size):
         return
     rows, columns = (structure.nearest_legal_sizes(max(side, 1)) for side in size)
-    found = f"a picture of {size[0]} x {size[1]} pixels for {name}"
+    refused = f"a picture of {size[0]} x {size[1]} pixels for {name}"
     if not rows or not columns:
-        raise UsageError(found, "a structure with a legal size nearby", "use fewer stages, or padding=same")
+        raise UsageError(refused, "a structure with a legal size nearby", "use fewer stages, or padding=same")
     nearest = dict.fromkeys([(rows[0], columns[0]), (rows[-1], columns[-1])])
     raise UsageError(
-        found,
+        refused,
         f"sizes it can run on; the nearest are {_either(rows)} rows and {_either(columns)} columns",
         "give " + " or ".join(f"--size {r}x{c}" for r, c in nearest),
     )

@@ -16,8 +16,8 @@ FUSED = {
 
 STEPS = {
     32: "One deconvolution of 64x64 with stride 32 brings them",
-    16: "A deconvolution doubles their size, the scores of pool4 are added, and a deconvolution of 32x32 with stride 16 "
-        "brings the sum",
+    16: "A deconvolution doubles their size and the scores of pool4 are added; a deconvolution of 32x32 with stride "
+        "16 brings the sum",
     8: "A deconvolution doubles their size and the scores of pool4 are added; another doubles the size and the scores "
        "of pool3 are added; a deconvolution of 16x16 with stride 8 brings the sum",
 }  # fmt: skip
@@ -29,44 +29,46 @@ class FCNWords(NetworkWords[FCNStructure]):
 
     def choices(self) -> Choices:
         """Return the choices that define the network."""
-        given = self.structure
-        norm = "batch normalisation, " if given.norm == "batch" else ""
+        structure = self.structure
+        norm = "batch normalisation, " if structure.norm == "batch" else ""
         return Choices(
             encoder="5 stages of 2, 2, 3, 3, 3 convolutions 3x3",
-            maps=listed(given.widths),
-            bottom=f"fc6 7x7 and fc7 1x1 of {given.fc_width} maps, 1x1 scores",
-            padding=f"{given.padding} in the first convolution, same after it",
+            maps=listed(structure.widths),
+            bottom=f"fc6 7x7 and fc7 1x1 of {structure.fc_width} maps, 1x1 scores",
+            padding=f"{structure.padding} in the first convolution, same after it",
             after_convolution=f"{norm}ReLU",
-            skips=FUSED[given.prediction_stride],
-            up=f"{given.upsampling} bilinear deconvolutions, the last {given.prediction_stride} times",
+            skips=FUSED[structure.prediction_stride],
+            up=f"{structure.upsampling} bilinear deconvolutions, the last {structure.prediction_stride} times",
             decoder="no convolutions",
             dropout="after fc6, fc7",
         )
 
     def encoder(self, facts: Explanation) -> str:
         """Describe how the encoder makes the picture small and deep."""
-        given = self.structure
+        structure = self.structure
         return (
             "The encoder is the classifier VGG16 without its end: five stages of 3x3 convolutions with ReLU, each "
-            f"followed by 2x2 max-pooling, with {given.widths[0]} to {max(given.widths)} feature maps. The classifier's "
-            f"fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with {given.fc_width} maps, so "
-            "that the network answers at every place and not once a picture. The first convolution pads the picture "
-            f"with {given.padding} zeros on each side. After five poolings, score_fr gives one map a class, with a "
-            f"score every {given.stride} pixels."
+            f"followed by 2x2 max-pooling, with {structure.widths[0]} to {max(structure.widths)} feature maps. Its "
+            "fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with "
+            f"{structure.fc_width} maps, so that the network answers at every place and not once a picture. The first convolution pads the picture "
+            f"with {structure.padding} zeros on each side. After five poolings, score_fr gives one map a class, with a "
+            f"score every {structure.stride} pixels."
         )
 
     def decoder(self, facts: Explanation) -> str:
         """Describe how the decoder makes a map of classes from the smallest maps."""
-        given = self.structure
-        kind = "fixed bilinear interpolation" if given.upsampling == "fixed" else "bilinear interpolation at the start"
+        structure = self.structure
+        kind = (
+            "fixed bilinear interpolation" if structure.upsampling == "fixed" else "bilinear interpolation at the start"
+        )
         return (
             "The decoder works on scores, one map a class, and not on feature maps. "
-            f"{STEPS[given.prediction_stride]} to more than the picture's size, and it is cropped to the picture. "
+            f"{STEPS[structure.prediction_stride]} to more than the picture's size, and it is cropped to the picture. "
             f"The deconvolutions are {kind}. {SOFTMAX}"
         )
 
     def skips(self, facts: Explanation) -> str:
-        """Describe what the decoder learns from the encoder, and how many bytes that takes."""
+        """Describe what the decoder learns from the encoder."""
         if not facts.skips:
             return (
                 "There is no skip connection: scores stand 32 pixels apart, so details are lost. FCN-16s and FCN-8s "
@@ -75,9 +77,9 @@ class FCNWords(NetworkWords[FCNStructure]):
         *crops, last = self.structure.crops
         pools = all_of([skip.origin for skip in reversed(facts.skips)])
         return (
-            f"1x1 convolutions score {pools}, which know places better and meanings less well. Their scores are cropped "
-            f"to lie on the upsampled ones, and added. The crops follow from the padding: {listed(crops)} pixels above "
-            f"and left of the scores that are added, {last} of the output."
+            f"1x1 convolutions score {pools}, which tell better where objects are, and less well what they are. The "
+            "scores are cropped to lie on the upsampled ones, and added. The crops follow from the padding: "
+            f"{listed(crops)} pixels above and left of the scores that are added, {last} of the output."
         )
 
     def skip_notes(self) -> tuple[str, ...]:

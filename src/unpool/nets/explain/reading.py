@@ -223,7 +223,7 @@ class LayerReader:
             if origin in self.origins.values():
                 self._waiting[origin] = self._bytes[origin]
         if indices:
-            _, channels, rows, columns = indices.windows
+            channels, rows, columns = indices.windows[1:]
             stored = stored_bytes(channels, (rows, columns), INDEX_BITS)
             self._waiting[f"indices{stage}"] = stored
             self.skips.append(SkipFacts(stage, "positions", pool, channels, rows, columns, UNCUT, "index", stored))

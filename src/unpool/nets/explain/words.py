@@ -57,7 +57,7 @@ class NetworkWords(ABC, Generic[AnyStructure]):
 
     @abstractmethod
     def skips(self, facts: Explanation) -> str:
-        """Describe what the decoder learns from the encoder, and how many bytes that takes."""
+        """Describe what the decoder learns from the encoder."""
 
     @abstractmethod
     def skip_notes(self) -> tuple[str, ...]:
@@ -85,5 +85,5 @@ def listed(parts: Iterable[object]) -> str:
 def refusal(error: ValueError) -> str:
     """Return the reason for which a structure refused a choice, without pydantic's words around it."""
     lines = [line.strip() for line in str(error).splitlines()]
-    found = next((line for line in lines if line.startswith("Value error, ")), lines[0])
-    return found.removeprefix("Value error, ").partition(" [type=")[0].partition(";")[0]
+    reason = next((line for line in lines if line.startswith("Value error, ")), lines[0])
+    return reason.removeprefix("Value error, ").partition(" [type=")[0].partition(";")[0]

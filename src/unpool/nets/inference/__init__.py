@@ -1,1 +1,1 @@
-"""Networks in prediction: batch-norm folding, and large pictures some rows at a time."""
+"""Networks in prediction: batch-norm folding, and large pictures by rows."""

@@ -28,9 +28,12 @@ def folded(network: Network, dtype: torch.dtype | None = None) -> Network:
     shared: dict[int, Any] = {id(tensor): tensor for tensor in network.buffers()}
     shared |= {id(tensor): nn.Parameter(tensor.detach(), tensor.requires_grad) for tensor in network.parameters()}
     copy = deepcopy(network, shared).eval()
-    for norm, convolution in copy.batch_norms().items():
-        copy.set_submodule(convolution, fuse_conv_bn_eval(copy.get_submodule(convolution), copy.get_submodule(norm)))
-        copy.set_submodule(norm, nn.Identity())
+    for norm_path, path in copy.batch_norms().items():
+        convolution, norm = copy.get_submodule(path), copy.get_submodule(norm_path)
+        assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        copy.set_submodule(path, fuse_conv_bn_eval(convolution, norm))
+        copy.set_submodule(norm_path, nn.Identity())
     for module in copy.modules():
         if dtype is not None and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             _round(module, dtype)

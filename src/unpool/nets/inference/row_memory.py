@@ -1,4 +1,4 @@
-"""How much memory a network takes that answers by rows: the same run, of rows that have a size and no numbers."""
+"""The memory that a network takes when it runs by rows, from a run with rows that have a size and no numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unpool.nets.inference.streaming import LAYERS
 
 
 class _Tally:
-    """Bytes that are held now, and the most that were at a time."""
+    """A count of the bytes that are held now, and of the most that were held at once."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -25,7 +25,10 @@ class _Tally:
 
 
 class _Rows:
-    """Rows (1, C, rows, W), which count from when they are made until nobody refers to them; parts of them hold all."""
+    """Rows (1, C, rows, W) without numbers, which count in the tally until nothing refers to them.
+
+    A part of them holds all of them, as a view of a tensor does.
+    """
 
     def __init__(self, shape: Shape, itemsize: int, tally: _Tally, whole: Self | None = None) -> None:
         self.shape, self.itemsize, self.tally, self.whole = shape, itemsize, tally, whole
@@ -53,9 +56,14 @@ class _Rows:
 
 
 def most_row_bytes(network: nn.Module, channels: int, size: tuple[int, int], rows: int) -> int:
-    """Bytes that maps take at most while ``streamed`` answers for a picture of (rows, columns).
+    """Return the most bytes of feature maps that ``unpool.nets.inference.streaming.streamed`` holds at once.
 
-    What is held within a layer beside its input and output is not counted, nor are weights and picture.
+    Weights, picture, and memory within a layer other than its input and output do not count.
+
+    Parameters
+    ----------
+    size: rows and columns of the picture.
+    rows: of the logits, computed at a time.
     """
     stream, tally = Stream(LAYERS), _Tally()
     picture = _Rows((1, channels, *size), 0, tally)

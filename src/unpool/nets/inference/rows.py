@@ -1,9 +1,13 @@
-"""Maps of which only some rows exist at a time, and the steps that make them.
+"""Feature maps of which only some rows exist at a time, and the steps that compute them.
 
-A network's ``forward`` runs on ``FeatureMapRows`` as it does on tensors (torch's protocol for types of one's own,
-``__torch_function__``), and each layer becomes a ``Step`` that is only remembered. Then rows of the last maps are asked
-for, from the top: each step asks its sources for the rows that it reads, and they let go of those that nobody will read
-again.
+How a network runs by rows:
+
+1. The network's ``forward`` is called with a ``FeatureMapRows`` in the place of the picture. torch sends every function
+   that gets one to ``FeatureMapRows.__torch_function__``, which computes nothing: it adds a ``Step`` to the ``Stream``
+   and returns the ``FeatureMapRows`` that this step will give. So the network becomes a list of steps.
+2. Every step chooses whether its results are kept, or computed again each time (``Step.settle``).
+3. The caller takes rows of the logits, from the top. Each step takes the rows that it reads from its sources, and these
+   take theirs, up to the picture. Rows are kept until all readers have read them, and are then dropped.
 """
 
 from __future__ import annotations
@@ -17,22 +21,22 @@ import torch
 from torch import Tensor
 
 AGAIN = 1 / 12
-"""Share of its rows that a layer may make a second time; where it would be more, they are kept and copied instead."""
+"""Largest share of its rows that a layer may compute a second time. Above it, the rows are kept and copied."""
 
 FAR = 1 << 20
-"""A row away from all edges."""
+"""Number of a row far from all edges."""
 
 Shape: TypeAlias = tuple[int, int, int, int]
 
 
 class RowSpan(NamedTuple):
-    """Rows from ``start`` on, before ``stop``."""
+    """Rows from ``start`` to ``stop`` - 1."""
 
     start: int
     stop: int
 
     def within(self, rows: int) -> RowSpan:
-        """Those of them that maps of so many rows have."""
+        """Return the part of them that exists in maps with this number of rows."""
         return RowSpan(min(max(self.start, 0), rows), max(min(self.stop, rows), 0))
 
 
@@ -46,32 +50,32 @@ class Stream:
 
     Attributes
     ----------
-    layers: what stands for each function of torch.
-    steps: in the order in which ``forward`` took them.
+    layers: for each function of torch, the function that takes its place.
+    steps: in the order in which ``forward`` called them.
     """
 
     layers: Mapping[Callable[..., Any], Callable[..., Any]]
     steps: list[Step] = field(default_factory=list)
 
-    def rows(self, answer: FeatureMapRows, wanted: RowSpan, at_once: int) -> Iterator[Tensor]:
-        """Rows of the last maps, at most so many at a time; afterwards nothing is held.
+    def rows(self, logits: FeatureMapRows, wanted: RowSpan, at_once: int) -> Iterator[Tensor]:
+        """Yield the wanted rows of the last maps, at most ``at_once`` at a time; then drop all rows.
 
-        Steps and maps refer to each other, and what they hold would wait for a collection of garbage.
+        Steps and maps refer to each other, so their rows would otherwise stay until Python collects garbage.
         """
-        self._settle(answer, wanted.start, min(at_once / answer.shape[2], 1))
+        self._settle(logits, wanted.start, min(at_once / logits.shape[2], 1))
         try:
             for start in range(*wanted, at_once):
                 stop = min(start + at_once, wanted.stop)
-                yield answer.rows(None, RowSpan(start, stop), stop)
+                yield logits.rows(None, RowSpan(start, stop), stop)
         finally:
             for step in self.steps:
                 for maps in (*step.sources, *step.outcomes):
-                    maps.forget()
+                    maps.drop_rows()
 
-    def _settle(self, answer: FeatureMapRows, first: int, share: float) -> None:
-        """Connect all that the answer is made from, of whose rows so large a share is made at a time."""
-        answer.read_by(None, first)
-        # Each layer asks the one before it within its own call, a few calls deep.
+    def _settle(self, logits: FeatureMapRows, first: int, share: float) -> None:
+        """Settle all steps that the logits need; ``share`` of the logits' rows is computed at a time."""
+        logits.read_by(None, first)
+        # Each layer takes rows from the one before within its own call, a few calls deep.
         sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 10 * len(self.steps)))
         for step in reversed(self.steps):
             if any(outcome.marks for outcome in step.outcomes):
@@ -79,14 +83,15 @@ class Stream:
 
 
 class Step:
-    """One layer: which rows of its sources it reads, and how it makes rows of its outcomes from them.
+    """One layer: the rows of its sources that it reads, and how it computes rows of its outcomes from them.
 
     Parameters
     ----------
-    reads: the rows of every source, perhaps beyond its ends, that rows of the outcomes are made from; both ends of what
-        is read may only go down the maps as those of what is wanted do.
-    makes: rows of the outcomes, from the rows that the sources have of those read, the rows wanted, and the rows read.
-    outcomes: shape and type of each.
+    reads: gives the rows of every source, perhaps beyond its ends, that the given rows of the outcomes are computed
+        from. For lower rows of the outcomes, neither end may be higher up.
+    makes: computes rows of the outcomes, from the rows read that exist in each source, the rows wanted and the rows
+        read.
+    outcomes: shape and dtype of each.
     """
 
     def __init__(
@@ -94,19 +99,19 @@ class Step:
     ) -> None:
         self.sources, self.reads, self.makes = sources, reads, makes
         stream = sources[0].stream
-        # What comes out of a long way asks most of what comes out of a short one, which then is there already.
+        # The latest source makes the earlier ones compute most of the rows that this step then takes from them.
         self._latest_first = sorted(sources, key=lambda source: -source.number)
         stream.steps.append(self)
         self.outcomes = [FeatureMapRows(stream, shape, dtype, self) for shape, dtype in outcomes]
 
     def rows(self, wanted: RowSpan, later: int) -> Sequence[Tensor]:
-        """Rows of the outcomes; none before ``later`` will be wanted again."""
-        read, still = self.reads(wanted), self.reads(RowSpan(later, later + 1)).start
-        given = {source: source.rows(self, read.within(source.shape[2]), still) for source in self._latest_first}
-        return self.makes([given[source] for source in self.sources], wanted, read)
+        """Return the wanted rows of all outcomes; no row before ``later`` will be wanted again."""
+        read, read_later = self.reads(wanted), self.reads(RowSpan(later, later + 1)).start
+        taken = {source: source.rows(self, read.within(source.shape[2]), read_later) for source in self._latest_first}
+        return self.makes([taken[source] for source in self.sources], wanted, read)
 
     def settle(self, share: float) -> None:
-        """Choose what is kept of the outcomes, whose readers have chosen, and become a reader of the sources."""
+        """Choose whether the outcomes are kept, and become a reader of the sources; later steps have settled before."""
         first = min(outcome.first for outcome in self.outcomes)
         for outcome in self.outcomes:
             outcome.first = first
@@ -118,7 +123,7 @@ class Step:
             source.read_by(self, self.reads(RowSpan(first, first + 1)).start)
 
     def reads_again(self) -> int:
-        """How many of the rows that it reads for a piece it will read for the next one too."""
+        """Return how many of the rows that this step reads for one piece it reads for the next piece too."""
         made = self.outcomes[0]
         piece = RowSpan(FAR, FAR + made.piece + (0 if made.kept else made.again))
         following = self.reads(RowSpan(FAR + made.piece, FAR + made.piece + 1))
@@ -126,17 +131,19 @@ class Step:
 
 
 class FeatureMapRows:
-    """Maps (1, C, H, W) of which only some rows exist at a time; a tensor to what networks are made of.
+    """Feature maps (1, C, H, W) of which only some rows exist at a time; a network's modules take them as a tensor.
 
     Attributes
     ----------
-    shape, dtype: as of the tensor it stands for.
-    step: what makes it, which has this ``number``; None for the picture, which is whole.
-    kept: whether rows are made once and held until all have read them; else they are made when they are asked for.
-    piece: rows made at a time.
-    again: rows that would be made again for each piece.
-    first: the first row that anyone reads.
-    marks: the first row that each reader has still to read; None is who takes the answer.
+    shape, dtype: of the tensor that these maps stand for.
+    step: the step that computes them; None for the picture, of which all rows exist.
+    number: steps before them.
+    kept: whether rows are computed once and kept until all readers have read them; otherwise they are computed each
+        time a reader takes them.
+    piece: rows computed at a time.
+    again: rows that are computed again for each piece if they are not kept.
+    first: the first row that any reader reads.
+    marks: the first row that each reader has still to read; the reader None is the caller that takes the logits.
     """
 
     def __init__(self, stream: Stream, shape: Shape, dtype: torch.dtype, step: Step | None) -> None:
@@ -148,19 +155,19 @@ class FeatureMapRows:
 
     @classmethod
     def of(cls, picture: Tensor, stream: Stream) -> FeatureMapRows:
-        """A picture (1, C, H, W), all of whose rows are there."""
+        """Return a picture (1, C, H, W), of which all rows exist."""
         images, channels, rows, columns = picture.shape
         maps = cls(stream, (images, channels, rows, columns), picture.dtype, None)
         maps._held, maps._done = [(RowSpan(0, rows), picture)], rows
         return maps
 
     def read_by(self, reader: Step | None, first: int) -> None:
-        """Be read by another one, from a row on."""
+        """Add a reader, which reads from row ``first`` on."""
         self.marks[reader] = 0
         self.first = min(self.first, max(first, 0))
 
     def rows(self, reader: Step | None, wanted: RowSpan, later: int) -> Tensor:
-        """Rows for one of the readers, which will not ask for any before ``later`` again."""
+        """Return rows for one of the readers, which will not read any row before ``later`` again."""
         if not self.kept:
             assert self.step is not None
             return self.step.rows(wanted, later)[0]
@@ -169,14 +176,14 @@ class FeatureMapRows:
         pieces = max(round(missing / self.piece), 1)
         for number in range(1, pieces + 1 if missing > 0 else 1):
             self._make(RowSpan(self._done, wanted.stop - missing + missing * number // pieces))
-        rows = _among(self._held, wanted)
+        rows = _rows_of(self._held, wanted)
         if self.step is not None:
             self.marks[reader] = later
-            self._held = _from(min(self.marks.values()), self._held)
+            self._held = _rows_from(min(self.marks.values()), self._held)
         return rows
 
-    def forget(self) -> None:
-        """Hold nothing any more."""
+    def drop_rows(self) -> None:
+        """Drop all rows."""
         self._held = []
 
     def _make(self, span: RowSpan) -> None:
@@ -187,11 +194,11 @@ class FeatureMapRows:
 
     @property
     def ndim(self) -> int:
-        """How many axes."""
+        """Number of axes."""
         return len(self.shape)
 
     def dim(self) -> int:
-        """How many axes."""
+        """Return the number of axes."""
         return len(self.shape)
 
     @classmethod
@@ -212,12 +219,12 @@ class FeatureMapRows:
         return self.stream.layers[torch.mul](self, factor)  # type: ignore[no-any-return]
 
     def add_(self, other: Tensor) -> FeatureMapRows:
-        """As of a tensor."""
+        """Add in place, as ``Tensor.add_``."""
         return self.stream.layers[Tensor.add_](self, other)  # type: ignore[no-any-return]
 
 
-def _among(held: Sequence[tuple[RowSpan, Tensor]], wanted: RowSpan) -> Tensor:
-    """The rows wanted, of those held."""
+def _rows_of(held: Sequence[tuple[RowSpan, Tensor]], wanted: RowSpan) -> Tensor:
+    """Return the wanted rows from those that are held."""
     parts = [
         rows[:, :, max(wanted.start - span.start, 0) : wanted.stop - span.start]
         for span, rows in held
@@ -228,10 +235,10 @@ def _among(held: Sequence[tuple[RowSpan, Tensor]], wanted: RowSpan) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def _from(mark: int, held: Sequence[tuple[RowSpan, Tensor]]) -> list[tuple[RowSpan, Tensor]]:
-    """What is held without the rows before ``mark``, as far as that frees memory."""
-    left = [(span, rows) for span, rows in held if span.stop > mark]
-    if left and 2 * mark >= sum(left[0][0]):
-        span, rows = left[0]
-        left[0] = RowSpan(mark, span.stop), rows[:, :, mark - span.start :].clone()  # a view would hold all of them
-    return left
+def _rows_from(mark: int, held: Sequence[tuple[RowSpan, Tensor]]) -> list[tuple[RowSpan, Tensor]]:
+    """Return the held rows without those before ``mark``, as far as that frees memory."""
+    kept = [(span, rows) for span, rows in held if span.stop > mark]
+    if kept and 2 * mark >= sum(kept[0][0]):
+        span, rows = kept[0]
+        kept[0] = RowSpan(mark, span.stop), rows[:, :, mark - span.start :].clone()  # a view would hold all of them
+    return kept

@@ -1,12 +1,12 @@
-"""A network's answer for one picture, some rows at a time, so that no maps are ever held whole.
+"""A network run by rows: its logits for one picture, some rows at a time.
 
-What crosses from the encoder to the decoder is held for as many rows as the network looks down, not for the whole
-picture, and what a layer works on stays in the processor's cache. Every row is computed from what it would be computed
-from in the whole picture, with zeros only beyond the picture's true edge.
+No feature maps exist for the whole picture at once. A skip connection is kept for as many rows as the network looks
+down, and the rows that a layer works on stay in the processor's cache. Each row is computed from the same rows as in
+the whole picture, with zeros only beyond the picture's true edge. ``unpool.nets.inference.rows`` describes how.
 
-The idea is that of Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks for end-to-end
-learning with multi-megapixel images", arXiv 1911.04432, there by tiles and with gradients. Each function below is one
-layer by rows: what it reads of its sources (the relationships of ``unpool.geometry``) and what it makes of them.
+The idea is from Pinckaers, van Ginneken and Litjens, "Streaming convolutional neural networks for end-to-end learning
+with multi-megapixel images", arXiv 1911.04432, who work by tiles and with gradients. Each function below is one layer
+by rows: which rows of its sources it reads (by the relationships of ``unpool.geometry``), and how it computes its own.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ Prepare: TypeAlias = Callable[[Tensor], Tensor]
 def streamed(
     network: Network, picture: Tensor, rows: int, wanted: slice | None = None, prepare: Prepare | None = None
 ) -> Iterator[Tensor]:
-    """The network's answer for a picture (1, C, H, W), from the top: logits (1, K, at most ``rows``, W').
+    """Yield the logits of a picture (1, C, H, W) from the top: (1, K, at most ``rows``, W') at a time.
+
+    The network is in evaluation mode and has no group or instance normalisation, which need whole maps. Rows are
+    computed in the mode (inference mode, autocast) that is in force when the caller takes them.
 
     Parameters
     ----------
-    rows: of the answer, computed at a time; best a multiple of the network's stride.
-    wanted: rows of the answer; all by default.
-    prepare: makes of rows of the picture what the network takes; they are that by default.
-
-    The network is in evaluation mode and looks at no map as a whole, as group and instance normalisation do. What is in
-    force (inference mode, autocast) when rows are taken is what they are computed in.
+    rows: of the logits, computed at a time; a multiple of the network's stride is fastest.
+    wanted: rows of the logits; None: all.
+    prepare: turns rows of the picture into rows of the network's input; None: they are the input.
     """
     stream = Stream(LAYERS)
     maps = FeatureMapRows.of(picture, stream)
     if prepare is not None:
         prepared = (1, network.in_channels, *picture.shape[2:])
-        maps = _step([maps], _same, lambda given, *_: (prepare(given[0]),), prepared, torch.float32)
+        maps = _step([maps], _same_rows, lambda taken, *_: (prepare(taken[0]),), prepared, torch.float32)
     logits: FeatureMapRows = network(maps)
     first, last, _ = (wanted or slice(None)).indices(logits.shape[2])
     yield from stream.rows(logits, RowSpan(first, last), rows)
@@ -63,52 +63,54 @@ def _convolution(
 
     def reads(wanted: RowSpan) -> RowSpan:
         first, last = down.reads((wanted.start, wanted.stop - 1))
-        return RowSpan(min(first, maps.shape[2] - 1), max(last + 1, 1))  # FCN's padding has rows that read no picture
+        return RowSpan(min(first, maps.shape[2] - 1), max(last + 1, 1))  # rows of FCN's padding read no picture
 
-    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
+    def makes(taken: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         first, last = down.reads((wanted.start, wanted.stop - 1))
         there, top = RowSpan(first, last + 1).within(maps.shape[2]), max(read.start, 0)
-        rows = given[0][:, :, there.start - top : there.stop - top]
+        rows = taken[0][:, :, there.start - top : there.stop - top]
         missing = last + 1 - first - rows.shape[2]
         above = min(max(-first, 0), missing)
         rows = F.pad(rows, (0, 0, above, missing - above)) if missing else rows
         return (F.conv2d(rows, weight, bias, strides, (0, pads[1]), steps, groups),)
 
     shape = (1, weight.shape[0], down.size(maps.shape[2]), across.size(maps.shape[3]))
-    return _step([maps], reads, makes, shape, _type(weight))
+    return _step([maps], reads, makes, shape, _output_dtype(weight))
 
 
 def _up_convolution(
     maps: FeatureMapRows, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> FeatureMapRows:  # fmt: skip
-    assert _pair(dilation) == (1, 1), "networks do not dilate these"
+    assert _pair(dilation) == (1, 1), "no network dilates its up-convolutions"
     (by, _), pads, more = _pair(stride), _pair(padding), _pair(output_padding)
     down, across = (
         Transposed(Window(kernel, step, pad, pad - extra))
         for kernel, step, pad, extra in zip(weight.shape[2:], _pair(stride), pads, more, strict=True)
     )
 
-    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
-        grown = F.conv_transpose2d(given[0], weight, bias, stride, (0, pads[1]), (0, more[1]), groups)
+    def makes(taken: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
+        grown = F.conv_transpose2d(taken[0], weight, bias, stride, (0, pads[1]), (0, more[1]), groups)
         top = wanted.start + pads[0] - by * max(read.start, 0)
         return (grown[:, :, top : top + wanted.stop - wanted.start],)
 
     shape = (1, weight.shape[1] * groups, down.size(maps.shape[2]), across.size(maps.shape[3]))
-    return _step([maps], _reading(down), makes, shape, _type(weight))
+    return _step([maps], _reading(down), makes, shape, _output_dtype(weight))
 
 
 def _pooled(maps: FeatureMapRows, rounding: Rounding = "floor") -> FeatureMapRows:
-    return _step([maps], _pairs, lambda given, *_: (max_pool_plain(given[0], rounding),), _windows(maps, rounding))
+    return _step(
+        [maps], _pooled_rows, lambda taken, *_: (max_pool_plain(taken[0], rounding),), _pooled_shape(maps, rounding)
+    )
 
 
 def _pooled_with_indices(maps: FeatureMapRows, rounding: Rounding = "floor") -> tuple[FeatureMapRows, PoolingIndices]:
-    def makes(given: Sequence[Tensor], _: RowSpan, __: RowSpan) -> Sequence[Tensor]:
-        pooled, indices = max_pool(given[0], rounding)
+    def makes(taken: Sequence[Tensor], _: RowSpan, __: RowSpan) -> Sequence[Tensor]:
+        pooled, indices = max_pool(taken[0], rounding)
         return pooled, unpack(indices.code, indices.windows, channels_last=indices.channels_last)
 
-    shape = _windows(maps, rounding)
-    pooled, code = Step([maps], _pairs, makes, (shape, maps.dtype), (shape, torch.uint8)).outcomes
+    shape = _pooled_shape(maps, rounding)
+    pooled, code = Step([maps], _pooled_rows, makes, (shape, maps.dtype), (shape, torch.uint8)).outcomes
     return pooled, PoolingIndices(cast(Tensor, code), shape, maps.shape[2:], channels_last=True)
 
 
@@ -118,9 +120,9 @@ def _unpooled(maps: FeatureMapRows, indices: PoolingIndices) -> FeatureMapRows:
     def reads(wanted: RowSpan) -> RowSpan:
         return RowSpan(min(wanted.start // 2, windows - 1), (wanted.stop + 1) // 2)
 
-    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
+    def makes(taken: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         top = 2 * read.start
-        values, code = given
+        values, code = taken
         grown = spread(values, code, (max(wanted.stop - top, 2 * values.shape[2] - 1), size[1]))
         return (grown[:, :, wanted.start - top : wanted.stop - top],)
 
@@ -128,16 +130,16 @@ def _unpooled(maps: FeatureMapRows, indices: PoolingIndices) -> FeatureMapRows:
 
 
 def _interpolated(
-    maps: FeatureMapRows, size: None = None, scale_factor: float = 2, mode: str = "nearest", **how: Any
+    maps: FeatureMapRows, size: None = None, scale_factor: float = 2, mode: str = "nearest", **options: Any
 ) -> FeatureMapRows:
-    assert (size, scale_factor) == (None, 2), "networks double"
+    assert (size, scale_factor) == (None, 2), "every network doubles"
 
     def reads(wanted: RowSpan) -> RowSpan:
         return RowSpan(wanted.start // 2 - 1, (wanted.stop + 1) // 2 + 1)  # a neighbour on each side
 
-    def makes(given: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
+    def makes(taken: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
         top = 2 * max(read.start, 0)
-        grown = F.interpolate(given[0], scale_factor=2, mode=mode, **how)
+        grown = F.interpolate(taken[0], scale_factor=2, mode=mode, **options)
         return (grown[:, :, wanted.start - top : wanted.stop - top],)
 
     return _step([maps], reads, makes, (1, maps.shape[1], 2 * maps.shape[2], 2 * maps.shape[3]))
@@ -151,14 +153,14 @@ def _cropped(maps: FeatureMapRows, part: tuple[slice, slice, slice, slice]) -> F
         return maps
     return _step(
         [maps], lambda wanted: RowSpan(wanted.start + top, wanted.stop + top),
-        lambda given, *_: (given[0][..., left:right],), (1, maps.shape[1], bottom - top, right - left),
+        lambda taken, *_: (taken[0][..., left:right],), (1, maps.shape[1], bottom - top, right - left),
     )  # fmt: skip
 
 
 def _concatenated(maps: Sequence[FeatureMapRows], dim: int = 0) -> FeatureMapRows:
-    assert dim == 1, "networks concatenate maps"
+    assert dim == 1, "every network concatenates channels"
     shape = (1, sum(each.shape[1] for each in maps), *maps[0].shape[2:])
-    return _step(maps, _same, lambda given, *_: (torch.cat(list(given), dim=1),), shape)
+    return _step(maps, _same_rows, lambda taken, *_: (torch.cat(list(taken), dim=1),), shape)
 
 
 def _sum(maps: FeatureMapRows, other: FeatureMapRows | Tensor) -> FeatureMapRows:
@@ -172,19 +174,19 @@ def _rectified(maps: FeatureMapRows, inplace: bool = False) -> FeatureMapRows:
 
 
 def _pixels(maps: Sequence[FeatureMapRows], function: Callable[..., Tensor]) -> FeatureMapRows:
-    """A function of each pixel by itself."""
-    return _step(maps, _same, lambda given, *_: (function(*given),), maps[0].shape)
+    """Add a step that computes each pixel from the same pixel of its sources."""
+    return _step(maps, _same_rows, lambda taken, *_: (function(*taken),), maps[0].shape)
 
 
 def _in_place(maps: FeatureMapRows, function: Callable[[Tensor], Tensor]) -> FeatureMapRows:
-    """The step before, followed by what changes its outcome: nobody can read that as it was."""
+    """Add a step that repeats the one before and then changes its outcome, so no reader gets the unchanged outcome."""
     step = maps.step
     assert step is not None
     return _step(step.sources, step.reads, lambda *rows: (function(step.makes(*rows)[0]),), maps.shape, maps.dtype)
 
 
 def _each_pixel(function: Callable[..., Tensor]) -> Callable[..., FeatureMapRows]:
-    """A function of torch's, with all that is given to it."""
+    """Return a layer by rows for a function of torch that computes each pixel by itself."""
     return lambda maps, *rest, **more: _pixels([maps], lambda rows: function(rows, *rest, **more))
 
 
@@ -203,15 +205,15 @@ def _reading(layer: Layer) -> Callable[[RowSpan], RowSpan]:
     return reads
 
 
-def _same(wanted: RowSpan) -> RowSpan:
+def _same_rows(wanted: RowSpan) -> RowSpan:
     return wanted
 
 
-def _pairs(wanted: RowSpan) -> RowSpan:
+def _pooled_rows(wanted: RowSpan) -> RowSpan:
     return RowSpan(2 * wanted.start, 2 * wanted.stop)
 
 
-def _windows(maps: FeatureMapRows, rounding: Rounding) -> Shape:
+def _pooled_shape(maps: FeatureMapRows, rounding: Rounding) -> Shape:
     rows, columns = (pooled_size(side, rounding) for side in maps.shape[2:])
     return 1, maps.shape[1], rows, columns
 
@@ -220,8 +222,8 @@ def _pair(sides: int | Sequence[int]) -> tuple[int, int]:
     return (sides, sides) if isinstance(sides, int) else (sides[0], sides[1])
 
 
-def _type(weight: Tensor) -> torch.dtype:
-    """What a convolution with this weight gives."""
+def _output_dtype(weight: Tensor) -> torch.dtype:
+    """Return the dtype of a convolution's output, which autocast may change."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
@@ -243,4 +245,4 @@ LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
     F.local_response_norm: _each_pixel(F.local_response_norm),
     F.dropout: lambda maps, *_, **__: maps,
 })  # fmt: skip
-"""What stands for each function that a network calls."""
+"""Layers by rows that take the place of the functions of torch that networks call."""
