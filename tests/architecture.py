@@ -1,4 +1,7 @@
-"""The tree of ARCHITECTURE.md, made of the first sentence of every module. ``python tests/architecture.py`` writes it."""
+"""The tree of ARCHITECTURE.md, made of the first sentence of every module.
+
+``python tests/architecture.py`` writes it.
+"""
 
 import ast
 from collections.abc import Iterator
