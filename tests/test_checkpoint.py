@@ -295,7 +295,7 @@ def test_what_does_not_read_back_does_not_take_the_old_ones_place(
     assert f"{path}: the written file does not read back (" in error.value.found
     assert "checksum" in error.value.found
     assert error.value.expected == "a disk that returns what is written to it"
-    assert error.value.repair == "check the disk, or write elsewhere"
+    assert error.value.repair == "check the disk, or write to another one"
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == [name]
 

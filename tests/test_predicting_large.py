@@ -1,4 +1,4 @@
-"""Pictures of any size: the same answer in bands as at once, under a ceiling, and gone on with after a kill."""
+"""Pictures of any size: the same answer in bands as at once, under a ceiling, and continued after a kill."""
 
 import json
 import signal

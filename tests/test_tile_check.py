@@ -253,10 +253,10 @@ def test_a_test_says_it_too(instance: Path, cells: Path, tmp_path: Path) -> None
     assert not any(BLENDED in warning for warning in exact.warnings)
 
 
-def test_blended_results_are_not_gone_on_with_in_other_tiles(
+def test_blended_results_are_not_continued_in_other_tiles(
     instance: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their pixels depend on the tiles, so a picture that was left half done is begun anew."""
+    """Their pixels depend on the tiles, so a picture that was left half done starts again."""
     from unpool.commands.predict import predict as predicting
 
     keys, plain = [], predicting.open_results
