@@ -46,7 +46,7 @@ def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
 def size_rule_card(structure: NetworkStructure) -> dict[str, Any]:
     """Which pictures the network takes, in numbers and in words.
 
-    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.sizes.SizeRule``, None where there is no such rule;
+    ``smallest``, ``step`` and ``lost`` as in ``unpool.nets.network.SizeRule``, None where there is no such rule;
     ``stride`` and ``context`` in pixels: what an aligned block of output reads before and after itself,
     None where no tile is exact.
     """
