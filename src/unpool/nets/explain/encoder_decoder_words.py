@@ -57,8 +57,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         followers = self._followers(relu=structure.encoder_relu) + self._residual()
         stages = (
             f"{lrn}The encoder has {structure.depth} stages. Each stage convolves {_times(self._encoder_counts())} "
-            f"with {_square(structure.kernel)} kernels, {followers}. It ends with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. The stages have "
-            f"{listed(structure.widths)} feature maps."
+            f"with {_square(structure.kernel)} kernels, {followers}. It ends with 2x2 max-pooling of stride 2, which "
+            f"halves the size{self._rounding()}. The stages have {listed(structure.widths)} feature maps."
         )
         lost = structure.kernel - 1
         border = {

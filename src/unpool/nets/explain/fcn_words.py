@@ -49,8 +49,8 @@ class FCNWords(NetworkWords[FCNStructure]):
         return (
             "The encoder is the classifier VGG16 without its end: five stages of 3x3 convolutions with ReLU, each "
             f"followed by 2x2 max-pooling, with {structure.widths[0]} to {max(structure.widths)} feature maps. Its "
-            "fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with "
-            f"{structure.fc_width} maps, so that the network answers at every place and not once a picture. The first convolution pads the picture "
+            f"fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with {structure.fc_width} maps, "
+            "so that the network answers at every place and not once a picture. The first convolution pads the picture "
             f"with {structure.padding} zeros on each side. After five poolings, score_fr gives one map a class, with a "
             f"score every {structure.stride} pixels."
         )

@@ -111,7 +111,7 @@ class Step:
         return self.makes([taken[source] for source in self.sources], wanted, read)
 
     def settle(self, share: float) -> None:
-        """Choose whether the outcomes are kept, and become a reader of the sources; later steps have settled before."""
+        """Settle whether the outcomes are kept, and become a reader of the sources; later steps have settled before."""
         first = min(outcome.first for outcome in self.outcomes)
         for outcome in self.outcomes:
             outcome.first = first
