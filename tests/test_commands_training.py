@@ -23,8 +23,8 @@ from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.nets.sizes import output_size
-from unpool.training.setup import TrainingSetup
 from unpool.training.records import EpochRecord
+from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {

@@ -152,7 +152,7 @@ def test_classes_with_one_cause_share_a_remark() -> None:
 @pytest.mark.parametrize(
     ("changes", "likely", "repair", "epoch"),
     [
-        ({"train_shares": (0.5, 0.49, 0.0, 0.01)}, "no training picture holds it", "into the training split", 6),
+        ({"train_shares": (0.5, 0.49, 0.0, 0.01)}, "no training picture shows it", "into the training split", 6),
         (
             {"train_shares": (0.5, 0.49, 9e-4, 0.01), "weight_cap": 20.0, "rare": 0.7},
             "pole has 0.09% of the training pixels, in 6 of 8 pictures", "smaller crops", 6,
@@ -162,7 +162,7 @@ def test_classes_with_one_cause_share_a_remark() -> None:
             "pole is about 3 pixels thick, and the network has one answer for 32 x 32 pixels", "--net unet", 6,
         ),
         ({"weights": (1.0,) * 4, "weight_cap": 1.0}, "class weights are off, and pole has 1.00%", "weight_cap=10", 14),
-        ({"val_pictures": (4, 4, 1, 4)}, "only 1 of 4 validation pictures holds it", "into the validation split", 14),
+        ({"val_pictures": (4, 4, 1, 4)}, "only 1 of 4 validation pictures shows it", "into the validation split", 14),
         ({}, "none of the usual causes; pole has 1.00% of the training pixels, in 6 of 8", "validation folder", 14),
     ],
 )  # fmt: skip
@@ -204,10 +204,10 @@ def test_a_training_that_is_too_short_for_a_class() -> None:
             "2 with sgd, is too high: nothing is learned", "learning_rate=0.01", 6,
         ),
         ({"learning_rate": 1e-6}, {"train_loss": lambda _: 1.6}, "1e-06 with adamw, is too low", "rate=0.001", 6),
-        ({"flat_pictures": True}, {}, "all but do not differ", "check that these are the pictures", 6),
+        ({"flat_pictures": True}, {}, "hardly differ", "check that these are the pictures", 6),
         (
             {"batch_size": 2}, {"train_loss": lambda k: 1.6 * 0.8**k, "val_loss": lambda _: 0.7},
-            "batch normalisation with 2 to a step", "batch_size=4", 6,
+            "batch normalisation with 2 crops a step", "batch_size=4", 6,
         ),
         (
             {"train_shares": (0.996, 0.004), "weights": (1.0, 1.0), "weight_cap": 1.0, "dice": 0.0}, {},
@@ -217,9 +217,9 @@ def test_a_training_that_is_too_short_for_a_class() -> None:
         ({"train_shares": (0.996, 0.004)}, {}, "likely:   99.60% of the training pixels are ground\n", "cap=10", 6),
         (
             {"train_shares": (0.8, 0.2)}, {"train_loss": lambda k: 1.6 * 0.8**k, "val_loss": lambda _: 0.7},
-            "does not hold for the validation pictures", "both splits", 14,
+            "fails on the validation pictures", "both splits", 14,
         ),
-        ({}, {"val_loss": lambda _: 0.56}, "nothing from the pictures", "lay some masks over their pictures", 14),
+        ({}, {"val_loss": lambda _: 0.56}, "nothing from the pictures", "compare some masks with their pictures", 14),
         ({"norm": "none"}, {"val_loss": lambda _: 0.56}, "without normalisation", "norm=batch", 14),
         ({}, {"val_loss": lambda _: 0.4}, "none of the usual causes", "try --set learning_rate=0.0001", 14),
         ({}, {"train_loss": lambda k: 0.9**k, "val_loss": lambda k: 0.9**k}, "still falling", "train longer", 14),
@@ -255,7 +255,7 @@ def test_the_first_cause_that_holds_is_told() -> None:
     assert "steps were left out" in the_remark(facts, history(facts, **rows, skipped=6))[1]
     assert "too low" in the_remark(facts, history(facts, **rows))[1]
     assert (
-        "all but do not differ" in the_remark(dataclasses.replace(facts, learning_rate=1e-3), history(facts, **rows))[1]
+        "hardly differ" in the_remark(dataclasses.replace(facts, learning_rate=1e-3), history(facts, **rows))[1]
     )
 
 
@@ -323,7 +323,7 @@ def test_overfitting_is_told_once_with_the_epoch_that_is_kept() -> None:
     assert epoch == 28  # 0.7 of the training
     assert "has risen from 0.3 in epoch 10 to 0.66, while the training loss fell from 0.718 to 0.285" in remark
     assert "the network learns its 8 training pictures by heart" in remark
-    assert "epoch 12, the best, is kept" in remark
+    assert "the model has the weights of epoch 12, the best" in remark
 
 
 def test_a_score_that_still_rises_is_no_overfitting() -> None:

@@ -48,7 +48,7 @@ def test_a_signal_ends_the_run_with_everything_saved(
     process.join(60)
     assert process.exitcode == code
     *_, saved, model, _ = said.read_text().splitlines()
-    assert saved == f"{how}: everything is saved; the same command with --resume goes on from here"
+    assert saved == f"{how}: everything is saved; the same command with --resume continues from here"
     assert model.startswith("model: ")
     done = load_state(out / "state.pt")["training"]["epoch"]
     ended = finish(train(cells, tiny.settings(epochs=done + 1), out, resume=True))
@@ -110,7 +110,7 @@ def test_a_run_that_finds_no_room_says_so_and_goes_on_later(cells: Path, tmp_pat
     assert expected == f"  expected: room for 0.1 MB in {out}"
     assert repair == (
         "  to do:    free some space there, or raise the quota or the limit on file sizes; "
-        "what was saved before is whole, and the same command with --resume goes on from it"
+        "the files saved before are intact: the same command with --resume continues from them"
     )
     assert load_state(out / "state.pt")["training"]["step"] == 0
     assert not (out / "model.safetensors").exists()

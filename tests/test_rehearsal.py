@@ -18,9 +18,9 @@ from unpool.machine.device import free_memory
 from unpool.machine.process_memory import left_in_group
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.setup import TrainingSetup
 from unpool.training.compilation import worth_compiling
 from unpool.training.rehearsal import rehearse
+from unpool.training.setup import TrainingSetup
 
 DATA = tiny.samples(4)
 
@@ -112,8 +112,8 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
     network = tiny.segmenter().network
     assert worth_compiling("auto", 19, network, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
     assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
-    assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as asked")
-    assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as asked")
+    assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as requested")
+    assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as requested")
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
     segnet = tiny.segmenter("segnet-basic").network
     assert worth_compiling("yes", 600, segnet, tiny.CPU, ALONE) == (False, "unpooling is faster as it is")
@@ -132,7 +132,7 @@ def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -
     assert "one batch" in forecast
     assert "1 epochs in about" in forecast
     assert "a step takes about" in forecast
-    assert "compiled       no, as asked" in forecast
+    assert "compiled       no, as requested" in forecast
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
-from unpool.training.setup import TrainingSetup
 from unpool.training.records import EpochRecord, StepRecord
+from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -100,14 +100,14 @@ def test_a_compiled_run_goes_on_plain_where_that_is_asked(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("unpool.commands.train.rehearsal.worth_compiling", lambda *_: (True, "as asked"))
+        patch.setattr("unpool.commands.train.rehearsal.worth_compiling", lambda *_: (True, "as requested"))
         patch.setattr("unpool.commands.train.rehearsal.compiles", lambda *_: "")
         patch.setattr("torch.compile", lambda function, **_: function)
         begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
     assert load_state(begun.folder / "state.pt")["training"]["compiled"]
     events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
     said = [event.text for event in events if isinstance(event, Message)]
-    assert any("was compiled, and goes on without: as asked" in text for text in said)
+    assert any("was compiled, and continues without: as requested" in text for text in said)
     assert not load_state(begun.folder / "state.pt")["training"]["compiled"]
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
             load_state(out / "state.pt")  # whole again before the first step
     assert any(
         "state.pt: not a readable training state (ValueError: the checksum of " in text
-        and text.endswith("going on from state.previous.pt, the state saved before it")
+        and text.endswith("continuing from state.previous.pt, the state saved before it")
         for text in said
     )
     assert any(text.startswith("resumed after step 20 (epoch 1 finished") for text in said)
@@ -184,7 +184,7 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     out = tmp_path / "run"
     events = until(train(cells, SETTINGS[net], out), step, ctrl_c)
     assert sum(isinstance(event, StepRecord) for event in events) == step
-    assert events[-1] == Message("interrupted: everything is saved; the same command with --resume goes on from here")
+    assert events[-1] == Message("interrupted: everything is saved; the same command with --resume continues from here")
     assert (out / "model.safetensors").is_file()
     assert finish(train(cells, SETTINGS[net], out, resume=True)).finished
     assert_same_run(out, unbroken[net])

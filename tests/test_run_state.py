@@ -128,7 +128,7 @@ def test_wherever_the_disk_is_full_the_old_or_the_new_is_there_whole(
             keep_epoch(second.job, second.run, second.state, second.record)
     assert "room for 0." in error.value.expected
     assert error.value.repair.endswith(
-        "what was saved before is whole, and the same command with --resume goes on from it"
+        "the files saved before are intact: the same command with --resume continues from them"
     )
     assert found_again(second.run, cells, second) == (2 if flush > 2 else 1)
 
@@ -140,7 +140,7 @@ def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
     path = getattr(second.run, name)
     path.unlink()
     path.mkdir()
-    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume goes on from it"):
+    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume continues from them"):
         keep_epoch(second.job, second.run, second.state, second.record)
     path.rmdir()
     assert found_again(second.run, cells, second) == 2

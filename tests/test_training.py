@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import io
 import math
+import subprocess
 import sys
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     found = evaluation.scores.classes[1]
     assert records[-1].class_recall["cell"] == found.recall
     assert records[-1].predicted_shares["cell"] == found.predicted_pixels / evaluation.scores.pixels
+
+
+def test_the_loop_does_not_import_the_survey_of_folders() -> None:
+    """Who trains on arrays of their own needs neither folders nor settings."""
+    words = "import sys, unpool.training.loop; print(*(n for n in sys.modules if n.startswith('unpool.')))"
+    listing = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
+    rooms = {name.split(".")[1] for name in listing.split()}
+    assert "training" in rooms
+    assert not rooms & {"dataset", "config", "commands", "cli", "ledger", "report"}
 
 
 def test_the_learning_rate_follows_the_cycle() -> None:
@@ -149,7 +159,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "time", clock)  # the name in the package is the function
+    monkeypatch.setattr("unpool.training.loop.time", clock)
+    monkeypatch.setattr("unpool.training.validation.time", clock)
     return clock
 
 
@@ -167,7 +178,7 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
         clock.now += 0.25
         return evaluate_each(*given)
 
-    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "evaluate_each", slow)
+    monkeypatch.setattr("unpool.training.validation.evaluate_each", slow)
     model, setup = start(budget=Budget(minutes=4 / 60))
     records = list(fit(model, setup))
     validated = [r for r in records if r.mean_iou is not None]

@@ -22,8 +22,8 @@ from unpool.machine.device import Machine
 from unpool.nets.named import named_net, network_of, structure_of
 from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.segmenter import Segmenter
-from unpool.training.setup import TrainingSetup
 from unpool.training.records import Budget
+from unpool.training.setup import TrainingSetup
 
 CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 CPU = Machine(torch.device("cpu"), reduced=False)

@@ -12,7 +12,8 @@ from typing import Any
 from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.train.preparation import TrainingJob, measured, software
+from unpool.commands.train.preparation import TrainingJob, orientation_settings
+from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig, resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
@@ -201,7 +202,7 @@ def _training_key(job: TrainingJob) -> str:
 
 def _changed(config: RunConfig) -> dict[str, Any]:
     """Settings that differ from the defaults, apart from what was measured in the pictures."""
-    defaults = resolve({"net": config.net, "augmentation": measured(config.augmentation.orientation)})
+    defaults = resolve({"net": config.net, "augmentation": orientation_settings(config.augmentation.orientation)})
     plain = dict(flat(defaults.model_dump(mode="json")))
     given = flat(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in given if name not in plain or plain[name] != value}

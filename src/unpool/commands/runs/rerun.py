@@ -11,7 +11,7 @@ from typing import Any
 
 from unpool.commands.events import Event
 from unpool.commands.events import Message
-from unpool.commands.train.preparation import software
+from unpool.commands.train.provenance import software
 from unpool.commands.run_folder import MODEL_FILE
 from unpool.commands.run_folder import free_path
 from unpool.commands.test.test import test
