@@ -1,4 +1,4 @@
-"""``train``: what it leaves and what it refuses."""
+"""``train``: the files it writes and the folders it refuses."""
 
 import dataclasses
 import json
@@ -62,8 +62,8 @@ def test_the_card_says_how_the_model_came_to_be(run: TrainedRun, cells: Path) ->
 
 
 def test_config_toml_is_a_recipe(run: TrainedRun, cells: Path, tmp_path: Path, program: Program) -> None:
-    said = program("train", cells, "--recipe", run.folder / "config.toml", "--epochs", 1, "--out", tmp_path / "again")
-    assert said.code == 0, said.err
+    result = program("train", cells, "--recipe", run.folder / "config.toml", "--epochs", 1, "--out", tmp_path / "again")
+    assert result.code == 0, result.err
     before, after = (read_recipe(folder / "config.toml") for folder in (run.folder, tmp_path / "again"))
     assert after.pop("training") == {**before.pop("training"), "epochs": 1}
     assert after == before

@@ -1,4 +1,4 @@
-"""Going on with a run: as if it had never stopped, and never with something else."""
+"""Resuming a run: as if it had never stopped, and never with other data or settings."""
 
 import dataclasses
 import shutil
@@ -34,7 +34,7 @@ def unbroken(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def until(steps: Generator[Event, None, TrainedRun], last: int, do: Callable[[], object]) -> list[Event]:
-    """Train so many steps, then do something and go on as long as there is something; the events."""
+    """Train ``last`` steps, call ``do``, and continue to the end; return the events."""
     events: list[Event] = []
     for event in steps:
         events.append(event)
@@ -92,11 +92,11 @@ def test_the_same_words_resume_even_where_they_leave_the_choice_open(
     cells: Path, run: TrainedRun, tmp_path: Path
 ) -> None:
     copied = shutil.copytree(run.folder, tmp_path / "run")
-    asked = {**tiny.settings(epochs=3, learning_rate=1e-2), "augmentation": {"orientation": "auto"}}
-    assert finish(train(cells, asked, copied, resume=True)).finished
+    requested = {**tiny.settings(epochs=3, learning_rate=1e-2), "augmentation": {"orientation": "auto"}}
+    assert finish(train(cells, requested, copied, resume=True)).finished
 
 
-def test_a_compiled_run_goes_on_plain_where_that_is_asked(
+def test_a_compiled_run_continues_plain_where_that_is_requested(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -106,8 +106,8 @@ def test_a_compiled_run_goes_on_plain_where_that_is_asked(
         begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
     assert load_state(begun.folder / "state.pt")["training"]["compiled"]
     events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
-    said = [event.text for event in events if isinstance(event, Message)]
-    assert any("was compiled, and continues without: as requested" in text for text in said)
+    messages = [event.text for event in events if isinstance(event, Message)]
+    assert any("was compiled, and continues without: as requested" in text for text in messages)
     assert not load_state(begun.folder / "state.pt")["training"]["compiled"]
 
 
@@ -136,7 +136,7 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_damaged_state_is_said_and_the_one_before_it_taken(
+def test_a_damaged_state_is_reported_and_the_one_before_it_taken(
     cells: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -144,18 +144,18 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
     damage(out / "state.pt")
     before = load_state(out / "state.previous.pt")["training"]
     assert (before["epoch"], before["sums"]["done"]) == (1, 0)
-    said = []
+    messages = []
     for event in train(cells, SETTINGS["unet"], out, resume=True):
         if isinstance(event, Message):
-            said.append(event.text)
+            messages.append(event.text)
         elif isinstance(event, StepRecord):
             load_state(out / "state.pt")  # whole again before the first step
     assert any(
         "state.pt: not a readable training state (ValueError: the checksum of " in text
         and text.endswith("continuing from state.previous.pt, the state saved before it")
-        for text in said
+        for text in messages
     )
-    assert any(text.startswith("resumed after step 20 (epoch 1 finished") for text in said)
+    assert any(text.startswith("resumed after step 20 (epoch 1 finished") for text in messages)
     assert_same_run(out, unbroken["unet"])
 
 

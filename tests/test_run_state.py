@@ -1,4 +1,4 @@
-"""What is saved: at every moment the old whole or the new whole, and in the order that loses nothing."""
+"""Saving a run: at every moment the old files or the new ones are complete, in an order that loses nothing."""
 
 import dataclasses
 import errno
@@ -57,7 +57,7 @@ def second(cells: Path, tmp_path: Path) -> Second:
 
 
 def found_again(run: RunFolder, cells: Path, second: Second) -> int:
-    """The epoch after which a run goes on; everything in its folder must belong to that epoch."""
+    """Return the epoch after which a run continues; all its files must belong to that epoch."""
     fresh = job(cells)
     state = finish(found_state(run, fresh))
     assert state is not None
@@ -73,7 +73,7 @@ def found_again(run: RunFolder, cells: Path, second: Second) -> int:
 
 
 def dies(call: int, work: Callable[[], object]) -> bool:
-    """Do some work in a process that dies before the so-maniest call that changes the disk; whether it came to that."""
+    """Work in a process that dies before a call, given by number, that changes the disk; return whether it died."""
     process = os.fork()
     if process == 0:
         left = itertools.count()
