@@ -92,8 +92,8 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.machine.process_memory.available", lambda: 1200)
-    monkeypatch.setattr("unpool.machine.process_memory.left_in_group", lambda: 900)
+    monkeypatch.setattr("unpool.machine.device.available", lambda: 1200)
+    monkeypatch.setattr("unpool.machine.device.left_in_group", lambda: 900)
     assert [free_memory(tiny.CPU, None, sharing) for sharing in (1, 3)] == [900, 300]
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
+from unpool.training import loop
 from unpool.training.records import EpochRecord, StepRecord
-from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -262,7 +261,6 @@ def test_until_an_epoch_is_the_best_the_model_is_the_newest(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing can be scored, an interruption changes nothing either."""
-    loop = sys.modules[TrainingSetup.__module__]
     validate = loop.validate
 
     def unscored(*given: Any) -> Any:

@@ -35,7 +35,7 @@ from unpool.training.records import EpochRecord, StepRecord, TrainingState
 SAVE_EVERY = 60.0
 """Seconds between saved states within an epoch: the most time that a power cut costs."""
 
-SHOWN = 6
+VALIDATION_PICTURES = 6
 """Number of validation pictures that are written at the end."""
 
 
@@ -193,7 +193,7 @@ def _write_pictures(job: TrainingJob, run: RunFolder) -> Generator[Event, None, 
         return
     best = ready(load_model(run.model).segmenter, job.setup.machine)
     samples = job.setup.validation
-    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
+    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(VALIDATION_PICTURES, len(samples))).astype(int)]
     colours = best.classes.colours
     for number, sample in enumerate(chosen, start=1):
         prediction = predict(best, sample.image, sample.name, job.setup.machine)
