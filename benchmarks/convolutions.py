@@ -1,4 +1,4 @@
-"""A network's convolutions by themselves: the part of a training step that no training loop can avoid."""
+"""A network's convolutions alone: the part of a training step that no training loop can avoid."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from unpool.machine.device import Machine
 
 
 class LoneConvolution(NamedTuple):
-    """One call of a convolution in a network.
+    """A call of a convolution in a network.
 
     Attributes
     ----------
-    module: the layer, in the number type its arithmetic has in the network.
-    maps: its input; it requires a gradient where the network's did, which the picture's does not.
-    gradient: of its output.
+    module: the layer, in the number type of its arithmetic in the network.
+    maps: its input; it requires a gradient unless it is the picture.
+    gradient: gradient of its output.
     """
 
     module: nn.Module
@@ -26,13 +26,13 @@ class LoneConvolution(NamedTuple):
     gradient: Tensor
 
     def run(self) -> None:
-        """Forward and backward, with the gradients that its place in the network asks for."""
-        wanted = [tensor for tensor in (self.maps, *self.module.parameters()) if tensor.requires_grad]
-        torch.autograd.grad(self.module(self.maps), wanted, self.gradient)
+        """Run forward and backward, with the gradients that its place in the network needs."""
+        inputs = [tensor for tensor in (self.maps, *self.module.parameters()) if tensor.requires_grad]
+        torch.autograd.grad(self.module(self.maps), inputs, self.gradient)
 
 
 def lone_convolutions(network: nn.Module, images: Tensor, machine: Machine) -> list[LoneConvolution]:
-    """Every convolution that a network calls for ``images`` (N, C, H, W); the network itself is used up.
+    """Return every call of a convolution for ``images`` (N, C, H, W); the network is changed and of no further use.
 
     Number type and memory format are those of ``machine``.
     """
@@ -50,7 +50,7 @@ def lone_convolutions(network: nn.Module, images: Tensor, machine: Machine) -> l
 
 
 def convolutions(network: nn.Module) -> list[nn.Module]:
-    """The layers that convolve, also upwards."""
+    """Return the convolutions and up-convolutions of a network."""
     return [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
 
 

@@ -3,11 +3,11 @@
     python benchmarks/loading.py                             # crops of 256 and 512, steps of 0.3 s
     python benchmarks/loading.py --step 0.05 --batch 8       # a faster machine
 
-Pictures are synthetic, three channels, a half larger than the crop on each side. Milliseconds are medians in one
-thread: of a whole crop, and of its parts (the place in the picture, the field of coordinates, reading the picture
-there, the grey values). Then the sampler makes batches in its thread, as in training, while the consumer multiplies
-matrices on all threads for the time of a step. Steps on a GPU leave the threads free, so there the share is less. The
-wait for the first batch is told apart: nothing can be computed before it.
+Pictures are synthetic, with three channels and sides 1.5 times those of the crop. Milliseconds are medians in one
+thread: of a crop, and of its parts (the place in the picture, the field of coordinates, reading the picture there, the
+grey values). Then the sampler makes batches in its thread, as in training, while the main thread multiplies matrices on
+all cores for the time of a step. Steps on a GPU leave the cores free, so the share is smaller there. The wait for the
+first batch is reported separately, because nothing can be computed before it.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ QUICK = {"sizes": [64, 96], "batch": 2, "step": 0.01, "steps": 4, "repeats": 3, 
 
 @dataclass(frozen=True)
 class Row:
-    """What a crop of one size costs.
+    """The times of crops of one size.
 
     Attributes
     ----------
     crop: its side in pixels.
-    crop_ms, parts_ms: median milliseconds of a whole crop and of each part.
-    first_wait_s: until the first batch is there.
-    waited_s, computed_s: seconds of all later steps; ``waiting_share`` is the first's share of both.
+    crop_ms, parts_ms: median milliseconds of a crop and of each part.
+    first_wait_s: seconds until the first batch.
+    waited_s, computed_s: seconds of all later steps; waiting_share: share of waiting in them.
     """
 
     crop: int
@@ -68,7 +68,7 @@ class Row:
 
 
 def pictures(count: int, side: int) -> list[Sample]:
-    """Samples of touching cells: uint8 (side, side, 3) with labels 0 and 1."""
+    """Return samples of touching cells: uint8 (side, side, 3) with labels 0 and 1."""
     samples = []
     for cells in synthetic_cells(count, sizes=((side, side),)):
         image = np.repeat(cells.image[..., None], CHANNELS, axis=2)
@@ -77,7 +77,7 @@ def pictures(count: int, side: int) -> list[Sample]:
 
 
 def sampler(samples: Sequence[Sample], side: int, batch: int, steps: int) -> CropSampler:
-    """Batches as in training at its defaults, ``steps`` in an epoch."""
+    """Return a sampler with the default settings of a training, ``steps`` steps an epoch."""
     areas = [sample.labels.size for sample in samples]
     return CropSampler(
         samples, areas, Crop(side, side), batch, Augmentation(), NORMALISATION, 0, least_steps=steps, most_steps=steps
@@ -85,7 +85,7 @@ def sampler(samples: Sequence[Sample], side: int, batch: int, steps: int) -> Cro
 
 
 def crop_times(samples: Sequence[Sample], side: int, repeats: int) -> tuple[float, dict[str, float]]:
-    """Median milliseconds of a crop and of its parts, in one thread."""
+    """Return the median milliseconds of a crop and of its parts, in one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     whole: list[float] = []
@@ -104,7 +104,7 @@ def crop_times(samples: Sequence[Sample], side: int, repeats: int) -> tuple[floa
 
 @contextmanager
 def clocked(module: Any, functions: dict[str, str]) -> Iterator[dict[str, list[float]]]:
-    """Note the seconds of every call of a module's functions, each under its key."""
+    """Time every call of a module's functions inside this context; yield the seconds by key."""
     times: dict[str, list[float]] = {name: [] for name in functions}
 
     def timed(function: Callable[..., Any], series: list[float]) -> Callable[..., Any]:
@@ -123,21 +123,21 @@ def clocked(module: Any, functions: dict[str, str]) -> Iterator[dict[str, list[f
 
 
 def waits(batches: Iterable[Batch], step: float) -> tuple[list[float], float]:
-    """Seconds waited for each batch, and seconds computed between the first and the end."""
+    """Return the seconds waited for each batch, and the seconds computed between the first and the end."""
     waited: list[float] = []
     computed = 0.0
-    asked = perf_counter()
+    started = perf_counter()
     for _ in batches:
         came = perf_counter()
-        waited.append(came - asked)
+        waited.append(came - started)
         compute(step)
-        asked = perf_counter()
-        computed += asked - came
+        started = perf_counter()
+        computed += started - came
     return waited, computed
 
 
 def compute(duration: float) -> None:
-    """Keep all threads busy for so many seconds."""
+    """Keep all threads busy for ``duration`` seconds."""
     end = perf_counter() + duration
     matrix = torch.full((256, 256), 1 / 256)
     while perf_counter() < end:
@@ -145,7 +145,7 @@ def compute(duration: float) -> None:
 
 
 def row_of(side: int, given: argparse.Namespace) -> Row:
-    """Measure crops of one size."""
+    """Measure crops of one size and return their row."""
     samples = pictures(given.pictures, side + side // 2)
     crop_ms, parts_ms = crop_times(samples, side, given.repeats)
     (first, *later), computed = waits(sampler(samples, side, given.batch, given.steps).epoch(0), given.step)
@@ -154,7 +154,7 @@ def row_of(side: int, given: argparse.Namespace) -> Row:
 
 
 def table_of(rows: Sequence[Row], results: dict[str, Any]) -> str:
-    """The rows as text."""
+    """Return the rows as text."""
     given, machine = results["settings"], results["machine"]
     lines = [
         f"{given['batch']} crops a step of {given['step']} s, {given['steps']} steps; {machine['cpu']}, "
@@ -168,7 +168,7 @@ def table_of(rows: Sequence[Row], results: dict[str, Any]) -> str:
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked for."""
+    """Return the options."""
     parser = argparse.ArgumentParser(description="Time of a training crop, and of waiting for crops.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides of the crops in pixels")
     parser.add_argument("--batch", type=int, default=4, help="crops a step")

@@ -1,6 +1,6 @@
-"""U-Nets that other people train, and how they step: what ours is measured against.
+"""U-Nets of other projects with their training steps, to compare ours with.
 
-The plain one is written here as it is in most repositories; MONAI's and nnU-Net's come from their packages.
+The plain U-Net is written out here as most repositories have it; MONAI's and nnU-Net's come from their packages.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ DEPTH = 4
 
 
 class Peer(NamedTuple):
-    """A network and its training step's settings.
+    """A network and the settings of its training step.
 
     Attributes
     ----------
-    build: makes the network from image channels, classes and the first stage's feature maps.
+    build: makes the network from the numbers of channels, classes and feature maps of the first stage.
     optimiser: makes the optimiser from the parameters.
     clip: largest gradient norm.
-    package: what pip installs for it; empty where nothing is needed.
+    package: the package to install with pip; empty for none.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PlainUNet(nn.Module):
         self.head = nn.Conv2d(width, classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of a batch."""
+        """Return the logits of a batch."""
         maps = self.down[0](image)
         skips = []
         for convolutions in self.down[1:]:
@@ -79,7 +79,7 @@ def _two_convolutions(channels: int, maps: int) -> nn.Sequential:
 
 
 def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy plus soft Dice of logits (N, K, H, W) and int64 labels (N, H, W), in torch's own operations."""
+    """Return cross-entropy plus soft Dice of logits (N, K, H, W) and int64 labels (N, H, W), in torch's operations."""
     logits = logits.float()
     probabilities = logits.softmax(dim=1)
     truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
@@ -89,7 +89,7 @@ def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def monai_unet(in_channels: int, classes: int, width: int) -> nn.Module:
-    """MONAI's BasicUNet at these widths; its last up-convolution does not halve the maps. Raises ImportError."""
+    """Return MONAI's BasicUNet; its last up-convolution does not halve the maps. Raises ImportError."""
     nets = import_module("monai.networks.nets")
     widths = tuple(width << stage for stage in range(DEPTH + 1))
     network: nn.Module = nets.BasicUNet(
@@ -99,9 +99,9 @@ def monai_unet(in_channels: int, classes: int, width: int) -> nn.Module:
 
 
 def nnunet(in_channels: int, classes: int, width: int) -> nn.Module:
-    """nnU-Net's plain U-Net as its planner sets it, at these widths, without deep supervision. Raises ImportError.
+    """Return nnU-Net's plain U-Net as its planner sets it, without deep supervision. Raises ImportError.
 
-    Its planner begins with 32 maps and ends with 512; strided convolutions take the place of pooling.
+    Widths are ours; the planner takes 32 to 512 maps. Strided convolutions replace pooling.
     """
     unet = import_module("dynamic_network_architectures.architectures.unet")
     network: nn.Module = unet.PlainConvUNet(
@@ -124,17 +124,17 @@ def nnunet(in_channels: int, classes: int, width: int) -> nn.Module:
 
 
 def rmsprop(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """RMSprop with momentum, as with the plain U-Net."""
+    """Return RMSprop with momentum, as repositories of the plain U-Net use it."""
     return RMSprop(parameters, lr=1e-5, weight_decay=1e-8, momentum=0.9)
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Adam; MONAI has no default."""
+    """Return Adam; MONAI has no default."""
     return Adam(parameters, lr=1e-3)
 
 
 def nesterov(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """SGD as nnU-Net's trainer has it."""
+    """Return SGD as nnU-Net's trainer sets it."""
     return SGD(parameters, lr=1e-2, momentum=0.99, nesterov=True, weight_decay=3e-5)
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: where it ran, when, and its numbers as JSON."""
+"""The results of a benchmark as JSON, with the machine and the date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 
 def circumstances() -> dict[str, Any]:
-    """Machine and date, as plain JSON data."""
+    """Return machine and date as plain JSON data."""
     return {
         "machine": {
             "cpu": _cpu_name(),
@@ -42,7 +42,7 @@ def write_results(results: Mapping[str, Any], table: str, target: str | None) ->
 
 
 def _cpu_name() -> str:
-    """The processor's name; only Linux's own list has it in full."""
+    """Return the processor's name; only Linux's own list has it in full."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,23 +1,23 @@
-"""Time of one training step of our networks, against the same network as it is trained elsewhere.
+"""Time of one training step of our networks, compared with the same network as others train it.
 
     python benchmarks/train_step.py                          # U-Net, 64 to 1024 maps, 512 x 512, one picture
     python benchmarks/train_step.py --net segnet --batch 2 --json step.json
 
-A step is the same for everyone: the batch to the device, gradients dropped, forward, cross-entropy and Dice, backward,
-gradients clipped, optimiser, the loss read. All take turns, so what else the machine does falls on all of them; a ratio
-is the median of 'float32 default' over the row's median, above 1 where the row is faster. Ours run in a process of
-their own, because they set up memory as ``unpool train`` does, and the others shall have what they have by default.
+All steps do the same: batch to the device, gradients cleared, forward, cross-entropy and Dice, backward, gradients
+clipped, optimiser, loss read. The contenders take turns, so other work of the machine slows all of them. A ratio is the
+median of 'float32 default' divided by the row's median: above 1, the row is faster. Our steps run in a process of their
+own, because they set up memory as ``unpool train`` does, while the others keep their defaults.
 
 float32 default         NCHW float32, plain PyTorch: for ``unet`` a network written out in ``peers``, with RMSprop; for
                         the other nets our own network and optimiser
-float32 channels-last   the same in the other memory format
-ours                    the package's own step: channels-last, bfloat16 convolutions where the machine is good at them,
-                        AdamW, the checks for finite numbers; forward and loss as they are (eager) or through
-                        torch.compile. The first call's time is only that of compiling
-                        while torch's cache is empty (TORCHINDUCTOR_CACHE_DIR)
-convolution ceiling     forward and backward of exactly our network's convolutions, in ours' number type and format,
-                        one after another and nothing else: without faster convolutions no step is shorter
-MONAI, nnU-Net          their U-Nets of the same widths, where they are installed (``unet`` only)
+float32 channels-last   as 'float32 default', in the other memory format
+ours                    the package's own step: channels-last, bfloat16 convolutions where the machine has such units,
+                        AdamW, checks for finite numbers; forward and loss plain (eager) or through torch.compile. The
+                        time of the first call includes compiling only while torch's cache (TORCHINDUCTOR_CACHE_DIR) is
+                        empty
+convolution ceiling     forward and backward of our network's convolutions alone, one after another, in the number type
+                        and format of our step: no step can be shorter without faster convolutions
+MONAI, nnU-Net          their U-Nets of the same widths, where installed (``unet`` only)
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ NETS = ("unet", "segnet", "segnet-basic", "fusionnet", "fcn-8s")
 DEFAULT, LAST, EAGER, COMPILED = "float32 default", "float32 channels-last", "ours, eager", "ours, compiled"
 CEILING = "convolution ceiling"
 WARM_UP = 2
-"""Rounds that do not count."""
+"""Number of first rounds that do not count."""
 
 QUICK = {"size": 32, "batch": 1, "width": 4, "repeats": 2}
 
@@ -75,7 +75,7 @@ PlainObjective = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Task:
-    """What everyone trains on.
+    """The network and the batch that all contenders train.
 
     Attributes
     ----------
@@ -90,14 +90,14 @@ class Task:
     classes: int = 2
 
     def network(self) -> Network:
-        """Our network for it."""
+        """Return our network."""
         structure = structure_of({**named_net(self.net).structure.model_dump(), "width": self.width})
         return network_of(structure, self.images.shape[1], self.classes)
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a step needs beside the batch; ``objective`` turns images and labels into the loss."""
+    """Everything that a step needs, apart from the batch; ``objective`` computes the loss from images and labels."""
 
     network: nn.Module
     objective: PlainObjective
@@ -109,7 +109,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to time; ``run`` is None where it cannot be, and ``note`` says why."""
+    """A step to time; ``run`` is None where it cannot run, and ``note`` has the reason."""
 
     name: str
     parameters: int | None = None
@@ -119,7 +119,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Row:
-    """A contender's outcome: seconds of each round, their median and best; bytes needed beyond what was held."""
+    """The result of a contender: seconds of each round, their median and best; bytes needed at the peak."""
 
     name: str
     parameters: int | None
@@ -132,7 +132,7 @@ class Row:
 
 
 def step(training: Training, images: Tensor, labels: Tensor) -> float:
-    """One whole training step; returns the loss."""
+    """Take one training step; return the loss."""
     training.optimiser.zero_grad(set_to_none=True)
     images = images.to(training.device, memory_format=training.memory_format)
     loss = training.objective(images, labels.to(training.device))
@@ -143,7 +143,7 @@ def step(training: Training, images: Tensor, labels: Tensor) -> float:
 
 
 def objective_of(network: nn.Module, machine: Machine, loss: PlainObjective) -> PlainObjective:
-    """Forward and loss in one call, so that they are compiled together."""
+    """Return forward and loss as one function, so that they are compiled together."""
 
     def objective(images: Tensor, labels: Tensor) -> Tensor:
         with machine.arithmetic():
@@ -154,7 +154,7 @@ def objective_of(network: nn.Module, machine: Machine, loss: PlainObjective) -> 
 
 
 def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
-    """The package's step at its defaults."""
+    """Return the package's step with its default settings."""
     network = task.network()
     machine.place(network).train()
     given = TrainingSettings()
@@ -174,7 +174,7 @@ def ours(task: Task, machine: Machine, *, compiled: bool) -> Contender:
 
 
 def own_in_float32(task: Task, machine: Machine, memory_format: torch.memory_format) -> Training:
-    """Our network and optimiser as a peer would run them: float32, in a memory format of their choice."""
+    """Return our network and optimiser as a peer runs them: in float32, in the given memory format."""
     network = task.network().to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
     given = TrainingSettings()
     made = optimiser(network, given.optimiser, given.learning_rate, given.weight_decay)
@@ -183,7 +183,7 @@ def own_in_float32(task: Task, machine: Machine, memory_format: torch.memory_for
 
 
 def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory_format) -> Training:
-    """A peer's step. Raises ImportError where its package is missing."""
+    """Return a peer's step. Raises ImportError where its package is missing."""
     network = peer.build(task.images.shape[1], task.classes, task.width)
     network = network.to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
     objective = objective_of(network, machine, plain_loss)
@@ -191,12 +191,12 @@ def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory
 
 
 def contender(name: str, training: Training, task: Task, note: str = "") -> Contender:
-    """A training step as something to time."""
+    """Return a training step as a contender."""
     return Contender(name, _count(training.network), partial(step, training, task.images, task.labels), note)
 
 
 def contenders(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contender]:
-    """Everyone, in the table's order."""
+    """Yield all contenders, in the order of the table."""
     single = Machine(machine.device, reduced=False)
     for name, memory_format in ((DEFAULT, torch.contiguous_format), (LAST, torch.channels_last)):
         plain = partial(theirs, task, PLAIN) if task.net == "unet" else partial(own_in_float32, task)
@@ -210,7 +210,7 @@ def contenders(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contend
 
 
 def elsewhere(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contender]:
-    """Ours and the ceiling, in a process that sets up its memory as ``unpool train`` does."""
+    """Yield our steps and the ceiling, in a process that sets up its memory as ``unpool train`` does."""
     here, there = get_context("spawn").Pipe()
     with patch.dict(os.environ, HUGE_PAGES):
         get_context("spawn").Process(target=serve, args=(there, task, machine, quick), daemon=True).start()
@@ -220,13 +220,13 @@ def elsewhere(task: Task, machine: Machine, *, quick: bool) -> Iterator[Contende
 
 
 def turn(pipe: Connection, number: int) -> object:
-    """Let a contender in the other process have its turn, and wait for it."""
+    """Run a contender once in the other process, and wait for it."""
     pipe.send(number)
     return pipe.recv()
 
 
 def serve(pipe: Connection, task: Task, machine: Machine, quick: bool) -> None:
-    """The other process: make the contenders, say what they are, and take turns until the end."""
+    """Make the contenders in the other process, send their descriptions, and run them on demand."""
     keep_memory()
     torch.manual_seed(0)
     made = [ours(task, machine, compiled=False), compiled(task, machine, quick=quick), ceiling(task, machine)]
@@ -238,7 +238,7 @@ def serve(pipe: Connection, task: Task, machine: Machine, quick: bool) -> None:
 
 
 def compiled(task: Task, machine: Machine, *, quick: bool) -> Contender:
-    """Ours through torch.compile, or why not: the compiler of the device's language may be missing."""
+    """Return our compiled step, or why there is none: the compiler of the device's language may be missing."""
     made = ours(task, machine, compiled=True)
     if quick:
         return Contender(COMPILED, made.parameters, note="left out of a quick look")
@@ -252,7 +252,7 @@ def compiled(task: Task, machine: Machine, *, quick: bool) -> Contender:
 
 
 def packaged(task: Task, peer: Peer, machine: Machine, name: str) -> Contender:
-    """A peer from a package in its default memory format, or how to install it."""
+    """Return a peer from a package in its default memory format, or how to install it."""
     try:
         return contender(name, theirs(task, peer, machine, torch.contiguous_format), task)
     except ImportError as error:
@@ -262,7 +262,7 @@ def packaged(task: Task, peer: Peer, machine: Machine, name: str) -> Contender:
 
 
 def ceiling(task: Task, machine: Machine) -> Contender:
-    """Our network's convolutions alone, one after another."""
+    """Return our network's convolutions alone, one after another."""
     network = task.network()
     found = lone_convolutions(network, task.images, machine)
     parameters = sum(_count(layer) for layer in convolutions(network))
@@ -270,7 +270,7 @@ def ceiling(task: Task, machine: Machine) -> Contender:
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Time of one call, until the device is done."""
+    """Return the time of one call, until the device has finished."""
     _wait(device)
     start = perf_counter()
     run()
@@ -279,7 +279,7 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def timed(everyone: Sequence[Contender], repeats: int, device: torch.device) -> list[tuple[float, ...]]:
-    """Seconds of each contender in each round; none for those that cannot run."""
+    """Return the seconds of each contender in each round; empty for a contender that cannot run."""
     times: list[list[float]] = [[] for _ in everyone]
     for number in range(WARM_UP + repeats):
         if sys.stderr.isatty():
@@ -291,7 +291,7 @@ def timed(everyone: Sequence[Contender], repeats: int, device: torch.device) -> 
 
 
 def peak(run: Callable[[], object], device: torch.device) -> int | None:
-    """Bytes that a call needs beyond what is held before it; None where the device keeps no such count."""
+    """Return the bytes that a call needs beyond those in use before it; None where the device does not count."""
     if device.type != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats(device)
@@ -301,12 +301,12 @@ def peak(run: Callable[[], object], device: torch.device) -> int | None:
 
 
 def rows_of(everyone: Sequence[Contender], times: Sequence[tuple[float, ...]], device: torch.device) -> list[Row]:
-    """The table's rows; the first contender is the measure of the ratios."""
+    """Return the rows of the table; ratios are relative to the first contender."""
     return [row_of(one, series, median(times[0]), device) for one, series in zip(everyone, times, strict=True)]
 
 
 def row_of(one: Contender, times: tuple[float, ...], measure: float, device: torch.device) -> Row:
-    """One contender's row; ``measure`` over its median is its ratio."""
+    """Return the row of one contender; its ratio is ``measure`` divided by its median."""
     if one.run is None:
         return Row(one.name, one.parameters, (), None, None, None, None, one.note)
     middle = median(times)
@@ -315,7 +315,7 @@ def row_of(one: Contender, times: tuple[float, ...], measure: float, device: tor
 
 
 def results_of(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything as plain JSON data; ``ours_s`` is the better of eager and compiled."""
+    """Return all results as plain JSON data; ``ours_s`` is the faster of eager and compiled."""
     medians = {row.name: row.median_s for row in rows if row.median_s is not None}
     best = min((name for name in (EAGER, COMPILED) if name in medians), key=lambda name: medians[name])
     return {
@@ -331,7 +331,7 @@ def results_of(rows: Sequence[Row], settings: Mapping[str, Any]) -> dict[str, An
 
 
 def table_of(rows: Sequence[Row], results: Mapping[str, Any]) -> str:
-    """The rows as text, without columns that hold nothing."""
+    """Return the rows as text, without empty columns."""
     given, machine = results["settings"], results["machine"]
     columns: dict[str, list[Any]] = {
         "parameters": [row.parameters and f"{row.parameters:,}" for row in rows],
@@ -362,7 +362,7 @@ def _wait(device: torch.device) -> None:
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked for; exits where the network cannot take the size."""
+    """Return the options; exit where the network cannot take the size."""
     parser = argparse.ArgumentParser(description="Time of one training step, ours against others'.")
     parser.add_argument("--net", choices=NETS, default="unet")
     parser.add_argument("--size", type=int, default=512, help="side of the square pictures in pixels")
@@ -384,7 +384,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time everyone and print the table."""
+    """Time all contenders and print the table."""
     given = options(arguments)
     torch.manual_seed(0)
     machine = choose_machine(given.device)

@@ -1,4 +1,4 @@
-"""Training runs: what they are compared by, and processes of their own that can be stopped and killed."""
+"""Training runs: comparing them, and running them in processes that can be stopped and killed."""
 
 import json
 import multiprocessing
@@ -22,25 +22,25 @@ CLOCKS = ("seconds", "waiting", "validation_seconds", "last_validation")
 
 
 def weights(folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
-    """The best model and the last weights of a run."""
+    """Return the best model and the last weights of a run."""
     return load_model(folder / "model.safetensors").segmenter.network, load_checkpoint(folder / "state.pt")["network"]
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's log, without clocks."""
+    """Return the rows of a run's log, without times."""
     lines = (folder / "log.jsonl").read_text().splitlines()
     return [{key: value for key, value in json.loads(line).items() if key not in CLOCKS} for line in lines]
 
 
 def timeless(data: Any) -> Any:
-    """Nested data without what a clock says and without the name of a draft."""
+    """Return nested data without times and without the name of a draft."""
     if isinstance(data, Mapping):
         return {key: timeless(value) for key, value in data.items() if key not in (*CLOCKS, "model")}
     return [timeless(each) for each in data] if isinstance(data, list | tuple) else data
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether nested data are equal, tensors bit for bit."""
+    """Tell whether nested data are equal, tensors bit for bit."""
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and torch.equal(one, other)
     if isinstance(one, Mapping):
@@ -51,7 +51,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Both have the same weights, optimiser, random numbers, history and log, bit for bit, whatever the clocks say."""
+    """Check that weights, optimiser, history and log of both runs are equal, bit for bit, apart from times."""
     assert tiny.same_weights(weights(one)[0], weights(other)[0])
     assert same(*(timeless(load_checkpoint(folder / "state.pt")) for folder in (one, other)))
     assert log(one) == log(other)
@@ -60,7 +60,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def start(target: Callable[..., object], *given: object) -> ForkServerProcess:
-    """Call a function in a process of its own, which starts in a tenth of a second because torch is there already."""
+    """Call a function in a process of its own, which starts in a tenth of a second because torch is preloaded."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["unpool.cli.main", "unpool.commands.train.train", "torch._dynamo"])
     process = server.Process(target=target, args=given, daemon=True)
@@ -68,9 +68,9 @@ def start(target: Callable[..., object], *given: object) -> ForkServerProcess:
     return process
 
 
-def program(said: Path, words: list[str], largest_file: int | None = None) -> None:
-    """``unpool`` as its own process: what it prints goes to a file; no file may be larger than so many bytes."""
-    with said.open("wb") as file:
+def program(output: Path, words: list[str], largest_file: int | None = None) -> None:
+    """Run ``unpool`` as a process: its output goes to a file; no file may exceed ``largest_file`` bytes."""
+    with output.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if largest_file is not None:
@@ -85,13 +85,13 @@ def program(said: Path, words: list[str], largest_file: int | None = None) -> No
 
 
 def training(cells: Path, settings: dict[str, Any], out: Path) -> None:
-    """``train`` as its own process, saving after every step."""
+    """Run ``train`` in this process, saving after every step."""
     with tiny.one_thread():
         finish(train(cells, settings, out, resume=True, save_every=0.0))
 
 
 def wait_for(path: Path, process: ForkServerProcess) -> None:
-    """Wait until a file is there that the process should write."""
+    """Wait until a process has written a file."""
     deadline = time.monotonic() + 300
     while not path.exists():
         assert process.is_alive()

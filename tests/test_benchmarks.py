@@ -1,4 +1,4 @@
-"""The benchmarks run, and their numbers are what they are called."""
+"""The benchmarks run, and their numbers have the names they deserve."""
 
 import itertools
 import json
@@ -102,7 +102,7 @@ def test_the_plain_unet_is_ours() -> None:
 
 
 class Seen(TorchDispatchMode):
-    """Counts the convolutions that torch is asked for, forward and backward, by their arguments."""
+    """A count of torch's calls of convolutions, forward and backward, by their arguments."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
-"""``train``: what it leaves and what it refuses."""
+"""``train``: the files it writes and the folders it refuses."""
 
 import dataclasses
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from unpool.config.settings import resolve
 from unpool.errors import DataError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
+from unpool.training import loop
 from unpool.training.records import EpochRecord
-from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -62,8 +61,8 @@ def test_the_card_says_how_the_model_came_to_be(run: TrainedRun, cells: Path) ->
 
 
 def test_config_toml_is_a_recipe(run: TrainedRun, cells: Path, tmp_path: Path, program: Program) -> None:
-    said = program("train", cells, "--recipe", run.folder / "config.toml", "--epochs", 1, "--out", tmp_path / "again")
-    assert said.code == 0, said.err
+    result = program("train", cells, "--recipe", run.folder / "config.toml", "--epochs", 1, "--out", tmp_path / "again")
+    assert result.code == 0, result.err
     before, after = (read_recipe(folder / "config.toml") for folder in (run.folder, tmp_path / "again"))
     assert after.pop("training") == {**before.pop("training"), "epochs": 1}
     assert after == before
@@ -93,7 +92,6 @@ def test_default_folders_are_numbered_and_resumed(cells: Path, tmp_path: Path, m
 def test_the_model_is_the_best_epochs_and_not_the_last(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = sys.modules[TrainingSetup.__module__]
     validate, scripted = loop.validate, iter([0.2, 0.9, 0.5])
 
     def doctored(*given: Any) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 import tiny
 from unpool.config.schema import LossSettings
 from unpool.losses.loss import TERMS, Factor, Loss, LossFactors
-from unpool.losses.terms import CountedPixels, quotient
+from unpool.losses.terms import BatchPixels, quotient
 from unpool.training.loop import training
 from unpool.training.records import StepRecord, TrainingState
 
@@ -20,7 +20,7 @@ class AbsoluteError:
     title = "absolute error"
     citation = ""
 
-    def sums(self, pixels: CountedPixels) -> Tensor:
+    def sums(self, pixels: BatchPixels) -> Tensor:
         errors = (1 - pixels.log_truth.exp()) * pixels.counted
         return torch.stack((errors.sum(), pixels.counted.float().sum()))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import tiny
 from unpool.checkpoint.models import load_model, save_model
 from unpool.commands.explain import explain
-from unpool.config.schema import resolve
+from unpool.config.settings import resolve
 from unpool.geometry import Border
 from unpool.nets.explain.records import Explanation, LayerPart, LayerPlace
 from unpool.nets.explain.words import Choices, NetworkWords, PaddingRow

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: stopped by signals, killed at any moment, out of room. Nothing is lost."""
+"""Runs in processes of their own: stopped by signals, killed at any moment, on a full disk. Nothing is lost."""
 
 import multiprocessing
 import os
@@ -40,15 +40,15 @@ def words(cells: Path, out: Path, epochs: int) -> list[str]:
 def test_a_signal_ends_the_run_with_everything_saved(
     signals: list[signal.Signals], code: int, how: str, cells: Path, tmp_path: Path
 ) -> None:
-    out, said = tmp_path / "run", tmp_path / "said"
-    process = runs.start(runs.program, said, words(cells, out, 10_000))
+    out, output = tmp_path / "run", tmp_path / "output"
+    process = runs.start(runs.program, output, words(cells, out, 10_000))
     runs.wait_for(out / "curves.svg", process)
     for number in signals:
         os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode == code
-    *_, saved, model, _ = said.read_text().splitlines()
-    assert saved == f"{how}: everything is saved; the same command with --resume goes on from here"
+    *_, saved, model, _ = output.read_text().splitlines()
+    assert saved == f"{how}: everything is saved; the same command with --resume continues from here"
     assert model.startswith("model: ")
     done = load_checkpoint(out / "state.pt")["training"]["epoch"]
     ended = finish(train(cells, tiny.settings(epochs=done + 1), out, resume=True))
@@ -67,12 +67,12 @@ def heard() -> Iterator[list[int]]:
 
 def test_signals_are_noted_and_handled_as_before_afterwards(heard: list[int]) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    with interruptible() as asked:
-        assert asked.signal is None
+    with interruptible() as interruption:
+        assert interruption.signal is None
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        assert asked.signal == signal.SIGTERM
+        assert interruption.signal == signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert not heard
@@ -84,9 +84,9 @@ def test_signals_are_noted_and_handled_as_before_afterwards(heard: list[int]) ->
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interruptible() as asked:
+        with interruptible() as interruption:
             signal.raise_signal(signal.SIGHUP)
-            assert asked.signal is None
+            assert interruption.signal is None
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -101,16 +101,16 @@ def test_a_run_that_finds_no_room_says_so_and_goes_on_later(cells: Path, tmp_pat
     """No file may grow to the size of a state with the optimiser's moments; the first state has none yet."""
     unbroken = finish(train(cells, tiny.settings(epochs=2), tmp_path / "unbroken")).folder
     room = (unbroken / "state.pt").stat().st_size * 2 // 3
-    out, said = tmp_path / "run", tmp_path / "said"
-    process = runs.start(runs.program, said, words(cells, out, 2), room)
+    out, output = tmp_path / "run", tmp_path / "output"
+    process = runs.start(runs.program, output, words(cells, out, 2), room)
     process.join(60)
     assert process.exitcode == 1
-    *_, found, expected, repair = said.read_text().splitlines()
+    *_, found, expected, repair = output.read_text().splitlines()
     assert found == f"unpool: {out}/state.pt: cannot be written (File too large)"
     assert expected == f"  expected: room for 0.1 MB in {out}"
     assert repair == (
         "  to do:    free some space there, or raise the quota or the limit on file sizes; "
-        "what was saved before is whole, and the same command with --resume goes on from it"
+        "the files saved before are intact: the same command with --resume continues from them"
     )
     assert load_checkpoint(out / "state.pt")["training"]["step"] == 0
     assert not (out / "model.safetensors").exists()

@@ -96,7 +96,7 @@ def test_focal_by_hand() -> None:
 
 @pytest.mark.parametrize("focal", [0.01, 0.5, 1.0, 2.0])
 def test_focal_is_flat_where_the_class_is_certain(focal: float) -> None:
-    """Its slope (1 - p)^(g - 1) is infinite at p = 1, where the cost beside it is 0."""
+    """Its slope (1 - p)^(g - 1) is infinite at p = 1, where the cost is 0."""
     logits = torch.tensor([[[[1e4, 0.0]], [[-1e4, 0.0]]]], requires_grad=True)
     Loss(focal=focal, dice=0.0)(logits, torch.zeros(1, 1, 2, dtype=torch.long)).total.backward()
     assert logits.grad is not None
@@ -138,7 +138,7 @@ def test_predicting_an_absent_class_costs() -> None:
 
 
 def test_lovasz_by_hand() -> None:
-    """Errors of class 0: 1/4 on its pixel, 1/2 beside it. The most wrong makes Jaccard 1 - 1/2, both make it 0."""
+    """Errors of class 0: 1/4 on its pixel, 1/2 on the other. The larger makes Jaccard 1 - 1/2, both make it 0."""
     zero = 1 / 2 * 1 / 2 + 1 / 4 * 1 / 2
     one = 1 / 2 * 1 + 1 / 4 * 0  # its only pixel is the most wrong, so nothing is left to lose
     assert term("lovasz", LOGITS, LABELS) == pytest.approx((zero + one) / 2)
@@ -216,7 +216,7 @@ def test_a_loss_needs_a_term_and_no_number_below_0(factors: dict[str, float]) ->
 def in_parts(
     loss: Loss, cuts: list[int], logits: Tensor, labels: Tensor, emphasis: Tensor
 ) -> list[tuple[float, Tensor]]:
-    """Value and gradient in each of the processes that share a batch: what one hands over, all get the sum of."""
+    """Return value and gradient in each of the processes that share a batch and add up their sums."""
     parts = [slice(first, last) for first, last in itertools.pairwise([0, *cuts, len(logits)])]
     handed: list[Tensor] = []
 

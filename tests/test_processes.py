@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 def start(count: int, words: list[str]) -> None:
-    """Run a program in so many processes, as torchrun starts them."""
+    """Run a program in ``count`` processes, as torchrun starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -40,8 +40,8 @@ def start(count: int, words: list[str]) -> None:
     ]
     try:
         for process in started:
-            said, _ = process.communicate(timeout=100)
-            assert process.returncode == 0, said
+            output, _ = process.communicate(timeout=100)
+            assert process.returncode == 0, output
     finally:
         for process in started:
             process.kill()
@@ -88,8 +88,8 @@ def test_processes_with_unequal_shares_work_in_as_many_parts(tmp_path: Path) -> 
     assert all(torch.equal(first["network"][name], second["network"][name]) for name in first["network"])
 
 
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
-    """Two processes begin through the command line, one goes on; one process alone ends at the same weights."""
+def test_a_run_continues_with_another_number_of_processes(tmp_path: Path) -> None:
+    """Two processes begin, one continues the run; one process alone ends at the same weights."""
     cells = tiny.write_set(tmp_path / "cells", 6)
     options = [*tiny.options(), "--set", "optimiser=sgd", "--set", "learning_rate=0.001", "--set", "schedule=constant"]
     run = tmp_path / "run"
@@ -102,8 +102,8 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     alone = finish(train(cells, given, tmp_path / "alone"))
     for count in (1, 2):
         out = str(tmp_path / f"{count}"), str(tmp_path / f"m{count}")
-        asked = ["--split", "all", "--measures", "boundaries", "--out", out[0]]
-        start(count, ["-m", "unpool", "test", str(run), str(cells), *asked])
+        options_of_test = ["--split", "all", "--measures", "boundaries", "--out", out[0]]
+        start(count, ["-m", "unpool", "test", str(run), str(cells), *options_of_test])
         start(count, ["-m", "unpool", "predict", str(run), str(cells / "images"), "--out", out[1]])
     reports = [(tmp_path / f"{count}" / "images.csv").read_text() for count in (1, 2)]
     assert reports[0] == reports[1]

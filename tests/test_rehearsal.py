@@ -1,4 +1,4 @@
-"""A rehearsal foretells, and leaves no trace."""
+"""A rehearsal forecasts the training, and changes nothing."""
 
 import copy
 import itertools
@@ -67,7 +67,7 @@ def test_where_the_plan_was_wrong_the_batch_is_cut_again(limit: int) -> None:
     assert all(torch.equal(before[name], value) for name, value in model.network.state_dict().items())
 
 
-def test_a_single_crop_that_does_not_fit_is_said_before_the_training() -> None:
+def test_a_single_crop_that_does_not_fit_is_reported_before_the_training() -> None:
     model, setup = start(loss=tiny.short_of_memory(0, RuntimeError("std::bad_alloc")))
     with pytest.raises(RunError, match=r"memory ran out on a single crop \(0\d(.|\n)*smaller --set crop"):
         rehearse(model.network, setup, None, None)
@@ -92,8 +92,8 @@ def test_free_memory_is_the_least_of_what_is_known() -> None:
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool.machine.process_memory.available", lambda: 1200)
-    monkeypatch.setattr("unpool.machine.process_memory.left_in_group", lambda: 900)
+    monkeypatch.setattr("unpool.machine.device.available", lambda: 1200)
+    monkeypatch.setattr("unpool.machine.device.left_in_group", lambda: 900)
     assert [free_memory(tiny.CPU, None, sharing) for sharing in (1, 3)] == [900, 300]
 
 
@@ -112,31 +112,31 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
     network = tiny.segmenter().network
     assert worth_compiling("auto", 19, network, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
     assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
-    assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as asked")
-    assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as asked")
+    assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as requested")
+    assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as requested")
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
     segnet = tiny.segmenter("segnet-basic").network
     assert worth_compiling("yes", 600, segnet, tiny.CPU, ALONE) == (False, "unpooling is faster as it is")
     monkeypatch.setattr("unpool.training.compilation.shutil.which", lambda _: None)
-    for asked in ("auto", "yes"):
-        worth, why = worth_compiling(asked, 600, network, tiny.CPU, ALONE)
+    for requested in ("auto", "yes"):
+        worth, why = worth_compiling(requested, 600, network, tiny.CPU, ALONE)
         assert not worth
         assert "install g++" in why
 
 
-def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -> None:
-    said = [
+def test_the_forecast_comes_before_the_training(cells: Path, tmp_path: Path) -> None:
+    texts = [
         event.text for event in train(cells, tiny.settings(epochs=1), tmp_path / "run") if isinstance(event, Message)
     ]
-    (forecast,) = (text for text in said if text.startswith("Rehearsal"))
+    (forecast,) = (text for text in texts if text.startswith("Rehearsal"))
     assert "one batch" in forecast
     assert "1 epochs in about" in forecast
     assert "a step takes about" in forecast
-    assert "compiled       no, as asked" in forecast
+    assert "compiled       no, as requested" in forecast
 
 
 @pytest.mark.parametrize(
-    ("budget", "said"),
+    ("budget", "message"),
     [
         ({"epochs": 10**9}, r"\d+ epochs, at .* s a step: \d+ days"),
         ({"minutes": 1e5}, r"100000 minutes: 69 days"),
@@ -144,10 +144,10 @@ def test_the_forecast_is_said_before_the_training(cells: Path, tmp_path: Path) -
     ids=["epochs", "minutes"],
 )
 def test_a_training_of_months_is_taken_for_a_mistake(
-    budget: dict[str, float], said: str, cells: Path, tmp_path: Path
+    budget: dict[str, float], message: str, cells: Path, tmp_path: Path
 ) -> None:
     given = tiny.settings(**{"epochs": None, **budget})
-    with pytest.raises(UsageError, match=f"{said}(.|\\n)*fewer --epochs"):
+    with pytest.raises(UsageError, match=f"{message}(.|\\n)*fewer --epochs"):
         for _ in itertools.islice(train(cells, given, tmp_path / "run"), 100):
             pass
     assert not (tmp_path / "run").exists()

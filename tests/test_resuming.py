@@ -1,9 +1,8 @@
-"""Going on with a run: as if it had never stopped, and never with something else."""
+"""Resuming a run: as if it had never stopped, and never with other data or settings."""
 
 import dataclasses
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
+from unpool.training import loop
 from unpool.training.records import EpochRecord, StepRecord
-from unpool.training.setup import TrainingSetup
 
 SETTINGS = {net: tiny.settings(net, epochs=3, learning_rate=1e-2) for net in tiny.STRUCTURES}
 SETTINGS["unet"]["structure"] = {
@@ -34,7 +33,7 @@ def unbroken(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def until(steps: Generator[Event, None, TrainedRun], last: int, do: Callable[[], object]) -> list[Event]:
-    """Train so many steps, then do something and go on as long as there is something; the events."""
+    """Train ``last`` steps, call ``do``, and continue to the end; return the events."""
     events: list[Event] = []
     for event in steps:
         events.append(event)
@@ -87,22 +86,22 @@ def test_the_same_words_resume_even_where_they_leave_the_choice_open(
     cells: Path, run: TrainedRun, tmp_path: Path
 ) -> None:
     copied = shutil.copytree(run.folder, tmp_path / "run")
-    asked = {**tiny.settings(epochs=3, learning_rate=1e-2), "augmentation": {"orientation": "auto"}}
-    assert finish(train(cells, asked, copied, resume=True)).finished
+    requested = {**tiny.settings(epochs=3, learning_rate=1e-2), "augmentation": {"orientation": "auto"}}
+    assert finish(train(cells, requested, copied, resume=True)).finished
 
 
-def test_a_compiled_run_goes_on_plain_where_that_is_asked(
+def test_a_compiled_run_continues_plain_where_that_is_requested(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("unpool.commands.train.rehearsal.worth_compiling", lambda *_: (True, "as asked"))
+        patch.setattr("unpool.commands.train.rehearsal.worth_compiling", lambda *_: (True, "as requested"))
         patch.setattr("unpool.commands.train.rehearsal.compiles", lambda *_: "")
         patch.setattr("torch.compile", lambda function, **_: function)
         begun = finish(train(cells, tiny.settings(epochs=1), tmp_path / "run"))
     assert load_checkpoint(begun.folder / "state.pt")["training"]["compiled"]
     events = list(train(cells, tiny.settings(epochs=2), tmp_path / "run", resume=True))
-    said = [event.text for event in events if isinstance(event, Message)]
-    assert any("was compiled, and goes on without: as asked" in text for text in said)
+    messages = [event.text for event in events if isinstance(event, Message)]
+    assert any("was compiled, and continues without: as requested" in text for text in messages)
     assert not load_checkpoint(begun.folder / "state.pt")["training"]["compiled"]
 
 
@@ -131,7 +130,7 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_damaged_state_is_said_and_the_one_before_it_taken(
+def test_a_damaged_state_is_reported_and_the_one_before_it_taken(
     cells: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -139,18 +138,18 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(
     damage(out / "state.pt")
     before = load_checkpoint(out / "state.previous.pt")["training"]
     assert (before["epoch"], before["sums"]["done"]) == (1, 0)
-    said = []
+    messages = []
     for event in train(cells, SETTINGS["unet"], out, resume=True):
         if isinstance(event, Message):
-            said.append(event.text)
+            messages.append(event.text)
         elif isinstance(event, StepRecord):
             load_checkpoint(out / "state.pt")  # whole again before the first step
     assert any(
         "state.pt: not a readable checkpoint (ValueError: the checksum of " in text
-        and text.endswith("going on from state.previous.pt, the state saved before it")
-        for text in said
+        and text.endswith("continuing from state.previous.pt, the state saved before it")
+        for text in messages
     )
-    assert any(text.startswith("resumed after step 20 (epoch 1 finished") for text in said)
+    assert any(text.startswith("resumed after step 20 (epoch 1 finished") for text in messages)
     assert_same_run(out, unbroken["unet"])
 
 
@@ -179,7 +178,7 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     out = tmp_path / "run"
     events = until(train(cells, SETTINGS[net], out), step, ctrl_c)
     assert sum(isinstance(event, StepRecord) for event in events) == step
-    assert events[-1] == Message("interrupted: everything is saved; the same command with --resume goes on from here")
+    assert events[-1] == Message("interrupted: everything is saved; the same command with --resume continues from here")
     assert (out / "model.safetensors").is_file()
     assert finish(train(cells, SETTINGS[net], out, resume=True)).finished
     assert_same_run(out, unbroken[net])
@@ -257,7 +256,6 @@ def test_until_an_epoch_is_the_best_the_model_is_the_newest(
     cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing can be scored, an interruption changes nothing either."""
-    loop = sys.modules[TrainingSetup.__module__]
     validate = loop.validate
 
     def unscored(*given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is saved: at every moment the old whole or the new whole, and in the order that loses nothing."""
+"""Saving a run: at every moment the old files or the new ones are complete, in an order that loses nothing."""
 
 import dataclasses
 import errno
@@ -57,7 +57,7 @@ def second(cells: Path, tmp_path: Path) -> Second:
 
 
 def found_again(run: RunFolder, cells: Path, second: Second) -> int:
-    """The epoch after which a run goes on; everything in its folder must belong to that epoch."""
+    """Return the epoch after which a run continues; all its files must belong to that epoch."""
     fresh = job(cells)
     state = finish(found_state(run, fresh))
     assert state is not None
@@ -73,7 +73,7 @@ def found_again(run: RunFolder, cells: Path, second: Second) -> int:
 
 
 def dies(call: int, work: Callable[[], object]) -> bool:
-    """Do some work in a process that dies before the so-maniest call that changes the disk; whether it came to that."""
+    """Work in a process that dies before a call, given by number, that changes the disk; return whether it died."""
     process = os.fork()
     if process == 0:
         left = itertools.count()
@@ -128,7 +128,7 @@ def test_wherever_the_disk_is_full_the_old_or_the_new_is_there_whole(
             keep_epoch(second.job, second.run, second.state, second.record)
     assert "room for 0." in error.value.expected
     assert error.value.repair.endswith(
-        "what was saved before is whole, and the same command with --resume goes on from it"
+        "the files saved before are intact: the same command with --resume continues from them"
     )
     assert found_again(second.run, cells, second) == (2 if flush > 2 else 1)
 
@@ -140,7 +140,7 @@ def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
     path = getattr(second.run, name)
     path.unlink()
     path.mkdir()
-    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume goes on from it"):
+    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume continues from them"):
         keep_epoch(second.job, second.run, second.state, second.record)
     path.rmdir()
     assert found_again(second.run, cells, second) == 2

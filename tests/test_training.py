@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import io
 import math
+import subprocess
 import sys
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_the_loss_falls_and_the_records_are_as_documented(net: str) -> None:
     assert records[-1].predicted_shares["cell"] == found.predicted_pixels / evaluation.scores.pixels
 
 
+def test_the_loop_does_not_import_the_survey_of_folders() -> None:
+    """A training on arrays needs neither folders nor settings."""
+    words = "import sys, unpool.training.loop; print(*(n for n in sys.modules if n.startswith('unpool.')))"
+    listing = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
+    rooms = {name.split(".")[1] for name in listing.split()}
+    assert "training" in rooms
+    assert not rooms & {"dataset", "config", "commands", "cli", "ledger", "report"}
+
+
 def test_the_learning_rate_follows_the_cycle() -> None:
     model, setup = start()
     rates = []
@@ -84,8 +94,8 @@ def test_two_trainings_are_equal_bit_for_bit(net: str) -> None:
     assert tiny.same_weights(one[0].network, other[0].network)
 
 
-def stop_and_go_on(net: str, stop: int, **changes: Any) -> tuple[Segmenter, TrainingState]:
-    """Train, stop after so many records, save and restore everything in new objects, and go on."""
+def stop_and_resume(net: str, stop: int, **changes: Any) -> tuple[Segmenter, TrainingState]:
+    """Train, stop after ``stop`` records, restore everything in new objects, and continue."""
     model, setup = start(net, **changes)
     state = TrainingState()
     records = training(model, setup, state)
@@ -115,7 +125,7 @@ def test_a_resumed_training_is_an_unbroken_one_bit_for_bit(net: str, stop: int) 
     model, setup = start(net)
     unbroken = TrainingState()
     list(fit(model, setup, unbroken))
-    resumed, state = stop_and_go_on(net, stop)
+    resumed, state = stop_and_resume(net, stop)
     assert tiny.same_weights(model.network, resumed.network)
     assert without_clock(state.history) == without_clock(unbroken.history)
     assert (state.best_epoch, state.best_score) == (unbroken.best_epoch, unbroken.best_score)
@@ -136,7 +146,7 @@ def test_progress_by_hand() -> None:
 
 
 class Clock:
-    """A clock that moves when it is looked at, so that the tests do not depend on the machine."""
+    """A clock that moves by 0.01 s at each reading, so that the tests do not depend on the machine."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -149,7 +159,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "time", clock)  # the name in the package is the function
+    monkeypatch.setattr("unpool.training.loop.time", clock)
+    monkeypatch.setattr("unpool.training.validation.time", clock)
     return clock
 
 
@@ -167,7 +178,7 @@ def test_validation_keeps_to_its_share_of_the_minutes(clock: Clock, monkeypatch:
         clock.now += 0.25
         return evaluate_each(*given)
 
-    monkeypatch.setattr(sys.modules[TrainingSetup.__module__], "evaluate_each", slow)
+    monkeypatch.setattr("unpool.training.validation.evaluate_each", slow)
     model, setup = start(budget=Budget(minutes=4 / 60))
     records = list(fit(model, setup))
     validated = [r for r in records if r.mean_iou is not None]
@@ -326,7 +337,7 @@ REFUSED = (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried t
 
 
 @pytest.mark.parametrize("error", REFUSED, ids=lambda error: type(error).__name__)
-def test_where_memory_runs_out_the_batch_is_halved_and_the_training_goes_on(error: Exception) -> None:
+def test_where_memory_runs_out_the_batch_is_halved_and_the_training_continues(error: Exception) -> None:
     model = tiny.segmenter()
     batches = tiny.sampler(DATA, model, batch_size=4)
     setup = tiny.setup(

@@ -59,13 +59,13 @@ def options(net: str = "unet") -> list[str]:
 
 
 def pictures(count: int, seed: int = 0) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Name, grey picture and 0/255 mask of synthetic cells."""
+    """Yield name, grey picture and 0/255 mask of synthetic cells."""
     for picture in synthetic_cells(count, seed, SIZES):
         yield picture.name, picture.image, separated_mask(picture.instances)
 
 
 def write_set(folder: Path, count: int, seed: int = 0) -> Path:
-    """A folder with ``images/NN.png`` and ``masks/NN.png``."""
+    """Write a folder with ``images/NN.png`` and ``masks/NN.png``."""
     for name, image, mask in pictures(count, seed):
         write_image(folder / "images" / f"{name}.png", image)
         write_image(folder / "masks" / f"{name}.png", mask)
@@ -73,7 +73,7 @@ def write_set(folder: Path, count: int, seed: int = 0) -> Path:
 
 
 def samples(count: int, seed: int = 0) -> list[Sample]:
-    """The same pictures as samples."""
+    """Return the synthetic cells as samples."""
     return [
         Sample(name, image[..., None], CELLS.encode(mask, name), None) for name, image, mask in pictures(count, seed)
     ]
@@ -82,7 +82,7 @@ def samples(count: int, seed: int = 0) -> list[Sample]:
 def segmenter(
     net: str = "unet", channels: int = 1, classes: ClassTable = CELLS, seed: int = 0, **structure: Any
 ) -> Segmenter:
-    """A freshly initialised small network that takes uint8, in evaluation mode."""
+    """Return a freshly initialised small network that takes uint8, in evaluation mode."""
     torch.manual_seed(seed)
     made = structure_of({**named_net(net).structure.model_dump(), **STRUCTURES[net], **structure})
     network = network_of(made, channels, len(classes)).eval()
@@ -91,7 +91,7 @@ def segmenter(
 
 
 def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any) -> CropSampler:
-    """Crops of 32 x 32, two a step, six steps an epoch."""
+    """Return a sampler of crops of 32 x 32, two a step, six steps an epoch."""
     given = {
         "samples": data,
         "areas": [s.labels.size for s in data],
@@ -107,7 +107,7 @@ def sampler(data: list[Sample], model: Segmenter, seed: int = 0, **changes: Any)
 
 
 def setup(model: Segmenter, data: list[Sample], validation: list[Sample], **changes: Any) -> TrainingSetup:
-    """A setup of three epochs over ``sampler``."""
+    """Return the setup of a training of three epochs over ``sampler``."""
     given = {
         "batches": sampler(data, model),
         "validation": validation,
@@ -127,7 +127,7 @@ def predict(model: Path, inputs: list[str], out: Path, **options: Any) -> Genera
 
 
 def short_of_memory(limit: int, *errors: Exception) -> Any:
-    """A loss that runs out of memory when it is given more than ``limit`` crops at once."""
+    """Return a loss that runs out of memory when it is given more than ``limit`` crops at once."""
     plain = Loss()
 
     class Hungry:
@@ -142,14 +142,14 @@ def short_of_memory(limit: int, *errors: Exception) -> Any:
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
-    """Whether all parameters and buffers are equal, bit for bit."""
+    """Tell whether all parameters and buffers are equal, bit for bit."""
     left, right = one.state_dict(), other.state_dict()
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread, whatever the environment says."""
+    """Compute in one thread inside this context."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

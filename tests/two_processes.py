@@ -17,8 +17,8 @@ from unpool.training.records import TrainingState
 def without_ties(sample: Sample, random: np.random.Generator) -> Sample:
     """Vary the pixels of a picture, so that no two windows of it are alike.
 
-    In a flat region (saturated pixels, for example) all values of a feature map are equal but for rounding, and rounding
-    decides where their maximum is. A network with unpooling puts the value there, so a difference of 1e-7 in a weight
+    In a flat region (saturated pixels, for example) the values of a feature map are equal up to rounding, and rounding
+    decides which is the maximum. A network with unpooling puts the value there, so a difference of 1e-7 in a weight
     changes the validation loss by 2e-3.
     """
     return dataclasses.replace(sample, image=sample.image // 2 + random.integers(0, 128, sample.image.shape, np.uint8))

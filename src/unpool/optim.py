@@ -1,4 +1,4 @@
-"""The optimiser and its schedule."""
+"""The optimiser and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 WARM_UP = 0.1
-"""Share of the training in which the learning rate rises."""
+"""Share of the training during which the learning rate rises."""
 
 FLOOR = 1e-3
 """Last learning rate as a share of the peak."""
@@ -21,10 +21,14 @@ Schedule = Literal["one-cycle", "constant"]
 def optimiser(
     network: nn.Module, name: str, learning_rate: float, weight_decay: float, momentum: float = 0.9
 ) -> Optimizer:
-    """AdamW, or SGD with momentum; weight decay only where there is something to decay.
+    """Return AdamW or SGD with momentum.
 
-    Biases and normalisation scales are one-dimensional and are left out of the decay. torch's fused kernels are used
-    where the parameters lie on a device that has them.
+    Weight decay applies to weights only; biases and normalisation scales, which are one-dimensional, have none. torch's
+    fused kernels are used on devices that have them.
+
+    Parameters
+    ----------
+    name: ``adamw`` or ``sgd``; momentum: of ``sgd``.
     """
     wide = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     narrow = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
@@ -36,14 +40,14 @@ def optimiser(
 
 
 def share_of_peak(schedule: Schedule, progress: float) -> float:
-    """Learning rate as a share of its peak, when ``progress`` (0..1) of the training is done."""
+    """Return the learning rate as a share of its peak, when ``progress`` (0..1) of the training is done."""
     return one_cycle(progress) if schedule == "one-cycle" else 1.0
 
 
 def one_cycle(progress: float) -> float:
-    """Learning rate as a share of its peak, when ``progress`` (0..1) of the training is done.
+    """Return the learning rate of one cycle as a share of its peak, when ``progress`` (0..1) of the training is done.
 
-    A linear rise, then half a cosine down (after Smith, arXiv 1708.07120).
+    It rises linearly, then falls along half a cosine (after Smith, arXiv 1708.07120).
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < WARM_UP:
@@ -53,6 +57,6 @@ def one_cycle(progress: float) -> float:
 
 
 def set_learning_rate(optimiser: Optimizer, learning_rate: float) -> None:
-    """Give every parameter group the learning rate."""
+    """Set the learning rate of every parameter group."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate

@@ -1,8 +1,8 @@
-"""The processes that share one training, started by torchrun; one process alone is the plain case.
+"""The processes, started by torchrun, that share the work of one command; usually there is only one.
 
-A batch is shared out, so what belongs to the whole batch (the divisor of the loss, the statistics of batch
-normalisation, the gradient) is summed over the processes. Every process then takes the same step, and it is the step
-that one process alone would have taken, up to rounding.
+In a training each process has a share of every batch. The quantities of the whole batch (the divisor of the loss, the
+statistics of batch normalisation, the gradient) are summed over the processes. Every process then takes the same step:
+the step that one process alone would take, up to rounding.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from torch.autograd import Function
 
 from unpool.errors import UsageError
 
-Value = TypeVar("Value")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this one is.
+    """This process among all that share the work.
 
     Attributes
     ----------
-    rank: 0..count - 1; the one with rank 0 writes and speaks.
-    neighbours: processes on this machine, this one too; they share its main memory.
+    rank: number of this process, 0..count - 1; process 0 writes files and messages.
+    neighbours: number of processes on this machine, this one included; they share its main memory.
     """
 
     rank: int = 0
@@ -37,19 +37,19 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum a tensor of one shape over the processes; differentiable.
+        """Sum a tensor over the processes, where it has the same shape in all; differentiable.
 
-        Every process computes the same loss from such sums, so each seeds the backward pass with its share
-        (``1 / count``) of it, and the backward pass sums again.
+        Every process computes the same loss from such sums. Each therefore starts the backward pass with its share
+        (``1 / count``) of the loss, and the backward pass adds the shares up again.
         """
         return values if self.count == 1 else _Total.apply(values)  # type: ignore[no-untyped-call]
 
     def sum_gradients(self, network: nn.Module) -> None:
-        """Add up every parameter's gradient over the processes."""
+        """Replace every parameter's gradient by its sum over the processes."""
         if self.count == 1:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
@@ -59,43 +59,43 @@ class Processes:
             gradient.copy_(part.view(gradient.shape))
 
     def sum_counts(self, values: Tensor) -> Tensor:
-        """Sum over the processes, outside any gradient; int64 or float64."""
+        """Sum int64 or float64 values over the processes; not differentiable."""
         if self.count > 1:
             distributed.all_reduce(values)
         return values
 
-    def share(self, values: Sequence[Value]) -> Iterator[Value]:
-        """Those of the values that are this process's to work on: every so-maniest."""
+    def share(self, values: Sequence[Item]) -> Iterator[Item]:
+        """Yield this process's share of the values: every ``count``-th, from the ``rank``-th on."""
         return (values[index] for index in range(self.rank, len(values), self.count))
 
     def send(self, values: Tensor) -> None:
-        """Send a tensor to the first process."""
+        """Send a tensor to process 0."""
         distributed.send(values, 0)
 
     def receive(self, values: Tensor, rank: int) -> Tensor:
-        """Fill a tensor with what another process sends, and return it."""
+        """Fill a tensor with the values that process ``rank`` sends, and return it."""
         distributed.recv(values, rank)
         return values
 
     def agree(self, value: float, rank: int = 0) -> float:
-        """What one process says, for everyone: clocks and signals differ between processes."""
+        """Return the value of process ``rank`` in every process; clocks and signals differ between processes."""
         if self.count == 1:
             return value
-        said = torch.tensor([value], dtype=torch.float64)
-        distributed.broadcast(said, rank)
-        return float(said)
+        shared = torch.tensor([value], dtype=torch.float64)
+        distributed.broadcast(shared, rank)
+        return float(shared)
 
     def agree_text(self, text: str, rank: int = 0) -> str:
-        """The same for a text."""
+        """Return the text of process ``rank`` in every process."""
         if self.count == 1:
             return text
         length = int(self.agree(len(text.encode()), rank))
-        said = torch.frombuffer(bytearray(text.encode().ljust(length)[:length]), dtype=torch.uint8)
-        distributed.broadcast(said, rank)
-        return said.numpy().tobytes().decode()
+        shared = torch.frombuffer(bytearray(text.encode().ljust(length)[:length]), dtype=torch.uint8)
+        distributed.broadcast(shared, rank)
+        return shared.numpy().tobytes().decode()
 
     def share_batch_statistics(self, network: nn.Module) -> None:
-        """Let every batch normalisation of the network see the whole batch."""
+        """Turn every batch normalisation of the network into one over the batch of all processes."""
         if self.count == 1:
             return
         for module in network.modules():
@@ -105,18 +105,19 @@ class Processes:
 
 
 ALONE = Processes()
+"""The usual case: one process."""
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over the parts of a batch that all processes hold.
+    """Batch normalisation over a batch that several processes share.
 
-    torch's own ``SyncBatchNorm`` runs on GPUs only. The state is ``BatchNorm2d``'s.
+    torch's own ``SyncBatchNorm`` runs on GPUs only. Parameters and buffers are those of ``BatchNorm2d``.
     """
 
     processes: Processes
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape and type; sums are float32."""
+        """Normalise (N, C, H, W) maps; the result has their shape and type. Sums are float32."""
         if not self.training:
             return super().forward(input)
         maps = input.float()
@@ -127,11 +128,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
         centred = maps - mean[:, None, None]
         variance = self.processes.total(centred.square().sum(axes)) / pixels
         with torch.no_grad():
-            self._remember(mean, variance * pixels / (pixels - 1))
+            self._update_running(mean, variance * pixels / (pixels - 1))
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -156,11 +157,11 @@ class _Total(Function):
 
 
 def join(device: str) -> Processes:
-    """Join the processes that torchrun started; ``ALONE`` where it did not.
+    """Connect with the processes that torchrun started; return ``ALONE`` where it started none.
 
     Raises
     ------
-    UsageError: a process was asked for the GPU of all.
+    UsageError: ``device`` names one GPU for several processes.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return ALONE
@@ -170,10 +171,12 @@ def join(device: str) -> Processes:
         return processes
     if device.startswith("cuda:"):
         raise UsageError(
-            f"--device {device} for {processes.count} processes", "a GPU for each", "leave --device out, or say cuda"
+            f"--device {device} for {processes.count} processes",
+            "a GPU for each",
+            "leave --device out, or give --device cuda",
         )
     on_gpu = device != "cpu" and torch.cuda.is_available()
-    # Each process takes its own GPU; gloo carries what lies in main memory (clocks, counts, texts).
+    # Each process has its own GPU; gloo exchanges values in main memory (clocks, counts, texts).
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
@@ -181,7 +184,7 @@ def join(device: str) -> Processes:
 
 
 def leave() -> None:
-    """Part from the others at the end of a command."""
+    """Disconnect from the other processes at the end of a command."""
     if distributed.is_available() and distributed.is_initialized():
-        distributed.barrier()  # who leaves early takes the connections of the others away
+        distributed.barrier()  # a process that leaves early would break the connections of the others
         distributed.destroy_process_group()

@@ -12,7 +12,8 @@ from typing import Any
 from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder
-from unpool.commands.train.preparation import TrainingJob, measured, software
+from unpool.commands.train.preparation import TrainingJob, orientation_settings
+from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
@@ -216,7 +217,7 @@ def _training_key(job: TrainingJob) -> str:
 
 def _changed(config: RunConfig) -> dict[str, Any]:
     """Return the settings that differ from the defaults and were not measured on the pictures."""
-    defaults = resolve({"net": config.net, "augmentation": measured(config.augmentation.orientation)})
+    defaults = resolve({"net": config.net, "augmentation": orientation_settings(config.augmentation.orientation)})
     usual = dict(dotted_names(defaults.model_dump(mode="json")))
     settings = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in settings if name not in usual or usual[name] != value}

@@ -1,1 +1,1 @@
-"""Losses over logits and labels, always in float32."""
+"""Losses of logits and labels, always computed in float32."""

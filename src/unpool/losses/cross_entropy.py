@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from unpool.losses.terms import TINY, CountedPixels, quotient
+from unpool.losses.terms import TINY, BatchPixels, quotient
 
 Division: TypeAlias = Literal["weights", "pixels", "sum"]
 """Divisor of the weighted cross-entropy.
@@ -36,7 +36,7 @@ class CrossEntropy:
         self.division = division
         self.focal = focal
 
-    def sums(self, pixels: CountedPixels) -> Tensor:
+    def sums(self, pixels: BatchPixels) -> Tensor:
         """Return the weighted sum of the pixels' costs, and the divisor where there is one."""
         weights = self._pixel_weights(pixels)
         cost = -pixels.log_truth
@@ -52,7 +52,7 @@ class CrossEntropy:
         """Return the sum of the costs over the divisor."""
         return quotient(sums)
 
-    def _pixel_weights(self, pixels: CountedPixels) -> Tensor:
+    def _pixel_weights(self, pixels: BatchPixels) -> Tensor:
         weights = pixels.counted.float()
         if self.weights is not None:
             weights = weights * weights.new_tensor(self.weights)[pixels.target]

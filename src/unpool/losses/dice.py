@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unpool.losses.terms import CountedPixels
+from unpool.losses.terms import BatchPixels
 
 DICE_SMOOTHING = 1e-3
 """Share of the counted pixels added above and below in the Dice ratio, so that an absent class has a finite slope."""
@@ -21,7 +21,7 @@ class Dice:
     title = "soft Dice"
     citation = "Milletari, Navab, Ahmadi: V-Net. 3DV 2016, arXiv 1606.04797"
 
-    def sums(self, pixels: CountedPixels) -> Tensor:
+    def sums(self, pixels: BatchPixels) -> Tensor:
         """Return, of each class over counted pixels: sum of pg, sum of p, sum of g; float32 (3 K,)."""
         mask = pixels.counted.float()
         probabilities = pixels.probabilities

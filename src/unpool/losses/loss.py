@@ -14,7 +14,7 @@ from unpool.errors import UsageError
 from unpool.losses.cross_entropy import CrossEntropy, Division
 from unpool.losses.dice import Dice
 from unpool.losses.lovasz import Lovasz
-from unpool.losses.terms import CountedPixels, Term
+from unpool.losses.terms import BatchPixels, Term
 
 Factor = Annotated[float, Field(ge=0)]
 
@@ -85,7 +85,7 @@ class Loss(LossFactors):
             process then has the loss of the whole batch.
         """
         with torch.autocast(logits.device.type, enabled=False):
-            pixels = CountedPixels(logits.float(), labels, emphasis)
+            pixels = BatchPixels(logits.float(), labels, emphasis)
             terms = self.terms()
             sums = [term.sums(pixels) for term in terms.values()]
             totals = total(torch.cat(sums)).split_with_sizes([len(part) for part in sums])

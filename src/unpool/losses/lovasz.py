@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unpool.class_table import IGNORE_ID
-from unpool.losses.terms import CountedPixels, quotient
+from unpool.losses.terms import BatchPixels, quotient
 
 
 class Lovasz:
@@ -18,7 +18,7 @@ class Lovasz:
     title = "Lovász-softmax"
     citation = "Berman, Triki, Blaschko: The Lovász-Softmax loss. CVPR 2018"
 
-    def sums(self, pixels: CountedPixels) -> Tensor:
+    def sums(self, pixels: BatchPixels) -> Tensor:
         """Return the sum of the pictures' losses, and the number of pictures with a counted pixel."""
         probabilities, labels = pixels.probabilities.flatten(2), pixels.labels.flatten(1)[:, None]
         truth = labels == torch.arange(probabilities.shape[1], device=labels.device)[:, None]

@@ -17,7 +17,7 @@ TINY = torch.finfo(torch.float32).tiny
 """Smallest normal float32 number; keeps a divisor above 0."""
 
 
-class CountedPixels:
+class BatchPixels:
     """The pixels of a batch: what the network answers and the ground truth; N pictures of H x W pixels, K classes.
 
     Attributes
@@ -59,7 +59,7 @@ class Term(Protocol):
     title: str
     citation: str
 
-    def sums(self, pixels: CountedPixels) -> Tensor:
+    def sums(self, pixels: BatchPixels) -> Tensor:
         """Return the sums, a float32 vector whose length depends on the number of classes alone."""
 
     def value(self, sums: Tensor) -> Tensor:

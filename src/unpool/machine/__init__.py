@@ -1,1 +1,1 @@
-"""The machine: the device, its number type, and the memory of this process."""
+"""The machine: a device with its number type, and the memory of this process."""

@@ -1,4 +1,4 @@
-"""What the computation runs on: device, number type and memory format."""
+"""The machine that computes: device, number type and memory format."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ from torch import Tensor, nn
 from unpool.errors import UsageError
 from unpool.machine.process_memory import available, left_in_group
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -31,7 +26,7 @@ class Machine:
     Attributes
     ----------
     reduced: whether convolutions run in bfloat16; losses, sums and optimiser state are float32 in any case.
-    by_rows: whether large windows are computed some rows at a time, see ``unpool.nets.inference.streaming``.
+    by_rows: whether large windows are computed by rows, see ``unpool.nets.inference.streaming``.
     """
 
     device: torch.device
@@ -39,32 +34,36 @@ class Machine:
     by_rows: bool = True
 
     def place(self, network: nn.Module) -> nn.Module:
-        """Move a network here, in channels-last format, which the convolutions of every backend prefer."""
+        """Move a network to the device, in channels-last format, which is fastest for convolutions on every device."""
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def put(self, images: Tensor) -> Tensor:
-        """Move a batch (N, C, H, W) here, in channels-last format."""
+        """Move a batch (N, C, H, W) to the device, in channels-last format."""
         return self._pinned(images).to(self.device, memory_format=torch.channels_last, non_blocking=True)
 
     def send(self, values: Tensor) -> Tensor:
-        """Move labels or weights here."""
+        """Move labels or weights to the device."""
         return self._pinned(values).to(self.device, non_blocking=True)
 
     def _pinned(self, values: Tensor) -> Tensor:
-        # A GPU copies from pinned memory while it computes.
+        # From pinned memory a GPU copies while it computes.
         return values.pin_memory() if self.device.type == "cuda" else values
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """Run the network inside this: bfloat16 where the machine is good at it."""
+        """Compute convolutions inside this context in bfloat16, where ``reduced`` is set."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced):
             yield
 
     def rows_at_once(self, columns: int, stride: int) -> int:
-        """Rows of maps that wide that are best computed at a time: whole strides, of few enough pixels for the cache.
+        """Return how many rows of feature maps are computed at a time: a multiple of ``stride`` that fits the cache.
 
-        On a CPU a map of 64 channels in bfloat16 then takes 8 MB. A GPU wants more work at a time. Without ``by_rows``
-        more than there can be.
+        On a CPU, 64 maps in bfloat16 then take 8 MB. A GPU needs more work at a time. Without ``by_rows`` the number is
+        larger than any picture has rows.
+
+        Parameters
+        ----------
+        columns: width of the maps in pixels.
         """
         if not self.by_rows:
             return sys.maxsize
@@ -72,12 +71,12 @@ class Machine:
         return max(pixels // columns // stride, 1) * stride
 
     def release(self) -> None:
-        """Give memory that torch keeps for later back to the device."""
+        """Give back to the device the memory that torch keeps for later."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def describe(self) -> str:
-        """One line for people: device, threads, number type."""
+        """Return device, threads and number type as one line of text."""
         if self.device.type == "cuda":
             place = torch.cuda.get_device_name(self.device)
         else:
@@ -86,19 +85,19 @@ class Machine:
 
 
 def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machine:
-    """Pick the device and number type.
+    """Choose the device and the number type.
 
-    ``auto`` takes a CUDA GPU, then Apple's GPU, then the CPU; bfloat16 where the device has matrix units for it.
+    ``auto`` takes a CUDA GPU, else Apple's GPU, else the CPU; bfloat16 where the device has matrix units for it.
 
     Raises
     ------
-    UsageError: the device does not exist here.
+    UsageError: this machine does not have the device.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen).cpu()  # there and back: torch's 'meta' device holds nothing
+        torch.empty(1, device=chosen).cpu()  # a copy back, because torch's 'meta' device has no values
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"device '{device}' ({str(error).splitlines()[0]})",
@@ -113,32 +112,31 @@ def _has_bfloat16_units(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        # The query is private in torch and may go; without it float32 is always right, only slower.
+        # The function is private in torch and may disappear; float32 is then correct, only slower.
         amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
         return bool(amx and amx())
     return False
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on the CPU torch has no type of its own for it."""
-    text = str(error)
-    said = ("can't allocate memory", "bad_alloc")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in said)
+    """Tell whether an error means that memory ran out; on the CPU torch has no type of its own for it."""
+    messages = ("can't allocate memory", "bad_alloc")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in messages)
 
 
 def free_memory(machine: Machine, limit_gb: float | None, sharing: int = 1) -> int | None:
-    """Bytes that may be taken here, or None where the system does not say.
+    """Return the bytes that this process may take, or None where the system does not tell.
 
-    The memory a control group leaves (containers, schedulers) counts where it is less than the machine's.
+    Where a control group (container, scheduler) leaves less than the machine has, that counts.
 
     Parameters
     ----------
-    limit_gb: what one process may take in any case.
-    sharing: processes that divide the machine's main memory among them.
+    limit_gb: limit of one process in GB; None for none.
+    sharing: number of processes that share the machine's main memory.
     """
-    found: list[int] = [] if limit_gb is None else [int(limit_gb * 1e9)]
+    limits: list[int] = [] if limit_gb is None else [int(limit_gb * 1e9)]
     if machine.device.type == "cuda":
-        found.append(torch.cuda.mem_get_info(machine.device)[0])
+        limits.append(torch.cuda.mem_get_info(machine.device)[0])
     elif machine.device.type == "cpu":
-        found += [value // sharing for value in (available(), left_in_group()) if value is not None]
-    return min(found, default=None)
+        limits += [value // sharing for value in (available(), left_in_group()) if value is not None]
+    return min(limits, default=None)

@@ -1,4 +1,4 @@
-"""The memory of this process: how much it holds, how much is free, and how the C library keeps it."""
+"""The memory of this process: how much it uses, how much is free, and when the C library gives it back."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1
 
 
 def keep_memory() -> None:
-    """Let the C library keep what tensors leave, for the tensors of the next step.
+    """Let the C library keep the memory of freed tensors for the tensors of the next step.
 
-    By default it gives large blocks back to the system, which hands them out again page by page. A step of a U-Net of
-    64 to 1024 maps on one 512 x 512 picture took 1.34 to 1.47 s with that and 1.02 to 1.16 s without (two cores,
-    bfloat16, with large pages). Does nothing where the library is not glibc.
+    By default it gives large blocks back to the system, which provides them again page by page. A step of a U-Net of 64
+    to 1024 maps on one 512 x 512 picture took 1.34 to 1.47 s by default and 1.02 to 1.16 s with this (two cores,
+    bfloat16, large pages). Does nothing where the library is not glibc.
     """
     _tell_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 1 << 28})
 
 
 def return_memory(block: int) -> None:
-    """Let the C library give what tensors leave back to the system, so that a ceiling can be held.
+    """Let the C library give the memory of freed tensors back to the system, so that a memory limit can be kept.
 
-    Blocks of so many bytes and more are given back at once. Smaller ones it keeps, in a heap that falls to pieces where
-    their sizes differ: of a U-Net's windows of 700 x 700 pixels, computed at once, a process held 300 MB more than it
-    used. Maps computed by rows have few sizes, and giving 8 MB back each time took half as long again as the
+    It gives back blocks of ``block`` bytes and more at once. It keeps smaller ones in a heap, which fragments where
+    their sizes differ: with a U-Net's windows of 700 x 700 pixels, computed at once, a process kept 300 MB more than it
+    used. Feature maps computed by rows have few sizes, and giving back 8 MB each time took half as long as the
     convolutions. Does nothing where the library is not glibc.
     """
     _tell_malloc({_M_MMAP_THRESHOLD: block, _M_TRIM_THRESHOLD: block, _M_ARENA_MAX: 1})
 
 
 def trim_memory() -> None:
-    """Let the C library give back what nobody uses of what it keeps."""
+    """Let the C library give back the memory that it keeps and no tensor uses."""
     if _IS_GLIBC:
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -57,7 +57,7 @@ def _tell_malloc(parameters: Mapping[int, int]) -> None:
 
 
 def peak_memory() -> int | None:
-    """Most bytes of main memory that this process has held at a time so far; None where the system does not count."""
+    """Return the most bytes of main memory that this process has used so far; None where the system does not tell."""
     if resource is None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
@@ -65,7 +65,7 @@ def peak_memory() -> int | None:
 
 
 def resident_memory() -> int | None:
-    """Bytes of main memory that this process holds now; None where the system does not say."""
+    """Return the bytes of main memory that this process uses now; None where the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -74,7 +74,7 @@ def resident_memory() -> int | None:
 
 
 def available() -> int | None:
-    """Return the bytes of main memory that programs may still take; None where the system does not say."""
+    """Return the bytes of main memory that programs may still take; None where the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -93,6 +93,6 @@ def left_in_group(group: Path = Path("/sys/fs/cgroup")) -> int | None:
         lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return None
-    # Files that were read count as used, but the system drops them for who asks for memory.
+    # The control group counts cached files as used, but the system drops them when memory is needed.
     cached = sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
     return None if limit == "max" else max(int(limit) - max(used - cached, 0), 0)

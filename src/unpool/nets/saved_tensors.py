@@ -39,4 +39,5 @@ class SavedTensors:
 
 def _address(tensor: Tensor) -> int:
     # Tensors on the meta device have no data pointer; their storage objects differ all the same.
-    return int(tensor.untyped_storage()._cdata)
+    address: int = tensor.untyped_storage()._cdata
+    return address

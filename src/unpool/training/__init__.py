@@ -1,1 +1,1 @@
-"""The training loop and what it needs."""
+"""Training: the loop, its steps and validations, its rehearsal, and its diagnosis."""

@@ -1,4 +1,4 @@
-"""Batch-normalisation statistics taken anew over the training pictures, as SegNet's release does before testing."""
+"""Batch-normalisation statistics computed from the training pictures, as SegNet's release does before testing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from unpool.machine.device import Machine
 
 
 def recompute(network: nn.Module, batches: Iterable[Batch], machine: Machine) -> None:
-    """Replace the running statistics by the plain mean over batches of each batch's mean and variance.
+    """Replace the running statistics by the mean over batches of each batch's mean and variance.
 
-    Variances are unbiased (n - 1), as in the release's ``compute_bn_statistics.py``; dropout is off. The network is
-    left in evaluation mode. Does nothing to a network without batch normalisation.
+    Variances are unbiased (n - 1), as in the release's ``compute_bn_statistics.py``; dropout is off. Leaves the network
+    in evaluation mode. Does nothing to a network without batch normalisation.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
@@ -25,7 +25,7 @@ def recompute(network: nn.Module, batches: Iterable[Batch], machine: Machine) ->
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-        norm.momentum = None  # torch's word for a cumulative mean
+        norm.momentum = None  # torch then computes a cumulative mean
     with torch.no_grad():
         for batch in batches:
             with machine.arithmetic():

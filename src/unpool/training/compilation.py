@@ -16,40 +16,40 @@ from unpool.training.objective import objective
 Compile = Literal["auto", "yes", "no"]
 
 PAYS_BACK = 20.0
-"""Minutes of training above which compiling is worth its wait.
+"""Minutes of training above which compiling saves time.
 
-On two cores the first calls took 28 to 62 s, twice in a training (batch normalisation settles); a U-Net's step was 3 to
-15 % faster then, a FusionNet's slower (``benchmarks/train_step.py`` gives both for any network).
+Measured on two cores: compiling took 28 to 62 s, twice in a training (again when batch normalisation settles). A step
+of a U-Net was then 3 to 15 % faster, a step of a FusionNet slower (``benchmarks/train_step.py`` measures any network).
 """
 
 
 def worth_compiling(
-    asked: Compile, minutes: float, network: Network, machine: Machine, processes: Processes
+    requested: Compile, minutes: float, network: Network, machine: Machine, processes: Processes
 ) -> tuple[bool, str]:
-    """Whether to compile a training of so many minutes, and why, in a few words."""
-    if asked == "no":
-        return False, "as asked"
+    """Return whether to compile a training of ``minutes`` minutes, and the reason in a few words."""
+    if requested == "no":
+        return False, "as requested"
     lacking = missing(network, machine, processes)
     if lacking:
         return False, lacking
-    if asked == "yes":
-        return True, "as asked"
+    if requested == "yes":
+        return True, "as requested"
     if minutes < PAYS_BACK:
         return False, f"it pays back above {PAYS_BACK:g} minutes"
     return True, f"it pays back within {minutes:.0f} minutes"
 
 
 def compiles(network: Network, loss: Loss, machine: Machine, batch: Batch) -> str:
-    """Compile a step and run it, leaving nothing changed; why it failed, or nothing where it did not.
+    """Compile a step, run it and undo its changes; return why it failed, or an empty text where it did not.
 
-    What is compiled is kept by torch, so the training that follows does not compile it again.
+    torch keeps the compiled code, so the training that follows does not compile it again.
     """
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network.train()
     try:
         run = objective(network, loss, machine, ALONE, compiled=True)
         run(batch).total.backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # the compiler's chain ends in errors of many kinds, and none may stop a training
+    except Exception as error:  # compilers raise many kinds of errors, and none may stop a training
         return f"it failed here ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
     finally:
         network.zero_grad(set_to_none=True)
@@ -58,7 +58,7 @@ def compiles(network: Network, loss: Loss, machine: Machine, batch: Batch) -> st
 
 
 def missing(network: Network, machine: Machine, processes: Processes) -> str:
-    """What compiling lacks here, or nothing."""
+    """Return why this network cannot be compiled here, or an empty text where it can."""
     if network.structure.unpools:
         return "unpooling is faster as it is"  # 0.43 s a step of segnet-basic against 1.18 s compiled
     if processes.count > 1:

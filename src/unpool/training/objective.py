@@ -1,4 +1,4 @@
-"""From a part of a batch to its loss: the forward half of a training step, plain or compiled."""
+"""The forward half of a training step: from a batch to its loss, plain or compiled."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from unpool.nets.network import Network
 from unpool.processes import Processes
 
 Objective = Callable[[Batch], LossValue]
+"""A function that computes the loss of a batch, or of a part of one."""
 
 
 def objective(network: Network, loss: Loss, machine: Machine, processes: Processes, *, compiled: bool) -> Objective:
-    """The function that gives the loss of a part of a batch; network and loss are one graph where it is compiled."""
+    """Return the function that computes the loss of a batch; compiled, network and loss are one graph."""
 
     def forward(images: Tensor, labels: Tensor, emphasis: Tensor | None) -> LossValue:
         with machine.arithmetic():

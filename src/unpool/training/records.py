@@ -1,4 +1,4 @@
-"""What a training remembers and reports: plain records."""
+"""The records of a training: its budget, its state between steps, and its reports on steps and epochs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from unpool.errors import RunError
 
 NONFINITE_LIMIT = 5
-"""Steps in a row with a loss that is not finite, after which training stops."""
+"""Number of steps in a row without a finite loss after which training stops."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: a number of epochs, or minutes of wall time. Exactly one is given."""
+    """The length of a training: a number of epochs, or minutes of wall time. Exactly one is given."""
 
     epochs: int | None = None
     minutes: float | None = None
 
     def progress(self, state: TrainingState, steps: int) -> float:
-        """How much of the training is done, 0..1, when an epoch has ``steps`` steps.
+        """Return the share of the training that is done, 0..1; an epoch has ``steps`` steps.
 
-        Under a time budget the last validation's duration is kept free for the one that is to come.
+        Under a time budget, the duration of the last validation is reserved for the next one.
         """
         if self.epochs is not None:
             return min((state.epoch * steps + state.sums.done) / (self.epochs * steps), 1.0)
@@ -33,14 +33,15 @@ class Budget:
 
 @dataclass
 class EpochSums:
-    """Running sums of the epoch that is under way.
+    """Sums over the steps of the current epoch.
 
     Attributes
     ----------
-    done: steps done, also those left out; ``counted`` those with a finite loss.
-    loss: sum over the counted steps; ``terms`` of each term of the loss by itself.
-    skipped: steps left out; ``in_a_row`` of them since the last finite one.
-    waiting: seconds the loop waited for data.
+    done: number of steps, skipped ones too.
+    counted: number of steps with a finite loss.
+    loss: sum of the losses of the counted steps; terms: sum of each term of the loss, by name.
+    skipped: number of steps without a finite loss; in_a_row: how many of them follow the last finite loss.
+    waiting: seconds that the loop waited for data.
     """
 
     done: int = 0
@@ -52,7 +53,12 @@ class EpochSums:
     waiting: float = 0.0
 
     def add(self, loss: float, terms: Mapping[str, float], names: tuple[str, ...]) -> None:
-        """Take in one step's loss and its terms; NaN is a step that was left out."""
+        """Add the loss and the terms of a step; NaN is a skipped step.
+
+        Raises
+        ------
+        RunError: the last ``NONFINITE_LIMIT`` steps had no finite loss.
+        """
         self.done += 1
         if math.isfinite(loss):
             self.counted += 1
@@ -71,23 +77,25 @@ class EpochSums:
             )
 
     def mean(self, total: float) -> float | None:
-        """``total`` a counted step."""
+        """Return ``total`` per counted step; None where no step counted."""
         return total / self.counted if self.counted else None
 
 
 @dataclass
 class TrainingState:
-    """What has to survive an interruption, apart from weights and optimiser.
+    """Everything that a training needs to continue after an interruption, apart from weights and optimiser.
 
     Attributes
     ----------
-    epoch: epochs finished.
-    step: steps done.
-    seconds: wall time spent so far, in all parts of an interrupted run.
-    validation_seconds: the part of it spent on validation, and how long the last one took.
-    best_score: highest validation score so far, None before the first; ``best_epoch`` is where it was reached.
-    parts: parts that a batch is computed in, one after the other.
-    compiled: whether the step is compiled; it rounds otherwise than the plain one, so a resumed run keeps to it.
+    epoch: number of finished epochs.
+    step: number of steps done.
+    seconds: wall time so far, over all parts of an interrupted run.
+    validation_seconds: seconds of it spent on validation; last_validation: seconds of the last validation.
+    best_score: highest validation score so far, None before the first; best_epoch: the epoch that reached it.
+    parts: parts in which a batch is computed, one after the other.
+    compiled: whether the step is compiled. It rounds differently from the plain step, so a resumed run keeps it.
+    history: rows of ``EpochRecord.to_json``.
+    sums: of the epoch that has begun.
     """
 
     epoch: int = 0
@@ -103,21 +111,26 @@ class TrainingState:
     sums: EpochSums = field(default_factory=EpochSums)
 
     def to_plain(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts of them; ``from_plain`` reads them back."""
+        """Return the state as numbers, strings, lists and dicts; ``from_plain`` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
-        """Read a state written by ``to_plain``. Raises TypeError or KeyError on foreign data."""
+        """Return the state that ``to_plain`` wrote. Raises TypeError or KeyError on other data."""
         return cls(**{**plain, "sums": EpochSums(**plain["sums"])})
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One training step: its place in the run and how far the whole training is.
+    """The report on one training step.
 
-    ``skipped`` names the pictures of a step that was left out because its loss was not finite. ``parts`` is in how many
-    parts the batch was computed, and ``halved`` whether memory ran out in this step and made them more.
+    Attributes
+    ----------
+    epoch, step: from 1; steps: number of steps of an epoch.
+    progress: share of the training that is done, 0..1.
+    seconds: wall time from the start of the training.
+    parts: parts in which the batch was computed; halved: whether memory ran out in this step and raised their number.
+    skipped: names of the pictures in the batch, where the step was left out because its loss was not finite.
     """
 
     epoch: int
@@ -133,20 +146,22 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch.
+    """The report on one epoch.
 
     Attributes
     ----------
-    train_loss: mean of the steps' losses, None where no step counted; ``terms`` are the means of its terms.
-    val_loss: mean cross-entropy of a validation pixel, unweighted; None where the epoch was not validated.
+    epoch: from 1; steps: number of steps from the start of the training.
+    train_loss: mean of the steps' losses, None where no step counted; terms: means of its terms, by name.
+    val_loss: mean cross-entropy of a validation pixel, without class weights; None where the epoch was not validated.
     mean_iou, mean_dice, global_accuracy, class_accuracy, class_iou, class_recall: validation scores, as in
-        ``unpool.metrics``; predicted_shares: share of each class in the predicted validation pixels, 0..1. The
-        mappings are empty where the epoch was not validated.
-    intervals: 95 %, of the validation scores of a best epoch, [low, high] by name; empty where several processes share
-        the pictures.
+        ``unpool.metrics.scores``; None, and empty mappings, where the epoch was not validated.
+    predicted_shares: share of each class in the predicted validation pixels, 0..1.
+    intervals: 95 % intervals [low, high] of the validation scores of a best epoch, by name; empty where several
+        processes share the pictures.
     best: whether this is the best epoch so far.
-    seconds: wall time from the start of the training; waiting: seconds of this epoch the loop waited for data.
-    skipped: steps of this epoch left out because their loss was not finite.
+    progress: share of the training that is done, 0..1.
+    seconds: wall time from the start of the training; waiting: seconds of this epoch that the loop waited for data.
+    skipped: number of steps of this epoch that were left out because their loss was not finite.
     """
 
     epoch: int
@@ -170,5 +185,5 @@ class EpochRecord:
     skipped: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return the record as plain JSON data."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""``runs`` and ``runs show``: the list of runs, and one run in full. Without torch, so that the answer comes at once."""
+"""``runs``: all runs as a list, and one run in full. It does not import torch, so that the list appears at once."""
 
 from __future__ import annotations
 

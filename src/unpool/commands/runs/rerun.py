@@ -12,7 +12,7 @@ from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import MODEL_FILE, free_path
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
-from unpool.commands.train.preparation import software
+from unpool.commands.train.provenance import software
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.settings import merge
 from unpool.errors import DataError, ModelFileError

@@ -1,1 +1,1 @@
-"""The command ``train``: a folder in, a run folder with a model out."""
+"""The command ``train``: from a folder of pictures and masks to a run folder with a model."""

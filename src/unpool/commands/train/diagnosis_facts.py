@@ -1,4 +1,4 @@
-"""What a training's diagnosis has to know of the data and the settings."""
+"""The facts about data and settings that the diagnosis of a training needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unpool.data.training_normalisation import nearly_constant
 from unpool.training.diagnosis.case import TrainingFacts
 
 MEASURED = 12
-"""Training pictures in which the thickness of the classes is measured."""
+"""Number of training pictures in which the thickness of the classes is measured."""
 
 
 def facts_of(job: TrainingJob) -> TrainingFacts:
@@ -24,8 +24,8 @@ def facts_of(job: TrainingJob) -> TrainingFacts:
         names=survey.table.names,
         train_shares=survey.class_shares(train),
         val_shares=survey.class_shares(val),
-        train_pictures=_holding(job, train),
-        val_pictures=_holding(job, val),
+        train_pictures=_pictures_with_class(job, train),
+        val_pictures=_pictures_with_class(job, val),
         train_count=len(train),
         val_count=len(val),
         weights=tuple(job.setup.loss.weights or (1.0,) * classes),
@@ -44,14 +44,14 @@ def facts_of(job: TrainingJob) -> TrainingFacts:
     )
 
 
-def _holding(job: TrainingJob, names: Sequence[str]) -> tuple[int, ...]:
-    """How many of these pictures hold each class."""
-    counts = [job.survey.pictures[name].class_pixels for name in names]
-    return tuple(sum(pixels > 0 for pixels in of_class) for of_class in zip(*counts, strict=True))
+def _pictures_with_class(job: TrainingJob, names: Sequence[str]) -> tuple[int, ...]:
+    """Count for each class the pictures that show it."""
+    by_picture = [job.survey.pictures[name].class_pixels for name in names]
+    return tuple(sum(pixels > 0 for pixels in of_class) for of_class in zip(*by_picture, strict=True))
 
 
 def _thickness(job: TrainingJob) -> tuple[float | None, ...]:
-    """Measured where it matters: most networks answer from maps of the picture's own size."""
+    """Return the typical thickness of each class in pixels; None where the network answers at full resolution."""
     classes = len(job.survey.table)
     if job.config.structure.detail == 1:
         return (None,) * classes

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +25,35 @@ from unpool.losses.class_weights import balanced_weights, median_frequency_weigh
 from unpool.losses.loss import Loss, LossFactors
 from unpool.machine.device import choose_machine
 from unpool.nets.families import network_of
-from unpool.nets.named import named_net
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
-from unpool.training.records import Budget, TrainingState
+from unpool.training.records import Budget
 from unpool.training.setup import TrainingSetup
 
 DEFAULT_MINUTES = 10.0
+"""Budget of a training without ``--epochs`` and ``--minutes``."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training, ready to run."""
+    """A training that is ready to run.
+
+    Attributes
+    ----------
+    config: the configuration with every choice made.
+    fresh: names of tensors that do not come from the model that the training starts with.
+    """
 
     config: RunConfig
     survey: Survey
     segmenter: Segmenter
     setup: TrainingSetup
-    anew: tuple[str, ...] = ()
-    """Tensors that do not come from the model the training starts with."""
+    fresh: tuple[str, ...] = ()
 
 
 def with_budget(config: RunConfig) -> RunConfig:
-    """The configuration with the default budget where none is given."""
+    """Return the configuration, with the default budget where it has none."""
     given = config.training
     if given.epochs is None and given.minutes is None:
         return resolve(merge(config.model_dump(), {"training": {"minutes": DEFAULT_MINUTES}}))
@@ -59,7 +61,7 @@ def with_budget(config: RunConfig) -> RunConfig:
 
 
 def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> TrainingJob:
-    """Build network, batches, loss and optimiser; the configuration comes back with every choice made.
+    """Build network, batches, loss and optimiser, and make every choice that the configuration leaves open.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     _require_trained_types(survey)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     crop = _crop(config, sizes)
-    _require_passage(config, crop, survey.channels, len(survey.table))
+    _require_trainable(config, crop, survey.channels, len(survey.table))
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -82,9 +84,9 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     given = config.training
     torch.manual_seed(given.seed)
     network = network_of(config.structure, survey.channels, len(survey.table))
-    anew: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
     if given.start is not None:
-        anew = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
+        fresh = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
@@ -112,7 +114,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         best=given.best,
         processes=processes,
     )
-    return TrainingJob(config, survey, segmenter, setup, anew)
+    return TrainingJob(config, survey, segmenter, setup, fresh)
 
 
 def _loss(given: LossSettings, survey: Survey) -> Loss:
@@ -139,30 +141,30 @@ def _emphasis(given: LossSettings) -> Emphasis | None:
 
 
 def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
-    """The crop for pictures of these sizes; a network that loses pixels at the border gets as many around it."""
+    """Return the crop for pictures of these sizes; its margin is the border that the network loses."""
     structure = config.structure
     if len(set(sizes)) == 1 and max(sizes[0]) <= config.training.crop:
-        whole = [structure.input_for(side) for side in sizes[0]]
-        if all(each.size == side and each.margin == 0 for each, side in zip(whole, sizes[0], strict=True)):
-            return Crop(*sizes[0])  # pictures of one size that the network takes as they are
-    wanted = crop_size(sizes, config.training.crop, max(structure.stride, 16))
-    fits = [structure.input_for(side) for side in wanted]
+        legal = [structure.input_for(side) for side in sizes[0]]
+        if all(each.size == side and each.margin == 0 for each, side in zip(legal, sizes[0], strict=True)):
+            return Crop(*sizes[0])  # the network takes the pictures, which have one size, as they are
+    sides = crop_size(sizes, config.training.crop, max(structure.stride, 16))
+    fits = [structure.input_for(side) for side in sides]
     margin = max(0, *(each.margin for each in fits))
     rows, columns = (each.size - 2 * margin for each in fits)
     return Crop(rows, columns, margin)
 
 
-def _require_passage(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
-    """Let an empty batch pass through a network without weights, so that what cannot train is refused now."""
-    together = config.training.batch_size // (config.training.parts or 1)
+def _require_trainable(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
+    """Run a network without weights on an empty batch, to refuse early what cannot be trained."""
+    crops = config.training.batch_size // (config.training.parts or 1)
     with torch.device("meta"), torch.no_grad():
         network = network_of(config.structure, channels, classes).train()
         try:
-            network(torch.empty(together, channels, *crop.with_margin()))
+            network(torch.empty(crops, channels, *crop.with_margin()))
         except ValueError as error:  # normalisation over a single value
             raise UsageError(
-                f"crops of {crop.rows} x {crop.columns} pixels, {together} at a time: {error}",
-                "at least two values a map everywhere in the network",
+                f"crops of {crop.rows} x {crop.columns} pixels, {crops} at a time: {error}",
+                "at least two values in every feature map of the network",
                 "raise --set batch_size=… or crop=…, lower parts=…, or set norm=group",
             ) from error
 
@@ -179,18 +181,18 @@ def _require_trained_types(survey: Survey) -> None:
 
 
 def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
-    """Fill in what the augmentation leaves to the pictures."""
+    """Return the configuration with the augmentation that suits the pictures' orientation."""
     given = config.augmentation
     orientation = given.orientation
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
-    chosen = {key: value for key, value in measured(orientation).items() if getattr(given, key) is None}
+    chosen = {key: value for key, value in orientation_settings(orientation).items() if getattr(given, key) is None}
     return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
 
 
-def measured(orientation: str) -> dict[str, Any]:
-    """The settings of the augmentation that suit pictures of an orientation, ``free`` or ``upright``, and itself."""
+def orientation_settings(orientation: str) -> dict[str, Any]:
+    """Return the settings of the augmentation for pictures that are ``free`` or ``upright``."""
     free = orientation == "free"
     return {
         "orientation": orientation,
@@ -203,93 +205,3 @@ def measured(orientation: str) -> dict[str, Any]:
 
 def _augmentation(settings: AugmentationSettings) -> Augmentation:
     return Augmentation(**settings.model_dump(exclude={"orientation"}))
-
-
-VALIDATED = ("mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "class_iou", "intervals")
-"""What the card says of the validation, by its names in ``EpochRecord``."""
-
-
-def story(job: TrainingJob, state: TrainingState) -> dict[str, Any]:
-    """How the model came to be, for its card."""
-    survey, last = job.survey, state.history[-1] if state.history else {}
-    return {
-        "config": job.config.model_dump(mode="json"),
-        "citation": named_net(job.segmenter.net).citation,
-        "data": {
-            "name": survey.folder.root.resolve().name,
-            "fingerprint": survey.fingerprint,
-            "pairs": len(survey.folder.pairs),
-            "split": survey.split.to_json(),
-            "digests": {name: survey.pictures[name].digest for name in survey.split.train},
-        },
-        "epoch": state.epoch,
-        "seconds": round(state.seconds, 1),
-        "machine": job.setup.machine.describe(),
-        "crop": job.setup.batches.crop._asdict(),
-        "class_weights": list(job.setup.loss.weights or ()),
-        "validation": {key: last.get(key) for key in VALIDATED},
-        "history": state.history,
-        "software": software(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def software() -> dict[str, str]:
-    """The versions that a result depends on."""
-    return {
-        "unpool": metadata.version("unpool"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _loss_in_words(job: TrainingJob) -> str:
-    given = job.config.loss
-    entropy = f"focal cross-entropy (gamma {given.focal:g})" if given.focal else "cross-entropy"
-    divided = {"weights": "", "pixels": ", divided by pixels", "sum": ", not divided"}[given.division]
-    emphasis = f" with {given.emphasis} weights up to {given.strength:g}" if given.emphasis != "none" else ""
-    factors = ((given.cross_entropy, entropy + emphasis + divided), (given.dice, "Dice"), (given.lovasz, "Lovász"))
-    return " + ".join(name if factor == 1 else f"{factor:g} {name}" for factor, name in factors if factor)
-
-
-def plan(job: TrainingJob, run: Path) -> str:
-    """What is about to be trained, as a page of text."""
-    given, batches = job.config.training, job.setup.batches
-    margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
-    budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
-    weights = ", ".join(
-        f"{name} {weight:.2f}"
-        for name, weight in zip(job.segmenter.classes.names, job.setup.loss.weights or (), strict=False)
-    )
-    parameters = sum(p.numel() for p in job.segmenter.network.parameters())
-    turned = job.config.augmentation
-    ways = [way for way, on in (("top to bottom", turned.flip_rows), ("left to right", turned.flip_columns)) if on]
-    mirrored = " and ".join(ways) or "not at all"
-    rows = [
-        (
-            "network",
-            f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
-            f"{len(job.segmenter.classes)} classes out",
-        ),
-        (
-            "crops",
-            f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {given.batch_size} a step, "
-            f"{batches.steps} steps an epoch",
-        ),
-        (
-            "pictures are",
-            f"{turned.orientation}: turned up to {turned.rotation:g} degrees, mirrored {mirrored}",
-        ),
-        ("class weights", weights),
-        (
-            "optimiser",
-            f"{given.optimiser}, {'one cycle up to' if given.schedule == 'one-cycle' else 'always'} "
-            f"{given.learning_rate:g}, weight decay {given.weight_decay:g}",
-        ),
-        ("loss", _loss_in_words(job)),
-        ("starts with", f"{given.start}; anew: {', '.join(job.anew) or 'nothing'}" if given.start else ""),
-        ("budget", budget),
-        ("machine", job.setup.machine.describe()),
-        ("run folder", str(run)),
-    ]
-    return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])

@@ -1,7 +1,7 @@
-"""What of a training is on the disk: saved so that nothing is ever half there, found again after whatever happened.
+"""The files of a training: saved so that none is ever half written, and read again after any interruption.
 
-The state is the truth. A new model waits beside the old one until the state that knows of it is in its place; the log
-and the curves are drawn from the state's history.
+The checkpoint (``state.pt``) decides. A new model waits next to the old one until the checkpoint that names it is in
+place. The log and the curves are written from the checkpoint's history.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from unpool.checkpoint.models import new_model
 from unpool.checkpoint.proof import first_line
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
-from unpool.commands.train.preparation import TrainingJob, story
+from unpool.commands.train.preparation import TrainingJob
+from unpool.commands.train.provenance import provenance
 from unpool.errors import ModelFileError, RunError, UsageError
 from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
 from unpool.io.folders import mark_output
@@ -25,24 +26,24 @@ from unpool.training.records import EpochRecord, TrainingState
 
 
 def found_state(run: RunFolder, job: TrainingJob) -> Generator[Event, None, TrainingState | None]:
-    """Read back where the run in a folder stood; None where none has begun.
+    """Read the state of the run in a folder; None where no run has begun there.
 
-    The first process puts the folder in order, the others read what it left.
+    The first process repairs the folder; the others then read it.
 
     Raises
     ------
-    ModelFileError, UsageError: what is there cannot be gone on with.
+    ModelFileError, UsageError: the run in the folder cannot be continued.
     RunError: the folder cannot be written.
     """
     processes = job.setup.processes
-    state = (yield from _put_in_order(run, job)) if processes.first else None
+    state = (yield from _repaired(run, job)) if processes.first else None
     if not processes.agree(state is not None):
         return None
     return state if processes.first else _restore(run, job, load_newest_checkpoint(run.state))
 
 
 def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
-    """Make the run folder, with the state a training begins from.
+    """Make the run folder, with the state from which a training begins.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
     """
     if not job.setup.processes.first:
         return
-    with _saved_is_kept(), writing(run.path):
+    with _with_resume_advice(), writing(run.path):
         mark_output(run.path)
         _remove_drafts(run)
         write_config(run, job.config)
@@ -59,55 +60,55 @@ def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
         _save_state(job, run, state)
 
 
-def _put_in_order(run: RunFolder, job: TrainingJob) -> Generator[Event, None, TrainingState | None]:
+def _repaired(run: RunFolder, job: TrainingJob) -> Generator[Event, None, TrainingState | None]:
     if not any(file.is_file() for file in (run.state, previous(run.state))):
         if run.model.exists():
             raise ModelFileError(
                 f"{run.state} is missing, {run.model} is there",
-                "both, to go on with a run",
+                "both, to continue a run",
                 "put state.pt back, or start a new run in another --out",
             )
         return None
     stored = load_newest_checkpoint(run.state)
     if stored.damage is not None:
-        yield Message(f"{stored.damage.found}\n  going on from {stored.file.name}, the state saved before it")
+        yield Message(f"{stored.damage.found}\n  continuing from {stored.file.name}, the state saved before it")
     state = _restore(run, job, stored)
-    with _saved_is_kept(), writing(run.path):
-        _settle(run, stored)
-        write_config(run, job.config)  # the budget may be another one
-        # The run may have ended before it could write a line, or in the middle of one.
+    with _with_resume_advice(), writing(run.path):
+        _apply(run, stored)
+        write_config(run, job.config)  # the budget may have changed
+        # The run may have ended before it wrote a line, or in the middle of one.
         write_text(run.log, "".join(_log_line(row) for row in state.history))
     return state
 
 
 def save(job: TrainingJob, run: RunFolder, state: TrainingState, *, best: bool = False) -> None:
-    """Save where the training stands; with the network as the model where it is the best, or none has been yet.
+    """Save the state; save the network as the model too where its epoch is the best, or where there is no best yet.
 
     Raises
     ------
-    RunError: it cannot be written; what was saved before is as it was.
+    RunError: a file cannot be written; the files saved before are unchanged.
     """
     if not job.setup.processes.first:
         return
-    with _saved_is_kept():
+    with _with_resume_advice():
         if best or not state.best_epoch or not run.model.is_file():
-            with new_model(run.model, job.segmenter, story(job, state), job.config.licence) as draft:
+            with new_model(run.model, job.segmenter, provenance(job, state), job.config.licence) as draft:
                 _save_state(job, run, state, draft.name)
         else:
             _save_state(job, run, state)
 
 
 def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
-    """Save the state after an epoch, the model where it is the best, a line of the log and the curves.
+    """Save the state after an epoch, the model where the epoch is the best, a line of the log, and the curves.
 
     Raises
     ------
-    RunError: something cannot be written; nothing is lost where the state could be.
+    RunError: a file cannot be written; nothing is lost where the state could be written.
     """
     if not job.setup.processes.first:
         return
     save(job, run, state, best=record.best)
-    with _saved_is_kept():
+    with _with_resume_advice():
         append_text(run.log, _log_line(state.history[-1]))
         write_text(run.curves, curves_svg(state.history))
 
@@ -133,8 +134,8 @@ def _restore(run: RunFolder, job: TrainingJob, stored: StoredCheckpoint) -> Trai
     return state
 
 
-def _settle(run: RunFolder, stored: StoredCheckpoint) -> None:
-    """Bring the folder to what the state says: the model that it names comes to its place, other drafts go."""
+def _apply(run: RunFolder, stored: StoredCheckpoint) -> None:
+    """Make the folder agree with the state: put the model that it names in place, and remove other drafts."""
     if stored.damage is not None:
         put_in_place(stored.file, run.state)
     waiting = [draft for draft in drafts(run.path) if draft.name == stored.state.get("model")]
@@ -162,7 +163,7 @@ def _save_state(job: TrainingJob, run: RunFolder, state: TrainingState, model: s
 
 
 def _data_of(job: TrainingJob) -> dict[str, Any]:
-    """What must not change in the course of a run."""
+    """Return what must stay the same during a run: pictures, classes, split."""
     survey = job.survey
     return {
         "fingerprint": survey.fingerprint,
@@ -176,13 +177,13 @@ def _log_line(row: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _saved_is_kept() -> Iterator[None]:
-    """Write what belongs to a run inside this: an error then says how the run goes on."""
+def _with_resume_advice() -> Iterator[None]:
+    """Add to every RunError inside this context how the run is continued."""
     try:
         yield
     except RunError as error:
         raise RunError(
             error.found,
             error.expected,
-            f"{error.repair}; what was saved before is whole, and the same command with --resume goes on from it",
+            f"{error.repair}; the files saved before are intact: the same command with --resume continues from them",
         ) from error

@@ -1,4 +1,4 @@
-"""``train`` for recipes in stages: trainings that follow each other, each beginning with the one before."""
+"""``train`` for recipes in stages: several trainings, each of which starts with the model of the one before."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from unpool.config.settings import merge, resolve
 def train_in_stages(
     folder: Path, settings: Mapping[str, Any], out: Path | None = None, *, resume: bool = False
 ) -> Generator[Event, None, TrainedRun]:
-    """Train as ``unpool.commands.train.train.train`` does, once for each stage of the recipe.
+    """Run ``unpool.commands.train.train.train`` once for each stage of the recipe.
 
-    The last stage's run is ``out``; those before it lie in ``<out>-stages``. Takes what ``train`` takes, returns what
-    it returns, for the last stage or the one that was interrupted.
+    The last stage's run folder is ``out``; those of the stages before it are in ``<out>-stages``. Parameters and errors
+    are those of ``unpool.commands.train.train.train``. Returns the result of the last stage that ran.
     """
     config = with_budget(resolve(settings))
     if not config.stages:
@@ -54,10 +54,10 @@ def _stages_of(out: Path) -> Path:
 
 
 def _path(base: Path, *, resume: bool) -> Path:
-    """The newest run that has begun where one is to go on, else the first name that is free."""
+    """Return the newest run that has begun if ``resume`` is set, otherwise the first free name."""
     newest = None
     for path in numbered_paths(base):
         if not (path.exists() or _stages_of(path).exists()):
             return newest if resume and newest is not None else path
         newest = path
-    raise AssertionError("numbers do not end")
+    raise AssertionError("numbered_paths is endless")

@@ -1,4 +1,4 @@
-"""``train``: a folder in, a run folder with a model out."""
+"""``train``: from a folder of pictures and masks to a run folder with a model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from unpool.commands.interruption import ending_text, interruptible
 from unpool.commands.recording import note_earlier_training, record_training
 from unpool.commands.run_folder import RunFolder, new_run, resumed_config, run_to_resume
 from unpool.commands.train.diagnosis_facts import facts_of
-from unpool.commands.train.preparation import TrainingJob, plan, prepare, with_budget
-from unpool.commands.train.rehearsal import compiled_again, rehearsal
+from unpool.commands.train.plan import plan
+from unpool.commands.train.preparation import TrainingJob, prepare, with_budget
+from unpool.commands.train.rehearsal import compile_resumed, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
 from unpool.config.settings import resolve
 from unpool.dataset.survey_text import survey_page
@@ -32,21 +33,21 @@ from unpool.training.loop import training
 from unpool.training.records import EpochRecord, StepRecord, TrainingState
 
 SAVE_EVERY = 60.0
-"""Seconds between saved states inside an epoch: what a power cut costs."""
+"""Seconds between saved states within an epoch: the most time that a power cut costs."""
 
-SHOWN = 6
-"""Validation pictures written at the end."""
+VALIDATION_PICTURES = 6
+"""Number of validation pictures that are written at the end."""
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What ``train`` leaves behind.
+    """The result of ``train``.
 
     Attributes
     ----------
-    folder: the run folder; ``model`` its model file.
-    best_epoch, best_mean_iou: the epoch the model was taken from, and its validation score.
-    stopped_by: the signal that stopped it before its end: 2 for Ctrl-C, 15 where the system asked; else None.
+    folder: the run folder; model: its model file.
+    best_epoch, best_mean_iou: the epoch whose weights the model has, and its validation score.
+    stopped_by: number of the signal that stopped the training before its end (2 for Ctrl-C, 15 for SIGTERM), or None.
     history: one row an epoch, as in ``log.jsonl``.
     """
 
@@ -59,11 +60,11 @@ class TrainedRun:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end."""
+        """Whether the training reached its end."""
         return self.stopped_by is None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
+        """Return the result as plain JSON data."""
         return {
             "folder": str(self.folder),
             "model": str(self.model),
@@ -83,20 +84,20 @@ def train(
     save_every: float = SAVE_EVERY,
     fingerprint: str | None = None,
 ) -> Generator[Event, None, TrainedRun]:
-    """Check a folder, train a network on it, keep the best epoch.
+    """Check a folder, train a network on it, and keep the best epoch.
 
     Parameters
     ----------
     folder: pictures and masks in any layout that ``check`` reads.
     settings: nested as ``unpool.config.schema.RunConfig``; everything has a default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
-    resume: go on with the run that the same command started, or start it.
-    save_every: seconds between saved states inside an epoch; at the end of each one is saved in any case.
-    fingerprint: of the data, where no other is to be trained on.
+    resume: continue the run that the same command started; start one where there is none.
+    save_every: seconds between saved states within an epoch; the end of an epoch is always saved.
+    fingerprint: of the data; other data are refused. None takes any.
 
     Raises
     ------
-    UsageError, DataError, RunError: see the message.
+    UsageError, DataError, RunError: the message has the details.
     """
     config = resolve(settings)
     keep_memory()
@@ -104,7 +105,7 @@ def train(
     run = run_to_resume(out, folder, config) if resume else None
     if run is not None:
         config = resumed_config(run, settings)
-        yield Message(f"going on with the run in {run.path}")
+        yield Message(f"continuing the run in {run.path}")
     elif processes.first:
         run = new_run(out, folder, config)
         if resume:
@@ -127,11 +128,11 @@ def train(
         begin(run, job, state)
     else:
         if job.setup.budget.progress(state, job.setup.batches.steps) < 1:
-            yield from compiled_again(job, state)
+            yield from compile_resumed(job, state)
         yield Message(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     stopped_by = yield from record_training(job, run, state, _train(job, run, state, save_every))
-    if stopped_by is None and processes.first:  # who asks for an end may not wait long for it
-        yield from _leave_pictures(job, run)
+    if stopped_by is None and processes.first:  # a system that stops a process does not wait for pictures
+        yield from _write_pictures(job, run)
     return TrainedRun(
         folder=run.path,
         model=run.model,
@@ -145,9 +146,9 @@ def train(
 def _train(
     job: TrainingJob, run: RunFolder, state: TrainingState, save_every: float
 ) -> Generator[Event, None, int | None]:
-    """Run the loop, saving as it goes; returns the signal that stopped it, if one did."""
+    """Train and save the state from time to time; return the signal that stopped the training, or None."""
     saved_at, facts = time.monotonic(), facts_of(job)
-    with interruptible() as asked:
+    with interruptible() as interruption:
         for record in training(job.segmenter, job.setup, state):
             if isinstance(record, EpochRecord):
                 state.history[-1]["remarks"] = diagnose(facts, state.history)
@@ -158,22 +159,22 @@ def _train(
                 saved_at = time.monotonic()
             try:
                 yield record
-            except GeneratorExit:  # who listened has gone: a closed terminal, a broken pipe, a cell that was stopped
+            except GeneratorExit:  # the caller is gone: a closed terminal, a broken pipe, a stopped notebook cell
                 save(job, run, state)
                 raise
             yield from map(Message, _remarks(record, state))
-            stop = int(job.setup.processes.agree(asked.signal or 0))
+            stop = int(job.setup.processes.agree(interruption.signal or 0))
             if stop:
                 save(job, run, state)
                 yield Message(
-                    f"{ending_text(stop)}: everything is saved; the same command with --resume goes on from here"
+                    f"{ending_text(stop)}: everything is saved; the same command with --resume continues from here"
                 )
                 return stop
     return None
 
 
 def _remarks(record: StepRecord | EpochRecord, state: TrainingState) -> Sequence[str]:
-    """What there is to say of a step or an epoch that went wrong."""
+    """Return the messages about a step or an epoch in which a problem occurred."""
     if isinstance(record, EpochRecord):
         return [str(remark) for remark in state.history[-1]["remarks"]]
     if record.skipped:
@@ -182,17 +183,17 @@ def _remarks(record: StepRecord | EpochRecord, state: TrainingState) -> Sequence
 
 
 def _until_next(record: StepRecord, state: TrainingState) -> float:
-    """Seconds until the state can be saved again, apart from a step: validation cannot be cut in two."""
+    """Return the seconds until the next chance to save, without the step: a validation cannot be saved half-way."""
     return state.last_validation if record.step == record.steps else 0.0
 
 
-def _leave_pictures(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
-    """Write validation pictures of the best model: picture, truth and prediction side by side."""
+def _write_pictures(job: TrainingJob, run: RunFolder) -> Generator[Event, None, None]:
+    """Write validation pictures of the best model: picture, ground truth and prediction next to each other."""
     if not run.model.is_file():
         return
     best = Predictor(load_model(run.model).segmenter, job.setup.machine)
     samples = job.setup.validation
-    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)]
+    chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(VALIDATION_PICTURES, len(samples))).astype(int)]
     colours = best.segmenter.classes.colours
     for number, sample in enumerate(chosen, start=1):
         prediction = best.predict(sample.image, sample.name).prediction

@@ -1,1 +1,1 @@
-"""What goes wrong in a training, and why: symptoms and their causes."""
+"""The diagnosis of a training: symptoms and their causes."""

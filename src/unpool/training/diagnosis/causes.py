@@ -1,6 +1,6 @@
-"""Why a training goes wrong: one small function for each usual cause.
+"""The causes of a training's symptoms: one small function for each usual cause.
 
-A cause is found by looking at facts, never guessed: a function returns None where its evidence is missing.
+A cause needs evidence: a function returns None where its evidence is missing.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from unpool.training.diagnosis.case import Case, TrainingFacts
 from unpool.wording import all_of, percent_text
 
 FEW_PIXELS = 0.001
-"""Share of the training pixels below which a class is rare enough to be the reason."""
+"""Share of the training pixels below which a class is too rare to be learned."""
 
 FEW_STEPS = 100
-"""Steps after which a network from scratch need not have found anything."""
+"""Number of steps in which a network from scratch may not have learned any class."""
 
 HIGH_RATE = {"adamw": 0.02, "sgd": 0.5}
 LOW_RATE = {"adamw": 1e-5, "sgd": 1e-4}
-"""Peak learning rates at and beyond which the rate itself is suspect, by optimiser."""
+"""Peak learning rates from which the rate is suspected as the cause, by optimiser."""
 
 USUAL_RATE = {"adamw": 1e-3, "sgd": 1e-2}
 
 EXTREME_RATIO = 20.0
-"""Ratio of two class weights from which the heavier class can drown the lighter."""
+"""Ratio of two class weights from which the heavier class can suppress the lighter."""
 
 
 class Cause(NamedTuple):
-    """The likely cause, and what can be tried."""
+    """The likely cause of a symptom, and the repair to try."""
 
     likely: str
     repair: str
@@ -39,57 +39,57 @@ CauseOf: TypeAlias = Callable[[Case], Cause | None]
 
 
 def absent_from_training(case: Case) -> Cause | None:
-    """No training pixel is of the class."""
+    """Return the cause "no training pixel is of the class", or None."""
     if any(case.facts.train_shares[k] for k in case.classes):
         return None
-    return Cause("no training picture holds it", "move pictures that hold it into the training split")
+    return Cause("no training picture shows it", "move pictures that show it into the training split")
 
 
 def few_pixels(case: Case) -> Cause | None:
-    """The class has next to no training pixels."""
+    """Return the cause "the class has hardly any training pixels", or None."""
     if any(case.facts.train_shares[k] >= FEW_PIXELS for k in case.classes):
         return None
-    return Cause(_amounts(case), _lift(case.facts) + ", or annotate more of it")
+    return Cause(_amounts(case), _raise_rare(case.facts) + ", or annotate more of it")
 
 
 def too_thin(case: Case) -> Cause | None:
-    """The class's regions are thinner than the network's answers are apart."""
+    """Return the cause "the class's regions are thinner than the network's resolution", or None."""
     facts = case.facts
     thickness = [facts.thickness[k] for k in case.classes]
     if any(pixels is None or pixels >= facts.detail / 2 for pixels in thickness):
         return None
-    found = all_of([f"{facts.names[k]} is about {facts.thickness[k]:.0f} pixels thick" for k in case.classes])
+    regions = all_of([f"{facts.names[k]} is about {facts.thickness[k]:.0f} pixels thick" for k in case.classes])
     return Cause(
-        f"{found}, and the network has one answer for {facts.detail} x {facts.detail} pixels",
-        "take a network with skips from the picture's own size, such as --net unet",
+        f"{regions}, and the network has one answer for {facts.detail} x {facts.detail} pixels",
+        "use a network with skip connections at full resolution, such as --net unet",
     )
 
 
 def weights_off(case: Case) -> Cause | None:
-    """Nothing lifts a class that has less than its part of the pixels."""
+    """Return the cause "class weights are off, and the class has few pixels", or None."""
     facts = case.facts
     part = 1 / len(facts.names)
     if len(set(facts.weights)) > 1 or any(facts.train_shares[k] > part / 2 for k in case.classes):
         return None
-    return Cause(f"class weights are off, and {_amounts(case)}", _lift(facts))
+    return Cause(f"class weights are off, and {_amounts(case)}", _raise_rare(facts))
 
 
 def one_picture(case: Case) -> Cause | None:
-    """A single validation picture decides."""
+    """Return the cause "a single validation picture shows the class", or None."""
     facts = case.facts
     if facts.val_count < 3 or any(facts.val_pictures[k] != 1 for k in case.classes):
         return None
     return Cause(
-        f"only 1 of {facts.val_count} validation pictures holds it, so one unusual picture decides",
-        "put more pictures that hold it into the validation split",
+        f"only 1 of {facts.val_count} validation pictures shows it, so one unusual picture decides",
+        "put more pictures that show it into the validation split",
     )
 
 
 def too_short(case: Case) -> Cause | None:
-    """There was not time enough to learn."""
+    """Return the cause "the training is too short", or None."""
     if case.steps < FEW_STEPS:
         return Cause(
-            f"{case.steps} steps are few for a network that begins from scratch",
+            f"{case.steps} steps are few for a network that starts from scratch",
             "train longer: more --minutes or --epochs",
         )
     if case.still_falling:
@@ -100,15 +100,15 @@ def too_short(case: Case) -> Cause | None:
 
 
 def unclear_class(case: Case) -> Cause:
-    """What is left to say of a class that is not found."""
+    """Return the remaining advice for a class that is not found."""
     return Cause(
         f"none of the usual causes; {_amounts(case)}",
-        "look at the pictures in the run's validation folder: what is predicted in its place, and do its masks fit?",
+        "look at the pictures in the run's validation folder: which class is predicted instead, and do its masks fit?",
     )
 
 
 def steps_left_out(case: Case) -> Cause | None:
-    """Many steps changed nothing because their loss was not finite."""
+    """Return the cause "many steps had no finite loss", or None."""
     skipped = sum(row["skipped"] for row in case.history)
     if skipped < 0.1 * case.steps:
         return None
@@ -119,7 +119,7 @@ def steps_left_out(case: Case) -> Cause | None:
 
 
 def rate_too_high(case: Case) -> Cause | None:
-    """The loss rose, or a very high rate taught nothing."""
+    """Return the cause "the learning rate is too high", or None."""
     facts, fall = case.facts, case.fall
     if fall is None:
         return None
@@ -136,7 +136,7 @@ def rate_too_high(case: Case) -> Cause | None:
 
 
 def rate_too_low(case: Case) -> Cause | None:
-    """A very low rate and a loss that stays."""
+    """Return the cause "the learning rate is too low", or None."""
     facts = case.facts
     if not case.stands_still or facts.learning_rate > _rate(LOW_RATE, facts, 0.0):
         return None
@@ -147,28 +147,28 @@ def rate_too_low(case: Case) -> Cause | None:
 
 
 def flat_pictures(case: Case) -> Cause | None:
-    """There is nothing to see."""
+    """Return the cause "the training pictures have no contrast", or None."""
     if not case.facts.flat_pictures:
         return None
     return Cause(
-        "the pixels of the training pictures all but do not differ",
+        "the pixels of the training pictures hardly differ",
         "check that these are the pictures, and that saving them did not lose their contrast",
     )
 
 
 def small_batches(case: Case) -> Cause | None:
-    """Batch normalisation over one or two crops: training learns, validation does not."""
+    """Return the cause "batch normalisation over one or two crops", or None."""
     facts = case.facts
     if facts.norm != "batch" or facts.batch_size > 2 or not _only_training_learns(case):
         return None
     return Cause(
-        f"batch normalisation with {facts.batch_size} to a step: the training loss falls, the validation loss does not",
+        f"batch normalisation with {facts.batch_size} crops a step: only the training loss falls",
         "--set batch_size=4 or more, or --set norm=group",
     )
 
 
 def one_class_masks(case: Case) -> Cause | None:
-    """The masks hold next to nothing else."""
+    """Return the cause "the masks have hardly any other class", or None."""
     facts, (winner,) = case.facts, case.classes
     share = facts.train_shares[winner]
     if share < 0.99:
@@ -177,12 +177,12 @@ def one_class_masks(case: Case) -> Cause | None:
     dice = [] if facts.dice or facts.summed else ["--set dice=1"]
     return Cause(
         all_of([f"{percent_text(share)} of the training pixels are {facts.names[winner]}", *off]),
-        all_of([*dice, _lift(facts)]),
+        all_of([*dice, _raise_rare(facts)]),
     )
 
 
 def extreme_weights(case: Case) -> Cause | None:
-    """A class with few pixels is weighted so that it drowns the others."""
+    """Return the cause "the weight of a class with few pixels is too high", or None."""
     facts, (winner,) = case.facts, case.classes
     largest = max(range(len(facts.names)), key=lambda k: facts.val_shares[k])
     heavy, light = facts.weights[winner], facts.weights[largest]
@@ -195,46 +195,46 @@ def extreme_weights(case: Case) -> Cause | None:
 
 
 def not_in_validation(case: Case) -> Cause | None:
-    """Training learns, validation does not, and the batches are not to blame."""
+    """Return the cause "the validation pictures are unlike the training pictures", or None."""
     if not _only_training_learns(case):
         return None
     return Cause(
-        "what is learned from the training pictures does not hold for the validation pictures: they look different, "
+        "the network learns from the training pictures but fails on the validation pictures: they look different, "
         "or masks do not fit their pictures",
         "compare pictures and masks of both splits",
     )
 
 
 def pictures_say_nothing(case: Case) -> Cause | None:
-    """The loss is at the level that takes no look at the pictures, and stays there."""
+    """Return the cause "the network learns nothing from the pictures", or None."""
     if not case.blind or case.still_falling or len(case.history) < 8:
         return None
     if case.facts.norm == "none":
         return Cause(
-            "a network without normalisation may not begin to learn: it answers alike for every pixel",
+            "a network without normalisation may never begin to learn: it gives every pixel the same answer",
             f"--set norm=batch, or --set {_lower(case.facts)}",
         )
     return Cause(
-        "the classes' shares are learned and nothing from the pictures, as when masks belong to other pictures",
-        "lay some masks over their pictures and look whether they fit",
+        "the network learns the classes' shares but nothing from the pictures, as when masks belong to other pictures",
+        "compare some masks with their pictures: do they fit?",
     )
 
 
 def unclear(case: Case) -> Cause:
-    """What is left to say of a training that learns nothing."""
+    """Return the remaining advice for a training that learns nothing."""
     return Cause(
         "none of the usual causes",
-        f"lay some masks over their pictures and look whether they fit; then try --set {_lower(case.facts)}",
+        f"compare some masks with their pictures: do they fit? Then try --set {_lower(case.facts)}",
     )
 
 
 def learned_by_heart(case: Case) -> Cause:
-    """Training pictures too few for the network."""
+    """Return the cause "too few training pictures for the network"."""
     kept = max((row["epoch"] for row in case.history if row["best"]), default=0)
     return Cause(
         f"overfitting: the network learns its {case.facts.train_count} training pictures by heart",
-        f"epoch {kept}, the best, is kept, and going on will hardly gain; more training pictures, more "
-        "augmentation or a smaller --set width=… may",
+        f"the model has the weights of epoch {kept}, the best; a longer training will hardly improve it, but more "
+        "training pictures, more augmentation or a smaller --set width=… may",
     )
 
 
@@ -250,8 +250,8 @@ CAUSES: Mapping[str, tuple[tuple[CauseOf, ...], tuple[CauseOf, ...]]] = {
     "not found": ((absent_from_training, few_pixels, too_thin), (weights_off, one_picture, too_short, unclear_class)),
     "overfitting": ((learned_by_heart,), ()),
 }
-"""What can be the cause of what, in the order in which it is looked for: first what is certain at once, then what takes
-time to tell. The last has always something to say."""
+"""Causes of each kind of symptom, in the order of the search: causes that are certain at once, then those that need
+time. The last one never returns None."""
 
 
 def _only_training_learns(case: Case) -> bool:
@@ -259,7 +259,7 @@ def _only_training_learns(case: Case) -> bool:
 
 
 def _amounts(case: Case) -> str:
-    """``cell has 0.04% of the training pixels, in 2 of 12 pictures``."""
+    """Return the amounts as text: ``cell has 0.04% of the training pixels, in 2 of 12 pictures``."""
     facts = case.facts
     return all_of(
         [
@@ -270,8 +270,8 @@ def _amounts(case: Case) -> str:
     )
 
 
-def _lift(facts: TrainingFacts) -> str:
-    """Settings that make rare classes count more."""
+def _raise_rare(facts: TrainingFacts) -> str:
+    """Return settings that make rare classes count more."""
     higher = [] if facts.balanced else ["--set class_weights=balanced"]
     given = {"class_weight_cap": (facts.weight_cap, 10), "rare": (facts.rare, 0.67)}
     higher += [f"--set {key}={better:g}" for key, (now, better) in given.items() if now < better]
@@ -283,5 +283,5 @@ def _lower(facts: TrainingFacts) -> str:
 
 
 def _rate(by_optimiser: Mapping[str, float], facts: TrainingFacts, unknown: float) -> float:
-    """A rate of one of the tables, which are for losses that are means."""
+    """Return the optimiser's rate in a table, which is for mean losses; ``unknown`` for a loss that is a sum."""
     return unknown if facts.summed else by_optimiser.get(facts.optimiser, unknown)

@@ -1,8 +1,9 @@
-"""What goes wrong in a training, said while it runs: rarely, once, and with the likely cause.
+"""The symptoms of a training that fails, reported while it runs: rarely, once, and with the likely cause.
 
-A training is ill in one of four ways: it answers every pixel with one class, it answers as if it did not look, it never
-finds some class, or it learns its training pictures by heart. Each is looked for in the history alone. As long as no
-cause is certain nothing is said before the training is well on: most classes that are not found yet will be.
+There are four symptoms: the network predicts one class everywhere, it answers as if it did not look at the pictures, it
+never finds some class, or it learns its training pictures by heart. All are read from the history alone. A symptom
+without a certain cause is not reported before the training is well advanced: most classes that are not found yet will
+be found later.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ Row: TypeAlias = Mapping[str, Any]
 SymptomKind: TypeAlias = Literal["one answer", "blind", "not found", "overfitting"]
 
 DEAD_EPOCHS = 3
-"""Validated epochs in a row without a single pixel of a class."""
+"""Number of validated epochs in a row through which a symptom has to last."""
 
 ALIVE = 0.01
-"""Recall from which a class has come back, so that its next death is news."""
+"""Recall from which a class counts as found again, so that its next loss is reported."""
 
 EVERYWHERE = 0.999
 """Share of the predicted pixels above which one class is the only answer."""
 
 EARLY, LATE = 0.2, 0.7
-"""Progress before which nothing is said, and before which only what has a certain cause.
+"""Progress before which nothing is reported, and before which only symptoms with a certain cause are.
 
 Measured with a small network on 122 of CamVid's pictures: after a quarter of the training 5 of 11 classes were not
-found; one of them was later, and another was lost; after 0.7, where batch normalisation settles, nothing changed.
+found; later one of them was found and another was lost; after 0.7, where batch normalisation settles, nothing changed.
 """
 
 OVERFIT_EPOCHS = 10
@@ -39,16 +40,16 @@ OVERFIT_EPOCHS = 10
 
 
 class Symptom(NamedTuple):
-    """A way to be ill, and the id of the class it concerns; -1 where it concerns the whole."""
+    """A symptom, and the id of the class that it concerns; -1 where it concerns no single class."""
 
     kind: SymptomKind
     class_id: int = -1
 
 
 def diagnose(facts: TrainingFacts, history: History) -> list[str]:
-    """What is newly wrong after the last epoch of a training.
+    """Return remarks on the symptoms that are new after the last epoch of a training.
 
-    It depends on the arguments alone, so a resumed training says what an unbroken one would.
+    They depend on the arguments alone, so a resumed training reports the same as an unbroken one.
 
     Parameters
     ----------
@@ -56,37 +57,37 @@ def diagnose(facts: TrainingFacts, history: History) -> list[str]:
 
     Returns
     -------
-    Remarks of three lines: what was found, the likely cause, what to try. Mostly there are none.
+    Remarks of three lines: the symptom, the likely cause, the repair to try. Usually there are none.
     """
-    if not history or not _found(facts, history, set()):
+    if not history or not _new_symptoms(facts, history, set()):
         return []
-    said: set[Symptom] = set()
+    reported: set[Symptom] = set()
     new: dict[Symptom, CauseOf] = {}
     for epochs in range(1, len(history) + 1):
         past = history[:epochs]
-        said = {ailment for ailment in said if not _recovered(ailment, facts, past[-1])}
-        new = _found(facts, past, said)
-        said = said.union(*(_told_by(ailment, facts) for ailment in new))
+        reported = {symptom for symptom in reported if not _recovered(symptom, facts, past[-1])}
+        new = _new_symptoms(facts, past, reported)
+        reported = reported.union(*(_covered_by(symptom, facts) for symptom in new))
     return list(_remarks(facts, history, new))
 
 
-def _found(facts: TrainingFacts, past: History, said: Set[Symptom]) -> dict[Symptom, CauseOf]:
-    """What can be said after these epochs and has not been, each with the function that knows its cause."""
+def _new_symptoms(facts: TrainingFacts, past: History, reported: Set[Symptom]) -> dict[Symptom, CauseOf]:
+    """Return the symptoms to report after these epochs, each with the function that explains its cause."""
     if not past[-1]["class_recall"]:
         return {}
-    found = {}
-    for ailment in _ailments(facts, past):
-        certain, in_time = CAUSES[ailment.kind]
-        looked_for = (*certain, *in_time) if past[-1]["progress"] >= LATE else certain
-        case = Case(facts, past, (ailment.class_id,))
-        cause = None if ailment in said else next((function for function in looked_for if function(case)), None)
-        if cause:
-            found[ailment] = cause
-    return found
+    new = {}
+    for symptom in _symptoms(facts, past):
+        certain, in_time = CAUSES[symptom.kind]
+        candidates = (*certain, *in_time) if past[-1]["progress"] >= LATE else certain
+        case = Case(facts, past, (symptom.class_id,))
+        cause_of = None if symptom in reported else next((each for each in candidates if each(case)), None)
+        if cause_of:
+            new[symptom] = cause_of
+    return new
 
 
-def _ailments(facts: TrainingFacts, past: History) -> Iterator[Symptom]:
-    """What is wrong; the first three kinds exclude each other, because the wider one tells the narrower."""
+def _symptoms(facts: TrainingFacts, past: History) -> Iterator[Symptom]:
+    """Yield all symptoms; of the first three kinds only the widest, because it includes the narrower ones."""
     validated = [row for row in past if row["class_recall"]]
     everywhere = _only_answer(validated)
     if everywhere is not None:
@@ -95,13 +96,13 @@ def _ailments(facts: TrainingFacts, past: History) -> Iterator[Symptom]:
         yield Symptom("blind")
     else:
         yield from (Symptom("not found", k) for k, name in enumerate(facts.names) if _is_dead(name, validated))
-    # A high learning rate lets validation jump: some trainings that look overfitted half-way find better epochs yet.
+    # At a high learning rate validation scores jump: a training may look overfitted half-way and still improve.
     if past[-1]["progress"] >= LATE and _overfits(validated):
         yield Symptom("overfitting")
 
 
 def _only_answer(validated: History) -> str | None:
-    """The class that is predicted everywhere although the truth has others."""
+    """Return the class that is predicted everywhere although the ground truth has others, or None."""
     shares: Mapping[str, float] = validated[-1]["predicted_shares"]
     name = max(shares, key=lambda name: shares[name])
 
@@ -113,22 +114,22 @@ def _only_answer(validated: History) -> str | None:
 
 
 def _is_dead(name: str, validated: History) -> bool:
-    """Whether the truth has the class and the prediction never has it in the right place."""
+    """Tell whether the ground truth has the class and no pixel of it is ever found."""
     return _lasts(validated, lambda row: row["class_recall"].get(name) == 0)
 
 
-def _lasts(validated: History, ill: Callable[[Row], bool]) -> bool:
-    """Whether something held for so many epochs after the first part, or all the time until the end."""
+def _lasts(validated: History, fails: Callable[[Row], bool]) -> bool:
+    """Tell whether the last ``DEAD_EPOCHS`` epochs all fail, after the early part of the training or at its end."""
     recent = validated[-DEAD_EPOCHS:]
     long = len(recent) == DEAD_EPOCHS and recent[0]["progress"] >= EARLY
-    return (long or recent[-1]["progress"] >= 1) and all(map(ill, recent))
+    return (long or recent[-1]["progress"] >= 1) and all(map(fails, recent))
 
 
 def _is_blind(facts: TrainingFacts, past: History, validated: History) -> bool:
-    """Whether the answers are no better than constant ones, in loss and in recall.
+    """Tell whether the predictions are no better than constant ones, in loss and in recall.
 
-    A constant answer has recall 1 for one class and 0 for the others. A network that training does not move may begin
-    with more.
+    A constant prediction has recall 1 for one class and 0 for the others. A network that does not learn keeps the
+    recalls of its first weights, which may be higher.
     """
     better = 0.5 if Case(facts, past).stands_still else 0.1
 
@@ -141,7 +142,7 @@ def _is_blind(facts: TrainingFacts, past: History, validated: History) -> bool:
 
 
 def _overfits(validated: History) -> bool:
-    """Whether validation has been worse for long, in loss and in score, while training got better."""
+    """Tell whether validation has long been worse, in loss and in score, while the training loss fell."""
     rows = _with_both_losses(validated)
     before, since = rows[:-OVERFIT_EPOCHS], rows[-OVERFIT_EPOCHS:]
     if not before:
@@ -158,50 +159,53 @@ def _with_both_losses(history: History) -> History:
 
 
 def _lowest(history: History) -> Row:
-    """The epoch with the lowest validation loss."""
+    """Return the epoch with the lowest validation loss."""
     return min(_with_both_losses(history), key=lambda row: float(row["val_loss"]))
 
 
 def _recalls(row: Row, other_than: str | None = None) -> list[float]:
-    """The recalls of the classes that the validation truth has."""
+    """Return the recalls of the classes that the validation pictures have, without ``other_than``."""
     return [recall for name, recall in row["class_recall"].items() if recall is not None and name != other_than]
 
 
-def _recovered(ailment: Symptom, facts: TrainingFacts, row: Row) -> bool:
-    """Whether an epoch shows that what was wrong is over."""
-    if ailment.kind == "one answer":
+def _recovered(symptom: Symptom, facts: TrainingFacts, row: Row) -> bool:
+    """Tell whether an epoch no longer has a symptom."""
+    if symptom.kind == "one answer":
         return sum(recall >= ALIVE for recall in _recalls(row)) > 1
-    if ailment.kind == "not found":
-        return (row["class_recall"].get(facts.names[ailment.class_id]) or 0.0) >= ALIVE
+    if symptom.kind == "not found":
+        return (row["class_recall"].get(facts.names[symptom.class_id]) or 0.0) >= ALIVE
     return False
 
 
-def _told_by(ailment: Symptom, facts: TrainingFacts) -> set[Symptom]:
-    """What a person knows who was told of an ailment: the wider kinds tell of each other and of all classes."""
-    if ailment.kind in ("overfitting", "not found"):
-        return {ailment}
+def _covered_by(symptom: Symptom, facts: TrainingFacts) -> set[Symptom]:
+    """Return all symptoms that the report of one includes: wide symptoms include each other and those of classes."""
+    if symptom.kind in ("overfitting", "not found"):
+        return {symptom}
     every = range(len(facts.names))
     return {Symptom("blind"), *(Symptom("one answer", k) for k in every), *(Symptom("not found", k) for k in every)}
 
 
 def _remarks(facts: TrainingFacts, history: History, new: Mapping[Symptom, CauseOf]) -> Iterator[str]:
-    """The words; classes that are not found for the same cause share a remark."""
+    """Yield the remarks; classes that are not found for the same cause share one."""
     groups: dict[tuple[SymptomKind, CauseOf], list[int]] = {}
-    for ailment, cause_of in new.items():
-        groups.setdefault((ailment.kind, cause_of), []).append(ailment.class_id)
+    for symptom, cause_of in new.items():
+        groups.setdefault((symptom.kind, cause_of), []).append(symptom.class_id)
     for (kind, cause_of), classes in groups.items():
         case = Case(facts, history, tuple(classes))
         cause = cause_of(case)
-        assert cause is not None  # it was found for each of the classes
-        yield f"{_words(kind, case)}\n  likely:   {cause.likely}\n  to do:    {cause.repair}"
+        assert cause is not None  # each of the classes has this cause
+        yield f"{_symptom_text(kind, case)}\n  likely:   {cause.likely}\n  to do:    {cause.repair}"
 
 
-def _words(kind: SymptomKind, case: Case) -> str:
+def _symptom_text(kind: SymptomKind, case: Case) -> str:
     facts, row = case.facts, case.history[-1]
     names = [facts.names[k] for k in case.classes if k >= 0]
     if kind == "one answer":
         share, truth = row["predicted_shares"][names[0]], facts.val_shares[case.classes[0]]
-        return f"{percent_text(share)} of the validation pixels are predicted as {names[0]}, where {percent_text(truth)} are"
+        return (
+            f"{percent_text(share)} of the validation pixels are predicted as {names[0]}, "
+            f"where {percent_text(truth)} are"
+        )
     if kind == "not found":
         return f"no validation pixel of {all_of(names)} is found (recall 0 since epoch {_since(names, case.history)})"
     losses = known(case.history, "train_loss")
@@ -220,7 +224,7 @@ def _words(kind: SymptomKind, case: Case) -> str:
 
 
 def _since(names: Sequence[str], history: History) -> int:
-    """The first epoch from which on all of these classes have recall 0."""
+    """Return the first epoch from which on all of these classes have recall 0."""
     epoch = int(history[-1]["epoch"])
     for row in reversed(history):
         recalls = row["class_recall"]

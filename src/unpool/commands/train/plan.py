@@ -1,0 +1,73 @@
+"""The plan of a training, as text: what is about to be trained, and on what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unpool.commands.train.preparation import TrainingJob
+from unpool.wording import all_of
+
+
+def plan(job: TrainingJob, run: Path) -> str:
+    """Return a page of text about the training that is to begin in the run folder ``run``."""
+    given = job.config.training
+    budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
+    weights = zip(job.segmenter.classes.names, job.setup.loss.weights or (), strict=False)
+    rows = [
+        ("network", _network_text(job)),
+        ("crops", _crops_text(job)),
+        ("pictures are", _augmentation_text(job)),
+        ("class weights", ", ".join(f"{name} {weight:.2f}" for name, weight in weights)),
+        (
+            "optimiser",
+            f"{given.optimiser}, {'one cycle up to' if given.schedule == 'one-cycle' else 'always'} "
+            f"{given.learning_rate:g}, weight decay {given.weight_decay:g}",
+        ),
+        ("loss", _loss_text(job)),
+        ("starts with", f"{given.start}; new weights: {', '.join(job.fresh) or 'none'}" if given.start else ""),
+        ("budget", budget),
+        ("machine", job.setup.machine.describe()),
+        ("run folder", str(run)),
+    ]
+    return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])
+
+
+def _network_text(job: TrainingJob) -> str:
+    parameters = sum(p.numel() for p in job.segmenter.network.parameters())
+    return (
+        f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
+        f"{len(job.segmenter.classes)} classes out"
+    )
+
+
+def _crops_text(job: TrainingJob) -> str:
+    batches = job.setup.batches
+    margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
+    return (
+        f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {job.config.training.batch_size} a step, "
+        f"{batches.steps} steps an epoch"
+    )
+
+
+def _augmentation_text(job: TrainingJob) -> str:
+    given = job.config.augmentation
+    directions = [
+        *["top to bottom"] * bool(given.flip_rows),
+        *["left to right"] * bool(given.flip_columns),
+    ]
+    return (
+        f"{given.orientation}: rotated up to {given.rotation:g} degrees, "
+        + (f"mirrored {all_of(directions)}" if directions else "not mirrored")
+    )  # fmt: skip
+
+
+def _loss_text(job: TrainingJob) -> str:
+    given = job.config.loss
+    titles = {name: term.title for name, term in job.setup.loss.terms().items()}
+    if "cross_entropy" in titles:
+        focal = f"focal cross-entropy (gamma {given.focal:g})" if given.focal else "cross-entropy"
+        divided = {"weights": "", "pixels": ", divided by pixels", "sum": ", not divided"}[given.division]
+        emphasis = f" with {given.emphasis} weights up to {given.strength:g}" if given.emphasis != "none" else ""
+        titles["cross_entropy"] = focal + emphasis + divided
+    factors = {name: getattr(given, name) for name in titles}
+    return " + ".join(title if factors[name] == 1 else f"{factors[name]:g} {title}" for name, title in titles.items())
