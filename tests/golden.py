@@ -15,7 +15,7 @@ import torch
 
 import tiny
 import unpool
-from unpool.nets import NAMED_NETS, build
+from unpool.nets.named import NAMED_NETS, build
 
 FILE = Path(__file__).with_suffix(".json")
 CHANNELS, CLASSES, PLACES = 3, 5, 12

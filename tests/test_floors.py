@@ -132,6 +132,9 @@ MOST_PARAMETERS = 6
 
 LONG = {
     "__init__.py train": "the public face: a person's options by name",
+    "model.py test": "the public face: a person's options by name",
+    "nets/inference/streaming.py _convolution": "torch's own signature, which it stands for",
+    "nets/inference/streaming.py _up_convolution": "torch's own signature, which it stands for",
 }
 """Functions with more parameters, and why."""
 

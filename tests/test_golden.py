@@ -8,7 +8,7 @@ import pytest
 import golden
 import tiny
 from conftest import Program
-from unpool.nets import NAMED_NETS
+from unpool.nets.named import NAMED_NETS
 
 SAME_PIXELS = 0.99
 """Share of the class ids that rounding leaves alone after 40 steps."""

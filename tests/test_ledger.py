@@ -31,7 +31,7 @@ from unpool.errors import DataError, ModelFileError, RunError, UsageError
 from unpool.ledger.folders import FoundRun, find_runs, read_record, run_named, write_record
 from unpool.ledger.record import RECORD_FILE, CodeUsed, DataUsed, Process, Record, digest, file_digest, present_code
 from unpool.ledger.selection import RUN_ORDERS, RunFilter, select_runs
-from unpool.ledger.text import run_command, runs_text
+from unpool.ledger.text import command_line, runs_text
 from unpool.training.records import StepRecord
 
 LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -400,7 +400,7 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
 def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
     for folder in (tested, tested / "test-cells"):
         run = run_named(str(folder), [])
-        words = shlex.split(run_command(run.folder, run.record))[1:]
+        words = shlex.split(command_line(run.folder, run.record))[1:]
         load_commands().parse_args(words, exit_on_error=False, print_error=False)
 
 

@@ -42,6 +42,10 @@ PHRASES = (
 LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
+KEYS = {"verify.py": '"said": '}
+"""Keys of JSON that programs read, which keep their names."""
+
+
 def texts() -> Iterator[Path]:
     """All that people read: the package's files, the pages beside it."""
     for suffix in ("*.py", "*.toml", "*.html", "*.j2"):
@@ -67,6 +71,7 @@ def test_no_private_words(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if path.name == "ARCHITECTURE.md":  # the word list names them
         text = text.replace(text[text.find("<!-- private words -->") : text.find("<!-- end -->")], "")
+    text = text.replace(KEYS.get(path.name, "\0"), "")
     wrong = {
         f"{number}: {', '.join(sorted(found))}"
         for number, line in enumerate(text.splitlines(), 1)

@@ -18,7 +18,7 @@ from torch.autograd import Function
 
 from unpool.errors import UsageError
 
-Item = TypeVar("Item")
+_Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Processes:
             distributed.all_reduce(values)
         return values
 
-    def share(self, values: Sequence[Item]) -> Iterator[Item]:
+    def share(self, values: Sequence[_Item]) -> Iterator[_Item]:
         """Yield this process's share of the values: every ``count``-th, from the ``rank``-th on."""
         return (values[index] for index in range(self.rank, len(values), self.count))
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Item = TypeVar("Item")
-Value = TypeVar("Value")
+_Item = TypeVar("Item")
+_Value = TypeVar("Value")
 
 
 def read_ahead(
-    read: Callable[[Item], Value], items: Iterable[Item], *, ahead: int = 1, threads: int = 1
-) -> Generator[Value]:
+    read: Callable[[_Item], _Value], items: Iterable[_Item], *, ahead: int = 1, threads: int = 1
+) -> Generator[_Value]:
     """Yield ``read(item)`` of each item, in order.
 
     Parameters
@@ -26,7 +26,7 @@ def read_ahead(
     Exception: as ``read`` raises it; items that wait are then dropped.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="unpool-read-ahead") as pool:
-        waiting: deque[Future[Value]] = deque()
+        waiting: deque[Future[_Value]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(read, item))

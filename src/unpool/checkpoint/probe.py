@@ -25,7 +25,7 @@ PIXEL_TYPES = ("uint8", "uint16", "float32")
 SMALLEST = (33, 46)
 """Rows and columns of the picture, unless the network's stride needs more; odd rows, so that it is extended."""
 
-PLACES = (4, 6)
+PROBE_PLACES = (4, 6)
 """Rows and columns of the grid of pixels whose logits are stored."""
 
 TOLERANCE = 1e-3
@@ -204,7 +204,9 @@ def _discs(size: tuple[int, int]) -> NDArray[np.float64]:
 
 def _grid(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """Return (row, column) of pixels that are spread over a picture up to its corners."""
-    rows, columns = (np.linspace(0, side - 1, k).astype(int).tolist() for side, k in zip(size, PLACES, strict=True))
+    rows, columns = (
+        np.linspace(0, side - 1, k).astype(int).tolist() for side, k in zip(size, PROBE_PLACES, strict=True)
+    )
     return tuple((row, column) for row in rows for column in columns)
 
 

@@ -22,7 +22,7 @@ from unpool.nets.network import NetworkStructure
 from unpool.report.explained import Explained, comparison_sections, network_sections
 from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
-from unpool.report.table_1 import PRINTED, TITLE, table_1_sections
+from unpool.report.table_1 import PRINTED, TABLE_1_TITLE, table_1_sections
 from unpool.shapes import Size
 
 TABLE_1 = "segnet-table-1"
@@ -155,7 +155,7 @@ def index_page() -> str:
     words = (
         "Each network is one value of `Structure` or of `FCNStructure`. Its page has the figure, every layer, the skip "
         "connections, and the departures from its source. Parameters are for the paper's channels and classes. "
-        f"[{sentence_case(TITLE)}]({TABLE_1}.md) compares the paper's numbers with ours."
+        f"[{sentence_case(TABLE_1_TITLE)}]({TABLE_1}.md) compares the paper's numbers with ours."
     )
     return _markdown("Networks", [Section("", (words, table))], "")
 
@@ -173,7 +173,7 @@ def _explain_all(readme: Path | None) -> ExplainResult:
         for name, text in pages().items():
             _write(readme if name == "README.md" else readme.with_name(name), text)
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
-    parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TITLE}.")
+    parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TABLE_1_TITLE}.")
     following = Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
     return ExplainResult(as_text([Section("", parts), following]), dict(rows))
 

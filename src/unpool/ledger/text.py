@@ -62,12 +62,12 @@ def run_text(run: FoundRun, tests: Sequence[FoundRun], maker: FoundRun | None) -
     if tests:
         parts.append("\n".join(["Tests of this model", *(f"  {line}" for line in _table([*map(_row, tests)]))]))
     parts.append("\n".join(["Files", *(f"  {on_one_line(name)}" for name in folder_files(run.folder))]))
-    again = on_one_line(run_command(run.folder, run.record))
+    again = on_one_line(command_line(run.folder, run.record))
     parts.append(f"to run it again: {again}\nor:              unpool runs rerun {record.id}")
     return "\n\n".join(part for part in parts if part)
 
 
-def run_command(folder: Path, record: Record) -> str:
+def command_line(folder: Path, record: Record) -> str:
     """Return the command line that does the run in a folder again."""
     if record.kind == "train":
         return shlex.join(["unpool", "train", record.data.folder, "--recipe", _absolute(folder / "config.toml")])

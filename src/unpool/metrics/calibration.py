@@ -17,7 +17,7 @@ from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, N
 
 CONFIDENCE_BINS = 15
 
-SMALLEST_SHARE = 0.001
+SMALLEST_BIN_SHARE = 0.001
 """Share of the pixels below which a bin is not drawn and does not count for the maximum."""
 
 _UNIT = 2.0**-24
@@ -94,5 +94,5 @@ def _bins(numbers: Numbers) -> NDArray[np.float64]:
 
 
 def _large_enough(pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which bins hold at least ``SMALLEST_SHARE`` of the pixels."""
-    return np.asarray((pixels > 0) & (pixels >= SMALLEST_SHARE * pixels.sum()))
+    """Return which bins hold at least ``SMALLEST_BIN_SHARE`` of the pixels."""
+    return np.asarray((pixels > 0) & (pixels >= SMALLEST_BIN_SHARE * pixels.sum()))

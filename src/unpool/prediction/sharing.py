@@ -14,7 +14,7 @@ from unpool.prediction.result import CLASS_IDS, Kept, Prediction
 from unpool.processes import Processes
 from unpool.shapes import Pixels
 
-Value = TypeVar("Value")
+_Value = TypeVar("Value")
 
 
 def shared_bands(
@@ -62,7 +62,7 @@ def own_rows(rows: range, processes: Processes) -> range:
     return range(rows.start + processes.rank, rows.stop, processes.count)
 
 
-def together_or_none(action: Callable[[], Value], processes: Processes) -> Value:
+def together_or_none(action: Callable[[], _Value], processes: Processes) -> _Value:
     """Call a function in all processes; all stop where it fails in one of them, so that none waits for another.
 
     Raises

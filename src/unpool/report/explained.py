@@ -19,7 +19,7 @@ FIGURES = {
     "segnet": " This is what Figure 2 of the paper shows.",
 }
 
-LEGEND = (
+LAYER_LEGEND = (
     "k: side of the kernel in pixels. sees: receptive field, in pixels of the picture along one side. mult-adds: "
     "millions of multiplications with addition. keeps: memory that training keeps from this layer on for the backward "
     "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes for one picture in float32, "
@@ -50,7 +50,7 @@ def network_sections(explained: Explained) -> list[Section]:
         Section("", (f"{net.name}: {net.summary}", net.citation, *changed)),
         Section("in short", (totals(facts),)),
         Section("sizes", (size_line(facts),)),
-        Section("layers", (layer_table(facts), LEGEND)),
+        Section("layers", (layer_table(facts), LAYER_LEGEND)),
         Section("skip connections", _skip_parts(explained)),
         Section("the encoder", (words.encoder(facts),)),
         Section("the decoder", (words.decoder(facts),)),

@@ -9,7 +9,7 @@ from unpool.nets.explain.records import Explanation
 from unpool.nets.explain.words import sentence_case
 from unpool.report.sections import Section, Table
 
-TITLE = "the eight decoders of SegNet's Table 1"
+TABLE_1_TITLE = "the eight decoders of SegNet's Table 1"
 
 
 class Printed(NamedTuple):
@@ -101,7 +101,7 @@ def table_1_sections(facts: Mapping[str, Explanation]) -> list[Section]:
         Section(
             "",
             (
-                f"{sentence_case(TITLE)}, with one encoder of four 7x7 convolutions of 64 maps.",
+                f"{sentence_case(TABLE_1_TITLE)}, with one encoder of four 7x7 convolutions of 64 maps.",
                 "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.00561, Table 1. Pictures of 360x480 "
                 "with 3 channels and 11 classes.",
             ),

@@ -9,7 +9,7 @@ from typing import Any
 
 from unpool.ledger.folders import FoundRun, FoundRuns, find_runs, run_named
 from unpool.ledger.selection import RunFilter, RunOrder, select_runs
-from unpool.ledger.text import folder_files, run_command, run_text, runs_text
+from unpool.ledger.text import command_line, folder_files, run_text, runs_text
 
 DEFAULT_ROOT = Path("runs")
 """The folder into which ``unpool train`` puts runs without ``--out``."""
@@ -57,7 +57,7 @@ class ShownRun:
         """Return plain JSON data."""
         return {
             **self.run.to_json(),
-            "command": run_command(self.run.folder, self.run.record),
+            "command": command_line(self.run.folder, self.run.record),
             "files": folder_files(self.run.folder),
             "tests": [test.to_json() for test in self.tests],
             "maker": self.maker.to_json() if self.maker else None,

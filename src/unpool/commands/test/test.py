@@ -23,7 +23,7 @@ from unpool.data.samples import Pair, read_sample
 from unpool.errors import UsageError
 from unpool.io.files import write_json, write_text
 from unpool.io.folders import mark_output
-from unpool.ledger.text import run_command
+from unpool.ledger.text import command_line
 from unpool.machine.device import choose_machine
 from unpool.metrics.conventions import by_conventions
 from unpool.metrics.image_means import image_means, image_numbers
@@ -115,7 +115,7 @@ def test(
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     panels = _panels(predictor, choice.pairs, results)
-    page = report_contents(result, segmenter, card, panels, machine, run_command(begun.folder, begun.record))
+    page = report_contents(result, segmenter, card, panels, machine, command_line(begun.folder, begun.record))
     write_report(result.report, page)
     record_test(begun, evaluation, result.intervals)
     yield Message(result_text(result))

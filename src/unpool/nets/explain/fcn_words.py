@@ -14,7 +14,7 @@ FUSED = {
 }
 """Skip connections by the prediction stride."""
 
-STEPS = {
+UPSAMPLING_STEPS = {
     32: "One deconvolution of 64x64 with stride 32 brings them",
     16: "A deconvolution doubles their size and the scores of pool4 are added; a deconvolution of 32x32 with stride "
         "16 brings the sum",
@@ -63,7 +63,7 @@ class FCNWords(NetworkWords[FCNStructure]):
         )
         return (
             "The decoder works on scores, one map a class, and not on feature maps. "
-            f"{STEPS[structure.prediction_stride]} to more than the picture's size, and it is cropped to the picture. "
+            f"{UPSAMPLING_STEPS[structure.prediction_stride]} to more than the picture's size, and it is cropped to the picture. "
             f"The deconvolutions are {kind}. {SOFTMAX}"
         )
 

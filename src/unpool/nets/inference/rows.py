@@ -1,4 +1,4 @@
-"""Feature maps of which only some rows exist at a time, and the steps that compute them.
+"""Feature maps that hold only some of their rows at a time, and the steps that compute them.
 
 How a network runs by rows:
 
