@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.prediction.halo import tile_of
+from unpool.prediction.halo import Halo, tile_of
 from unpool.shapes import Region
-from unpool.tiling import Reach, mirrored, multiple_above, regions
+from unpool.tiling import mirrored, multiple_above, regions
 
 sides = st.integers(1, 90)
 
@@ -29,25 +29,25 @@ def test_tiles_cover_once_with_context(
     def legal(side: int) -> int:
         return multiple_above(max(side - lost, 1), stride) + lost
 
-    reach = Reach(before, max(after, lost), stride, legal)
+    halo = Halo(before, max(after, lost), stride, legal)
     given = (legal(rows + lost), legal(columns + lost))
     covered = np.zeros((rows, columns), dtype=int)
     for kept in regions((rows, columns), (tile, tile), stride):
         assert all(side.start % stride == 0 for side in kept)
         covered[kept] += 1
-        check(kept, given, reach, lost)
+        check(kept, given, halo, lost)
     assert (covered == 1).all()
 
 
-def check(region: Region, given: tuple[int, int], reach: Reach, lost: int) -> None:
+def check(region: Region, given: tuple[int, int], halo: Halo, lost: int) -> None:
     """The tile of a region reads all that the region sees, begins on the grid and has a legal size."""
-    part = tile_of(region, given, reach)
+    part = tile_of(region, given, halo)
     assert part.kept == region
     for window, kept, inside, limit in zip(part.window, part.kept, part.inside, given, strict=True):
-        assert window.start % reach.stride == 0
-        assert 0 <= window.start <= max(kept.start // reach.stride * reach.stride - reach.before, 0)
-        assert window.stop == limit or window.stop >= multiple_above(kept.stop, reach.stride) + reach.after
-        assert reach.legal(window.stop - window.start) == window.stop - window.start
+        assert window.start % halo.stride == 0
+        assert 0 <= window.start <= max(kept.start // halo.stride * halo.stride - halo.before, 0)
+        assert window.stop == limit or window.stop >= multiple_above(kept.stop, halo.stride) + halo.after
+        assert halo.legal(window.stop - window.start) == window.stop - window.start
         assert window.stop <= limit
         assert window.start + inside.start == kept.start
         assert inside.stop - inside.start == kept.stop - kept.start
@@ -74,7 +74,7 @@ def test_a_region_of_any_place_and_size_has_its_context(
         slice(start, data.draw(st.integers(start + 1, side))) for start, side in zip(starts, size, strict=True)
     )
     given = (legal(size[0] + lost), legal(size[1] + lost))
-    check((rows, columns), given, Reach(before, max(after, lost), stride, legal), lost)
+    check((rows, columns), given, Halo(before, max(after, lost), stride, legal), lost)
 
 
 @given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 40))

@@ -18,7 +18,7 @@ from torch.autograd import Function
 
 from unpool.errors import UsageError
 
-_Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)

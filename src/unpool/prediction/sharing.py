@@ -14,7 +14,7 @@ from unpool.prediction.result import CLASS_IDS, Kept, Prediction
 from unpool.processes import Processes
 from unpool.shapes import Pixels
 
-_Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 def shared_bands(

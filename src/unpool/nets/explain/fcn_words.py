@@ -63,7 +63,8 @@ class FCNWords(NetworkWords[FCNStructure]):
         )
         return (
             "The decoder works on scores, one map a class, and not on feature maps. "
-            f"{UPSAMPLING_STEPS[structure.prediction_stride]} to more than the picture's size, and it is cropped to the picture. "
+            f"{UPSAMPLING_STEPS[structure.prediction_stride]} "
+            "to more than the picture's size, and it is cropped to the picture. "
             f"The deconvolutions are {kind}. {SOFTMAX}"
         )
 
