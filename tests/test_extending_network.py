@@ -1,25 +1,19 @@
-"""A named network, a block and a family of networks, added by the steps of docs/extending.md."""
+"""A named network and a block, added by the steps of docs/extending.md."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 import tiny
 from unpool.config.settings import resolve
-from unpool.geometry import Border
 from unpool.nets import blocks, encoder_decoder
 from unpool.nets.encoder_decoder import EncoderDecoder
 from unpool.nets.explain.explanation import explain
-from unpool.nets.explain.fcn_words import FCNWords
-from unpool.nets.explain.records import LayerPart, LayerPlace
-from unpool.nets.families import FAMILIES, Family, network_of, structure_of
 from unpool.nets.named import NAMED_NETS, UNET, UNET_PICTURE, NamedNet, build, changed, named_net
-from unpool.nets.network import Network, NetworkStructure
+from unpool.nets.network import Network
 from unpool.nets.structure import Structure
 from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
@@ -80,64 +74,3 @@ def test_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Predictor(model, tiny.CPU).probabilities(image, "p")
     tiles = Predictor(model, tiny.CPU, (64, 64)).probabilities(image, "p")
     np.testing.assert_allclose(tiles, whole, atol=1e-5)
-
-
-class FlatStructure(NetworkStructure):
-    """A network without pooling: one convolution."""
-
-    kind: Literal["flat"] = "flat"
-    norm: Literal["none"] = "none"
-    kernel: int = Field(3, ge=1, le=9)
-
-    @property
-    def stride(self) -> int:
-        return 1
-
-    @property
-    def detail(self) -> int:
-        return 1
-
-    @property
-    def skip_origins(self) -> dict[int, str]:
-        return {}
-
-    @property
-    def halo(self) -> Border | None:
-        return Border(self.kernel // 2, self.kernel // 2)
-
-    def output_size(self, size: int) -> int | None:
-        return size
-
-
-class FlatNetwork(Network):
-    """One convolution."""
-
-    def __init__(self, structure: FlatStructure, in_channels: int, classes: int) -> None:
-        super().__init__(structure, in_channels, classes)
-        self.head = nn.Conv2d(in_channels, classes, structure.kernel, padding=structure.kernel // 2)
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.require_input(image)
-        logits: Tensor = self.head(image)
-        return logits
-
-    def place_of(self, path: str) -> LayerPlace:
-        return LayerPlace("head", 1, "classifier")
-
-    def paper_name(self, path: str, part: LayerPart, index: int = 0) -> str:
-        return path
-
-
-def test_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its classes, and one line of the table."""
-    monkeypatch.setitem(FAMILIES, "flat", Family(FlatStructure, FlatNetwork, FCNWords))
-    structure = structure_of({"kind": "flat", "kernel": 5})
-    assert structure == FlatStructure(kernel=5)
-    assert structure.model_dump() == {"kind": "flat", "norm": "none", "kernel": 5}
-    torch.manual_seed(0)
-    model = trained(network_of(structure, 1, 2))
-    image = np.random.default_rng(0).integers(0, 255, (150, 170, 1), dtype=np.uint8)
-    whole = Predictor(model, tiny.CPU).probabilities(image, "p")
-    tiles = Predictor(model, tiny.CPU, (64, 64)).probabilities(image, "p")
-    np.testing.assert_allclose(tiles, whole, atol=1e-6)
-    assert explain(model.network, (32, 32), "flat").layers[0].receptive_field == 5
