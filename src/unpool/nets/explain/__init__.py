@@ -1,1 +1,1 @@
-"""A network read layer by layer: sizes, parameters, memory, and the paper's names."""
+"""The facts about a network, layer by layer: sizes, parameters, memory, the paper's names, and words."""
