@@ -32,11 +32,10 @@ def explain(
 
     Example: unpool explain unet-2015 --size 572
     """
+    from unpool.commands.explain import RequestedPicture
     from unpool.commands.explain import explain as command
 
-    settings = settings_of(None, set_)
-    result = command(
-        net, other, size=size, channels=channels, classes=classes, settings=settings, figure=figure, page=page
-    )
+    picture = RequestedPicture(size, channels, classes)
+    result = command(net, other, picture, settings=settings_of(None, set_), figure=figure, page=page)
     print_result(result.data if json_ else result.text)
     return 0

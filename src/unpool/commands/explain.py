@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -40,13 +40,27 @@ class ExplainResult:
     data: Any
 
 
+class RequestedPicture(NamedTuple):
+    """The picture that a network is explained for; None takes the value of the paper's picture.
+
+    Attributes
+    ----------
+    size: ``ROWSxCOLUMNS``, or one number for both.
+    """
+
+    size: str | None = None
+    channels: int | None = None
+    classes: int | None = None
+
+
+PAPERS_PICTURE = RequestedPicture()
+
+
 def explain(
     net: str | None = None,
     other: str | None = None,
+    picture: RequestedPicture = PAPERS_PICTURE,
     *,
-    size: str | None = None,
-    channels: int | None = None,
-    classes: int | None = None,
     settings: Mapping[str, Any] | None = None,
     figure: Path | None = None,
     page: Path | None = None,
@@ -55,8 +69,6 @@ def explain(
 
     Parameters
     ----------
-    size: ``ROWSxCOLUMNS`` of the picture, or one number for both; None: the paper's.
-    channels, classes: of the picture; None: the paper's.
     settings: nested as for ``train``; ``structure`` changes the networks.
     figure: SVG file for the figure of one network.
     page: Markdown file for the page of one network, with the figure in the same folder; without a network, for the
@@ -78,7 +90,8 @@ def explain(
             _write(page, table_1_page())
         facts = {name: explained(name).facts for name in PRINTED}
         return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
-    one = explained(net, parsed_size(size) if size else None, channels, classes, settings=settings)
+    size = parsed_size(picture.size) if picture.size else None
+    one = explained(net, size, picture.channels, picture.classes, settings=settings)
     if other is not None:
         second = _explained_alike(one, other, settings)
         text = as_text(comparison_sections(one, second))
