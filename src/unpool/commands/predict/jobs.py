@@ -1,4 +1,4 @@
-"""The jobs of one prediction command: one for each picture, which of them are finished, and which process does them."""
+"""The jobs of one prediction command: one for each picture, with what is finished and which process does it."""
 
 from __future__ import annotations
 
