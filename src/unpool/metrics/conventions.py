@@ -1,4 +1,4 @@
-"""One result by the rules of other implementations, so that a published score is compared with its own kind."""
+"""One result by the rules of other implementations, so that a published score is compared with its own kind.
 
 Implementations of mean IoU and mean Dice differ in the value of a class that is not in the ground truth, in whether
 pixels are added up over the set before the scores are computed or scores are averaged over pictures, and in whether
