@@ -1,4 +1,4 @@
-"""Rare mask values that nobody drew: a few single pixels, or the colours that smoothing leaves between two others."""
+"""Rare mask values that nobody drew: a few single pixels, or colours that smoothing leaves between two others."""
 
 from __future__ import annotations
 
