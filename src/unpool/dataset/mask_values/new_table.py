@@ -1,4 +1,4 @@
-"""A new class table, made from the values of all masks; a meaning that is not certain becomes a finding or an error."""
+"""A new class table, made from the values of all masks; an uncertain meaning becomes a finding or an error."""
 
 from __future__ import annotations
 
