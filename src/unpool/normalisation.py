@@ -1,4 +1,7 @@
-"""Normalisation: the mean and the standard deviation by which pictures are shifted and scaled for a network."""
+"""Normalisation: the mean and the standard deviation by which pictures are shifted and scaled for a network.
+
+``unpool.data`` computes it and the segmenter keeps it, so it stands below both.
+"""
 
 from __future__ import annotations
 

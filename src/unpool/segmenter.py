@@ -80,6 +80,8 @@ class Segmenter:
     def window(self, image: Pixels, window: Region | None = None, orientation: Orientation = UPRIGHT) -> NDArray[Any]:
         """Return a window of a picture's frame, mirrored beyond the picture's edges: (rows', columns', channels).
 
+        Only the window is rotated, and later normalised: no picture is in memory as a whole in such a form.
+
         Parameters
         ----------
         image: (rows, columns, channels) in the pixel type it was stored in; one rectangle of it is read.

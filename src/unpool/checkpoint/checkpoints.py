@@ -1,6 +1,7 @@
 """The checkpoint ``state.pt``: what a training needs to continue, and the checkpoint that was saved before it.
 
-It is a torch file, read with ``weights_only=True``.
+It is a torch file, read with ``weights_only=True``. Its checksums are tested whenever it is read, because torch loads a
+flipped bit without an error.
 """
 
 from __future__ import annotations

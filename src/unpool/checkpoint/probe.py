@@ -1,7 +1,8 @@
 """The probe: a small picture that is made by a formula, and the model's stored answer to it.
 
 The probe shows whether a machine computes what the machine of the training computed. The picture is made by arithmetic
-on integers and one exact formula, so it is the same on every machine; a hash confirms it.
+on integers and one exact formula, so it is the same on every machine; a hash confirms it. A card never holds a
+person's picture.
 """
 
 from __future__ import annotations
@@ -112,6 +113,9 @@ class ProbeResult:
 
 def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | None:
     """Return the probe of a segmenter, in float32 on the CPU; None where the answer is not finite.
+
+    A second network shares the tensors (``unpool.nets.weights.restored``). It is not initialised and draws no random
+    numbers, so a training is not changed. One core takes 0.04 s for ``segnet-basic`` and 0.2 s for ``unet``.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""The display of a running command: a bar with the time left on a terminal, plain lines elsewhere."""
+"""The display of a running command: a bar with the time left on a terminal, plain lines elsewhere.
+
+It is a file of its own so that ``--help`` does not import it.
+"""
 
 from __future__ import annotations
 

@@ -201,6 +201,11 @@ def _folders_with_record(root: Path, visited: set[str]) -> Iterator[Path]:
 
 
 def _state(record: Record, folder: Path) -> str:
+    """Return the state of a run; ``interrupted`` where the record has ``running`` and the run does not work any more.
+
+    A killed process cannot write that it was killed. So the run is interrupted if its process is gone. That cannot be
+    known on another host, or where another process has got its number: then the times of the run's files decide.
+    """
     if record.state != "running":
         return record.state
     if record.process.host == platform.node() and os.name == "posix" and not _is_alive(record.process.pid):

@@ -69,7 +69,7 @@ class Record(_Part):
 
     Attributes
     ----------
-    id: 8 hex digits, fixed when the run starts.
+    id: 8 hex digits of a digest of the key, the time of the start and the folder; a resumed run keeps it.
     key: a digest of everything that decides the result: data, settings without the machine, code, and the model that a
         test tested or a training began with. Runs with one key should have one result.
     created, updated: the times of the run's start and of the last write of the record.

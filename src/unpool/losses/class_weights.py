@@ -10,8 +10,8 @@ def balanced_weights(shares: Sequence[float], cap: float) -> tuple[float, ...]:
     """Return class weights from the classes' shares of the training pixels.
 
     A weight is ``sqrt(median share / share)``, kept within 1/cap..cap; the median is over the classes that occur. The
-    square root of median-frequency balancing lifts rare classes without drowning common ones. A class that never occurs
-    has weight 1.
+    square root of median-frequency balancing lifts rare classes without drowning common ones; where Dice is in the loss
+    too, the full ratio costs too much global accuracy. A class that never occurs has weight 1.
     """
     middle = median([share for share in shares if share > 0] or [1])
     return tuple(min(max((middle / share) ** 0.5, 1 / cap), cap) if share > 0 else 1.0 for share in shares)

@@ -128,7 +128,8 @@ def _partners(
 def _largest_matching(partners: NDArray[np.int32], counts: NDArray[np.int64], others: int) -> int:
     """Return the size of the largest one-to-one matching: the maximum flow if every pixel carries one unit.
 
-    It is a flow because scipy's bipartite matching takes seconds where two long boundaries nearly coincide.
+    It is a flow (scipy's Dinic), a tenth of a second a picture: scipy's bipartite matching took up to 14 s where two
+    long boundaries nearly coincide.
 
     Parameters
     ----------

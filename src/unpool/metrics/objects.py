@@ -38,7 +38,10 @@ from unpool.metrics.measures import Column, Curve, Diagram, Evidence, Measure, N
 from unpool.metrics.segments import components
 
 TWENTIETHS = range(10, 20)
-"""IoU thresholds 0.50, 0.55, ..., 0.95 in twentieths, so that whole numbers of pixels are compared."""
+"""IoU thresholds 0.50, 0.55, ..., 0.95 in twentieths, so that whole numbers of pixels are compared and 0.55 is exact.
+
+Above one half, no object has such an IoU with two others, so objects need no matching.
+"""
 
 ObjectNumbers = NDArray[Any]
 """(rows, columns) integers: the number of each pixel's object; 0 for background."""

@@ -74,7 +74,8 @@ def thinned(cells: BinaryImage) -> Segments:
     then those next to them (left, above, right, below of each), and so on. At its turn, a pixel looks at the
     neighbours that had their turn. If they are in one component, it joins that; if they are in several, it joins the
     line; if all are on lines, it joins the line too. So lines can be thick where three components meet, and in walls
-    of an even width they lie on one side. An image without cells is one segment.
+    of an even width they lie on one side. The result is the challenge's, pixel for pixel; a watershed in another order
+    gives other lines. An image without cells is one segment.
     """
     if not cells.any():
         return np.ones(cells.shape, dtype=np.int32)

@@ -34,7 +34,7 @@ class InputSize(NamedTuple):
 class SizeRule(NamedTuple):
     """The legal input sizes along one axis: ``smallest``, ``smallest + step``, ``smallest + 2 * step`` and so on.
 
-    The output of each is ``lost`` pixels smaller.
+    The output of each is ``lost`` pixels smaller. An exported graph computes them when it runs.
     """
 
     smallest: int

@@ -1,4 +1,8 @@
-"""Rules that the choices of an encoder-decoder structure obey together."""
+"""Rules that the choices of an encoder-decoder structure obey together.
+
+``tests/test_nets.py`` draws random structures. Each is refused here with the setting that repairs it, or it runs,
+learns and tiles exactly; 200 of the latter are tested.
+"""
 
 from __future__ import annotations
 

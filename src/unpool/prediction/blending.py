@@ -5,7 +5,8 @@ at once: neighbouring tiles differ, and seams show between them. Here tiles over
 weighted by a Gaussian about its centre, with a deviation of an eighth of its side, as in nnU-Net (Isensee et al. 2021).
 
 A Gaussian in two axes is the product of one Gaussian in each, and tiles lie on a grid. So each axis has its own
-weights, normalised to sum to 1 at every pixel. The smallest weight, at a tile's edge, is e^-8 of the largest.
+weights, normalised to sum to 1 at every pixel. The smallest weight, at a tile's edge, is e^-8 of the largest. So no
+weights are summed up, and nothing is divided by them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class OverlappingTiles:
         return _parts(self.rows)
 
     def needed(self, rows: range) -> range:
-        """Return the rows of tiles that overlap the parts of the picture finished with some rows of tiles."""
+        """Return the rows of tiles that overlap the parts of the picture finished with some rows of tiles.
+
+        All of them are computed again, so those parts are, bit for bit, the same as in the blended picture.
+        """
         if not rows:
             return rows
         top = self.rows[min(rows)].start

@@ -3,7 +3,7 @@
 Each tile is computed from a window: the tile and its halo. The halo holds every pixel that the tile's output depends
 on, so the output equals that of the picture at once. Windows start on the network's stride grid, so that maxima are
 pooled from the same pixels as in the picture at once. At the edge of the picture the window ends too, and the network
-pads there as it pads the picture.
+pads there as it pads the picture. Batch normalisation in evaluation mode does not depend on the tile.
 
 Coordinates are the output's: output pixel o and input pixel o share a number. A network without padding loses pixels on
 each side; its windows read as many more pixels at the bottom and right.

@@ -74,8 +74,9 @@ class Mismatch:
 def tile_mismatch(predictor: Predictor, image: TypedPixels, source: str) -> Mismatch | None:
     """Predict the middle of a picture at once and in tiles, and compare the two.
 
-    The sample is no larger than a window of the picture and is cut into tiles of about half its sides. Dropout is not
-    sampled, because the dropped units depend on the tile.
+    The sample is no larger than a window of the picture. Its tiles have about half its sides, so that they read less
+    than the sample. Blended tiles therefore differ more here than on the picture. Dropout is not sampled, because the
+    dropped units depend on the tile.
 
     Parameters
     ----------

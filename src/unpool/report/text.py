@@ -94,7 +94,10 @@ def measure_table(result: MeasureResult) -> str:
 
 
 def transposed(measure: Measure) -> bool:
-    """Return whether a measure's table has a line for each score instead of each row: few rows of many scores."""
+    """Return whether a measure's table has a line for each score instead of each row: few rows of many scores.
+
+    So every score has its interval next to it, and no table is wider than the page.
+    """
     rows = len(measure.rows)
     return rows == 1 or (rows <= _FEW_ROWS and len(measure.columns) > _SIDE_BY_SIDE)
 

@@ -15,7 +15,11 @@ NONFINITE_LIMIT = 5
 
 @dataclass(frozen=True)
 class Budget:
-    """The length of a training: a number of epochs, or minutes of wall time. Exactly one is given."""
+    """The length of a training: a number of epochs, or minutes of wall time. Exactly one is given.
+
+    Under a time budget the clock drives the schedule: the learning rate is at its end when the time is up, however fast
+    the machine works meanwhile. Such a run cannot be repeated bit for bit; one with ``epochs`` can.
+    """
 
     epochs: int | None = None
     minutes: float | None = None
@@ -93,7 +97,7 @@ class TrainingState:
     validation_seconds: seconds of it spent on validation; last_validation: seconds of the last validation.
     best_score: highest validation score so far, None before the first; best_epoch: the epoch that reached it.
     parts: parts in which a batch is computed, one after the other.
-    compiled: whether the step is compiled. It rounds differently from the plain step, so a resumed run keeps it.
+    compiled: whether the step is compiled. It and ``parts`` change the rounding, so a resumed run keeps both.
     history: rows of ``EpochRecord.to_json``.
     sums: of the epoch that has begun.
     """

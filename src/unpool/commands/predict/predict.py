@@ -299,7 +299,10 @@ class _PredictionRun:
 
 
 def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
-    """Return the key of unfinished bands; None where the files are written at once, from a single band."""
+    """Return the key of unfinished bands; None where the files are written at once, from a single band.
+
+    Blended results depend on the tile, so the key does: with another tile, such a picture begins again.
+    """
     if len(predictor.tile_rows(picture.shape[:2])) == 1 and job.outputs.mask.suffix == ".png":
         return None
     return digest([job.key, predictor.tile]) if predictor.blends(picture.shape[:2]) else job.key

@@ -68,6 +68,7 @@ def orientation_warnings(card: Card, averaging: Averaging) -> list[str]:
 
 
 def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], chose_epoch: bool) -> list[str]:
+    """Return the warnings; pictures that were trained on are recognised by the hash of their pixels, not by name."""
     warnings = [f"{finding.found}; {finding.repair}" for finding in survey.findings if finding.severity == "warning"]
     trained = set(data.get("digests", {}).values())
     trained_on = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]

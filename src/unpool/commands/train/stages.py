@@ -17,7 +17,7 @@ from unpool.config.settings import merge, resolve
 def train_in_stages(
     folder: Path, settings: Mapping[str, Any], out: Path | None = None, *, resume: bool = False
 ) -> Generator[Event, None, TrainedRun]:
-    """Run ``unpool.commands.train.train.train`` once for each stage of the recipe.
+    """Run ``unpool.commands.train.train.train`` once for each stage of the recipe; each stage resumes by itself.
 
     The last stage's run folder is ``out``; those of the stages before it are in ``<out>-stages``. Parameters and errors
     are those of ``unpool.commands.train.train.train``. Returns the result of the last stage that ran.

@@ -105,7 +105,7 @@ def load_picture(path: Path, content: bytes | None = None) -> Picture:
 def as_displayed(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
     """Convert stored pixels to those that ``read_image`` returns. Raises DataError.
 
-    Each pixel is converted alone, so the pixels of a window give that window.
+    Each pixel is converted alone, so the pixels of a window give that window, and windows need no rules of their own.
 
     Returns
     -------

@@ -146,7 +146,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Tiles or strips. They are read under a lock, decoded outside it and kept in a cache."""
+    """Tiles or strips. They are read under a lock, decoded outside it (by several threads at once), and cached."""
 
     file: BinaryIO
     path: Path

@@ -8,6 +8,8 @@ How a network runs by rows:
 2. Every step chooses whether its results are kept, or computed again each time (``Step.settle``).
 3. The caller takes rows of the logits, from the top. Each step takes the rows that it reads from its sources, and these
    take theirs, up to the picture. Rows are kept until all readers have read them, and are then dropped.
+
+A function of torch without a layer by rows is refused with torch's TypeError, so no network gives wrong logits by rows.
 """
 
 from __future__ import annotations
