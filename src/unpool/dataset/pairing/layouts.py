@@ -1,4 +1,4 @@
-"""Which picture belongs to which mask: the folder layouts that Unpool knows, in the order in which they are tried."""
+"""The folder layouts that Unpool knows, in the order in which they are tried."""
 
 from __future__ import annotations
 
