@@ -1,4 +1,4 @@
-"""One picture file as it is stored: its header, its pixels in file order, and the errors of files that are broken."""
+"""One picture file as it is stored: its header, its pixels in file order, and the errors of broken files."""
 
 from __future__ import annotations
 
