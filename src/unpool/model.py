@@ -16,8 +16,8 @@ from unpool.checkpoint.models import load_model
 from unpool.class_table import Labels
 from unpool.commands.events import finish
 from unpool.commands.run_folder import model_file
-from unpool.commands.test.choice import Which
 from unpool.commands.test.options import TestOptions
+from unpool.commands.test.picture_choice import Which
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.errors import DataError

@@ -1,4 +1,4 @@
-"""How far scores would move on other pictures: bootstrap intervals over the pictures of a set, or over groups of them.
+"""How far scores would move on other pictures: bootstrap intervals over the pictures of a set, or their groups.
 
 A resample draws as many units (pictures or groups) as there are, with replacement. Their pixels are added up, and every
 score is computed again from the sums, by the rules of ``unpool.metrics.scores``. The interval lies between the 2.5 %

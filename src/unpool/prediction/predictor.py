@@ -45,7 +45,7 @@ class Predictor:
     tile: rows and columns of a tile, rounded up to the network's stride. A picture that is not larger is predicted at
         once, and so is every picture if the network cannot be tiled.
     averaging: the orientations and dropout samples that each prediction is the mean of.
-    memory: the limit under which ``unpool.prediction.tile_fit`` chooses tiles; None where it always takes ``tile``.
+    memory: the limit under which ``unpool.prediction.tile_choice`` chooses tiles; None where it always takes ``tile``.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from unpool.machine.device import Machine
 from unpool.nets.network import NetworkStructure
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import PROBABILITIES, most_probable
-from unpool.prediction.tile_fit import TypedPixels, pixels_at_once
+from unpool.prediction.tile_choice import TypedPixels, pixels_at_once
 from unpool.shapes import Size
 from unpool.tiling import multiple_above
 from unpool.wording import size_text

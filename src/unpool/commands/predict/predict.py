@@ -34,7 +34,7 @@ from unpool.commands.predict.targets import (
     refuse_itself,
 )
 from unpool.commands.run_folder import model_file, require_writable
-from unpool.commands.test.choice import orientation_warnings
+from unpool.commands.test.picture_choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
@@ -49,7 +49,7 @@ from unpool.prediction.memory_limit import CACHE_SHARE, MemoryLimit
 from unpool.prediction.predictor import TILE, Predictor
 from unpool.prediction.sharing import shared_bands, together_or_none
 from unpool.prediction.tile_check import Mismatch, tile_mismatch
-from unpool.prediction.tile_fit import fitting_tile
+from unpool.prediction.tile_choice import fitting_tile
 from unpool.processes import Processes, join
 from unpool.shapes import Size
 from unpool.wording import count_text

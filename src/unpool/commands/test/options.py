@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from unpool.commands.test.choice import Which
+from unpool.commands.test.picture_choice import Which
 from unpool.machine.device import Precision
 from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging

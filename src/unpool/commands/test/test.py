@@ -11,9 +11,9 @@ from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import TestSetup, begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
-from unpool.commands.test.choice import choose_pairs, orientation_warnings
 from unpool.commands.test.options import USUAL_OPTIONS, TestOptions
 from unpool.commands.test.page import images_csv, panel, report_contents
+from unpool.commands.test.picture_choice import choose_pairs, orientation_warnings
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.tile_notes import blending_notes
 from unpool.config.schema import DataSettings

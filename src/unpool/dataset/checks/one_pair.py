@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unpool.class_table import MaskKind
 from unpool.data.samples import Pair
-from unpool.dataset.checks.duplicates import thumbnail
+from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
 from unpool.dataset.mask_values.tally import MaskTally, tally_mask
 from unpool.errors import DataError
@@ -33,7 +33,7 @@ class Inspection:
     ----------
     digest: sha256 of both files' bytes, in hex.
     pixels_digest: sha256 of the decoded picture, in hex; empty where it is broken.
-    thumb: float32 thumbnail, see ``unpool.dataset.checks.duplicates.thumbnail``.
+    thumb: float32 thumbnail, see ``unpool.dataset.checks.similarity.thumbnail``.
     findings: what is wrong or noteworthy in this pair alone.
     """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from unpool.dataset.checks.duplicates import equal_pictures, groups_text, similar_pictures
 from unpool.dataset.checks.one_pair import Inspection
+from unpool.dataset.checks.similarity import equal_pictures, groups_text, similar_pictures
 from unpool.dataset.findings import Finding
 from unpool.dataset.split import keeps_groups
 from unpool.dataset.survey_result import Survey
