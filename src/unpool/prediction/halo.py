@@ -1,10 +1,11 @@
 """The halo of a tile: the pixels that a tile reads around itself, so that tiles fit together without a seam.
 
 Each tile is computed from a window: the tile and its halo. The halo holds every pixel that the tile's output depends
-on, so the output equals that of the picture at once. How many pixels that are follows from the network's layers:
-``NetworkStructure.halo`` (``unpool.nets``) counts them, and ``tile_of`` makes the window of a tile from them. Windows start on the network's stride grid, so that maxima are
-pooled from the same pixels as in the picture at once. At the edge of the picture the window ends too, and the network
-pads there as it pads the picture. Batch normalisation in evaluation mode does not depend on the tile.
+on, so the output equals that of the picture at once. ``NetworkStructure.halo`` (``unpool.nets``) counts these pixels
+from the network's layers, and ``tile_of`` makes a tile's window from them. Windows start on the network's stride grid,
+so that maxima are pooled from the same pixels as in the picture at once. At the edge of the picture the window ends
+too, and the network pads there as it pads the picture. Batch normalisation in evaluation mode does not depend on the
+tile.
 
 Coordinates are the output's: output pixel o and input pixel o share a number. A network without padding loses pixels on
 each side; its windows read as many more pixels at the bottom and right.

@@ -1,4 +1,4 @@
-"""Methods paragraphs with their references, to paste into a paper: only facts from a model's card and a test.
+"""Methods paragraphs with their references, to paste into a paper: only facts from a model's card and a test."""
 
 from __future__ import annotations
 
