@@ -26,16 +26,17 @@ class RunLogits(NamedTuple):
     Attributes
     ----------
     region: the tile's rows and columns in the picture as stored.
-    rows: float32 (K, rows, columns) on the CPU, some rows at a time from the top; to be used up before the next run.
+    parts: float32 (K, rows, columns) on the CPU, some rows at a time, from the top. Take all parts before the next run:
+        the network computes them when they are taken.
     """
 
     region: Region
-    rows: Iterator[Tensor]
+    parts: Iterator[Tensor]
 
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """A network on a machine, with batch normalisation folded and weights rounded for prediction.
+    """A network on a machine, with batch normalisation folded and weights in the machine's number type.
 
     Attributes
     ----------
@@ -47,14 +48,14 @@ class PlacedNetwork:
 
     @classmethod
     def of(cls, segmenter: Segmenter, machine: Machine) -> Self:
-        """Copy, fold, round and place the network of a trained segmenter, which stays as it is."""
+        """Copy, fold and place the network of a trained segmenter, which stays as it is; round weights for bfloat16."""
         network = folded(segmenter.network, torch.bfloat16 if machine.reduced else None)
         machine.place(network)
         return cls(replace(segmenter, network=network), machine)
 
     @cached_property
     def memory(self) -> WindowMemory:
-        """Bytes that the logits of a window take."""
+        """Bytes that computing the logits of a window takes."""
         return window_memory(self.segmenter.network, self.machine)
 
     def runs(self, window: WindowPixels, source: str, averaging: Averaging) -> Iterator[RunLogits]:
@@ -66,9 +67,9 @@ class PlacedNetwork:
         """
         columns = window.inside[1]
         outputs = self._samples(window, source, averaging) if averaging.samples else iter([self._rows(window, source)])
-        for rows in outputs:
-            tile = (part[0, :, :, columns].float().cpu() for part in rows)
-            yield RunLogits(window.region, as_stored(tile, window.orientation))
+        for output in outputs:
+            parts = (part[0, :, :, columns].float().cpu() for part in output)
+            yield RunLogits(window.region, as_stored(parts, window.orientation))
 
     def _samples(self, window: WindowPixels, source: str, averaging: Averaging) -> Iterator[Iterator[Tensor]]:
         inputs = self.machine.put(self.segmenter.normal(window.pixels, source))
@@ -79,23 +80,25 @@ class PlacedNetwork:
             yield iter([logits[:, :, window.inside[0]]])
 
     def _rows(self, window: WindowPixels, source: str) -> Iterator[Tensor]:
-        """Yield the tile's rows of the logits, (1, K, rows, W'): at once, or by rows where the window is large."""
+        """Yield the tile's rows of the window's logits: at once, or some rows at a time where the window is large."""
         network, kept = self.segmenter.network, window.inside[0]
+        # torch takes arrays in the machine's own byte order only.
         native = window.pixels.astype(window.pixels.dtype.newbyteorder("="), copy=False)
         pixels = torch.from_numpy(native).movedim(-1, 0)[None]
 
-        def prepare(rows: Tensor) -> Tensor:
-            return self.machine.put(self.segmenter.normal(rows[0].movedim(0, -1).numpy(), source))
+        def prepare(stored: Tensor) -> Tensor:
+            return self.machine.put(self.segmenter.normal(stored[0].movedim(0, -1).numpy(), source))
 
-        rows = self.machine.rows_at_once(pixels.shape[3], network.structure.stride)
-        at_once = network.structure.looks_at_everything or pixels.shape[2] < 2 * rows
+        portion = self.machine.rows_at_once(pixels.shape[3], network.structure.stride)
+        # Computing by rows pays from two portions on.
+        at_once = network.structure.looks_at_everything or pixels.shape[2] < 2 * portion
 
         def one_run() -> Iterator[Tensor]:
             yield network(prepare(pixels))[:, :, kept]
 
-        parts = one_run() if at_once else streamed(network, pixels, rows, kept, prepare)
+        parts = one_run() if at_once else streamed(network, pixels, portion, kept, prepare)
         while True:
-            with self.machine.arithmetic():  # not around the yield: the caller's arithmetic would change too
+            with self.machine.arithmetic():  # not around the yield: bfloat16 would then hold in the caller too
                 part = next(parts, None)
             if part is None:
                 return

@@ -248,7 +248,7 @@ class Predictor:
         """Yield the mean probabilities of each region; with dropout samples their variance too."""
         runs = self._runs(image, source, kept, halo)
         for _ in kept:
-            logits = (join_rows(run.rows) for run in islice(runs, self.averaging.runs))
+            logits = (join_rows(run.parts) for run in islice(runs, self.averaging.runs))
             if self.averaging.once:
                 yield (next(logits).softmax(dim=0),)
             else:
@@ -258,7 +258,7 @@ class Predictor:
 def _plain_logits(runs: Iterator[RunLogits], source: str) -> Iterator[TileLogits]:
     for run in runs:
         top, columns = run.region[0].start, run.region[1]
-        for logits in run.rows:
+        for logits in run.parts:
             _require_finite(logits, source)
             yield TileLogits(slice(top, top + logits.shape[1]), columns, logits)
             top += logits.shape[1]

@@ -16,14 +16,21 @@ from unpool.wording import count_text, first_of
 DRAWN_IN_SET = 0.02
 """Share of all pixels from which a value counts as drawn; the two most frequent values always do."""
 SPECK = 4
-"""Most pixels in a mask that make a value, absent from most masks, a drawing accident; a class comes in regions."""
+"""Largest number of pixels in one mask with which a value is taken for an accident of drawing.
+
+The value is also absent from most masks: a class comes in regions, and in many masks.
+"""
 BLENDS = 8
-"""Rare colours on the line between two drawn ones from which they are blends; palettes have fewer there."""
+"""Smallest number of rare colours on the line between two drawn colours that counts as smoothing.
+
+The colours of a palette seldom lie on one line.
+"""
 _OFF_LINE = 3
+"""Distance from the line, in steps of a channel, up to which a colour counts as on it."""
 
 
 def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
-    """Return the error of each mask that holds values nobody drew, judged over all masks.
+    """Return an error for each mask with values that nobody drew. All masks together decide what was drawn.
 
     Parameters
     ----------
@@ -40,12 +47,12 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
     largest = {value: max(tally.counts.get(value, 0) for tally in tallies) for value in rare}
     wrong |= {value for value in rare if largest[value] <= SPECK and 2 * masks_with[value] < len(tallies)}
     if not coloured:
-        wrong.discard(IGNORE_ID)
+        wrong.discard(IGNORE_ID)  # in grey masks 255 means ignored by convention, however few pixels have it
     return [_finding(tally, values) for tally in tallies if (values := wrong & tally.counts.keys())]
 
 
 def _blends(rare: Set[int], drawn: Set[int]) -> set[int]:
-    """Return the rare colours that lie on the line between two drawn ones, where there are at least ``BLENDS``."""
+    """Return the rare colours that lie between two drawn ones, of each two that have ``BLENDS`` of them or more."""
     if len(rare) < BLENDS:
         return set()
     values = sorted(rare)

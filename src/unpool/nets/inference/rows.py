@@ -23,7 +23,10 @@ import torch
 from torch import Tensor
 
 AGAIN = 1 / 12
-"""Largest share of its rows that a layer may compute a second time. Above it, the rows are kept and copied."""
+"""Largest share of a piece of rows that may be computed a second time for the next piece.
+
+Above it, a layer keeps its rows and copies them.
+"""
 
 FAR = 1 << 20
 """Number of a row far from all edges."""
@@ -90,7 +93,7 @@ class Step:
     Parameters
     ----------
     reads: gives the rows of every source, perhaps beyond its ends, that the given rows of the outcomes are computed
-        from. For lower rows of the outcomes, neither end may be higher up.
+        from. From the top of the outcomes to their bottom, neither end of these rows may go up again.
     makes: computes rows of the outcomes, from the rows read that exist in each source, the rows wanted and the rows
         read.
     outcomes: shape and dtype of each.
@@ -101,7 +104,7 @@ class Step:
     ) -> None:
         self.sources, self.reads, self.makes = sources, reads, makes
         stream = sources[0].stream
-        # The latest source makes the earlier ones compute most of the rows that this step then takes from them.
+        # The source that was made last is computed from the others: taking its rows first computes most of theirs.
         self._latest_first = sorted(sources, key=lambda source: -source.number)
         stream.steps.append(self)
         self.outcomes = [FeatureMapRows(stream, shape, dtype, self) for shape, dtype in outcomes]
@@ -113,14 +116,14 @@ class Step:
         return self.makes([taken[source] for source in self.sources], wanted, read)
 
     def settle(self, share: float) -> None:
-        """Settle whether the outcomes are kept, and become a reader of the sources; later steps have settled before."""
+        """Choose whether the outcomes are kept, and become a reader of the sources. The readers have chosen before."""
         first = min(outcome.first for outcome in self.outcomes)
         for outcome in self.outcomes:
             outcome.first = first
             outcome.piece = max(1, round(share * outcome.shape[2]))
             outcome.again = max((reader.reads_again() for reader in outcome.marks if reader), default=0)
-            alone = len(outcome.marks) == len(self.outcomes) == 1
-            outcome.kept = not alone or outcome.again > AGAIN * outcome.piece
+            shared = len(outcome.marks) > 1 or len(self.outcomes) > 1
+            outcome.kept = shared or outcome.again > AGAIN * outcome.piece
         for source in self.sources:
             source.read_by(self, self.reads(RowSpan(first, first + 1)).start)
 
@@ -145,7 +148,7 @@ class FeatureMapRows:
     piece: rows computed at a time.
     again: rows that are computed again for each piece if they are not kept.
     first: the first row that any reader reads.
-    marks: the first row that each reader has still to read; the reader None is the caller that takes the logits.
+    marks: the row from which each reader still reads, 0 at first; the reader None is the caller that takes the logits.
     """
 
     def __init__(self, stream: Stream, shape: Shape, dtype: torch.dtype, step: Step | None) -> None:
@@ -175,7 +178,7 @@ class FeatureMapRows:
             return self.step.rows(wanted, later)[0]
         self._done = max(self._done, self.first)
         missing = wanted.stop - self._done
-        pieces = max(round(missing / self.piece), 1)
+        pieces = max(round(missing / self.piece), 1)  # of nearly equal height
         for number in range(1, pieces + 1 if missing > 0 else 1):
             self._make(RowSpan(self._done, wanted.stop - missing + missing * number // pieces))
         rows = _rows_of(self._held, wanted)
@@ -207,7 +210,7 @@ class FeatureMapRows:
     def __torch_function__(
         cls, function: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        first = args[0] if isinstance(args[0], FeatureMapRows) else args[0][0]
+        first = args[0] if isinstance(args[0], FeatureMapRows) else args[0][0]  # torch.cat takes a list
         layer = first.stream.layers.get(function)
         return NotImplemented if layer is None else layer(*args, **(kwargs or {}))
 
@@ -240,7 +243,7 @@ def _rows_of(held: Sequence[tuple[RowSpan, Tensor]], wanted: RowSpan) -> Tensor:
 def _rows_from(mark: int, held: Sequence[tuple[RowSpan, Tensor]]) -> list[tuple[RowSpan, Tensor]]:
     """Return the held rows without those before ``mark``, as far as that frees memory."""
     kept = [(span, rows) for span, rows in held if span.stop > mark]
-    if kept and 2 * mark >= sum(kept[0][0]):
+    if kept and 2 * mark >= sum(kept[0][0]):  # the mark is past the middle of the first span
         span, rows = kept[0]
         kept[0] = RowSpan(mark, span.stop), rows[:, :, mark - span.start :].clone()  # a view would hold all of them
     return kept
