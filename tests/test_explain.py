@@ -52,7 +52,7 @@ def test_two_networks_side_by_side(program: Program) -> None:
     assert max(map(len, said.out.splitlines())) <= 100
     for words in (
         "WHAT DIFFERS",
-        "pooling indices at 2 bits a window",
+        "pooling indices at 2 bits per pooling window",
         "feature maps, cropped",
         "31,030,658",
         "572 x 572",
@@ -75,7 +75,7 @@ def test_json_is_the_explanation(program: Program) -> None:
 
 def test_settings_change_the_network(program: Program) -> None:
     said = program("explain", "unet", "--set", "skip=add", "--set", "up=bilinear", "--channels", 3, "--classes", 4)
-    assert "Changed by --set: skip=add, up=bilinear." in said.out
+    assert "unet, changed by --set: skip=add, up=bilinear" in said.out
     assert "3 channels" in said.out
     assert "bilinear interpolation" in said.out
     assert "added" in said.out

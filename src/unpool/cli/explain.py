@@ -24,7 +24,11 @@ def explain(
     set_: SettingsOption = None,
     figure: Annotated[Path | None, Parameter(help="SVG file to write the drawing of the network to.")] = None,
     page: Annotated[
-        Path | None, Parameter(help="Markdown file to write the whole page to; its drawing goes next to it.")
+        Path | None,
+        Parameter(
+            help="Markdown file to write the page to, with its drawing in the same folder. Without NET: file for the "
+            "list of networks; the pages of all networks are written into its folder."
+        ),
     ] = None,
     json_: JsonOption = False,
 ) -> int:

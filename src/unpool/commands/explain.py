@@ -28,6 +28,9 @@ from unpool.shapes import Size
 TABLE_1 = "segnet-table-1"
 """Name of the comparison of SegNet's decoders, in the place of a network's name."""
 
+ALL_PAGES = "--page docs/nets/README.md"
+"""Arguments of this command that write every page of ``docs/nets``."""
+
 SIGNATURE = "unpool explain"
 """Text in every file that this command writes; a file without it is a person's own and is not replaced."""
 
@@ -99,7 +102,7 @@ def explain(
     if figure is not None:
         _write(figure, figure_svg(one.facts))
     if page is not None:
-        _write(page, _page(one, page.with_suffix(".svg").name))
+        _write(page, _page(one, page.with_suffix(".svg").name, f"{_options(one)} --page {page.name}"))
         _write(page.with_suffix(".svg"), figure_svg(one.facts))
     return ExplainResult(as_text(network_sections(one)), one.facts.to_json())
 
@@ -144,7 +147,7 @@ def parsed_size(text: str) -> Size:
 
 def page(name: str) -> str:
     """Return the page of a named network as Markdown; it shows the figure ``NAME.svg`` of the same folder."""
-    return _page(explained(name), f"{name}.svg")
+    return _page(explained(name), f"{name}.svg", ALL_PAGES)
 
 
 def figure(name: str) -> str:
@@ -155,7 +158,7 @@ def figure(name: str) -> str:
 def table_1_page() -> str:
     """Return the comparison of SegNet's eight decoders as Markdown."""
     facts = {name: explained(name).facts for name in PRINTED}
-    return _markdown("SegNet's Table 1", table_1_sections(facts), TABLE_1)
+    return _markdown("SegNet's Table 1", table_1_sections(facts))
 
 
 def index_page() -> str:
@@ -170,7 +173,7 @@ def index_page() -> str:
         "connections, and the departures from its source. Parameters are for the paper's channels and classes. "
         f"[{sentence_case(TABLE_1_TITLE)}]({TABLE_1}.md) compares the paper's numbers with ours."
     )
-    return _markdown("Networks", [Section("", (words, table))], "")
+    return _markdown("Networks", [Section("", (words, table))])
 
 
 def pages() -> dict[str, str]:
@@ -210,22 +213,28 @@ def _changes(net: NamedNet, structure: NetworkStructure) -> tuple[str, ...]:
     )
 
 
-def _page(network: Explained, drawing: str) -> str:
-    name, facts = network.net.name, network.facts
+def _page(network: Explained, drawing: str, arguments: str) -> str:
+    """Return the page of a network; ``arguments`` of this command write it."""
+    name = network.net.name
     first, *sections = network_sections(network)
     alt = f"{name}: layers with their sizes and numbers of feature maps, and the skip connections"
+    head = first.parts if network.changes else (f"{sentence_case(network.net.summary)}.", *first.parts[1:])
+    top = Section("", (*head, f"![{alt}]({drawing})"))
+    return _markdown(name, [top, *sections], arguments)
+
+
+def _options(network: Explained) -> str:
+    """Return the name of a network, and the options that change it or its picture."""
+    facts = network.facts
     options = [f"--set {change}" for change in network.changes]
     if facts.size != usual_picture(network.net, network.structure).size:
         options.append(f"--size {facts.size[0]}x{facts.size[1]}")
-    top = Section("", (f"{sentence_case(network.net.summary)}.", *first.parts[1:], f"![{alt}]({drawing})"))
-    return _markdown(name, [top, *sections], " ".join([name, *options]))
+    return " ".join([network.net.name, *options])
 
 
-def _markdown(title: str, sections: list[Section], arguments: str) -> str:
-    command = f"{SIGNATURE} {arguments}".strip()
-    return (
-        f"# {title}\n\n<!-- Written by {command} --page; change the code, not this page. -->\n\n{as_markdown(sections)}"
-    )
+def _markdown(title: str, sections: list[Section], arguments: str = ALL_PAGES) -> str:
+    written = f"Written by `{SIGNATURE} {arguments}`; change the code, not this page."
+    return f"# {title}\n\n<!-- {written} -->\n\n{as_markdown(sections)}"
 
 
 def _paper(net: NamedNet) -> str:

@@ -154,13 +154,13 @@ NAMED_NETS: dict[str, NamedNet] = {
         NamedNet(
             "bayesian-segnet",
             changed(SEGNET, dropout=0.5, dropout_after=("pool3", "pool4", "pool5", "decoder5", "decoder4", "decoder3")),
-            "SegNet with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_train",
+            "SegNet with dropout in the deepest stages", f"{BAYESIAN_PAPER}; released bayesian_segnet_train",
             (OUR_NORMALISATION, RUNNING_AVERAGE), CAMVID_PICTURE,
         ),
         NamedNet(
             "bayesian-segnet-basic",
             changed(SEGNET_BASIC, dropout=0.5, dropout_after=("pool3", "pool4", "decoder4", "decoder3")),
-            "SegNet-Basic with dropout in the centre", f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
+            "SegNet-Basic with dropout in the deepest stages", f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
             (OUR_NORMALISATION, RUNNING_AVERAGE), CAMVID_PICTURE,
         ),
         _variant(
@@ -175,16 +175,16 @@ NAMED_NETS: dict[str, NamedNet] = {
         ),
         _variant(
             "segnet-basic-single-channel", changed(SEGNET_BASIC, decoder_depthwise=True),
-            "SegNet-Basic-SingleChannelDecoder: each decoder filter sees its own map only",
+            "SegNet-Basic-SingleChannelDecoder: each decoder filter reads its own map only",
         ),
-        _variant("fcn-basic", FCN_BASIC, "FCN-Basic: encoder maps reduced to the classes, 8x8 deconvolutions, sums"),
+        _variant("fcn-basic", FCN_BASIC, "FCN-Basic: encoder maps reduced to the classes, 8x8 up-convolutions, sums"),
         _variant("fcn-basic-no-addition", changed(FCN_BASIC, skip="none", skip_from="convolved"),
                  "FCN-Basic-NoAddition: no encoder maps are added"),
         _variant("fcn-basic-no-reduction", FCN_BASIC_NO_REDUCTION,
                  "FCN-Basic-NoDimReduction: 64 maps throughout, sums of 64 maps"),
         _variant("fcn-basic-no-addition-no-reduction",
                  changed(FCN_BASIC_NO_REDUCTION, skip="none", skip_from="convolved"),
-                 "FCN-Basic-NoAddition-NoDimReduction: 64-map deconvolutions, no sums"),
+                 "FCN-Basic-NoAddition-NoDimReduction: 64-map up-convolutions, no sums"),
         _fcn("fcn-32s", FCN_32S, "FCN on VGG16, upsampled 32 times"),
         _fcn("fcn-16s", FCN_16S, "FCN on VGG16, fused with pool4"),
         _fcn("fcn-8s", FCN_8S, "FCN on VGG16, fused with pool4 and pool3"),
@@ -194,7 +194,7 @@ NAMED_NETS: dict[str, NamedNet] = {
             (
                 "the paper's loss and layer table could not be checked line by line: batch normalisation, ReLU and 3x3 "
                 "up-convolutions are choices",
-                "the output is one map a class with the softmax in the loss",
+                "the output is one map per class with the softmax in the loss",
                 "no Gaussian noise or mirrored boundary in the network",
             ),
             PictureShape((640, 640), 1, 2),

@@ -73,7 +73,7 @@ def _objections_to_unpooling(structure: Structure) -> list[str]:
     if structure.skip == "none":
         reasons.append("up 'unpool' needs pooling indices; set skip=index, add or concat")
     if (structure.padding, structure.decoder_pads) != ("same", "same"):
-        reasons.append("up 'unpool' puts values back where they were pooled; set padding=same")
+        reasons.append("unpooling needs the size that was pooled; set padding=same")
     return reasons
 
 

@@ -14,16 +14,28 @@ from unpool.wording import bytes_text, count_text, size_text
 
 SHORT = {"batch norm": "BN", "group norm": "GN", "instance norm": "IN"}
 
+SETTING_LABELS = {
+    "encoder_convolutions": "encoder_convolutions, from the top down",
+    "decoder_convolutions": "decoder_convolutions, from the top down",
+    "widest": "widest (multiple of width)",
+}
+"""Labels of settings that need more than their name."""
+
 FIGURES = {
     "unet-2015": " This is what Figure 1 of the paper shows.",
     "segnet": " This is what Figure 2 of the paper shows.",
 }
 
 LAYER_LEGEND = (
-    "k: side of the kernel in pixels. sees: receptive field, in pixels of the picture along one side. mult-adds: "
-    "millions of multiplications with addition. keeps: memory that training keeps from this layer on for the backward "
-    "pass. holds: memory that prediction takes while the layer works. MB: 10^6 bytes for one picture in float32, "
-    "without weights. BN, GN and IN are batch, group and instance normalisation."
+    "k: side of the kernel in pixels. field: receptive field, in pixels of the picture along one side. mult-adds: "
+    "multiply-add operations, in millions. stored: memory stored at this layer for the backward pass of training. "
+    "memory: memory in prediction while the layer works, if the picture is computed in one piece. MB: 10^6 bytes for "
+    "one picture in float32, without weights. BN, GN and IN are batch, group and instance normalisation."
+)
+
+MEMORY_NOTE = (
+    "Memory in prediction: if the picture is computed in one piece. `predict` computes large pictures by rows and takes "
+    "less."
 )
 
 
@@ -45,20 +57,27 @@ class Explained:
 def network_sections(explained: Explained) -> list[Section]:
     """Return the page of one network; its first section has no title."""
     net, facts, words = explained.net, explained.facts, words_of(explained.structure)
-    changed = (f"Changed by --set: {', '.join(explained.changes)}.",) if explained.changes else ()
+    unchanged = ("These are the departures of the unchanged network.",) if explained.changes else ()
     return [
-        Section("", (f"{net.name}: {net.summary}", net.citation, *changed)),
-        Section("in short", (totals(facts),)),
+        Section("", (*_title(explained), net.citation)),
+        Section("in short", (totals(facts), MEMORY_NOTE)),
         Section("sizes", (size_line(facts),)),
-        Section("layers", (layer_table(facts), LAYER_LEGEND)),
+        Section("layers", (layer_table(facts), LAYER_LEGEND, *words.layer_notes())),
         Section("skip connections", _skip_parts(explained)),
         Section("the encoder", (words.encoder(facts),)),
         Section("the decoder", (words.decoder(facts),)),
         Section("how they are joined", (words.skips(facts),)),
         Section("the figure", (figure_words(facts) + FIGURES.get(net.name, ""),)),
         Section("padding", (words.padding(), padding_table(explained))),
-        Section("departures from the source", (net.departures,)),
+        Section("departures from the source", (*unchanged, net.departures)),
     ]
+
+
+def _title(explained: Explained) -> tuple[str, ...]:
+    net = explained.net
+    if not explained.changes:
+        return (f"{net.name}: {net.summary}",)
+    return f"{net.name}, changed by --set: {', '.join(explained.changes)}", f"The unchanged network: {net.summary}."
 
 
 def comparison_sections(one: Explained, other: Explained) -> list[Section]:
@@ -73,7 +92,7 @@ def comparison_sections(one: Explained, other: Explained) -> list[Section]:
     same = tuple(f"{what}: {a}" for what, a, b in choices if a == b)
     if same:
         parts.append(Section("what is the same", (same,)))
-    parts.append(Section("what it costs", (Table(header, tuple(costs)),)))
+    parts.append(Section("what it costs", (Table(header, tuple(costs)), MEMORY_NOTE)))
     settings = _differing_settings(one.structure, other.structure)
     if settings:
         parts.append(Section("settings that differ", (Table(header, settings, wide=True),)))
@@ -118,7 +137,7 @@ def layer_table(facts: Explanation) -> Table:
             rows.append((side,))
         rows.append(_layer_row(layer))
     header = (
-        "layer", "output", "maps", "k", "then", "parameters", "sees", "mult-adds", "keeps MB", "holds MB",
+        "layer", "output", "maps", "k", "then", "parameters", "field", "mult-adds", "stored MB", "memory MB",
     )  # fmt: skip
     return Table(header, tuple(rows), (0, 4))
 
@@ -168,7 +187,7 @@ def _skip_parts(explained: Explained) -> tuple[str | Table, ...]:
     indices = sum(skip.stored_bytes for skip in facts.skips if skip.what == "positions")
     if indices:
         notes.append(
-            "A pooling index takes 2 bits for a 2x2 window; size and maps count windows. The feature maps before "
+            "A pooling index takes 2 bits per 2x2 pooling window; size and maps count pooling windows. The feature maps before "
             f"pooling would take about {64 * indices:,} bytes in float32, 64 times as much."
         )
         notes += _segnet_basic_note(facts)
@@ -180,9 +199,9 @@ def _segnet_basic_note(facts: Explanation) -> list[str]:
     if (first.channels, first.rows, first.columns) != (64, 180, 240):
         return []
     return [
-        "SegNet's paper gives 0.17 MB for the indices of the first encoder stage. 64 maps of 180 x 240 windows at 2 "
+        "SegNet's paper gives 0.17 MB for the indices of the first encoder stage. 64 maps of 180 x 240 pooling windows at 2 "
         "bits are 64 x 180 x 240 x 2 / 8 = 691,200 bytes, 4 times as much. 0.17 MB (172,800 bytes) would be the "
-        "indices of a quarter of the windows (90 x 120), or a single map of 180 x 240 in float32. The paper does not "
+        "indices of a quarter of the pooling windows (90 x 120), or a single map of 180 x 240 in float32. The paper does not "
         "show its calculation."
     ]
 
@@ -194,7 +213,7 @@ def _choices(explained: Explained) -> list[tuple[str, str]]:
         ("paper", explained.net.citation),
         ("encoder", choices.encoder),
         ("maps", choices.maps),
-        ("below", choices.bottom),
+        ("bottom", choices.bottom),
         ("padding", choices.padding),
         ("after a convolution", choices.after_convolution),
         ("skip connections", choices.skips),
@@ -209,11 +228,11 @@ def _costs(facts: Explanation) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{facts.parameters:,}"),
         ("multiply-adds", f"{facts.multiply_adds / 1e9:,.1f} x 10^9"),
-        ("multiply-adds an output pixel", f"{facts.multiply_adds / pixels / 1e6:,.2f} x 10^6"),
-        ("sees (receptive field)", f"{facts.receptive_field} pixels"),
-        ("kept for training", f"{bytes_text(facts.training_bytes)} a picture"),
-        ("held in prediction", f"{bytes_text(facts.prediction_bytes)} a picture"),
-        ("stored for skips", f"{facts.skip_bytes:,} bytes a picture"),
+        ("multiply-adds per output pixel", f"{facts.multiply_adds / pixels / 1e6:,.2f} x 10^6"),
+        ("receptive field", f"{facts.receptive_field} pixels"),
+        ("stored for the backward pass", f"{bytes_text(facts.training_bytes)} per picture"),
+        ("memory in prediction", f"{bytes_text(facts.prediction_bytes)} per picture"),
+        ("stored for skips", f"{facts.skip_bytes:,} bytes per picture"),
     ]
 
 
@@ -228,7 +247,7 @@ def _differing_settings(one: NetworkStructure, other: NetworkStructure) -> tuple
     a, b = one.model_dump(), other.model_dump()
     if a.keys() != b.keys():
         return ()
-    return tuple((key, _value(a[key]), _value(b[key])) for key in a if a[key] != b[key])
+    return tuple((SETTING_LABELS.get(key, key), _value(a[key]), _value(b[key])) for key in a if a[key] != b[key])
 
 
 def _value(value: object) -> str:

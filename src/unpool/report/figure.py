@@ -67,7 +67,7 @@ def _draw_u(canvas: Canvas, facts: Explanation) -> dict[str, str]:
     """Draw the U; return the meaning of its arrows, as label to colour."""
     path = [layer for layer in facts.layers if not layer.across]
     residual = any(layer.kind == "add" and not layer.merges_skip for layer in path)
-    step, wide = (14.0, 16.0) if residual else (40.0, 26.0)  # five convolutions a stage stand closer
+    step, wide = (14.0, 16.0) if residual else (40.0, 26.0)  # five convolutions per stage stand closer
     scale = _scale(facts, path, tall=168, thin=5, wide=wide)
     sheet = _Sheet(canvas, scale)
     centres = _stage_centres(path, facts, scale)

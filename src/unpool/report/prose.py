@@ -11,8 +11,9 @@ def figure_words(facts: Explanation) -> str:
     if "positions" in what:
         also = " Arcs above the row are feature maps that are added or concatenated." if "maps" in what else ""
         return (
-            "The drawing is a bottle, from left to right. The encoder's groups (convolutions, then pooling) shrink, "
-            "the decoder's mirrored groups (upsampling, then convolutions) grow, and the softmax labels every pixel. "
+            "The drawing goes from left to right and is narrow in the middle, like an hourglass. The encoder's stages "
+            "(convolutions, then pooling) shrink, the decoder's mirrored stages (upsampling, then convolutions) grow, "
+            "and the softmax gives every pixel its class. "
             "An arc from each pooling to its upsampling carries the pooling indices. The height of a box follows the "
             f"size, its width the number of maps, which stands above it.{also}"
         )

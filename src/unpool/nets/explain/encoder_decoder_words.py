@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unpool.geometry import Padding
+from unpool.nets.explain.layer_names import has_unet_names
 from unpool.nets.explain.records import Explanation
 from unpool.nets.explain.words import SOFTMAX, Choices, NetworkWords, PaddingRow, listed, refusal
 from unpool.nets.structure import Structure
@@ -46,7 +47,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             after_convolution=self._after_convolution(),
             skips=self._short_skips(),
             up=up,
-            decoder=f"{_counts(decoder)} convolutions a stage{self._block()}" if any(decoder) else "no convolutions",
+            decoder=f"{self._short_counts(decoder)}{self._block()}" if any(decoder) else "no convolutions",
             dropout=listed(f"after {place}" for place in structure.dropout_after) or "none",
         )
 
@@ -54,11 +55,10 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         """Describe how the encoder makes the picture small and deep."""
         structure = self.structure
         lrn = "Local response normalisation comes first. " if structure.input_norm == "lrn" else ""
-        followers = self._followers(relu=structure.encoder_relu) + self._residual()
+        followers = self._followers(self._encoder_counts(), relu=structure.encoder_relu) + self._residual()
         stages = (
-            f"{lrn}The encoder has {structure.depth} stages. Each stage convolves {_times(self._encoder_counts())} "
-            f"with {_square(structure.kernel)} kernels, {followers}. It ends with 2x2 max-pooling of stride 2, which "
-            f"halves the size{self._rounding()}. The stages have {listed(structure.widths)} feature maps."
+            f"{lrn}The encoder has {structure.depth} stages. {self._stage_convolutions()}, {followers}. A stage ends "
+            f"with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. {self._stage_maps()}"
         )
         lost = structure.kernel - 1
         border = {
@@ -67,21 +67,25 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             "full": f" With full padding every convolution adds {lost} pixels to rows and to columns.",
         }[structure.padding]
         if not structure.bottom:
-            return f"{stages}{border} No convolution follows the last pooling, and no layer is fully connected."
+            first = "unpooling" if structure.unpools else "upsampling"
+            return (
+                f"{stages}{border} There is no convolution between the last pooling and the first {first}, and no "
+                "layer is fully connected."
+            )
         count = structure.encoder_count(structure.depth + 1)
         low = next(layer for layer in reversed(facts.layers) if layer.side == "bottom")
         return (
-            f"{stages}{border} Below the last pooling, {count} more convolutions make {structure.bottom_width} maps of "
-            f"{size_text(low.size)}. No layer is fully connected."
+            f"{stages}{border} At the bottom, after the last pooling, {count} more convolutions make "
+            f"{structure.bottom_width} maps of {size_text(low.size)}. No layer is fully connected."
         )
 
     def decoder(self, facts: Explanation) -> str:
         """Describe how the decoder makes a map of classes from the smallest maps."""
         structure = self.structure
         last = _square(structure.head_kernel)
-        head = f"A last {last} convolution without normalisation or ReLU gives one map a class."
+        head = f"A last {last} convolution without normalisation or ReLU gives one map per class."
         if structure.squeeze:
-            head = "It gives one map a class, because 1x1 convolutions have reduced the maps before."
+            head = "It gives one map per class, because 1x1 convolutions have reduced the maps before."
         return f"Each decoder stage doubles the size by {self._up()}. {self._convolves()} {head} {SOFTMAX}"
 
     def skips(self, facts: Explanation) -> str:
@@ -94,7 +98,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         sentences = []
         if self.structure.unpools:
             sentences.append(
-                "The encoder sends its pooling indices: for each 2x2 window, which of its four pixels was the largest, "
+                "The encoder sends its pooling indices: for each 2x2 pooling window, which of its four pixels was the largest, "
                 "in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. It has "
                 f"nothing to learn; {self._densified()}."
             )
@@ -107,8 +111,17 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if not self.structure.squeeze:
             return ()
         return (
-            "Maps are counted as in the paper, after the reduction to one map a class. In this module the decoder does "
-            "the reduction, so prediction holds the maps before it.",
+            "Maps are counted as in the paper, after the reduction to one map per class. In this module the decoder does "
+            "the reduction, so prediction stores the maps before it.",
+        )
+
+    def layer_notes(self) -> tuple[str, ...]:
+        """Return notes on the names of the layers."""
+        if not has_unet_names(self.structure):
+            return ()
+        return (
+            "In a name, d means down, u means up, the number is the stage from 0, and a letter is the map within the "
+            "stage: conv_d0a-b makes map b from map a in stage 0 on the way down. A second c (d3cc) means cropped.",
         )
 
     def padding(self) -> str:
@@ -119,8 +132,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             "ceil": "Pooling rounds up, so an odd size keeps its last pixel.",
         }[self.structure.pooling_rounding]
         return (
-            f"A {_square(kernel)} convolution makes i - {kernel - 1} pixels of i pixels (valid), i (same) or "
-            f"i + {kernel - 1} (full). Where encoder and decoder differ, the table names both. {rounding} In the "
+            f"A {_square(kernel)} convolution makes n pixels into n - {kernel - 1} (valid), n (same) or "
+            f"n + {kernel - 1} (full). Where encoder and decoder differ, the table names both. {rounding} In the "
             "decoder no map grows beyond the encoder's maps of its stage: larger maps are cropped."
         )
 
@@ -132,7 +145,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             try:
                 other = Structure(**{**self.structure.model_dump(), **changes})
             except ValueError as error:
-                rows.append(PaddingRow(name, "none", refusal(error), ""))
+                rows.append(PaddingRow(name, "none", f"not possible: {refusal(error)}", ""))
                 continue
             near = other.nearest_legal_sizes(size)
             outputs = [other.output_size(each) or 0 for each in near]
@@ -166,15 +179,31 @@ class EncoderDecoderWords(NetworkWords[Structure]):
 
     def _short_skips(self) -> str:
         structure = self.structure
-        indices = "pooling indices at 2 bits a window" if structure.unpools else ""
+        indices = "pooling indices at 2 bits per pooling window" if structure.unpools else ""
         reduced = " reduced to the classes" if structure.squeeze else ""
         crop = ", cropped and" if structure.padding != "same" else ","
         how = {"add": f"{reduced}{crop} added", "concat": f"{crop} concatenated"}.get(structure.skip)
         return all_of([part for part in (indices, f"feature maps{how}" if how else "") if part]) or "nothing"
 
-    def _followers(self, *, relu: bool) -> str:
+    def _followers(self, counts: tuple[int, ...], *, relu: bool) -> str:
         words = [word for word in (NORMS[self.structure.norm], "ReLU" if relu else "") if word]
-        return f"each followed by {all_of(words)}" if words else "followed by nothing"
+        each = "" if set(counts) == {1} else "each "
+        return f"{each}followed by {all_of(words)}" if words else "followed by nothing"
+
+    def _stage_convolutions(self) -> str:
+        counts = self._encoder_counts()
+        subject = "Each stage has" if len(set(counts)) == 1 else "The stages have"
+        return f"{subject} {_convolutions(counts, self.structure.kernel)}"
+
+    def _stage_maps(self) -> str:
+        widths = self.structure.widths
+        if len(set(widths)) == 1:
+            return f"Each stage has {widths[0]} feature maps."
+        return f"The stages have {listed(widths)} feature maps."
+
+    def _short_counts(self, counts: tuple[int, ...]) -> str:
+        order = "" if len(set(counts)) == 1 else ", from the bottom up"
+        return f"{_counts(counts)} convolutions per stage{order}"
 
     def _up(self) -> str:
         structure = self.structure
@@ -184,15 +213,17 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         relu = " and a ReLU" if structure.up_relu else ""
         halves = ", which halves the number of maps," if structure.growth == 2 and not structure.squeeze else ""
         article = "an" if structure.up_kernel in (8, 11) else "a"
-        return f"{article} {_square(structure.up_kernel)} up-convolution of stride 2{start}{halves}{relu}".rstrip(",")
+        up = f"{article} {_square(structure.up_kernel)} up-convolution (transposed convolution) of stride 2"
+        return f"{up}{start}{halves}{relu}".rstrip(",")
 
     def _convolves(self) -> str:
         structure, counts = self.structure, self._decoder_counts()
         if not any(counts):
             return "It has no other convolutions."
-        seen = ", each filter sees its own map only" if structure.decoder_depthwise else ""
-        followers = self._followers(relu=structure.decoder_relu) + self._residual()
-        return f"It then convolves {_times(counts)} with {_square(structure.kernel)} kernels{seen}, {followers}."
+        seen = ", each filter reads its own map only" if structure.decoder_depthwise else ""
+        followers = self._followers(counts, relu=structure.decoder_relu) + self._residual()
+        subject = "It then has" if len(set(counts)) == 1 else "From the bottom up, the stages then have"
+        return f"{subject} {_convolutions(counts, structure.kernel)}{seen}, {followers}."
 
     def _densified(self) -> str:
         if not self.structure.decoder_count(self.structure.depth):
@@ -206,7 +237,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if not maps:
             return "No decoder stage has the size of the encoder's maps."
         origin = "before its pooling" if structure.skip_from == "convolved" else "after the pooling above it"
-        reduced = ", reduced to one map a class by a 1x1 convolution" if structure.squeeze else ""
+        reduced = ", reduced to one map per class by a 1x1 convolution" if structure.squeeze else ""
         crops = ""
         if any(skip.is_cropped for skip in maps):
             sizes = listed(skip.crop_text for skip in reversed(maps))
@@ -216,7 +247,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             )
         joined = {
             "add": "added to the upsampled maps",
-            "concat": "concatenated with the upsampled maps, so that the decoder's convolutions see both",
+            "concat": "concatenated with the upsampled maps, so that the decoder's convolutions read both",
             "index": "",
         }[maps[0].joined]
         when = " after the stage's own convolutions" if structure.join == "after" else ""
@@ -234,8 +265,9 @@ def _counts(counts: tuple[int, ...]) -> str:
     return str(counts[0]) if len(set(counts)) == 1 else listed(counts)
 
 
-def _times(counts: tuple[int, ...]) -> str:
-    words = {1: "once", 2: "twice"}
-    if len(set(counts)) == 1:
-        return words.get(counts[0], f"{counts[0]} times")
-    return f"{listed(counts)} times"
+def _convolutions(counts: tuple[int, ...], kernel: int) -> str:
+    """Return numbers of convolutions with their kernel: ``one 7x7 convolution``, ``2, 3, 3 convolutions of 3x3``."""
+    if len(set(counts)) > 1:
+        return f"{listed(counts)} convolutions of {_square(kernel)}"
+    words = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+    return f"{words.get(counts[0], str(counts[0]))} {_square(kernel)} convolution{'s' * (counts[0] > 1)}"

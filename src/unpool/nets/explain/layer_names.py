@@ -13,11 +13,16 @@ from unpool.nets.structure import Structure
 
 def layer_name(structure: Structure, place: LayerPlace, part: LayerPart, index: int) -> str:
     """Return the name of a layer; ``index`` is the number of a convolution within its stage, from 1."""
+    if has_unet_names(structure):
+        return _unet_name(structure, place, part, index)
     if structure.block == "residual":
         return _fusionnet_name(structure, place, part, index)
-    if structure.growth == 1 or structure.unpools:
-        return _segnet_name(structure, place, part, index)
-    return _unet_name(structure, place, part, index)
+    return _segnet_name(structure, place, part, index)
+
+
+def has_unet_names(structure: Structure) -> bool:
+    """Return whether the layers are named as in U-Net's release."""
+    return structure.block != "residual" and structure.growth != 1 and not structure.unpools
 
 
 def _unet_name(structure: Structure, place: LayerPlace, part: LayerPart, index: int) -> str:

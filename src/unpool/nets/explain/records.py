@@ -51,8 +51,8 @@ class LayerFacts:
     receptive_field: pixels of the picture, along one side, that one of its output pixels depends on.
     multiply_adds: for one picture.
     bytes_output: of its output.
-    bytes_kept: that training keeps for the backward pass from this layer on, beyond what earlier layers kept.
-    bytes_held: that prediction holds while the layer works: its input, its output, and all that waits for the decoder.
+    bytes_kept: stored at this layer for the backward pass of training, without those that earlier layers store.
+    bytes_held: memory in prediction while the layer works: its input, its output, and the maps that the decoder needs later.
     merges_skip: whether the layer adds or concatenates a skip connection.
     """
 
@@ -91,10 +91,10 @@ class SkipFacts:
     stage: of the decoder; it is the number of the encoder stage that this stage mirrors.
     what: ``positions`` (pooling indices) or ``maps`` (feature maps).
     origin: place where it leaves the encoder, written like a place of dropout: ``encoder4``, ``pool4``.
-    channels, rows, columns: of its maps before the crop; of pooling indices, the number of windows.
+    channels, rows, columns: of its maps before the crop; of pooling indices, the number of pooling windows.
     crop: pixels cut from the maps, from rows and from columns.
     joined: ``add`` or ``concat`` for maps, ``index`` for pooling indices.
-    stored_bytes: for one picture, in float32 or at 2 bits a window.
+    stored_bytes: for one picture, in float32 or at 2 bits per pooling window.
     """
 
     stage: int
@@ -167,12 +167,12 @@ class Explanation:
 
     @property
     def training_bytes(self) -> int:
-        """Bytes of one picture that training keeps for the backward pass in float32, without weights."""
+        """Bytes of one picture that training stores for the backward pass in float32, without weights."""
         return sum(layer.bytes_kept for layer in self.layers)
 
     @property
     def prediction_bytes(self) -> int:
-        """Most bytes that prediction of one picture holds at once in float32, without weights."""
+        """Largest memory in prediction of one picture in one piece, in bytes, in float32, without weights."""
         return max(layer.bytes_held for layer in self.layers)
 
     @property

@@ -63,6 +63,10 @@ class NetworkWords(ABC, Generic[AnyStructure]):
     def skip_notes(self) -> tuple[str, ...]:
         """Return notes on how the table of skip connections counts."""
 
+    def layer_notes(self) -> tuple[str, ...]:
+        """Return notes on the names of the layers."""
+        return ()
+
     @abstractmethod
     def padding(self) -> str:
         """Describe the rules behind ``padding_rows``."""
