@@ -52,7 +52,7 @@ def test_two_networks_side_by_side(program: Program) -> None:
     assert max(map(len, said.out.splitlines())) <= 100
     for words in (
         "WHAT DIFFERS",
-        "pooling indices at 2 bits per pooling window",
+        "pooling indices, 2 bits each",
         "feature maps, cropped",
         "31,030,658",
         "572 x 572",

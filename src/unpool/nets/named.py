@@ -160,7 +160,8 @@ NAMED_NETS: dict[str, NamedNet] = {
         NamedNet(
             "bayesian-segnet-basic",
             changed(SEGNET_BASIC, dropout=0.5, dropout_after=("pool3", "pool4", "decoder4", "decoder3")),
-            "SegNet-Basic with dropout in the deepest stages", f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
+            "SegNet-Basic with dropout in the deepest stages",
+            f"{BAYESIAN_PAPER}; released bayesian_segnet_basic_train",
             (OUR_NORMALISATION, RUNNING_AVERAGE), CAMVID_PICTURE,
         ),
         _variant(

@@ -34,8 +34,8 @@ LAYER_LEGEND = (
 )
 
 MEMORY_NOTE = (
-    "Memory in prediction: if the picture is computed in one piece. `predict` computes large pictures by rows and takes "
-    "less."
+    "Memory in prediction: if the picture is computed in one piece. `predict` computes large pictures by rows and "
+    "takes less."
 )
 
 
@@ -77,7 +77,7 @@ def _title(explained: Explained) -> tuple[str, ...]:
     net = explained.net
     if not explained.changes:
         return (f"{net.name}: {net.summary}",)
-    return f"{net.name}, changed by --set: {', '.join(explained.changes)}", f"The unchanged network: {net.summary}."
+    return f"{net.name}, changed by --set: {', '.join(explained.changes)}", f"The unchanged {net.name}: {net.summary}."
 
 
 def comparison_sections(one: Explained, other: Explained) -> list[Section]:
@@ -187,8 +187,8 @@ def _skip_parts(explained: Explained) -> tuple[str | Table, ...]:
     indices = sum(skip.stored_bytes for skip in facts.skips if skip.what == "positions")
     if indices:
         notes.append(
-            "A pooling index takes 2 bits per 2x2 pooling window; size and maps count pooling windows. The feature maps before "
-            f"pooling would take about {64 * indices:,} bytes in float32, 64 times as much."
+            "A pooling index takes 2 bits per 2x2 pooling window; size and maps count pooling windows. The feature "
+            f"maps before pooling would take about {64 * indices:,} bytes in float32, 64 times as much."
         )
         notes += _segnet_basic_note(facts)
     return (Table(header, tuple(rows), (0, 1, 5)), *notes, *words_of(explained.structure).skip_notes())
@@ -199,10 +199,10 @@ def _segnet_basic_note(facts: Explanation) -> list[str]:
     if (first.channels, first.rows, first.columns) != (64, 180, 240):
         return []
     return [
-        "SegNet's paper gives 0.17 MB for the indices of the first encoder stage. 64 maps of 180 x 240 pooling windows at 2 "
-        "bits are 64 x 180 x 240 x 2 / 8 = 691,200 bytes, 4 times as much. 0.17 MB (172,800 bytes) would be the "
-        "indices of a quarter of the pooling windows (90 x 120), or a single map of 180 x 240 in float32. The paper does not "
-        "show its calculation."
+        "SegNet's paper gives 0.17 MB for the indices of the first encoder stage. 64 maps of 180 x 240 pooling windows "
+        "at 2 bits are 64 x 180 x 240 x 2 / 8 = 691,200 bytes, 4 times as much. 0.17 MB (172,800 bytes) would be the "
+        "indices of a quarter of the pooling windows (90 x 120), or a single map of 180 x 240 in float32. The paper "
+        "does not show its calculation."
     ]
 
 

@@ -53,7 +53,7 @@ PRINTED: dict[str, Printed] = {
     ),
     "fcn-basic": Printed(
         "FCN-Basic", "0.65", "11",
-        "Four 8x8 deconvolutions between 11 and 11 maps have 30,976 numbers, four 1x1 reductions from 64 to 11 maps "
+        "Four 8x8 up-convolutions between 11 and 11 maps have 30,976 numbers, four 1x1 reductions from 64 to 11 maps "
         "2,816: with the encoder 645,312. The file is 2.58 MB, rounded 2.6; a quarter of this is 0.65. 11 "
         "maps of 180x240 are 1,900,800 bytes, the paper's 1.9 MB.",
     ),
@@ -64,8 +64,8 @@ PRINTED: dict[str, Printed] = {
     ),
     "fcn-basic-no-reduction": Printed(
         "FCN-Basic-NoDimReduction", "1.625", "64",
-        "Four 8x8 deconvolutions between 64 and 64 maps have 1,048,576 numbers, with encoder and classifier 1,660,800: "
-        "1.66. The file would be 6.65 MB; the printed number needs 6.5. Rounding does not explain the difference: some "
+        "Four 8x8 up-convolutions between 64 and 64 maps have 1,048,576 numbers, with encoder and classifier "
+        "1,660,800: 1.66. The file would be 6.65 MB; the printed number needs 6.5. Rounding does not explain the difference: some "
         "kernel was smaller than in the text. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
     ),
     "fcn-basic-no-addition-no-reduction": Printed(

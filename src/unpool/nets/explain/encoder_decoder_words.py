@@ -98,8 +98,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         sentences = []
         if self.structure.unpools:
             sentences.append(
-                "The encoder sends its pooling indices: for each 2x2 pooling window, which of its four pixels was the largest, "
-                "in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. It has "
+                "The encoder sends its pooling indices: for each 2x2 pooling window, which of its four pixels was the "
+                "largest, in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. It has "
                 f"nothing to learn; {self._densified()}."
             )
         if self.structure.keeps_maps:
@@ -111,8 +111,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if not self.structure.squeeze:
             return ()
         return (
-            "Maps are counted as in the paper, after the reduction to one map per class. In this module the decoder does "
-            "the reduction, so prediction stores the maps before it.",
+            "Maps are counted as in the paper, after the reduction to one map per class. In this module the decoder "
+            "does the reduction, so prediction stores the maps before it.",
         )
 
     def layer_notes(self) -> tuple[str, ...]:
@@ -179,7 +179,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
 
     def _short_skips(self) -> str:
         structure = self.structure
-        indices = "pooling indices at 2 bits per pooling window" if structure.unpools else ""
+        indices = "pooling indices, 2 bits each" if structure.unpools else ""
         reduced = " reduced to the classes" if structure.squeeze else ""
         crop = ", cropped and" if structure.padding != "same" else ","
         how = {"add": f"{reduced}{crop} added", "concat": f"{crop} concatenated"}.get(structure.skip)

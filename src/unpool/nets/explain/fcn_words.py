@@ -50,9 +50,9 @@ class FCNWords(NetworkWords[FCNStructure]):
             "The encoder is the classifier VGG16 without its end: five stages of 3x3 convolutions with ReLU, each "
             f"followed by 2x2 max-pooling, with {structure.widths[0]} to {max(structure.widths)} feature maps. Its "
             f"fully connected layers are convolutions here, fc6 of 7x7 and fc7 of 1x1 with {structure.fc_width} maps, "
-            "so that the network answers at every place and not once per picture. The first convolution pads the picture "
-            f"with {structure.padding} zeros on each side. After five poolings, score_fr gives one map per class, with a "
-            f"score every {structure.stride} pixels."
+            "so that the network answers at every place and not once per picture. The first convolution pads the "
+            f"picture with {structure.padding} zeros on each side. After five poolings, score_fr gives one map per "
+            f"class, with a score every {structure.stride} pixels."
         )
 
     def decoder(self, facts: Explanation) -> str:
@@ -86,8 +86,8 @@ class FCNWords(NetworkWords[FCNStructure]):
     def skip_notes(self) -> tuple[str, ...]:
         """Return notes on how the table of skip connections counts."""
         return (
-            "Counted as scores, one map per class. The pools are scored only when the decoder needs them, so prediction "
-            "stores the pools until then.",
+            "Counted as scores, one map per class. The pools are scored only when the decoder needs them, so "
+            "prediction stores the pools until then.",
         )
 
     def padding(self) -> str:

@@ -52,7 +52,8 @@ class LayerFacts:
     multiply_adds: for one picture.
     bytes_output: of its output.
     bytes_kept: stored at this layer for the backward pass of training, without those that earlier layers store.
-    bytes_held: memory in prediction while the layer works: its input, its output, and the maps that the decoder needs later.
+    bytes_held: memory in prediction while the layer works: its input, its output, and the maps
+        that the decoder needs later.
     merges_skip: whether the layer adds or concatenates a skip connection.
     """
 
