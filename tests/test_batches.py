@@ -76,7 +76,7 @@ def test_a_process_makes_its_own_places_only(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_more_processes_than_places_are_refused() -> None:
-    with pytest.raises(UsageError, match="2 crops a step for 3 processes"):
+    with pytest.raises(UsageError, match="2 crops per step for 3 processes"):
         next(tiny.sampler(DATA, MODEL).epoch(0, part=(0, 3)))
 
 

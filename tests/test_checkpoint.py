@@ -84,7 +84,7 @@ def test_a_missing_model(tmp_path: Path) -> None:
 def test_a_truncated_model(share: float, saved: Path) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(share * len(content))])
-    assert "not a readable safetensors file" in refusal(saved).found
+    assert "this is not a model file" in refusal(saved).found
 
 
 def test_foreign_files(saved: Path) -> None:
@@ -93,7 +93,7 @@ def test_foreign_files(saved: Path) -> None:
     save_file({"weight": torch.zeros(3)}, saved, metadata={"unpool": "[1]"})
     assert "without an unpool card" in refusal(saved).found
     torch.save({"weight": torch.zeros(3)}, saved)
-    assert "not a readable safetensors file" in refusal(saved).found
+    assert "this is not a model file" in refusal(saved).found
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object], drop: str = "", *, signed: bool = True) -> None:

@@ -245,7 +245,7 @@ def test_groups_are_exchanged_whole() -> None:
     assert sentence(found, found.others[0], "AB").endswith("mean IoU points on 14 pictures in 7 groups")
     rule = comparison_rule(found)
     assert "paired resamples of the 7 groups with seed 0" in rule
-    assert "all 128 exchanges" in rule
+    assert "exact permutation test (128 permutations)" in rule
 
 
 def two_columns(rows: int = 1) -> Measure:

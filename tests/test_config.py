@@ -169,7 +169,24 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
     with pytest.raises(UsageError) as refusal:
         resolve(parse_assignments([assignment]), "recipe.toml")
     assert refusal.value.found.startswith(f"recipe.toml: {found}")
-    assert refusal.value.repair.startswith("change ")
+    assert refusal.value.repair.startswith("set " if found == "structure" else "change ")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected", "repair"),
+    [
+        ("crop=abc", "a whole number", "change training.crop, for example --set crop=256"),
+        ("crop=8", "a number of at least 16", "change training.crop, for example --set crop=256"),
+        ("learning_rate=high", "a number", "change training.learning_rate, for example --set learning_rate=0.001"),
+        ("recompute=maybe", "true or false", "change training.recompute, for example --set recompute=false"),
+        ("rotation=200", "a number of at most 180", "change augmentation.rotation"),
+        ("optimiser=adam", "one of 'adamw' or 'sgd'", "change training.optimiser, for example --set optimiser=adamw"),
+    ],
+)
+def test_wrong_values_say_what_is_right(assignment: str, expected: str, repair: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        resolve(parse_assignments([assignment]))
+    assert (refusal.value.expected, refusal.value.repair) == (expected, repair)
 
 
 def test_structures_that_cannot_be_say_why() -> None:
@@ -178,7 +195,9 @@ def test_structures_that_cannot_be_say_why() -> None:
 
 
 def test_two_budgets_are_refused() -> None:
-    with pytest.raises(UsageError, match="both epochs and minutes are given; a training has one budget"):
+    with pytest.raises(
+        UsageError, match=r"epochs and minutes together\n  expected: one of them\n  to do:    leave one out"
+    ):
         resolve({"training": {"epochs": 3, "minutes": 1.0}})
 
 

@@ -90,7 +90,7 @@ def test_seeds_differ() -> None:
     names = [f"{k:02}" for k in range(30)]
     assert make_split(folder(*names), 0).val != make_split(folder(*names), 1).val
     assert len(make_split(folder(*names), 0).val) == 6
-    assert make_split(folder(*names), 0).origin.endswith("the names show no groups")
+    assert make_split(folder(*names), 0).origin.endswith("file names show no groups of related pictures")
 
 
 def test_too_few_groups_are_broken_up() -> None:

@@ -208,7 +208,7 @@ def test_a_training_that_is_too_short_for_a_class() -> None:
         ({"flat_pictures": True}, {}, "hardly differ", "check that these are the pictures", 6),
         (
             {"batch_size": 2}, {"train_loss": lambda k: 1.6 * 0.8**k, "val_loss": lambda _: 0.7},
-            "batch normalisation with 2 crops a step", "batch_size=4", 6,
+            "batch normalisation with 2 crops per step", "batch_size=4", 6,
         ),
         (
             {"train_shares": (0.996, 0.004), "weights": (1.0, 1.0), "weight_cap": 1.0, "dice": 0.0}, {},

@@ -110,8 +110,11 @@ def test_files_that_a_control_group_has_read_are_free_memory(tmp_path: Path) -> 
 def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     network = tiny.segmenter().network
-    assert worth_compiling("auto", 19, network, tiny.CPU, ALONE) == (False, "it pays back above 20 minutes")
-    assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "it pays back within 60 minutes")
+    assert worth_compiling("auto", 19, network, tiny.CPU, ALONE) == (
+        False,
+        "worth it only for trainings over 20 minutes",
+    )
+    assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "worth it for a training of 60 minutes")
     assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as requested")
     assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as requested")
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False
@@ -138,7 +141,7 @@ def test_the_forecast_comes_before_the_training(cells: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({"epochs": 10**9}, r"\d+ epochs, at .* s a step: \d+ days"),
+        ({"epochs": 10**9}, r"[\d,]+ epochs, at .* s per step: \d+ days"),
         ({"minutes": 1e5}, r"100000 minutes: 69 days"),
     ],
     ids=["epochs", "minutes"],

@@ -97,10 +97,10 @@ def test_dropout_is_not_sampled_for_it() -> None:
 def test_reduced_arithmetic_is_judged_by_class_ids() -> None:
     found = Mismatch((9, 9), (4, 4), True, False, 2e-4, 1e-6, 0.0)
     assert found.holds is False
-    assert "in float32 a probability may differ by 1e-04" in found.allowed
+    assert "at most 1e-04 in float32" in found.allowed
     assert replace(found, reduced=True).holds
     assert replace(found, reduced=True, share=0.02).holds is False
-    assert "1% of the class ids may differ" in replace(found, reduced=True).allowed
+    assert "at most 1% other class ids" in replace(found, reduced=True).allowed
 
 
 def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
@@ -187,12 +187,12 @@ def test_verify_of_an_exact_network(
     said = program(*words, "-o", tmp_path / "out")
     assert said.code == 0
     assert "verified, " in said.out
-    assert "a.png: on 30 x 30 pixels of it, computed at once and in tiles of" in said.out
-    assert "expected: rounding, about 1e-06; in float32 a probability may differ by 1e-04" in said.out
+    assert "a.png: on 30 x 30 pixels of it, computed in one piece and in tiles of" in said.out
+    assert "expected: at most 1e-04 in float32; rounding is usually about 1e-06" in said.out
     monkeypatch.setattr(Structure, "halo", Border(0, 0))
     said = program(*words, "-o", tmp_path / "wrong")
     assert said.code == 1
-    assert "a.png: tiles do not equal the picture at once" in said.err
+    assert "a.png: tiles do not equal the picture in one piece" in said.err
     assert not list((tmp_path / "wrong").glob("*.png"))
 
 

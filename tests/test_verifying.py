@@ -41,10 +41,10 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor
 def test_a_trained_model_is_read_out(run: TrainedRun) -> None:
     told = info(run.folder)
     lines = told.text.splitlines()
-    assert lines[0] == "network     unet, 1 channels in, 2 classes out"
+    assert lines[0] == "network     unet, 1 channel in, 2 classes out"
     assert lines[1].startswith(f"file        {run.model}")
     assert "0   background  0         #000000" in lines
-    assert any(line.startswith("sizes") and "not a multiple of 4 is mirrored" in line for line in lines)
+    assert any(line.startswith("sizes") and "padded by mirroring to a multiple of 4" in line for line in lines)
     for word in ("uint8 pixels", "cells: 6 pictures trained on, 2 validated", "epochs 3", "U-Net", "not given"):
         assert word in told.text
     low, high = told.data["card"]["story"]["validation"]["intervals"]["mean_iou"]
@@ -81,7 +81,7 @@ def test_the_commands(program: Program, saved: Path) -> None:
     assert json.loads(program("info", saved, "--json").out)["card"]["net"] == "unet"
     said = program("verify", saved.parent, "--precision", "float32")
     assert said.code == 0
-    assert said.out.count("right") == 4
+    assert said.out.count("OK  ") == 4
     assert json.loads(program("verify", saved, "--json").out)["holds"] is True
 
 
@@ -159,7 +159,7 @@ def test_a_broken_file_gives_one_message(command: str, saved: Path, program: Pro
 
     for share in (0.0, 0.1, 0.999):
         saved.write_bytes(content[: int(share * len(content))])
-        refused("not a readable safetensors file")
+        refused("this is not a model file")
     places = {"card": content.index(b"normalisation"), "probe": content.index(b"undecided") + 15}
     for place in (*places.values(), len(content) - 7, *random.Random(1).sample(range(len(content)), 10)):
         changed = bytearray(content)
@@ -172,6 +172,6 @@ def test_a_broken_file_gives_one_message(command: str, saved: Path, program: Pro
     save_file({"weight": torch.zeros(3)}, saved)
     refused("without an unpool card")
     torch.save({"weight": torch.zeros(3)}, saved)
-    refused("not a readable safetensors file")
+    refused("this is not a model file")
     saved.unlink()
     refused("no such file")

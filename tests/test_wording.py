@@ -20,7 +20,8 @@ from unpool.wording import (
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(None, DASH), (0, "0.0 MB"), (123_456, "0.1 MB"), (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"),
+    [(None, DASH), (0, "0.0 kB"), (1_234, "1.2 kB"), (45_678, "46 kB"), (123_456, "0.1 MB"),
+     (12e6, "12 MB"), (500e6, "500 MB"), (1e9, "1.0 GB"),
      (1_250_000_000, "1.2 GB"), (2.46e9, "2.5 GB"), (4 * 10**8, "400 MB")],
 )  # fmt: skip
 def test_bytes(count: float | None, text: str) -> None:

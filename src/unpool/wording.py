@@ -13,11 +13,13 @@ DASH = "–"
 
 
 def bytes_text(count: float | None) -> str:
-    """Return a number of bytes in decimal units: ``12 MB``, ``1.4 GB``; a dash for None."""
+    """Return a number of bytes in decimal units: ``45 kB``, ``12 MB``, ``1.4 GB``; a dash for None."""
     if count is None:
         return DASH
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
+    if count < 1e5:
+        return f"{count / 1e3:.0f} kB" if count >= 1e4 else f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
 
 
@@ -39,6 +41,11 @@ def count_text(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 picture``, ``1,200 pictures``, ``2 classes``."""
     plural = noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def minutes_text(minutes: float) -> str:
+    """Return minutes as a person gives them: ``1 minute``, ``2.5 minutes``."""
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
 
 
 def percent_text(share: float) -> str:

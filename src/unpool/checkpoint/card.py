@@ -70,7 +70,4 @@ def _words(structure: NetworkStructure) -> str:
         )
     if rule.step == 1:
         return "pictures of every size, as they are" + (f", from {rule.smallest} pixels on" * (rule.smallest > 1))
-    return (
-        f"pictures of every size; a side that is not a multiple of {rule.step} is mirrored at the bottom or right up "
-        f"to one"
-    )
+    return f"pictures of every size; sides are padded by mirroring to a multiple of {rule.step}"

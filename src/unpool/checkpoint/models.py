@@ -178,14 +178,18 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        if metadata.get(CHECKSUM_KEY) not in (None, _checksum(tensors, metadata.get(CARD_KEY, ""))):
-            raise ValueError("damaged since it was written: its checksum is wrong")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: not a readable safetensors file ({first_line(error)})",
-            "a model.safetensors written by unpool, complete",
-            "take the file from its run folder again, or train again",
+            f"{path}: this is not a model file, or a part of it is missing ({first_line(error)})",
+            "a model.safetensors, or the run folder that holds it",
+            "check the path; if it is right, take the file from its run folder again, or train again",
         ) from error
+    if metadata.get(CHECKSUM_KEY) not in (None, _checksum(tensors, metadata.get(CARD_KEY, ""))):
+        raise ModelFileError(
+            f"{path}: the model file is damaged: its checksum is wrong",
+            "a file as unpool wrote it",
+            "take the file from its run folder again, or train again",
+        )
     try:
         card = json.loads(metadata[CARD_KEY])
         if not isinstance(card, dict):

@@ -171,7 +171,7 @@ def compare_probe(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeRes
 
 @torch.inference_mode()
 def probe_logits(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
-    """Return the logits of a picture at once, float32 (K, rows, columns), in float32 on the CPU."""
+    """Return the logits of a picture in one piece, float32 (K, rows, columns), in float32 on the CPU."""
     inputs = segmenter.prepare(image, "the probe")
     top, left = segmenter.frame((image.shape[0], image.shape[1])).offset
     with torch.autocast("cpu", enabled=False):

@@ -13,7 +13,9 @@ from unpool.cli.program import app, print_result
 
 @app.command
 def compare(
-    tests: Annotated[list[Path], Parameter(help="Two or more folders that unpool test wrote, or their scores.json.")],
+    tests: Annotated[
+        list[Path], Parameter(negative="", help="Two or more folders that unpool test wrote, or their scores.json.")
+    ],
     *,
     json_: JsonOption = False,
 ) -> int:

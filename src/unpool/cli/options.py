@@ -107,5 +107,5 @@ def bytes_of(text: str | None) -> float | None:
     except ValueError:
         size_in_bytes = 0.0
     if not 0 < size_in_bytes < float("inf"):
-        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "correct it")
+        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "for example --memory 2GB")
     return size_in_bytes

@@ -23,7 +23,8 @@ from unpool.cli.program import BAD_DATA, app, print_result, run_command
 def predict(
     model: ModelOption,
     inputs: Annotated[
-        list[str], Parameter(help="Pictures, folders with their sub-folders, and patterns such as '*.png'.")
+        list[str],
+        Parameter(negative="", help="Pictures, folders with their sub-folders, and patterns such as '*.png'."),
     ],
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder for the masks.")],
@@ -52,7 +53,7 @@ def predict(
     ] = False,
     verify: Annotated[
         bool,
-        Parameter(negative="", help="First compare tiles with the picture at once, on a part of a picture."),
+        Parameter(negative="", help="First compare tiles with the picture in one piece, on a part of a picture."),
     ] = False,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace outputs that exist.")] = False,
     device: DeviceOption = None,

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: noted at once, obeyed after the current step."""
+"""Signals that ask a run to stop: noted immediately, obeyed after the current step."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Yield a note of the first stop signal, which then does not stop the process at once.
+    """Yield a note of the first stop signal, which then does not stop the process immediately.
 
-    A second Ctrl-C interrupts at once. A second SIGTERM or SIGHUP changes nothing, because some senders (``timeout``)
-    send two. A signal that the process ignores (``nohup``) stays ignored. Only the main thread receives signals; in
-    another thread nothing is noted.
+    A second Ctrl-C interrupts immediately. A second SIGTERM or SIGHUP changes nothing, because some senders
+    (``timeout``) send two. A signal that the process ignores (``nohup``) stays ignored. Only the main thread receives
+    signals; in another thread nothing is noted.
     """
     interruption = Interruption()
     before = _handlers() if current_thread() is main_thread() else {}

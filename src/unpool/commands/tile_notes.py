@@ -1,4 +1,4 @@
-"""Messages on pictures that are cut into tiles: how far tiles differ from the picture at once."""
+"""Messages on pictures that are cut into tiles: how far tiles differ from the picture in one piece."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def blending_note(source: str, mismatch: Mismatch | None) -> str:
     """Return a message that tiles are blended, with the result of the tile check if there is one."""
     measured = f"; {source}: {mismatch}" if mismatch else ""
     return (
-        "this network normalises over all pixels of a tile, so tiles do not equal the picture at once; they "
+        "this network normalises over all pixels of a tile, so tiles do not equal the picture in one piece; they "
         f"overlap and are blended{measured}"
     )
 
@@ -45,7 +45,7 @@ def verified(source: str, mismatch: Mismatch | None) -> str:
 
     Raises
     ------
-    RunError: tiles that should equal the picture at once differ by more than rounding.
+    RunError: tiles that should equal the picture in one piece differ by more than rounding.
     """
     if mismatch is None:
         return "nothing to verify: no picture that can be predicted is cut into tiles, or can be"
@@ -53,8 +53,8 @@ def verified(source: str, mismatch: Mismatch | None) -> str:
         return blending_note(source, mismatch)
     if not mismatch.holds:
         raise RunError(
-            f"{source}: tiles do not equal the picture at once: {mismatch}",
+            f"{source}: tiles do not equal the picture in one piece: {mismatch}",
             mismatch.allowed,
-            "try --precision float32 or --device cpu; if the error stays, give enough --memory for the picture at once",
+            "try --precision float32 or --device cpu; if the error stays, give --memory for the whole picture",
         )
     return f"verified, {source}: {mismatch}; expected: {mismatch.allowed}"

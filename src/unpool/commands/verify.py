@@ -55,7 +55,7 @@ class Verification:
     @property
     def text(self) -> str:
         """One line for each check, and the verdict."""
-        words = {True: "right", False: "WRONG", None: "note"}
+        words = {True: "OK", False: "WRONG", None: "note"}
         lines = [
             textwrap.fill(f"{words[check.holds]:<7}{check.name}: {check.text}", PAGE_WIDTH, subsequent_indent=" " * 7)
             for check in self.checks
@@ -114,7 +114,7 @@ def _judged(probe: Probe, image: NDArray[Any], logits: Tensor) -> tuple[Check, .
         Check(
             f"{ANSWER} in {probe.arithmetic}",
             result.difference <= result.tolerance,
-            f"{result.difference:.1e} of the largest logit apart at {len(probe.places)} places; "
+            f"the logits at {len(probe.places)} places differ by at most {result.difference:.1e} of the largest; "
             f"{result.tolerance:.0e} is allowed",
         ),
         Check(f"{ANSWER}'s classes", result.classes, "as stored" if result.classes else "not as stored"),

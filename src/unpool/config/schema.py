@@ -69,7 +69,7 @@ class TrainingSettings(_Section):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.epochs is not None and self.minutes is not None:
-            raise ValueError("both epochs and minutes are given; a training has one budget")
+            raise ValueError("epochs and minutes together; one of them; leave one out")
         if self.parts is not None and self.parts > self.batch_size:
             raise ValueError(f"a batch of {self.batch_size} crops in {self.parts} parts; set parts={self.batch_size}")
         return self
@@ -97,12 +97,14 @@ class LossSettings(_Section, LossFactors):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not any(getattr(self, name) for name in TERMS):
-            raise ValueError(f"{all_of(list(TERMS))} are all 0; a loss needs a term")
+            raise ValueError(f"{all_of(list(TERMS))} are all 0; a loss with a term; set one of them to 1")
         means = [f"{name}=0" for name in TERMS if name != "cross_entropy" and getattr(self, name)]
         if self.division == "sum" and means:
             raise ValueError(f"division=sum adds up pixels, and the other terms are means; set {all_of(means)}")
         if not isinstance(self.class_weights, str) and min(self.class_weights, default=0) <= 0:
-            raise ValueError("class weights are positive numbers, one for each class")
+            raise ValueError(
+                "a class weight that is not above 0; positive numbers, one for each class; change class_weights"
+            )
         return self
 
 
@@ -188,9 +190,12 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _ends_with_its_net(self) -> Self:
         if self.stages and self.stages[-1].net != self.net:
-            raise ValueError(f"the last stage trains {self.stages[-1].net}, the recipe is for {self.net}")
+            raise ValueError(
+                f"the last stage trains {self.stages[-1].net}, the recipe is for {self.net}; one network for both; "
+                "change net or the last stage"
+            )
         if self.stages and abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
-            raise ValueError("the shares of the stages do not add up to 1; they are parts of one budget")
+            raise ValueError("the shares of the stages do not add up to 1; parts of one budget; change the shares")
         return self
 
 

@@ -7,12 +7,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.errors import UsageError
 from unpool.nets.named import named_net
 
 BUDGET_KEYS = ("epochs", "minutes")
+
+EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list, written as [a, b]",
+}
+"""What a setting should be, by pydantic's name of the error."""
+
+LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("of at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("of at most", "le"),
+}
+"""Words and pydantic's key for the limit of a number, by pydantic's name of the error."""
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +101,39 @@ def _usage_error(error: ValidationError, origin: str) -> UsageError:
     key = ".".join(map(str, problem["loc"])) or "the configuration"
     if problem["type"] == "extra_forbidden":
         return UsageError(f"{origin}: unknown key {key}", "a key of the configuration", key_suggestion(key))
-    message = problem["msg"].removeprefix("Value error, ")
-    found = f"{origin}: {key} = {problem['input']!r}" if problem["type"] != "value_error" else f"{origin}: {key}"
-    return UsageError(found, message[:1].lower() + message[1:], f"change {key}")
+    if problem["type"] == "value_error":
+        found, expected, repair = _parts(problem["msg"].removeprefix("Value error, "), f"change {key}")
+        return UsageError(f"{origin}: {key}: {found}", expected, repair)
+    return UsageError(
+        f"{origin}: {key} = {problem['input']!r}", _expected(problem), f"change {key}{_example(problem['loc'])}"
+    )
+
+
+def _parts(message: str, repair: str) -> tuple[str, str, str]:
+    """Return found, expected and to do from a validator's message: ``found``, ``found; to do``, or all three."""
+    found, *rest = message.split("; ", 2)
+    if len(rest) == 2:
+        return found, rest[0], rest[1]
+    return found, "settings that fit together", rest[0] if rest else repair
+
+
+def _expected(problem: ErrorDetails) -> str:
+    """Return the value that a setting can have, in plain words."""
+    kind, limits = problem["type"], problem.get("ctx", {})
+    if kind == "literal_error":
+        return f"one of {limits['expected']}"
+    if kind in LIMITS:
+        word, limit = LIMITS[kind]
+        return f"a number {word} {limits[limit]:g}"
+    message = problem["msg"]
+    return EXPECTED.get(kind, message[:1].lower() + message[1:])
+
+
+def _example(place: tuple[int | str, ...]) -> str:
+    """Return an assignment that is right, the default, for the end of a repair; an empty text if there is none."""
+    section, name = [*map(str, place), "", ""][:2]
+    for model in SECTIONS.get(section, ()):
+        default = model.model_fields[name].default if name in model.model_fields else None
+        if isinstance(default, bool | int | float | str):
+            return f", for example --set {name}={str(default).lower() if isinstance(default, bool) else default}"
+    return ""

@@ -153,7 +153,7 @@ class CropSampler:
         rank, count = part
         if count > self.batch_size:
             raise UsageError(
-                f"{self.batch_size} crops a step for {count} processes",
+                f"{self.batch_size} crops per step for {count} processes",
                 "at least one crop for each process",
                 f"use --set batch_size={count} or more, or start fewer processes",
             )

@@ -116,7 +116,7 @@ def _validation(names: Sequence[str], seed: int, share: float, root: str) -> tup
     chosen = _near_share(sizes, seed, share * len(names))
     val = tuple(sorted(name for name in names if groups[name] in chosen))
     if len(sizes) == len(names):
-        return val, f"val drawn at random with seed {seed}; the names show no groups"
+        return val, f"val drawn at random with seed {seed}; file names show no groups of related pictures"
     if SMALLEST_SHARE <= len(val) / len(names) <= LARGEST_SHARE:
         return val, (
             f"val drawn with seed {seed} by whole groups, so that no source is on both sides: "

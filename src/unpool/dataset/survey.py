@@ -1,4 +1,4 @@
-"""The survey of a folder: every file is read once, and everything that is wrong is reported at once."""
+"""The survey of a folder: every file is read once, and everything that is wrong is reported together."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ def keep_memory() -> None:
 def return_memory(block: int) -> None:
     """Let the C library give the memory of freed tensors back to the system, so that a memory limit can be kept.
 
-    It gives back blocks of ``block`` bytes and more at once. It keeps smaller ones in a heap, which fragments where
-    their sizes differ: with a U-Net's windows of 700 x 700 pixels, computed at once, a process kept 300 MB more than it
-    used. Feature maps computed by rows have few sizes, and giving back 8 MB each time took half as long as the
+    It gives back blocks of ``block`` bytes and more immediately. It keeps smaller ones in a heap, which fragments where
+    their sizes differ: with a U-Net's windows of 700 x 700 pixels, computed in one piece, a process kept 300 MB more
+    than it used. Feature maps computed by rows have few sizes, and giving back 8 MB each time took half as long as the
     convolutions. Does nothing where the library is not glibc.
     """
     _tell_malloc({_M_MMAP_THRESHOLD: block, _M_TRIM_THRESHOLD: block, _M_ARENA_MAX: 1})

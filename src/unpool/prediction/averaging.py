@@ -95,7 +95,7 @@ def mean_of(runs: Iterable[Tensor]) -> Mean:
     ----------
     runs: logits (K, rows, columns) of each run; at least one.
     """
-    each = map(_softmax, runs)  # a function, so that the logits are freed at once
+    each = map(_softmax, runs)  # a function, so that the logits are freed immediately
     mean = next(each)
     squares, count = torch.zeros_like(mean), 1
     for count, probabilities in enumerate(each, start=2):

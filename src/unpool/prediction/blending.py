@@ -1,8 +1,9 @@
 """Blending: overlapping tiles and their weighted mean, for networks that normalise over a whole window.
 
 Group and instance normalisation take mean and deviation over the whole window, so no halo makes tiles equal the picture
-at once: neighbouring tiles differ, and seams show between them. Here tiles overlap by half of their sides, and each is
-weighted by a Gaussian about its centre, with a deviation of an eighth of its side, as in nnU-Net (Isensee et al. 2021).
+in one piece: neighbouring tiles differ, and seams show between them. Here tiles overlap by half of their sides, and
+each is weighted by a Gaussian about its centre, with a deviation of an eighth of its side, as in nnU-Net (Isensee et
+al. 2021).
 
 A Gaussian in two axes is the product of one Gaussian in each, and tiles lie on a grid. So each axis has its own
 weights, normalised to sum to 1 at every pixel. The smallest weight, at a tile's edge, is e^-8 of the largest. So no

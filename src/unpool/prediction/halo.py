@@ -1,11 +1,11 @@
 """The halo of a tile: the pixels that a tile reads around itself, so that tiles fit together without a seam.
 
 Each tile is computed from a window: the tile and its halo. The halo holds every pixel that the tile's output depends
-on, so the output equals that of the picture at once. ``NetworkStructure.halo`` (``unpool.nets``) counts these pixels
-from the network's layers, and ``tile_of`` makes a tile's window from them. Windows start on the network's stride grid,
-so that maxima are pooled from the same pixels as in the picture at once. At the edge of the picture the window ends
-too, and the network pads there as it pads the picture. Batch normalisation in evaluation mode does not depend on the
-tile.
+on, so the output equals that of the picture in one piece. ``NetworkStructure.halo`` (``unpool.nets``) counts these
+pixels from the network's layers, and ``tile_of`` makes a tile's window from them. Windows start on the network's stride
+grid, so that maxima are pooled from the same pixels as in the picture in one piece. At the edge of the picture the
+window ends too, and the network pads there as it pads the picture. Batch normalisation in evaluation mode does not
+depend on the tile.
 
 Coordinates are the output's: output pixel o and input pixel o share a number. A network without padding loses pixels on
 each side; its windows read as many more pixels at the bottom and right.
@@ -56,7 +56,7 @@ class Tile:
 
 
 def halo_of(structure: NetworkStructure) -> Halo | None:
-    """Return the halo of a network's tiles; None for a network that takes a picture only at once."""
+    """Return the halo of a network's tiles; None for a network that takes a picture only in one piece."""
     read = structure.halo
     return read and Halo(read.before, read.after, structure.stride, structure.legal_size)
 
@@ -67,7 +67,7 @@ def tile_of(kept: Region, input_size: Size, halo: Halo) -> Tile:
     Parameters
     ----------
     kept: rows and columns of the picture.
-    input_size: rows and columns of the input for the picture at once: a legal size, at least the picture's.
+    input_size: rows and columns of the input for the picture in one piece: a legal size, at least the picture's.
     """
     rows, columns = (_window_and_inside(side, limit, halo) for side, limit in zip(kept, input_size, strict=True))
     return Tile((rows[0], columns[0]), kept, (rows[1], columns[1]))

@@ -38,7 +38,7 @@ class WindowMemory(NamedTuple):
 
     Attributes
     ----------
-    pixel: for every pixel of a window that is computed at once.
+    pixel: for every pixel of a window that is computed in one piece.
     fixed: for a window of any size.
     piece: for the rows that are computed at a time, where a window is computed by rows.
     narrowest: for every column of the fewest rows that can be computed at a time.
@@ -60,7 +60,7 @@ class WindowMemory(NamedTuple):
 
 
 def window_memory(network: Network, machine: Machine) -> WindowMemory:
-    """Measure a folded network on two windows at once and on two by rows.
+    """Measure a folded network on two windows in one piece and on two by rows.
 
     Only the sizes of tensors are computed. A network that looks at everything really runs, because the copies that its
     normalisation makes depend on the device.

@@ -1,4 +1,4 @@
-"""The logits of one window: from the network at once, some rows at a time, or as samples of dropout."""
+"""The logits of one window: from the network in one piece, some rows at a time, or as samples of dropout."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class PlacedNetwork:
             yield iter([logits[:, :, window.inside[0]]])
 
     def _rows(self, window: WindowPixels, source: str) -> Iterator[Tensor]:
-        """Yield the tile's rows of the window's logits: at once, or some rows at a time where the window is large."""
+        """Yield the tile's rows of the window's logits: in one piece, or some rows at a time for a large window."""
         network, kept = self.segmenter.network, window.inside[0]
         # torch takes arrays in the machine's own byte order only.
         native = window.pixels.astype(window.pixels.dtype.newbyteorder("="), copy=False)

@@ -167,7 +167,7 @@ class Predictor:
 
     @property
     def looks_at_everything(self) -> bool:
-        """Whether the network normalises over all pixels of a window, so that tiles differ from the picture at once."""
+        """Whether the network normalises over all pixels of a window; tiles then differ from the picture in one piece."""
         return self.segmenter.network.structure.looks_at_everything
 
     @property
@@ -203,7 +203,7 @@ class Predictor:
         return self._with(averaging=averaging)
 
     def at_once(self, size: Size) -> Self:
-        """Return a predictor that computes pictures up to (rows, columns) at once: neither in tiles nor by rows."""
+        """Return a predictor that computes pictures up to (rows, columns) in one piece: not in tiles, not by rows."""
         return self._with(tile=size, machine=replace(self.machine, by_rows=False))
 
     def empty(self, rows: slice, columns: int, keep: Kept) -> Prediction:
@@ -218,7 +218,7 @@ class Predictor:
         return prediction
 
     def _halo(self, size: Size) -> Halo | None:
-        """Return the halo of a picture's tiles; None where the picture is predicted at once."""
+        """Return the halo of a picture's tiles; None where the picture is predicted in one piece."""
         if size[0] <= self.tile[0] and size[1] <= self.tile[1]:
             return None
         return halo_of(self.segmenter.network.structure)

@@ -1,4 +1,4 @@
-"""The tile check: whether tiles equal the picture at once, measured on a part of the picture."""
+"""The tile check: whether tiles equal the picture in one piece, measured on a part of the picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unpool.tiling import multiple_above
 from unpool.wording import size_text
 
 ROUNDING = 1e-4
-"""Largest difference of a probability between exact tiles and the picture at once, in float32."""
+"""Largest difference of a probability between exact tiles and the picture in one piece, in float32."""
 
 REDUCED_ROUNDING = 0.01
 """Largest share of class ids that may differ in reduced arithmetic. There the larger of two close maxima may change,
@@ -28,13 +28,13 @@ and then a probability changes by any amount."""
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The difference between tiles and the picture at once, on a sample of the picture.
+    """The difference between tiles and the picture in one piece, on a sample of the picture.
 
     Attributes
     ----------
     sample: rows and columns of the part of the picture that is compared.
     tile: rows and columns of the tiles that the sample is cut into.
-    exact: whether the tiles should equal the picture at once; otherwise they are blended.
+    exact: whether the tiles should equal the picture in one piece; otherwise they are blended.
     reduced: whether convolutions ran in bfloat16, or in the TensorFloat-32 that CUDA takes for float32.
     largest: largest difference of a probability, over all pixels and classes.
     mean: mean difference of a probability, over all pixels and classes.
@@ -51,7 +51,7 @@ class Mismatch:
 
     @property
     def holds(self) -> bool | None:
-        """Whether tiles equal the picture at once, up to rounding; None for tiles that are blended."""
+        """Whether tiles equal the picture in one piece, up to rounding; None for tiles that are blended."""
         if not self.exact:
             return None
         return self.share <= REDUCED_ROUNDING if self.reduced else self.largest <= ROUNDING
@@ -60,19 +60,21 @@ class Mismatch:
     def allowed(self) -> str:
         """The difference that exact tiles may have, in words."""
         if self.reduced:
-            return f"rounding; in reduced arithmetic {REDUCED_ROUNDING:.0%} of the class ids may differ"
-        return f"rounding, about 1e-06; in float32 a probability may differ by {ROUNDING:.0e}"
+            return (
+                f"at most {REDUCED_ROUNDING:.0%} other class ids in reduced arithmetic; rounding usually changes fewer"
+            )
+        return f"at most {ROUNDING:.0e} in float32; rounding is usually about 1e-06"
 
     def __str__(self) -> str:
         return (
-            f"on {size_text(self.sample)} pixels of it, computed at once and in tiles of {size_text(self.tile)}, the "
-            f"probabilities differ by at most {self.largest:.1e}, on average by {self.mean:.1e}, and {self.share:.2%} "
+            f"on {size_text(self.sample)} pixels of it, computed in one piece and in tiles of {size_text(self.tile)}, "
+            f"the probabilities differ by at most {self.largest:.1e}, on average by {self.mean:.1e}, and {self.share:.2%} "
             "of the class ids differ"
         )
 
 
 def tile_mismatch(predictor: Predictor, image: TypedPixels, source: str) -> Mismatch | None:
-    """Predict the middle of a picture at once and in tiles, and compare the two.
+    """Predict the middle of a picture in one piece and in tiles, and compare the two.
 
     The sample is no larger than a window of the picture. Its tiles have about half its sides, so that they read less
     than the sample. Blended tiles therefore differ more here than on the picture. Dropout is not sampled, because the

@@ -60,7 +60,7 @@ def picture_memory(predictor: Predictor, image: TypedPixels, *, at_once: bool = 
 
     Parameters
     ----------
-    at_once: whether the window is computed at once even where the network could compute it by rows.
+    at_once: whether the window is computed in one piece even where the network could compute it by rows.
     """
     channels, averaged = image.shape[2], at_once or not predictor.averaging.once
     window = READING * image.dtype.itemsize * channels + AVERAGING * len(predictor.segmenter.classes) * averaged
@@ -70,7 +70,7 @@ def picture_memory(predictor: Predictor, image: TypedPixels, *, at_once: bool = 
 
 
 def pixels_at_once(predictor: Predictor, image: TypedPixels) -> float:
-    """Return the pixels of a picture that may be computed at once under the memory limit."""
+    """Return the pixels of a picture that may be computed in one piece under the memory limit."""
     if predictor.memory is None or predictor.looks_at_everything:
         return inf
     memory = picture_memory(predictor, image, at_once=True)

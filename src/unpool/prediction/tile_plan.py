@@ -80,11 +80,12 @@ def plan_tiles(
     fitting = [plan for plan in plans if plan.bytes <= room]
     if not fitting:
         least = min(plans, key=lambda plan: plan.bytes)
+        lacking = math.ceil((least.bytes - max(room, 0)) / 1e7) * 1e7
         raise RunError(
             f"{source}: a tile of {size_text(least.tile)} pixels takes about {bytes_text(least.bytes)}, "
             f"{bytes_text(max(room, 0))} are left of the memory that prediction may take",
-            "room for one row of the smallest tiles",
-            "give more --memory, request fewer outputs, or use a narrower network",
+            "enough memory for one row of the smallest tiles",
+            f"give {bytes_text(lacking)} more with --memory, request fewer outputs, or use a narrower network",
         )
     low = [plan for plan in fitting if most_rows is None or plan.window[0] <= most_rows]
     return min(low or fitting, key=lambda plan: (plan.overhead, plan.bytes))
@@ -95,7 +96,7 @@ def _candidates(structure: NetworkStructure, picture: Size) -> Iterator[Size]:
         sorted({min(multiple_above(side, structure.stride), length) for side in each})
         for each, length in zip((SIDES, WIDE), picture, strict=True)
     ]
-    if structure.looks_at_everything:  # only the picture at once is exact
+    if structure.looks_at_everything:  # only the picture in one piece is exact
         sides = [sorted({*each, length}) for each, length in zip(sides, picture, strict=True)]
     if structure.halo is None:  # such a network cannot be tiled
         sides = [[length] for length in picture]

@@ -44,11 +44,11 @@ def read_windows(
     """Yield the window of each region in each orientation, the orientations of one region one after the other.
 
     Each window lies on the stride grid of the oriented picture. So the mean over exact tiles is the mean over oriented
-    pictures predicted at once, and averaging needs memory for one region only.
+    pictures predicted in one piece, and averaging needs memory for one region only.
 
     Parameters
     ----------
-    halo: None where the region is all of the picture, which is read at once.
+    halo: None where the region is all of the picture, which is read in one piece.
     """
     size = (int(image.shape[0]), int(image.shape[1]))
 

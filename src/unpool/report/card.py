@@ -10,7 +10,7 @@ from unpool.ledger.text import TITLES
 from unpool.metrics.intervals import Interval
 from unpool.report.sections import Section, Table
 from unpool.report.text import NamedTexts, with_interval
-from unpool.wording import DASH
+from unpool.wording import DASH, count_text
 
 CARD_SETTINGS = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size", "crop", "seed")
 """Settings of the training on the page; the card has all of them."""
@@ -37,7 +37,10 @@ def card_sections(card: Mapping[str, Any], file: NamedTexts, tests: NamedTexts =
 
 
 def _network(card: Mapping[str, Any]) -> str:
-    return f"{card['net']}, {card['in_channels']} channels in, {len(card['classes']['classes'])} classes out"
+    return (
+        f"{card['net']}, {count_text(card['in_channels'], 'channel')} in, "
+        f"{count_text(len(card['classes']['classes']), 'class')} out"
+    )
 
 
 def _class_table(classes: ClassTable) -> Table:

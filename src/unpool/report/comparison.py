@@ -55,11 +55,15 @@ def comparison_rule(comparison: Comparison) -> str:
     """Return the sentences that explain the intervals and p-values."""
     units = count_text(comparison.units, comparison.unit)
     possible = 2**comparison.units
-    exchanges = f"all {possible:,}" if possible <= EXCHANGES else f"{EXCHANGES:,} random"
-    holm = f" and corrected for {len(comparison.others)} comparisons (Holm)" if len(comparison.others) > 1 else ""
+    permutations = (
+        f"exact permutation test ({possible:,} permutations)"
+        if possible <= EXCHANGES
+        else f"permutation test ({EXCHANGES:,} random permutations)"
+    )
+    holm = f", corrected for {len(comparison.others)} comparisons (Holm)" if len(comparison.others) > 1 else ""
     return (
         f"In brackets: 95 % intervals from {RESAMPLES:,} paired resamples of the {units} with seed {comparison.seed}. "
-        f"p is from {exchanges} exchanges of the two tests' results on them{holm}. A difference is shown where p is at "
+        f"p: {permutations}{holm}. A difference is shown where p is at "
         "most 0.05 and the interval does not contain 0."
     )
 

@@ -115,7 +115,9 @@ def image_means_text(result: MeasureResult) -> str:
         f"{column.title} {number_text(value, column)} {bracket_text(interval, column)}".rstrip()
         for value, interval, column in zip(result.table[-1], result.intervals[-1], result.measure.columns, strict=True)
     ]
-    return "\n".join([f"means over the {len(result.names)} pictures, of their means over classes:", *_packed(numbers)])
+    return "\n".join(
+        [f"mean over the {count_text(len(result.names), 'picture')} of each picture's class mean:", *_packed(numbers)]
+    )
 
 
 def conventions_table(rows: Sequence[ConventionScores]) -> str:

@@ -55,7 +55,8 @@ from unpool.shapes import Size
 from unpool.wording import count_text
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
-"""Bytes from which the C library returns a block at once under ``--memory``: in general, and for windows by rows."""
+"""Bytes from which the C library returns a block immediately under ``--memory``: in general, and for windows by
+rows."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PredictionOptions:
     averaging: the orientations and dropout samples that each prediction is the mean of.
     overwrite: replace outputs that exist; otherwise they are refused before any work.
     resume: keep what the same command wrote before it was interrupted, and continue within a picture.
-    verify: before the first picture, compare tiles with the picture at once, on a part of one picture, see
+    verify: before the first picture, compare tiles with the picture in one piece, on a part of one picture, see
         ``unpool.prediction.tile_check``.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
     """
@@ -131,7 +132,7 @@ def predict(
     ------
     UsageError: an input matches no picture, outputs collide or exist, or the network has no dropout to sample.
     ModelFileError: the model cannot be read.
-    RunError: tiles that should equal the picture at once do not.
+    RunError: tiles that should equal the picture in one piece do not.
     """
     keep_memory() if options.memory is None else return_memory(SMALL_BLOCK)
     processes = join(options.device)
@@ -149,7 +150,7 @@ def predict(
     journal = read_journal(out) if options.resume else {}
     begun, finished = begun_jobs(jobs, journal), finished_jobs(jobs, journal)
     if not options.overwrite:
-        refuse_existing(job.outputs for job in jobs if job not in begun)
+        refuse_existing((job.outputs for job in jobs if job not in begun), resume=options.resume)
     if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
         mark_output(out)
     yield from _announced(len(targets), len(finished), predictor, card)
@@ -299,7 +300,7 @@ class _PredictionRun:
 
 
 def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
-    """Return the key of unfinished bands; None where the files are written at once, from a single band.
+    """Return the key of unfinished bands; None where the files are written in one piece, from a single band.
 
     Blended results depend on the tile, so the key does: with another tile, such a picture begins again.
     """

@@ -94,8 +94,8 @@ def open_results(
     Parameters
     ----------
     sampled: whether dropout is sampled, so that uncertainty has a map for each class.
-    key: digest of everything that the files depend on; rows of another key are removed. None writes each file at once,
-        from a single band.
+    key: digest of everything that the files depend on; rows of another key are removed. None writes each file in one
+        piece, from a single band.
 
     Raises
     ------

@@ -98,12 +98,18 @@ def _targets_of(text: str, out: Path) -> list[Target]:
         matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
         pictures = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
     if not pictures:
-        raise UsageError(
-            f"{text}: no picture found" if path.is_dir() or glob.has_magic(text) else f"{text}: no such file or folder",
-            f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'",
-            "check the path",
-        )
+        raise _no_picture(text)
     return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in pictures]
+
+
+def _no_picture(text: str) -> UsageError:
+    path = Path(text)
+    expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
+    if path.is_dir():
+        found = "no picture found" if any(path.iterdir()) else "the folder is empty"
+        return UsageError(f"{text}: {found}", expected, "put pictures into it, or check the path")
+    found = "no picture found" if glob.has_magic(text) else "no such file or folder"
+    return UsageError(f"{text}: {found}", expected, "check the path")
 
 
 def _is_output(picture: Path, out: Path, searched: Path) -> bool:
@@ -146,15 +152,28 @@ def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> 
                 )
 
 
-def refuse_existing(outputs: Iterable[Outputs]) -> None:
-    """Raise UsageError where an output exists already."""
+def refuse_existing(outputs: Iterable[Outputs], *, resume: bool) -> None:
+    """Raise UsageError where an output exists already.
+
+    Parameters
+    ----------
+    resume: whether ``--resume`` is given. Then the outputs are those that another command wrote.
+    """
     existing = [path for files in outputs for path in files.paths() if path.exists()]
-    if existing:
+    if not existing:
+        return
+    found = f"{existing[0]} exists already" + (f", and {len(existing) - 1} more" if len(existing) > 1 else "")
+    if resume:
         raise UsageError(
-            f"{existing[0]} exists already" + (f", and {len(existing) - 1} more" if len(existing) > 1 else ""),
-            "outputs that do not exist yet",
-            "give another --out, --resume to keep the outputs of the same command, or --overwrite to replace them",
+            f"{found}; --resume cannot keep it: another model, other options or another program wrote it",
+            "outputs of the same command, or none",
+            "repeat the command with the model and options of the outputs, give another --out, or --overwrite",
         )
+    raise UsageError(
+        found,
+        "outputs that do not exist yet",
+        "give another --out, --resume to keep the outputs of the same command, or --overwrite to replace them",
+    )
 
 
 def refuse_itself(target: Target, outputs: Outputs) -> None:

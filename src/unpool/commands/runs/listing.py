@@ -1,4 +1,4 @@
-"""``runs``: all runs as a list, and one run in full. It does not import torch, so that the list appears at once."""
+"""``runs``: all runs as a list, and one run in full. It does not import torch, so that the list appears immediately."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unpool.config.schema import TrainingSettings
 from unpool.errors import UsageError
 from unpool.training.rehearsal import Rehearsal
-from unpool.wording import bytes_text, duration_text
+from unpool.wording import bytes_text, count_text, duration_text, minutes_text
 
 MOST_DAYS = 60.0
 """Days of training above which a budget is taken for a mistake."""
@@ -44,8 +44,8 @@ class Forecast:
         if self.minutes <= MOST_DAYS * 24 * 60:
             return
         by_epochs = self.given.epochs is not None
-        budget = f"{self.given.epochs} epochs" if by_epochs else f"{self.minutes:g} minutes"
-        pace = f", at {self.rehearsal.step_seconds:.1f} s a step" if by_epochs else ""
+        budget = count_text(self.given.epochs, "epoch") if self.given.epochs is not None else minutes_text(self.minutes)
+        pace = f", at {self.rehearsal.step_seconds:.1f} s per step" if by_epochs else ""
         raise UsageError(
             f"{budget}{pace}: {self.minutes / 60 / 24:.0f} days",
             f"a training of at most {MOST_DAYS:g} days",
@@ -60,8 +60,8 @@ class Forecast:
             ("one batch", self._learning_text()),
             (
                 "time",
-                f"{duration_text(found.step_seconds)} a step, "
-                f"{duration_text(self.epoch_seconds)} an epoch with its validation",
+                f"{duration_text(found.step_seconds)} per step, "
+                f"{duration_text(self.epoch_seconds)} per epoch with its validation",
             ),
             ("forecast", self._budget_text()),
             ("memory", f"a step takes about {bytes_text(found.peak_bytes)}{free}"),
@@ -79,7 +79,7 @@ class Forecast:
 
     def _budget_text(self) -> str:
         if self.given.epochs is not None:
-            return f"{self.given.epochs} epochs in about {duration_text(self.minutes * 60)}"
+            return f"{count_text(self.given.epochs, 'epoch')} in about {duration_text(self.minutes * 60)}"
         epochs = self.minutes * 60 / self.epoch_seconds
         steps = max(int(epochs * self.steps), 1)
-        return f"about {steps:,} steps ({epochs:.1f} epochs) in {self.given.minutes:g} minutes"
+        return f"about {steps:,} steps ({epochs:.1f} epochs) in {minutes_text(self.given.minutes or 0)}"

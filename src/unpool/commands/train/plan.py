@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from unpool.commands.train.preparation import TrainingJob
-from unpool.wording import all_of
+from unpool.wording import all_of, count_text, minutes_text
 
 
 def plan(job: TrainingJob, run: Path) -> str:
     """Return a page of text about the training that is to begin in the run folder ``run``."""
     given = job.config.training
-    budget = f"{given.epochs} epochs" if given.epochs is not None else f"{given.minutes:g} minutes"
+    budget = count_text(given.epochs, "epoch") if given.epochs is not None else minutes_text(given.minutes or 0)
     weights = zip(job.segmenter.classes.names, job.setup.loss.weights or (), strict=False)
     rows = [
         ("network", _network_text(job)),
         ("crops", _crops_text(job)),
-        ("pictures are", _augmentation_text(job)),
+        ("orientation", _augmentation_text(job)),
         ("class weights", ", ".join(f"{name} {weight:.2f}" for name, weight in weights)),
         (
             "optimiser",
@@ -35,8 +35,8 @@ def plan(job: TrainingJob, run: Path) -> str:
 def _network_text(job: TrainingJob) -> str:
     parameters = sum(p.numel() for p in job.segmenter.network.parameters())
     return (
-        f"{job.config.net}, {parameters:,} parameters, {job.survey.channels} channels in, "
-        f"{len(job.segmenter.classes)} classes out"
+        f"{job.config.net}, {parameters:,} parameters, {count_text(job.survey.channels, 'channel')} in, "
+        f"{count_text(len(job.segmenter.classes), 'class')} out"
     )
 
 
@@ -44,8 +44,8 @@ def _crops_text(job: TrainingJob) -> str:
     batches = job.setup.batches
     margin = f" and {batches.crop.margin} around them" if batches.crop.margin else ""
     return (
-        f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {job.config.training.batch_size} a step, "
-        f"{batches.steps} steps an epoch"
+        f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {job.config.training.batch_size} per step, "
+        f"{batches.steps} steps per epoch"
     )
 
 
@@ -56,7 +56,7 @@ def _augmentation_text(job: TrainingJob) -> str:
         *["left to right"] * bool(given.flip_columns),
     ]
     return (
-        f"{given.orientation}: rotated up to {given.rotation:g} degrees, "
+        f"{'any' if given.orientation == 'free' else given.orientation}: rotated up to {given.rotation:g} degrees, "
         + (f"mirrored {all_of(directions)}" if directions else "not mirrored")
     )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""Read pictures and masks, at once or by windows. Every decoder is bounded in memory."""
+"""Read pictures and masks, in one piece or by windows. Every decoder is bounded in memory."""

@@ -64,8 +64,8 @@ def open_png(file: BinaryIO, path: Path, cache: int) -> StoredPicture | None:
 
     Returns
     -------
-    None where the PNG has to be decoded at once: it is interlaced, its EXIF orientation changes the order of rows, it
-    fits the cache, or one row is too large.
+    None where the PNG has to be decoded in one piece: it is interlaced, its EXIF orientation changes the order of rows,
+    it fits the cache, or one row is too large.
     """
     header = bitmap_header(file, path)
     with decoding(path):

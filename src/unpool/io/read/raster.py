@@ -19,7 +19,7 @@ from unpool.io.read.exif import EXIF_ORIENTATIONS
 from unpool.orientation import Orientation
 
 MAX_PIXELS = 500_000_000
-"""Rows times columns that a header may claim for a picture that is decoded at once."""
+"""Rows times columns that a header may claim for a picture that is decoded in one piece."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,6 @@ def check_size(path: Path, rows: int, columns: int, channels: int = 1) -> None:
     if rows * columns > MAX_PIXELS or rows * columns * channels > 4 * MAX_PIXELS:
         raise DataError(
             f"{path}: {rows} x {columns} pixels with {channels} channels",
-            f"at most {MAX_PIXELS:,} pixels in a picture that is read at once",
+            f"at most {MAX_PIXELS:,} pixels in a picture that is read in one piece",
             "cut the picture into tiles",
         )

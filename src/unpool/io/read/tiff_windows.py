@@ -146,7 +146,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Tiles or strips. They are read under a lock, decoded outside it (by several threads at once), and cached."""
+    """Tiles or strips. They are read under a lock, decoded outside it (by several threads together), and cached."""
 
     file: BinaryIO
     path: Path

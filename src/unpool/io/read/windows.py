@@ -103,8 +103,8 @@ def open_picture(path: Path, cache: int = CACHE) -> Iterator[PictureFile]:
 
     TIFFs with tiles or strips (BigTIFF and OME-TIFF too, at full size), uncompressed TIFFs and Zarr folders decode only
     the blocks that a window touches. A PNG larger than ``cache`` is decoded once, by bands of rows. All other files
-    are decoded at once here and bounded as ``read_image`` bounds them; so are TIFFs of one large strip and interlaced
-    PNGs.
+    are decoded in one piece here and bounded as ``read_image`` bounds them; so are TIFFs of one large strip and
+    interlaced PNGs.
 
     Parameters
     ----------

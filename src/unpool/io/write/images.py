@@ -1,4 +1,4 @@
-"""Pictures that are written at once."""
+"""Pictures that are written in one piece."""
 
 from __future__ import annotations
 

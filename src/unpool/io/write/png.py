@@ -14,7 +14,7 @@ from unpool.io.write.band_form import BandForm
 from unpool.io.write.unfinished import UnfinishedBands
 
 ROWS = 256
-"""Rows that are deflated at once."""
+"""Rows that are deflated in one piece."""
 
 _CENTIMETRES = {2: 2.54, 3: 1.0}
 """Length of TIFF's units of resolution."""

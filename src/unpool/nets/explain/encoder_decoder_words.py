@@ -99,8 +99,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         if self.structure.unpools:
             sentences.append(
                 "The encoder sends its pooling indices: for each 2x2 pooling window, which of its four pixels was the "
-                "largest, in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. It has "
-                f"nothing to learn; {self._densified()}."
+                "largest, in 2 bits. Unpooling puts each value back at that pixel and leaves zeros at the other three. "
+                f"It has nothing to learn; {self._densified()}."
             )
         if self.structure.keeps_maps:
             sentences.append(self._sent_maps(facts))

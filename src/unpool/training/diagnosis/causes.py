@@ -162,7 +162,7 @@ def small_batches(case: Case) -> Cause | None:
     if facts.norm != "batch" or facts.batch_size > 2 or not _only_training_learns(case):
         return None
     return Cause(
-        f"batch normalisation with {facts.batch_size} crops a step: only the training loss falls",
+        f"batch normalisation with {facts.batch_size} crops per step: only the training loss falls",
         "--set batch_size=4 or more, or --set norm=group",
     )
 

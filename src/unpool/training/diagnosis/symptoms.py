@@ -214,7 +214,8 @@ def _symptom_text(kind: SymptomKind, case: Case) -> str:
     if kind == "blind":
         return (
             f"the network answers as if it did not look at the pictures: mean recall {mean(_recalls(row)):.2f}, "
-            f"validation loss {row['val_loss']:.3g} (the classes' shares alone give {facts.share_loss:.3g})"
+            f"validation loss {row['val_loss']:.3g} (a model that knows only the class "
+            f"frequencies has {facts.share_loss:.3g})"
         )
     low = _lowest(case.history)
     return (
