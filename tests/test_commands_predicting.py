@@ -313,7 +313,7 @@ def test_averaging_is_said_and_what_is_strange_to_the_model(dropping: Path, phot
     events = tiny.predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
     said = [event.text for event in events if isinstance(event, Message)]
     assert "the mean of 8 orientations (d4), 1 dropout sample of each" in said[0]
-    assert "trained on upright pictures; those that --tta d4 turns are strange to it" in said[1]
+    assert "The model was trained on upright pictures only, and --tta d4 uses other orientations too" in said[1]
 
 
 def test_samples_of_a_model_without_dropout_are_refused_before_any_work(

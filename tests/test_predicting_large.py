@@ -94,10 +94,10 @@ def test_bands_are_what_the_whole_picture_is(
 ) -> None:
     options = {"overlays": True, "probabilities": "uint16", "uncertainty": True}
     _, events = predicted(model, picture, tmp_path / "bands", **options)
-    assert sum(isinstance(event, Progress) and event.what == "rows of tiles" for event in events) > 4
+    assert sum(isinstance(event, Progress) and event.work == "rows of tiles" for event in events) > 4
     monkeypatch.setattr("unpool.commands.predict.predict.TILE", (1024, 1024))
     _, events = predicted(model, picture, tmp_path / "whole", **options)
-    assert not any(isinstance(event, Progress) and event.what == "rows of tiles" for event in events)
+    assert not any(isinstance(event, Progress) and event.work == "rows of tiles" for event in events)
     for name, most in (("slide.tif", 0), ("overlays/slide.tif", 0), ("probabilities/slide.tif", 1)):
         one, other = (read_image(tmp_path / folder / name).astype(int) for folder in ("bands", "whole"))
         assert np.abs(one - other).max() <= most
