@@ -261,7 +261,7 @@ def test_no_flipped_bit_of_a_model_is_ever_loaded(saved: Path) -> None:
         refusal(saved)
         saved.write_bytes(content)
     flip(saved, len(content) - 40)
-    assert "damaged since it was written: its checksum is wrong" in refusal(saved).found
+    assert "the model file is damaged: its checksum is wrong" in refusal(saved).found
 
 
 def test_only_the_first_version_may_be_without_a_checksum(saved: Path) -> None:

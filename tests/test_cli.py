@@ -205,7 +205,7 @@ def test_broken_folders_are_refused_in_one_message(
     ("words", "message"),
     [
         (["--net", "unett"], "did you mean --net unet?"),
-        (["--epochs", "1", "--minutes", "1"], "one budget"),
+        (["--epochs", "1", "--minutes", "1"], "epochs and minutes together"),
         (["--set", "epoch=3"], "did you mean epochs?"),
         (["--set", "crop"], "key=value"),
         (["--set", "crop=5"], "training.crop = 5"),
@@ -228,7 +228,7 @@ def test_models_that_cannot_be_read_are_refused_in_one_message(
     broken = tmp_path / "model.safetensors"
     broken.write_bytes(run.model.read_bytes()[:5000])
     for verb in (["test", "{}", cells], ["predict", "{}", cells, "--out", tmp_path / "out"]):
-        for model, found in ((broken, "not a readable safetensors"), (tmp_path / "gone", "no such file")):
+        for model, found in ((broken, "this is not a model file"), (tmp_path / "gone", "no such file")):
             refused(program(verb[0], model, *verb[2:]), 3, found)
 
 

@@ -74,7 +74,7 @@ def test_patterns_in_a_hidden_folder_find_its_pictures(photos: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("gone.png", "gone.png: no such file or folder"), ("*.bmp", "no picture found"), ("empty", "no picture found")],
+    [("gone.png", "gone.png: no such file or folder"), ("*.bmp", "no picture found"), ("empty", "the folder is empty")],
 )
 def test_inputs_that_match_nothing_are_refused(text: str, message: str, photos: Path) -> None:
     (photos / "empty").mkdir()

@@ -133,7 +133,7 @@ def test_the_forecast_comes_before_the_training(cells: Path, tmp_path: Path) -> 
     ]
     (forecast,) = (text for text in texts if text.startswith("Rehearsal"))
     assert "one batch" in forecast
-    assert "1 epochs in about" in forecast
+    assert "1 epoch in about" in forecast
     assert "a step takes about" in forecast
     assert "compiled       no, as requested" in forecast
 

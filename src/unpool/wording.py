@@ -38,8 +38,8 @@ def duration_text(seconds: float) -> str:
 
 
 def count_text(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 picture``, ``1,200 pictures``, ``2 classes``."""
-    plural = noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+    """Return a number with its noun: ``1 picture``, ``1,200 pictures``, ``2 classes``, ``3 epochs``."""
+    plural = noun + ("es" if noun.endswith(("s", "x", "tch", "sh")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"
 
 

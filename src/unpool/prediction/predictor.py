@@ -167,7 +167,7 @@ class Predictor:
 
     @property
     def looks_at_everything(self) -> bool:
-        """Whether the network normalises over all pixels of a window; tiles then differ from the picture in one piece."""
+        """Whether the network normalises over all pixels of a window, so that tiles differ from the picture."""
         return self.segmenter.network.structure.looks_at_everything
 
     @property

@@ -68,8 +68,8 @@ class Mismatch:
     def __str__(self) -> str:
         return (
             f"on {size_text(self.sample)} pixels of it, computed in one piece and in tiles of {size_text(self.tile)}, "
-            f"the probabilities differ by at most {self.largest:.1e}, on average by {self.mean:.1e}, and {self.share:.2%} "
-            "of the class ids differ"
+            f"the probabilities differ by at most {self.largest:.1e}, on average by {self.mean:.1e}, and "
+            f"{self.share:.2%} of the class ids differ"
         )
 
 

@@ -66,7 +66,8 @@ PRINTED: dict[str, Printed] = {
         "FCN-Basic-NoDimReduction", "1.625", "64",
         "Four 8x8 up-convolutions between 64 and 64 maps have 1,048,576 numbers, with encoder and classifier "
         "1,660,800: 1.66. The file would be 6.65 MB; the printed number needs 6.5. Rounding does not explain "
-        "the difference: some kernel was smaller than in the text. 64 maps of 180x240 are 11,059,200 bytes, the paper's 11 MB.",
+        "the difference: some kernel was smaller than in the text. 64 maps of 180x240 are 11,059,200 bytes, the "
+        "paper's 11 MB.",
     ),
     "fcn-basic-no-addition-no-reduction": Printed(
         "FCN-Basic-NoAddition-NoDimReduction", "1.625", "0",
