@@ -288,8 +288,8 @@ def test_one_answer_is_told_once_whichever_class_it_is() -> None:
     ("changes", "rows", "found", "epoch"),
     [
         ({"learning_rate": 1e-6}, {"train_loss": lambda _: 1.6}, "the training loss does not fall: 1.6 in the", 6),
-        ({}, {}, "as if it did not look at the pictures: mean recall 0.51, validation loss 0.7 "
-         "(a model that knows only the class frequencies has ", 14),
+        ({}, {}, "as if it did not look at the pictures: mean recall 0.51, validation loss 0.7 (a model that knows "
+         "only the class frequencies has ", 14),
     ],
 )  # fmt: skip
 def test_answers_without_a_look_at_the_pictures(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from unpool.wording import count_text
+
 if TYPE_CHECKING:
     from unpool.nets.structure import Structure
 
@@ -28,7 +30,7 @@ def objections(structure: Structure) -> list[str]:
         counts = getattr(structure, name)
         if isinstance(counts, tuple) and len(counts) != structure.depth:
             reasons.append(
-                f"{name} has {len(counts)} stages, depth is {structure.depth}; "
+                f"{name} has numbers for {count_text(len(counts), 'stage')}, depth is {structure.depth}; "
                 f"set {name} to one number or {structure.depth}"
             )
     if reasons:
