@@ -308,7 +308,7 @@ def test_uncertainty_is_what_is_missing_to_certainty_or_the_variance_of_samples(
     assert (model.probabilities(picture, tta="flips", samples=3).argmax(0) * 255 == mask).all()
 
 
-def test_averaging_is_said_and_what_is_strange_to_the_model(dropping: Path, photos: Path, tmp_path: Path) -> None:
+def test_averaging_is_announced_with_what_the_model_never_saw(dropping: Path, photos: Path, tmp_path: Path) -> None:
     averaging = Averaging("d4", samples=1)
     events = tiny.predict(dropping, [str(photos / "a.png")], tmp_path / "out", device="cpu", averaging=averaging)
     said = [event.text for event in events if isinstance(event, Message)]

@@ -45,7 +45,7 @@ def test_a_trained_model_is_read_out(run: TrainedRun) -> None:
     assert lines[1].startswith(f"file        {run.model}")
     assert "0   background  0         #000000" in lines
     assert any(line.startswith("sizes") and "padded by mirroring to a multiple of 4" in line for line in lines)
-    for word in ("uint8 pixels", "cells: 6 pictures trained on, 2 validated", "epochs 3", "U-Net", "not given"):
+    for word in ("uint8 pixels", "6 for training, 2 for validation, 0 for testing", "epochs 3", "U-Net", "not given"):
         assert word in told.text
     low, high = told.data["card"]["story"]["validation"]["intervals"]["mean_iou"]
     assert low <= told.data["card"]["story"]["validation"]["mean_iou"] <= high
