@@ -233,7 +233,7 @@ def test_resume_goes_on_between_the_outputs(model: Path, picture: Path, tmp_path
 def test_too_little_memory_is_refused_before_any_work(model: Path, picture: Path, tmp_path: Path) -> None:
     result, _ = predicted(model, picture, tmp_path / "out", memory=1e6)
     ((_, reason),) = result.failed
-    assert "MB are left of the memory" in reason
+    assert "0 kB are left of the memory that prediction may take" in reason
     assert "--memory" in reason
 
 
