@@ -189,6 +189,14 @@ def test_wrong_values_say_what_is_right(assignment: str, expected: str, repair: 
     assert (refusal.value.expected, refusal.value.repair) == (expected, repair)
 
 
+@pytest.mark.parametrize("padding", [9999, "round"])
+@pytest.mark.parametrize("net", ["unet", "fcn-8s"])
+def test_no_example_is_given_that_holds_for_another_family_only(net: str, padding: object) -> None:
+    with pytest.raises(UsageError) as refusal:
+        resolve({"net": net, "structure": {"padding": padding}})
+    assert refusal.value.repair == "change structure.padding"
+
+
 def test_structures_that_cannot_be_say_why() -> None:
     with pytest.raises(UsageError, match="a centred convolution needs an odd kernel"):
         resolve({"structure": {"kernel": 4}})

@@ -1,5 +1,8 @@
 """Prediction: tiles fit without a seam, any size is right, nothing wrong passes in silence."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch import nn
 
 import tiny
 from unpool.errors import DataError, RunError
+from unpool.machine.device import Machine
 from unpool.orientation import ORIENTATION_SETS
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import Predictor
@@ -111,6 +115,18 @@ def test_the_network_is_folded_once_and_the_segmenter_stays_as_it_was_trained() 
     assert not any(isinstance(module, nn.BatchNorm2d) for module in predictor.network.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
     assert not any(parameter.is_inference() for parameter in predictor.network.parameters())
+
+
+def test_a_predictor_alone_lets_the_trained_weights_go() -> None:
+    model, image = lively("unet"), picture(40, 50)
+    trained = [weakref.ref(parameter) for parameter in model.network.parameters()]
+    predictor = Predictor(model, Machine(torch.device("cpu"), reduced=True))
+    expected = predictor.probabilities(image, "p")
+    predictor = predictor.alone()
+    del model
+    gc.collect()
+    assert not [weight for weight in trained if weight() is not None]
+    assert (predictor.probabilities(image, "p") == expected).all()
 
 
 def test_pictures_that_do_not_fit_are_refused() -> None:

@@ -132,8 +132,11 @@ def _expected(problem: ErrorDetails) -> str:
 def _example(place: tuple[int | str, ...]) -> str:
     """Return an assignment that is right, the default, for the end of a repair; an empty text if there is none."""
     section, name = [*map(str, place), "", ""][:2]
-    for model in SECTIONS.get(section, ()):
-        default = model.model_fields[name].default if name in model.model_fields else None
-        if isinstance(default, bool | int | float | str):
-            return f", for example --set {name}={str(default).lower() if isinstance(default, bool) else default}"
-    return ""
+    models = [model for model in SECTIONS.get(section, ()) if name in model.model_fields]
+    defaults = {repr(model.model_fields[name].default): model.model_fields[name].default for model in models}
+    if len(defaults) != 1:  # families of networks have fields of one name and other values
+        return ""
+    (default,) = defaults.values()
+    if not isinstance(default, bool | int | float | str):
+        return ""
+    return f", for example --set {name}={str(default).lower() if isinstance(default, bool) else default}"

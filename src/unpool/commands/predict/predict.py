@@ -145,6 +145,8 @@ def predict(
     require_writable(out)
     outputs = [outputs_of(target, out, extras) for target in targets]
     refuse_collisions(targets, outputs)
+    predictor = predictor.alone()  # weights are copied while small blocks are still returned
+    del segmenter
     model_digest = file_digest(path)
     jobs = [job_of(target, files, predictor, model_digest) for target, files in zip(targets, outputs, strict=True)]
     journal = read_journal(out) if options.resume else {}
@@ -156,7 +158,6 @@ def predict(
     yield from _announced(len(targets), len(finished), predictor, card)
     run = _PredictionRun(predictor, out)
     if predictor.by_rows and options.memory is not None:
-        predictor.place()  # weights are copied while small blocks are still returned
         return_memory(BLOCK)
     if options.verify:
         yield from run.verify(jobs)

@@ -120,7 +120,7 @@ def _is_output(picture: Path, out: Path, searched: Path) -> bool:
 def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
     """Return the files of a picture.
 
-    The mask is a PNG, or has the suffix of ``unpool.io.write.bands.mask_suffix`` where the picture is large, tiled or
+    The mask is a PNG, or has the suffix of ``unpool.io.write.suffix.mask_suffix`` where the picture is large, tiled or
     placed on the earth.
     """
     suffix = mask_suffix_of_file(target.source)
