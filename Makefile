@@ -1,8 +1,10 @@
 # Two commands: `make demo` and `make test`. Each makes .venv, installs the pinned packages and runs.
 PYTHON ?= python3
 BIN := .venv/bin
+COUNT ?= 20000
+SEED ?= 0
 
-.PHONY: demo test check format slow clean
+.PHONY: demo test check format slow fuzz clean
 
 demo: .venv/installed
 	$(BIN)/unpool demo
@@ -14,6 +16,10 @@ check: .venv/installed
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
+
+# COUNT faulty files of all kinds through every reader; the exit code is 1 if one of them ends in anything but a typed error
+fuzz: .venv/installed
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(COUNT) --seed $(SEED)
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
