@@ -46,9 +46,10 @@ def test_exact_tiles_equal_the_whole(net: str, size: tuple[int, int], tile: tupl
     assert tile_mismatch(Predictor(lively(net), tiny.CPU, tile, averaging), picture(*size), "p").largest < 1e-5
 
 
-def test_a_halo_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("net", EXACT)
+def test_a_halo_that_is_too_small_is_found(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Structure, "halo", Border(4, 4))
-    found = tile_mismatch(Predictor(lively("unet"), tiny.CPU, (64, 64)), picture(150, 170), "p")
+    found = tile_mismatch(Predictor(lively(net), tiny.CPU, (64, 64)), picture(150, 170), "p")
     assert found.holds is False
     assert found.largest > 1e-3
 
@@ -95,12 +96,20 @@ def test_dropout_is_not_sampled_for_it() -> None:
 
 
 def test_reduced_arithmetic_is_judged_by_class_ids() -> None:
-    found = Mismatch((9, 9), (4, 4), True, False, 2e-4, 1e-6, 0.0)
+    found = Mismatch((9, 9), (4, 4), True, False, False, 2e-4, 1e-6, 0.0)
     assert found.holds is False
     assert "at most 1e-04 in float32" in found.allowed
     assert replace(found, reduced=True).holds
     assert replace(found, reduced=True, share=0.02).holds is False
     assert "at most 1% other class ids" in replace(found, reduced=True).allowed
+
+
+def test_a_network_that_unpools_is_judged_by_class_ids_too() -> None:
+    """Rounding may choose another of two equal maxima, as in a flat region, and that moves a value to another pixel."""
+    found = Mismatch((9, 9), (4, 4), True, False, True, 0.3, 1e-4, 0.002)
+    assert found.holds
+    assert "another of two equal maxima" in found.allowed
+    assert replace(found, share=0.02).holds is False
 
 
 def test_a_plan_counts_the_sums_and_the_tiles_of_blending() -> None:
@@ -276,7 +285,7 @@ def test_blended_results_are_not_continued_in_other_tiles(
 def test_the_error_says_what_to_do() -> None:
     from unpool.commands.tile_notes import verified
 
-    wrong = Mismatch((90, 90), (32, 32), True, False, 0.2, 0.01, 0.03)
+    wrong = Mismatch((90, 90), (32, 32), True, False, False, 0.2, 0.01, 0.03)
     with pytest.raises(RunError, match=r"differ by at most 2\.0e-01(.|\n)*--precision float32 or --device cpu"):
         verified("p", wrong)
     assert "nothing to verify" in verified("p", None)

@@ -21,9 +21,9 @@ from unpool.wording import size_text
 ROUNDING = 1e-4
 """Largest difference of a probability between exact tiles and the picture in one piece, in float32."""
 
-REDUCED_ROUNDING = 0.01
-"""Largest share of class ids that may differ in reduced arithmetic. There the larger of two close maxima may change,
-and then a probability changes by any amount."""
+CHANGED_CLASSES = 0.01
+"""Largest share of class ids that may differ in reduced arithmetic, or where a network unpools. There rounding may choose
+the other of two close maxima, and then a probability changes by any amount."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Mismatch:
     tile: rows and columns of the tiles that the sample is cut into.
     exact: whether the tiles should equal the picture in one piece; otherwise they are blended.
     reduced: whether convolutions ran in bfloat16, or in the TensorFloat-32 that CUDA takes for float32.
+    unpools: whether the network unpools, so that rounding can move a value to another pixel.
     largest: largest difference of a probability, over all pixels and classes.
     mean: mean difference of a probability, over all pixels and classes.
     share: share of the pixels whose class ids differ.
@@ -45,6 +46,7 @@ class Mismatch:
     tile: Size
     exact: bool
     reduced: bool
+    unpools: bool
     largest: float
     mean: float
     share: float
@@ -54,14 +56,21 @@ class Mismatch:
         """Whether tiles equal the picture in one piece, up to rounding; None for tiles that are blended."""
         if not self.exact:
             return None
-        return self.share <= REDUCED_ROUNDING if self.reduced else self.largest <= ROUNDING
+        if self.reduced or self.unpools:
+            return self.share <= CHANGED_CLASSES
+        return self.largest <= ROUNDING
 
     @property
     def allowed(self) -> str:
         """The difference that exact tiles may have, in words."""
         if self.reduced:
             return (
-                f"at most {REDUCED_ROUNDING:.0%} other class ids in reduced arithmetic; rounding usually changes fewer"
+                f"at most {CHANGED_CLASSES:.0%} other class ids in reduced arithmetic; rounding usually changes fewer"
+            )
+        if self.unpools:
+            return (
+                f"at most {CHANGED_CLASSES:.0%} other class ids in a network that unpools, because rounding may choose "
+                "another of two equal maxima"
             )
         return f"at most {ROUNDING:.0e} in float32; rounding is usually about 1e-06"
 
@@ -116,7 +125,7 @@ def tile_mismatch(predictor: Predictor, image: TypedPixels, source: str) -> Mism
         total += float(apart.sum(dtype=np.float64))
         changed += int(np.count_nonzero(most_probable(part) != whole.prediction[place]))
     return Mismatch(
-        sample, tile, not predictor.looks_at_everything, _reduced(predictor.machine),
+        sample, tile, not predictor.looks_at_everything, _reduced(predictor.machine), structure.unpools,
         largest, total / whole.probabilities.size, changed / whole.prediction.size,
     )  # fmt: skip
 
