@@ -22,8 +22,8 @@ ROUNDING = 1e-4
 """Largest difference of a probability between exact tiles and the picture in one piece, in float32."""
 
 CHANGED_CLASSES = 0.01
-"""Largest share of class ids that may differ in reduced arithmetic, or where a network unpools. There rounding may choose
-the other of two close maxima, and then a probability changes by any amount."""
+"""Largest share of class ids that may differ in reduced arithmetic, or where a network unpools. There rounding may
+choose the other of two close maxima, and then a probability changes by any amount."""
 
 
 @dataclass(frozen=True)
