@@ -199,13 +199,13 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "no record"),
-        ("{", "no record"),
-        ("[" * 100_000, "no record"),
+        ("", "no valid JSON"),
+        ("{", "no valid JSON"),
+        ("[" * 100_000, "more than 64 levels"),
         ('{"state": "RUNNING", "pod": 7}', r"no record \(id: Field required"),
         (record().model_dump_json().replace('"version":1', '"version":2'), r"no record \(version"),
         (record().model_dump_json().replace('"seconds":0.0', '"seconds":"long"'), r"no record \(seconds"),
-        ("\udcff", "no record"),
+        ("\udcff", "no valid JSON"),
         (None, "no plain file"),
     ],
 )
@@ -393,7 +393,7 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
     with pytest.raises(ModelFileError, match="is another model now"):
         finish(rerun(run_named(str(folder / "test-cells"), [])))
     later = found.model_copy(update={"settings": {**found.settings, "later": 1}})
-    with pytest.raises(DataError, match=r"was made with later(.|\n)*use the version"):
+    with pytest.raises(DataError, match=r"does not have \(unknown: later\)(.|\n)*use the version"):
         finish(rerun(FoundRun(tested / "test-cells", later, "finished")))
 
 

@@ -139,7 +139,7 @@ def test_a_model_without_a_probe_is_not_proven(saved: Path, program: Program) ->
 
 def test_a_story_of_another_form(saved: Path) -> None:
     rewrite(saved, lambda card, _: card["story"].update(data=[]))
-    with pytest.raises(ModelFileError, match="unpool did not write the story on its card"):
+    with pytest.raises(ModelFileError, match=r"unpool did not write this card for these weights \(story.data = \[\]"):
         info(saved)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unpool.errors import DataError, UsageError
-from unpool.io.files import read_json
+from unpool.io.documents import read_json
 from unpool.metrics.comparison import Comparison, Difference, SharedMeasure, compare_tests
 from unpool.metrics.intervals import RESAMPLES, PixelCounts
 from unpool.metrics.measures import Measure, Numbers

@@ -152,25 +152,6 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    DataError: the file is missing, unreadable or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "a readable JSON file", "check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: no valid JSON ({error})",
-            "a JSON file",
-            "correct the file, or write it again with the program that made it",
-        ) from error
-
-
 def safe_child(folder: Path, relative: str | Path) -> Path:
     """Return the path of ``relative`` under ``folder``, with links and ``..`` resolved.
 

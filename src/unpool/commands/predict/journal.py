@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from unpool.errors import DataError
+from unpool.io.documents import read_json_lines
 from unpool.io.files import append_text, writing
 
 JOURNAL = ".unpool-predictions.jsonl"
@@ -20,18 +21,30 @@ class JournalEntry(NamedTuple):
     done: bool
 
 
-def read_journal(folder: Path) -> dict[Path, JournalEntry]:
-    """Return the last entry of each mask, by its full path; incomplete lines are ignored."""
+class Journal(NamedTuple):
+    """The last entry of each mask, by its full path, and what is wrong in the lines that have no entry."""
+
+    entries: dict[Path, JournalEntry]
+    odd: list[str]
+
+
+def read_journal(folder: Path) -> Journal:
+    """Read the journal of a folder; without one there are no entries."""
+    file, home = folder / JOURNAL, folder.resolve()
+    if not file.is_file():
+        return Journal({}, [])
     try:
-        lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    entries: dict[Path, JournalEntry] = {}
-    for line in lines:
-        with suppress(ValueError, TypeError, KeyError):
-            entry = json.loads(line)
-            entries[folder.resolve() / str(entry["mask"])] = JournalEntry(str(entry["key"]), bool(entry["done"]))
-    return entries
+        lines = read_json_lines(file, _entry_of)
+    except DataError as error:
+        return Journal({}, [error.found])
+    return Journal({home / mask: entry for mask, entry in lines.entries}, [f"{file}: {odd}" for odd in lines.odd])
+
+
+def _entry_of(value: Any) -> tuple[str, JournalEntry]:
+    form = {"mask": str, "key": str, "done": bool}
+    if not isinstance(value, dict) or {name: type(each) for name, each in value.items()} != form:
+        raise ValueError("no entry on a mask")
+    return value["mask"], JournalEntry(value["key"], value["done"])
 
 
 def note(folder: Path, mask: Path, entry: JournalEntry) -> None:

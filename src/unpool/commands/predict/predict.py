@@ -14,7 +14,7 @@ from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.predict.jobs import PictureJob, begun_jobs, divided, finished_jobs, job_of
-from unpool.commands.predict.journal import JournalEntry, note, read_journal
+from unpool.commands.predict.journal import Journal, JournalEntry, note, read_journal
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
@@ -52,7 +52,7 @@ from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_choice import fitting_tile
 from unpool.processes import Processes, join
 from unpool.shapes import Size
-from unpool.wording import count_text
+from unpool.wording import count_text, first_of
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
 """Bytes from which the C library returns a block immediately under ``--memory``: in general, and for windows by
@@ -149,7 +149,9 @@ def predict(
     del segmenter
     model_digest = file_digest(path)
     jobs = [job_of(target, files, predictor, model_digest) for target, files in zip(targets, outputs, strict=True)]
-    journal = read_journal(out) if options.resume else {}
+    journal, odd = read_journal(out) if options.resume else Journal({}, [])
+    if odd:
+        yield Message(f"{first_of(odd)}; what these lines say of a mask is not known")
     begun, finished = begun_jobs(jobs, journal), finished_jobs(jobs, journal)
     if not options.overwrite:
         refuse_existing((job.outputs for job in jobs if job not in begun), resume=options.resume)

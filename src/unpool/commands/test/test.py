@@ -12,7 +12,7 @@ from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import TestSetup, begin_test, record_test
 from unpool.commands.run_folder import free_path, model_file, require_writable
 from unpool.commands.test.options import USUAL_OPTIONS, TestOptions
-from unpool.commands.test.page import images_csv, panel, report_contents
+from unpool.commands.test.page import images_csv, panel, report_contents, run_history
 from unpool.commands.test.picture_choice import choose_pairs, orientation_warnings
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.tile_notes import blending_notes
@@ -79,7 +79,8 @@ def test(
     require_unchanged(survey, fingerprint)
     require_no_errors(survey)
     choice = choose_pairs(survey, card, options.which)
-    warnings = (*choice.warnings, *orientation_warnings(card, averaging))
+    log_warnings = run_history(path, card["story"]).warnings
+    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings)
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}

@@ -11,9 +11,16 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from unpool.checkpoint.checkpoints import StoredCheckpoint, load_newest_checkpoint, previous, save_checkpoint
+from unpool.checkpoint.checkpoints import (
+    StoredCheckpoint,
+    StoredState,
+    load_newest_checkpoint,
+    previous,
+    save_checkpoint,
+)
 from unpool.checkpoint.models import new_model
 from unpool.checkpoint.proof import first_line
+from unpool.checkpoint.tensors import fitting_optimiser_state, require_form
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob
@@ -39,7 +46,7 @@ def found_state(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Trai
     state = (yield from _repaired(run, job)) if processes.first else None
     if not processes.agree(state is not None):
         return None
-    return state if processes.first else _restore(run, job, load_newest_checkpoint(run.state))
+    return state if processes.first else _restore(job, _newest(run, job))
 
 
 def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
@@ -69,10 +76,10 @@ def _repaired(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Traini
                 "put state.pt back, or start a new run in another --out",
             )
         return None
-    stored = load_newest_checkpoint(run.state)
+    stored = _newest(run, job)
     if stored.damage is not None:
         yield Message(f"{stored.damage.found}\n  continuing from {stored.file.name}, the state saved before it")
-    state = _restore(run, job, stored)
+    state = _restore(job, stored)
     with _with_resume_advice(), writing(run.path):
         _apply(run, stored)
         write_config(run, job.config)  # the budget may have changed
@@ -113,25 +120,44 @@ def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: E
         write_text(run.curves, curves_svg(state.history))
 
 
-def _restore(run: RunFolder, job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
+def _newest(run: RunFolder, job: TrainingJob) -> StoredCheckpoint:
+    return load_newest_checkpoint(run.state, lambda stored: _require_fit(job, stored))
+
+
+def _require_fit(job: TrainingJob, stored: StoredState) -> None:
+    """Raise an error unless the training can continue from a state; nothing is changed.
+
+    Raises
+    ------
+    ModelFileError: the state has odd content, or is another network's.
+    UsageError: the data is not that of the state.
+    """
     saved = stored.state
-    if saved.get("data") != _data_of(job):
+    try:
+        TrainingState.from_plain(saved["training"])
+        require_form(saved["network"], job.segmenter.network.state_dict())
+        fitting_optimiser_state(saved["optimiser"], job.setup.optimiser)
+        problem = None
+    except Exception as error:  # a torch file can hold anything at any place
+        problem = error
+    if saved.get("data") != _data_of(job) and isinstance(saved.get("data"), dict):
         raise UsageError(
-            f"{job.survey.folder.root} has changed since the run in {run.path} was started",
+            f"{job.survey.folder.root} has changed since the run in {stored.file.parent} was started",
             "the same pictures, masks, classes and split",
             "put the data back as it was, or start a new run without --resume",
         )
-    try:
-        job.segmenter.network.load_state_dict(saved["network"])
-        job.setup.optimiser.load_state_dict(saved["optimiser"])
-        state = TrainingState.from_plain(saved["training"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    if problem is not None:
         raise ModelFileError(
-            f"{stored.file}: does not fit the run ({first_line(error)})",
+            f"{stored.file}: does not fit the run ({first_line(problem)})",
             "the state this run saved",
             "start a new run without --resume",
-        ) from error
-    return state
+        ) from problem
+
+
+def _restore(job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
+    job.segmenter.network.load_state_dict(stored.state["network"])
+    job.setup.optimiser.load_state_dict(fitting_optimiser_state(stored.state["optimiser"], job.setup.optimiser))
+    return TrainingState.from_plain(stored.state["training"])
 
 
 def _apply(run: RunFolder, stored: StoredCheckpoint) -> None:

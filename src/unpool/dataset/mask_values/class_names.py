@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from unpool.class_table import Colour, value_from_text
 from unpool.errors import DataError, UsageError
+from unpool.io.documents import yaml_value
 
 IGNORED_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "unknown", "unlabel"})
 """Names of classes that count nowhere."""
@@ -83,7 +82,7 @@ def names_in_folder(root: Path) -> ClassNames | None:
         raise _broken(path, "it is larger than 1 MB")
     try:
         names = _reader(path)(path)
-    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
         raise _broken(path, str(error).split("\n")[0]) from error
     if twice := _twice(names.classes):
         raise _broken(path, f"it names '{twice}' twice")
@@ -130,7 +129,7 @@ def _from_text(path: Path) -> ClassNames:
 
 
 def _from_yaml(path: Path) -> ClassNames:
-    data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    data = yaml_value(path.read_bytes())
     if not isinstance(data, Mapping) or "names" not in data:
         return ClassNames((), None, path.name)
     names, palette, ignore = data["names"], data.get("palette") or (), data.get("ignore")
@@ -139,13 +138,26 @@ def _from_yaml(path: Path) -> ClassNames:
     items = list(names.items()) if isinstance(names, Mapping) else [(None, name) for name in names]
     colours = [_rgb(entry) for entry in palette] + [None] * len(items)
     classes = (
-        NamedClass(str(name), None if value is None else int(value), colour)
+        NamedClass(_name(name), None if value is None else _value(value), colour)
         for (value, name), colour in zip(items, colours, strict=False)
     )
     ignored = None
     if ignore is not None:
-        ignored = tuple(int(value) for value in (ignore if isinstance(ignore, list) else [ignore]))
+        ignored = tuple(_value(value) for value in (ignore if isinstance(ignore, list) else [ignore]))
     return ClassNames(tuple(classes), ignored, path.name)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str | int) or name == "":
+        raise ValueError(f"the name of a class is {name!r:.40}; write it in quotes")
+    return str(name)
+
+
+def _value(value: Any) -> int:
+    number = value if type(value) is int else value_from_text(str(value))
+    if not isinstance(number, int):
+        raise ValueError(f"the value of a class is {value!r:.40}, a colour; write it under palette")
+    return number
 
 
 def _from_csv(path: Path) -> ClassNames:
