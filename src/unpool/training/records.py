@@ -130,11 +130,17 @@ class TrainingState:
         state = cls(**fields)
         for row in state.history:
             epoch_row(row)
-        if not 0 <= state.best_epoch <= state.epoch == len(state.history) <= state.step < 1 << 63:
+        sums = state.sums
+        if min(state.seconds, state.validation_seconds, state.last_validation, sums.counted, sums.skipped) < 0:
+            raise ValueError("a time or a count below 0")
+        if max(state.epoch, state.best_epoch, state.step, state.parts, sums.done) >= 1 << 63:
+            raise ValueError("a count of more than 64 bits")
+        if not 0 <= state.best_epoch <= state.epoch == len(state.history) <= state.step:
             raise ValueError(
-                f"{state.epoch} epochs with {len(state.history)} rows, {state.step} steps, the best is "
-                f"{state.best_epoch}"
+                f"{len(state.history)} rows for {state.epoch} epochs of {state.step} steps, the best {state.best_epoch}"
             )
+        if not (0 <= sums.done <= state.step and 1 <= state.parts <= 4096):
+            raise ValueError(f"{sums.done} of {state.step} steps in this epoch, in {state.parts} parts")
         return state
 
 
