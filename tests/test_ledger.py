@@ -201,7 +201,7 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
     [
         ("", "no valid JSON"),
         ("{", "no valid JSON"),
-        ("[" * 100_000, "more than 64 levels"),
+        ("[" * 100_000, "no valid JSON"),
         ('{"state": "RUNNING", "pod": 7}', r"no record \(id: Field required"),
         (record().model_dump_json().replace('"version":1', '"version":2'), r"no record \(version"),
         (record().model_dump_json().replace('"seconds":0.0', '"seconds":"long"'), r"no record \(seconds"),

@@ -61,8 +61,10 @@ def test_tests_beside_the_model_are_told(saved: Path) -> None:
         (saved.parent / name).mkdir()
         (saved.parent / name / "scores.json").write_text(content)
     text = info(saved).text
+    words = " ".join(text.split())
     assert "test-a      mean IoU 0.500 [0.400, 0.600] on 2 pictures (all)" in text
-    assert "test-b" not in text
+    assert "scores.json: no valid JSON (line 1" in words
+    assert "scores.json: not the result of a test" in words
     assert "CC-BY-4.0" in text
 
 
