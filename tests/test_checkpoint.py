@@ -159,11 +159,39 @@ def test_a_licence_is_kept(tmp_path: Path) -> None:
         lambda card: card["probe"]["places"].pop(),
         lambda card: card["probe"].update(undecided="no bits"),
         lambda card: card["probe"].update(pixels="int3"),
+        lambda card: card.update(net=5),
+        lambda card: card.update(licence=["MIT"]),
+        lambda card: card.update(story=[]),
+        lambda card: card["story"].update(data={"split": {"train": 5}}),
+        lambda card: card["story"].update(config={"training": {"optimiser": "x", "batch_size": 1}}),
+        lambda card: card["story"].update(config={"loss": {"focal": "much"}}),
+        lambda card: card["story"].update(history=[{"epoch": "first"}]),
+        lambda card: card["story"].update(validation={"intervals": {"mean_iou": [0.1]}}),
     ],
 )
 def test_a_tampered_card(change: Callable[[dict[str, Any]], object], saved: Path) -> None:
     rewrite(saved, change)
     assert "unpool did not write this card for these weights" in refusal(saved).found
+
+
+@pytest.mark.parametrize(
+    "card", ["[" * 5000, '{"version": ' + "9" * 5000 + "}", '{"a": 1, "a": 2}', "[]", "{", '"\\ud800"']
+)
+def test_a_card_that_is_no_document(card: str, saved: Path) -> None:
+    tensors = safetensors.torch.load_file(saved)
+    safetensors.torch.save_file(tensors, saved, {"unpool": card})
+    assert "a safetensors file without an unpool card (" in refusal(saved).found
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path: Path) -> None:
+    model = perturbed()
+    with torch.no_grad():
+        model.network.get_parameter("head.weight")[0, 0] = value
+    save_model(tmp_path / "model.safetensors", model, {})
+    error = refusal(tmp_path / "model.safetensors")
+    assert "model.safetensors: head.weight has 1 of" in error.found
+    assert "values that are not finite" in error.found
 
 
 def test_a_missing_tensor(saved: Path) -> None:
@@ -372,15 +400,15 @@ def test_the_state_before_is_kept_and_read_where_the_newest_is_damaged(tmp_path:
         save_checkpoint(path, {"number": number})
     assert [load_checkpoint(file)["number"] for file in (path, previous(path))] == [3, 2]
     assert previous(path).name == "state.previous.pt"
-    found = load_newest_checkpoint(path, lambda stored: None)
+    found = load_newest_checkpoint(path)
     assert (found.state["number"], found.file, found.damage) == (3, path, None)
     path.write_bytes(path.read_bytes()[:-10])
-    found = load_newest_checkpoint(path, lambda stored: None)
+    found = load_newest_checkpoint(path)
     assert (found.state["number"], found.file) == (2, previous(path))
     assert "state.pt: not a readable checkpoint (BadZipFile" in found.damage.found
     previous(path).unlink()
     with pytest.raises(ModelFileError, match=r"state\.pt: not a readable"):
-        load_newest_checkpoint(path, lambda stored: None)
+        load_newest_checkpoint(path)
 
 
 def test_a_state_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
@@ -388,7 +416,7 @@ def test_a_state_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
     save_checkpoint(path, {"number": 1})
     save_checkpoint(path, {"version": 99})
     with pytest.raises(ModelFileError, match="a checkpoint of version 99"):
-        load_newest_checkpoint(path, lambda stored: None)
+        load_newest_checkpoint(path)
 
 
 def test_a_new_model_waits_until_the_body_has_succeeded(saved: Path) -> None:

@@ -85,7 +85,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return _load(path)
 
 
-def load_newest_checkpoint(path: Path, require: Callable[[StoredState], None]) -> StoredCheckpoint:
+def load_newest_checkpoint(
+    path: Path, require: Callable[[StoredState], None] = lambda stored: None
+) -> StoredCheckpoint:
     """Read a checkpoint, or the one saved before it where the newer file is missing, damaged or refused.
 
     Parameters

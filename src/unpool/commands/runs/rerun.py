@@ -147,8 +147,9 @@ def _require_known_settings(record: Record) -> None:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         TypeAdapter(TestOptions).validate_python(record.settings)
     except (UsageError, ValueError) as error:
+        which = f"the {'training' if record.kind == 'train' else 'test'} {record.id}"
         raise DataError(
-            f"the {record.kind} {record.id} has settings that this version does not have ({_first_problem(error)})",
+            f"{which} has settings that this version does not have ({_first_problem(error)})",
             f"settings of this version's unpool {record.kind}",
             f"use the version of unpool that made it, or start a new one with unpool {record.kind}",
         ) from error
