@@ -18,6 +18,7 @@ from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.metrics.intervals import pixel_counts
 
+NOT_A_TEST = r"no (counts of single pictures|valid JSON) \((.|\n)*(run unpool test|write it) again"
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -196,7 +197,7 @@ def lone_picture(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("change", [other_rule, other_name, too_short, lone_picture])
 def test_measures_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no (counts of single pictures|valid JSON)(.|\n)*(run unpool test|write it) again"):
+    with pytest.raises(DataError, match=NOT_A_TEST):
         compare([good, changed(good, tmp_path / "other", change)])
 
 
@@ -229,7 +230,7 @@ def twice(data: dict[str, Any]) -> None:
     ],
 )
 def test_counts_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no (counts of single pictures|valid JSON)(.|\n)*(run unpool test|write it) again"):
+    with pytest.raises(DataError, match=NOT_A_TEST):
         compare([good, changed(good, tmp_path / "other", change)])
 
 

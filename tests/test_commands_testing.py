@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import tiny
+from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, finish
 from unpool.commands.test.options import TestOptions
+from unpool.commands.test.page import run_history
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
@@ -203,3 +205,19 @@ def test_what_is_said_ends_with_the_scores(run: TrainedRun, new: Path, tmp_path:
     texts = [event.text for event in events if isinstance(event, Message)]
     assert texts[0].startswith("scoring 3 pictures: all pictures")
     assert str(tmp_path / "test" / "report.html") in texts[-1]
+
+
+def test_an_odd_log_is_named_and_the_curves_are_the_card_s(run: TrainedRun, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    story, log = load_model(folder / "model.safetensors").card["story"], folder / "log.jsonl"
+    right = log.read_text()
+    assert run_history(folder / "model.safetensors", story) == (list(run.history), ())
+    for odd in ("5", "[" * 5000, '{"epoch": "first"}', '{"epoch": 1}', "{", right.splitlines()[0].replace("1", "x", 1)):
+        log.write_text(right + odd + "\n")
+        rows, warnings = run_history(folder / "model.safetensors", story)
+        assert rows == story["history"]
+        assert len(warnings) == 1
+        assert warnings[0].startswith(f"{log}: line {len(run.history) + 1}: ")
+        assert "are those on the model's card" in warnings[0]
+    log.write_text(right + '{"epoch": ')  # of a killed training
+    assert run_history(folder / "model.safetensors", story) == (list(run.history), ())

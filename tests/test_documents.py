@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from unpool.dataset.mask_values.class_names import names_in_folder
 from unpool.errors import DataError
 from unpool.io.documents import (
     MOST_DEPTH,
@@ -162,3 +163,31 @@ def test_an_odd_line_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in lines.odd] == ["line 3", "line 4", "line 5", "line 7", "line 8"]
     path.write_text(json.dumps("x"))  # a line without an end that is JSON, but not the right value
     assert read_json_lines(path, whole) == ([], [])
+
+
+def test_class_names_in_yaml_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "classes.yaml"
+    path.write_text("names: [no, 12:30, 1.10, 010, off]\n")
+    found = names_in_folder(tmp_path)
+    assert found is not None
+    assert [each.name for each in found.classes] == ["no", "12:30", "1.10", "010", "off"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "names: {.inf: background, 1: cell}",
+        "a0: &a0 [x,x]\n" + "".join(f"a{k}: &a{k} [{','.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 10)),
+        "names: " + "[" * 5000,
+        "names: [a, null]",
+        "names: [[a, b], c]",
+        "names: {1: a, 1: b}",
+        "names: {true: a, 2: b}",
+        "names: {" + "9" * 5000 + ": a}",
+        "names: !!python/name:os.system x",
+    ],
+)
+def test_an_odd_class_file_is_refused_by_name(content: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"classes\.yaml cannot be read as class names: .+"):
+        names_in_folder(tmp_path)

@@ -200,7 +200,15 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     journal = tmp_path / "out" / JOURNAL
     journal.write_text(journal.read_text()[:-9])  # torn: it was begun, and may not be whole
     predicted(model, picture, tmp_path / "out", resume=True)
-    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns != before
+    again = (tmp_path / "out" / "slide.tif").stat().st_mtime_ns
+    assert again != before
+    lines = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join([*lines[:-1], b'{"mask": 5}', b"[" * 5000, b"\xff", b"[]", b""]))
+    _, events = predicted(model, picture, tmp_path / "out", resume=True)
+    (named,) = [line for line in messages(events).splitlines() if "passed over" in line]
+    assert named.count(f"{journal}: line") == 4
+    assert "and 1 more; these lines of the journal are passed over" in named  # the torn one too
+    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == again  # what the other lines hold is known
 
 
 def test_a_small_tiled_picture_keeps_its_form(model: Path, picture: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,4 +58,14 @@ def note(folder: Path, mask: Path, entry: JournalEntry) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     name = mask.relative_to(folder.resolve()).as_posix()
-    append_text(folder / JOURNAL, json.dumps({"mask": name, "key": entry.key, "done": entry.done}) + "\n")
+    begin = "" if _ends_a_line(folder / JOURNAL) else "\n"
+    append_text(folder / JOURNAL, f"{begin}{json.dumps({'mask': name, 'key': entry.key, 'done': entry.done})}\n")
+
+
+def _ends_a_line(file: Path) -> bool:
+    """Return whether the next entry begins a line; a killed process may have left the beginning of one."""
+    if not file.is_file() or not file.stat().st_size:
+        return True
+    with file.open("rb") as content:
+        content.seek(-1, os.SEEK_END)
+        return content.read(1) == b"\n"

@@ -151,7 +151,7 @@ def predict(
     jobs = [job_of(target, files, predictor, model_digest) for target, files in zip(targets, outputs, strict=True)]
     journal, odd = read_journal(out) if options.resume else Journal({}, [])
     if odd:
-        yield Message(f"{first_of(odd)}; what these lines say of a mask is not known")
+        yield Message(f"{first_of(odd)}; these lines of the journal are passed over")
     begun, finished = begun_jobs(jobs, journal), finished_jobs(jobs, journal)
     if not options.overwrite:
         refuse_existing((job.outputs for job in jobs if job not in begun), resume=options.resume)
