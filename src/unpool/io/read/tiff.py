@@ -187,6 +187,8 @@ def _check_blocks(page: Any, planes: int, path: Path) -> None:
         blocks = [(page.dataoffsets[0], planes * bytes_of_page), (page.dataoffsets[-1], page.databytecounts[-1])]
     else:
         height, width = block_size(frame)
+        if min(height, width) < 1:
+            raise broken(path, f"tiles or strips of {size_text((height, width))} pixels")
         needed = -(-rows // height) * -(-columns // width) * separate
         listed = min(len(page.dataoffsets), len(page.databytecounts))
         if listed < needed:

@@ -37,9 +37,13 @@ _STRUCTURE = {
     **{256: "width", 257: "length", 258: "bits per sample", 259: "compression", 273: "strip offsets"},
     **{277: "samples per pixel", 278: "rows per strip", 279: "strip byte counts", 284: "planar configuration"},
     **{317: "predictor", 322: "tile width", 323: "tile length", 324: "tile offsets", 325: "tile byte counts"},
-    **{_SUBDIRECTORIES: "subdirectories", 339: "sample format"},
+    **{262: "photometric interpretation", 266: "fill order", _SUBDIRECTORIES: "subdirectories", 339: "sample format"},
+    **{32997: "depth", 32998: "tile depth"},
 }
 """Tags without which pixels cannot be found or decoded. The others describe the picture, and may be odd."""
+
+_MANY = frozenset({258, 273, 278, 279, 324, 325, _SUBDIRECTORIES, 339})
+"""Those of them that may hold more than one number. Some programs list the rows of each strip."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ def _form(file: OneFile) -> tuple[_Form, int]:
 
 def _directory(file: OneFile, form: _Form, place: int, path: Path) -> tuple[list[_Tag], int]:
     """Read the tags of a directory, and the place of the next one in its chain."""
+    if place >= file.size:
+        raise broken(path, "the file is cut off")
     file.seek(place)
     head = file.read(struct.calcsize(form.count))
     count = int.from_bytes(head, "little" if form.order == "<" else "big")
@@ -143,7 +149,7 @@ def _directory(file: OneFile, form: _Form, place: int, path: Path) -> tuple[list
         raise broken(path, f"{count} tags in its directory at byte {place}")
     size = struct.calcsize(form.order + form.tag)
     data = file.read(count * size)
-    if not head or len(data) != count * size:
+    if len(data) != count * size:
         raise broken(path, "the file is cut off")
     tags = [_Tag(*tag) for tag in struct.iter_unpack(form.order + form.tag, data)]
     after = file.read(struct.calcsize(form.offset))
@@ -157,6 +163,8 @@ def _check_tag(tag: _Tag, form: _Form, size: int, path: Path) -> None:
         return
     if tag.kind not in _WHOLE or not tag.count:
         raise broken(path, f"its tag {tag.code} ({name}) holds no whole numbers from 0")
+    if tag.count > 1 and tag.code not in _MANY:
+        raise broken(path, f"its tag {tag.code} ({name}) holds {tag.count:,} numbers")
     place = 0 if tag.bytes <= len(tag.value) else struct.unpack(form.order + form.offset, tag.value)[0]
     if place + tag.bytes > size:
         raise broken(path, f"its tag {tag.code} ({name}) lies outside the file")
