@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from unpool.errors import DataError, UsageError
 from unpool.io.folders import OUTPUT_MARK
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
+from unpool.io.read.windows import PictureFile, open_picture
 from unpool.io.write.images import write_image
 from unpool.prediction.averaging import Averaging
 from unpool.processes import Processes
@@ -175,6 +177,20 @@ def test_a_broken_picture_does_not_stop_the_others(
     result = masks(run, tmp_path / "again", photos)
     assert [path.name for path, _ in result.failed] == ["b.png", "c.png"]
     assert "pixels of type uint16" in result.failed[1][1]
+
+
+def test_an_error_that_nobody_foresaw_does_not_stop_the_others(
+    run: TrainedRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(path: Path, cache: int) -> AbstractContextManager[PictureFile]:
+        if path.name == "a.png":
+            raise ZeroDivisionError("odd")
+        return open_picture(path, cache)
+
+    monkeypatch.setattr("unpool.commands.predict.predict.open_picture", odd)
+    result = masks(run, tmp_path / "out", photos)
+    assert files(tmp_path / "out") == {"deep/b.c.png", "deep/er/d.png"}
+    assert "a.png: ZeroDivisionError: odd" in result.failed[0][1]
 
 
 def test_the_first_process_names_what_the_others_could_not_read(

@@ -50,12 +50,12 @@ def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     if page.tags.valueof(ORIENTATION_TAG, 1) != 1:
         return Placement(tiled=tiled, levels=levels)
     resolution = _ratio(page.tags.valueof(282)), _ratio(page.tags.valueof(283))
-    unit = int(page.tags.valueof(296, 2))
+    unit = page.tags.valueof(296, 2)
     # programs that know no resolution write 1 without a unit
     known = all(resolution) and unit in (1, 2, 3) and (resolution, unit) != ((1.0, 1.0), 1)
     return Placement(
         resolution=resolution if known else None,
-        unit=unit if known else 1,
+        unit=int(unit) if known else 1,
         geography=tuple(
             _writable(tag) for code in GEO_TAGS if (tag := page.tags.get(code)) and tag.dtype == GEO_TAGS[code]
         ),
