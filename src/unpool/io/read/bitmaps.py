@@ -1,7 +1,7 @@
 """PNG, JPEG, BMP, GIF and WebP through Pillow.
 
 The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to the program
-that uses this package. The bound here is ``MAX_PIXELS``, against which the header is checked.
+that uses this package. The bound here is ``MAX_BYTES``, against which the header is checked.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
-        check_size(path, header.rows, header.columns, header.channels)
+        check_size(path, header)
         if header.bits == 16 and header.channels > 1:
             return Raster(header, _decoded_16_bit(file, path, header))
         palette = _palette(image) if header.form == "palette" else None

@@ -20,7 +20,7 @@ def read_header(path: Path) -> Header:
     """Read the header of a picture file, without decoding pixels. Raises DataError."""
     with open_file(path) as file:
         header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
-        check_size(path, header.rows, header.columns, header.channels)
+        check_size(path, header)
         return header
 
 

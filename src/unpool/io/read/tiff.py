@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,6 @@ from unpool.errors import DataError
 from unpool.io.read.exif import tiff_orientation
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
 from unpool.wording import size_text
-
-# tifffile logs the faults of a file, which the DataError names too; without a handler they go to the terminal
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_UNNAMED_CHANNELS = 16
 """The most pages of a stack whose leading axis has no name and is taken as channels."""
@@ -81,7 +77,7 @@ def tiff_picture(tiff: tifffile.TiffFile, path: Path) -> TiffPicture:
 def decode_picture(picture: TiffPicture, path: Path) -> Raster:
     """Decode all of a TIFF's picture. Raises DataError."""
     series, header = picture.series, picture.header
-    check_size(path, header.rows, header.columns, header.channels)
+    check_size(path, header)
     check_complete(series, path)
     with naming_the_codec(series, path):
         pixels = np.asarray(series.asarray(maxworkers=1)).reshape(

@@ -90,7 +90,7 @@ class PictureFile:
         size = region_size(region)
         if 0 in size:
             return np.empty((*size, self.info.channels), self.dtype)
-        check_size(self.info.path, *size, self.info.channels)
+        check_size(self.info.path, self.stored.header, size)
         stored_region = self.info.orientation.inverse.region(region, (self.info.rows, self.info.columns))
         with decoding(self.info.path):
             pixels = self.stored.read(stored_region)

@@ -151,9 +151,10 @@ def _header(scales: _Multiscale, path: Path) -> Header:
     if dtype.kind not in "buif":
         raise broken(path, f"pixels of type {dtype}")
     channels = int(sizes.get("c", 1))
-    check_size(path, min(sizes["y"], 1), min(sizes["x"], 1), channels)
     form = "one-bit" if dtype == np.bool_ else "rgb" if channels == 3 else "grey" if channels == 1 else "channels"
-    return Header(int(sizes["y"]), int(sizes["x"]), channels, str(dtype), dtype.itemsize * 8, form)
+    header = Header(int(sizes["y"]), int(sizes["x"]), channels, str(dtype), dtype.itemsize * 8, form)
+    check_size(path, header, (min(header.rows, 1), min(header.columns, 1)))
+    return header
 
 
 def _chunks(scales: _Multiscale, path: Path) -> Size:
