@@ -6,6 +6,7 @@ that uses this package. The bound here is ``MAX_BYTES``, against which the heade
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,8 @@ from unpool.io.png_chunks import PNG_MARK, read_chunks
 from unpool.io.read.exif import exif_orientation
 from unpool.io.read.png_16_bit import decode_16_bit_png
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
+from unpool.shapes import Region
 
 
 class _JpegFile(JpegImageFile):
@@ -32,6 +35,15 @@ class _JpegFile(JpegImageFile):
     def getexif(self) -> Image.Exif:
         return Image.Exif()
 
+
+STRIP_BYTES = 1 << 22
+"""Bytes of pixels that are taken from Pillow at a time."""
+
+MOST_SCANS = 100
+"""The most scans of a JPEG. Progressive ones have about 10; in a few bytes each, a file may have thousands."""
+
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What follows the codes of a scan: a segment, with its length; or the end."""
 
 _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (PNG_MARK, PngImageFile),
@@ -65,26 +77,113 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
-        check_size(path, header)
-        if header.bits == 16 and header.channels > 1:
+        _check_decoding(image, header, path)
+        if _is_deep(header):
             return Raster(header, _decoded_16_bit(file, path, header))
         palette = _palette(image) if header.form == "palette" else None
-        return Raster(header, np.array(image), palette)
+        return Raster(header, _pixels(image), palette)
+
+
+def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
+    """Open a file that is no TIFF and has no windows: it is decoded here, and held once.
+
+    Parameters
+    ----------
+    cache, allowed: bytes that decoding may take: the larger of the two.
+
+    Raises
+    ------
+    DataError: the file is broken or too large, or decoding it takes more than is allowed.
+    """
+    with decoding(path):
+        image = _open(file, path)
+        header = _header(image, file, path)
+        _check_decoding(image, header, path)
+        check_allowed(path, str(image.format), _decoding_bytes(image, header), cache, allowed)
+        if _is_deep(header):
+            return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)))
+        palette = _palette(image) if header.form == "palette" else None
+        image.load()
+        held = _held(image)
+
+    def read(region: Region) -> NDArray[Any]:
+        (top, bottom), (left, right) = [(side.start, side.stop) for side in region]
+        return np.asarray(held.crop((left, top, right, bottom)))
+
+    size = header.rows, header.columns
+    return StoredPicture(header, read, size, header.rows * header.columns * header.pixel_bytes, palette, in_memory=True)
+
+
+def _pixels(image: ImageFile) -> NDArray[Any]:
+    """Return all pixels; strip by strip, because Pillow makes two more copies of what is converted at a time."""
+    image.load()
+    columns, rows = image.size
+    first = np.asarray(image.crop((0, 0, columns, 1)))
+    pixels = np.empty((rows, *first.shape[1:]), first.dtype)
+    height = max(1, STRIP_BYTES // first.nbytes)
+    for top in range(0, rows, height):
+        bottom = min(top + height, rows)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, columns, bottom)))
+    return pixels
+
+
+def _held(image: ImageFile) -> Image.Image:
+    """Return a decoded picture without its decoder and file, which may keep copies of their own."""
+    return image._new(image.im)
+
+
+def _decoding_bytes(image: ImageFile, header: Header) -> int:
+    """Return the bytes that decoding takes. Pillow has 4 for a pixel of several channels, and decoders add theirs."""
+    if _is_deep(header):
+        pixel = 6 * header.pixel_bytes
+    elif isinstance(image, WebPImageFile):
+        pixel = 16
+    else:
+        pixel = 4 if header.channels > 1 else max(1, header.bits // 8)
+        pixel += 2 * header.channels if "progressive" in image.info else 0  # its coefficients
+    return header.rows * header.columns * pixel
+
+
+def _is_deep(header: Header) -> bool:
+    """Return whether pixels are decoded here, because Pillow keeps 8 bits of each channel."""
+    return header.bits == 16 and header.channels > 1
+
+
+def _check_decoding(image: ImageFile, header: Header, path: Path) -> None:
+    """Raise DataError where decoding would take too much memory or time."""
+    check_size(path, header)
+    if image.tile and image.tile[0][0] == "bmp_rle":
+        check_size(path, header, (header.rows + 256, header.columns))  # one code may skip 255 rows, which Pillow makes
+    if isinstance(image, JpegImageFile) and image.fp is not None and _scans(image.fp) > MOST_SCANS:
+        raise broken(path, f"a JPEG of more than {MOST_SCANS} scans, each of which takes the time of a picture")
+
+
+def _scans(file: BinaryIO) -> int:
+    """Count the scans of a JPEG behind its head; stop above the most that are decoded."""
+    start = file.tell()
+    data, place, count = file.read(), 0, 1
+    while count <= MOST_SCANS and (marker := _JPEG_MARKER.search(data, place)) and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    file.seek(start)
+    return count
 
 
 def _open(file: BinaryIO, path: Path) -> ImageFile:
-    start = file.read(12)
+    start = file.read(30)
     file.seek(0)
+    if start.startswith(b"RIFF"):
+        _check_webp(start, path)
     for mark, reader in _READERS:
-        if start.startswith(mark) and (mark != b"RIFF" or start.endswith(b"WEBP")):
+        if start.startswith(mark) and (mark != b"RIFF" or start[8:12] == b"WEBP"):
             return reader(file, str(path))
     raise broken(path, "its first bytes are those of no known format")
 
 
 def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     columns, rows = image.size
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: an animation", "one picture in each file", "save each frame as a picture of its own")
+    if getattr(image, "is_animated", False):
+        raise _animation(path)
     if image.mode not in _FORMS:
         raise broken(path, f"pixels of the unknown kind {image.mode}")
     form, channels, bits = _FORMS[image.mode]
@@ -106,6 +205,26 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         exif_orientation=exif_orientation(exif),
         lossy=isinstance(image, JpegImageFile) or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
     )
+
+
+def _animation(path: Path) -> DataError:
+    return DataError(f"{path}: an animation", "one picture in each file", "save each frame as a picture of its own")
+
+
+def _check_webp(start: bytes, path: Path) -> None:
+    """Check what a WebP's first chunk announces, because Pillow makes room for all pixels when it opens the file."""
+    kind, data = start[12:16], start[20:30]
+    columns = rows = 0
+    if kind == b"VP8X" and data[0] & 2:
+        raise _animation(path)
+    if kind == b"VP8X":
+        columns, rows = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(data[1:5], "little")
+        columns, rows = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        columns, rows = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    check_size(path, Header(rows, columns, 4, "uint8", 8, "rgba"))
 
 
 def _lossless_webp(file: BinaryIO) -> bool:

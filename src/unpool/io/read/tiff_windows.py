@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unpool.io.placement import tiff_placement
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.raster import Header, broken, decoding
-from unpool.io.read.stored_picture import StoredPicture, decoded_picture
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
 from unpool.io.read.tiff import TiffPicture, check_complete, decode_picture, naming_the_codec, tiff_picture
 from unpool.shapes import Region, Size, region_size
 
@@ -30,13 +30,14 @@ _DEFLATE = (8, 32946)
 _JPEG = (6, 7, 34892, 33007)
 
 
-def open_tiff(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
+def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
     """Open a TIFF for windows. Raises DataError.
 
     Parameters
     ----------
     file: stays open as long as windows are read.
     cache: bytes of decoded blocks that may stay in memory.
+    allowed: bytes that a picture without windows may take, if it does not fit the cache.
     """
     with decoding(path):
         tiff = tifffile.TiffFile(file, name=str(path))
@@ -44,6 +45,8 @@ def open_tiff(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
         check_complete(picture.series, path)
         placement = tiff_placement(tiff, picture.series)
         if not _has_windows(picture):
+            pixels = picture.header.rows * picture.header.columns * picture.header.pixel_bytes
+            check_allowed(path, "TIFF of one strip", 3 * pixels, cache, allowed)
             return decoded_picture(decode_picture(picture, path), placement)
         header, planes = picture.header, _planes(picture.series)
         if planes[0].page.keyframe.is_final:
