@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
-from unpool.io.png_chunks import PNG_MARK, read_chunks
+from unpool.io.png_chunks import PNG_MARK, check_announced, check_complete, read_chunks
 from unpool.io.read.exif import exif_orientation
 from unpool.io.read.png_16_bit import decode_16_bit_png
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
@@ -80,7 +80,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
         _check_decoding(image, header, path)
         if _is_deep(header):
             return Raster(header, _decoded_16_bit(file, path, header))
-        palette = _palette(image) if header.form == "palette" else None
+        palette = _loaded(image, file)
         return Raster(header, _pixels(image), palette)
 
 
@@ -102,8 +102,7 @@ def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> Store
         check_allowed(path, str(image.format), _decoding_bytes(image, header), cache, allowed)
         if _is_deep(header):
             return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)))
-        palette = _palette(image) if header.form == "palette" else None
-        image.load()
+        palette = _loaded(image, file)
         held = _held(image)
 
     def read(region: Region) -> NDArray[Any]:
@@ -116,7 +115,6 @@ def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> Store
 
 def _pixels(image: ImageFile) -> NDArray[Any]:
     """Return all pixels; strip by strip, because Pillow makes two more copies of what is converted at a time."""
-    image.load()
     columns, rows = image.size
     first = np.asarray(image.crop((0, 0, columns, 1)))
     pixels = np.empty((rows, *first.shape[1:]), first.dtype)
@@ -191,6 +189,7 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     if isinstance(image, PngImageFile):
         chunks = read_chunks(file, b"IHDR", b"eXIf")
         exif = chunks.get(b"eXIf", exif)
+        check_announced(file, chunks[b"IHDR"])
         depth, colour_type = chunks[b"IHDR"][8:10]
         bits = depth
         if depth == 16 and colour_type in _16_BIT_FORMS:
@@ -235,10 +234,18 @@ def _lossless_webp(file: BinaryIO) -> bool:
     return b"VP8L" in start
 
 
-def _palette(image: ImageFile) -> NDArray[np.uint8]:
+def _loaded(image: ImageFile, file: BinaryIO) -> NDArray[np.uint8] | None:
+    """Decode a picture, and return its palette; None where it has none. Raises ValueError where a PNG lacks rows."""
+    head = read_chunks(file, b"IHDR")[b"IHDR"] if isinstance(image, PngImageFile) else b""
     image.load()
-    colours = image.getpalette("RGB") or []
-    return np.array(colours, dtype=np.uint8).reshape(-1, 3)
+    columns, rows = image.size
+    if head and (
+        head[12] or not np.asarray(image.crop((0, rows - 1, columns, rows))).any()
+    ):  # a missing last row is black
+        check_complete(file, head)
+    if image.mode != "P":
+        return None
+    return np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
 
 
 def _decoded_16_bit(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:
