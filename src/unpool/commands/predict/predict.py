@@ -170,7 +170,7 @@ def predict(
             yield from run.predict(job, sharing, named=len(shares) > 1)
             if sharing.first:
                 written.append((job.source, job.outputs.mask))
-        except (UnpoolError, RuntimeError, MemoryError) as error:
+        except Exception as error:
             reason = _reason(error, job.source)
             failed.append((job.source, reason))
             yield Message(f"skipped: {reason}")
@@ -216,7 +216,7 @@ class _PredictionRun:
         try:
             with self._opened(job.source) as picture:
                 return self._compared(self._predictor.with_tile(self._tile(picture, job)), picture, source)
-        except (UnpoolError, RuntimeError, MemoryError) as error:
+        except Exception as error:
             _reason(error, job.source)  # only to raise other errors; the prediction of the picture reports this one
             return None
 
@@ -313,12 +313,20 @@ def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> st
 
 
 def _reason(error: Exception, source: Path) -> str:
-    """Return why one picture cannot be predicted; raise an error that would stop all pictures."""
+    """Return why one picture cannot be predicted; raise an error of writing, which would stop all pictures."""
     if isinstance(error, UnpoolError):
         return str(error)
-    if not out_of_memory(error):
+    if isinstance(error, OSError):
         raise error
-    return str(RunError(f"{source}: memory ran out", "memory for one tile", "give --memory, or less of it"))
+    if out_of_memory(error):
+        return str(RunError(f"{source}: memory ran out", "memory for one tile", "give --memory, or less of it"))
+    return str(
+        RunError(
+            f"{source}: {type(error).__name__}: {error}",
+            "a picture that can be predicted",
+            "save the picture again as a PNG or TIFF; if that does not help, report this message with the picture",
+        )
+    )
 
 
 def _summary(

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from unpool.errors import DataError
 from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
 from unpool.io.read.raster import Header, Raster, broken, check_size
-from unpool.io.read.tiff import tiff_header, tiff_raster
+from unpool.io.read.tiff import tiff_header
+from unpool.io.read.tiff_windows import tiff_raster
 
 TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 

@@ -16,7 +16,7 @@ from unpool.io.read.exif import EXIF_ORIENTATIONS
 from unpool.io.read.library_messages import quiet_libraries
 from unpool.orientation import Orientation
 from unpool.shapes import Size
-from unpool.wording import bytes_text
+from unpool.wording import bytes_text, count_text
 
 MAX_BYTES = 1_000_000_000
 """The most bytes in memory of a picture that is decoded in one piece, as stored and as displayed.
@@ -122,14 +122,14 @@ def check_size(path: Path, header: Header, size: Size | None = None) -> None:
     ----------
     size: rows and columns of a window; None for the whole picture.
     """
+    if min(header.rows, header.columns, header.channels) <= 0:
+        raise broken(path, f"{header.rows} x {header.columns} pixels with {count_text(header.channels, 'channel')}")
     rows, columns = size or (header.rows, header.columns)
-    if rows <= 0 or columns <= 0 or header.channels <= 0:
-        raise broken(path, f"{rows} x {columns} pixels with {header.channels} channels")
     count = rows * columns * header.pixel_bytes
     if count > MAX_BYTES:
-        what = f"{header.channels} channels of {header.dtype}"
+        pixels = f"{rows} x {columns} pixels with {count_text(header.channels, 'channel')} of {header.dtype}"
         raise DataError(
-            f"{path}: {rows} x {columns} pixels with {what} take {bytes_text(count)} of memory",
+            f"{path}: {pixels} take {bytes_text(count)} of memory",
             f"at most {bytes_text(MAX_BYTES)} in a picture that is read in one piece",
             "cut the picture into tiles",
         )
