@@ -67,14 +67,14 @@ def check_announced(file: BinaryIO, head: bytes) -> None:
 
 def check_complete(file: BinaryIO, head: bytes) -> None:
     """Raise ValueError where a PNG's data end before its last row. Pillow shows missing rows as black."""
-    inflater, count = zlib.decompressobj(), 0
+    inflater, missing = zlib.decompressobj(), stream_bytes(head)
     for data in chunk_data(file, b"IDAT"):
         rest = data
-        while rest and not inflater.eof:
-            count += len(inflater.decompress(rest, 1 << 20))
+        while rest and missing and not inflater.eof:
+            missing -= len(inflater.decompress(rest, min(missing, 1 << 20)))
             rest = inflater.unconsumed_tail
-    if count < stream_bytes(head):
-        raise ValueError(f"{count:,} bytes of pixels for {stream_bytes(head):,}")
+    if missing:
+        raise ValueError(f"{missing:,} of {stream_bytes(head):,} bytes of pixels are missing")
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

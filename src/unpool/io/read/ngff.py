@@ -37,7 +37,7 @@ def multiscale(node: Node) -> Multiscale:
         flat = isinstance(shape := node.metadata["shape"], list) and len(shape) == 2
         return Multiscale(node, axes or (("y", "x") if flat else ()), 0, None)
     facts = _ome(node)
-    if facts.get("multiscales") is None and "bioformats2raw.layout" in facts:
+    if facts.get("multiscales") is None and "bioformats2raw.layout" in facts and not node.name:
         return multiscale(node.node(_only_series(node)))
     scales = typed(node, facts.get("multiscales") or [], list, "multiscales")
     if len(scales) != 1:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from unpool.errors import DataError
@@ -52,6 +52,9 @@ class Node:
 
     def node(self, name: str) -> Node:
         """Read a node below this one. Raises DataError."""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/":
+            raise odd_zarr(self.root, f"the path {shown(name)}", "the path of an array or group inside the folder")
         return read_node(self.root, f"{self.name}/{name}" if self.name else name)
 
     def names(self) -> list[str]:
