@@ -6,6 +6,7 @@ that uses this package. The bound here is ``MAX_BYTES``, against which the heade
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,9 @@ STRIP_BYTES = 1 << 22
 MOST_SCANS = 100
 """The most scans of a JPEG. Progressive ones have about 10; in a few bytes each, a file may have thousands."""
 
+GIF_RATIO = 2731
+"""The most pixels that a byte of a GIF can hold: a code of 12 bits stands for at most 4096."""
+
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """What follows the codes of a scan: a segment, with its length; or the end."""
 
@@ -77,7 +81,7 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
-        _check_decoding(image, header, path)
+        _check_decoding(image, header, file, path)
         if _is_deep(header):
             return Raster(header, _decoded_16_bit(file, path, header))
         palette = _loaded(image, file)
@@ -98,7 +102,7 @@ def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> Store
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
-        _check_decoding(image, header, path)
+        _check_decoding(image, header, file, path)
         check_allowed(path, str(image.format), _decoding_bytes(image, header), cache, allowed)
         if _is_deep(header):
             return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)))
@@ -147,13 +151,21 @@ def _is_deep(header: Header) -> bool:
     return header.bits == 16 and header.channels > 1
 
 
-def _check_decoding(image: ImageFile, header: Header, path: Path) -> None:
+def _check_decoding(image: ImageFile, header: Header, file: BinaryIO, path: Path) -> None:
     """Raise DataError where decoding would take too much memory or time."""
     check_size(path, header)
     if image.tile and image.tile[0][0] == "bmp_rle":
         check_size(path, header, (header.rows + 256, header.columns))  # one code may skip 255 rows, which Pillow makes
-    if isinstance(image, JpegImageFile) and image.fp is not None and _scans(image.fp) > MOST_SCANS:
+    if isinstance(image, GifImageFile) and header.rows * header.columns > GIF_RATIO * _size(file):
+        raise broken(path, f"{header.rows} x {header.columns} pixels are announced, which its bytes cannot hold")
+    if isinstance(image, JpegImageFile) and _scans(file) > MOST_SCANS:
         raise broken(path, f"a JPEG of more than {MOST_SCANS} scans, each of which takes the time of a picture")
+
+
+def _size(file: BinaryIO) -> int:
+    place, size = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size
 
 
 def _scans(file: BinaryIO) -> int:
