@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import zlib
 from io import BytesIO
@@ -78,6 +79,16 @@ def test_a_png_that_announces_more_than_its_data_hold(tmp_path: Path) -> None:
     refused(tmp_path / "p.png", png_head(20_000, 20_000, 8, 0) + data, "20000 x 20000 pixels are announced, which")
 
 
+def test_a_chunk_of_a_png_that_is_longer_than_the_file(tmp_path: Path) -> None:
+    long = struct.pack(">I", 2**32 - 1) + b"eXIf" + bytes(100)
+    (tmp_path / "p.png").write_bytes(coded("PNG") + long)
+    tracemalloc.start()
+    assert (load_picture(tmp_path / "p.png").pixels == PIXELS).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
 @pytest.mark.parametrize(("bits", "colour_type"), [(1, 0), (8, 0), (8, 2), (8, 6), (16, 0), (16, 2)])
 def test_a_png_whose_rows_end_early(tmp_path: Path, bits: int, colour_type: int) -> None:
     head = png_head(40, 50, bits, colour_type)
@@ -150,8 +161,10 @@ def test_a_jpeg_of_thousands_of_scans(tmp_path: Path) -> None:
 
 
 def test_a_bmp_whose_codes_skip_far(tmp_path: Path) -> None:
-    head = struct.pack("<IiiHHIIiiII", 40, 50_000_000, 1, 1, 8, 1, 8, 0, 0, 2, 0) + bytes(8)
-    refused(tmp_path / "p.bmp", b"BM" + struct.pack("<IHHI", 70, 0, 0, 62) + head + b"\0\2\xff\xff\0\1\0\0", "pixels")
+    head = struct.pack("<IiiHHIIiiII", 40, 5_000_000, 1, 1, 8, 1, 8, 0, 0, 2, 0) + bytes(8)
+    refused(
+        tmp_path / "p.bmp", b"BM" + struct.pack("<IHHI", 70, 0, 0, 62) + head + b"\0\2\xff\xff\0\1\0\0", "run-length"
+    )
 
 
 def test_a_gif_of_a_large_screen_and_a_small_picture(tmp_path: Path) -> None:

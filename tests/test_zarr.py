@@ -282,6 +282,14 @@ def test_metadata_that_are_no_object(tmp_path: Path, name: str, content: bytes) 
     refused(path, name.rsplit("/", 1)[-1])
 
 
+def test_a_chunk_that_does_not_fit_the_memory_given(tmp_path: Path) -> None:
+    path = group(tmp_path / "p.zarr", array={"shape": [4000, 4000], "chunks": [4000, 4000]})
+    with open_picture(path, 0, 4e7) as picture:
+        assert picture.shape == (4000, 4000, 1)
+    with pytest.raises(DataError, match="block of 4000 x 4000 pixels is decoded in one piece"):
+        open_picture(path, 0, 3e7).__enter__()
+
+
 def test_links_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     path = group(tmp_path / "p.zarr")
     (tmp_path / "secret").write_bytes(bytes(256))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -88,11 +89,11 @@ def png_head(rows: int, columns: int, bits: int, colour_type: int) -> bytes:
 
 
 def _places(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, the start of the contents and the size of each chunk."""
-    place = len(PNG_MARK)
+    """Yield the name, the start of the contents and the size of each chunk; none is longer than the file."""
+    end, place = file.seek(0, os.SEEK_END), len(PNG_MARK)
     file.seek(place)
     while len(start := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", start)
-        yield name, place + 8, size
+        yield name, place + 8, min(size, end - place - 8)
         place += size + 12
         file.seek(place)

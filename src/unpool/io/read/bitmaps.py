@@ -43,6 +43,9 @@ STRIP_BYTES = 1 << 22
 MOST_SCANS = 100
 """The most scans of a JPEG. Progressive ones have about 10; in a few bytes each, a file may have thousands."""
 
+RUN_PIXELS = 1 << 26
+"""The most pixels of a BMP in run-length codes, with 256 rows that a code may skip: Pillow fills them one by one."""
+
 GIF_RATIO = 2731
 """The most pixels that a byte of a GIF can hold: a code of 12 bits stands for at most 4096."""
 
@@ -154,8 +157,12 @@ def _is_deep(header: Header) -> bool:
 def _check_decoding(image: ImageFile, header: Header, file: BinaryIO, path: Path) -> None:
     """Raise DataError where decoding would take too much memory or time."""
     check_size(path, header)
-    if image.tile and image.tile[0][0] == "bmp_rle":
-        check_size(path, header, (header.rows + 256, header.columns))  # one code may skip 255 rows, which Pillow makes
+    if image.tile and image.tile[0][0] == "bmp_rle" and (header.rows + 256) * header.columns > RUN_PIXELS:
+        raise DataError(
+            f"{path}: a BMP of {header.rows} x {header.columns} pixels in run-length codes",
+            f"a file without such codes above {RUN_PIXELS >> 20} megapixels",
+            "save it as a PNG or TIFF",
+        )
     if isinstance(image, GifImageFile) and header.rows * header.columns > GIF_RATIO * _size(file):
         raise broken(path, f"{header.rows} x {header.columns} pixels are announced, which its bytes cannot hold")
     if isinstance(image, JpegImageFile) and _scans(file) > MOST_SCANS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf, prod
 from pathlib import Path
@@ -20,10 +20,11 @@ from unpool.io.read.formats import is_tiff, open_file
 from unpool.io.read.images import ImageInfo, as_displayed, info_from_header
 from unpool.io.read.png_windows import open_png
 from unpool.io.read.raster import Raster, check_size, decoding
-from unpool.io.read.stored_picture import StoredPicture
+from unpool.io.read.stored_picture import StoredPicture, check_allowed
 from unpool.io.read.tiff_windows import open_tiff
 from unpool.io.read.zarr import is_zarr, open_zarr
 from unpool.shapes import Region, Size, region_size
+from unpool.wording import size_text
 
 CACHE = 1 << 28
 """Bytes of decoded tiles, strips, chunks or bands that may stay in memory between windows."""
@@ -109,19 +110,21 @@ def open_picture(path: Path, cache: int = CACHE, allowed: float = inf) -> Iterat
     Parameters
     ----------
     cache: bytes of decoded blocks that may stay in memory between windows.
-    allowed: bytes that a picture may take that is decoded in one piece and does not fit the cache.
+    allowed: bytes that may be taken by a picture without windows, or by one block, if it does not fit the cache.
 
     Raises
     ------
     DataError: the file is broken, too large or a stack; or decoding takes more than is allowed; or a Zarr folder whose
         axes are unclear, or for which the package zarr is not installed.
     """
-    if is_zarr(path):
-        stored = open_zarr(path, cache)
-        yield PictureFile(info_from_header(stored.header, path), stored)
-        return
-    with open_file(path) as file:
-        stored = _stored_picture(file, path, cache, allowed)
+    with ExitStack() as stack:
+        if is_zarr(path):
+            stored = open_zarr(path, cache)
+        else:
+            stored = _stored_picture(stack.enter_context(open_file(path)), path, cache, allowed)
+        if not stored.in_memory:
+            what = f"file's block of {size_text(stored.block)} pixels"
+            check_allowed(path, what, 2 * prod(stored.block) * stored.header.pixel_bytes, cache, allowed)
         yield PictureFile(info_from_header(stored.header, path), stored)
 
 
