@@ -1,4 +1,4 @@
-"""The picture that an OME-Zarr group describes: its arrays, its axes and its place in space (OME-NGFF 0.3 to 0.5)."""
+"""The picture that an OME-Zarr group describes: arrays, axes and place in space (OME-NGFF 0.3 to 0.5)."""
 
 from __future__ import annotations
 
