@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unpool.errors import DataError, UsageError
+from unpool.io.placement import Axis
 from unpool.io.read import png_windows
 from unpool.io.read.blocks import BlockCache, block_parts
 from unpool.io.read.images import image_info, read_image
@@ -178,7 +179,7 @@ def test_windows_of_ome_and_imagej(tmp_path: Path) -> None:
         file.write(pixels[::2, ::2], subfiletype=1, **options)
     assert not same(tmp_path / "o.ome.tif", [(slice(3, 30), slice(20, 50))])
     with open_picture(tmp_path / "o.ome.tif") as picture:
-        assert (picture.placement.levels, picture.placement.pixel_size) == (1, (0.5, 0.25, "µm"))
+        assert (picture.placement.levels, picture.placement.space) == (1, (Axis("µm", 0.25), Axis("µm", 0.5)))
     planes = np.moveaxis(pixels, 2, 0)
     tifffile.imwrite(tmp_path / "i.tif", planes, imagej=True, metadata={"axes": "CYX"})
     assert not same(tmp_path / "i.tif", [(slice(3, 30), slice(20, 50))])

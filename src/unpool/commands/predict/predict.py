@@ -228,8 +228,10 @@ class _PredictionRun:
         return mismatch
 
     def _opened(self, source: Path) -> AbstractContextManager[PictureFile]:
-        assert self._predictor.memory is not None
-        return open_picture(source, int(min(CACHE, CACHE_SHARE * self._predictor.memory.bytes)))
+        limit = self._predictor.memory
+        assert limit is not None
+        cache = int(min(CACHE, CACHE_SHARE * limit.bytes))
+        return open_picture(source, cache, limit.for_one_piece(self._predictor.machine))
 
     def _tile(self, picture: PictureFile, job: PictureJob) -> Size:
         sampled = self._predictor.averaging.samples > 0

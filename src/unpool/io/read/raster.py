@@ -21,8 +21,8 @@ from unpool.wording import bytes_text, count_text
 MAX_BYTES = 1_000_000_000
 """The most bytes in memory of a picture that is decoded in one piece, as stored and as displayed.
 
-A picture is held twice while it is inflated or converted: the peak is about 2 GB, which a small machine has. A limit in
-pixels would not bound it, because a pixel takes 1 byte or 32.
+While a picture is converted it is held twice, and its decoder may hold it once more. Three times this fits into the
+memory of a small machine; a limit in pixels would not say so, because a pixel takes 1 byte or 32.
 """
 
 

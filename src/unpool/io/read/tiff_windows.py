@@ -16,7 +16,7 @@ from tifffile import COMPRESSION, FILLORDER
 
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.raster import MAX_BYTES, Header, Raster, broken, check_size, decoding
-from unpool.io.read.stored_picture import StoredPicture, decoded_picture
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
 from unpool.io.read.tiff import TiffPicture, block_size, tiff_picture
 from unpool.io.read.tiff_coding import JPEG, check_coded_size, check_coding, inflated, is_inflated
 from unpool.shapes import Region, region_size
@@ -32,13 +32,14 @@ def tiff_raster(file: BinaryIO, path: Path) -> Raster:
         return _raster(picture, _reader(file, path, picture, BlockCache(0)), path)
 
 
-def open_tiff(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
+def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
     """Open a TIFF for windows. Raises DataError.
 
     Parameters
     ----------
     file: stays open as long as windows are read.
     cache: bytes of decoded blocks that may stay in memory.
+    allowed: bytes that a picture without windows may take, if it does not fit the cache.
     """
     with decoding(path):
         picture = tiff_picture(file, path)
@@ -47,6 +48,8 @@ def open_tiff(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
         if frame.is_final:
             return StoredPicture(header, read, (1, header.columns), 0, picture.palette, placement=picture.placement)
         if _block_bytes(frame) > BLOCK_LIMIT:
+            needed = _block_bytes(frame) + 2 * header.rows * header.columns * header.pixel_bytes
+            check_allowed(path, "TIFF of one large strip or tile", needed, cache, allowed)
             return decoded_picture(_raster(picture, read, path), picture.placement)
         return StoredPicture(header, read, block_size(frame), cache, picture.palette, placement=picture.placement)
 
