@@ -19,7 +19,7 @@ from unpool.commands.predict.predict import Predicted
 from unpool.commands.predict.targets import find_targets
 from unpool.commands.train.train import TrainedRun
 from unpool.errors import DataError, UsageError
-from unpool.io.folders import OUTPUT_MARK
+from unpool.io.outputs import OUTPUT_MARK
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image

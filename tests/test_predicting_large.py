@@ -22,9 +22,9 @@ from test_processes import start
 from unpool.checkpoint.models import save_model
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.commands.predict import predict as predicting
-from unpool.commands.predict.journal import JOURNAL
 from unpool.commands.predict.predict import Predicted
 from unpool.errors import RunError, UsageError
+from unpool.io.outputs import JOURNAL
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image

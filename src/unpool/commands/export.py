@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +16,7 @@ from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import model_file, require_writable
+from unpool.commands.run_folder import model_file
 from unpool.errors import UsageError
 from unpool.export.bioimage import PACKAGE_INPUT, BioimagePackage, PackagePages, require_accepted
 from unpool.export.equality import ExportDifference, export_difference, pattern_pictures, require_equal
@@ -23,6 +24,7 @@ from unpool.export.extras import import_extra
 from unpool.export.graph import ExportOutput, ExportPrecision
 from unpool.export.onnx_file import build_onnx_model, onnx_runner, quantise, write_metadata
 from unpool.export.torch_program import program_runner, write_program
+from unpool.io.destination import require_writable
 from unpool.io.files import atomic_path
 from unpool.io.folders import picture_files
 from unpool.io.read.images import read_image
@@ -137,7 +139,7 @@ def export(
     segmenter, card = load_model(path)
     target = out if out is not None else path.with_suffix(WRITERS[to].suffix)
     require_writable(target.parent)
-    if target.exists():
+    if os.path.lexists(target):
         raise UsageError(f"{target} exists", "a new file", "give another --out")
     _require_possible(to, options)
     pixels = _pixel_type(segmenter, options.pixels)
@@ -145,7 +147,7 @@ def export(
     yield Message(f"exporting {path} ({segmenter.net}, {options.precision}, {pixels} pixels to {options.output})")
     if options.precision == "int8" and not request.pictures:
         yield Message("note: a made picture gives the ranges of int8; --pictures with real ones gives better ranges")
-    with atomic_path(target) as draft:
+    with atomic_path(target, replace=False) as draft:
         difference = WRITERS[to].write(request, draft)
     result = ExportResult(target, to, options.output, options.precision, difference)
     yield Message(f"{target}: {bytes_text(target.stat().st_size)}\nagainst the model in float32: {difference}")

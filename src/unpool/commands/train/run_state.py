@@ -20,7 +20,7 @@ from unpool.commands.train.preparation import TrainingJob
 from unpool.commands.train.provenance import provenance
 from unpool.errors import ModelFileError, RunError, UsageError
 from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
-from unpool.io.folders import mark_output
+from unpool.io.outputs import mark_output
 from unpool.report.curves import curves_svg
 from unpool.training.records import EpochRecord, TrainingState
 
@@ -52,7 +52,7 @@ def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
     if not job.setup.processes.first:
         return
     with _with_resume_advice(), writing(run.path):
-        mark_output(run.path)
+        mark_output(run.path, f"{run.pictures.name}/")
         _remove_drafts(run)
         write_config(run, job.config)
         write_json(run.split, {**job.survey.split.to_json(), "fingerprint": job.survey.fingerprint})

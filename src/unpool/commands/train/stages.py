@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import default_run_path, numbered_paths
+from unpool.commands.run_folder import default_run_path
 from unpool.commands.train.preparation import with_budget
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import RunConfig, Stage
 from unpool.config.settings import merge, resolve
+from unpool.io.destination import numbered_paths
 
 
 def train_in_stages(

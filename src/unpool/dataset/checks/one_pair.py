@@ -18,6 +18,7 @@ from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
 from unpool.dataset.mask_values.tally import MaskTally, tally_mask
 from unpool.errors import DataError
+from unpool.io.read.formats import open_file
 from unpool.io.read.images import ImageInfo, Picture, load_picture
 from unpool.io.read.masks import MaskPicture, load_mask
 from unpool.wording import size_text
@@ -88,7 +89,8 @@ def _loaded(
 ) -> tuple[_Content | None, bytes]:
     """Return a file's content, None where it is broken, and the digest of its bytes."""
     try:
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
     except OSError:
         content = None  # the decoder reports the reason
     digest = hashlib.sha256(content or b"").digest()
