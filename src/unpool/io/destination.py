@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from unpool.errors import UsageError
-from unpool.io.files import draft_beside, is_draft
+from unpool.io.files import draft_beside, is_draft, writing
 from unpool.io.outputs import OUTPUT_MARK
 
 LONGEST_SUFFIX = ".part"
@@ -92,10 +92,12 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises
     ------
     UsageError: another process has claimed the folder, or it cannot be made.
+    RunError: the system refuses to make it.
     """
     require_writable(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     handle = _locked(folder)
     try:
         yield

@@ -202,8 +202,8 @@ def safe_child(folder: Path, relative: str | Path) -> Path:
     ------
     DataError: the path leaves the folder, or is the folder itself.
     """
-    home = folder.resolve()
-    child = (home / relative).resolve()
+    home = Path(os.path.realpath(folder))
+    child = Path(os.path.realpath(home / relative))
     if child == home or not child.is_relative_to(home):
         raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")
     return child

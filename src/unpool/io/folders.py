@@ -37,7 +37,8 @@ class FoundPictures:
         if not self.left_out:
             return ""
         marks = first_of([decodable(str(mark)) for mark in self.left_out])
-        return f"{count_text(sum(self.left_out.values()), 'picture file')} that unpool wrote left out, as {marks} says"
+        count = count_text(sum(self.left_out.values()), "picture file")
+        return f"left out, because unpool wrote it there: {count} (see {marks})"
 
 
 def find_pictures(root: Path) -> FoundPictures:

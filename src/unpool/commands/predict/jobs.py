@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
     """
     try:
         file = target.source.stat()
-        picture = [str(target.source.resolve()), file.st_size, file.st_mtime_ns]
+        picture = [os.path.realpath(target.source), file.st_size, file.st_mtime_ns]
     except OSError:
         picture = [str(target.source)]
     averaging, machine = predictor.averaging, predictor.machine

@@ -96,10 +96,10 @@ def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
     UsageError: an input matches no picture.
     DataError: a folder cannot be read, or a name has bytes that are no UTF-8.
     """
-    home = out.resolve()
+    home = Path(os.path.realpath(out))
     written = {home / name for name in journal_names(out)}
     found = [_targets_of(text, written) for text in inputs]
-    by_name = {(target.name, target.source.resolve()): target for each in found for target in each.targets}
+    by_name = {(target.name, os.path.realpath(target.source)): target for each in found for target in each.targets}
     return FoundTargets(list(by_name.values()), tuple(note for each in found for note in each.notes))
 
 
@@ -114,7 +114,7 @@ def _targets_of(text: str, written: Container[Path]) -> FoundTargets:
         alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()])
     else:
         root, alone = path.parent, PicturesAlone((path,) if os.path.lexists(path) else (), ())
-    pictures = [p for p in alone.files if p.resolve() not in written or p == path]
+    pictures = [p for p in alone.files if Path(os.path.realpath(p)) not in written or p == path]
     if not pictures:
         raise _no_picture(text, written=bool(alone.files))
     return FoundTargets([_target(p, root) for p in pictures], alone.notes)

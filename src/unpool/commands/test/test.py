@@ -76,7 +76,7 @@ def test(
             base = path.parent / f"test-{folder.resolve().name or 'data'}"
             target = str(claims.enter_context(new_folder(out, base)))
         place = Path(processes.agree_text(target))
-        return (yield from _tested(path, loaded, folder, options, place, processes, fingerprint))
+        return (yield from _tested(path, loaded, folder, options, place, fingerprint))
 
 
 def _tested(
@@ -85,11 +85,11 @@ def _tested(
     folder: Path,
     options: TestOptions,
     target: Path,
-    processes: Processes,
     fingerprint: str | None,
 ) -> Generator[Event, None, TestResult]:
     """Test a model; the first process writes the report into a folder that is claimed."""
     segmenter, card = loaded
+    processes = join(options.device)
     averaging, machine = options.averaging, choose_machine(options.device, options.precision)
     predictor = Predictor(segmenter, machine, TILE, averaging)
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)

@@ -70,9 +70,10 @@ def _without(files: Sequence[PlacedFile], masks: set[Path], root: Path) -> Pictu
     pictures = tuple(path for path in paths if path not in masks)
     if pictures and masks:
         names = first_of([path.relative_to(root).as_posix() for path in paths if path in masks], 3)
-        note = f"{root}: {count_text(len(masks), 'mask')} left out ({names}); name a file or its folder to take it"
+        count = count_text(len(masks), "mask")
+        note = f"{root}: left out: {count} ({names}); to predict a mask, name it, or a folder of masks"
         return PicturesAlone(pictures, (note,))
     if not paths or not (masks or folder_role(root.resolve().name).kind == "mask"):
         return PicturesAlone(paths, ())
-    note = f"{root}: {count_text(len(paths), 'file')} taken as pictures, although the name of the folder means masks"
+    note = f"{root}: a name of a folder of masks; taken as pictures: {count_text(len(paths), 'file')}"
     return PicturesAlone(paths, (note,))
