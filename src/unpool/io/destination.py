@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from unpool.errors import UsageError
+from unpool.errors import RunError, UsageError
 from unpool.io.files import draft_beside, is_draft, writing
 from unpool.io.outputs import OUTPUT_MARK
+from unpool.wording import bytes_text
 
 LONGEST_SUFFIX = ".part"
 """The longest text that is added to the name of a file while it is written."""
@@ -67,6 +69,32 @@ def _limit(folder: Path, name: str) -> int:
         if (limit := os.pathconf(nearest, name)) > 0:
             return limit
     return 255 if name == "PC_NAME_MAX" else 4096
+
+
+def require_room(folder: Path, size: float, what: str) -> None:
+    """Raise RunError where a file system has less room than the files that will be written into a folder.
+
+    Parameters
+    ----------
+    size: bytes that the files will take; files that they replace take none.
+    what: the files, in words.
+    """
+    free = free_bytes(folder)
+    if free is not None and free < size:
+        raise RunError(
+            f"{folder}: {bytes_text(free)} of the disk are free",
+            f"{bytes_text(size)} for {what}",
+            "free some space there, or give an --out on another disk",
+        )
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return the bytes that are free where a folder is or will be; None where the file system does not say."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    with suppress(OSError):
+        usage = shutil.disk_usage(nearest)
+        return usage.free if usage.total else None
+    return None
 
 
 def ignores_case(folder: Path) -> bool:

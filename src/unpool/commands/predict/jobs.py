@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from unpool.commands.predict.targets import Outputs, Target
+from unpool.io.destination import free_bytes
 from unpool.io.outputs import JournalEntry, output_name, read_journal, stamp_of
 from unpool.io.read.file_facts import picture_size
 from unpool.ledger.record import digest, present_code
 from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
+from unpool.wording import bytes_text
 
 LARGE = 64e6
 """Pixels from which processes share the rows of tiles of one picture; each smaller one belongs to one process."""
@@ -117,3 +121,21 @@ def divided(jobs: Sequence[PictureJob], predictor: Predictor, processes: Process
     for job in jobs:
         if shared[job]:
             yield JobShare(job, processes)
+
+
+def room_note(jobs: Sequence[PictureJob], folder: Path, classes: int, *, sampled: bool) -> str:
+    """Return a message where the files of all pictures may not fit on the disk; an empty text where they fit.
+
+    Masks count nothing, because they compress well. Of the others only the size before compression is known.
+    """
+    size = 0.0
+    for job in jobs:
+        outputs = job.outputs
+        pixel = 3.0 if outputs.overlay else 0.0
+        pixel += classes * np.dtype(outputs.probability_type).itemsize if outputs.probabilities else 0.0
+        pixel += 4.0 * (classes if sampled else 1) if outputs.uncertainty else 0.0
+        size += pixel * math.prod(picture_size(job.source)) if pixel else 0.0
+    free = free_bytes(folder)
+    if free is None or size <= free:
+        return ""
+    return f"the files may take up to {bytes_text(size)}, and {bytes_text(free)} of the disk are free in {folder}"

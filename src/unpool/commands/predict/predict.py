@@ -13,7 +13,7 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs
+from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
@@ -157,7 +157,8 @@ def predict(
             resumed = resumed._replace(begun=frozenset(jobs))
         refuse_existing((job.outputs for job in jobs if job not in resumed.begun), resume=options.resume)
         yield from _announced(len(targets), resumed, predictor, card)
-        yield from (Message(f"note: {note}") for note in notes)
+        room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
+        yield from (Message(f"note: {note}") for note in (*notes, room) if note)
         run = _PredictionRun(predictor, out)
         if predictor.by_rows and options.memory is not None:
             return_memory(BLOCK)
