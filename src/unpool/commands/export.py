@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from unpool.checkpoint.models import load_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import model_file
+from unpool.dataset.pairing.pictures import pictures_of_folder
 from unpool.errors import UsageError
 from unpool.export.bioimage import PACKAGE_INPUT, BioimagePackage, PackagePages, require_accepted
 from unpool.export.equality import ExportDifference, export_difference, pattern_pictures, require_equal
@@ -26,7 +26,6 @@ from unpool.export.onnx_file import build_onnx_model, onnx_runner, quantise, wri
 from unpool.export.torch_program import program_runner, write_program
 from unpool.io.destination import require_writable
 from unpool.io.files import atomic_path
-from unpool.io.folders import picture_files
 from unpool.io.read.images import read_image
 from unpool.report.card import card_sections
 from unpool.report.pictures import displayable, overlay, png_file
@@ -246,10 +245,13 @@ def _pixel_type(segmenter: Segmenter, requested: str | None) -> str:
 
 
 def _pictures(segmenter: Segmenter, pixels: str, folder: Path | None) -> tuple[NDArray[Any], ...]:
-    """Return the pictures of a folder that have the pixel type, cut to a size that is quick to compute."""
+    """Return the pictures of a folder that have the pixel type, without masks, cut to a size that is quick to compute.
+
+    Masks beside pictures would give int8 a wrong range.
+    """
     if folder is None:
         return ()
-    files = list(islice(picture_files(folder), MOST_PICTURES)) if folder.is_dir() else []
+    files = pictures_of_folder(folder).files[:MOST_PICTURES] if folder.is_dir() else ()
     pictures = [segmenter.normalisation.match_channels(read_image(file), str(file)) for file in files]
     fitting = tuple(picture[:MOST_SIDE, :MOST_SIDE] for picture in pictures if str(picture.dtype) == pixels)
     if not fitting:

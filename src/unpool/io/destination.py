@@ -153,7 +153,7 @@ def new_folder(out: Path | None, base: Path, repair: str = "give another --out")
     """
     require_writable(base if out is None else out)
     parents = [path for path in (base.parents if out is None else ()) if not path.exists()]
-    folder = out or next(path for path in numbered_paths(base) if _made(path))
+    folder = out or next(path for path in numbered_paths(base) if made_folder(path))
     try:
         with claimed(folder):
             if not is_unused(folder):
@@ -182,8 +182,8 @@ def numbered_paths(base: Path) -> Iterator[Path]:
         yield base.with_name(f"{base.name}-{number}")
 
 
-def _made(folder: Path) -> bool:
-    """Make a folder; return whether this process made it."""
+def made_folder(folder: Path) -> bool:
+    """Make a folder; return whether this process made it, and not another one before."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()

@@ -67,6 +67,7 @@ def _masks_of_pairs(contents: FolderContents) -> tuple[set[Path], tuple[str, ...
 def _without(files: Sequence[PlacedFile], masks: set[Path], root: Path) -> PicturesAlone:
     """Return the files that are no masks; all files with a note where there are no others."""
     paths = tuple(file.path for file in files)
+    masks = masks.intersection(paths)  # a list may name masks elsewhere
     pictures = tuple(path for path in paths if path not in masks)
     if pictures and masks:
         names = first_of([path.relative_to(root).as_posix() for path in paths if path in masks], 3)
