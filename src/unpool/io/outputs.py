@@ -71,7 +71,7 @@ def written_names(folder: Path) -> frozenset[str]:
 def journal_names(folder: Path) -> Iterator[str]:
     """Yield the name of every file in a folder's journal."""
     for line in _entries(folder):
-        with suppress(TypeError, KeyError):
+        with suppress(TypeError, KeyError, ValueError):
             mask = str(line["mask"])
             yield mask
             stem = PurePosixPath(mask).with_suffix("")
