@@ -71,7 +71,7 @@ def written_names(folder: Path) -> frozenset[str]:
 def journal_names(folder: Path) -> Iterator[str]:
     """Yield the name of every file in a folder's journal."""
     for line in _entries(folder):
-        with suppress(TypeError, KeyError, ValueError):
+        with suppress(TypeError, LookupError, ValueError):
             mask = str(line["mask"])
             yield mask
             stem = PurePosixPath(mask).with_suffix("")
@@ -83,7 +83,7 @@ def read_journal(folder: Path) -> dict[Path, JournalEntry]:
     """Return the last entry of each mask, by its full path; lines that are incomplete or odd are ignored."""
     home, entries = folder.resolve(), {}
     for line in _entries(folder):
-        with suppress(TypeError, KeyError, ValueError, AttributeError, OverflowError):
+        with suppress(TypeError, LookupError, ValueError, AttributeError, OverflowError):
             stamps = {str(name): stamp and (int(stamp[0]), int(stamp[1])) for name, stamp in line["files"].items()}
             entries[home / str(line["mask"])] = JournalEntry(str(line["key"]), bool(line["done"]), stamps)
     return entries

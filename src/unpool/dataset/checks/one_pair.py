@@ -91,7 +91,7 @@ def _loaded(
     try:
         with open_file(path) as file:
             content = file.read()
-    except OSError:
+    except (OSError, DataError):
         content = None  # the decoder reports the reason
     digest = hashlib.sha256(content or b"").digest()
     try:
