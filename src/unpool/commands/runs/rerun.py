@@ -12,13 +12,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import MODEL_FILE, free_path
+from unpool.commands.run_folder import MODEL_FILE
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.provenance import software
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.settings import merge, resolve
 from unpool.errors import DataError, ModelFileError, UsageError
+from unpool.io.destination import free_path
 from unpool.ledger.folders import FoundRun, read_record
 from unpool.ledger.record import ModelUsed, Record, file_digest, present_code
 from unpool.ledger.text import score_text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from unpool.checkpoint.models import load_model
+from unpool.checkpoint.models import LoadedModel, load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import TestSetup, begin_test, record_test
-from unpool.commands.run_folder import free_path, model_file, require_writable
+from unpool.commands.run_folder import model_file
 from unpool.commands.test.options import USUAL_OPTIONS, TestOptions
 from unpool.commands.test.page import images_csv, panel, report_contents, run_history
 from unpool.commands.test.picture_choice import choose_pairs, orientation_warnings
@@ -21,8 +22,8 @@ from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.data.samples import Pair, read_sample
 from unpool.errors import UsageError
+from unpool.io.destination import new_folder
 from unpool.io.files import write_json, write_text
-from unpool.io.folders import mark_output
 from unpool.ledger.text import command_line
 from unpool.machine.device import choose_machine
 from unpool.metrics.conventions import by_conventions
@@ -66,15 +67,31 @@ def test(
     ------
     UsageError, DataError, ModelFileError, RunError: see the message.
     """
-    processes, averaging = join(options.device), options.averaging
+    processes = join(options.device)
     path = model_file(model)
-    segmenter, card = load_model(path)
-    machine = choose_machine(options.device, options.precision)
+    loaded = load_model(path)
+    with ExitStack() as claims:
+        target = ""
+        if processes.first:
+            base = path.parent / f"test-{folder.resolve().name or 'data'}"
+            target = str(claims.enter_context(new_folder(out, base)))
+        place = Path(processes.agree_text(target))
+        return (yield from _tested(path, loaded, folder, options, place, fingerprint))
+
+
+def _tested(
+    path: Path,
+    loaded: LoadedModel,
+    folder: Path,
+    options: TestOptions,
+    target: Path,
+    fingerprint: str | None,
+) -> Generator[Event, None, TestResult]:
+    """Test a model; the first process writes the report into a folder that is claimed."""
+    segmenter, card = loaded
+    processes = join(options.device)
+    averaging, machine = options.averaging, choose_machine(options.device, options.precision)
     predictor = Predictor(segmenter, machine, TILE, averaging)
-    target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
-    require_writable(target)
-    if processes.first and target.is_dir() and any(target.iterdir()):
-        raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
     survey = yield from check(folder, DataSettings(), table=segmenter.classes)
     require_unchanged(survey, fingerprint)
     require_no_errors(survey)
@@ -112,7 +129,6 @@ def test(
     )
     if not processes.first:
         return result
-    mark_output(target)
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
     panels = _panels(predictor, choice.pairs, results)

@@ -26,8 +26,9 @@ from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob
 from unpool.commands.train.provenance import provenance
 from unpool.errors import ModelFileError, RunError, UsageError
+from unpool.io.destination import require_room
 from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
-from unpool.io.folders import mark_output
+from unpool.io.outputs import mark_output
 from unpool.report.curves import curves_svg
 from unpool.training.records import EpochRecord, TrainingState
 
@@ -58,8 +59,9 @@ def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
     """
     if not job.setup.processes.first:
         return
+    _require_room(run, job)
     with _with_resume_advice(), writing(run.path):
-        mark_output(run.path)
+        mark_output(run.path, f"{run.pictures.name}/")
         _remove_drafts(run)
         write_config(run, job.config)
         write_json(run.split, {**job.survey.split.to_json(), "fingerprint": job.survey.fingerprint})
@@ -118,6 +120,18 @@ def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: E
     with _with_resume_advice():
         append_text(run.log, _log_line(state.history[-1]))
         write_text(run.curves, curves_svg(state.history))
+
+
+def _require_room(run: RunFolder, job: TrainingJob) -> None:
+    """Raise RunError where the disk has no room for the largest files that a training holds at the same time.
+
+    They are three checkpoints (the newest, the one before it, and the one that is being written) and two models.
+    """
+    weights = sum(tensor.nbytes for tensor in job.segmenter.network.state_dict().values())
+    moments = 2 if "betas" in job.setup.optimiser.defaults else 1
+    size = 3 * (1 + moments) * weights + 2 * weights
+    there = sum(file.stat().st_size for file in (run.state, previous(run.state), run.model) if file.is_file())
+    require_room(run.path, size - there, "the checkpoints and the model of this training")
 
 
 def _newest(run: RunFolder, job: TrainingJob) -> StoredCheckpoint:

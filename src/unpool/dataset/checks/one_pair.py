@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
 from unpool.dataset.mask_values.tally import MaskTally, tally_mask
 from unpool.errors import DataError
+from unpool.io.read.formats import open_file
 from unpool.io.read.images import ImageInfo, Picture, load_picture
 from unpool.io.read.masks import MaskPicture, load_mask
 from unpool.io.read.raster import MAX_BYTES
@@ -100,13 +102,13 @@ def _bytes(path: Path) -> tuple[bytes | None, bytes]:
     """Return a file's bytes, and their digest; None where there are more than a picture in memory may take."""
     content, digest = None, hashlib.sha256()
     try:
-        if path.stat().st_size <= MAX_BYTES:
-            content = path.read_bytes()
-            digest.update(content)
-        else:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
-    except OSError:
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size <= MAX_BYTES:
+                content = file.read()
+                digest.update(content)
+            else:
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # BinaryIO has readinto
+    except (OSError, DataError):
         pass  # the decoder reports the reason
     return content, digest.digest()
 

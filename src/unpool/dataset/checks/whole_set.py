@@ -26,7 +26,7 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     testing: the masks were read by a given table; nothing will be trained.
     named: a person or a table named the classes.
     """
-    parts = (_unpaired, _mixed_pictures, _empty_masks)
+    parts = (_unpaired, _left_out, _mixed_pictures, _empty_masks)
     findings = [finding for part in parts for finding in part(survey)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
     findings += [*_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
@@ -49,6 +49,16 @@ def _unpaired(survey: Survey) -> Iterator[Finding]:
                 f"add or rename the {partner}; a {noun} without one is left out",
                 tuple(map(str, paths)),
             )
+
+
+def _left_out(survey: Survey) -> Iterator[Finding]:
+    if survey.folder.left_out:
+        yield Finding(
+            "note",
+            "own-outputs",
+            survey.folder.left_out,
+            repair="nothing, unless some of them are yours: then delete the mark",
+        )
 
 
 def _few_pairs(survey: Survey, testing: bool) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
-from unpool.io.folders import is_junk, picture_files
+from unpool.io.folders import FoundPictures, find_pictures, is_junk
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -51,9 +51,19 @@ class FolderContents:
     instances: bool = False
 
     @cached_property
+    def found(self) -> FoundPictures:
+        """All picture files below ``root``. Raises DataError, see ``unpool.io.folders.find_pictures``."""
+        return find_pictures(self.root)
+
+    @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
-        """All picture files below ``root``. Raises DataError for a file name that is not UTF-8."""
-        return tuple(_picture_file(self.root, path) for path in picture_files(self.root))
+        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``."""
+        return tuple(placed_file(self.root, path) for path in self.found.files)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on files that output marks leave out; empty where no layout has looked for files."""
+        return self.found.left_out_text() if "found" in vars(self) else ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Folder:
     layout: one sentence on how the folder was read.
     pairs: sorted by name.
     unpaired_images, unpaired_masks: pictures without a mask, and masks without a picture.
+    left_out: a sentence on picture files that were left out because unpool wrote them; empty where there are none.
     """
 
     root: Path
@@ -72,6 +83,7 @@ class Folder:
     pairs: tuple[Pair, ...]
     unpaired_images: tuple[Path, ...]
     unpaired_masks: tuple[Path, ...]
+    left_out: str = ""
 
 
 def no_layout(root: Path, found: str) -> DataError:
@@ -79,7 +91,8 @@ def no_layout(root: Path, found: str) -> DataError:
     return DataError(f"{root}: {found} ({_contents_text(root)})", _EXPECTED, _REPAIR)
 
 
-def _picture_file(root: Path, path: Path) -> PlacedFile:
+def placed_file(root: Path, path: Path) -> PlacedFile:
+    """Return a file with the meaning of the folders between ``root`` and it."""
     parts = path.relative_to(root).parts[:-1]
     roles = [folder_role(part) for part in parts]
     kind_at = next((k for k, role in enumerate(roles) if role.kind), None)

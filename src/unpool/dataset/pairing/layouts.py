@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,10 +41,21 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
         found = "this is a file" if root.exists() else "there is no such folder"
         raise DataError(f"{root}: {found}", "a folder with pictures and masks", "check the path")
     contents = FolderContents(root, instances)
-    folder = next((folder for layout in LAYOUTS if (folder := layout(contents))), None)
-    if folder is None:
-        count = len(contents.files)
-        raise no_layout(
-            root, f"{count_text(count, 'picture file')}, and no masks among them" if count else "no picture files"
-        )
-    return split_by_name_lists(folder)
+    try:
+        folder = first_layout(contents)
+        if folder is None:
+            count = len(contents.files)
+            raise no_layout(
+                root, f"{count_text(count, 'picture file')}, and no masks among them" if count else "no picture files"
+            )
+    except DataError as error:
+        if not contents.left_out:
+            raise
+        found = f"{error.found}; {contents.left_out}"
+        raise DataError(found, error.expected, f"{error.repair}; delete a mark that hides your own files") from error
+    return replace(split_by_name_lists(folder), left_out=contents.left_out)
+
+
+def first_layout(contents: FolderContents) -> Folder | None:
+    """Return the pairs of a folder by the first layout that fits; None where none does. Raises DataError."""
+    return next((folder for layout in LAYOUTS if (folder := layout(contents))), None)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.folder import Folder, PlacedFile
-from unpool.dataset.pairing.words import IMAGE_AFFIXES, MASK_AFFIXES, NO_AFFIX, SPLITS, Affix
+from unpool.dataset.pairing.words import IMAGE_AFFIXES, MASK_AFFIXES, MASK_NAME, NO_AFFIX, SPLITS, Affix
 from unpool.errors import DataError
 from unpool.wording import first_of
 
@@ -67,8 +67,9 @@ def match_together(files: Sequence[PlacedFile]) -> Match:
     DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
     counts: dict[_Rule, int] = {}
+    named = [file for file in files if MASK_NAME.search(file.path.stem)]
     for mask_affix in MASK_AFFIXES[1:]:
-        mask_keys = _keys(files, mask_affix)
+        mask_keys = _keys(named, mask_affix)
         for image_affix in IMAGE_AFFIXES if mask_keys else ():
             counts[_Rule(image_affix, mask_affix)] = len(mask_keys & _keys(files, image_affix))
     rule = _best(counts)

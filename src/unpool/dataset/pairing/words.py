@@ -179,4 +179,7 @@ def affixes(words: list[str]) -> tuple[Affix, ...]:
 
 
 MASK_AFFIXES = affixes(MASK_WORDS)
+MASK_NAME = re.compile(r"^(?:{0})[_\-. ]|[_\-. ](?:{0})$".format("|".join(MASK_WORDS)), re.IGNORECASE)
+"""Stems of names with a word that means mask, before or after a separator: all that ``MASK_AFFIXES`` fit, quickly."""
+
 IMAGE_AFFIXES = affixes(IMAGE_WORDS)

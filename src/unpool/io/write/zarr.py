@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from unpool.io.placement import UNIT_SYMBOLS, Axis
 from unpool.io.read.zarr import zarr_package
 from unpool.io.write.band_form import BandForm
+from unpool.io.write.part_folder import remove
 from unpool.io.write.tiff import level_steps
 from unpool.io.write.unfinished import UnfinishedBands
 
@@ -24,7 +24,7 @@ def write_zarr(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
     Its format is that of the source, or 3 where the source is no Zarr.
     """
     zarr = zarr_package(path)
-    shutil.rmtree(path, ignore_errors=True)
+    remove(path)
     version = form.placement.zarr or 3
     group = zarr.create_group(path, zarr_format=version)
     steps = [1, *level_steps(form)]
