@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.class_table import ClassTable, MaskKind
+from unpool.class_table import IGNORE_ID, ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
 from unpool.dataset.checks.whole_set import whole_set_findings
@@ -17,6 +17,7 @@ from unpool.dataset.mask_values.class_names import names_by_hand, names_in_folde
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
+from unpool.dataset.pairing.matching import holds_train_ids
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
 from unpool.dataset.split import Split, folder_split, make_split
 from unpool.dataset.survey_result import Survey
@@ -72,7 +73,11 @@ def survey_steps(
     names = names_by_hand(options.classes) if options.classes else None
     folder = find_pairs(root, instances=kind == "instances")
     if table is None and names is None:
-        names = names_in_folder(folder.root)
+        names = names_in_folder(folder.root, folder.others, "name the classes with --classes")
+    if table is None and options.ignore is None and names is None and holds_train_ids(folder.pairs):
+        options = replace(options, ignore=(IGNORE_ID,))
+        found = f"the masks hold Cityscapes' ids to train on: {IGNORE_ID} is ignored"
+        folder = replace(folder, findings=(*folder.findings, Finding("note", "train-ids", found)))
     inspections: list[Inspection] = []
     for inspection in _inspected(folder.pairs, "instances" if kind == "instances" else None):
         inspections.append(inspection)
@@ -88,7 +93,7 @@ def survey_steps(
     smeared = files_of([finding for finding in choice.mask_findings if finding.code == "smeared-mask"])
     exact = {name: tally for name, tally in tallies.items() if name not in smeared}
     facts, unreadable = picture_facts(inspections, exact, choice.table)
-    findings = joined([*findings, *choice.findings, *choice.mask_findings, *unreadable])
+    findings = joined([*folder.findings, *findings, *choice.findings, *choice.mask_findings, *unreadable])
     split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     result = Survey(
         folder=folder,

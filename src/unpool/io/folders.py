@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from unpool.errors import DataError
@@ -23,14 +24,15 @@ def mark_output(folder: Path) -> None:
 
 
 def picture_files(root: Path) -> list[Path]:
-    """List all picture files under a folder, sorted within each folder.
+    """List all picture files under a folder, see ``files_under``. Raises DataError for a name that is no UTF-8."""
+    return pictures_among(root, files_under(root))
+
+
+def files_under(root: Path) -> list[Path]:
+    """List all files under a folder, sorted within each folder.
 
     Links are followed; each folder is visited once. Hidden files, files that operating systems leave behind, and
     folders that unpool marked as its own output are left out; ``root`` itself may be marked.
-
-    Raises
-    ------
-    DataError: a file name has bytes that are no UTF-8.
     """
     files: list[Path] = []
     visited: set[str] = set()
@@ -42,7 +44,17 @@ def picture_files(root: Path) -> list[Path]:
         visited.add(real)
         folders[:] = sorted(name for name in folders if not is_junk(name))
         files += [Path(here, name) for name in sorted(names) if not is_junk(name)]
-    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and _is_file(path)]
+    return [path for path in files if _is_file(path)]
+
+
+def pictures_among(root: Path, files: Iterable[Path]) -> list[Path]:
+    """Return those of a folder's files that are pictures by their suffix.
+
+    Raises
+    ------
+    DataError: the name of a picture has bytes that are no UTF-8.
+    """
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     for path in pictures:
         if decodable(path.name) != path.name:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Findings about the whole set: partners, picture types, classes, the split, and pictures that are equal."""
+"""Findings about the whole set: picture types, classes, the split, and pictures that are equal."""
 
 from __future__ import annotations
 
@@ -26,29 +26,12 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     testing: the masks were read by a given table; nothing will be trained.
     named: a person or a table named the classes.
     """
-    parts = (_unpaired, _mixed_pictures, _empty_masks)
+    parts = (_mixed_pictures, _empty_masks)
     findings = [finding for part in parts for finding in part(survey)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
     findings += [*_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
     findings += [] if testing else _types_not_in_train(survey)
     return [*findings, *_lossy_masks(survey, inspections), *_split(survey), *_equal_pictures(survey, inspections)]
-
-
-def _unpaired(survey: Survey) -> Iterator[Finding]:
-    folder = survey.folder
-    for paths, noun, partner, code in (
-        (folder.unpaired_images, "picture", "mask", "orphan-images"),
-        (folder.unpaired_masks, "mask", "picture", "orphan-masks"),
-    ):
-        if paths:
-            yield Finding(
-                "warning",
-                code,
-                f"{count_text(len(paths), noun)} without a {partner}: {first_of([path.name for path in paths], 5)}",
-                f"a {partner} with the same name for every {noun}",
-                f"add or rename the {partner}; a {noun} without one is left out",
-                tuple(map(str, paths)),
-            )
 
 
 def _few_pairs(survey: Survey, testing: bool) -> Iterator[Finding]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from unpool.data.samples import Pair
+from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
-from unpool.io.folders import is_junk, picture_files
+from unpool.io.folders import files_under, is_junk, pictures_among
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -21,7 +23,7 @@ _REPAIR = (
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A picture file with the meaning of the folders that it lies in.
+    """A file with the meaning of the folders that it lies in.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """The picture files of a folder that exists; they are listed when first used.
+    """The files of a folder that exists; they are listed when first used.
 
     Attributes
     ----------
@@ -53,7 +55,34 @@ class FolderContents:
     @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
         """All picture files below ``root``. Raises DataError for a file name that is not UTF-8."""
-        return tuple(_picture_file(self.root, path) for path in picture_files(self.root))
+        return tuple(_placed(self.root, path) for path in pictures_among(self.root, self._listed))
+
+    @cached_property
+    def others(self) -> tuple[PlacedFile, ...]:
+        """All other files below ``root``: lists, class files, and files of formats that are not read."""
+        pictures = {file.path for file in self.files}
+        return tuple(_placed(self.root, path) for path in self._listed if path not in pictures)
+
+    def find(self, path: Path) -> Path | None:
+        """Return the file of a path, whose letters may be composed differently on the disk; None without one."""
+        return path if path.is_file() else self._by_name.get(composed(str(path)))
+
+    def find_alike(self, name: str) -> Path | None:
+        """Return a file whose last name differs from this one by capital letters or its suffix; None without one."""
+        stem = Path(composed(name)).stem.casefold()
+        return next((path for path in self._listed if composed(path.stem).casefold() == stem), None)
+
+    def has_name(self, name: str) -> bool:
+        """Return whether a file of any sub-folder has this last name."""
+        return any(composed(path.name) == name for path in self._listed)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Path]:
+        return {composed(str(path)): path for path in self._listed}
+
+    @cached_property
+    def _listed(self) -> list[Path]:
+        return files_under(self.root)
 
 
 @dataclass(frozen=True)
@@ -65,6 +94,9 @@ class Folder:
     layout: one sentence on how the folder was read.
     pairs: sorted by name.
     unpaired_images, unpaired_masks: pictures without a mask, and masks without a picture.
+    lists: the lists that gave pairs or splits.
+    others: the files that are no pictures.
+    findings: findings about lists, about files that are not read, and about files without a partner.
     """
 
     root: Path
@@ -72,6 +104,17 @@ class Folder:
     pairs: tuple[Pair, ...]
     unpaired_images: tuple[Path, ...]
     unpaired_masks: tuple[Path, ...]
+    lists: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def composed(name: str) -> str:
+    """Return a name with composed letters (Unicode's NFC), so that names that look alike are equal.
+
+    macOS writes an umlaut as two letters, other systems as one.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def no_layout(root: Path, found: str) -> DataError:
@@ -79,7 +122,7 @@ def no_layout(root: Path, found: str) -> DataError:
     return DataError(f"{root}: {found} ({_contents_text(root)})", _EXPECTED, _REPAIR)
 
 
-def _picture_file(root: Path, path: Path) -> PlacedFile:
+def _placed(root: Path, path: Path) -> PlacedFile:
     parts = path.relative_to(root).parts[:-1]
     roles = [folder_role(part) for part in parts]
     kind_at = next((k for k, role in enumerate(roles) if role.kind), None)
