@@ -205,6 +205,7 @@ def _refuse_numbers(lines: Sequence[Line]) -> None:
 
 
 def _two_forms(one: Line, other: Line) -> str:
+    one, other = sorted((one, other))
     return (
         f"line {one.number} is '{one.shown}' and line {other.number} is '{other.shown}', which differ in form; "
         "write all lines alike, as '0: name'"
