@@ -107,7 +107,7 @@ def named_classes(lines: Sequence[Line]) -> list[NamedClass]:
     ------
     ValueError: the lines have several forms, a number has no name, or two lines exclude each other.
     """
-    form = next((form for form in FORMS if lines[1:] and all(_fit(form, line) for line in lines[1:])), None)
+    form = next((form for form in FORMS if lines and all(_fit(form, line) for line in lines[1:] or lines)), None)
     if form is None:
         return _plain(lines)
     if not _fit(form, lines[0]):
@@ -178,7 +178,7 @@ def _refuse_twice(lines: Sequence[Line], classes: Sequence[NamedClass]) -> None:
 def _plain(lines: Sequence[Line]) -> list[NamedClass]:
     """Read lines that are names, the first of the value 0; a line that looks like more among them is refused."""
     numbered = [line for line in lines if any(_fit(form, line) for form in FORMS)]
-    if numbered and len(lines) > 1:
+    if numbered:
         other = next((line for line in lines if line not in numbered), lines[lines[0] == numbered[0]])
         raise ValueError(_two_forms(numbered[0], other))
     if lines and lines[0].text.lower() in _LONE_HEADINGS:
