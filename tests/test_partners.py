@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from test_data_folder import paired, touch
+from unpool.commands.predict.targets import find_targets
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.pairing.words import list_split
-from unpool.errors import DataError
+from unpool.errors import DataError, UsageError
 
 ABC = [f"{folder}/{name}.png" for name in "abc" for folder in ("images", "masks")]
 
@@ -224,3 +225,21 @@ def test_the_cause_of_a_missing_partner(tmp_path: Path) -> None:
     assert "masks/e.png is there, in another sub-folder" in said(tmp_path)["orphan-images"].found
     touch(tmp_path, "masks/a_border.png", "masks/b_border.png")
     assert "2 of 'border'" in said(tmp_path)["other-masks"].found
+
+
+def test_further_channels_in_files_are_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"imagesTr/{name}_{k:04}.png" for name in "ab" for k in range(3)), "imagesTr/c_0000.png")
+    touch(tmp_path, *(f"labelsTr/{name}.png" for name in "abc"))
+    error = said(tmp_path)["channels-in-files"]
+    assert (error.severity, len(error.files)) == ("error", 4)
+    assert "a_0001.png" in error.found
+    touch(tmp_path / "frames", *(f"images/f_{k:04}.png" for k in range(3)), "masks/f_0000.png", "masks/f_0001.png")
+    assert "channels-in-files" not in said(tmp_path / "frames")
+    assert find_pairs(tmp_path).unpaired_images == ()
+
+
+def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "scans/a.czi", "scans/b.czi")
+    with pytest.raises(UsageError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
+        find_targets([str(tmp_path)], tmp_path / "out")
+    assert error.value.repair == "save them as PNG or TIFF"

@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from unpool.dataset.pairing.folder import FolderContents
+from unpool.dataset.pairing.unread_files import unread_files, unread_text
 from unpool.errors import DataError, UsageError
 from unpool.io.files import safe_child
 from unpool.io.folders import picture_files
@@ -106,6 +108,8 @@ def _no_picture(text: str) -> UsageError:
     path = Path(text)
     expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
     if path.is_dir():
+        if unread := unread_files(FolderContents(path)):
+            return UsageError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return UsageError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"

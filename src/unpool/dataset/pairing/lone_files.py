@@ -30,7 +30,10 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
         unpaired_images=tuple(path for path in folder.unpaired_images if path not in explained),
         unpaired_masks=tuple(path for path in folder.unpaired_masks if path not in explained),
     )
-    findings = [*_parts_findings(folder.root, parts), *_other_findings(others), *_orphans(contents, left)]
+    channels = _channels(left)
+    left = replace(left, unpaired_images=tuple(path for path in left.unpaired_images if path not in channels))
+    findings = [*_parts_findings(folder.root, parts), *_channel_findings(channels), *_other_findings(others)]
+    findings += _orphans(contents, left)
     return replace(left, findings=(*folder.findings, *findings))
 
 
@@ -53,6 +56,33 @@ def _parts_findings(root: Path, parts: Sequence[tuple[Path, Path]]) -> list[Find
     names = f"{mask.relative_to(root).as_posix()} and {path.name}"
     files = tuple(str(path) for _, path in parts)
     return [Finding("error", "several-masks", f"{found}, such as {names}", ONE_MASK, JOIN, files)]
+
+
+def _channels(folder: Folder) -> list[Path]:
+    """Return the pictures that are further channels of paired ones: ``x_0001`` beside ``x_0000``, as nnU-Net has."""
+    first = {pair.image.with_suffix("") for pair in folder.pairs if pair.image.stem == f"{pair.mask.stem}_0000"}
+    return [
+        path
+        for path in folder.unpaired_images
+        if re.search(r"_\d{4}$", path.stem) and path.with_name(f"{path.stem[:-4]}0000") in first
+    ]
+
+
+def _channel_findings(channels: Sequence[Path]) -> list[Finding]:
+    if not channels:
+        return []
+    found = f"{count_text(len(channels), 'picture')} with further channels of others, which are not read together"
+    return [
+        Finding(
+            "error",
+            "channels-in-files",
+            f"{found}: {first_of([path.name for path in channels])}",
+            "all channels of a picture in one file",
+            "join the files of each picture into one TIFF with several channels; or move the channels that you do not "
+            "mean out of the folder",
+            tuple(map(str, channels)),
+        )
+    ]
 
 
 def _other_masks(contents: FolderContents, folder: Folder, known: set[Path]) -> list[tuple[Path, str]]:
