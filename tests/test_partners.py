@@ -228,14 +228,15 @@ def test_the_cause_of_a_missing_partner(tmp_path: Path) -> None:
 
 
 def test_further_channels_in_files_are_an_error(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"imagesTr/{name}_{k:04}.png" for name in "ab" for k in range(3)), "imagesTr/c_0000.png")
-    touch(tmp_path, *(f"labelsTr/{name}.png" for name in "abc"))
-    error = said(tmp_path)["channels-in-files"]
+    cases, frames = tmp_path / "cases", tmp_path / "frames"
+    touch(cases, *(f"imagesTr/{name}_{k:04}.png" for name in "ab" for k in range(3)), "imagesTr/c_0000.png")
+    touch(cases, *(f"labelsTr/{name}.png" for name in "abc"))
+    error = said(cases)["channels-in-files"]
     assert (error.severity, len(error.files)) == ("error", 4)
     assert "a_0001.png" in error.found
-    touch(tmp_path / "frames", *(f"images/f_{k:04}.png" for k in range(3)), "masks/f_0000.png", "masks/f_0001.png")
-    assert "channels-in-files" not in said(tmp_path / "frames")
-    assert find_pairs(tmp_path).unpaired_images == ()
+    assert find_pairs(cases).unpaired_images == ()
+    touch(frames, *(f"images/f_{k:04}.png" for k in range(3)), "masks/f_0000.png", "masks/f_0001.png")
+    assert "channels-in-files" not in said(frames)
 
 
 def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
