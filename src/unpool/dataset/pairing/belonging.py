@@ -49,6 +49,8 @@ def belonging(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Belo
 
 def belonging_by(way: str, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Belonging:
     """Return the masks that belong to a picture in one way."""
+    if not masks:
+        return Belonging(way)
     image_keys, mask_keys = _WAYS[way]
     by_key: dict[str, list[PlacedFile]] = {}
     for image in images:
