@@ -61,6 +61,34 @@ def test_perfect_masks_score_one(run: TrainedRun, new: Path, tmp_path: Path) -> 
     assert result.scores.global_accuracy == 1.0
 
 
+def test_classes_are_matched_by_name_and_it_is_said(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    plain = of(run, new, out=tmp_path / "plain")
+    swapped = shutil.copytree(new, tmp_path / "set")
+    for path in (swapped / "masks").iterdir():
+        write_image(path, 255 - read_mask(path))
+    (swapped / "classes.txt").write_text("255: background\n0: foreground\n")
+    result = of(run, swapped, out=tmp_path / "swapped")
+    assert result.scores == plain.scores
+    assert any("classes.txt gives the classes other mask values" in warning for warning in result.warnings)
+    (swapped / "classes.txt").write_text("255: background\n0: membrane\n")
+    with pytest.raises(DataError, match="names classes that the model does not have: 'membrane'") as error:
+        of(run, swapped, out=tmp_path / "refused")
+    assert "--" not in error.value.repair
+    assert "unpool check" not in error.value.repair
+
+
+def test_other_class_names_are_other_data(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(new, tmp_path / "set")
+    chosen = TestOptions(device="cpu", precision="float32")
+    messages: list[list[str]] = []
+    for k, text in enumerate(("0: background", "0: background", "0: background\n7: ignore")):
+        (folder / "classes.txt").write_text(text)
+        events: list[Event] = []
+        finish(score(run.folder, folder, chosen, out=tmp_path / "tests" / f"{k}"), events.append)
+        messages.append([event.text for event in events if isinstance(event, Message)])
+    assert [any("has been run already" in text for text in each) for each in messages] == [False, True, False]
+
+
 def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
     result = of(run, new, out=tmp_path / "deep" / "test")
     folder = tmp_path / "deep" / "test"

@@ -212,7 +212,8 @@ def test_lists_of_names_divide_the_pairs(tmp_path: Path, lists: str, line: str) 
 
 
 @pytest.mark.parametrize(
-    ("train", "message"), [("a\nzebra", "'zebra' names 0 pairs"), ("a\nb", "names a pair of another")]
+    ("train", "message"),
+    [("a\nzebra", "line 2, 'zebra', names no picture of the folder"), ("a\nb", "names a pair of another")],
 )
 def test_lists_of_names_must_be_right(tmp_path: Path, train: str, message: str) -> None:
     touch(tmp_path, *(f"{folder}/{name}.png" for name in "ab" for folder in ("images", "masks")))

@@ -22,7 +22,7 @@ from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError, RunError, UsageError
 from unpool.io.destination import claimed, new_folder
 from unpool.io.files import atomic_path
-from unpool.io.folders import find_pictures, picture_files
+from unpool.io.folders import find_files, picture_files
 from unpool.io.outputs import JOURNAL, OUTPUT_MARK, mark_output, note_files
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer
@@ -66,7 +66,7 @@ def test_a_mark_leaves_out_the_files_of_its_journal_alone(tmp_path: Path) -> Non
     mark_output(tmp_path / "in")
     assert found(tmp_path) == ["in/a.jpg", "in/deep/mine.png"]
     assert found(tmp_path / "in") == ["a.jpg", "deep/mine.png"]
-    assert find_pictures(tmp_path).left_out == {tmp_path / "in" / OUTPUT_MARK: 2}
+    assert find_files(tmp_path).left_out == {tmp_path / "in" / OUTPUT_MARK: 2}
     for name in ("a.jpg", "deep/mine.png"):
         (tmp_path / "in" / name).unlink()
     assert found(tmp_path / "in") == ["a.png", "overlays/a.png"]  # somebody asks for the outputs themselves
@@ -101,7 +101,8 @@ def test_what_a_mark_leaves_out_is_said(tmp_path: Path) -> None:
     touch(tmp_path, "run/b.png")
     mark_output(tmp_path / "run", "b.png")
     (tmp_path / "images" / OUTPUT_MARK).unlink()
-    assert find_pairs(tmp_path).left_out.endswith("1 picture file (see " + str(tmp_path / "run" / OUTPUT_MARK) + ")")
+    (left_out,) = (finding for finding in find_pairs(tmp_path).findings if finding.code == "own-outputs")
+    assert left_out.found.endswith("1 picture file (see " + str(tmp_path / "run" / OUTPUT_MARK) + ")")
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(DataError, match=r"images/secret: the folder cannot be read \(Permission denied\)"):
-        find_pictures(tmp_path)
+        find_files(tmp_path)
 
 
 def test_predictions_among_the_pictures_are_not_taken_for_pictures(run: TrainedRun, data: Path, tmp_path: Path) -> None:
@@ -414,7 +415,7 @@ def test_a_link_to_nothing_is_no_place(out: str, run: TrainedRun, data: Path, tm
 def test_names_of_folders_must_be_letters_too(tmp_path: Path) -> None:
     touch(tmp_path, os.fsdecode(b"images\xff/a.png"))
     with pytest.raises(DataError, match="no UTF-8 letters"):
-        find_pictures(tmp_path)
+        find_files(tmp_path)
     with pytest.raises(DataError, match="no UTF-8 letters"):
         find_targets([str(touch(tmp_path, os.fsdecode(b"a\xff.png")) / os.fsdecode(b"a\xff.png"))], tmp_path / "out")
 

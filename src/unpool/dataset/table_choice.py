@@ -13,6 +13,7 @@ from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_
 from unpool.dataset.findings import Finding, files_of
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.model_names import table_by_names
 from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.mask_values.palettes import colours_agree, exchanged_colours, palette_conflict
@@ -80,10 +81,21 @@ def choose_table(
     return TableChoice(made.table, made.findings, (*wrong, *([conflict] if conflict else [])))
 
 
-def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
-    """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
+def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNames | None = None) -> TableChoice:
+    """Return the choice of a table that was made without these masks, with the masks that do not fit it.
+
+    Parameters
+    ----------
+    names: of the classes in the folder's file, by which the table's classes get other mask values.
+
+    Raises
+    ------
+    DataError: the masks have a class with a name that the table lacks.
+    """
+    tallies = list(tallies)
+    table, findings = (table, ()) if names is None else table_by_names(table, names, tallies)
     check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
-    return TableChoice(table, (), tuple(finding for tally in tallies if (finding := check(tally))))
+    return TableChoice(table, findings, tuple(finding for tally in tallies if (finding := check(tally))))
 
 
 def with_broken_pairs(error: DataError, findings: Sequence[Finding]) -> DataError:

@@ -1,4 +1,4 @@
-"""Picture files under a folder, without files that unpool wrote."""
+"""The files under a folder, without files that unpool wrote."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ JUNK = frozenset(
 
 
 @dataclass(frozen=True)
-class FoundPictures:
-    """The picture files under a folder.
+class FoundFiles:
+    """The files under a folder.
 
     Attributes
     ----------
@@ -32,6 +32,11 @@ class FoundPictures:
     files: tuple[Path, ...]
     left_out: Mapping[Path, int]
 
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """The files that are pictures by their suffix."""
+        return tuple(path for path in self.files if _is_picture(path))
+
     def left_out_text(self) -> str:
         """Return a sentence on the files that are left out; an empty text where there are none."""
         if not self.left_out:
@@ -41,30 +46,36 @@ class FoundPictures:
         return f"left out, because unpool wrote it there: {count} (see {marks})"
 
 
-def find_pictures(root: Path) -> FoundPictures:
-    """Find all picture files under a folder.
+def find_files(root: Path) -> FoundFiles:
+    """Find all files under a folder.
 
     Links are followed; each folder is visited once. Hidden files and files that operating systems leave behind are
     left out. So are the files that an output mark names, see ``unpool.io.outputs``; but the mark of ``root`` itself
-    counts only where other files remain, and never for the whole folder.
+    counts only where other pictures remain, and never for the whole folder.
 
     Raises
     ------
-    DataError: a folder cannot be read, or a name has bytes that are no UTF-8.
+    DataError: a folder cannot be read, or the name of a picture has bytes that are no UTF-8.
     """
     marks = _Marks(root)
-    pictures = [path for path in _files(root, marks) if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = list(_files(root, marks))
+    pictures = [path for path in files if _is_picture(path)]
     for path in pictures:
         require_letters(path.relative_to(root), root)
-    left_out = {path: mark for path in pictures if (mark := marks.of(path)) is not None}
-    if len(left_out) == len(pictures):
-        left_out = {path: mark for path, mark in left_out.items() if mark.parent != root}
-    return FoundPictures(tuple(path for path in pictures if path not in left_out), Counter(left_out.values()))
+    hidden = {path: mark for path in files if (mark := marks.of(path)) is not None}
+    if all(path in hidden for path in pictures):
+        hidden = {path: mark for path, mark in hidden.items() if mark.parent != root}
+    left_out = Counter(hidden[path] for path in pictures if path in hidden)
+    return FoundFiles(tuple(path for path in files if path not in hidden), left_out)
 
 
 def picture_files(root: Path) -> list[Path]:
-    """List the picture files under a folder, as ``find_pictures`` finds them."""
-    return list(find_pictures(root).files)
+    """List the picture files under a folder, as ``find_files`` finds them."""
+    return list(find_files(root).pictures)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 @dataclass

@@ -11,7 +11,9 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
+from unpool.dataset.pairing.folder import FolderContents
 from unpool.dataset.pairing.pictures import PicturesAlone, pictures_of_folder, pictures_of_pattern
+from unpool.dataset.pairing.unread_files import unread_files, unread_text
 from unpool.errors import DataError, UsageError
 from unpool.io.destination import ignores_case, require_short, require_writable
 from unpool.io.files import safe_child
@@ -132,6 +134,8 @@ def _no_picture(text: str, *, written: bool) -> UsageError:
     if written:
         return UsageError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
+        if unread := unread_files(FolderContents(path)):
+            return UsageError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return UsageError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"

@@ -92,9 +92,10 @@ def _tested(
     processes = join(options.device)
     averaging, machine = options.averaging, choose_machine(options.device, options.precision)
     predictor = Predictor(segmenter, machine, TILE, averaging)
-    survey = yield from check(folder, DataSettings(), table=segmenter.classes)
+    settled = card.get("story", {}).get("data", {}).get("class_file")
+    survey = yield from check(folder, DataSettings(), table=segmenter.classes, settled=settled)
     require_unchanged(survey, fingerprint)
-    require_no_errors(survey)
+    require_no_errors(survey, testing=True)
     choice = choose_pairs(survey, card, options.which)
     log_warnings = run_history(path, card["story"]).warnings
     warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings)
@@ -106,7 +107,8 @@ def _tested(
     yield Message(f"scoring {count_text(len(choice.pairs), 'picture')}: {choice.which}\non {machine.describe()}")
     names = usual_measures(segmenter.classes, averaging) if options.measures is None else options.measures
     measures = chosen_measures(names, segmenter.classes.names, sampled=averaging.samples > 0)
-    results = yield from _results(predictor, choice.pairs, processes, measures)
+    samples = SampleStore(choice.pairs, survey.table, limit=0)
+    results = yield from _results(predictor, samples, choice.pairs, processes, measures)
     evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     counts = [pixel_counts(picture) for _, picture in evaluation.images]
     result = TestResult(
@@ -131,7 +133,7 @@ def _tested(
         return result
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
-    panels = _panels(predictor, choice.pairs, results)
+    panels = _panels(predictor, survey.table, choice.pairs, results)
     page = report_contents(result, segmenter, card, panels, machine, command_line(begun.folder, begun.record))
     write_report(result.report, page)
     record_test(begun, evaluation, result.intervals)
@@ -182,13 +184,14 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
 
 def _results(
     predictor: Predictor,
+    samples: SampleStore,
     pairs: Sequence[Pair],
     processes: Processes,
     measures: Sequence[Measure],
 ) -> Generator[Event, None, list[ImageResult]]:
     """Score each pair once."""
     results: list[ImageResult] = []
-    samples, names = SampleStore(pairs, predictor.segmenter.classes, limit=0), [pair.name for pair in pairs]
+    names = [pair.name for pair in pairs]
     for result in evaluate_together(predictor, samples, names, processes, measures):
         results.append(result)
         yield Progress("scoring", len(results), len(pairs))
@@ -197,6 +200,7 @@ def _results(
 
 def _panels(
     predictor: Predictor,
+    table: ClassTable,
     pairs: Sequence[Pair],
     results: Sequence[ImageResult],
 ) -> list[ImagePanel]:
@@ -207,4 +211,4 @@ def _panels(
     known = {pair.name: pair for pair in pairs}
     ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
     chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
-    return [panel(read_sample(pair, predictor.segmenter.classes), predictor) for pair in chosen]
+    return [panel(read_sample(pair, table), predictor) for pair in chosen]

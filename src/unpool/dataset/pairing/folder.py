@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from unpool.data.samples import Pair
+from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
-from unpool.io.folders import FoundPictures, find_pictures, is_junk
+from unpool.io.folders import FoundFiles, find_files, is_junk
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -21,7 +23,7 @@ _REPAIR = (
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A picture file with the meaning of the folders that it lies in.
+    """A file with the meaning of the folders that it lies in.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """The picture files of a folder that exists; they are listed when first used.
+    """The files of a folder that exists; they are listed when first used.
 
     Attributes
     ----------
@@ -51,19 +53,42 @@ class FolderContents:
     instances: bool = False
 
     @cached_property
-    def found(self) -> FoundPictures:
-        """All picture files below ``root``. Raises DataError, see ``unpool.io.folders.find_pictures``."""
-        return find_pictures(self.root)
+    def found(self) -> FoundFiles:
+        """All files below ``root``. Raises DataError, see ``unpool.io.folders.find_files``."""
+        return find_files(self.root)
 
     @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
         """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``."""
-        return tuple(placed_file(self.root, path) for path in self.found.files)
+        return tuple(placed_file(self.root, path) for path in self.found.pictures)
+
+    @cached_property
+    def others(self) -> tuple[PlacedFile, ...]:
+        """All other files below ``root``: lists, class files, and files of formats that are not read."""
+        pictures = {file.path for file in self.files}
+        return tuple(placed_file(self.root, path) for path in self.found.files if path not in pictures)
 
     @property
     def left_out(self) -> str:
         """A sentence on files that output marks leave out; empty where no layout has looked for files."""
         return self.found.left_out_text() if "found" in vars(self) else ""
+
+    def find(self, path: Path) -> Path | None:
+        """Return the file of a path, whose letters may be composed differently on the disk; None without one."""
+        return path if path.is_file() else self._by_name.get(composed(str(path)))
+
+    def find_alike(self, name: str) -> Path | None:
+        """Return a file whose last name differs from this one by capital letters or its suffix; None without one."""
+        stem = Path(composed(name)).stem.casefold()
+        return next((path for path in self.found.files if composed(path.stem).casefold() == stem), None)
+
+    def has_name(self, name: str) -> bool:
+        """Return whether a file of any sub-folder has this last name."""
+        return any(composed(path.name) == name for path in self.found.files)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Path]:
+        return {composed(str(path)): path for path in self.found.files}
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,9 @@ class Folder:
     layout: one sentence on how the folder was read.
     pairs: sorted by name.
     unpaired_images, unpaired_masks: pictures without a mask, and masks without a picture.
-    left_out: a sentence on picture files that were left out because unpool wrote them; empty where there are none.
+    lists: the lists that gave pairs or splits.
+    others: the files that are no pictures.
+    findings: findings about lists, about files that are not read, and about files without a partner.
     """
 
     root: Path
@@ -83,7 +110,17 @@ class Folder:
     pairs: tuple[Pair, ...]
     unpaired_images: tuple[Path, ...]
     unpaired_masks: tuple[Path, ...]
-    left_out: str = ""
+    lists: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def composed(name: str) -> str:
+    """Return a name with composed letters (Unicode's NFC), so that names that look alike are equal.
+
+    macOS writes an umlaut as two letters, other systems as one.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def no_layout(root: Path, found: str) -> DataError:

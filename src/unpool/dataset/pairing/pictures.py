@@ -31,7 +31,7 @@ def pictures_of_folder(root: Path) -> PicturesAlone:
 
     Raises
     ------
-    DataError: see ``unpool.io.folders.find_pictures``.
+    DataError: see ``unpool.io.folders.find_files``.
     """
     contents = FolderContents(root)
     masks, notes = _masks_of_pairs(contents)
