@@ -12,7 +12,7 @@ from unpool.class_table import ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
 from unpool.dataset.checks.whole_set import whole_set_findings
-from unpool.dataset.findings import SEVERITIES, Finding, files_of, from_error, joined
+from unpool.dataset.findings import SEVERITIES, Finding, from_error, joined
 from unpool.dataset.mask_values.class_names import names_by_hand, names_in_folder
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
 from unpool.dataset.pairing.folder import Folder
@@ -85,9 +85,8 @@ def survey_steps(
         )
     except DataError as error:
         raise with_broken_pairs(error, findings) from error
-    smeared = files_of([finding for finding in choice.mask_findings if finding.code == "smeared-mask"])
-    exact = {name: tally for name, tally in tallies.items() if name not in smeared}
-    facts, unreadable = picture_facts(inspections, exact, choice.table)
+    usable = {name: tally for name, tally in tallies.items() if name not in choice.left_out}
+    facts, unreadable = picture_facts(inspections, usable, choice.table)
     findings = joined([*findings, *choice.findings, *choice.mask_findings, *unreadable])
     split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     result = Survey(

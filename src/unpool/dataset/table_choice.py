@@ -10,7 +10,8 @@ from unpool.class_table import ClassTable
 from unpool.dataset.checks.object_numbers import refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
-from unpool.dataset.findings import Finding, files_of
+from unpool.dataset.checks.two_ways import two_ways_findings
+from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, stated_values
 from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
@@ -28,13 +29,14 @@ class TableChoice(NamedTuple):
     Attributes
     ----------
     findings: findings about the table.
-    mask_findings: errors and warnings of masks that differ from the others or from the table; the table was made
-        without the masks that have errors.
+    mask_findings: errors and warnings of masks that differ from the others or from the table.
+    left_out: names of the masks that are not read by the table; it was made without them.
     """
 
     table: ClassTable
     findings: tuple[Finding, ...]
     mask_findings: tuple[Finding, ...]
+    left_out: frozenset[str]
 
 
 def choose_table(
@@ -68,8 +70,11 @@ def choose_table(
     stated = {*stated_values(names, kind, fitting), *ignored_values(options.ignore, kind, fitting)}
     wrong += rare_value_findings(fitting, stated)
     usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
+    ways = two_ways_findings(usable, kind, stated)
+    wrong += [way for way in ways if way.severity == "error"]
+    usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
     if not usable:
-        first = next(iter(wrong), None)
+        first = next(iter(joined(wrong)), None)
         raise DataError(
             first.found if first else f"{folder.root}: no mask can be read as {kind}",
             first.expected if first else "masks in one form",
@@ -77,13 +82,17 @@ def choose_table(
         )
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
     made = make_table(usable, kind, names, options.ignore, camvid)
-    return TableChoice(made.table, made.findings, (*wrong, *([conflict] if conflict else [])))
+    warnings = [way for way in ways if way.severity != "error"]
+    findings = (*wrong, *warnings, *([conflict] if conflict else []))
+    return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
 
 
 def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
     """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
     check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
-    return TableChoice(table, (), tuple(finding for tally in tallies if (finding := check(tally))))
+    findings = [finding for tally in tallies if (finding := check(tally))]
+    errors = [finding for finding in findings if finding.severity == "error"]
+    return TableChoice(table, (), tuple(findings), frozenset(files_of(errors)))
 
 
 def with_broken_pairs(error: DataError, findings: Sequence[Finding]) -> DataError:

@@ -1,12 +1,9 @@
-"""Rare mask values that nobody drew: a few single pixels, or colours that smoothing leaves between two others."""
+"""Mask values that nobody drew: a few single pixels, or what smoothing leaves between two others along their border."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from itertools import combinations
-
-import numpy as np
 
 from unpool.class_table import IGNORE_ID, MaskKind, unflatten_value, value_text
 from unpool.dataset.findings import Finding
@@ -20,13 +17,12 @@ SPECK = 4
 
 The value is also absent from most masks: a class comes in regions, and in many masks.
 """
-BLENDS = 8
-"""Smallest number of rare colours on the line between two drawn colours that counts as smoothing.
-
-The colours of a palette seldom lie on one line.
-"""
-_OFF_LINE = 3
-"""Distance from the line, in steps of a channel, up to which a colour counts as on it."""
+BETWEEN = 0.6
+"""Share of a value's pixels from which the value lies only between two others, see ``Neighbours.between``."""
+SMOOTHED = 3
+"""Smallest number of values that lie only between others and count as smoothing; a person draws one, or two."""
+IN_ORDER = 0.5
+"""Share of their pixels from which such values are thin layers that a person drew, one after the other."""
 
 
 def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
@@ -40,31 +36,30 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
     totals = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
     drawn = {value for value, pixels in totals.items() if pixels >= DRAWN_IN_SET * totals.total()}
     drawn |= {value for value, _ in totals.most_common(2)}
-    rare = totals.keys() - drawn - stated
-    coloured = any(tally.colour for tally in tallies)
-    wrong = _blends(rare, drawn) if coloured else set()
     masks_with = Counter(value for tally in tallies for value in tally.counts)
-    largest = {value: max(tally.counts.get(value, 0) for tally in tallies) for value in rare}
-    wrong |= {value for value in rare if largest[value] <= SPECK and 2 * masks_with[value] < len(tallies)}
-    if not coloured:
+    largest = {value: max(tally.counts.get(value, 0) for tally in tallies) for value in totals.keys() - drawn}
+    wrong = {value for value, pixels in largest.items() if pixels <= SPECK and 2 * masks_with[value] < len(tallies)}
+    if not any(tally.colour for tally in tallies):
         wrong.discard(IGNORE_ID)  # in grey masks 255 means ignored by convention, however few pixels have it
+    wrong |= _smoothed(tallies, totals)
+    wrong -= stated
     return [_finding(tally, values) for tally in tallies if (values := wrong & tally.counts.keys())]
 
 
-def _blends(rare: Set[int], drawn: Set[int]) -> set[int]:
-    """Return the rare colours that lie between two drawn ones, of each two that have ``BLENDS`` of them or more."""
-    if len(rare) < BLENDS:
-        return set()
-    values = sorted(rare)
-    points = np.array([unflatten_value(value, "colours") for value in values], dtype=float)
-    blends: set[int] = set()
-    for one, other in combinations(sorted(drawn), 2):
-        start, end = (np.array(unflatten_value(value, "colours"), dtype=float) for value in (one, other))
-        along = (points - start) @ (end - start) / ((end - start) @ (end - start))
-        off = np.abs(points - start - along[:, None] * (end - start)).max(axis=1)
-        between = np.flatnonzero((along > 0) & (along < 1) & (off <= _OFF_LINE))
-        blends |= {values[k] for k in between} if len(between) >= BLENDS else set()
-    return blends
+def _smoothed(tallies: Sequence[MaskTally], totals: Counter[int]) -> set[int]:
+    """Return the values that lie only between two others along their border, where there are several.
+
+    A thin class, such as poles or kerbs, is one value. Thin layers, as of a retina, always follow in one order; values
+    from smoothing skip each other.
+    """
+    between, in_order = Counter[int](), Counter[int]()
+    for tally in tallies:
+        for value, found in tally.neighbours.items():
+            between[value] += found.between
+            in_order[value] += found.in_order
+    wrong = {value for value, pixels in between.items() if pixels >= BETWEEN * totals[value]}
+    ordered = sum(in_order[value] for value in wrong) >= IN_ORDER * sum(between[value] for value in wrong)
+    return set() if ordered or len(wrong) < SMOOTHED else wrong
 
 
 def _finding(tally: MaskTally, wrong: Set[int]) -> Finding:

@@ -1,0 +1,86 @@
+"""The neighbours of each mask value: how often it is a thin line between two others, and the values along the picture's edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+THIN = 3
+"""Longest run, in pixels, that smoothing leaves of one value between two others."""
+RIM = 6
+"""Longest run, in pixels, that counts as a rim: the rims of Pascal VOC are 5 pixels wide."""
+_OFF_LINE = 3
+"""Distance in steps of a channel up to which a colour counts as on the line between two others."""
+
+
+class Neighbours(NamedTuple):
+    """How often a value lies between two others, in pixels. Each pixel counts once along its row and once along its column.
+
+    Attributes
+    ----------
+    rim: in runs of at most ``RIM`` pixels with a different value at each end.
+    between: in runs of at most ``THIN`` pixels, where the value is also between those two values: a grey between two
+        greys, or a colour on the line between two colours.
+    in_order: of those, where no other value of the mask lies between the three; 0 for colours.
+    """
+
+    rim: int
+    between: int
+    in_order: int
+
+
+def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dict[int, Neighbours]:
+    """Return the neighbours of each value that is ever a rim.
+
+    Parameters
+    ----------
+    values: flat mask values (rows, columns), see ``unpool.class_table.flatten_value``.
+    present: all of them, sorted.
+    """
+    counts = np.zeros((3, len(present)), dtype=np.int64)
+    for lines in (values, values.T):
+        before, middle, after, lengths = _rims(np.ascontiguousarray(lines))
+        ranks = [np.searchsorted(present, part) for part in (before, middle, after)]
+        between = (lengths <= THIN) & (_on_line(before, middle, after) if colour else _monotone(*ranks))
+        in_order = between & (np.abs(ranks[2] - ranks[0]) == 2) & (not colour)
+        for count, chosen in zip(counts, (slice(None), between, in_order), strict=True):
+            count += np.bincount(ranks[1][chosen], lengths[chosen], len(present)).astype(np.int64)
+    return {int(present[k]): Neighbours(*map(int, counts[:, k])) for k in np.flatnonzero(counts[0])}
+
+
+def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
+    """Return the values along the four edges of a picture, and the pixels of each; corners count twice."""
+    edges = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    present, pixels = np.unique(edges, return_counts=True)
+    return dict(zip(present.tolist(), pixels.tolist(), strict=True))
+
+
+def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """Return the short runs along the rows that have a different value at each end: value before, value, after, length."""
+    pixels, width = lines.ravel(), lines.shape[1]
+    changes = pixels[1:] != pixels[:-1]
+    changes[width - 1 :: width] = True
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    ends = np.append(starts[1:], pixels.size)
+    inner = np.flatnonzero((starts % width > 0) & (ends % width > 0) & (ends - starts <= RIM))
+    before, middle, after = (pixels[starts[inner + step]] for step in (-1, 0, 1))
+    rims = before != after
+    return before[rims], middle[rims], after[rims], (ends - starts)[inner][rims]
+
+
+def _monotone(before: NDArray[Any], middle: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:
+    return ((before < middle) & (middle < after)) | ((before > middle) & (middle > after))
+
+
+def _on_line(before: NDArray[Any], middle: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which colours are between two others on the line that joins them."""
+    start, point, end = (
+        np.stack([part >> 16, part >> 8 & 255, part & 255], axis=1) for part in (before, middle, after)
+    )
+    way = (end - start).astype(float)
+    along = ((point - start) * way).sum(axis=1) / (way * way).sum(axis=1)
+    off = np.abs(point - start - along[:, None] * way).max(axis=1, initial=0)
+    return (along > 0) & (along < 1) & (off <= _OFF_LINE)
