@@ -1,4 +1,4 @@
-"""Inverted masks: masks whose lowest value stands for the highest one of the others, as in files that show 0 as white."""
+"""Inverted masks: masks of two values in which one stands for the other, as in files that show 0 as white."""
 
 from __future__ import annotations
 
@@ -32,12 +32,8 @@ def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int
     undecided = len(tallies) - len(odd) - len(usual)
     tagged = {tally.name for tally in tallies if tally.white_is_zero}
     proven = bool(tagged) and tagged == {tally.name for tally in odd}
-    if (
-        not odd
-        or not _alike(odd, usual)
-        or undecided > _UNDECIDED * len(tallies)
-        or len(usual) < (2 if proven else FEWEST)
-    ):
+    few = len(usual) < (1 if proven else FEWEST) or undecided > _UNDECIDED * len(tallies)
+    if few or not odd or not _alike(odd, usual):
         return []
     shown, others = (high, low) if odd is light else (low, high)
     reason = " their files show 0 as white, and" if proven else ""
@@ -45,8 +41,8 @@ def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int
         Finding(
             "error" if proven else "warning",
             "inverted-masks",
-            f"{count_text(len(odd), 'mask')} may be inverted ({first_of([tally.name for tally in odd])}):{reason} {shown} "
-            f"covers the edges and most of the area, as {others} does in {count_text(len(usual), 'mask')}",
+            f"{count_text(len(odd), 'mask')} may be inverted ({first_of([tally.name for tally in odd])}):{reason} "
+            f"{shown} covers the edges and most of the area, as {others} does in {count_text(len(usual), 'mask')}",
             "one meaning of each value in all masks",
             f"look at these masks; if they are inverted, save them with {shown} and {others} exchanged",
             tuple(tally.name for tally in odd),

@@ -104,7 +104,7 @@ def _closed(masks_with: Mapping[int, int], one: int, other: int) -> _Groups | No
 
 
 def _shares_agree(tallies: Sequence[MaskTally], groups: _Groups, way: Way) -> bool:
-    """Return whether the classes of both groups have like shares only when one group is read in the way of the other."""
+    """Return whether the shares of the classes agree only when one group is read in the way of the other."""
     one, other = (_shares(tallies, masks) for masks in (groups.one, groups.other))
     new = dict(way.meaning)
     read = Counter({new.get(value, value): share for value, share in one.items()})
@@ -115,7 +115,7 @@ def _shares_agree(tallies: Sequence[MaskTally], groups: _Groups, way: Way) -> bo
 def _shares(tallies: Sequence[MaskTally], masks: int) -> Counter[int]:
     """Return the share of each value in the pixels of some masks."""
     pixels = sum((Counter(tally.counts) for k, tally in enumerate(tallies) if masks >> k & 1), Counter[int]())
-    return Counter({value: count / pixels.total() for value, count in pixels.items()})  # type: ignore[arg-type]
+    return Counter({value: count / pixels.total() for value, count in pixels.items()})
 
 
 def _finding(tallies: Sequence[MaskTally], groups: _Groups, way: Way, kind: MaskKind) -> Finding:
@@ -129,7 +129,8 @@ def _finding(tallies: Sequence[MaskTally], groups: _Groups, way: Way, kind: Mask
     return Finding(
         "error" if way.proven else "warning",
         "two-ways",
-        f"mask values {odd} never share a mask with {usual}: one set of classes seems to be written in two ways, {way.name}",
+        f"mask values {odd} never share a mask with {usual}: "
+        f"one set of classes seems to be written in two ways, {way.name}",
         "one way in all masks",
         f"save these masks again with {changes}{_by_names(dict(meaning), groups, kind)}; "
         "if they are different classes, give each a name of its own with --classes",

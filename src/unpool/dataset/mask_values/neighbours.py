@@ -1,4 +1,4 @@
-"""The neighbours of each mask value: how often it is a thin line between two others, and the values along the picture's edge."""
+"""The neighbours of each mask value: how often it is a thin line between two others, and what lies along the edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OFF_LINE = 3
 
 
 class Neighbours(NamedTuple):
-    """How often a value lies between two others, in pixels. Each pixel counts once along its row and once along its column.
+    """How often a value lies between two others: in pixels, each once along its row and once along its column.
 
     Attributes
     ----------
@@ -46,8 +46,8 @@ def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dic
         ranks = [np.searchsorted(present, part) for part in (before, middle, after)]
         between = (lengths <= THIN) & (_on_line(before, middle, after) if colour else _monotone(*ranks))
         in_order = between & (np.abs(ranks[2] - ranks[0]) == 2) & (not colour)
-        for count, chosen in zip(counts, (slice(None), between, in_order), strict=True):
-            count += np.bincount(ranks[1][chosen], lengths[chosen], len(present)).astype(np.int64)
+        for k, chosen in enumerate((slice(None), between, in_order)):
+            counts[k] += np.bincount(ranks[1][chosen], lengths[chosen], len(present)).astype(np.int64)
     return {int(present[k]): Neighbours(*map(int, counts[:, k])) for k in np.flatnonzero(counts[0])}
 
 
@@ -59,7 +59,7 @@ def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
 
 
 def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-    """Return the short runs along the rows that have a different value at each end: value before, value, after, length."""
+    """Return the value before, in and after each short run along the rows between two different values, and its length."""
     pixels, width = lines.ravel(), lines.shape[1]
     changes = pixels[1:] != pixels[:-1]
     changes[width - 1 :: width] = True
@@ -82,5 +82,5 @@ def _on_line(before: NDArray[Any], middle: NDArray[Any], after: NDArray[Any]) ->
     )
     way = (end - start).astype(float)
     along = ((point - start) * way).sum(axis=1) / (way * way).sum(axis=1)
-    off = np.abs(point - start - along[:, None] * way).max(axis=1, initial=0)
+    off: NDArray[np.float64] = np.abs(point - start - along[:, None] * way).max(axis=1, initial=0)
     return (along > 0) & (along < 1) & (off <= _OFF_LINE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unpool.class_table import IGNORE_ID, Colour, MaskKind, flatten_value
+from unpool.class_table import IGNORE_ID, MaskKind
 from unpool.dataset.mask_values.tally import MaskTally
 
 MAX_VALUES = 64
 """Most different values in a set of class masks; sets with more hold something else."""
 FULL_SCALES = frozenset({1, 255, 65535})
 """Values that drawing tools write for marked pixels, with 1 bit, 8 bits and 16 bits."""
-VOID_COLOURS: tuple[Colour, ...] = ((224, 224, 192), (192, 224, 224))
+_VOID = (0xE0E0C0, 0xC0E0E0)
 """The colour of void in Pascal VOC, its last palette entry; and with red and blue exchanged."""
 RIM_SHARE = 0.5
 """Share of the pixels of 255 from which it is a rim around the objects, as void is in Pascal VOC."""
@@ -25,13 +25,13 @@ def usual_ignore(present: Sequence[int], tallies: Sequence[MaskTally], kind: Mas
     present: flat values of all masks, sorted. 0 and 255 alone are two classes.
     """
     if kind == "colours":
-        return {void: "it is the colour of void in Pascal VOC" for void in _void_colours(present)}
+        return dict.fromkeys(_void_colours(present), "it is the colour of void in Pascal VOC")
     others = [value for value in present if value != IGNORE_ID]
     if kind != "values" or IGNORE_ID not in present or len(others) < 2 or others[-1] >= MAX_VALUES:
         return {}
     if 2 * len(others) > others[-1]:
         return {IGNORE_ID: "the other values are small ids"}
-    if any(tally.colour_of(IGNORE_ID) in map(flatten_value, VOID_COLOURS) for tally in tallies):
+    if any(tally.colour_of(IGNORE_ID) in _VOID for tally in tallies):
         return {IGNORE_ID: "its colour is that of void in Pascal VOC"}
     if sum(t.neighbours[IGNORE_ID].rim for t in tallies if IGNORE_ID in t.neighbours) >= RIM_SHARE * sum(
         tally.counts.get(IGNORE_ID, 0) for tally in tallies
@@ -42,5 +42,5 @@ def usual_ignore(present: Sequence[int], tallies: Sequence[MaskTally], kind: Mas
 
 def _void_colours(present: Sequence[int]) -> list[int]:
     """Return the colours of void among colours of the Pascal VOC palette, which are multiples of 64 in each channel."""
-    void = [flatten_value(colour) for colour in VOID_COLOURS if flatten_value(colour) in present]
+    void = [value for value in _VOID if value in present]
     return void if len(present) - len(void) > 1 and all(v & 0x3F3F3F == 0 for v in present if v not in void) else []

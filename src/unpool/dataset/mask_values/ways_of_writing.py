@@ -1,4 +1,4 @@
-"""The ways in which programs write one set of classes: as ids or greys, as RGB or BGR, plain or inverted, from 0 or from 1."""
+"""Two ways in which programs write one set of classes: as ids or greys, as RGB or BGR, plain or inverted."""
 
 from __future__ import annotations
 
