@@ -20,7 +20,7 @@ from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
 from unpool.dataset.split import Split, folder_split, make_split
 from unpool.dataset.survey_result import Survey
-from unpool.dataset.table_choice import choose_table, given_table, with_broken_pairs
+from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
 from unpool.generators import result_of
 from unpool.read_ahead import read_ahead
@@ -79,6 +79,8 @@ def survey_steps(
         yield len(inspections), len(folder.pairs)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
+    if not tallies and table is None:
+        raise no_mask(findings)
     try:
         choice = (
             choose_table(folder, tallies, options, names) if table is None else given_table(table, tallies.values())

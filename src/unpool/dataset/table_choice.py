@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from unpool.class_table import ClassTable
+from unpool.class_table import ClassTable, MaskKind
 from unpool.dataset.checks.object_numbers import refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
@@ -74,17 +75,25 @@ def choose_table(
     wrong += [way for way in ways if way.severity == "error"]
     usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
     if not usable:
-        first = next(iter(joined(wrong)), None)
-        raise DataError(
-            first.found if first else f"{folder.root}: no mask can be read as {kind}",
-            first.expected if first else "masks in one form",
-            first.repair if first else "correct the masks, or choose another kind with --masks",
-        )
+        raise _not_usable(wrong, folder, kind)
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
     made = make_table(usable, kind, names, options.ignore, camvid)
     warnings = [way for way in ways if way.severity != "error"]
     findings = (*wrong, *warnings, *([conflict] if conflict else []))
     return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
+
+
+def _not_usable(wrong: Sequence[Finding], folder: Folder, kind: MaskKind) -> DataError:
+    """Return the error of a folder in which every mask can be read and none is usable."""
+    if wrong:
+        first = joined(wrong)[0]
+        return DataError(first.found, first.expected, first.repair)
+    other = "values" if kind == "colours" else "colours"
+    return DataError(
+        f"{folder.root}: no mask can be read as {kind}; the masks hold {other}",
+        f"masks of {kind}, or --masks {other}",
+        f"use --masks {other}, or leave --masks out",
+    )
 
 
 def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
@@ -93,6 +102,15 @@ def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
     findings = [finding for tally in tallies if (finding := check(tally))]
     errors = [finding for finding in findings if finding.severity == "error"]
     return TableChoice(table, (), tuple(findings), frozenset(files_of(errors)))
+
+
+def no_mask(findings: Sequence[Finding]) -> DataError:
+    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair."""
+    faults = [finding for finding in findings if finding.code == "broken-mask"]
+    repair, _ = Counter(fault.repair for fault in faults).most_common(1)[0]
+    fault = next(fault for fault in faults if fault.repair == repair)
+    more = f"; and {len(faults) - 1} masks more" if len(faults) > 1 else ""
+    return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)
 
 
 def with_broken_pairs(error: DataError, findings: Sequence[Finding]) -> DataError:

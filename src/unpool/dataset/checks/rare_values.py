@@ -41,19 +41,20 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
     wrong = {value for value, pixels in largest.items() if pixels <= SPECK and 2 * masks_with[value] < len(tallies)}
     if not any(tally.colour for tally in tallies):
         wrong.discard(IGNORE_ID)  # in grey masks 255 means ignored by convention, however few pixels have it
-    wrong |= _smoothed(tallies, totals)
+    wrong |= smoothed_values(tallies)
     wrong -= stated
     return [_finding(tally, values) for tally in tallies if (values := wrong & tally.counts.keys())]
 
 
-def _smoothed(tallies: Sequence[MaskTally], totals: Counter[int]) -> set[int]:
+def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
     """Return the values that lie only between two others along their border, where there are several.
 
     A thin class, such as poles or kerbs, is one value. Thin layers, as of a retina, always follow in one order; values
     from smoothing skip each other.
     """
-    between, in_order = Counter[int](), Counter[int]()
+    totals, between, in_order = Counter[int](), Counter[int](), Counter[int]()
     for tally in tallies:
+        totals.update(tally.counts)
         for value, found in tally.neighbours.items():
             between[value] += found.between
             in_order[value] += found.in_order

@@ -59,7 +59,7 @@ def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
 
 
 def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-    """Return the value before, in and after each short run along the rows between two different values, and its length."""
+    """Return the values before, in and after each short run between two different values, and its length."""
     pixels, width = lines.ravel(), lines.shape[1]
     changes = pixels[1:] != pixels[:-1]
     changes[width - 1 :: width] = True
