@@ -15,6 +15,8 @@ ALONG_EDGE = 0.75
 """Share of the edges that the background has in nearly every mask of a set that can be judged."""
 _UNDECIDED = 0.1
 """Share of the masks whose edges may show anything."""
+_LARGER = 1.5
+"""How much larger the objects of an inverted mask may be than in the other masks."""
 
 
 def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int]) -> list[Finding]:
@@ -51,9 +53,9 @@ def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int
 
 
 def _alike(odd: Sequence[MaskTally], usual: Sequence[MaskTally]) -> bool:
-    """Return whether the smaller value of each odd mask is as large as it is in the usual ones."""
+    """Return whether the smaller value of each odd mask covers as little as it does in the usual ones."""
     shares, odd_shares = ([min(t.counts.values()) / sum(t.counts.values()) for t in group] for group in (usual, odd))
-    return all(len(t.counts) == 2 for t in odd) and max(shares) >= max(odd_shares)
+    return all(len(t.counts) == 2 for t in odd) and _LARGER * max(shares) >= max(odd_shares)
 
 
 def _shows(tally: MaskTally, value: int) -> bool:

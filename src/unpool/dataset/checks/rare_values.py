@@ -17,12 +17,12 @@ SPECK = 4
 
 The value is also absent from most masks: a class comes in regions, and in many masks.
 """
-BETWEEN = 0.6
+BETWEEN = 0.4
 """Share of a value's pixels from which the value lies only between two others, see ``Neighbours.between``."""
 SMOOTHED = 3
-"""Smallest number of values that lie only between others and count as smoothing; a person draws one, or two."""
+"""Smallest number of values that lie only between others and skip each other, which counts as smoothing."""
 IN_ORDER = 0.5
-"""Share of their pixels from which such values are thin layers that a person drew, one after the other."""
+"""Share of those pixels from which a value is a thin layer that a person drew between the layers next to it."""
 
 
 def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[Finding]:
@@ -58,9 +58,9 @@ def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
         for value, found in tally.neighbours.items():
             between[value] += found.between
             in_order[value] += found.in_order
-    wrong = {value for value, pixels in between.items() if pixels >= BETWEEN * totals[value]}
-    ordered = sum(in_order[value] for value in wrong) >= IN_ORDER * sum(between[value] for value in wrong)
-    return set() if ordered or len(wrong) < SMOOTHED else wrong
+    wrong = {value for value, pixels in between.items() if pixels and pixels >= BETWEEN * totals[value]}
+    skipping = sum(in_order[value] < IN_ORDER * between[value] for value in wrong)
+    return wrong if skipping >= SMOOTHED else set()
 
 
 def _finding(tally: MaskTally, wrong: Set[int]) -> Finding:

@@ -89,7 +89,8 @@ def _value_rules(group: Set[int], others: Set[int]) -> Iterator[_Rule]:
     factors = [("with 8 bits and with 16 bits", 257.0, 1), ("with their bytes in two orders", 256.0, 1)]
     if top < MAX_VALUES:
         greys = [(f"as ids and as greys up to {scale}", scale / top, 1) for scale in (full, full - 1)]
-        factors = [*greys, ("as ids and as greys", max(group) / top, 2), *factors]
+        single = len(group - others) == 1 and max(group) < MAX_VALUES  # 1 and 10 may be two ids
+        factors = [*greys, *([] if single else [("as ids and as greys", max(group) / top, 2)]), *factors]
     for name, factor, proof in factors:
         if factor >= LEAST_FACTOR:
             yield _Rule(name, lambda value, factor=factor: _step(value, factor), proof)  # type: ignore[misc]

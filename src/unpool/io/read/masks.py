@@ -114,7 +114,7 @@ def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
         raise DataError(
             f"{path}: {hidden:,} transparent pixels in a mask",
             "a mask without transparency",
-            "give transparent pixels a value of their own, such as black, and save the mask as PNG without an alpha channel",
+            "give transparent pixels a value of their own, such as black, and save the mask without an alpha channel",
         )
     return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
 
