@@ -97,7 +97,7 @@ def survey_steps(
         split=split,
         pictures=facts,
         channels=_channels(facts),
-        findings=(),
+        findings=tuple(findings),
         seconds=time.perf_counter() - begun,
         fingerprint=_fingerprint(inspections),
     )

@@ -67,7 +67,7 @@ def _reasons(used: Sequence[MaskTally]) -> Iterator[str]:
     """Yield why the values may number objects.
 
     Object numbers are 0..n or 1..n in nearly every mask, and n differs between masks; or each mask has its own. Class
-    ids have gaps where a class is absent, and there are few of them.
+    ids have gaps where a class is absent, and there are few of them. Colours have no order, so their number must vary.
     """
     coloured = used[0].colour
     drawn = [{v for v in tally.counts if v > 0 and (tally.bits > 8 or v != IGNORE_ID)} for tally in used]
@@ -83,7 +83,8 @@ def _reasons(used: Sequence[MaskTally]) -> Iterator[str]:
     gapless = sum(max(values, default=0) == len(values) for values in numbers)
     limit = 3 if not coloured and all(tally.bits > 8 for tally in used) else 8
     top = f"there are {len(every)} colours" if coloured else f"values go up to {max(every, default=0)}"
-    if len(highest) > 1 and max(highest) >= limit and (gapless >= 0.9 * len(used) or len(every) > MAX_VALUES):
+    varied = 2 * min(highest) <= max(highest) if coloured else len(highest) > 1
+    if varied and max(highest) >= limit and (gapless >= 0.9 * len(used) or len(every) > MAX_VALUES):
         yield top
     if len(used) > 2 and own >= max(2 * len(used), _OWN * len(every)):
         yield f"there are {len(every)} {'colours' if coloured else 'values'}, and {own} of them are in one mask only"

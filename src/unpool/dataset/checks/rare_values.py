@@ -41,9 +41,13 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
     wrong = {value for value, pixels in largest.items() if pixels <= SPECK and 2 * masks_with[value] < len(tallies)}
     if not any(tally.colour for tally in tallies):
         wrong.discard(IGNORE_ID)  # in grey masks 255 means ignored by convention, however few pixels have it
-    wrong |= smoothed_values(tallies)
-    wrong -= stated
-    return [_finding(tally, values) for tally in tallies if (values := wrong & tally.counts.keys())]
+    smoothed = smoothed_values(tallies) - stated
+    wrong = wrong - stated | smoothed
+    return [
+        _finding(tally, values, not smoothed.isdisjoint(values))
+        for tally in tallies
+        if (values := wrong & tally.counts.keys())
+    ]
 
 
 def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
@@ -63,14 +67,15 @@ def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
     return wrong if skipping >= SMOOTHED else set()
 
 
-def _finding(tally: MaskTally, wrong: Set[int]) -> Finding:
+def _finding(tally: MaskTally, wrong: Set[int], smoothed: bool) -> Finding:
     kind: MaskKind = "colours" if tally.colour else "values"
     values = sorted(wrong, key=lambda value: (-tally.counts[value], value))
     texts = [f"{value_text(unflatten_value(v, kind))} ({count_text(tally.counts[v], 'pixel')})" for v in values]
     return Finding(
         "error",
         "smeared-mask",
-        f"{tally.name}: mask values that nobody seems to have drawn: {first_of(texts)}",
+        f"{tally.name}: mask values that nobody seems to have drawn: {first_of(texts)}"
+        + ("; they lie along borders, between the values of both sides" if smoothed else ""),
         "only the values that were drawn",
         "export the mask again as PNG without smoothing, and resize masks by nearest neighbour only; "
         "or name every value with --classes if they are classes",
