@@ -11,6 +11,7 @@ from unpool.class_table import ClassTable, MaskKind
 from unpool.dataset.checks.object_numbers import refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
+from unpool.dataset.checks.smoothed_ids import smoothed_ids
 from unpool.dataset.checks.two_ways import two_ways_findings
 from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
@@ -79,6 +80,7 @@ def choose_table(
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
     made = make_table(usable, kind, names, options.ignore, camvid)
     warnings = [way for way in ways if way.severity != "error"]
+    warnings += smoothed_ids(usable) if kind == "values" else []
     findings = (*wrong, *warnings, *([conflict] if conflict else []))
     return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
 

@@ -51,20 +51,26 @@ def rare_value_findings(tallies: Sequence[MaskTally], stated: Set[int]) -> list[
 
 
 def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
-    """Return the values that lie only between two others along their border, where there are several.
+    """Return the values that lie only between two others along their border, where several of them skip each other.
 
     A thin class, such as poles or kerbs, is one value. Thin layers, as of a retina, always follow in one order; values
     from smoothing skip each other.
     """
-    totals, between, in_order = Counter[int](), Counter[int](), Counter[int]()
+    wrong = thin_values(tallies)
+    skipping = 0
+    for value in wrong:
+        found = [tally.neighbours[value] for tally in tallies if value in tally.neighbours]
+        skipping += sum(n.in_order for n in found) < IN_ORDER * sum(n.between for n in found)
+    return wrong if skipping >= SMOOTHED else set()
+
+
+def thin_values(tallies: Sequence[MaskTally]) -> set[int]:
+    """Return the values that lie only between two others along their border: thin classes, or smoothing."""
+    totals, between = Counter[int](), Counter[int]()
     for tally in tallies:
         totals.update(tally.counts)
-        for value, found in tally.neighbours.items():
-            between[value] += found.between
-            in_order[value] += found.in_order
-    wrong = {value for value, pixels in between.items() if pixels and pixels >= BETWEEN * totals[value]}
-    skipping = sum(in_order[value] < IN_ORDER * between[value] for value in wrong)
-    return wrong if skipping >= SMOOTHED else set()
+        between.update({value: found.between for value, found in tally.neighbours.items()})
+    return {value for value, pixels in between.items() if pixels and pixels >= BETWEEN * totals[value]}
 
 
 def _finding(tally: MaskTally, wrong: Set[int], smoothed: bool) -> Finding:

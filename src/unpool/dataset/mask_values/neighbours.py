@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 THIN = 3
 """Longest run, in pixels, that smoothing leaves of one value between two others."""
+LINE = 2
+"""Longest run, in pixels, of a line that smoothing leaves of an id between two others."""
 RIM = 6
 """Longest run, in pixels, that counts as a rim: the rims of Pascal VOC are 5 pixels wide."""
 _OFF_LINE = 3
@@ -17,38 +19,48 @@ _OFF_LINE = 3
 
 
 class Neighbours(NamedTuple):
-    """How often a value lies between two others: in pixels, each once along its row and once along its column.
+    """How often a value lies between two others. Everything counts once along the rows and once along the columns.
 
     Attributes
     ----------
-    rim: in runs of at most ``RIM`` pixels with a different value at each end.
-    between: in runs of at most ``THIN`` pixels, where the value is also between those two values: a grey between two
-        greys, or a colour on the line between two colours.
+    runs: runs of the value.
+    rim: pixels in runs of at most ``RIM`` pixels with a different value at each end.
+    between: pixels in runs of at most ``THIN`` pixels, where the value is also between those two values: a grey between
+        two greys, or a colour on the line between two colours.
     in_order: of those, where no other value of the mask lies between the three; 0 for colours.
+    lines, stripes: runs of such values with at most ``LINE`` pixels, and with more but at most ``RIM``.
     """
 
+    runs: int
     rim: int
     between: int
     in_order: int
+    lines: int
+    stripes: int
 
 
 def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dict[int, Neighbours]:
-    """Return the neighbours of each value that is ever a rim.
+    """Return the neighbours of each value.
 
     Parameters
     ----------
     values: flat mask values (rows, columns), see ``unpool.class_table.flatten_value``.
     present: all of them, sorted.
     """
-    counts = np.zeros((3, len(present)), dtype=np.int64)
+    counts = np.zeros((len(Neighbours._fields), len(present)), dtype=np.int64)
     for lines in (values, values.T):
-        before, middle, after, lengths = _rims(np.ascontiguousarray(lines))
-        ranks = [np.searchsorted(present, part) for part in (before, middle, after)]
-        between = (lengths <= THIN) & (_on_line(before, middle, after) if colour else _monotone(*ranks))
-        in_order = between & (np.abs(ranks[2] - ranks[0]) == 2) & (not colour)
-        for k, chosen in enumerate((slice(None), between, in_order)):
-            counts[k] += np.bincount(ranks[1][chosen], lengths[chosen], len(present)).astype(np.int64)
-    return {int(present[k]): Neighbours(*map(int, counts[:, k])) for k in np.flatnonzero(counts[0])}
+        runs, before, middle, after, lengths = _rims(np.ascontiguousarray(lines))
+        left, rank, right = (np.searchsorted(present, part) for part in (before, middle, after))
+        between = _on_line(before, middle, after) if colour else _monotone(left, rank, right)
+        thin = between & (lengths <= THIN)
+        in_order = thin & (np.abs(right - left) == 2) & (not colour)
+        line = between & (lengths <= LINE)
+        counts[0] += np.bincount(np.searchsorted(present, runs), minlength=len(present))
+        for k, chosen in enumerate((np.full(len(rank), True), thin, in_order), 1):
+            counts[k] += np.bincount(rank[chosen], lengths[chosen], len(present)).astype(np.int64)
+        for k, chosen in enumerate((line, between & ~line), 4):
+            counts[k] += np.bincount(rank[chosen], minlength=len(present))
+    return {int(value): Neighbours(*map(int, column)) for value, column in zip(present, counts.T, strict=True)}
 
 
 def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
@@ -58,8 +70,11 @@ def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
     return dict(zip(present.tolist(), pixels.tolist(), strict=True))
 
 
-def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-    """Return the values before, in and after each short run between two different values, and its length."""
+def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """Return the values of all runs; of the short ones between two different values, what is before, in and after.
+
+    The last array is the length of each short run.
+    """
     pixels, width = lines.ravel(), lines.shape[1]
     changes = pixels[1:] != pixels[:-1]
     changes[width - 1 :: width] = True
@@ -68,7 +83,7 @@ def _rims(lines: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     inner = np.flatnonzero((starts % width > 0) & (ends % width > 0) & (ends - starts <= RIM))
     before, middle, after = (pixels[starts[inner + step]] for step in (-1, 0, 1))
     rims = before != after
-    return before[rims], middle[rims], after[rims], (ends - starts)[inner][rims]
+    return pixels[starts], before[rims], middle[rims], after[rims], (ends - starts)[inner][rims]
 
 
 def _monotone(before: NDArray[Any], middle: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:

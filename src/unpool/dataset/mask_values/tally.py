@@ -32,7 +32,7 @@ class MaskTally:
     lossy: whether the file is compressed with loss, as JPEG is.
     bits: bits of a stored value.
     white_is_zero: whether the file says that its 0 is shown white.
-    neighbours: of each value that lies between two others anywhere; empty where there are more than 4096 values.
+    neighbours: of each value; empty where there are more than 4096 values.
     edge: pixels of each value along the edges of the picture.
     """
 
