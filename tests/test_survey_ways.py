@@ -265,8 +265,8 @@ def test_masks_that_were_stretched_are_always_found(seed: int, classes: int, fac
 def test_neighbours_by_hand() -> None:
     mask = np.array([[0, 0, 5, 9, 9], [0, 0, 5, 5, 9], [0, 7, 7, 7, 7]], np.uint8)
     found = neighbours(mask, np.unique(mask), False)
-    # rows: 5 between 0 and 9 twice (1 and 2 pixels); columns: 5 between 9 and 7 once, which is not between the values
-    assert found[5] == Neighbours(runs=5, rim=4, between=3, in_order=2, lines=2, stripes=0)
+    # rows: 5 lies between 0 and 9 twice, as does 7; columns: 5 lies once between 9 and 7, which are both higher
+    assert found[5] == Neighbours(runs=4, rim=4, between=3, in_order=0, lines=2, stripes=0)
     assert found[9] == Neighbours(4, 0, 0, 0, 0, 0)
     blends = np.array([[0x000000, 0x400000, 0xFF0000], [0x000000, 0x404000, 0xFF0000]])
     assert {value: n.between for value, n in neighbours(blends, np.unique(blends), True).items()} == {

@@ -12,7 +12,7 @@ from unpool.wording import count_text, first_of
 FEWEST = 20
 """Smallest number of lines in a mask that is judged."""
 LINES = 0.12
-"""Share of all runs from which lines are smoothing; CamVid has up to 0.11 at an eighth of its size, and 0.3 smoothed."""
+"""Share of all runs from which lines are smoothing; CamVid has 0.11 at an eighth of its size, and 0.3 smoothed."""
 STRIPES = 0.4
 """Number of stripes for each line up to which the lines are smoothing; what is drawn is seldom just 1 or 2 wide."""
 

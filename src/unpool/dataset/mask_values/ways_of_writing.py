@@ -63,11 +63,10 @@ def ways_between(one: Set[int], other: Set[int], kind: MaskKind) -> Way | None:
 def shifted(one: Set[int], other: Set[int]) -> Way | None:
     """Return the ways of two groups of ids of which one is counted from 1 and the other from 0; None for others."""
     low, high = sorted((one, other), key=min)
-    alone = (low - high, high - low)
-    if alone != ({min(low)}, {max(high)}) or min(high) != min(low) + 1 or not {v - 1 for v in high} <= low:
+    if min(low) in high or high - low != {max(high)} or not {v - 1 for v in high} <= low:
         return None
     meaning = [(value, value - 1) for value in sorted(high)]
-    name = f"counted from {min(low)} and counted from {min(high)}"
+    name = f"counted from {min(low)} and counted from {min(low) + 1}"
     return Way(name, tuple(meaning if high is one else [(b, a) for a, b in meaning]), False)
 
 
