@@ -56,7 +56,7 @@ def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
     A thin class, such as poles or kerbs, is one value. Thin layers, as of a retina, always follow in one order; values
     from smoothing skip each other.
     """
-    wrong = thin_values(tallies)
+    wrong = thin_values(tallies, BETWEEN)
     skipping = 0
     for value in wrong:
         found = [tally.neighbours[value] for tally in tallies if value in tally.neighbours]
@@ -64,13 +64,13 @@ def smoothed_values(tallies: Sequence[MaskTally]) -> set[int]:
     return wrong if skipping >= SMOOTHED else set()
 
 
-def thin_values(tallies: Sequence[MaskTally]) -> set[int]:
-    """Return the values that lie only between two others along their border: thin classes, or smoothing."""
+def thin_values(tallies: Sequence[MaskTally], least: float) -> set[int]:
+    """Return the values of which at least this share of the pixels lies between two others along their border."""
     totals, between = Counter[int](), Counter[int]()
     for tally in tallies:
         totals.update(tally.counts)
         between.update({value: found.between for value, found in tally.neighbours.items()})
-    return {value for value, pixels in between.items() if pixels and pixels >= BETWEEN * totals[value]}
+    return {value for value, pixels in between.items() if pixels and pixels >= least * totals[value]}
 
 
 def _finding(tally: MaskTally, wrong: Set[int], smoothed: bool) -> Finding:

@@ -13,6 +13,8 @@ FEWEST = 20
 """Smallest number of lines in a mask that is judged."""
 LINES = 0.12
 """Share of all runs from which lines are smoothing; CamVid has 0.11 at an eighth of its size, and 0.3 smoothed."""
+THIN_CLASS = 0.2
+"""Share of a value's pixels in thin runs from which the value is a thin class that was drawn, and tells nothing."""
 STRIPES = 0.4
 """Number of stripes for each line up to which the lines are smoothing; what is drawn is seldom just 1 or 2 wide."""
 
@@ -27,7 +29,7 @@ def smoothed_ids(tallies: Sequence[MaskTally]) -> list[Finding]:
     ----------
     tallies: of masks of single values.
     """
-    drawn = thin_values(tallies)
+    drawn = thin_values(tallies, THIN_CLASS)
     wrong = [tally.name for tally in tallies if _has_lines(tally, drawn)]
     if not wrong:
         return []

@@ -97,5 +97,6 @@ def _on_line(before: NDArray[Any], middle: NDArray[Any], after: NDArray[Any]) ->
     )
     way = (end - start).astype(float)
     along = ((point - start) * way).sum(axis=1) / (way * way).sum(axis=1)
-    off: NDArray[np.float64] = np.abs(point - start - along[:, None] * way).max(axis=1, initial=0)
-    return (along > 0) & (along < 1) & (off <= _OFF_LINE)
+    off = np.abs(point - start - along[:, None] * way).max(axis=1, initial=0)
+    near: NDArray[np.bool_] = (along > 0) & (along < 1) & (off <= _OFF_LINE)
+    return near
