@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from test_survey import codes, made
 from test_survey_values import finding
-from unpool.class_table import MaskKind
+from unpool.class_table import ClassTable, MaskKind, distinct_colours
 from unpool.dataset.checks.rare_values import rare_value_findings, smoothed_values
 from unpool.dataset.checks.smoothed_ids import smoothed_ids
 from unpool.dataset.checks.two_ways import two_ways_findings
@@ -148,6 +148,8 @@ def test_inverted_masks_are_found(tmp_path: Path) -> None:
     error = finding(survey(tmp_path), "inverted-masks")
     assert (error.severity, error.files) == ("error", ("03", "04"))
     assert "show 0 as white" in error.found
+    table = ClassTable("values", ("a", "b"), ((0,), (255,)), (), distinct_colours(2))
+    assert finding(survey(tmp_path, table=table), "inverted-masks") == error
 
 
 def resized(factor: float, how: Image.Resampling) -> Callable[[np.ndarray], np.ndarray]:
@@ -275,6 +277,12 @@ def test_neighbours_by_hand() -> None:
         0x404000: 0,
         0xFF0000: 0,
     }
+
+
+def test_neighbours_in_large_masks_are_estimated() -> None:
+    mask = np.zeros((1500, 1400), np.uint8)
+    mask[:, 700:703], mask[:, 703:] = 5, 9
+    assert neighbours(mask, np.unique(mask), False)[5] == Neighbours(1503, 4500, 4500, 4500, 0, 1500)
 
 
 def test_thin_layers_are_no_smoothing() -> None:

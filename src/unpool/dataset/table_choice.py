@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from unpool.class_table import ClassTable, MaskKind
+from unpool.dataset.checks.inverted_masks import inverted_masks
 from unpool.dataset.checks.object_numbers import refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
@@ -101,7 +102,9 @@ def _not_usable(wrong: Sequence[Finding], folder: Folder, kind: MaskKind) -> Dat
 def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
     """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
     check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
+    tallies = list(tallies)
     findings = [finding for tally in tallies if (finding := check(tally))]
+    findings += inverted_masks(tallies, table.kind, frozenset())
     errors = [finding for finding in findings if finding.severity == "error"]
     return TableChoice(table, (), tuple(findings), frozenset(files_of(errors)))
 

@@ -14,6 +14,8 @@ LINE = 2
 """Longest run, in pixels, of a line that smoothing leaves of an id between two others."""
 RIM = 6
 """Longest run, in pixels, that counts as a rim: the rims of Pascal VOC are 5 pixels wide."""
+MOST_PIXELS = 1 << 20
+"""Most pixels whose runs are in memory together; each may be a run of its own."""
 _OFF_LINE = 3
 """Distance in steps of a channel up to which a colour counts as on the line between two others."""
 
@@ -40,7 +42,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dict[int, Neighbours]:
-    """Return the neighbours of each value.
+    """Return the neighbours of each value. In large masks they are estimated from every second or every n-th line.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dic
     present: all of them, sorted.
     """
     counts = np.zeros((len(Neighbours._fields), len(present)), dtype=np.int64)
-    for lines in (values, values.T):
+    step = -(-values.size // MOST_PIXELS)
+    for lines in (values[::step], values[:, ::step].T):
         runs, before, middle, after, lengths = _rims(np.ascontiguousarray(lines))
         left, rank, right = (np.searchsorted(present, part) for part in (before, middle, after))
         between = _on_line(before, middle, after) if colour else _monotone(left, rank, right)
@@ -60,7 +63,7 @@ def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dic
             counts[k] += np.bincount(rank[chosen], lengths[chosen], len(present)).astype(np.int64)
         for k, chosen in enumerate((line, between & ~line), 4):
             counts[k] += np.bincount(rank[chosen], minlength=len(present))
-    return {int(value): Neighbours(*map(int, column)) for value, column in zip(present, counts.T, strict=True)}
+    return {int(value): Neighbours(*map(int, column)) for value, column in zip(present, step * counts.T, strict=True)}
 
 
 def edge_values(values: NDArray[Any]) -> Mapping[int, int]:
