@@ -12,7 +12,7 @@ from unpool.class_table import IGNORE_ID, ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
 from unpool.dataset.checks.whole_set import whole_set_findings
-from unpool.dataset.findings import SEVERITIES, Finding, files_of, from_error, joined
+from unpool.dataset.findings import SEVERITIES, Finding, from_error, joined
 from unpool.dataset.mask_values.class_names import (
     ClassNames,
     names_by_hand,
@@ -28,7 +28,7 @@ from unpool.dataset.pairing.matching import holds_train_ids
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
 from unpool.dataset.split import Split, folder_split, make_split
 from unpool.dataset.survey_result import Survey
-from unpool.dataset.table_choice import choose_table, given_table, with_broken_pairs
+from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
 from unpool.generators import result_of
 from unpool.read_ahead import read_ahead
@@ -96,6 +96,8 @@ def survey_steps(
         yield len(inspections), len(folder.pairs)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
+    if not tallies and table is None:
+        raise no_mask(findings)
     try:
         choice = (
             choose_table(folder, tallies, options, names)
@@ -104,12 +106,11 @@ def survey_steps(
         )
     except DataError as error:
         raise with_broken_pairs(error, findings) from error
-    smeared = files_of([finding for finding in choice.mask_findings if finding.code == "smeared-mask"])
-    exact = {name: tally for name, tally in tallies.items() if name not in smeared}
-    facts, unreadable = picture_facts(inspections, exact, choice.table)
+    usable = {name: tally for name, tally in tallies.items() if name not in choice.left_out}
+    facts, unreadable = picture_facts(inspections, usable, choice.table)
     unread = unread_class_files(folder.root, folder.others, names)
     if testing:
-        unreadable = [_for_test(finding, exact, choice.table, in_folder) for finding in unreadable]
+        unreadable = [_for_test(finding, usable, choice.table, in_folder) for finding in unreadable]
     findings = joined([*folder.findings, *unread, *findings, *choice.findings, *choice.mask_findings, *unreadable])
     split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     result = Survey(
@@ -118,7 +119,7 @@ def survey_steps(
         split=split,
         pictures=facts,
         channels=_channels(facts),
-        findings=(),
+        findings=tuple(findings),
         seconds=time.perf_counter() - begun,
         fingerprint=_fingerprint(inspections),
         class_file=in_folder.digest if in_folder else None,

@@ -113,11 +113,12 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
             "pixels of two classes or more",
             "check that these files are the masks, and that the mask values of the classes are right",
         )
+    two_ways = any(finding.code == "two-ways" for finding in survey.findings)  # the cause of the absence
     val_given = any(pair.split == "val" for pair in survey.folder.pairs)
     for part in () if testing else ("train", "val"):
         pixels = survey.class_pixels(split.members(part))
         absent = [name for name, count in zip(table.names, pixels, strict=True) if not count]
-        if split.members(part) and absent:
+        if any(pixels) and absent and not two_ways:
             yield Finding(
                 "warning",
                 f"absent-in-{part}",
