@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
+from unpool.appearance.comparison import notes_on
 from unpool.checkpoint.models import load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
@@ -79,7 +80,12 @@ def test(
     require_unchanged(survey, fingerprint)
     require_no_errors(survey)
     choice = choose_pairs(survey, card, options.which)
-    warnings = (*choice.warnings, *orientation_warnings(card, averaging))
+    pictures_seen = {pair.name: survey.pictures[pair.name].appearance for pair in choice.pairs}
+    warnings = (
+        *choice.warnings,
+        *orientation_warnings(card, averaging),
+        *notes_on(pictures_seen, segmenter.seen),
+    )
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.checks.similarity import equal_pictures, groups_text, similar_pictures
+from unpool.dataset.checks.value_ranges import value_findings
 from unpool.dataset.findings import Finding
 from unpool.dataset.split import keeps_groups
 from unpool.dataset.survey_result import Survey
@@ -29,7 +30,7 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     parts = (_unpaired, _mixed_pictures, _empty_masks)
     findings = [finding for part in parts for finding in part(survey)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
-    findings += [*_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
+    findings += [*value_findings(survey), *_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
     findings += [] if testing else _types_not_in_train(survey)
     return [*findings, *_lossy_masks(survey, inspections), *_split(survey), *_equal_pictures(survey, inspections)]
 

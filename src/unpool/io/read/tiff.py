@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_UNNAMED_CHANNELS = 16
 """The most pages of a stack whose leading axis has no name and is taken as channels."""
+
+
+GDAL_NODATA = 42113
+"""The TIFF tag in which GDAL writes the value of missing data, as text."""
 
 
 class _Layout(NamedTuple):
@@ -136,7 +141,19 @@ def _header(series: tifffile.TiffPageSeries, layout: _Layout) -> Header:
         exif_orientation=tiff_orientation(page),
         lossy=page.compression in (6, 7),
         white_is_zero=int(page.photometric) == 0,
+        missing=_missing(page),
     )
+
+
+def _missing(page: Any) -> float | None:
+    """Return the value that GDAL declares as missing data, as 32-bit floating point; None for NaN and for none."""
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        with np.errstate(over="ignore"):
+            value = float(np.float32(str(tag.value).strip("\0 "))) if tag is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _form(page: Any, layout: _Layout) -> str:

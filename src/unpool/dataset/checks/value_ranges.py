@@ -1,0 +1,195 @@
+"""Findings about the values of the pictures: two scales in a set, missing data, one value alone, colour in one part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from unpool.appearance.comparison import differences, reach_text
+from unpool.appearance.picture import Appearance
+from unpool.appearance.seen import SeenPictures
+from unpool.appearance.values import Values
+from unpool.dataset.findings import Finding, joined
+from unpool.dataset.picture_facts import PictureFacts
+from unpool.dataset.survey_result import Survey
+from unpool.wording import count_text, first_of, percent_text
+
+GAP = 8.0
+"""Ratio between the reaches of two pictures that are next to each other in order, from which two groups are apart."""
+SCALES = 64.0
+"""Ratio between the median reaches of two groups from which they cannot share a mean and a deviation."""
+DEPTHS = (1, 255, 1023, 4095, 16383, 65535)
+"""Largest values of the usual ways of storing pictures."""
+FULL = 0.9
+"""Share of a depth's largest value that the pictures of a group reach if they use that depth."""
+SHIFT = 3.0
+"""Distance between the ranges of two groups, in lengths of the longer one, from which they are in two units."""
+MOST_VALUES = 2
+"""Values with a finding of their own; more are joined into one."""
+
+
+def value_findings(survey: Survey) -> list[Finding]:
+    """Return the findings about the values of a set's pictures."""
+    by_type: dict[str, dict[str, PictureFacts]] = {}
+    for name, fact in survey.pictures.items():
+        by_type.setdefault(fact.dtype, {})[name] = fact
+    findings = [*_missing_data(survey.pictures), *_one_value(survey.pictures), *_colours_not_in_train(survey)]
+    for facts in by_type.values():
+        findings += [*_mixed_ranges(facts), *_dark_pictures(facts)]
+    return findings
+
+
+def _mixed_ranges(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
+    """Yield the warning of pictures of one type that are stored in two scales, or in two units.
+
+    A picture whose mask has one class alone may show nothing, so its range proves nothing and is left out.
+    """
+    of_pictures = {name: fact.appearance.range for name, fact in facts.items() if _shows_classes(fact)}
+    ranges = {name: each for name, each in of_pictures.items() if each}
+    reach = {name: max(map(abs, each)) for name, each in ranges.items()}
+    scales = _scales(reach)
+    groups = scales or _units(ranges)
+    if not groups:
+        return
+    odd, others = sorted(groups, key=len)
+    ratio = median(reach[name] for name in odd) / median(reach[name] for name in others)
+    yield Finding(
+        "warning",
+        "mixed-ranges",
+        f"{count_text(len(odd), 'picture')} with values from {_range_text(ranges, odd)} ({first_of(odd)}), and "
+        f"{len(others)} with values from {_range_text(ranges, others)}" + (f": {reach_text(ratio)}" if scales else ""),
+        "one scale and one unit in all pictures of a pixel type, because they share a mean and a deviation",
+        "store these pictures in the scale of the others",
+        tuple(odd),
+    )
+
+
+def _scales(reach: Mapping[str, float]) -> tuple[list[str], list[str]] | None:
+    """Return the pictures of a small and of a large scale; None where there is one scale."""
+    ordered = sorted(reach, key=lambda name: reach[name])
+    for place, (one, other) in enumerate(pairwise(ordered), start=1):
+        small, large = ordered[:place], ordered[place:]
+        ratio = median(reach[name] for name in large) / median(reach[name] for name in small)
+        depths = _depth(reach[one]), _depth(reach[large[-1]])
+        of_depths = None not in depths and depths[0] != depths[1]
+        if reach[other] >= GAP * reach[one] and (ratio >= SCALES or of_depths):
+            return small, large
+    return None
+
+
+def _depth(reach: float) -> int | None:
+    """Return the depth that pictures use whose values reach so far; None where they fill no depth."""
+    return next((depth for depth in DEPTHS if FULL * depth <= reach <= depth), None)
+
+
+def _units(ranges: Mapping[str, tuple[float, float]]) -> tuple[list[str], list[str]] | None:
+    """Return the pictures of two ranges that lie far apart; None where they do not."""
+    ordered = sorted(ranges, key=lambda name: ranges[name])
+    for place in range(1, len(ordered)):
+        groups = ordered[:place], ordered[place:]
+        (least, below), (above, largest) = (_range_of(ranges, group) for group in groups)
+        if above - below > SHIFT * max(below - least, largest - above):
+            return groups
+    return None
+
+
+def _range_of(ranges: Mapping[str, tuple[float, float]], names: Sequence[str]) -> tuple[float, float]:
+    return min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
+
+
+def _range_text(ranges: Mapping[str, tuple[float, float]], names: Sequence[str]) -> str:
+    return "{:.4g} to {:.4g}".format(*_range_of(ranges, names))
+
+
+def _missing_data(facts: Mapping[str, PictureFacts]) -> list[Finding]:
+    """Return a finding for each value that is far from all others, or that files declare as missing data."""
+    pictures = {name: fact.appearance for name, fact in facts.items()}
+    values = {each.value for picture in pictures.values() for each in picture.far_values}
+    findings = [_missing_value(value, pictures) for value in sorted(values)]
+    return findings if len(findings) <= MOST_VALUES else joined(findings)
+
+
+def _missing_value(value: float, pictures: Mapping[str, Appearance]) -> Finding:
+    shares = {name: share for name, picture in pictures.items() if (share := picture.share(value))}
+    names = tuple(shares)
+    declared = any(pictures[name].declared == value for name in names)
+    channels = [channel for name in names for channel in pictures[name].channels if channel.share(value)]
+    found = (
+        f"{count_text(len(names), 'picture')} with the value {value:.6g} on "
+        f"{percent_text(sum(shares.values()) / len(names))} of the pixels: {first_of(names)}; "
+    )
+    found += "the files declare it as missing data" if declared else "it is far from all others"
+    if channels:
+        together = reduce(Values.joined, channels)
+        others = together.range_without({value})
+        found += f" ({others[0]:.4g} to {others[1]:.4g})" if others else ""
+        found += f"; the mean with it is {together.mean:.4g}, the deviation {together.deviation:.4g}"
+    return Finding(
+        "warning",
+        "missing-data",
+        found,
+        "a usual value in every pixel, because training and normalisation take each as it is",
+        "if it means missing data, replace it in the pictures, such as by the mean of the others, and give those "
+        "pixels an ignored value in the masks",
+        names,
+    )
+
+
+def _one_value(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
+    names = [name for name, fact in facts.items() if all(channel.constant for channel in fact.appearance.channels)]
+    drawn = [name for name in names if _shows_classes(facts[name])]
+    if drawn:
+        yield Finding(
+            "warning",
+            "constant-picture",
+            f"{count_text(len(drawn), 'picture')} of one value alone, with masks of several classes: {first_of(drawn)}",
+            "pictures that show what the masks show",
+            "look at them; export them again, or remove these pairs",
+            tuple(drawn),
+        )
+    elif names:
+        found = f"{count_text(len(names), 'picture')} of one value alone: {first_of(names)}"
+        yield Finding("note", "constant-picture", found, "", "check that nothing is missing", tuple(names))
+
+
+def _dark_pictures(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
+    """Yield the note of pictures that use a small part of their pixel type; it matters where only some do."""
+    tops = {name: max(channel.largest for channel in fact.appearance.channels) for name, fact in facts.items()}
+    whole = np.dtype(next(iter(facts.values())).dtype)
+    dark = [name for name, top in tops.items() if whole.kind == "u" and top < (np.iinfo(whole).max + 1) // 16]
+    if dark:
+        found = (
+            f"{count_text(len(dark), 'picture')} without a pixel above {max(tops[name] for name in dark):g} of "
+            f"{np.iinfo(whole).max}: {first_of(dark)}"
+        )
+        made_up = "; normalisation makes up for it" if len(dark) == len(facts) else ""
+        yield Finding("note", "dark-picture", found + made_up, "", "", tuple(dark))
+
+
+def _colours_not_in_train(survey: Survey) -> Iterator[Finding]:
+    """Yield the warning of grey pictures in val or test where train has only coloured ones, and the other way round."""
+    trained = [survey.pictures[name].appearance for name in survey.split.train if name in survey.pictures]
+    seen = replace(SeenPictures.of(trained), ranges={})
+    for part in ("val", "test"):
+        members = [name for name in survey.split.members(part) if name in survey.pictures]
+        found = {name: differences(survey.pictures[name].appearance, seen) for name in members}
+        names = [name for name in members if found[name]]
+        if trained and names:
+            kind = "in grey" if "grey" in found[names[0]] else "in colour"
+            yield Finding(
+                "warning",
+                "colour-not-in-train",
+                f"{count_text(len(names), 'picture')} in {part} {kind}, as no training picture is: {first_of(names)}",
+                "grey pictures in train if val or test has them, and so for coloured ones",
+                "move some of them to train, or remove them",
+                tuple(names),
+            )
+
+
+def _shows_classes(fact: PictureFacts) -> bool:
+    return sum(map(bool, fact.class_pixels)) > 1
