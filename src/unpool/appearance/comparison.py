@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from unpool.appearance.picture import Appearance
-from unpool.appearance.seen import SeenPictures
+from unpool.appearance.seen import SeenPictures, SeenRange
 from unpool.wording import count_text, first_of
 
 UnlikeKind: TypeAlias = Literal["grey", "colour", "far-above", "far-below", "elsewhere", "missing-data"]
@@ -54,19 +53,24 @@ def differences(picture: Appearance, seen: SeenPictures) -> dict[UnlikeKind, str
     known = seen.ranges.get(picture.dtype)
     if known is None:
         return found
-    if picture.range and picture.reach:
-        low, high = picture.range
-        ranges = f"{low:.4g} to {high:.4g}, in training {known.least:.4g} to {known.largest:.4g}"
-        ratio = picture.reach / (known.long if picture.reach > known.long else known.short)
-        apart = max(low - known.largest, known.least - high)
-        if ratio > ABOVE or ratio < BELOW:
-            found["far-above" if ratio > 1 else "far-below"] = f"{ranges}, {reach_text(ratio)}"
-        elif apart > known.largest - known.least:
-            found["elsewhere"] = ranges
+    found |= _range_difference(picture, known)
     new = [f"{value:.6g} on {share:.1%}" for value, share in picture.far_values if value not in known.far]
-    if new:
-        found["missing-data"] = " and ".join(new)
-    return found
+    return {**found, "missing-data": " and ".join(new)} if new else found
+
+
+def _range_difference(picture: Appearance, known: SeenRange) -> dict[UnlikeKind, str]:
+    span = picture.span
+    if span is None:
+        return {}
+    low, high = span
+    text = f"{low:.5g} to {high:.5g}, in training {known.least:.5g} to {known.largest:.5g}"
+    reach = max(abs(low), abs(high))
+    if reach > ABOVE * known.long:
+        return {"far-above": f"{text}; it reaches {times_text(reach / known.long)}"}
+    if low < high and reach < BELOW * known.short:
+        return {"far-below": f"{text}; the training pictures reach {times_text(known.short / reach)}"}
+    apart = max(low - known.largest, known.least - high)
+    return {"elsewhere": text} if apart > known.largest - known.least else {}
 
 
 def difference_notes(found: Mapping[str, Mapping[UnlikeKind, str]]) -> list[str]:
@@ -81,7 +85,8 @@ def difference_notes(found: Mapping[str, Mapping[UnlikeKind, str]]) -> list[str]
         names = [name for name, kinds in found.items() if kind in kinds]
         if names:
             detail = found[names[0]][kind]
-            listed = first_of(names, 3) + (f"; {names[0]}: {detail}" if detail else "")
+            example = f"{names[0]}: {detail}" if detail else ""
+            listed = "; ".join(filter(None, (first_of(names, 3), example))) if len(names) > 1 else example or names[0]
             notes.append(text.format(pictures=count_text(len(names), "picture"), names=listed))
     return notes
 
@@ -91,9 +96,12 @@ def notes_on(pictures: Mapping[str, Appearance], seen: SeenPictures | None) -> l
     return difference_notes({name: differences(each, seen) for name, each in pictures.items()}) if seen else []
 
 
-def reach_text(ratio: float) -> str:
-    """Return how far values reach, relative to others: ``about 250 times as far``, with the usual cause."""
-    times = max(ratio, 1 / ratio)
-    causes = [cause for factor, cause in TYPE_CHANGES if abs(math.log(times / factor)) < math.log(2)]
-    number = f"{float(f'{times:.2g}'):,g}"
-    return f"about {number if ratio > 1 else f'1/{number}'} times as far" + (f" ({causes[0]})" if causes else "")
+def times_text(ratio: float) -> str:
+    """Return how far values reach, relative to others: ``about 250 times as far``, with the usual cause.
+
+    Parameters
+    ----------
+    ratio: 1 or more.
+    """
+    causes = [cause for factor, cause in TYPE_CHANGES if factor / 2 < ratio < factor * 2]
+    return f"about {float(f'{ratio:.2g}'):,g} times as far" + (f" ({causes[0]})" if causes else "")

@@ -98,9 +98,9 @@ class Values:
         return count / self.count
 
     def range_without(self, values: Collection[float]) -> tuple[float, float] | None:
-        """Return the least and the largest of the values that are known, without some; None where one is left."""
+        """Return the least and the largest value, without least or largest ones; None where no value is left."""
         ends = {self.least, self.largest, *(self.inner or ())}.difference(values)
-        return (min(ends), max(ends)) if len(ends) > 1 else None
+        return (min(ends), max(ends)) if ends else None
 
     @property
     def constant(self) -> bool:

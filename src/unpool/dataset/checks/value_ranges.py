@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
 
 import numpy as np
 
-from unpool.appearance.comparison import differences, reach_text
+from unpool.appearance.comparison import differences, times_text
 from unpool.appearance.picture import Appearance
 from unpool.appearance.seen import SeenPictures
 from unpool.appearance.values import Values
 from unpool.dataset.findings import Finding, joined
 from unpool.dataset.picture_facts import PictureFacts
-from unpool.dataset.survey_result import Survey
+from unpool.dataset.split import Split
 from unpool.wording import count_text, first_of, percent_text
 
 GAP = 8.0
 """Ratio between the reaches of two pictures that are next to each other in order, from which two groups are apart."""
-SCALES = 64.0
+SCALES = 50.0
 """Ratio between the median reaches of two groups from which they cannot share a mean and a deviation."""
 DEPTHS = (1, 255, 1023, 4095, 16383, 65535)
 """Largest values of the usual ways of storing pictures."""
@@ -33,14 +33,19 @@ MOST_VALUES = 2
 """Values with a finding of their own; more are joined into one."""
 
 
-def value_findings(survey: Survey) -> list[Finding]:
-    """Return the findings about the values of a set's pictures."""
+def value_findings(pictures: Mapping[str, PictureFacts], split: Split) -> list[Finding]:
+    """Return the findings about the values of a set's pictures.
+
+    Parameters
+    ----------
+    pictures: facts of the usable pairs, by pair name.
+    """
     by_type: dict[str, dict[str, PictureFacts]] = {}
-    for name, fact in survey.pictures.items():
+    for name, fact in pictures.items():
         by_type.setdefault(fact.dtype, {})[name] = fact
-    findings = [*_missing_data(survey.pictures), *_one_value(survey.pictures), *_colours_not_in_train(survey)]
+    findings = [*_missing_data(pictures), *_one_value(pictures), *_colours_not_in_train(pictures, split)]
     for facts in by_type.values():
-        findings += [*_mixed_ranges(facts), *_dark_pictures(facts)]
+        findings += [*_mixed_ranges(facts)] or [*_dark_pictures(facts)]
     return findings
 
 
@@ -56,13 +61,16 @@ def _mixed_ranges(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
     groups = scales or _units(ranges)
     if not groups:
         return
-    odd, others = sorted(groups, key=len)
-    ratio = median(reach[name] for name in odd) / median(reach[name] for name in others)
+    large = set(groups[1])
+    odd, others = sorted(([name for name in reach if name in group] for group in map(set, groups)), key=len)
+    ratio = median(reach[name] for name in groups[1]) / median(reach[name] for name in groups[0])
+    far = "the first" if odd[0] in large else "the others"
     yield Finding(
         "warning",
         "mixed-ranges",
         f"{count_text(len(odd), 'picture')} with values from {_range_text(ranges, odd)} ({first_of(odd)}), and "
-        f"{len(others)} with values from {_range_text(ranges, others)}" + (f": {reach_text(ratio)}" if scales else ""),
+        f"{len(others)} with values from {_range_text(ranges, others)}"
+        + (f"; {far} reach {times_text(ratio)}" if scales else ""),
         "one scale and one unit in all pictures of a pixel type, because they share a mean and a deviation",
         "store these pictures in the scale of the others",
         tuple(odd),
@@ -72,12 +80,13 @@ def _mixed_ranges(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
 def _scales(reach: Mapping[str, float]) -> tuple[list[str], list[str]] | None:
     """Return the pictures of a small and of a large scale; None where there is one scale."""
     ordered = sorted(reach, key=lambda name: reach[name])
+    largest = _depth(max(reach.values(), default=0.0))
     for place, (one, other) in enumerate(pairwise(ordered), start=1):
+        if reach[other] < GAP * reach[one]:
+            continue
         small, large = ordered[:place], ordered[place:]
         ratio = median(reach[name] for name in large) / median(reach[name] for name in small)
-        depths = _depth(reach[one]), _depth(reach[large[-1]])
-        of_depths = None not in depths and depths[0] != depths[1]
-        if reach[other] >= GAP * reach[one] and (ratio >= SCALES or of_depths):
+        if ratio >= SCALES or (largest is not None and _depth(reach[one]) not in (None, largest)):
             return small, large
     return None
 
@@ -90,11 +99,12 @@ def _depth(reach: float) -> int | None:
 def _units(ranges: Mapping[str, tuple[float, float]]) -> tuple[list[str], list[str]] | None:
     """Return the pictures of two ranges that lie far apart; None where they do not."""
     ordered = sorted(ranges, key=lambda name: ranges[name])
+    tops = [ranges[name][1] for name in ordered]
+    below, largest = list(accumulate(tops, max)), list(accumulate(reversed(tops), max))[::-1]
     for place in range(1, len(ordered)):
-        groups = ordered[:place], ordered[place:]
-        (least, below), (above, largest) = (_range_of(ranges, group) for group in groups)
-        if above - below > SHIFT * max(below - least, largest - above):
-            return groups
+        least, above = ranges[ordered[0]][0], ranges[ordered[place]][0]
+        if above - below[place - 1] > SHIFT * max(below[place - 1] - least, largest[place] - above):
+            return ordered[:place], ordered[place:]
     return None
 
 
@@ -103,37 +113,35 @@ def _range_of(ranges: Mapping[str, tuple[float, float]], names: Sequence[str]) -
 
 
 def _range_text(ranges: Mapping[str, tuple[float, float]], names: Sequence[str]) -> str:
-    return "{:.4g} to {:.4g}".format(*_range_of(ranges, names))
+    return "{:.5g} to {:.5g}".format(*_range_of(ranges, names))
 
 
 def _missing_data(facts: Mapping[str, PictureFacts]) -> list[Finding]:
     """Return a finding for each value that is far from all others, or that files declare as missing data."""
-    pictures = {name: fact.appearance for name, fact in facts.items()}
-    values = {each.value for picture in pictures.values() for each in picture.far_values}
-    findings = [_missing_value(value, pictures) for value in sorted(values)]
+    far = {value for fact in facts.values() for value, _ in fact.appearance.far_values}
+    pictures: dict[float, dict[str, Appearance]] = {value: {} for value in sorted(far)}
+    for name, fact in facts.items():
+        for value in far & fact.appearance.doubtful:
+            pictures[value][name] = fact.appearance
+    findings = [_missing_value(value, having) for value, having in pictures.items()]
     return findings if len(findings) <= MOST_VALUES else joined(findings)
 
 
 def _missing_value(value: float, pictures: Mapping[str, Appearance]) -> Finding:
-    shares = {name: share for name, picture in pictures.items() if (share := picture.share(value))}
-    names = tuple(shares)
-    declared = any(pictures[name].declared == value for name in names)
-    channels = [channel for name in names for channel in pictures[name].channels if channel.share(value)]
-    found = (
-        f"{count_text(len(names), 'picture')} with the value {value:.6g} on "
-        f"{percent_text(sum(shares.values()) / len(names))} of the pixels: {first_of(names)}; "
-    )
-    found += "the files declare it as missing data" if declared else "it is far from all others"
-    if channels:
-        together = reduce(Values.joined, channels)
-        others = together.range_without({value})
-        found += f" ({others[0]:.4g} to {others[1]:.4g})" if others else ""
-        found += f"; the mean with it is {together.mean:.4g}, the deviation {together.deviation:.4g}"
+    names = tuple(pictures)
+    share = sum(picture.share(value) for picture in pictures.values()) / len(names)
+    together = reduce(Values.joined, [each for picture in pictures.values() for each in picture.channels])
+    others = together.range_without({value})
+    declared = any(picture.declared == value for picture in pictures.values())
     return Finding(
         "warning",
         "missing-data",
-        found,
-        "a usual value in every pixel, because training and normalisation take each as it is",
+        f"{count_text(len(names), 'picture')} with the value {value:.6g} on {percent_text(share)} of the pixels "
+        f"({first_of(names)}), "
+        + ("which the files declare as missing data" if declared else "far from all others")
+        + (f"; the others are {others[0]:.5g} to {others[1]:.5g}" if others else "")
+        + f"; with it, the mean is {together.mean:.5g} and the deviation {together.deviation:.5g}",
+        "a usual value in every pixel, because normalisation and the network take each as it is",
         "if it means missing data, replace it in the pictures, such as by the mean of the others, and give those "
         "pixels an ignored value in the masks",
         names,
@@ -171,13 +179,13 @@ def _dark_pictures(facts: Mapping[str, PictureFacts]) -> Iterator[Finding]:
         yield Finding("note", "dark-picture", found + made_up, "", "", tuple(dark))
 
 
-def _colours_not_in_train(survey: Survey) -> Iterator[Finding]:
+def _colours_not_in_train(pictures: Mapping[str, PictureFacts], split: Split) -> Iterator[Finding]:
     """Yield the warning of grey pictures in val or test where train has only coloured ones, and the other way round."""
-    trained = [survey.pictures[name].appearance for name in survey.split.train if name in survey.pictures]
+    trained = [pictures[name].appearance for name in split.train if name in pictures]
     seen = replace(SeenPictures.of(trained), ranges={})
     for part in ("val", "test"):
-        members = [name for name in survey.split.members(part) if name in survey.pictures]
-        found = {name: differences(survey.pictures[name].appearance, seen) for name in members}
+        members = [name for name in split.members(part) if name in pictures]
+        found = {name: differences(pictures[name].appearance, seen) for name in members}
         names = [name for name in members if found[name]]
         if trained and names:
             kind = "in grey" if "grey" in found[names[0]] else "in colour"

@@ -30,7 +30,10 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     parts = (_unpaired, _mixed_pictures, _empty_masks)
     findings = [finding for part in parts for finding in part(survey)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
-    findings += [*value_findings(survey), *_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
+    findings += [
+        *value_findings(survey.pictures, survey.split),
+        *_ignored_parts(survey, ("test",) if testing else ("train", "val")),
+    ]
     findings += [] if testing else _types_not_in_train(survey)
     return [*findings, *_lossy_masks(survey, inspections), *_split(survey), *_equal_pictures(survey, inspections)]
 
