@@ -102,7 +102,7 @@ def test_a_large_picture_is_judged_by_its_windows(
     above, missing = (line for line in program(*command).out.splitlines() if line.startswith("note: "))
     assert "far above" in above
     assert "times as far (0..1 beside 0..255, or 8-bit values beside 16-bit ones)" in above
-    assert "large.tif: -9999 on " in missing
+    assert "large.tif: -9999 on about " in missing
     with pytest.warns(UserWarning, match="large.tif") as said:
         unpool.load(float_model, device="cpu").predict(tmp_path / "large.tif")
     whole_above, whole_missing = (str(each.message) for each in said)

@@ -54,7 +54,7 @@ def differences(picture: Appearance, seen: SeenPictures) -> dict[UnlikeKind, str
     if known is None:
         return found
     found |= _range_difference(picture, known)
-    new = [f"{value:.6g} on {share:.1%}" for value, share in picture.far_values if value not in known.far]
+    new = [f"{value:.6g} on about {share:.1%} of the pixels" for value, share in picture.far_values if value not in known.far]
     return {**found, "missing-data": " and ".join(new)} if new else found
 
 

@@ -1,4 +1,4 @@
-"""Findings about the values of the pictures: two scales in a set, missing data, one value alone, colour in one part."""
+"""Findings about the values of the pictures: two scales in one set, missing data, one value alone, colours."""
 
 from __future__ import annotations
 
@@ -193,8 +193,8 @@ def _colours_not_in_train(pictures: Mapping[str, PictureFacts], split: Split) ->
                 "warning",
                 "colour-not-in-train",
                 f"{count_text(len(names), 'picture')} in {part} {kind}, as no training picture is: {first_of(names)}",
-                "grey pictures in train if val or test has them, and so for coloured ones",
-                "move some of them to train, or remove them",
+                "grey and coloured pictures in train if val or test has both",
+                "divide the pictures into folders train/ and val/ with both kinds in train, or remove these pictures",
                 tuple(names),
             )
 
