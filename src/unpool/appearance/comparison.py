@@ -54,8 +54,10 @@ def differences(picture: Appearance, seen: SeenPictures) -> dict[UnlikeKind, str
     if known is None:
         return found
     found |= _range_difference(picture, known)
-    new = [f"{value:.6g} on about {share:.1%} of the pixels" for value, share in picture.far_values if value not in known.far]
-    return {**found, "missing-data": " and ".join(new)} if new else found
+    new = [each for each in picture.far_values if each.value not in known.far]
+    if new:
+        found["missing-data"] = " and ".join(f"{value:.6g} on about {share:.1%} of the pixels" for value, share in new)
+    return found
 
 
 def _range_difference(picture: Appearance, known: SeenRange) -> dict[UnlikeKind, str]:
