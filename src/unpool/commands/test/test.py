@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from unpool.appearance.comparison import notes_on
 from unpool.checkpoint.models import LoadedModel, load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
@@ -98,7 +99,9 @@ def _tested(
     require_no_errors(survey, testing=True)
     choice = choose_pairs(survey, card, options.which)
     log_warnings = run_history(path, card["story"]).warnings
-    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings)
+    pictures_seen = {pair.name: survey.pictures[pair.name].appearance for pair in choice.pairs}
+    unlike = notes_on(pictures_seen, segmenter.seen)
+    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings, *unlike)
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}
