@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
+
+
+def whole_number(_: Any, tokens: Sequence[Token]) -> int:
+    """Return the number that a word of digits means; cyclopts' own converter rounds ``1.5``."""
+    return int(tokens[0].value)
+
 
 JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 DataOption = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
@@ -40,7 +47,10 @@ RecipeOption = Annotated[
         help="A name that `unpool recipes` lists, or a TOML file, such as the config.toml of a run.",
     ),
 ]
-SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the first weights and the crops.")]
+SeedOption = Annotated[
+    int | None,
+    Parameter(name="--seed", converter=whole_number, help="Seed of the split, the first weights and the crops."),
+]
 DeviceOption = Annotated[
     str | None, Parameter(name="--device", help="Device to compute on: auto, cpu, cuda, cuda:1 or mps.")
 ]
@@ -57,7 +67,12 @@ TtaOption = Annotated[
     ),
 ]
 SamplesOption = Annotated[
-    int, Parameter(name="--samples", help="Average over this number of dropout samples; the network needs dropout.")
+    int,
+    Parameter(
+        name="--samples",
+        converter=whole_number,
+        help="Average over this number of dropout samples; the network needs dropout.",
+    ),
 ]
 
 SECTION_OF_OPTION = {
