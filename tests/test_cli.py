@@ -247,7 +247,7 @@ def test_a_run_folder_that_cannot_be_made_is_refused(cells: Path, tmp_path: Path
     refused(said, 2, f"{tmp_path / 'file'} is a file")
 
 
-def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_message(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     from unpool.commands import check as checking
 
     def full(*_: object, **__: object) -> None:
@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pyt
 
     monkeypatch.setattr(checking, "survey_steps", full)
     said = program("check", cells)
-    assert (said.code, said.err) == (1, "unpool: run/state.pt: No space left on device\n")
+    refused(said, 1, "run/state.pt: No space left on device")
 
 
 def test_a_closed_pipe_is_no_traceback(cells: Path) -> None:

@@ -275,7 +275,7 @@ def test_a_line_of_the_list_is_short_and_printable() -> None:
     text = runs_text(dataclasses.replace(find_runs([]), runs=tuple(found_runs(odd))))
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
-    assert "a?[31m?bbbbbbbbbbbbbbbb…" in text
+    assert "a\\x1b[31m\\nbbbbbbbbbbbb…" in text
     assert runs_text(find_runs([])) == "no runs"
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from cyclopts import App, CycloptsError
 
 from unpool.cli.program import INTERRUPTED, app
-from unpool.cli.refusals import given_words, out_of_memory, system_error, usage_error
+from unpool.cli.refusals import given_words, memory_error, system_error, usage_error
 from unpool.cli.screen import prepare_streams, show_error, silence
 from unpool.errors import UnpoolError
 
@@ -54,7 +54,7 @@ def main() -> None:
         show_error("unpool: interrupted")
         code = INTERRUPTED
     except MemoryError:
-        code = _refuse(out_of_memory())
+        code = _refuse(memory_error())
     except OSError as error:
         code = _refuse(system_error(error))
     sys.exit(code if isinstance(code, int) else 0)

@@ -103,7 +103,7 @@ def system_error(error: OSError) -> RunError:
     )
 
 
-def out_of_memory() -> RunError:
+def memory_error() -> RunError:
     """Return the error of a command for which memory ran out."""
     return RunError(
         "out of memory",

@@ -6,6 +6,7 @@ terminal would obey.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -19,14 +20,19 @@ MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}
 """The standard streams in the order of their numbers, with the mode of each."""
 
 
+DRAWN = {"–": "-", "−": "-", "×": "x", "…": "...", **dict.fromkeys("█▉▊▋▌▍▎▏", "#")}
+"""What a terminal without them shows in the place of letters that pages are drawn with."""
+
+
 def prepare_streams() -> None:
     """Make the standard streams usable: closed ones lead nowhere, and a letter that one cannot show is an escape."""
+    codecs.register_error("plain", _plain_letters)
     for name, mode in MODES.items():
         stream = getattr(sys, name)
         if stream is None:  # the file takes the free number, so that no file of a person gets it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
         elif isinstance(stream, TextIOWrapper) and mode == "w":
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a dash must not stop the work
+            stream.reconfigure(errors="plain")  # a terminal that cannot show a dash must not stop the work
 
 
 def silence() -> None:
@@ -54,6 +60,14 @@ def show_json(data: Any) -> None:
     _write(sys.stdout, (text if plain else json.dumps(data, indent=2)) + "\n")
 
 
+def _plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """Return what replaces letters that a stream's encoding lacks, and where it continues."""
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end]
+    shown = [DRAWN.get(letter, letter.encode("ascii", "backslashreplace").decode()) for letter in letters]
+    return "".join(shown), error.end
+
+
 def _write(stream: TextIO, text: str) -> None:
     """Write at once. Where the reader has gone, the stream leads nowhere from now on, and the work continues."""
     try:
@@ -64,4 +78,4 @@ def _write(stream: TextIO, text: str) -> None:
         os.dup2(nowhere, stream.fileno())  # what waits in the stream would fail again at the end of the program
         os.close(nowhere)
         if error.errno not in (errno.EPIPE, errno.EIO):
-            raise OSError(error.errno, error.strerror, stream.name) from error
+            raise OSError(error.errno, error.strerror, "standard output") from error

@@ -14,7 +14,7 @@ from unpool.dataset.survey import survey_steps
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError
 from unpool.generators import mapped
-from unpool.wording import count_text, first_of
+from unpool.wording import command_text, count_text, first_of
 
 
 def check(
@@ -61,7 +61,7 @@ def require_no_errors(survey: Survey) -> None:
     raise DataError(
         f"{survey.folder.root}: {first.found}{_more(first, len(survey.errors) - 1)}",
         first.expected,
-        f"{first.repair}\n  see all:  unpool check {survey.folder.root}",
+        f"{first.repair}\n  see all:  {command_text(['unpool', 'check', survey.folder.root])}",
     )
 
 

@@ -17,6 +17,7 @@ from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
 from unpool.errors import UsageError
+from unpool.wording import command_text
 
 TRAINING_PICTURES = 20
 NEW_PICTURES = 6
@@ -62,14 +63,17 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     write_synthetic_set(known, TRAINING_PICTURES, seed=1)
     write_synthetic_set(new, NEW_PICTURES, seed=2)
     yield Message(
-        f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n"
+        f"\n2  {command_text(['unpool', 'check', known])}\n3  "
+        + command_text(["unpool", "train", known, "--net", net, "--minutes", f"{minutes:g}", "--out", out / "run"])
+        + "\n"
     )
     settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     resend_signal(trained.stopped_by)
-    yield Message(f"\n4  unpool test {trained.folder} {new}\n")
+    yield Message(f"\n4  {command_text(['unpool', 'test', trained.folder, new])}\n")
     tested = yield from test(trained.model, new, out=out / "test")
-    yield Message(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
+    words = ["unpool", "predict", trained.folder, new / "images", "--out", out / "predictions", "--overlay"]
+    yield Message(f"\n5  {command_text(words)}\n")
     predicted = yield from predict(
         trained.model, [str(new / "images")], out / "predictions", ExtraOutputs(overlays=True)
     )

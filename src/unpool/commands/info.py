@@ -53,7 +53,6 @@ def info(model: Path) -> Information:
             "a file written by unpool and not changed since",
             "take the file from its run folder again",
         ) from error
-    page = "".join(c if c.isprintable() or c == "\n" else "?" for c in page)  # a terminal would obey control characters
     file = {"path": str(path), "bytes": size, "checksum": checksum, "parameters": parameters}
     return Information(page, {"file": file, "card": card})
 
