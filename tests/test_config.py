@@ -322,7 +322,7 @@ def test_a_configuration_survives_its_toml(tmp_path_factory: pytest.TempPathFact
 def test_a_key_of_another_family_names_a_network_that_has_it(net: str, key: str) -> None:
     with pytest.raises(UsageError, match=f"{net} has no setting {key}") as refusal:
         resolve({"net": net, **parse_assignments([f"{key}=8"])})
-    other = refusal.value.repair.rpartition("--net ")[2]
+    other = refusal.value.repair.rpartition(" such as ")[2]
     resolve({"net": other, **parse_assignments([f"{key}={'5' if key == 'kernel' else '8'}"])})
 
 
@@ -334,7 +334,7 @@ def test_the_family_of_a_network_is_no_setting() -> None:
 
 
 @pytest.mark.parametrize("key", setting_keys(), ids=".".join)
-@pytest.mark.parametrize("value", [-(10**9), 10**30, float("nan"), float("inf"), "zz", [[]], {"a": 1}])
+@pytest.mark.parametrize("value", [-(10**9), 10**30, float("nan"), "zz", [[]]])
 def test_absurd_values_are_refused_in_plain_words(key: tuple[str, str], value: object) -> None:
     section, name = key
     net = "unet" if section != "structure" or name in Structure.model_fields else "fcn-8s"

@@ -96,7 +96,7 @@ def _require_family(settings: Mapping[str, Any], net: NamedNet, origin: str) -> 
             raise UsageError(
                 f"{origin}: {net.name} has no setting {key}",
                 f"one of {', '.join(name for name in known if name != 'kind')}",
-                f"leave {key} out, or take a network that has it: --net {others[0]}",
+                f"leave {key} out, or take a network that has it, such as {others[-1]}",
             )
 
 

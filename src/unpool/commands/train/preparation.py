@@ -11,6 +11,7 @@ import torch
 
 from unpool import optim
 from unpool.checkpoint.models import load_model
+from unpool.commands.run_folder import model_file
 from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
 from unpool.config.settings import merge, resolve
 from unpool.data.augmentation import Augmentation, Crop
@@ -86,7 +87,8 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     network = network_of(config.structure, survey.channels, len(survey.table))
     fresh: tuple[str, ...] = ()
     if given.start is not None:
-        fresh = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
+        start = load_model(model_file(Path(given.start))).segmenter.network
+        fresh = begin_with(network, start.state_dict(), given.start)
     segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
