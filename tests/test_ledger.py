@@ -192,7 +192,7 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
     put(tmp_path / ".hidden", "00000003")
     (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
     assert ids(find_runs([tmp_path, tmp_path / "x"]).runs) == ["00000002", "00000001"]
-    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
+    with pytest.raises(DataError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
         find_runs([tmp_path / "nowhere"])
 
 

@@ -102,12 +102,16 @@ def settings_of(recipe: Path | None, assignments: list[str] | None, **options: A
     return override(base, merge(parse_assignments(assignments or []), of_options))
 
 
+MOST_BYTES = 1e15
+"""The largest size that ``--memory`` takes."""
+
+
 def bytes_of(text: str | None) -> float | None:
     """Return the number of bytes that ``--memory`` names, such as 2GB or 800MB; None for None.
 
     Raises
     ------
-    UsageError: the text is no size above 0.
+    UsageError: the text is no size, or not one from 1 byte to ``MOST_BYTES``.
     """
     from unpool.errors import UsageError
 
@@ -121,6 +125,6 @@ def bytes_of(text: str | None) -> float | None:
         size_in_bytes = float(number) * unit
     except ValueError:
         size_in_bytes = 0.0
-    if not 0 < size_in_bytes < float("inf"):
-        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "for example --memory 2GB")
+    if not 1 <= size_in_bytes <= MOST_BYTES:
+        raise UsageError(f"--memory {text}", "a size from 1 byte to 1000TB", "give for example --memory 2GB")
     return size_in_bytes

@@ -15,6 +15,7 @@ from unpool.commands.run_folder import free_path
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
+from unpool.config.settings import resolve
 from unpool.data.synthetic import write_synthetic_set
 from unpool.errors import UsageError
 from unpool.wording import command_text
@@ -51,8 +52,10 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
 
     Raises
     ------
-    UsageError: ``out`` exists and is not empty.
+    UsageError: ``out`` exists and is not empty, or there is no such network or budget.
     """
+    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
+    resolve(settings, "the options")
     out = out if out is not None else free_path(Path("unpool-demo"))
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
@@ -67,7 +70,6 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
         + command_text(["unpool", "train", known, "--net", net, "--minutes", f"{minutes:g}", "--out", out / "run"])
         + "\n"
     )
-    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     resend_signal(trained.stopped_by)
     yield Message(f"\n4  {command_text(['unpool', 'test', trained.folder, new])}\n")

@@ -211,7 +211,7 @@ def _training_key(job: TrainingJob) -> str:
     """Return a digest of all that decides the result: of a first model its content, not its name."""
     settings = job.config.model_dump(mode="json", exclude={*WITHOUT_EFFECT})
     start = settings["training"].pop("start")
-    start_digest = file_digest(Path(start)) if start is not None else None
+    start_digest = file_digest(model_file(Path(start))) if start is not None else None
     return digest(["train", job.survey.fingerprint, present_code().digest, start_digest, settings])
 
 

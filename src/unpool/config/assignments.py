@@ -8,6 +8,7 @@ from typing import Any
 
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.config.settings import key_suggestion
+from unpool.config.values import right_assignment
 from unpool.errors import UsageError
 
 
@@ -25,7 +26,9 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment}", "key=value", "for example --set learning_rate=0.001")
+            _section_and_name(key.strip())
+            right = right_assignment(key.rpartition(".")[2]) or f"{key}=…"
+            raise UsageError(f"--set {assignment}", "key=value", f"write for example --set {right}")
         section, name = _section_and_name(key.strip())
         if section is None:
             settings[name] = _value(text)

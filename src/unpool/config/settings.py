@@ -18,6 +18,9 @@ from unpool.wording import shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
+OPTIONS = ("masks", "seed")
+"""Settings that are also options of every command that takes settings; such an option overrides ``--set``."""
+
 SHOWN = 80
 """The most letters of a wrong value in a message."""
 
@@ -131,7 +134,9 @@ def _change(key: str, field: FieldInfo, given: Any) -> str:
     if is_text(field) and isinstance(given, bool | int | float):
         return f"write quotes around a text: --set '{name}=\"{given}\"'"
     right = right_assignment(name)
-    return f"change {key}, for example --set {right}" if right else f"change {key}"
+    if not right:
+        return f"change {key}"
+    return f"change {key}, for example " + (f"--{right.replace('=', ' ')}" if name in OPTIONS else f"--set {right}")
 
 
 def _shown(value: Any) -> str:

@@ -80,4 +80,4 @@ def _words(schema: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{value}"
+    return f"{value:.15g}" if isinstance(value, float) else f"{value}"

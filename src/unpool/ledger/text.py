@@ -62,7 +62,8 @@ def run_text(run: FoundRun, tests: Sequence[FoundRun], maker: FoundRun | None) -
         parts.append("\n".join(["Tests of this model", *(f"  {line}" for line in _table([*map(_row, tests)]))]))
     parts.append("\n".join(["Files", *(f"  {on_one_line(name)}" for name in folder_files(run.folder))]))
     again = command_line(run.folder, run.record)
-    parts.append(f"to run it again: {again}\nor:              unpool runs rerun {record.id}")
+    rerun = command_text(["unpool", "runs", "rerun", run.folder])  # an id alone is found in the folder runs only
+    parts.append(f"to run it again: {again}\nor:              {rerun}")
     return "\n\n".join(part for part in parts if part)
 
 

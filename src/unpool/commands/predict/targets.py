@@ -78,7 +78,7 @@ def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
 
     Raises
     ------
-    UsageError: an input matches no picture.
+    DataError: an input matches no picture.
     """
     home = out.resolve()
     targets = [target for text in inputs for target in _targets_of(text, home)]
@@ -102,14 +102,14 @@ def _targets_of(text: str, out: Path) -> list[Target]:
     return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in pictures]
 
 
-def _no_picture(text: str) -> UsageError:
+def _no_picture(text: str) -> DataError:
     path = Path(text)
     expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
     if path.is_dir():
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
-        return UsageError(f"{text}: {found}", expected, "put pictures into it, or check the path")
+        return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"
-    return UsageError(f"{text}: {found}", expected, "check the path")
+    return DataError(f"{text}: {found}", expected, "check the path")
 
 
 def _is_output(picture: Path, out: Path, searched: Path) -> bool:
