@@ -285,7 +285,7 @@ def test_a_stream_without_the_letters_shows_escapes(words: list[str], cells: Pat
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     if words:
-        assert json.loads(done.stdout)["folder"] == str(folder)
+        assert json.loads(done.stdout)["root"] == str(folder)
     else:
         assert "zellen-\\xe4" in done.stdout
         assert "  #" in done.stdout
