@@ -111,13 +111,11 @@ def _usage_error(error: ValidationError, origin: str, structure: type[NetworkStr
     if problem["type"] == "value_error":
         found, expected, repair = _parts(problem["msg"].removeprefix("Value error, "), f"change {key}")
         return UsageError(f"{origin}: {key}: {found}", expected, repair)
-    found = field_of(problem["loc"], structure)
-    if found is None:
-        return UsageError(f"{origin}: {key} = {_shown(problem['input'])}", problem["msg"].lower(), f"change {key}")
-    key, field = found
-    return UsageError(
-        f"{origin}: {key} = {_shown(problem['input'])}", values_text(field), _change(key, field, problem["input"])
-    )
+    shown, setting = _shown(problem["input"]), field_of(problem["loc"], structure)
+    if setting is None:
+        return UsageError(f"{origin}: {key} = {shown}", problem["msg"].lower(), f"change {key}")
+    key, field = setting
+    return UsageError(f"{origin}: {key} = {shown}", values_text(field), _change(key, field, problem["input"]))
 
 
 def _parts(message: str, repair: str) -> tuple[str, str, str]:
