@@ -54,7 +54,7 @@ class Averaging:
         if not 0 <= self.samples <= MOST_SAMPLES:
             right = 0 if self.samples < 0 else MOST_SAMPLES
             raise UsageError(
-                f"--samples {shortened(str(self.samples), 40)}",
+                f"{shortened(str(self.samples), 40)} samples",
                 f"a whole number from 0 to {MOST_SAMPLES}",
                 f"give --samples {right}",
             )
