@@ -258,3 +258,10 @@ def test_validation_takes_the_mean_too() -> None:
     picked = np.take_along_axis(likely, sample.labels[None].astype(np.int64), axis=0)
     assert result.loss == pytest.approx(-np.log(picked).sum(), rel=1e-5)
     assert result.matrix.counts.trace() == (likely.argmax(0) == sample.labels).sum()
+
+
+def test_an_unknown_set_of_orientations_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"tta 'zz'\n  expected: one of none, mirror, flips, rotations, d4"):
+        Averaging("zz")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="1000000000 samples\n  expected: a whole number from 0 to"):
+        Averaging("none", 10**9)

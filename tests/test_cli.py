@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -247,7 +248,7 @@ def test_a_run_folder_that_cannot_be_made_is_refused(cells: Path, tmp_path: Path
     refused(said, 2, f"{tmp_path / 'file'} is a file")
 
 
-def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_message(cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     from unpool.commands import check as checking
 
     def full(*_: object, **__: object) -> None:
@@ -255,19 +256,86 @@ def test_a_full_disk_is_one_line(cells: Path, program: Program, monkeypatch: pyt
 
     monkeypatch.setattr(checking, "survey_steps", full)
     said = program("check", cells)
-    assert (said.code, said.err) == (1, "unpool: run/state.pt: No space left on device\n")
+    refused(said, 1, "run/state.pt: No space left on device")
 
 
-def test_a_closed_pipe_is_no_traceback(cells: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as pipe:
-        done = subprocess.run(
-            [sys.executable, "-m", "unpool", "check", str(cells)],
-            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipeError" not in done.stderr
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "| head -1"])
+def test_a_closed_stream_does_not_stop_the_work(closed: str, cells: Path, tmp_path: Path) -> None:
+    words = shlex.join([sys.executable, "-m", "unpool", "check", str(cells), "--json"])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{words} {closed}"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_standard_output_is_one_message(cells: Path) -> None:
+    words = shlex.join([sys.executable, "-m", "unpool", "check", str(cells)])
+    done = subprocess.run(["bash", "-c", f"{words} > /dev/full"], capture_output=True, text=True, check=False)
+    refused(Said(done.returncode, done.stdout, done.stderr), 1, "standard output: No space left")
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_stream_without_the_letters_shows_escapes(words: list[str], cells: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(cells, tmp_path / "zellen-ä")
+    done = subprocess.run(
+        [sys.executable, "-m", "unpool", "check", str(folder), *words],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    if words:
+        assert json.loads(done.stdout)["root"] == str(folder)
+    else:
+        assert "zellen-\\xe4" in done.stdout
+        assert "  #" in done.stdout
+
+
+def test_names_cannot_command_the_terminal(cells: Path, tmp_path: Path, program: Program) -> None:
+    odd = "a\x1b[2J\r\n\u202eb"
+    folder = shutil.copytree(cells, tmp_path / odd)
+    (folder / "images" / "03.png").rename(folder / "images" / f"{odd}.png")
+    said = [program("check", folder, "--classes", f"0={odd}", "1=b"), program("check", folder), program("explain", odd)]
+    said += [program("check", tmp_path / f"{odd}-gone"), program("runs", folder), program(odd), program("check", odd)]
+    for each in said:
+        assert not re.search("[\x1b\r\u202e]", each.out + each.err)
+        assert "a\\x1b[2J" in each.out + each.err or "no runs" in each.out
+    assert all(each.err.count("\n") in (0, 3) for each in said), said  # a new line in a name forges no line
+    assert json.loads(program("runs", folder, "--json").out)["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["check", ""], "an empty word: unpool check ''"),
+        (["check", ".", "--recipe="], "an empty word"),
+        (["train", ".", "--epochs", "1.5"], "--epochs 1.5"),
+        (["train", ".", "--seed", "1.0"], "--seed 1.0"),
+        (["check", "."], "no picture files"),
+    ],
+)
+def test_words_are_taken_as_they_are_meant(
+    words: list[str], found: str, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(program(*words), 3 if found.startswith("no") else 2, found)
+
+
+def test_a_tilde_after_an_equals_sign_is_the_home_folder(
+    cells: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(cells.parent))
+    assert program("check", f"--data=~/{cells.name}").code == 0
+
+
+def test_what_is_missing_has_one_exit_code(run: TrainedRun, tmp_path: Path, program: Program) -> None:
+    gone, out = tmp_path / "gone", tmp_path / "out"
+    for words in (
+        ["check", gone], ["train", gone], ["test", run.folder, gone], ["predict", run.folder, gone, "--out", out],
+        ["predict", gone, gone, "--out", out], ["runs", gone], ["info", gone], ["compare", gone, gone],
+        ["export", run.folder, "--to", "torch-export", "--pictures", gone, "--out", out],
+    ):  # fmt: skip
+        refused(program(*words), 3)
 
 
 def test_an_interrupt_before_the_training_is_one_line(

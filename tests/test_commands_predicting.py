@@ -80,7 +80,7 @@ def test_patterns_in_a_hidden_folder_find_its_pictures(photos: Path) -> None:
 )
 def test_inputs_that_match_nothing_are_refused(text: str, message: str, photos: Path) -> None:
     (photos / "empty").mkdir()
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(DataError, match=message):
         find_targets([str(photos / text)], photos / "out")
 
 

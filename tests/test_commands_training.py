@@ -18,8 +18,8 @@ from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.recipes import read_recipe
-from unpool.config.settings import resolve
-from unpool.errors import DataError, UsageError
+from unpool.config.settings import merge, resolve
+from unpool.errors import DataError, RunError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.training import loop
@@ -147,3 +147,27 @@ def test_the_python_call_is_the_same_command(cells: Path, tmp_path: Path) -> Non
     assert labels.shape == (48, 56)
     assert (model.predict(read_image(cells / "images" / "00.png")) == labels).all()
     assert set(map(int, torch.from_numpy(model.mask(cells / "images" / "00.png")).unique())) <= {0, 255}
+
+
+def test_a_run_folder_is_a_start_as_its_model_is(cells: Path, run: TrainedRun, tmp_path: Path) -> None:
+    keys = {}
+    for start in (run.folder, run.model):
+        trained = finish(train(cells, tiny.settings(epochs=1, start=str(start)), tmp_path / start.name))
+        record = json.loads((trained.folder / "run.json").read_text())
+        assert record["start"]["file"] == str(run.model)
+        keys[start] = record["key"]
+    assert len(set(keys.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"structure": {"width": 4096, "depth": 8}}, r"the weights take (.|\n)*--set width=\d+"),
+        ({"machine": {"memory_gb": 1e-5}}, r"(.|\n)*memory is free(.|\n)*--set (width|batch_size)=\d+"),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_taken(
+    settings: dict[str, Any], message: str, cells: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=message):
+        finish(train(cells, merge(tiny.settings(epochs=1), settings), tmp_path / "run"))

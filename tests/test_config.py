@@ -1,5 +1,6 @@
 """Settings: every key, every way in, every refusal."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from unpool.config.schema import SECTIONS, setting_keys
 from unpool.config.settings import merge, override, resolve
 from unpool.config.toml import to_toml
 from unpool.errors import UsageError
+from unpool.nets.structure import Structure
+
+CROPS = "a whole number of at least 16 and at most 8192"
 
 ANOTHER: dict[str, str] = {
     "structure.width": "16",
@@ -185,12 +189,36 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
 @pytest.mark.parametrize(
     ("assignment", "expected", "repair"),
     [
-        ("crop=abc", "a whole number", "change training.crop, for example --set crop=256"),
-        ("crop=8", "a number of at least 16", "change training.crop, for example --set crop=256"),
-        ("learning_rate=high", "a number", "change training.learning_rate, for example --set learning_rate=0.001"),
+        (
+            "crop=abc",
+            "a whole number of at least 16 and at most 8192",
+            "change training.crop, for example --set crop=256",
+        ),
+        (
+            "crop=8",
+            "a whole number of at least 16 and at most 8192",
+            "change training.crop, for example --set crop=256",
+        ),
+        (
+            "learning_rate=high",
+            "a number above 0 and at most 10",
+            "change training.learning_rate, for example --set learning_rate=0.001",
+        ),
+        (
+            "depth=100",
+            "a whole number of at least 1 and at most 8",
+            "change structure.depth, for example --set depth=4",
+        ),
+        (
+            "encoder_convolutions=x",
+            "a whole number of at least 0 and at most 16, or a list, written as [a, b], of: "
+            "a whole number of at least 0 and at most 16",
+            "change structure.encoder_convolutions, for example --set encoder_convolutions=2",
+        ),
+        ("start=2020", "a text", "write quotes around a text: --set 'start=\"2020\"'"),
         ("recompute=maybe", "true or false", "change training.recompute, for example --set recompute=false"),
-        ("rotation=200", "a number of at most 180", "change augmentation.rotation"),
-        ("optimiser=adam", "one of 'adamw' or 'sgd'", "change training.optimiser, for example --set optimiser=adamw"),
+        ("rotation=200", "a number of at least 0 and at most 180", "change augmentation.rotation"),
+        ("optimiser=adam", "one of adamw, sgd", "change training.optimiser, for example --set optimiser=adamw"),
     ],
 )
 def test_wrong_values_say_what_is_right(assignment: str, expected: str, repair: str) -> None:
@@ -316,3 +344,32 @@ def test_a_recipe_beyond_the_bounds_is_refused_with_its_name(content: str, tmp_p
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(UsageError, match=r"odd\.toml: no valid TOML \(.+\)"):
         read_recipe(path)
+
+
+@pytest.mark.parametrize(("net", "key"), [("fcn-8s", "kernel"), ("unet", "prediction_stride")])
+def test_a_key_of_another_family_names_a_network_that_has_it(net: str, key: str) -> None:
+    with pytest.raises(UsageError, match=f"{net} has no setting {key}") as refusal:
+        resolve({"net": net, **parse_assignments([f"{key}=8"])})
+    other = refusal.value.repair.rpartition(" such as ")[2]
+    resolve({"net": other, **parse_assignments([f"{key}={'5' if key == 'kernel' else '8'}"])})
+
+
+def test_the_family_of_a_network_is_no_setting() -> None:
+    with pytest.raises(UsageError, match="no such setting"):
+        parse_assignments(["kind=fcn"])
+    with pytest.raises(UsageError, match=r"structure\.kind = 'fcn'"):
+        resolve({"net": "unet", "structure": {"kind": "fcn"}})
+
+
+@pytest.mark.parametrize("key", setting_keys(), ids=".".join)
+@pytest.mark.parametrize("value", [-(10**9), 10**30, float("nan"), "zz", [[]]])
+def test_absurd_values_are_refused_in_plain_words(key: tuple[str, str], value: object) -> None:
+    section, name = key
+    net = "unet" if section != "structure" or name in Structure.model_fields else "fcn-8s"
+    try:
+        resolve({"net": net, section: {name: value}})
+    except UsageError as error:
+        assert not re.search(r"constrained|literal|tuple|\binput\b|valid ", str(error)), str(error)
+        assert name in error.found
+    else:
+        assert value == "zz"  # a text setting takes any letters

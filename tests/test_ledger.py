@@ -193,7 +193,7 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
     put(tmp_path / ".hidden", "00000003")
     (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
     assert ids(find_runs([tmp_path, tmp_path / "x"]).runs) == ["00000002", "00000001"]
-    with pytest.raises(UsageError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
+    with pytest.raises(DataError, match=r"nowhere: no such folder(.|\n)*unpool train puts runs"):
         find_runs([tmp_path / "nowhere"])
 
 
@@ -276,7 +276,7 @@ def test_a_line_of_the_list_is_short_and_printable() -> None:
     text = runs_text(dataclasses.replace(find_runs([]), runs=tuple(found_runs(odd))))
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
-    assert "a?[31m?bbbbbbbbbbbbbbbb…" in text
+    assert "a\\x1b[31m\\nbbbbbbbbbbbb…" in text
     assert runs_text(find_runs([])) == "no runs"
 
 

@@ -1,9 +1,14 @@
 """Tables for the terminal, letter by letter."""
 
+import csv
+import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from unpool.commands.test.page import images_csv
 from unpool.metrics.boundaries import boundaries
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import Interval, Intervals
@@ -95,7 +100,7 @@ def test_worst_images_come_first_and_unscored_ones_last():
 def test_a_file_name_cannot_command_the_terminal():
     one = scores(matrix(("a", "b"), [[1, 0], [0, 1]]))
     table = worst_images_table([("\x1b[2J\nred\udc80.png", one)], 1)
-    assert "?[2J?red?.png" in table
+    assert r"\x1b[2J\nred\udc80.png" in table
     assert "\x1b" not in table
 
 
@@ -153,3 +158,14 @@ def test_a_table_that_is_too_wide_goes_on_below():
 def test_rules_are_indented_paragraphs():
     assert rules_text(["One.", "Two " * 30]).splitlines()[:2] == ["rules", "  One."]
     assert rules_text(["One.", "Two " * 30]).splitlines()[3].startswith("    Two")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_cell_of_the_table_never_begins_a_formula(start):
+    name = f"{start}cmd|' /C calc'!A0.png"
+    one = scores(matrix(("=a", "b"), [[1, 0], [0, 1]]))
+    evaluation = SimpleNamespace(images=((name, one),), matrix=SimpleNamespace(names=("=a", "b")))
+    rows = list(csv.reader(io.StringIO(images_csv(evaluation), newline="")))
+    assert rows[1][0] == f"'{name}"
+    assert float(rows[1][1]) == 1.0
+    assert all(cell[:1] not in tuple("=+-@\t\r\n") for row in rows for cell in row if cell)

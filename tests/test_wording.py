@@ -1,5 +1,7 @@
 """Known texts."""
 
+import subprocess
+
 import pytest
 
 from unpool.wording import (
@@ -7,6 +9,7 @@ from unpool.wording import (
     all_of,
     bytes_text,
     clock_text,
+    command_text,
     count_text,
     decodable,
     dotted_names,
@@ -71,10 +74,19 @@ def test_lists() -> None:
 
 def test_names_that_a_terminal_can_show() -> None:
     assert decodable("a\udcff.png") == "a\\udcff.png"
-    assert on_one_line("a\x1b[31m\nb\udcff") == "a?[31m?b\\udcff"
+    assert on_one_line("a\x1b[31m\nb\udcff") == "a\\x1b[31m\\nb\\udcff"
     assert [shortened("abcd", most) for most in (4, 3)] == ["abcd", "ab…"]
 
 
 def test_nested_settings_have_dotted_names() -> None:
     nested = {"training": {"crop": 64, "budget": {"minutes": None}}, "net": "unet", "empty": {}}
     assert list(dotted_names(nested)) == [("training.crop", 64), ("training.budget.minutes", None), ("net", "unet")]
+
+
+def test_a_command_reaches_a_shell_as_it_was_meant() -> None:
+    words = ["my photos", "a\x1b[31m\n'b'\\", "é\u202e", "$HOME"]
+    text = command_text(["printf", "%s|", *words])
+    assert text.isprintable()
+    assert subprocess.run(["bash", "-c", text], capture_output=True, check=True).stdout.decode() == "|".join(
+        [*words, ""]
+    )

@@ -11,6 +11,8 @@ Every message has three parts: what was found (with the file and the value), wha
 
 from __future__ import annotations
 
+import re
+
 
 class UnpoolError(Exception):
     """An error whose message has three parts. Raise one of its subclasses.
@@ -31,7 +33,13 @@ class UnpoolError(Exception):
         self.repair = repair
 
     def __str__(self) -> str:
-        return f"{self.found}\n  expected: {self.expected}\n  to do:    {self.repair}"
+        found, expected, repair = map(_lines, (self.found, self.expected, self.repair))
+        return f"{found}\n  expected: {expected}\n  to do:    {repair}"
+
+
+def _lines(part: str) -> str:
+    """Return a part of a message with the new lines of names as escapes; further lines begin with two spaces."""
+    return re.sub(r"\n(?!  )", r"\\n", part)
 
 
 class UsageError(UnpoolError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from unicodedata import category
 
 PAGE_WIDTH = 100
 """Columns of a page of text on a terminal."""
@@ -93,8 +96,32 @@ def problem_text(problem: Mapping[str, Any]) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return a text that a terminal can show on one line: control characters become question marks."""
-    return "".join(letter if letter.isprintable() else "?" for letter in decodable(text))
+    """Return a text that a terminal shows on one line: what it would obey becomes escapes, such as ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or category(letter) == "Zs" else _escape(letter) for letter in text)
+
+
+def without_controls(text: str) -> str:
+    """Return lines of text that a terminal shows and does not obey; every line is as ``on_one_line`` gives it."""
+    return "\n".join(map(on_one_line, text.split("\n")))
+
+
+def command_text(words: Iterable[object]) -> str:
+    """Return a command line that a shell reads back to these words, also where they have spaces or controls."""
+    return " ".join(map(_shell_word, map(str, words)))
+
+
+def _shell_word(word: str) -> str:
+    shown = on_one_line(word)
+    if shown == word:
+        return shlex.quote(word)
+    escaped = on_one_line(word.replace("\\", "\\\\").replace("'", "\\'"))
+    return "$'" + re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", escaped) + "'"  # a byte that is no letter
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def dotted_names(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
+from unpool.cli.screen import show_text
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.training.records import EpochRecord, StepRecord
-from unpool.wording import DASH, clock_text
+from unpool.wording import DASH, clock_text, on_one_line, without_controls
 
 _Result = TypeVar("_Result")
 
@@ -60,17 +61,13 @@ class _Lines:
 
     def show(self, event: Event) -> None:
         if isinstance(event, Message):
-            self._print(event.text)
+            show_text(event.text)
         elif isinstance(event, EpochRecord):
-            self._print(epoch_line(event))
+            show_text(epoch_line(event))
             self._last = time.monotonic()
         elif time.monotonic() - self._last > LINE_EVERY and not _is_last(event):
-            self._print(_work_line(event))
+            show_text(_work_line(event))
             self._last = time.monotonic()
-
-    def _print(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
 
 
 class _Terminal:
@@ -97,7 +94,7 @@ class _Terminal:
 
     def show(self, event: Event) -> None:
         if isinstance(event, Message):
-            self._bar.console.print(event.text)
+            self._bar.console.print(without_controls(event.text))
         elif isinstance(event, EpochRecord):
             self._bar.console.print(epoch_line(event))
         else:
@@ -109,7 +106,7 @@ class _Terminal:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._work, self._started = work, time.monotonic()
-            self._task = self._bar.add_task(work, total=1.0, left="")
+            self._task = self._bar.add_task(on_one_line(work), total=1.0, left="")
         if isinstance(event, Progress):
             done = event.done / max(event.total, 1)
             spent, text = time.monotonic() - self._started, f"{event.done}/{event.total}"
@@ -120,7 +117,7 @@ class _Terminal:
         self._bar.update(
             self._task,
             completed=done,
-            description=f"{work} {text}",
+            description=on_one_line(f"{work} {text}"),
             left=f"{clock_text(left)} left" if left else "",
         )
         if _is_last(event):

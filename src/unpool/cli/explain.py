@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unpool.cli.options import JsonOption, SettingsOption, settings_of
+from unpool.cli.options import JsonOption, SettingsOption, settings_of, whole_number
 from unpool.cli.program import app, print_result
 
 
@@ -19,8 +19,8 @@ def explain(
     size: Annotated[
         str | None, Parameter(help="Rows and columns of the picture: 360x480 or 572; by default the paper's.")
     ] = None,
-    channels: Annotated[int | None, Parameter(help="Channels of the picture.")] = None,
-    classes: Annotated[int | None, Parameter(help="Number of classes.")] = None,
+    channels: Annotated[int | None, Parameter(converter=whole_number, help="Channels of the picture.")] = None,
+    classes: Annotated[int | None, Parameter(converter=whole_number, help="Number of classes.")] = None,
     set_: SettingsOption = None,
     figure: Annotated[Path | None, Parameter(help="SVG file to write the drawing of the network to.")] = None,
     page: Annotated[

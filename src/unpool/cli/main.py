@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError
 
-from unpool.cli.program import FAILED, INTERRUPTED, WRONG_USE, app
+from unpool.cli.program import INTERRUPTED, app
+from unpool.cli.refusals import given_words, memory_error, system_error, usage_error
+from unpool.cli.screen import prepare_streams, show_error, silence
 from unpool.errors import UnpoolError
 
 COMMANDS = (
@@ -37,31 +38,28 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad data, 130 interrupted, 143 stopped by SIGTERM.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a bar or a dash must not stop the work
+    prepare_streams()
     os.environ.update({**HUGE_PAGES, **os.environ})
     # Of several processes that torchrun started, only the first prints.
     if "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0":
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+        silence()
     try:
-        code = load_commands()(sys.argv[1:], exit_on_error=False, print_error=True, result_action="return_value")
-    except CycloptsError:
-        code = WRONG_USE
+        words = given_words(sys.argv[1:])
+        code = load_commands()(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        code = _refuse(usage_error(error, COMMANDS))
     except UnpoolError as error:
-        print(f"unpool: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = _refuse(error)
     except KeyboardInterrupt:
-        print("unpool: interrupted", file=sys.stderr)
+        show_error("unpool: interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = FAILED
     except MemoryError:
-        print("unpool: out of memory\n  expected: a smaller picture, crop, batch or network\n"
-              "  to do:    lower --set crop=… or batch_size=…, or close other programs", file=sys.stderr)  # fmt: skip
-        code = FAILED
+        code = _refuse(memory_error())
     except OSError as error:
-        print(f"unpool: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
-        code = FAILED
+        code = _refuse(system_error(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(error: UnpoolError) -> int:
+    show_error(f"unpool: {error}")
+    return error.exit_code

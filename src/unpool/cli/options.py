@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
+
+
+def whole_number(_: Any, tokens: Sequence[Token]) -> int:
+    """Return the number that a word of digits means; cyclopts' own converter rounds ``1.5``."""
+    return int(tokens[0].value)
+
 
 JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 DataOption = Annotated[Path, Parameter(help="Folder with pictures and masks, in any common layout.")]
@@ -40,7 +47,10 @@ RecipeOption = Annotated[
         help="A name that `unpool recipes` lists, or a TOML file, such as the config.toml of a run.",
     ),
 ]
-SeedOption = Annotated[int | None, Parameter(name="--seed", help="Seed of the split, the first weights and the crops.")]
+SeedOption = Annotated[
+    int | None,
+    Parameter(name="--seed", converter=whole_number, help="Seed of the split, the first weights and the crops."),
+]
 DeviceOption = Annotated[
     str | None, Parameter(name="--device", help="Device to compute on: auto, cpu, cuda, cuda:1 or mps.")
 ]
@@ -57,7 +67,12 @@ TtaOption = Annotated[
     ),
 ]
 SamplesOption = Annotated[
-    int, Parameter(name="--samples", help="Average over this number of dropout samples; the network needs dropout.")
+    int,
+    Parameter(
+        name="--samples",
+        converter=whole_number,
+        help="Average over this number of dropout samples; the network needs dropout.",
+    ),
 ]
 
 SECTION_OF_OPTION = {
@@ -87,12 +102,16 @@ def settings_of(recipe: Path | None, assignments: list[str] | None, **options: A
     return override(base, merge(parse_assignments(assignments or []), of_options))
 
 
+MOST_BYTES = 1e15
+"""The largest size that ``--memory`` takes."""
+
+
 def bytes_of(text: str | None) -> float | None:
     """Return the number of bytes that ``--memory`` names, such as 2GB or 800MB; None for None.
 
     Raises
     ------
-    UsageError: the text is no size above 0.
+    UsageError: the text is no size, or not one from 1 byte to ``MOST_BYTES``.
     """
     from unpool.errors import UsageError
 
@@ -106,6 +125,6 @@ def bytes_of(text: str | None) -> float | None:
         size_in_bytes = float(number) * unit
     except ValueError:
         size_in_bytes = 0.0
-    if not 0 < size_in_bytes < float("inf"):
-        raise UsageError(f"--memory {text}", "a size such as 2GB or 800MB", "for example --memory 2GB")
+    if not 1 <= size_in_bytes <= MOST_BYTES:
+        raise UsageError(f"--memory {text}", "a size from 1 byte to 1000TB", "give for example --memory 2GB")
     return size_in_bytes

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cyclopts import App
+
+from unpool.cli.screen import show_json, show_text
 
 if TYPE_CHECKING:
     from unpool.commands.events import Event
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 FAILED = 1
-WRONG_USE = 2
 BAD_DATA = 3
 STOPPED = 128
 """Exit code of a command that a signal stopped; the number of the signal is added."""
@@ -46,4 +46,7 @@ def run_command(command: Generator[Event, None, _Result], *, silent: bool) -> _R
 
 def print_result(result: Any) -> None:
     """Print a result on standard output: text as it is, other plain data as JSON."""
-    print(result if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False))
+    if isinstance(result, str):
+        show_text(result)
+    else:
+        show_json(result)

@@ -18,12 +18,11 @@ def recipes(*, json_: JsonOption = False) -> int:
     if json_:
         print_result(settings_by_name)
         return 0
+    lines = []
     for name, settings in settings_by_name.items():
         note = settings["recipe"]
-        print(f"{name}: {settings['net']}\n  {note['citation']}")
-        for label in ("data", "expected", "time"):
-            print(f"  {label + ':':<10}{note[label]}")
-        for departure in note.get("departures", ()):
-            print(f"  departs:  {departure}")
-    print("\nuse:  unpool train DATA --recipe NAME")
+        lines += [f"{name}: {settings['net']}", f"  {note['citation']}"]
+        lines += [f"  {label + ':':<10}{note[label]}" for label in ("data", "expected", "time")]
+        lines += [f"  departs:  {departure}" for departure in note.get("departures", ())]
+    print_result("\n".join([*lines, "", "use:  unpool train DATA --recipe NAME"]))
     return 0

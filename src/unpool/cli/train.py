@@ -19,9 +19,10 @@ from unpool.cli.options import (
     SeedOption,
     SettingsOption,
     settings_of,
+    whole_number,
 )
 from unpool.cli.program import STOPPED, app, print_result, run_command
-from unpool.wording import DASH
+from unpool.wording import DASH, command_text
 
 
 @app.command
@@ -32,7 +33,7 @@ def train(
     minutes: Annotated[
         float | None, Parameter(help="Minutes of training; 10 by default, unless --epochs is given.")
     ] = None,
-    epochs: Annotated[int | None, Parameter(help="Epochs of training.")] = None,
+    epochs: Annotated[int | None, Parameter(converter=whole_number, help="Epochs of training.")] = None,
     out: Annotated[Path | None, Parameter(help="Run folder; by default runs/DATA-NET.")] = None,
     resume: Annotated[bool, Parameter(negative="", help="Continue the run that the same command started.")] = False,
     masks: MasksOption = None,
@@ -63,6 +64,8 @@ def train(
         print_result(trained.to_json())
     else:
         score = DASH if trained.best_mean_iou is None else f"{trained.best_mean_iou:.4f}"
-        print(f"model: {trained.model}   (epoch {trained.best_epoch}, validation mean IoU {score})")
-        print(f"next:  unpool test {trained.folder} {data}")
+        following = command_text(["unpool", "test", trained.folder, data])
+        print_result(
+            f"model: {trained.model}   (epoch {trained.best_epoch}, validation mean IoU {score})\nnext:  {following}"
+        )
     return 0 if trained.stopped_by is None else STOPPED + trained.stopped_by

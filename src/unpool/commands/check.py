@@ -14,7 +14,7 @@ from unpool.dataset.survey import survey_steps
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError
 from unpool.generators import mapped
-from unpool.wording import count_text, first_of
+from unpool.wording import command_text, count_text, first_of
 
 
 def check(
@@ -66,11 +66,11 @@ def require_no_errors(survey: Survey, testing: bool = False) -> None:
     """
     if not survey.errors:
         return
-    first = survey.errors[0]
+    first, command = survey.errors[0], command_text(["unpool", "check", survey.folder.root])
     raise DataError(
         f"{survey.folder.root}: {first.found}{_more(first, len(survey.errors) - 1)}",
         first.expected,
-        first.repair if testing else f"{first.repair}\n  see all:  unpool check {survey.folder.root}",
+        first.repair if testing else f"{first.repair}\n  see all:  {command}",
     )
 
 

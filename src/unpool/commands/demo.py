@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from unpool.commands.predict.targets import ExtraOutputs
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
+from unpool.config.settings import resolve
 from unpool.data.synthetic import write_synthetic_set
 from unpool.io.destination import new_folder
+from unpool.wording import command_text
 
 TRAINING_PICTURES = 20
 NEW_PICTURES = 6
@@ -49,13 +51,16 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
 
     Raises
     ------
-    UsageError: ``out`` exists and is not empty.
+    UsageError: ``out`` exists and is not empty, or there is no such network or budget.
     """
+    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
+    resolve(settings, "the options")
     with new_folder(out, Path("unpool-demo"), "remove it, or give another --out") as folder:
-        return (yield from _demonstration(folder, minutes, net))
+        return (yield from _demonstration(folder, settings))
 
 
-def _demonstration(out: Path, minutes: float, net: str) -> Generator[Event, None, Demonstration]:
+def _demonstration(out: Path, settings: Mapping[str, Any]) -> Generator[Event, None, Demonstration]:
+    net, minutes = settings["net"], settings["training"]["minutes"]
     yield Message(
         f"1  making {TRAINING_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on"
     )
@@ -63,14 +68,16 @@ def _demonstration(out: Path, minutes: float, net: str) -> Generator[Event, None
     write_synthetic_set(known, TRAINING_PICTURES, seed=1)
     write_synthetic_set(new, NEW_PICTURES, seed=2)
     yield Message(
-        f"\n2  unpool check {known}\n3  unpool train {known} --net {net} --minutes {minutes:g} --out {out / 'run'}\n"
+        f"\n2  {command_text(['unpool', 'check', known])}\n3  "
+        + command_text(["unpool", "train", known, "--net", net, "--minutes", f"{minutes:g}", "--out", out / "run"])
+        + "\n"
     )
-    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     resend_signal(trained.stopped_by)
-    yield Message(f"\n4  unpool test {trained.folder} {new}\n")
+    yield Message(f"\n4  {command_text(['unpool', 'test', trained.folder, new])}\n")
     tested = yield from test(trained.model, new, out=out / "test")
-    yield Message(f"\n5  unpool predict {trained.folder} {new / 'images'} --out {out / 'predictions'} --overlay\n")
+    words = ["unpool", "predict", trained.folder, new / "images", "--out", out / "predictions", "--overlay"]
+    yield Message(f"\n5  {command_text(words)}\n")
     predicted = yield from predict(
         trained.model, [str(new / "images")], out / "predictions", ExtraOutputs(overlays=True)
     )

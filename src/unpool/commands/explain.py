@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from unpool.class_table import MAX_CLASSES
 from unpool.config.settings import resolve
 from unpool.errors import UsageError
 from unpool.io.files import write_text
+from unpool.nets.explain.explanation import LARGEST_SIDE
 from unpool.nets.explain.explanation import explain as explain_network
 from unpool.nets.explain.words import sentence_case
 from unpool.nets.families import network_of
@@ -25,6 +27,7 @@ from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
 from unpool.report.table_1 import PRINTED, TABLE_1_TITLE, table_1_sections
 from unpool.shapes import Size
+from unpool.wording import shortened
 
 TABLE_1 = "segnet-table-1"
 """Name of the comparison of SegNet's decoders, in the place of a network's name."""
@@ -37,6 +40,9 @@ SIGNATURE = re.compile(
     r"|<svg [^\n]*>\n<title>[^\n]*</title>\n<desc>Drawn by unpool explain\.</desc>\n"
 )
 """The beginning of every file that this command writes; another file is a person's own and is not replaced."""
+
+MOST_CHANNELS = 4096
+"""The most channels of a picture that a network is explained for."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,7 @@ def explain(
     UsageError: an unknown network or setting, a size that the network cannot run on, or an existing file that this
         command did not write.
     """
-    if (other is not None or net in (None, TABLE_1)) and figure is not None:
-        raise UsageError("--figure without a single network", "one network", "explain each by itself")
-    if other is not None and page is not None:
-        raise UsageError("--page with two networks", "one network", "explain each by itself")
+    _require_single(net, other, picture, settings or {}, figure=figure, page=page)
     if net is None:
         return _explain_all(page)
     if net == TABLE_1:
@@ -97,7 +100,9 @@ def explain(
             _write({page: table_1_page()})
         facts = {name: explained(name).facts for name in PRINTED}
         return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
-    size = parsed_size(picture.size) if picture.size else None
+    size = parsed_size(picture.size) if picture.size is not None else None
+    _require_within("--channels", picture.channels, (1, MOST_CHANNELS))
+    _require_within("--classes", picture.classes, (2, MAX_CLASSES))
     one = explained(net, size, picture.channels, picture.classes, settings=settings)
     if other is not None:
         second = _explained_alike(one, other, settings)
@@ -128,8 +133,8 @@ def explained(
     settings: Mapping[str, Any] | None = None,
 ) -> Explained:
     """Return a named network with its facts, for the paper's picture where no other is given."""
-    net = named_net(name)
-    structure = resolve({**(settings or {}), "net": name}).structure
+    net = named_net(name, "unpool explain")
+    structure = resolve({**(settings or {}), "net": name}, "--set").structure
     usual = usual_picture(net, structure)
     picture = PictureShape(size or usual.size, channels or usual.channels, classes or usual.classes)
     return Explained(net, structure, _facts(structure, picture, name), _changes(net, structure))
@@ -149,12 +154,47 @@ def usual_picture(net: NamedNet, structure: NetworkStructure) -> PictureShape:
 
 def parsed_size(text: str) -> Size:
     """Return rows and columns from ``572x572`` or ``572``. Raises UsageError for another text."""
-    match = re.fullmatch(r"(\d{1,5})(?:[xX×](\d{1,5}))?", text.strip())
-    if not match or "0" in (match[1].lstrip("0") or "0", (match[2] or "1").lstrip("0") or "0"):
+    match = re.fullmatch(r"0*(\d{1,5})(?:[xX×]0*(\d{1,5}))?", text.strip(), re.ASCII)
+    sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if 0 in sides:
         raise UsageError(
-            f"--size {text}", "rows x columns in pixels", "write --size 360x480, or --size 572 for a square"
+            f"--size {shortened(text, 40)}",
+            f"rows x columns in pixels, each from 1 to {LARGEST_SIDE}",
+            "write --size 360x480, or --size 572 for a square",
         )
-    return int(match[1]), int(match[2] or match[1])
+    return sides
+
+
+def _require_within(option: str, value: int | None, limits: tuple[int, int]) -> None:
+    """Raise UsageError for a number outside of its limits; None is not given."""
+    least, most = limits
+    if value is not None and not least <= value <= most:
+        found, expected = f"{option} {shortened(str(value), 40)}", f"a whole number from {least} to {most}"
+        raise UsageError(found, expected, f"give {option} {least if value < least else most}")
+
+
+def _require_single(
+    net: str | None, other: str | None, picture: RequestedPicture, settings: Mapping[str, Any], **files: Path | None
+) -> None:
+    """Raise UsageError for an option that a list, a comparison or SegNet's Table 1 does not have."""
+    given = {f"--{name}": path is not None for name, path in files.items()}
+    if net in (None, TABLE_1):
+        given |= {f"--{name}": value is not None for name, value in picture._asdict().items()}
+        given |= {"--set": bool(settings), "--page": False}
+    wrong = next((option for option, is_given in given.items() if is_given), None)
+    if wrong and (other is not None or net in (None, TABLE_1)):
+        what = "two networks" if other is not None else "SegNet's Table 1" if net == TABLE_1 else "the list of networks"
+        repair = f"leave {wrong} out, or name one network, as in: unpool explain unet"
+        raise UsageError(f"{wrong} for {what}", "one network", repair)
+    if other is not None and TABLE_1 in (net, other):
+        repair = f"explain it by itself: unpool explain {TABLE_1}"
+        raise UsageError(f"{TABLE_1} beside another name", "two networks", repair)
+    for option, path in files.items():
+        if path is not None and (path.is_dir() or not path.name):
+            raise UsageError(f"--{option} {path}: a folder", "the file to write", "give the name of a file in it")
+    unused = sorted(set(settings) - {"structure"})
+    if unused:
+        raise UsageError(f"--set: the setting {unused[0]} changes no network", "settings of structure", "leave it out")
 
 
 def page(name: str) -> str:
@@ -210,7 +250,8 @@ def _explain_all(readme: Path | None) -> ExplainResult:
 
 def _explained_alike(one: Explained, other: str, settings: Mapping[str, Any] | None) -> Explained:
     """Return another network with its facts, for the same picture at its nearest legal size."""
-    structure = resolve({**(settings or {}), "net": other}).structure
+    named_net(other, f"unpool explain {one.net.name}")
+    structure = resolve({**(settings or {}), "net": other}, "--set").structure
     size = _legal_above(structure, one.facts.size)
     return explained(other, size, one.facts.in_channels, one.facts.classes, settings=settings)
 

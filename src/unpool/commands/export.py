@@ -17,7 +17,7 @@ from unpool.checkpoint.probe import probe_logits
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import model_file
 from unpool.dataset.pairing.pictures import pictures_of_folder
-from unpool.errors import UsageError
+from unpool.errors import DataError, UsageError
 from unpool.export.bioimage import PACKAGE_INPUT, BioimagePackage, PackagePages, require_accepted
 from unpool.export.equality import ExportDifference, export_difference, pattern_pictures, require_equal
 from unpool.export.extras import import_extra
@@ -229,7 +229,7 @@ def _require_possible(to: ExportFormat, options: ExportOptions) -> None:
         raise UsageError(
             f"--to {to} with --output {options.output} --precision {options.precision}",
             "probabilities in float32",
-            "leave both out, or export to onnx",
+            "give --to onnx, or leave out --output and --precision",
         )
 
 
@@ -251,7 +251,11 @@ def _pictures(segmenter: Segmenter, pixels: str, folder: Path | None) -> tuple[N
     """
     if folder is None:
         return ()
-    files = pictures_of_folder(folder).files[:MOST_PICTURES] if folder.is_dir() else ()
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        repair = "check the path, or leave --pictures out"
+        raise DataError(f"--pictures {folder}: {found}", "a folder of pictures", repair)
+    files = pictures_of_folder(folder).files[:MOST_PICTURES]
     pictures = [segmenter.normalisation.match_channels(read_image(file), str(file)) for file in files]
     fitting = tuple(picture[:MOST_SIDE, :MOST_SIDE] for picture in pictures if str(picture.dtype) == pixels)
     if not fitting:

@@ -11,7 +11,7 @@ from typing import Any
 
 from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import RunFolder
+from unpool.commands.run_folder import RunFolder, model_file
 from unpool.commands.train.preparation import TrainingJob, orientation_settings
 from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig
@@ -154,7 +154,7 @@ def _training_record(job: TrainingJob, run: RunFolder) -> Record:
         changed=_changed(config),
         seed=config.training.seed,
         machine=job.setup.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
-        start=_model(Path(config.training.start)) if config.training.start is not None else None,
+        start=_model(model_file(Path(config.training.start))) if config.training.start is not None else None,
     )
     try:
         before = read_record(run.path)
@@ -211,7 +211,7 @@ def _training_key(job: TrainingJob) -> str:
     """Return a digest of all that decides the result: of a first model its content, not its name."""
     settings = job.config.model_dump(mode="json", exclude={*WITHOUT_EFFECT})
     start = settings["training"].pop("start")
-    start_digest = file_digest(Path(start)) if start is not None else None
+    start_digest = file_digest(model_file(Path(start))) if start is not None else None
     return digest(["train", *_data_key(job.survey), present_code().digest, start_digest, settings])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.config.settings import key_suggestion
+from unpool.config.values import right_assignment
 from unpool.errors import UsageError
 from unpool.io.documents import toml_table
 from unpool.wording import shortened
@@ -25,8 +26,12 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not key.strip() or not equals:
+        if not key.strip():
             raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", "for example --set learning_rate=0.001")
+        if not equals:
+            _section_and_name(key.strip())
+            right = right_assignment(key.rpartition(".")[2]) or f"{key}=…"
+            raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example --set {right}")
         section, name = _section_and_name(key.strip())
         table = settings if section is None else settings.setdefault(section, {})
         if name in table:

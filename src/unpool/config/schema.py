@@ -17,6 +17,9 @@ def _structure(given: Any) -> Any:
     return structure_of(given) if isinstance(given, Mapping) else given
 
 
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -58,10 +61,10 @@ class TrainingSettings(_Section):
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0, le=1)
-    clip: float = Field(10.0, ge=0)
+    clip: float = Field(10.0, ge=0, le=1e6)
     settled: float = Field(0.7, ge=0, le=1)
     recompute: bool = False
-    validate_every: int = Field(1, ge=1)
+    validate_every: int = Field(1, ge=1, le=10**9)
     best: Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"] = "mean_iou"
     start: str | None = None
     seed: int = Field(0, ge=0, lt=1 << 63)
@@ -87,8 +90,8 @@ class LossSettings(_Section, LossFactors):
     distance in pixels over which it falls off.
     """
 
-    class_weights: Literal["balanced", "median-frequency", "none"] | tuple[float, ...] = "balanced"
-    class_weight_cap: float = Field(3.0, ge=1)
+    class_weights: Literal["balanced", "median-frequency", "none"] | tuple[Weight, ...] = "balanced"
+    class_weight_cap: float = Field(3.0, ge=1, le=1e6)
     division: Literal["weights", "pixels", "sum"] = "weights"
     emphasis: Literal["none", "separation", "boundary"] = "none"
     strength: float = Field(10.0, gt=0, le=60_000)
@@ -101,10 +104,8 @@ class LossSettings(_Section, LossFactors):
         means = [f"{name}=0" for name in TERMS if name != "cross_entropy" and getattr(self, name)]
         if self.division == "sum" and means:
             raise ValueError(f"division=sum adds up pixels, and the other terms are means; set {all_of(means)}")
-        if not isinstance(self.class_weights, str) and min(self.class_weights, default=0) <= 0:
-            raise ValueError(
-                "a class weight that is not above 0; positive numbers, one for each class; change class_weights"
-            )
+        if not self.class_weights:
+            raise ValueError("no class weights; one for each class; write class_weights=balanced, or a list")
         return self
 
 
@@ -211,5 +212,6 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
 
 
 def setting_keys() -> list[tuple[str, str]]:
-    """Return every setting as (section, name)."""
-    return [(s, n) for s, models in SECTIONS.items() for n in dict.fromkeys(n for m in models for n in m.model_fields)]
+    """Return every setting as (section, name). A structure's ``kind`` is none: the network's name decides it."""
+    keys = [(section, name) for section, models in SECTIONS.items() for m in models for name in m.model_fields]
+    return [key for key in dict.fromkeys(keys) if key != ("structure", "kind")]

@@ -7,38 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic.fields import FieldInfo
 
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
+from unpool.config.values import field_of, is_text, right_assignment, values_text
 from unpool.errors import UsageError
-from unpool.nets.named import named_net
+from unpool.nets.named import NAMED_NETS, NamedNet, named_net
+from unpool.nets.network import NetworkStructure
 from unpool.wording import shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
-EXPECTED = {
-    "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "string_type": "a text",
-    "tuple_type": "a list, written as [a, b]",
-    "model_type": "a table of keys",
-}
-"""What a setting should be, by pydantic's name of the error."""
+OPTIONS = ("masks", "seed")
+"""Settings that are also options of every command that takes settings; such an option overrides ``--set``."""
 
-LIMITS = {
-    "greater_than": ("above", "gt"),
-    "greater_than_equal": ("of at least", "ge"),
-    "less_than": ("below", "lt"),
-    "less_than_equal": ("of at most", "le"),
-}
-"""Words and pydantic's key for the limit of a number, by pydantic's name of the error."""
+SHOWN = 80
+"""The most letters of a wrong value in a message."""
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,12 +56,13 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
     UsageError: an unknown key (with the nearest known one), or a value out of its range.
     """
     require_tables(settings, origin)
-    net = str(settings.get("net", "unet"))
-    structure = {**named_net(net).structure.model_dump(), **settings.get("structure", {})}
+    net = named_net(str(settings.get("net", "unet")))
+    _require_family(settings, net, origin)
+    structure = {**net.structure.model_dump(), **settings.get("structure", {})}
     try:
-        return RunConfig(**{**settings, "net": net, "structure": structure})
+        return RunConfig(**{**settings, "net": net.name, "structure": structure})
     except ValidationError as error:
-        raise _usage_error(error, origin) from error
+        raise _usage_error(error, origin, type(net.structure)) from error
 
 
 def require_tables(settings: Mapping[str, Any], origin: str) -> None:
@@ -99,7 +84,26 @@ def key_suggestion(key: str) -> str:
     return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"
 
 
-def _usage_error(error: ValidationError, origin: str) -> UsageError:
+def _require_family(settings: Mapping[str, Any], net: NamedNet, origin: str) -> None:
+    """Raise UsageError for a key of the structure that only another family of networks has."""
+    known = type(net.structure).model_fields
+    for key, value in settings.get("structure", {}).items():
+        if key == "kind" and value != net.structure.kind:
+            raise UsageError(
+                f"{origin}: structure.kind = {_shown(value)}",
+                f"{net.structure.kind}, which {net.name} is",
+                "leave it out; --net chooses the network",
+            )
+        others = [each.name for each in NAMED_NETS.values() if key in type(each.structure).model_fields]
+        if key not in known and others:
+            raise UsageError(
+                f"{origin}: {net.name} has no setting {key}",
+                f"one of {', '.join(name for name in known if name != 'kind')}",
+                f"leave {key} out, or take a network that has it, such as {others[-1]}",
+            )
+
+
+def _usage_error(error: ValidationError, origin: str, structure: type[NetworkStructure]) -> UsageError:
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"])) or "the configuration"
     if problem["type"] == "extra_forbidden":
@@ -107,14 +111,11 @@ def _usage_error(error: ValidationError, origin: str) -> UsageError:
     if problem["type"] == "value_error":
         found, expected, repair = _parts(problem["msg"].removeprefix("Value error, "), f"change {key}")
         return UsageError(f"{origin}: {key}: {found}", expected, repair)
-    return UsageError(
-        f"{origin}: {key} = {_shown(problem['input'])}", _expected(problem), f"change {key}{_example(problem['loc'])}"
-    )
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a message shows it: the start of it, if it is long."""
-    return shortened(repr(value), 80)
+    shown, setting = _shown(problem["input"]), field_of(problem["loc"], structure)
+    if setting is None:
+        return UsageError(f"{origin}: {key} = {shown}", problem["msg"].lower(), f"change {key}")
+    key, field = setting
+    return UsageError(f"{origin}: {key} = {shown}", values_text(field), _change(key, field, problem["input"]))
 
 
 def _parts(message: str, repair: str) -> tuple[str, str, str]:
@@ -125,26 +126,16 @@ def _parts(message: str, repair: str) -> tuple[str, str, str]:
     return found, "settings that fit together", rest[0] if rest else repair
 
 
-def _expected(problem: ErrorDetails) -> str:
-    """Return the value that a setting can have, in plain words."""
-    kind, limits = problem["type"], problem.get("ctx", {})
-    if kind == "literal_error":
-        return f"one of {limits['expected']}"
-    if kind in LIMITS:
-        word, limit = LIMITS[kind]
-        return f"a number {word} {limits[limit]:g}"
-    message = problem["msg"]
-    return EXPECTED.get(kind, message[:1].lower() + message[1:])
+def _change(key: str, field: FieldInfo, given: Any) -> str:
+    """Return the repair of a value that a setting cannot have, with an assignment that is right if there is one."""
+    name = key.rpartition(".")[2]
+    if is_text(field) and isinstance(given, bool | int | float):
+        return f"write quotes around a text: --set '{name}=\"{given}\"'"
+    right = right_assignment(name)
+    if not right:
+        return f"change {key}"
+    return f"change {key}, for example " + (f"--{right.replace('=', ' ')}" if name in OPTIONS else f"--set {right}")
 
 
-def _example(place: tuple[int | str, ...]) -> str:
-    """Return an assignment that is right, the default, for the end of a repair; an empty text if there is none."""
-    section, name = [*map(str, place), "", ""][:2]
-    models = [model for model in SECTIONS.get(section, ()) if name in model.model_fields]
-    defaults = {repr(model.model_fields[name].default): model.model_fields[name].default for model in models}
-    if len(defaults) != 1:  # families of networks have fields of one name and other values
-        return ""
-    (default,) = defaults.values()
-    if not isinstance(default, bool | int | float | str):
-        return ""
-    return f", for example --set {name}={str(default).lower() if isinstance(default, bool) else default}"
+def _shown(value: Any) -> str:
+    return shortened(repr(value), SHOWN)

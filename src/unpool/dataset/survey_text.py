@@ -10,7 +10,7 @@ from unpool.class_table import value_text
 from unpool.dataset.findings import Finding
 from unpool.dataset.picture_facts import PictureFacts
 from unpool.dataset.survey_result import Survey
-from unpool.wording import PAGE_WIDTH, all_of, count_text, first_of, size_text
+from unpool.wording import PAGE_WIDTH, all_of, count_text, first_of, on_one_line, size_text
 
 _BAR_WIDTH = 24
 _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
@@ -71,10 +71,11 @@ def _classes(survey: Survey) -> list[str]:
     values = [_values(survey, k) for k in range(len(table))]
     ignored = sum(fact.ignored_pixels for fact in survey.pictures.values())
     all_pixels = ignored + sum(survey.class_pixels(survey.pictures))
-    name_width = max(len(name) for name in (*table.names, "class"))
+    names = [on_one_line(name) for name in table.names]
+    name_width = max(len(name) for name in (*names, "class"))
     value_width = max(len(value) for value in (*values, "mask value"))
     lines = [f"{'mask value':>{value_width}}  {'class':{name_width}}  {'pixels':>7}  {'':{_BAR_WIDTH}}  pictures"]
-    for name, value, share, count in zip(table.names, values, shares, present, strict=True):
+    for name, value, share, count in zip(names, values, shares, present, strict=True):
         lines.append(
             f"{value:>{value_width}}  {name:{name_width}}  {share:>7.2%}  {_bar(share):{_BAR_WIDTH}}  {count:>8}"
         )
@@ -111,7 +112,7 @@ def _values(survey: Survey, k: int) -> str:
 
 def _labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(
-        text,
+        on_one_line(text),
         PAGE_WIDTH,
         initial_indent=f"{label:9}",
         subsequent_indent=" " * 9,

@@ -17,7 +17,7 @@ from unpool.io.documents import read_json
 from unpool.io.files import write_json
 from unpool.io.folders import is_junk
 from unpool.ledger.record import RECORD_FILE, Record
-from unpool.wording import decodable, first_of, problem_text
+from unpool.wording import command_text, decodable, first_of, problem_text
 
 MAX_DEPTH = 8
 """The most levels of folders below a folder that is searched."""
@@ -116,14 +116,14 @@ def find_runs(roots: Sequence[Path]) -> FoundRuns:
 
     Raises
     ------
-    UsageError: one of ``roots`` is no folder.
+    DataError: one of ``roots`` is no folder.
     """
     runs, unreadable = [], []
     visited: set[str] = set()
     for root in roots:
         if not root.is_dir():
-            raise UsageError(
-                f"{root}: no such folder",
+            raise DataError(
+                f"{root}: {'a file' if root.exists() else 'no such folder'}",
                 "a folder with runs in it",
                 "give the folder of your runs; unpool train puts runs into the folder runs unless --out names another",
             )
@@ -182,7 +182,7 @@ def run_named(name: str, roots: Sequence[Path]) -> FoundRun:
     raise UsageError(
         f"{name}: no run in {places} has this id, and there is no such folder",
         f"one of {_candidates(newest)}" if newest else f"a run in {places}",
-        "list the runs with unpool runs, or give a run's folder",
+        f"list the runs with: {command_text(['unpool', 'runs', *roots])}",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from unpool.errors import UsageError
 from unpool.io.documents import json_value
 from unpool.ledger.folders import FoundRun
-from unpool.wording import dotted_names, shortened
+from unpool.wording import command_text, dotted_names, shortened
 
 RunOrder = Literal["created", "score", "seconds", "memory", "net", "data"]
 
@@ -88,7 +88,9 @@ def _condition(text: str, runs: Sequence[FoundRun]) -> tuple[set[str], tuple[Any
         raise UsageError(
             f"--where {text}: no run has {shortened(key, 80)}",
             "a name in a run.json",
-            f"try {', '.join(dict.fromkeys(near))}" if near else "see the names with: unpool runs show ID --json",
+            f"try {', '.join(dict.fromkeys(near))}"
+            if near
+            else f"see the names with: {command_text(['unpool', 'runs', 'show', runs[0].folder, '--json'])}",
         )
     return meant, (value, _parsed(value))
 

@@ -6,14 +6,13 @@ This is not in the report room, because that room imports matplotlib, which take
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unpool.ledger.folders import FoundRun, FoundRuns
 from unpool.ledger.record import Record
-from unpool.wording import DASH, bytes_text, clock_text, decodable, dotted_names, on_one_line, shortened
+from unpool.wording import DASH, bytes_text, clock_text, command_text, decodable, dotted_names, on_one_line, shortened
 
 HEAD = ("id", "kind", "created", "data", "net", "state", "mean IoU", "time", "memory", "folder")
 RIGHT_ALIGNED = ("time", "memory")
@@ -62,18 +61,20 @@ def run_text(run: FoundRun, tests: Sequence[FoundRun], maker: FoundRun | None) -
     if tests:
         parts.append("\n".join(["Tests of this model", *(f"  {line}" for line in _table([*map(_row, tests)]))]))
     parts.append("\n".join(["Files", *(f"  {on_one_line(name)}" for name in folder_files(run.folder))]))
-    again = on_one_line(command_line(run.folder, run.record))
-    parts.append(f"to run it again: {again}\nor:              unpool runs rerun {record.id}")
+    again = command_line(run.folder, run.record)
+    rerun = command_text(["unpool", "runs", "rerun", run.folder])  # an id alone is found in the folder runs only
+    parts.append(f"to run it again: {again}\nor:              {rerun}")
     return "\n\n".join(part for part in parts if part)
 
 
 def command_line(folder: Path, record: Record) -> str:
     """Return the command line that does the run in a folder again."""
     if record.kind == "train":
-        return shlex.join(["unpool", "train", record.data.folder, "--recipe", _absolute(folder / "config.toml")])
+        return command_text(["unpool", "train", record.data.folder, "--recipe", _absolute(folder / "config.toml")])
     given = [(OPTION_OF.get(name, name), value) for name, value in record.settings.items()]
     options = [word for name, value in given for word in _option(name.replace("_", "-"), value)]
-    return shlex.join(["unpool", "test", record.model.file if record.model else "MODEL", record.data.folder, *options])
+    model = record.model.file if record.model else "MODEL"
+    return command_text(["unpool", "test", model, record.data.folder, *options])
 
 
 def folder_files(folder: Path) -> list[str]:

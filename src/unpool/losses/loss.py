@@ -16,7 +16,7 @@ from unpool.losses.dice import Dice
 from unpool.losses.lovasz import Lovasz
 from unpool.losses.terms import BatchPixels, Term
 
-Factor = Annotated[float, Field(ge=0)]
+Factor = Annotated[float, Field(ge=0, le=1e6)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,9 @@ from unpool.machine.process_memory import available, left_in_group
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
+DEVICES = ("cpu", "cuda", "mps")
+"""Types of devices that networks are computed on, by torch's names."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -97,10 +100,12 @@ def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machi
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen).cpu()  # a copy back, because torch's 'meta' device has no values
+        if chosen.type not in DEVICES:
+            raise RuntimeError("not a device that networks are computed on")
+        torch.empty(1, device=chosen).cpu()  # a copy back shows that the device works
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"device '{device}' ({str(error).splitlines()[0]})",
+            f"device '{device}' ({(str(error).splitlines() or ['it does not work'])[0]})",
             "auto, cpu, cuda, cuda:1 or mps, present on this machine",
             "leave --device out to let the machine decide",
         ) from error

@@ -87,13 +87,13 @@ class FCNStructure(NetworkStructure):
     width: int = Field(64, ge=1, le=512)
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
     upsampling: Literal["fixed", "learned"] = "fixed"
-    padding: int = Field(100, le=512)
+    padding: int = Field(100, ge=0, le=512)
     norm: Literal["none", "batch"] = "none"
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.at_once and self.prediction_stride != 8:
-            raise ValueError(f"at_once scales pool4 and pool3 of FCN-8s, not FCN-{self.prediction_stride}s; set it off")
+            raise ValueError(f"FCN-{self.prediction_stride}s lacks what at_once scales in FCN-8s; set at_once=false")
         if self.upsampling == "learned" and self.prediction_stride == 32:
             raise ValueError("FCN-32s has only the last deconvolution, which the paper keeps; set upsampling=fixed")
         least = 65 + self.prediction_stride // 2  # there the last deconvolution begins with the picture

@@ -204,15 +204,20 @@ NAMED_NETS: dict[str, NamedNet] = {
 }  # fmt: skip
 
 
-def named_net(name: str) -> NamedNet:
-    """Return a network by its name. Raises UsageError for an unknown name, with the nearest known one."""
+def named_net(name: str, option: str = "--net") -> NamedNet:
+    """Return a network by its name. Raises UsageError for an unknown name, with the nearest known one.
+
+    Parameters
+    ----------
+    option: the words of the command line that come before the name, for the message.
+    """
     if name in NAMED_NETS:
         return NAMED_NETS[name]
     near = difflib.get_close_matches(name, NAMED_NETS, n=1, cutoff=0.4)
     raise UsageError(
         f"no network is called '{name}'",
         f"one of {', '.join(NAMED_NETS)}",
-        f"did you mean --net {near[0]}?" if near else "choose one of these",
+        f"did you mean {option} {near[0]}?" if near else "choose one of these",
     )
 
 

@@ -157,7 +157,7 @@ class NetworkStructure(BaseModel, ABC):
         raise UsageError(
             f"no input from {start} to {start + SEARCH_LIMIT} pixels that gives an output of {wanted} pixels or more",
             "a structure that keeps most of the picture",
-            "use fewer stages, or padding=same",
+            "give --set padding=same, or a lower depth",
         )
 
 

@@ -26,7 +26,10 @@ from unpool.machine.device import Machine
 from unpool.orientation import ORIENTATION_SETS, Orientation, OrientationSet
 from unpool.segmenter import Segmenter
 from unpool.shapes import Region
-from unpool.wording import count_text
+from unpool.wording import count_text, shortened
+
+MOST_SAMPLES = 10_000
+"""The most dropout samples of a prediction."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,16 @@ class Averaging:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 0:
-            raise UsageError(f"{self.samples} samples", "0 or more", "correct --samples")
+        if self.tta not in ORIENTATION_SETS:
+            names = list(ORIENTATION_SETS)
+            raise UsageError(f"tta {self.tta!r}", f"one of {', '.join(names)}", f"give for example --tta {names[-1]}")
+        if not 0 <= self.samples <= MOST_SAMPLES:
+            right = 0 if self.samples < 0 else MOST_SAMPLES
+            raise UsageError(
+                f"{shortened(str(self.samples), 40)} samples",
+                f"a whole number from 0 to {MOST_SAMPLES}",
+                f"give --samples {right}",
+            )
 
     @property
     def orientations(self) -> tuple[Orientation, ...]:

@@ -83,12 +83,15 @@ def _title(explained: Explained) -> tuple[str, ...]:
 def comparison_sections(one: Explained, other: Explained) -> list[Section]:
     """Return the page that compares two networks."""
     header = ("", one.net.name, other.net.name)
+    if one.structure == other.structure:
+        same_network = f"{one.net.name} and {other.net.name} are the same network: nothing differs."
+        return [Section("", (same_network, _on(one.facts))), Section("in short", (totals(one.facts), MEMORY_NOTE))]
     choices = [(what, a, b) for (what, a), (_, b) in zip(_choices(one), _choices(other), strict=True)]
     costs = [(what, a, b) for (what, a), (_, b) in zip(_costs(one.facts), _costs(other.facts), strict=True)]
     parts = [Section("", (f"{one.net.name} and {other.net.name}", _on(one.facts), _on(other.facts)))]
-    parts.append(
-        Section("what differs", (Table(header, tuple(row for row in choices if row[1] != row[2]), wide=True),))
-    )
+    differing = tuple(row for row in choices if row[1] != row[2])
+    if differing:
+        parts.append(Section("what differs", (Table(header, differing, wide=True),)))
     same = tuple(f"{what}: {a}" for what, a, b in choices if a == b)
     if same:
         parts.append(Section("what is the same", (same,)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from unpool.wording import PAGE_WIDTH
+from unpool.wording import PAGE_WIDTH, on_one_line
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,13 @@ def _text_lines(section: Section) -> list[str]:
     lines = [section.title.upper()] if section.title else []
     for part in section.parts:
         if isinstance(part, Table):
-            lines += _folded(part) if part.wide else _aligned(part)
+            rows = tuple(tuple(map(on_one_line, row)) for row in part.rows)
+            lines += _folded(replace(part, rows=rows)) if part.wide else _aligned(replace(part, rows=rows))
         elif isinstance(part, tuple):
             for line in part:
-                lines += textwrap.wrap(line, PAGE_WIDTH, initial_indent="- ", subsequent_indent="  ")
+                lines += textwrap.wrap(on_one_line(line), PAGE_WIDTH, initial_indent="- ", subsequent_indent="  ")
         else:
-            lines += textwrap.wrap(part, PAGE_WIDTH, break_on_hyphens=False)
+            lines += textwrap.wrap(on_one_line(part), PAGE_WIDTH, break_on_hyphens=False)
     return lines
 
 

@@ -11,7 +11,7 @@ from unpool.metrics.conventions import ConventionScores
 from unpool.metrics.intervals import RESAMPLES, Interval, Intervals
 from unpool.metrics.measures import Column, Measure, MeasureResult
 from unpool.metrics.scores import Scores
-from unpool.wording import DASH, PAGE_WIDTH, count_text
+from unpool.wording import DASH, PAGE_WIDTH, count_text, on_one_line
 
 NamedTexts = Sequence[tuple[str, str]]
 """Rows of a page: a name and its value each."""
@@ -198,8 +198,8 @@ def _block(cells: Sequence[Sequence[str]], widths: Sequence[int], part: Sequence
 
 
 def _one_line(name: str) -> str:
-    """Return a name without control characters, which a terminal would obey; a long one loses its middle."""
-    clean = "".join(c if c.isprintable() else "?" for c in name)
+    """Return a name without control characters; a long one loses its middle."""
+    clean = on_one_line(name)
     if len(clean) <= _NAME_WIDTH:
         return clean
     half = (_NAME_WIDTH - 1) // 2

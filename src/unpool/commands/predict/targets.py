@@ -95,8 +95,7 @@ def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
 
     Raises
     ------
-    UsageError: an input matches no picture.
-    DataError: a folder cannot be read, or a name has bytes that are no UTF-8.
+    DataError: an input matches no picture, a folder cannot be read, or a name has bytes that are no UTF-8.
     """
     home = Path(os.path.realpath(out))
     written = {home / name for name in journal_names(out)}
@@ -128,18 +127,18 @@ def _target(source: Path, root: Path) -> Target:
     return Target(source, PurePosixPath(relative.with_suffix("").as_posix()))
 
 
-def _no_picture(text: str, *, written: bool) -> UsageError:
+def _no_picture(text: str, *, written: bool) -> DataError:
     path = Path(text)
     expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
     if written:
-        return UsageError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
+        return DataError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
         if unread := unread_files(FolderContents(path)):
-            return UsageError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
+            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
-        return UsageError(f"{text}: {found}", expected, "put pictures into it, or check the path")
+        return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"
-    return UsageError(f"{text}: {found}", expected, "check the path")
+    return DataError(f"{text}: {found}", expected, "check the path")
 
 
 def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:

@@ -79,7 +79,8 @@ def list_runs(
 
     Raises
     ------
-    UsageError: a folder is missing, or a condition is not ``key=value`` with a known key.
+    DataError: a folder is missing.
+    UsageError: a condition is not ``key=value`` with a known key.
     """
     found = find_runs(list(folders) or [DEFAULT_ROOT])
     selected = select_runs(found.runs, conditions or RunFilter(), order, reverse=reverse)

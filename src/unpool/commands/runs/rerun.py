@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,7 +23,7 @@ from unpool.ledger.folders import FoundRun, read_record
 from unpool.ledger.record import ModelUsed, Record, file_digest, present_code
 from unpool.ledger.text import score_text
 from unpool.machine.device import choose_machine
-from unpool.wording import on_one_line, problem_text
+from unpool.wording import command_text, on_one_line, problem_text
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _train_again(record: Record, folder: Path, start: Path | None, out: Path) ->
     trained = yield from train(folder, settings, out, fingerprint=record.data.fingerprint)
     if not trained.finished:
         words = ["unpool", "train", str(folder), "--recipe", str(out / "config.toml"), "--out", str(out), "--resume"]
-        yield Message(f"to continue: {shlex.join(words)}")
+        yield Message(f"to continue: {command_text(words)}")
     return trained
 
 

@@ -80,8 +80,15 @@ def _uncertainty(predicted: Prediction, classes: int, averaging: Averaging) -> H
     return Heat(heat_picture(np.sqrt(predicted.variance.mean(axis=0)), top), caption)
 
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Letters with which a cell of a spreadsheet begins a formula, or is cut off before one."""
+
+
 def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
-    """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts."""
+    """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts.
+
+    A name that begins like a formula has an apostrophe before it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
@@ -92,9 +99,14 @@ def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -
     indices = {name: index for index, (name, _) in enumerate(evaluation.images)}
     for name, picture in worst_first(evaluation.images):
         cells = [_cell(getattr(picture, mean)) for mean in means]
-        row = [name, *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
+        row = [_no_formula(name), *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
         writer.writerow([*row, *(cell for each in measured for cell in _measure_cells(each, indices[name]))])
     return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """Return a text that a spreadsheet does not compute: one that would begin a formula gets an apostrophe (OWASP)."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def report_contents(

@@ -176,7 +176,8 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
     """
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
-        raise UsageError(f"no measure '{unknown[0]}'", ", ".join(MEASURES), "correct --measures")
+        repair = f"give for example --measures {next(iter(MEASURES))}"
+        raise UsageError(f"no measure '{unknown[0]}'", f"one of {', '.join(MEASURES)}", repair)
     known = {**MEASURES, **(SAMPLED_MEASURES if sampled else {})}
     measures = [known[name](classes) for name in dict.fromkeys(names)]
     twice = [each.key for each in measures if sum(each.key == other.key for other in measures) > 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unpool.commands.train.preparation import TrainingJob
-from unpool.wording import all_of, count_text, minutes_text
+from unpool.wording import all_of, count_text, minutes_text, on_one_line
 
 
 def plan(job: TrainingJob, run: Path) -> str:
@@ -29,7 +29,7 @@ def plan(job: TrainingJob, run: Path) -> str:
         ("machine", job.setup.machine.describe()),
         ("run folder", str(run)),
     ]
-    return "\n".join(["Training", *(f"  {label:<15}{value}" for label, value in rows if value)])
+    return "\n".join(["Training", *(f"  {label:<15}{on_one_line(value)}" for label, value in rows if value)])
 
 
 def _network_text(job: TrainingJob) -> str:

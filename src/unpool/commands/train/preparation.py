@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from unpool import optim
 from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.models import load_model
+from unpool.commands.run_folder import model_file
 from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
 from unpool.config.settings import merge, resolve
 from unpool.data.augmentation import Augmentation, Crop
@@ -21,16 +23,18 @@ from unpool.data.training_normalisation import training_normalisation
 from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
 from unpool.data.weight_maps import Emphasis
 from unpool.dataset.survey_result import Survey
-from unpool.errors import DataError, UsageError
+from unpool.errors import DataError, RunError, UsageError
 from unpool.losses.class_weights import balanced_weights, median_frequency_weights
 from unpool.losses.loss import Loss, LossFactors
-from unpool.machine.device import choose_machine
+from unpool.machine.device import choose_machine, free_memory
 from unpool.nets.families import network_of
+from unpool.nets.network import Network
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
 from unpool.training.records import Budget
 from unpool.training.setup import TrainingSetup
+from unpool.wording import bytes_text
 
 DEFAULT_MINUTES = 10.0
 """Budget of a training without ``--epochs`` and ``--minutes``."""
@@ -72,7 +76,9 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     _require_trained_types(survey)
     sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
     crop = _crop(config, sizes)
-    _require_trainable(config, crop, survey.channels, len(survey.table))
+    machine = choose_machine(config.machine.device, config.machine.precision)
+    free = free_memory(machine, config.machine.memory_gb, processes.neighbours)
+    _require_trainable(config, crop, survey.channels, len(survey.table), free)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -87,7 +93,8 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     network = network_of(config.structure, survey.channels, len(survey.table))
     fresh: tuple[str, ...] = ()
     if given.start is not None:
-        fresh = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
+        start = load_model(model_file(Path(given.start))).segmenter.network
+        fresh = begin_with(network, start.state_dict(), given.start)
     normalisation = training_normalisation(trained, survey.channels)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
     segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
@@ -157,11 +164,18 @@ def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
     return Crop(rows, columns, margin)
 
 
-def _require_trainable(config: RunConfig, crop: Crop, channels: int, classes: int) -> None:
-    """Run a network without weights on an empty batch, to refuse early what cannot be trained."""
+def _require_trainable(config: RunConfig, crop: Crop, channels: int, classes: int, free: int | None) -> None:
+    """Run a network without weights on an empty batch, to refuse early what cannot be trained.
+
+    Parameters
+    ----------
+    free: bytes of free memory; None is unknown.
+    """
     crops = config.training.batch_size // (config.training.parts or 1)
     with torch.device("meta"), torch.no_grad():
         network = network_of(config.structure, channels, classes).train()
+        if free is not None:
+            _require_room(config, network, math.prod(crop.with_margin()) * (4 * channels + 8), free)
         try:
             network(torch.empty(crops, channels, *crop.with_margin()))
         except ValueError as error:  # normalisation over a single value
@@ -170,6 +184,27 @@ def _require_trainable(config: RunConfig, crop: Crop, channels: int, classes: in
                 "at least two values in every feature map of the network",
                 "raise --set batch_size=… or crop=…, lower parts=…, or set norm=group",
             ) from error
+
+
+def _require_room(config: RunConfig, network: Network, crop_bytes: int, free: int) -> None:
+    """Raise RunError where the weights or the pixels of one batch alone take more than the free memory."""
+    weights = sum(4 * parameter.numel() for parameter in network.parameters())
+    least, batch = 3 * weights, config.training.batch_size * crop_bytes  # weights, gradients and one moment
+    if least > free:
+        width = max(int(getattr(config.structure, "width", 1) * math.sqrt(free / least) / 2), 1)
+        raise RunError(
+            f"the weights take {bytes_text(weights)}, and their training at least {bytes_text(least)}; "
+            f"{bytes_text(free)} of memory is free",
+            "memory for the weights, their gradients and the optimiser",
+            f"give a narrower network with --set width={width}, or a lower depth",
+        )
+    if batch > free:
+        raise RunError(
+            f"the pixels of a batch of {config.training.batch_size} crops take {bytes_text(batch)}; "
+            f"{bytes_text(free)} of memory is free",
+            "memory for a batch",
+            f"give --set batch_size={max(free // crop_bytes // 2, 1)}, or a smaller crop",
+        )
 
 
 def _require_trained_types(survey: Survey) -> None:

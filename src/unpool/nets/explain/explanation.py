@@ -15,6 +15,9 @@ from unpool.nets.families import network_of
 from unpool.nets.network import Network, NetworkStructure
 from unpool.shapes import Size
 
+LARGEST_SIDE = 99_999
+"""The most rows or columns of a picture that a network is explained for."""
+
 
 def explain(network: Network, size: Size, name: str) -> Explanation:
     """Explain a network for pictures of ``size`` (rows, columns).
@@ -49,16 +52,24 @@ def require_legal(structure: NetworkStructure, size: Size, name: str) -> None:
     """Raise UsageError for a size that a network cannot run on, with the nearest legal sizes."""
     if all(side > 0 and structure.output_size(side) for side in size):
         return
-    rows, columns = (structure.nearest_legal_sizes(max(side, 1)) for side in size)
+    rows, columns = (_nearest(structure, side) for side in size)
     refused = f"a picture of {size[0]} x {size[1]} pixels for {name}"
     if not rows or not columns:
-        raise UsageError(refused, "a structure with a legal size nearby", "use fewer stages, or padding=same")
+        raise UsageError(
+            refused,
+            "a structure with a legal size nearby",
+            "give --set padding=same, or a lower depth",
+        )
     nearest = dict.fromkeys([(rows[0], columns[0]), (rows[-1], columns[-1])])
     raise UsageError(
         refused,
         f"sizes it can run on; the nearest are {_either(rows)} rows and {_either(columns)} columns",
         "give " + " or ".join(f"--size {r}x{c}" for r, c in nearest),
     )
+
+
+def _nearest(structure: NetworkStructure, side: int) -> tuple[int, ...]:
+    return tuple(each for each in structure.nearest_legal_sizes(max(side, 1)) if each <= LARGEST_SIDE)
 
 
 def _either(sizes: tuple[int, ...]) -> str:

@@ -1,0 +1,83 @@
+"""The values that a setting can have, in words, and an assignment that is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from unpool.config.schema import SECTIONS, RunConfig
+from unpool.nets.network import NetworkStructure
+
+KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a text",
+    "object": "a table of keys",
+}
+"""Names of the types of JSON."""
+
+LIMITS = {
+    "minimum": "of at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "minLength": "of at least",
+    "maxLength": "at most",
+}
+"""Words for the limits in a JSON schema."""
+
+
+def field_of(place: tuple[int | str, ...], structure: type[NetworkStructure]) -> tuple[str, FieldInfo] | None:
+    """Return the name of the setting at a place in a configuration, and its field; None for another place.
+
+    Parameters
+    ----------
+    place: the section and the name, or the name alone; more names may follow, which are pydantic's own.
+    structure: the class of the network's structure.
+    """
+    section, name = [*map(str, place), "", ""][:2]
+    models: dict[str, type[BaseModel]] = {key: each[0] for key, each in SECTIONS.items()} | {"structure": structure}
+    fields = models[section].model_fields if section in models else RunConfig.model_fields
+    key = name if section in models else section
+    return (f"{section}.{key}" if section in models else key, fields[key]) if key in fields else None
+
+
+def values_text(field: FieldInfo) -> str:
+    """Return the values that a setting can have: ``a whole number of at least 16 and at most 8192``."""
+    return _words(TypeAdapter(field.rebuild_annotation()).json_schema())
+
+
+def is_text(field: FieldInfo) -> bool:
+    """Return whether a setting is a text of any letters."""
+    return values_text(field).startswith(KINDS["string"])
+
+
+def right_assignment(name: str) -> str:
+    """Return an assignment of a setting's default, ``crop=256``; an empty text where families have other defaults."""
+    fields = [model.model_fields[name] for each in SECTIONS.values() for model in each if name in model.model_fields]
+    defaults = {repr(field.default): field.default for field in fields}
+    default = next(iter(defaults.values())) if len(defaults) == 1 else None
+    if not isinstance(default, bool | int | float | str):
+        return ""
+    return f"{name}={str(default).lower() if isinstance(default, bool) else default}"
+
+
+def _words(schema: dict[str, Any]) -> str:
+    """Return a JSON schema in words."""
+    if "anyOf" in schema:
+        return ", or ".join(dict.fromkeys(_words(each) for each in schema["anyOf"] if each.get("type") != "null"))
+    if "const" in schema:
+        return f"{schema['const']}"
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
+    if schema.get("type") == "array":
+        return f"a list, written as [a, b], of: {_words(schema['items'])}"
+    limits = [f"{words} {_number(schema[key])}" for key, words in LIMITS.items() if key in schema]
+    return " ".join([KINDS.get(schema.get("type", ""), "another value"), *([" and ".join(limits)] if limits else [])])
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else f"{value}"
