@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from unpool.errors import DataError
+from unpool.io.documents import json_value
 
 METADATA_LIMIT = 1 << 24
 """The most bytes of a metadata file."""
@@ -121,8 +122,8 @@ def _json(root: Path, path: Path) -> dict[str, Any]:
     if path.stat().st_size > METADATA_LIMIT:
         raise odd_zarr(root, f"{path.name} has {path.stat().st_size:,} bytes", f"at most {METADATA_LIMIT:,}")
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        content = json_value(path.read_bytes(), finite=False)
+    except ValueError as error:
         raise odd_zarr(root, f"{path.relative_to(root.resolve())} is no JSON ({error})", "JSON") from error
     if not isinstance(content, dict):
         raise odd_zarr(root, f"{path.relative_to(root.resolve())} is {shown(content)}", "an object")
