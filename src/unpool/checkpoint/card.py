@@ -39,8 +39,8 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
 def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     """Return a card with the keys that later versions added; None for values that do not follow from the rest."""
     net = NAMED_NETS.get(str(card["net"]))
-    known = {"size_rule": size_rule_card(structure), "citation": net.citation if net else None}
-    return {"licence": None, "probe": None, **known, **card}
+    added = {"licence": None, "probe": None, "citation": net.citation if net else None}
+    return {**added, **card, "size_rule": size_rule_card(structure)}
 
 
 def size_rule_card(structure: NetworkStructure) -> dict[str, Any]:

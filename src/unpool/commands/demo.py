@@ -11,12 +11,11 @@ from unpool.commands.events import Event, Message
 from unpool.commands.interruption import resend_signal
 from unpool.commands.predict.predict import Predicted, predict
 from unpool.commands.predict.targets import ExtraOutputs
-from unpool.commands.run_folder import free_path
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
 from unpool.data.synthetic import write_synthetic_set
-from unpool.errors import UsageError
+from unpool.io.destination import new_folder
 
 TRAINING_PICTURES = 20
 NEW_PICTURES = 6
@@ -52,9 +51,11 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     ------
     UsageError: ``out`` exists and is not empty.
     """
-    out = out if out is not None else free_path(Path("unpool-demo"))
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
+    with new_folder(out, Path("unpool-demo"), "remove it, or give another --out") as folder:
+        return (yield from _demonstration(folder, minutes, net))
+
+
+def _demonstration(out: Path, minutes: float, net: str) -> Generator[Event, None, Demonstration]:
     yield Message(
         f"1  making {TRAINING_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on"
     )

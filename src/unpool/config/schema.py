@@ -33,7 +33,7 @@ class DataSettings(_Section):
     classes: tuple[str, ...] = ()
     ignore: tuple[int | str, ...] | None = None
     val_share: float = Field(0.2, gt=0, lt=1)
-    cache_gb: float = Field(4.0, ge=0)
+    cache_gb: float = Field(4.0, ge=0, le=1e6)
 
 
 class TrainingSettings(_Section):
@@ -48,8 +48,8 @@ class TrainingSettings(_Section):
     first weights, for every layer whose name and shape agree.
     """
 
-    epochs: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
+    epochs: int | None = Field(None, ge=1, le=10**9)
+    minutes: float | None = Field(None, gt=0, le=1e8)
     batch_size: int = Field(4, ge=1, le=4096)
     parts: int | None = Field(None, ge=1, le=4096)
     crop: int = Field(256, ge=16, le=8192)
@@ -139,7 +139,7 @@ class MachineSettings(_Section):
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "yes", "no"] = "auto"
-    memory_gb: float | None = Field(None, gt=0)
+    memory_gb: float | None = Field(None, gt=0, le=1e6)
 
 
 class RecipeNote(_Section):

@@ -12,11 +12,13 @@ from pydantic_core import ErrorDetails
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.errors import UsageError
 from unpool.nets.named import named_net
+from unpool.wording import shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
 EXPECTED = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
@@ -26,6 +28,7 @@ EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a text",
     "tuple_type": "a list, written as [a, b]",
+    "model_type": "a table of keys",
 }
 """What a setting should be, by pydantic's name of the error."""
 
@@ -82,7 +85,7 @@ def require_tables(settings: Mapping[str, Any], origin: str) -> None:
     for section in SECTIONS:
         table = settings.get(section, {})
         if not isinstance(table, Mapping):
-            raise UsageError(f"{origin}: {section} = {table!r}", f"a table [{section}]", "write keys under it")
+            raise UsageError(f"{origin}: {section} = {_shown(table)}", f"a table [{section}]", "write keys under it")
 
 
 def key_suggestion(key: str) -> str:
@@ -105,8 +108,13 @@ def _usage_error(error: ValidationError, origin: str) -> UsageError:
         found, expected, repair = _parts(problem["msg"].removeprefix("Value error, "), f"change {key}")
         return UsageError(f"{origin}: {key}: {found}", expected, repair)
     return UsageError(
-        f"{origin}: {key} = {problem['input']!r}", _expected(problem), f"change {key}{_example(problem['loc'])}"
+        f"{origin}: {key} = {_shown(problem['input'])}", _expected(problem), f"change {key}{_example(problem['loc'])}"
     )
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: the start of it, if it is long."""
+    return shortened(repr(value), 80)
 
 
 def _parts(message: str, repair: str) -> tuple[str, str, str]:

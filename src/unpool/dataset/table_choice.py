@@ -17,6 +17,7 @@ from unpool.dataset.checks.two_ways import two_ways_findings
 from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.model_names import table_by_names
 from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.mask_values.palettes import colours_agree, exchanged_colours, palette_conflict
@@ -99,14 +100,24 @@ def _not_usable(wrong: Sequence[Finding], folder: Folder, kind: MaskKind) -> Dat
     )
 
 
-def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
-    """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
-    check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
+def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNames | None = None) -> TableChoice:
+    """Return the choice of a table that was made without these masks, with the masks that do not fit it.
+
+    Parameters
+    ----------
+    names: of the classes in the folder's file, by which the table's classes get other mask values.
+
+    Raises
+    ------
+    DataError: the masks have a class with a name that the table lacks.
+    """
     tallies = list(tallies)
-    findings = [finding for tally in tallies if (finding := check(tally))]
-    findings += inverted_masks(tallies, table.kind, frozenset())
-    errors = [finding for finding in findings if finding.severity == "error"]
-    return TableChoice(table, (), tuple(findings), frozenset(files_of(errors)))
+    table, findings = (table, ()) if names is None else table_by_names(table, names, tallies)
+    check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
+    of_masks = [finding for tally in tallies if (finding := check(tally))]
+    of_masks += inverted_masks(tallies, table.kind, frozenset())
+    errors = [finding for finding in of_masks if finding.severity == "error"]
+    return TableChoice(table, findings, tuple(of_masks), frozenset(files_of(errors)))
 
 
 def no_mask(findings: Sequence[Finding]) -> DataError:

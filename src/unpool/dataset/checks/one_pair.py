@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,8 +19,10 @@ from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
 from unpool.dataset.mask_values.tally import MaskTally, tally_mask
 from unpool.errors import DataError
+from unpool.io.read.formats import open_file
 from unpool.io.read.images import ImageInfo, Picture, load_picture
 from unpool.io.read.masks import MaskPicture, load_mask
+from unpool.io.read.raster import MAX_BYTES
 from unpool.wording import size_text
 
 _Content = TypeVar("_Content")
@@ -87,16 +90,27 @@ def _loaded(
     load: Callable[[bytes | None], _Content], path: Path, code: str, findings: _PairFindings
 ) -> tuple[_Content | None, bytes]:
     """Return a file's content, None where it is broken, and the digest of its bytes."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = None  # the decoder reports the reason
-    digest = hashlib.sha256(content or b"").digest()
+    content, digest = _bytes(path)
     try:
         return load(content), digest
     except DataError as error:
         findings.findings.append(from_error(error, code, findings.pair.name))
         return None, digest
+
+
+def _bytes(path: Path) -> tuple[bytes | None, bytes]:
+    """Return a file's bytes, and their digest; None where there are more than a picture in memory may take."""
+    content, digest = None, hashlib.sha256()
+    try:
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size <= MAX_BYTES:
+                content = file.read()
+                digest.update(content)
+            else:
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # BinaryIO has readinto
+    except (OSError, DataError):
+        pass  # the decoder reports the reason
+    return content, digest.digest()
 
 
 def _pixels_digest(pixels: NDArray[Any]) -> str:

@@ -27,7 +27,7 @@ class Neighbours(NamedTuple):
     ----------
     runs: runs of the value.
     rim: pixels in runs of at most ``RIM`` pixels with a different value at each end.
-    between: pixels in runs of at most ``THIN_RUN`` pixels, where the value is also between those two values: a grey between
+    between: pixels in runs of at most ``THIN_RUN`` pixels, where the value is also between those two: a grey between
         two greys, or a colour on the line between two colours.
     in_order: of those, where no other value of the mask lies between the three; 0 for colours.
     lines, stripes: runs of such values with at most ``LINE`` pixels, and with more but at most ``RIM``.

@@ -12,7 +12,7 @@ from unpool.class_table import Colour, MaskKind, flatten_colours
 from unpool.errors import DataError
 from unpool.io.read.formats import read_header, read_raster
 from unpool.io.read.images import full_alpha, palette_colours
-from unpool.io.read.raster import Header, Raster
+from unpool.io.read.raster import Header, Raster, decoding
 
 
 class MaskPicture(NamedTuple):
@@ -63,10 +63,11 @@ def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = 
     ------
     DataError: the file is broken, or cannot be a mask.
     """
-    raster = read_raster(path, content)
-    palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
-    values = _in_kind(_stored_values(raster, path), raster, kind, path)
-    return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
+    with decoding(path):
+        raster = read_raster(path, content)
+        palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
+        values = _in_kind(_stored_values(raster, path), raster, kind, path)
+        return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
 
 
 def mask_palette(path: Path) -> tuple[Colour, ...] | None:
@@ -122,12 +123,21 @@ def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
 def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if pixels.dtype.kind not in "uif" or pixels.dtype == np.float16:
+        raise DataError(
+            f"{path}: a mask of type {pixels.dtype}"
+            + (", which rounds above 2048" if pixels.dtype.kind == "f" else ""),
+            "whole numbers from 0 in a mask",
+            "save the mask as a single-channel PNG of class ids",
+        )
     ids = "save the mask as a single-channel PNG of class ids"
     unmarked = f"if they are unmarked pixels, give them a value of their own, such as 255, to be ignored; {ids}"
     _refuse(pixels, ~np.isfinite(pixels), unmarked, path)
     _refuse(pixels, pixels != np.floor(pixels), f"{ids}; fractions come from smoothing or scaling", path)
     _refuse(pixels, pixels < 0, unmarked, path)
-    _refuse(pixels, pixels > np.iinfo(np.int32).max, f"number the classes from 0: {ids}", path)
+    _refuse(
+        pixels, pixels >= 1 << 31, f"number the classes from 0: {ids}", path
+    )  # 2^31 - 1 would be rounded to a float
     return pixels.astype(np.int32)
 
 
