@@ -9,7 +9,7 @@ from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.wording import count_text, first_of
 
-FEWEST = 5
+_FEWEST = 5
 """Smallest number of masks that agree on what lies along the edges of a picture."""
 ALONG_EDGE = 0.75
 """Share of the edges that the background has in nearly every mask of a set that can be judged."""
@@ -34,7 +34,7 @@ def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int
     undecided = len(tallies) - len(odd) - len(usual)
     tagged = {tally.name for tally in tallies if tally.white_is_zero}
     proven = bool(tagged) and tagged == {tally.name for tally in odd}
-    few = len(usual) < (1 if proven else FEWEST) or undecided > _UNDECIDED * len(tallies)
+    few = len(usual) < (1 if proven else _FEWEST) or undecided > _UNDECIDED * len(tallies)
     if few or not odd or not _alike(odd, usual):
         return []
     shown, others = (high, low) if odd is light else (low, high)

@@ -1,4 +1,4 @@
-"""Mask values that nobody drew: a few single pixels, or what smoothing leaves between two others along their border."""
+"""Mask values that nobody drew: a few single pixels, or what smoothing leaves along the border of two others."""
 
 from __future__ import annotations
 

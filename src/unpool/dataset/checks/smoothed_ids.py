@@ -9,7 +9,7 @@ from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.wording import count_text, first_of
 
-FEWEST = 20
+FEWEST_LINES = 20
 """Smallest number of lines in a mask that is judged."""
 LINES = 0.12
 """Share of all runs from which lines are smoothing; CamVid has 0.11 at an eighth of its size, and 0.3 smoothed."""
@@ -49,4 +49,4 @@ def smoothed_ids(tallies: Sequence[MaskTally]) -> list[Finding]:
 def _has_lines(tally: MaskTally, drawn: set[int]) -> bool:
     found = [counts for value, counts in tally.neighbours.items() if value not in drawn]
     lines, stripes = sum(n.lines for n in found), sum(n.stripes for n in found)
-    return lines >= max(FEWEST, LINES * sum(n.runs for n in found)) and stripes <= STRIPES * lines
+    return lines >= max(FEWEST_LINES, LINES * sum(n.runs for n in found)) and stripes <= STRIPES * lines

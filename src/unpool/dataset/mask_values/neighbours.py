@@ -1,4 +1,4 @@
-"""The neighbours of each mask value: how often it is a thin line between two others, and what lies along the edges."""
+"""The neighbours of mask values: how often each is a thin line between two others, and what lies along the edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-THIN = 3
+THIN_RUN = 3
 """Longest run, in pixels, that smoothing leaves of one value between two others."""
 LINE = 2
 """Longest run, in pixels, of a line that smoothing leaves of an id between two others."""
@@ -27,7 +27,7 @@ class Neighbours(NamedTuple):
     ----------
     runs: runs of the value.
     rim: pixels in runs of at most ``RIM`` pixels with a different value at each end.
-    between: pixels in runs of at most ``THIN`` pixels, where the value is also between those two values: a grey between
+    between: pixels in runs of at most ``THIN_RUN`` pixels, where the value is also between those two: a grey between
         two greys, or a colour on the line between two colours.
     in_order: of those, where no other value of the mask lies between the three; 0 for colours.
     lines, stripes: runs of such values with at most ``LINE`` pixels, and with more but at most ``RIM``.
@@ -55,7 +55,7 @@ def neighbours(values: NDArray[Any], present: NDArray[Any], colour: bool) -> dic
         runs, before, middle, after, lengths = _rims(np.ascontiguousarray(lines))
         left, rank, right = (np.searchsorted(present, part) for part in (before, middle, after))
         between = _on_line(before, middle, after) if colour else _monotone(left, rank, right)
-        thin = between & (lengths <= THIN)
+        thin = between & (lengths <= THIN_RUN)
         in_order = thin & (np.abs(right - left) == 2) & (not colour)
         line = between & (lengths <= LINE)
         counts[0] += np.bincount(np.searchsorted(present, runs), minlength=len(present))

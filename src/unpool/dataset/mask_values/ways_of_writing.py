@@ -8,7 +8,7 @@ from typing import NamedTuple
 from unpool.class_table import MaskKind, unflatten_value
 from unpool.dataset.mask_values.usual_values import FULL_SCALES, MAX_VALUES
 
-NEAR = 3
+_NEAR = 3
 """Largest distance, in steps of a channel, of two colours that nobody chooses for two classes."""
 LEAST_FACTOR = 4
 """Smallest factor between ids and greys; ids 1 and 2, or 1 and 3, are often classes that never share a picture."""
@@ -50,12 +50,12 @@ def ways_between(one: Set[int], other: Set[int], kind: MaskKind) -> Way | None:
     ----------
     one, other: all flat values of each group; no mask holds a value of only one group with a value of only the other.
     """
-    for first, second, turned in ((one, other, False), (other, one, True)):
+    for first, second, exchanged in ((one, other, False), (other, one, True)):
         for rule in (_colour_rules if kind == "colours" else _value_rules)(first, second):
             pairs = [(value, new) for value in sorted(first - second) if (new := rule.new(value)) in second]
             fitting = sum(rule.new(value) in second for value in first)
             if pairs and fitting >= _FITTING * len(first):
-                meaning = tuple((new, value) if turned else (value, new) for value, new in pairs if new is not None)
+                meaning = tuple((new, value) if exchanged else (value, new) for value, new in pairs if new is not None)
                 return Way(rule.name, meaning, len(pairs) >= rule.proof)
     return None
 
@@ -111,7 +111,7 @@ def _rounded(value: int, others: Set[int]) -> int | None:
 
 
 def _nearest(value: int, others: Set[int]) -> int | None:
-    near = [other for other in others if _distance(value, other) <= NEAR]
+    near = [other for other in others if _distance(value, other) <= _NEAR]
     return min(near, key=lambda other: _distance(value, other), default=None)
 
 
