@@ -159,16 +159,44 @@ def test_a_licence_is_kept(tmp_path: Path) -> None:
         lambda card: card["probe"]["places"].pop(),
         lambda card: card["probe"].update(undecided="no bits"),
         lambda card: card["probe"].update(pixels="int3"),
+        lambda card: card.update(net=5),
+        lambda card: card.update(licence=["MIT"]),
+        lambda card: card.update(story=[]),
+        lambda card: card["story"].update(data={"split": {"train": 5}}),
+        lambda card: card["story"].update(config={"training": {"optimiser": "x", "batch_size": 1}}),
+        lambda card: card["story"].update(config={"loss": {"focal": "much"}}),
+        lambda card: card["story"].update(history=[{"epoch": "first"}]),
+        lambda card: card["story"].update(validation={"intervals": {"mean_iou": [0.1]}}),
     ],
 )
 def test_a_tampered_card(change: Callable[[dict[str, Any]], object], saved: Path) -> None:
     rewrite(saved, change)
-    assert "the model card and the weights do not fit together" in refusal(saved).found
+    assert "unpool did not write this card for these weights" in refusal(saved).found
+
+
+@pytest.mark.parametrize(
+    "card", ["[" * 5000, '{"version": ' + "9" * 5000 + "}", '{"a": 1, "a": 2}', "[]", "{", '"\\ud800"']
+)
+def test_a_card_that_is_no_document(card: str, saved: Path) -> None:
+    tensors = safetensors.torch.load_file(saved)
+    safetensors.torch.save_file(tensors, saved, {"unpool": card})
+    assert "a safetensors file without an unpool card (" in refusal(saved).found
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path: Path) -> None:
+    model = perturbed()
+    with torch.no_grad():
+        model.network.get_parameter("head.weight")[0, 0] = value
+    save_model(tmp_path / "model.safetensors", model, {})
+    error = refusal(tmp_path / "model.safetensors")
+    assert "model.safetensors: head.weight has 1 of" in error.found
+    assert "values that are not finite" in error.found
 
 
 def test_a_missing_tensor(saved: Path) -> None:
     rewrite(saved, lambda card: None, drop="head.weight")
-    assert "do not fit together" in refusal(saved).found
+    assert "unpool did not write this card for these weights" in refusal(saved).found
 
 
 def test_a_state_comes_back_equal(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import DataError, UnpoolError, UsageError
 from unpool.metrics.intervals import pixel_counts
 
+NOT_A_TEST = r"no (counts of single pictures|valid JSON) \((.|\n)*(run unpool test|write it) again"
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -196,7 +197,7 @@ def lone_picture(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("change", [other_rule, other_name, too_short, lone_picture])
 def test_measures_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no counts of single pictures(.|\n)*run unpool test again"):
+    with pytest.raises(DataError, match=NOT_A_TEST):
         compare([good, changed(good, tmp_path / "other", change)])
 
 
@@ -229,7 +230,7 @@ def twice(data: dict[str, Any]) -> None:
     ],
 )
 def test_counts_that_cannot_be_are_refused(change: Change, good: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no counts of single pictures(.|\n)*run unpool test again"):
+    with pytest.raises(DataError, match=NOT_A_TEST):
         compare([good, changed(good, tmp_path / "other", change)])
 
 
@@ -250,3 +251,34 @@ def test_missing_and_foreign_files_are_refused(good: Path, tmp_path: Path) -> No
 def test_it_takes_two_and_the_alphabet_ends(count: int, good: Path) -> None:
     with pytest.raises(UnpoolError, match=rf"{count} tests? to compare\n  expected: 2 to 26"):
         compare([good] * count)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(images=5),
+        lambda data: data["images"][0].update(name=None),
+        lambda data: data["images"][0].update(group=[]),
+        lambda data: data["images"][0].update(digest=5),
+        lambda data: data["images"][0]["classes"][0].update(hit_pixels=10**400),
+        lambda data: data["images"][0]["classes"][0].update(hit_pixels=True),
+        lambda data: data["confusion"].update(names=[None, None]),
+        lambda data: data.update(measures=[]),
+        lambda data: data["measures"]["calibration"].update(rule={"bins": 10**9}),
+        lambda data: data["measures"]["calibration"].update(rule="[" * 5000),
+        lambda data: data["measures"]["calibration"]["images"][0].update(numbers=["nan"]),
+        lambda data: data["measures"]["calibration"]["images"][0].update(numbers=5),
+    ],
+)
+def test_odd_scores_are_refused_with_their_file(change: Change, good: Path, tmp_path: Path) -> None:
+    odd = changed(good, tmp_path / "odd", change)
+    with pytest.raises(DataError, match=r"odd/scores\.json: no (counts of single pictures|valid JSON) \(.+\)"):
+        compare([good, odd])
+
+
+def test_scores_that_are_no_document_are_refused_with_their_file(good: Path, tmp_path: Path) -> None:
+    shutil.copytree(good, tmp_path / "odd")
+    for content in ("", "[" * 5000, '{"images": NaN}', '{"images": 1, "images": 2}', "\udcff"):
+        (tmp_path / "odd" / "scores.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(DataError, match=r"odd/scores\.json: no (counts of single pictures|valid JSON) \(.+\)"):
+            compare([good, tmp_path / "odd"])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from unpool.checkpoint.models import save_model
 from unpool.class_table import ClassTable
 from unpool.commands.events import Message, finish
 from unpool.commands.predict.predict import Predicted
-from unpool.commands.predict.targets import find_targets
+from unpool.commands.predict.targets import FoundTargets, Target, find_targets
 from unpool.commands.train.train import TrainedRun
 from unpool.errors import DataError, UsageError
-from unpool.io.folders import OUTPUT_MARK
+from unpool.io.outputs import OUTPUT_MARK
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
+from unpool.io.read.windows import PictureFile, open_picture
 from unpool.io.write.images import write_image
 from unpool.prediction.averaging import Averaging
 from unpool.processes import Processes
@@ -69,7 +71,7 @@ def test_files_and_patterns(run: TrainedRun, photos: Path, tmp_path: Path) -> No
 
 def test_patterns_in_a_hidden_folder_find_its_pictures(photos: Path) -> None:
     hidden = photos.rename(photos.parent / ".photos")
-    assert [target.name.as_posix() for target in find_targets([str(hidden / "*.png")], hidden / "out")] == ["a"]
+    assert [target.name.as_posix() for target in find_targets([str(hidden / "*.png")], hidden / "out").targets] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +179,20 @@ def test_a_broken_picture_does_not_stop_the_others(
     assert "pixels of type uint16" in result.failed[1][1]
 
 
+def test_an_error_that_nobody_foresaw_does_not_stop_the_others(
+    run: TrainedRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(path: Path, cache: int) -> AbstractContextManager[PictureFile]:
+        if path.name == "a.png":
+            raise ZeroDivisionError("odd")
+        return open_picture(path, cache)
+
+    monkeypatch.setattr("unpool.commands.predict.predict.open_picture", odd)
+    result = masks(run, tmp_path / "out", photos)
+    assert files(tmp_path / "out") == {"deep/b.c.png", "deep/er/d.png"}
+    assert "a.png: ZeroDivisionError: odd" in result.failed[0][1]
+
+
 def test_the_first_process_names_what_the_others_could_not_read(
     run: TrainedRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +204,9 @@ def test_the_first_process_names_what_the_others_could_not_read(
 
         def sum_counts(self, values: torch.Tensor) -> torch.Tensor:
             return values + torch.arange(len(values)) % 2
+
+        def agree_text(self, text: str, rank: int = 0) -> str:
+            return text
 
     monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
     events = tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
@@ -206,8 +225,8 @@ def test_names_with_dots_cannot_leave_the_folder(
 
     from unpool.commands.predict import predict as predicting
 
-    target = predicting.Target(photos / "a.png", PurePosixPath(name))
-    monkeypatch.setattr(predicting, "find_targets", lambda *_: [target])
+    found = FoundTargets([Target(photos / "a.png", PurePosixPath(name))], ())
+    monkeypatch.setattr(predicting, "find_targets", lambda *_: found)
     with pytest.raises(DataError, match="a path inside"):
         masks(run, tmp_path / "out", photos)
     assert not list(tmp_path.rglob("*escaped*"))

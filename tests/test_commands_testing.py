@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import tiny
+from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, finish
 from unpool.commands.test.options import TestOptions
+from unpool.commands.test.page import run_history
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun
@@ -57,6 +59,34 @@ def test_perfect_masks_score_one(run: TrainedRun, new: Path, tmp_path: Path) -> 
     result = of(run, perfect, out=tmp_path / "test")
     assert result.scores.mean_iou == 1.0
     assert result.scores.global_accuracy == 1.0
+
+
+def test_classes_are_matched_by_name_and_it_is_said(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    plain = of(run, new, out=tmp_path / "plain")
+    swapped = shutil.copytree(new, tmp_path / "set")
+    for path in (swapped / "masks").iterdir():
+        write_image(path, 255 - read_mask(path))
+    (swapped / "classes.txt").write_text("255: background\n0: foreground\n")
+    result = of(run, swapped, out=tmp_path / "swapped")
+    assert result.scores == plain.scores
+    assert any("classes.txt gives the classes other mask values" in warning for warning in result.warnings)
+    (swapped / "classes.txt").write_text("255: background\n0: membrane\n")
+    with pytest.raises(DataError, match="names classes that the model does not have: 'membrane'") as error:
+        of(run, swapped, out=tmp_path / "refused")
+    assert "--" not in error.value.repair
+    assert "unpool check" not in error.value.repair
+
+
+def test_other_class_names_are_other_data(run: TrainedRun, new: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(new, tmp_path / "set")
+    chosen = TestOptions(device="cpu", precision="float32")
+    messages: list[list[str]] = []
+    for k, text in enumerate(("0: background", "0: background", "0: background\n7: ignore")):
+        (folder / "classes.txt").write_text(text)
+        events: list[Event] = []
+        finish(score(run.folder, folder, chosen, out=tmp_path / "tests" / f"{k}"), events.append)
+        messages.append([event.text for event in events if isinstance(event, Message)])
+    assert [any("has been run already" in text for text in each) for each in messages] == [False, True, False]
 
 
 def test_what_is_written(run: TrainedRun, new: Path, tmp_path: Path) -> None:
@@ -203,3 +233,19 @@ def test_what_is_said_ends_with_the_scores(run: TrainedRun, new: Path, tmp_path:
     texts = [event.text for event in events if isinstance(event, Message)]
     assert texts[0].startswith("scoring 3 pictures: all pictures")
     assert str(tmp_path / "test" / "report.html") in texts[-1]
+
+
+def test_an_odd_log_is_named_and_the_curves_are_the_card_s(run: TrainedRun, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    story, log = load_model(folder / "model.safetensors").card["story"], folder / "log.jsonl"
+    right = log.read_text()
+    assert run_history(folder / "model.safetensors", story) == (list(run.history), ())
+    for odd in ("5", "[" * 5000, '{"epoch": "first"}', '{"epoch": 1}', "{", right.splitlines()[0].replace("1", "x", 1)):
+        log.write_text(right + odd + "\n")
+        rows, warnings = run_history(folder / "model.safetensors", story)
+        assert rows == story["history"]
+        assert len(warnings) == 1
+        assert warnings[0].startswith(f"{log}: line {len(run.history) + 1}: ")
+        assert "are those on the model's card" in warnings[0]
+    log.write_text(right + '{"epoch": ')  # of a killed training
+    assert run_history(folder / "model.safetensors", story) == (list(run.history), ())

@@ -142,6 +142,8 @@ def test_values_are_toml_and_words_need_no_quotes() -> None:
         ("epoch=3", r"--set epoch: no such setting(.|\n)*did you mean epochs\?"),
         ("training.learningrate=3", r"(.|\n)*did you mean learning_rate\?"),
         ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*write training.epochs"),
+        ("=3", r"--set =3\n  expected: key=value"),
+        ("z" * 5000 + "=3", r"--set z{79}…: no such setting"),
         ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, best, bias, block, bottom"),
     ],
 )
@@ -167,6 +169,14 @@ def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) 
         ("encoder_convolutions=[1]", "structure"),
         ("kernel=4", "structure"),
         ("precision=half", "machine.precision = 'half'"),
+        ("crop=" + "[" * 5000, "training.crop = '[[[["),
+        ("crop=" + "[" * 99 + "]" * 99, "training.crop = '[[[["),
+        ("crop=" + "9" * 5000, "training.crop = '9999"),
+        ("crop=1e999", "training.crop = inf"),
+        ("crop=\uff16\uff14", "training.crop = '\uff16\uff14'"),
+        ("epochs=1\nminutes=3", "training.epochs = '1\\nminutes=3'"),
+        ("memory_gb=1e308", "machine.memory_gb = 1e+308"),
+        ("epochs=9223372036854775807", "training.epochs = 9223372036854775807"),
     ],
 )
 def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str) -> None:
@@ -345,3 +355,21 @@ def test_absurd_values_are_refused_in_plain_words(key: tuple[str, str], value: o
         assert name in error.found
     else:
         assert value == "zz"  # a text setting takes any letters
+
+
+@pytest.mark.parametrize(
+    "twice", [["crop=64", "crop=128"], ["epochs=3", "training.epochs=4"], ["net=unet", "net=segnet"]]
+)
+def test_a_setting_twice_is_refused(twice: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"--set (crop|epochs|net) twice(.|\n)*leave out one"):
+        parse_assignments(twice)
+
+
+@pytest.mark.parametrize(
+    "content", ["x = " + "[" * 3000, "x = " + "9" * 5000, "[training]\nminutes = inf", "\udcff", "a" * 2_000_000]
+)
+def test_a_recipe_beyond_the_bounds_is_refused_with_its_name(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError, match=r"odd\.toml: no valid TOML \(.+\)"):
+        read_recipe(path)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unpool.dataset.checks.one_pair import inspect_pair
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError
 
@@ -172,18 +173,22 @@ def test_names_in_lists_stay_apart(tmp_path: Path) -> None:
     assert set(paired(tmp_path)) == {"train/images/p0.png", "train/photos/p0.png", "train/p1"}
 
 
-def test_only_regular_files_are_read(tmp_path: Path) -> None:
+def test_only_regular_files_are_read_and_others_are_named(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png")
     (tmp_path / "train.txt").mkdir()
     os.mkfifo(tmp_path / "images" / "p.png")
     found = find_pairs(tmp_path)
     assert [pair.name for pair in found.pairs] == ["a"]
-    assert found.unpaired_images == ()
+    assert [path.name for path in found.unpaired_images] == ["p.png"]
+    os.mkfifo(tmp_path / "masks" / "p.png")
+    pair = next(pair for pair in find_pairs(tmp_path).pairs if pair.name == "p")
+    found = [finding.found for finding in inspect_pair(pair, None).findings]
+    assert found == [f"{path}: a directory or a device" for path in (pair.image, pair.mask)]
 
 
 def test_names_must_be_letters(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png", os.fsdecode(b"images/caf\xe9.png"))
-    with pytest.raises(DataError, match=r"no UTF-8 letters: caf\\udce9\.png"):
+    with pytest.raises(DataError, match=r"no UTF-8 letters: images/caf\\udce9\.png"):
         find_pairs(tmp_path)
 
 
@@ -207,7 +212,8 @@ def test_lists_of_names_divide_the_pairs(tmp_path: Path, lists: str, line: str) 
 
 
 @pytest.mark.parametrize(
-    ("train", "message"), [("a\nzebra", "'zebra' names 0 pairs"), ("a\nb", "names a pair of another")]
+    ("train", "message"),
+    [("a\nzebra", "line 2, 'zebra', names no picture of the folder"), ("a\nb", "names a pair of another")],
 )
 def test_lists_of_names_must_be_right(tmp_path: Path, train: str, message: str) -> None:
     touch(tmp_path, *(f"{folder}/{name}.png" for name in "ab" for folder in ("images", "masks")))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from unpool.errors import DataError, RunError
+from unpool.io.documents import read_json
 from unpool.io.files import (
     append_text,
     atomic_path,
@@ -13,7 +14,6 @@ from unpool.io.files import (
     is_draft,
     keep_as,
     put_in_place,
-    read_json,
     safe_child,
     write_bytes,
     write_json,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from unpool.class_table import ClassTable
 from unpool.errors import DataError, RunError, UsageError
-from unpool.io.placement import Placement
+from unpool.io.placement import Axis, Placement
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import mask_palette, read_mask
 from unpool.io.read.windows import open_picture
@@ -75,7 +75,8 @@ def test_every_form_reads_back(tmp_path_factory: pytest.TempPathFactory, data: s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiff_writing, "TILE_SIDE", 32)
         placement = Placement(
-            levels=data.draw(st.integers(0, 1)), pixel_size=data.draw(st.sampled_from([None, (2, 3, "mm")]))
+            levels=data.draw(st.integers(0, 1)),
+            space=data.draw(st.sampled_from([None, (Axis("mm", 3), Axis("mm", 2))])),
         )
         write(path, pixels, data.draw(st.integers(1, 80)), placement=placement)
     assert (read_image(path) == pixels).all()
@@ -236,7 +237,7 @@ WRITING = """
 import json, os, sys, time
 import numpy as np
 from pathlib import Path
-from unpool.io.placement import Placement
+from unpool.io.placement import Axis, Placement
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer
 path, stop = Path(sys.argv[1]), int(sys.argv[2])
@@ -326,7 +327,7 @@ MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from unpool.io.placement import Placement
+from unpool.io.placement import Axis, Placement
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer
 path, side = Path(sys.argv[1]), int(sys.argv[2])
@@ -365,7 +366,7 @@ def test_memory_of_a_very_large_picture(tmp_path: Path, suffix: str) -> None:
 def test_a_zarr_by_bands(tmp_path: Path, version: int, channels: int) -> None:
     zarr = pytest.importorskip("zarr")
     pixels = np.random.default_rng(0).integers(0, 3, (700, 1900, channels), dtype=np.uint8)
-    placement = Placement(zarr=version, tiled=True, levels=2, pixel_size=(0.5, 0.25, "micrometer"))
+    placement = Placement(zarr=version, tiled=True, levels=2, space=(Axis("micrometer", 0.25), Axis("micrometer", 0.5)))
     for _ in range(2):  # the second replaces the first
         write(tmp_path / "m.zarr", pixels, 128, placement=placement, palette=COLOURS)
     with open_picture(tmp_path / "m.zarr") as picture:

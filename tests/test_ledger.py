@@ -21,6 +21,7 @@ from runs import start, training, wait_for
 from unpool.checkpoint.models import load_model
 from unpool.cli.main import load_commands
 from unpool.commands.events import Message, finish
+from unpool.commands.runs.listing import list_runs, show_run
 from unpool.commands.runs.rerun import rerun
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
@@ -199,13 +200,13 @@ def test_runs_are_found_where_they_are(tested: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "no record"),
-        ("{", "no record"),
-        ("[" * 100_000, "no record"),
+        ("", "no valid JSON"),
+        ("{", "no valid JSON"),
+        ("[" * 100_000, "no valid JSON"),
         ('{"state": "RUNNING", "pod": 7}', r"no record \(id: Field required"),
         (record().model_dump_json().replace('"version":1', '"version":2'), r"no record \(version"),
         (record().model_dump_json().replace('"seconds":0.0', '"seconds":"long"'), r"no record \(seconds"),
-        ("\udcff", "no record"),
+        ("\udcff", "no valid JSON"),
         (None, "no plain file"),
     ],
 )
@@ -393,7 +394,7 @@ def test_a_rerun_of_a_test_needs_its_model(tested: Path, tmp_path: Path) -> None
     with pytest.raises(ModelFileError, match="is another model now"):
         finish(rerun(run_named(str(folder / "test-cells"), [])))
     later = found.model_copy(update={"settings": {**found.settings, "later": 1}})
-    with pytest.raises(DataError, match=r"was made with later(.|\n)*use the version"):
+    with pytest.raises(DataError, match=r"does not have \(unknown: later\)(.|\n)*use the version"):
         finish(rerun(FoundRun(tested / "test-cells", later, "finished")))
 
 
@@ -406,3 +407,139 @@ def test_the_commands_of_a_page_can_be_typed(tested: Path) -> None:
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
+
+
+def changed(plain: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Return plain data with another value; a name like ``data.folder`` leads to a value below."""
+    first, _, rest = name.partition(".")
+    return {**plain, first: changed(plain[first], rest, value) if rest else value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("created", "9999-12-31T23:59:59-14:00"),
+        ("created", "0001-01-01T00:00:00+14:00"),
+        ("created", "2026-11-22T12:00:00"),
+        ("created", 5),
+        ("seconds", -1e10),
+        ("seconds", 1e308),
+        ("seconds", "5"),
+        ("peak_bytes", 10**400),
+        ("peak_bytes", -1),
+        ("epochs", -5),
+        ("epochs", True),
+        ("epochs", 3.0),
+        ("best_epoch", 5),
+        ("scores", {"mean_iou": 1e308}),
+        ("scores", {"mean_iou": float("nan")}),
+        ("scores", {"mean_iou": "0.5"}),
+        ("intervals", {"mean_iou": [0.6, 0.5]}),
+        ("intervals", {"mean_iou": [0.6]}),
+        ("process.pid", 10**30),
+        ("process.pid", -1),
+        ("data.pictures", {"train": -1}),
+        ("data.name", "\ud800"),
+        ("seed", -1),
+        ("kind", "test"),
+        ("settings", []),
+        ("settings", {"training": json.loads("[" * 100 + "]" * 100)}),
+        ("settings", {"measures": json.loads("[" * 900 + "]" * 900)}),
+        ("colour", "red"),
+        ("data.colour", "red"),
+        ("id", "0BADCAFE"),
+    ],
+)
+def test_an_odd_record_is_listed_as_unreadable_with_its_path(name: str, value: Any, tmp_path: Path) -> None:
+    put(tmp_path / "good")
+    file = put(tmp_path / "bad") / RECORD_FILE
+    file.write_text(json.dumps(changed(json.loads(file.read_text()), name, value)))
+    listed = list_runs([tmp_path])
+    assert ids(listed.found.runs) == ["0badcafe"]
+    assert f"\nunreadable: {file}: " in listed.text
+    json.dumps(listed.to_json())
+    with pytest.raises(DataError) as refusal:
+        show_run(str(file.parent))
+    assert refusal.value.found in listed.text.split("unreadable: ")[1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"x": 5},
+        {"training": 5},
+        {"machine": [1]},
+        {"machine": {"device": 5}},
+        {"machine": {"precision": "half"}},
+        {"structure": [1]},
+        {"net": {"a": 1}},
+        {"training": {"crop": "1e999"}},
+        {"stages": "x"},
+    ],
+)
+def test_a_training_with_odd_settings_is_listed_and_not_repeated(
+    settings: dict[str, Any], cells: Path, tmp_path: Path
+) -> None:
+    data = DataUsed(name="cells", folder=str(cells), fingerprint="f", pictures={})
+    folder = put(tmp_path / "run", settings=settings, data=data)
+    assert show_run(str(folder)).text
+    with pytest.raises(DataError, match=r"the training 0badcafe has settings that this version does not have \(.+\)"):
+        finish(rerun(run_named(str(folder), [])))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"which": "bogus"},
+        {"which": ["x"]},
+        {"device": 5},
+        {"precision": "float8"},
+        {"measures": 5},
+        {"measures": [{}]},
+        {"conventions": "yes, of course"},
+        {"tta": "zzz"},
+        {"tta": {"a": 1}},
+        {"samples": "x"},
+        {"model": "/etc/passwd"},
+        {"out": "/etc/passwd"},
+    ],
+)
+def test_a_test_with_odd_options_is_listed_and_not_repeated(
+    settings: dict[str, Any], tested: Path, tmp_path: Path
+) -> None:
+    found = read_record(tested / "test-cells")
+    write_record(tmp_path, found.model_copy(update={"settings": {**found.settings, **settings}}))
+    assert show_run(str(tmp_path)).text
+    with pytest.raises(DataError, match=r"has settings that this version does not have \(.+\)"):
+        finish(rerun(run_named(str(tmp_path), []), tmp_path / "again"))
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000])
+def test_data_and_a_model_whose_names_the_system_refuses_are_gone(name: str, tested: Path, tmp_path: Path) -> None:
+    found = read_record(tested / "test-cells")
+    assert found.model is not None
+    data = found.model_copy(update={"data": found.data.model_copy(update={"folder": name})})
+    with pytest.raises(DataError, match="is gone"):
+        finish(rerun(FoundRun(tmp_path, data, "finished")))
+    model = found.model_copy(update={"model": found.model.model_copy(update={"file": name})})
+    with pytest.raises(ModelFileError, match="is gone"):
+        finish(rerun(FoundRun(tmp_path / "test", model, "finished")))
+
+
+def test_control_characters_of_a_record_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07"
+    process = Process(host=evil, pid=1)
+    put(tmp_path / "run", software={evil: evil}, process=process, changed={evil: evil}, scores={evil: 0.5}, error=evil)
+    assert "\x1b" not in show_run(str(tmp_path / "run")).text + list_runs([tmp_path]).text
+
+
+@pytest.mark.parametrize("where", ["crop", "=5", "", "="])
+def test_a_condition_without_key_or_value_is_refused(where: str) -> None:
+    with pytest.raises(UsageError, match="key=value"):
+        select_runs(found_runs(record()), RunFilter(where=(where,)))
+
+
+@pytest.mark.parametrize("value", ["1e999", "nan", "9" * 5000, "[" * 5000, "[" * 99 + "]" * 99, "６４", '"\\ud800"'])
+def test_a_condition_with_an_odd_value_meets_no_run(value: str) -> None:
+    assert not select_runs(found_runs(record()), RunFilter(where=(f"crop={value}",)))

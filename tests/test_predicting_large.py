@@ -22,9 +22,9 @@ from test_processes import start
 from unpool.checkpoint.models import save_model
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.commands.predict import predict as predicting
-from unpool.commands.predict.journal import JOURNAL
 from unpool.commands.predict.predict import Predicted
 from unpool.errors import RunError, UsageError
+from unpool.io.outputs import JOURNAL
 from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
@@ -198,9 +198,16 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     with pytest.raises(UsageError, match="exists already"):
         predicted(other, picture, tmp_path / "out", resume=True)
     journal = tmp_path / "out" / JOURNAL
-    journal.write_text(journal.read_text()[:-9])  # torn: it was begun, and may not be whole
+    journal.write_text(journal.read_text()[:-9])  # torn: killed when the mask was in its place, and so whole
     predicted(model, picture, tmp_path / "out", resume=True)
-    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns != before
+    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before
+    lines = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join([*lines[:-1], b'{"mask": 5}', b"[" * 5000, b"\xff", b"[]", b""]))
+    _, events = predicted(model, picture, tmp_path / "out", resume=True)
+    (named,) = [line for line in messages(events).splitlines() if "passed over" in line]
+    assert named.count(f"{journal}: line") == 4
+    assert "and 1 more; these lines of the journal are passed over" in named  # the torn one too
+    assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before  # what the other lines hold is known
 
 
 def test_a_small_tiled_picture_keeps_its_form(model: Path, picture: Path, tmp_path: Path) -> None:

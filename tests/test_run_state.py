@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
 import tiny
+from unpool.checkpoint.checkpoints import load_checkpoint, previous, save_checkpoint
 from unpool.checkpoint.models import load_model
-from unpool.commands.events import finish
+from unpool.commands.events import Message, finish
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.train.preparation import TrainingJob, prepare
 from unpool.commands.train.run_state import begin, found_state, keep_epoch
 from unpool.config.settings import resolve
 from unpool.dataset.survey import survey
-from unpool.errors import RunError
+from unpool.errors import ModelFileError, RunError
 from unpool.io.files import drafts
 from unpool.training.loop import training
 from unpool.training.records import EpochRecord, TrainingState
@@ -144,3 +146,78 @@ def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
         keep_epoch(second.job, second.run, second.state, second.record)
     path.rmdir()
     assert found_again(second.run, cells, second) == 2
+
+
+def first_layer(state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    return state["network"], next(name for name in state["network"] if name.endswith("weight"))
+
+
+def set_first_layer(state: dict[str, Any], value: Any) -> None:
+    network, name = first_layer(state)
+    network[name] = value if not callable(value) else value(network[name])
+
+
+def set_moment(state: dict[str, Any], value: Callable[[torch.Tensor], Any]) -> None:
+    state["optimiser"]["state"][0]["exp_avg"] = value(state["optimiser"]["state"][0]["exp_avg"])
+
+
+ODD_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "more than 64 bits": lambda s: s["training"].update(epoch=10**400),
+    "rows for 2 epochs": lambda s: s["training"].update(history=s["training"]["history"][:1]),
+    "the best 5": lambda s: s["training"].update(best_epoch=5),
+    "step = 'x'": lambda s: s["training"].update(step="x"),
+    "seconds = nan": lambda s: s["training"].update(seconds=float("nan")),
+    "a time or a count below 0": lambda s: s["training"].update(seconds=-1.0),
+    "in 0 parts": lambda s: s["training"].update(parts=0),
+    "history.0 = 5": lambda s: s["training"].update(history=[5, 5]),
+    "mean_iou = '1'": lambda s: s["training"]["history"][0].update(mean_iou="1"),
+    "EpochSums": lambda s: s["training"].update(sums=None),
+    "'training'": lambda s: s.pop("training"),
+    "values that are not finite": lambda s: set_first_layer(s, lambda t: t / 0),
+    "is no plain tensor": lambda s: set_first_layer(s, [1.0]),
+    "torch.float64 of shape": lambda s: set_first_layer(s, torch.Tensor.double),
+    "of shape (5,)": lambda s: set_first_layer(s, torch.zeros(5)),
+    "is in one of both only": lambda s: s["network"].pop(first_layer(s)[1]),
+    "a list in place of tensors": lambda s: s.update(network=[]),
+    "exp_avg has ": lambda s: set_moment(
+        s, lambda t: t.index_put((torch.tensor(0),) * t.ndim, torch.tensor(torch.inf))
+    ),
+    "exp_avg is no plain tensor": lambda s: set_moment(s, lambda t: None),
+    "exp_avg is torch.float32 of shape ()": lambda s: set_moment(s, torch.Tensor.sum),
+    "exp_avg_sq is in one of both only": lambda s: s["optimiser"]["state"][0].pop("exp_avg_sq"),
+    "a state of the parameter 999": lambda s: s["optimiser"]["state"].update({999: {}}),
+    "the learning rates": lambda s: s["optimiser"]["param_groups"][0].update(lr=float("nan")),
+    "'param_groups'": lambda s: s["optimiser"].pop("param_groups"),
+    "it has no version": lambda s: s.update(version="1"),
+}
+
+
+def test_a_state_with_odd_content_is_named_and_the_one_before_it_taken(second: Second, cells: Path) -> None:
+    keep_epoch(second.job, second.run, second.state, second.record)
+    path, right, fresh = second.run.state, load_checkpoint(second.run.state), job(cells)
+    shutil.copy(path, previous(path))
+    before = previous(path).read_bytes()
+    for why, change in {**ODD_STATES, "it is a str": None}.items():
+        odd = load_checkpoint(path) if change else None
+        if change:
+            change(odd)
+        torch.save(odd if change else "version", path)
+        messages = [event.text for event in found_state(second.run, fresh) if isinstance(event, Message)]
+        assert len(messages) == 1, why
+        assert why in messages[0]
+        assert messages[0].startswith(f"{path}: ")
+        assert messages[0].endswith("continuing from state.previous.pt, the state saved before it")
+        assert tiny.same_weights(second.job.segmenter.network, fresh.segmenter.network)
+        assert path.read_bytes() == before
+        assert load_checkpoint(path)["training"] == right["training"]
+        previous(path).write_bytes(before)
+
+
+def test_a_state_with_odd_content_alone_is_refused(second: Second, cells: Path) -> None:
+    path = second.run.state
+    state = load_checkpoint(path)
+    set_first_layer(state, lambda tensor: tensor * torch.nan)
+    save_checkpoint(path, state)
+    previous(path).unlink()
+    with pytest.raises(ModelFileError, match=r"state\.pt: does not fit the run \(.*not finite\)"):
+        finish(found_state(second.run, job(cells)))

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from unpool.class_table import ClassTable, distinct_colours
+from unpool.dataset.checks import one_pair
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.survey import survey, survey_steps
 from unpool.dataset.survey_result import Survey
@@ -186,6 +187,14 @@ def test_broken_files_and_sizes_become_findings(tmp_path: Path) -> None:
     mismatch = next(finding for finding in found.findings if finding.code == "size-mismatch")
     assert mismatch.files == ("02", "03")
     assert "and 1 more like it" in mismatch.found
+
+
+def test_a_large_file_is_not_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, [squares([0, 255])] * 5)
+    fingerprint = survey(tmp_path).fingerprint
+    monkeypatch.setattr(one_pair, "MAX_BYTES", 0)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert survey(tmp_path).fingerprint == fingerprint
 
 
 def test_exchanged_axes_are_hinted(tmp_path: Path) -> None:

@@ -132,10 +132,12 @@ def test_a_resumed_training_is_an_unbroken_one_bit_for_bit(net: str, stop: int) 
 
 
 def test_a_state_is_plain_data() -> None:
-    state = TrainingState(epoch=2, history=[{"epoch": 1}], sums=EpochSums(done=3, loss=1.5))
+    state = TrainingState(step=3, sums=EpochSums(done=3, loss=1.5))
     assert TrainingState.from_plain(copy.deepcopy(state.to_plain())) == state
-    with pytest.raises(TypeError):
-        TrainingState.from_plain({"sums": {}, "colour": 1})
+    with pytest.raises(ValueError, match="colour = 1: Extra"):
+        TrainingState.from_plain({**state.to_plain(), "colour": 1})
+    with pytest.raises(ValueError, match="0 rows for 1 epochs"):
+        TrainingState.from_plain({**state.to_plain(), "epoch": 1})
 
 
 def test_progress_by_hand() -> None:

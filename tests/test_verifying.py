@@ -61,8 +61,10 @@ def test_tests_beside_the_model_are_told(saved: Path) -> None:
         (saved.parent / name).mkdir()
         (saved.parent / name / "scores.json").write_text(content)
     text = info(saved).text
+    words = " ".join(text.split())
     assert "test-a      mean IoU 0.500 [0.400, 0.600] on 2 pictures (all)" in text
-    assert "test-b" not in text
+    assert "scores.json: no valid JSON (line 1" in words
+    assert "scores.json: not the result of a test" in words
     assert "CC-BY-4.0" in text
 
 
@@ -139,7 +141,7 @@ def test_a_model_without_a_probe_is_not_proven(saved: Path, program: Program) ->
 
 def test_a_story_of_another_form(saved: Path) -> None:
     rewrite(saved, lambda card, _: card["story"].update(data=[]))
-    with pytest.raises(ModelFileError, match="unpool did not write the story on its card"):
+    with pytest.raises(ModelFileError, match=r"unpool did not write this card for these weights \(story.data = \[\]"):
         info(saved)
 
 

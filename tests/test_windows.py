@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unpool.errors import DataError, UsageError
-from unpool.io.read import png_windows, tiff_windows
+from unpool.io.placement import Axis
+from unpool.io.read import png_windows
 from unpool.io.read.blocks import BlockCache, block_parts
 from unpool.io.read.images import image_info, read_image
 from unpool.io.read.windows import open_picture
@@ -178,7 +179,7 @@ def test_windows_of_ome_and_imagej(tmp_path: Path) -> None:
         file.write(pixels[::2, ::2], subfiletype=1, **options)
     assert not same(tmp_path / "o.ome.tif", [(slice(3, 30), slice(20, 50))])
     with open_picture(tmp_path / "o.ome.tif") as picture:
-        assert (picture.placement.levels, picture.placement.pixel_size) == (1, (0.5, 0.25, "µm"))
+        assert (picture.placement.levels, picture.placement.space) == (1, (Axis("µm", 0.25), Axis("µm", 0.5)))
     planes = np.moveaxis(pixels, 2, 0)
     tifffile.imwrite(tmp_path / "i.tif", planes, imagej=True, metadata={"axes": "CYX"})
     assert not same(tmp_path / "i.tif", [(slice(3, 30), slice(20, 50))])
@@ -277,7 +278,7 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     bomb = zlib.compress(bytes(10_000))
     tifffile.imwrite(tmp_path / "b.tif", iter([bomb]), shape=(16, 16), dtype="u1", tile=(16, 16), compression="zlib")
     refused = pytest.raises(DataError, match=r"tile 0 at row 0, column 0: it inflates to more than its pixels")
-    with mock.patch.object(tiff_windows, "UNCHECKED_BYTES", 0), open_picture(tmp_path / "b.tif") as picture, refused:
+    with open_picture(tmp_path / "b.tif") as picture, refused:
         picture.window(ALL, ALL)
 
 
@@ -287,8 +288,8 @@ def test_a_missing_codec_is_named(tmp_path: Path) -> None:
     except ImportError:
         Image.fromarray(noise(40, 40)).save(tmp_path / "l.tif", compression="tiff_lzw")
         refused = pytest.raises(DataError, match=r"compressed as LZW.*\n.*\n.*unpool\[codecs\]")
-        with open_picture(tmp_path / "l.tif") as picture, refused:
-            picture.window(ALL, ALL)
+        with refused, open_picture(tmp_path / "l.tif"):
+            pass
     else:
         pytest.skip("imagecodecs is installed")
 

@@ -135,7 +135,7 @@ class ClassTable:
             raise DataError(
                 f"{source}: mask value {texts} is in no class",
                 f"one of {self.describe_values()}",
-                "correct the mask, or name the value with --classes or --ignore when you train",
+                "correct the mask, or name the value with --classes or --ignore",
             )
 
     def check_form(self, coloured: bool, source: str) -> None:

@@ -14,6 +14,11 @@ WARM_UP = 0.1
 FLOOR = 1e-3
 """Last learning rate as a share of the peak."""
 
+STATE_NAMES: dict[type[Optimizer], tuple[str, ...]] = {
+    AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    SGD: ("momentum_buffer",),
+}
+"""The tensors that each optimiser keeps for a parameter after its first step; ``step`` is one number."""
 
 Schedule = Literal["one-cycle", "constant"]
 

@@ -82,6 +82,19 @@ def decodable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def problem_text(problem: Mapping[str, Any]) -> str:
+    """Return a problem that pydantic found in plain data: ``data.name = 5: Input should be a valid string``.
+
+    Parameters
+    ----------
+    problem: one of the ``errors()`` of its ValidationError.
+    """
+    where = ".".join(map(str, problem["loc"]))
+    found = f" = {shortened(repr(problem['input']), 40)}" if where and problem["type"] != "missing" else ""
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    return on_one_line(f"{where}{found}: {reason}" if where else reason)
+
+
 def on_one_line(text: str) -> str:
     """Return a text that a terminal shows on one line: what it would obey becomes escapes, such as ``\\x1b``."""
     if text.isprintable():

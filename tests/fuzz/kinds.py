@@ -12,7 +12,6 @@ from unpool.checkpoint.checkpoints import load_newest_checkpoint
 from unpool.commands.compare import compare
 from unpool.commands.events import finish
 from unpool.commands.info import info
-from unpool.commands.predict.journal import read_journal
 from unpool.commands.runs.listing import list_runs, show_run
 from unpool.commands.runs.rerun import rerun
 from unpool.config.assignments import parse_assignments
@@ -23,6 +22,7 @@ from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.survey import survey
 from unpool.dataset.survey_text import survey_page
 from unpool.errors import UnpoolError
+from unpool.io.outputs import read_journal, written_names
 from unpool.io.read.file_facts import size_and_placement
 from unpool.io.read.images import load_picture
 from unpool.io.read.masks import load_mask
@@ -175,6 +175,7 @@ def as_checkpoint(folder: Path) -> int:
 def as_journal(folder: Path) -> int:
     """Read a journal of predictions."""
     read_journal(folder)
+    written_names(folder)
     return 0
 
 

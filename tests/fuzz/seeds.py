@@ -241,9 +241,11 @@ def _run_parts(kind: str, folder: Path) -> list[Tree]:
     if kind == "checkpoint":
         return [{"state.pt": below["run/state.pt"]}]
     if kind == "journal":
-        journal = b"".join(
-            json.dumps({"mask": f"{n}.png", "key": "ab" * 32, "done": n > 1}).encode() + b"\n" for n in range(4)
+        lines = (
+            {"mask": f"{n}.png", "key": "ab" * 32, "done": n > 1, "files": {f"{n}.png": [n, 5] if n else None}}
+            for n in range(4)
         )
+        journal = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         return [{".unpool-predictions.jsonl": journal}]
     kept = (".json", ".jsonl", ".toml")
     tree = {name: data for name, data in below.items() if name.endswith(kept)}

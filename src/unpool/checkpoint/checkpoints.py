@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from unpool.checkpoint.proof import first_line, proof
-from unpool.errors import ModelFileError
+from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import atomic_path, flush_to_disk, keep_as
 
 CHECKPOINT_VERSION = 1
 
 
+class StoredState(NamedTuple):
+    """The state in a checkpoint, and the file that it was read from."""
+
+    state: dict[str, Any]
+    file: Path
+
+
 class StoredCheckpoint(NamedTuple):
-    """The newest checkpoint that can be read.
+    """The newest checkpoint from which a training can continue.
 
     Attributes
     ----------
     file: the file that it was read from.
-    damage: the error of the newer file, where that one cannot be read; else None.
+    damage: the error of the newer file, where that one cannot be used; else None.
     """
 
     state: dict[str, Any]
     file: Path
-    damage: ModelFileError | None
+    damage: ModelFileError | UsageError | None
 
 
 def previous(path: Path) -> Path:
@@ -75,6 +82,43 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ModelFileError: the file is damaged, not a checkpoint, or of a later version.
     """
     _require_whole(path)
+    return _load(path)
+
+
+def load_newest_checkpoint(
+    path: Path, require: Callable[[StoredState], None] = lambda stored: None
+) -> StoredCheckpoint:
+    """Read a checkpoint, or the one saved before it where the newer file is missing, damaged or refused.
+
+    Parameters
+    ----------
+    require: raises ModelFileError or UsageError on a state from which the training cannot continue.
+
+    Raises
+    ------
+    ModelFileError, UsageError: neither file can be used, or the newest readable one is of a later version.
+    """
+    damage: ModelFileError | UsageError | None = None
+    for file in (path, previous(path)):
+        if damage is not None and not file.is_file():
+            break
+        try:
+            _require_whole(file)
+        except ModelFileError as error:
+            damage = damage or error
+            continue
+        stored = StoredState(_load(file), file)
+        try:
+            require(stored)
+        except (ModelFileError, UsageError) as error:
+            damage = damage or error
+            continue
+        return StoredCheckpoint(*stored, damage)
+    assert damage is not None
+    raise damage
+
+
+def _load(path: Path) -> dict[str, Any]:
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["version"] != CHECKPOINT_VERSION:
         raise ModelFileError(
@@ -85,30 +129,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def load_newest_checkpoint(path: Path) -> StoredCheckpoint:
-    """Read a checkpoint, or the one saved before it where the newer file is missing or damaged.
-
-    Raises
-    ------
-    ModelFileError: neither file can be read, or the newest readable one is of a later version.
-    """
-    try:
-        _require_whole(path)
-    except ModelFileError as damage:
-        if not previous(path).is_file():
-            raise
-        return StoredCheckpoint(load_checkpoint(previous(path)), previous(path), damage)
-    return StoredCheckpoint(load_checkpoint(path), path, None)
-
-
 def _require_whole(path: Path) -> None:
     """Raise ModelFileError where a file is damaged or no checkpoint; this takes almost no memory."""
     try:
         with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise ValueError("it is compressed")
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise ValueError("its parts are larger than the file")
             damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"the checksum of {damaged} is wrong")
-        if "version" not in torch.load(path, map_location="meta", weights_only=True):
+        state = torch.load(path, map_location="meta", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"it is a {type(state).__name__}")
+        if type(state.get("version")) is not int:
             raise ValueError("it has no version")
     except Exception as error:  # zipfile and torch raise many kinds on a broken file
         raise ModelFileError(

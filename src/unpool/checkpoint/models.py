@@ -18,11 +18,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed
+from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed, seen_of
+from unpool.checkpoint.card_form import require_form_of_card
 from unpool.checkpoint.probe import Probe, probe_of
 from unpool.checkpoint.proof import first_line, proof
+from unpool.checkpoint.tensors import require_finite
 from unpool.class_table import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
+from unpool.io.documents import json_value
 from unpool.io.files import draft_beside, flush_to_disk, put_in_place, writing
 from unpool.nets.families import structure_of
 from unpool.nets.weights import restored
@@ -106,17 +109,24 @@ def load_model(path: Path) -> LoadedModel:
         network = restored(structure_of(card["structure"]), int(card["in_channels"]), len(classes), tensors)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
-        segmenter = Segmenter(str(card["net"]), network, normalisation, classes)
-        if not isinstance(card["story"], dict):
-            raise TypeError("the story is not an object")
+        require_form_of_card(card)
+        segmenter = Segmenter(str(card["net"]), network, normalisation, classes, seen_of(card, normalisation))
         card = completed(card, network.structure)
         if card["probe"] is not None:
             Probe.from_card(card["probe"])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, UnpoolError) as error:
         raise ModelFileError(
-            f"{path}: the model card and the weights do not fit together ({first_line(error)})",
+            f"{path}: unpool did not write this card for these weights ({first_line(error)})",
             "a file written by unpool and not changed since",
             "take the file from its run folder again",
+        ) from error
+    try:
+        require_finite(tensors)
+    except ValueError as error:
+        raise ModelFileError(
+            f"{path}: {error}",
+            "finite weights, without which every prediction is meaningless",
+            "train again with a lower learning rate (--set learning_rate=…)",
         ) from error
     return LoadedModel(segmenter, card)
 
@@ -191,12 +201,12 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
             "take the file from its run folder again, or train again",
         )
     try:
-        card = json.loads(metadata[CARD_KEY])
+        card = json_value(metadata[CARD_KEY], finite=False)  # a loss on the card may be infinite
         if not isinstance(card, dict):
-            raise TypeError("the card is not an object")
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError("the card is not an object")
+    except (KeyError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: a safetensors file without an unpool card",
+            f"{path}: a safetensors file without an unpool card ({first_line(error)})",
             "a model.safetensors written by unpool",
             "give a model that unpool trained",
         ) from error

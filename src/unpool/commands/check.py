@@ -18,7 +18,11 @@ from unpool.wording import command_text, count_text, first_of
 
 
 def check(
-    folder: Path, settings: DataSettings, seed: int = 0, table: ClassTable | None = None
+    folder: Path,
+    settings: DataSettings,
+    seed: int = 0,
+    table: ClassTable | None = None,
+    settled: str | None = None,
 ) -> Generator[Event, None, Survey]:
     """Survey a folder of pictures and masks.
 
@@ -27,9 +31,10 @@ def check(
     seed: seed of the split into training and validation pictures.
     table: the class table of a trained model, by which the masks are read; a mask value that it lacks is then an
         error. None makes a table from the masks.
+    settled: digest of the class file that lay beside the model's training data, see ``unpool.dataset.survey``.
     """
     options = MaskOptions(settings.masks, settings.classes, settings.ignore)
-    steps = survey_steps(folder, options, seed=seed, val_share=settings.val_share, table=table)
+    steps = survey_steps(folder, options, seed=seed, val_share=settings.val_share, table=table, settled=settled)
     return (yield from mapped(steps, lambda step: Progress("reading pictures and masks", *step)))
 
 
@@ -48,8 +53,12 @@ def require_unchanged(survey: Survey, fingerprint: str | None) -> None:
         )
 
 
-def require_no_errors(survey: Survey) -> None:
+def require_no_errors(survey: Survey, testing: bool = False) -> None:
     """Raise an error where a survey has error findings.
+
+    Parameters
+    ----------
+    testing: the masks were read by a model's table, with which ``unpool check`` cannot read them again.
 
     Raises
     ------
@@ -61,7 +70,9 @@ def require_no_errors(survey: Survey) -> None:
     raise DataError(
         f"{survey.folder.root}: {first.found}{_more(first, len(survey.errors) - 1)}",
         first.expected,
-        f"{first.repair}\n  see all:  {command_text(['unpool', 'check', survey.folder.root])}",
+        first.repair
+        if testing
+        else f"{first.repair}\n  see all:  {command_text(['unpool', 'check', survey.folder.root])}",
     )
 
 

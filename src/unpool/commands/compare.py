@@ -6,21 +6,64 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unpool.errors import DataError, UsageError
-from unpool.io.files import read_json
+from unpool.io.documents import read_json
 from unpool.metrics.comparison import Comparison, Difference, SharedMeasure, compare_tests
 from unpool.metrics.intervals import RESAMPLES, PixelCounts
 from unpool.metrics.measures import Measure, Numbers
 from unpool.metrics.named import measure_of
 from unpool.report.comparison import comparison_text, sentence
-from unpool.wording import count_text, first_of
+from unpool.wording import count_text, first_of, problem_text
 
 SCORES_FILE = "scores.json"
 COUNT_KEYS = ("hit_pixels", "truth_pixels", "predicted_pixels")
+
+_Pixels = Annotated[int, Field(ge=0, lt=1 << 48)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Counts(_Form):
+    hit_pixels: _Pixels
+    truth_pixels: _Pixels
+    predicted_pixels: _Pixels
+
+
+class _WrittenPicture(_Form):
+    name: str
+    group: str
+    digest: str | None = None
+    classes: list[_Counts]
+
+
+class _PictureNumbers(_Form):
+    name: str
+    numbers: list[float | None]
+
+
+class _MeasureRows(_Form):
+    name: str
+    rule: str
+    images: list[_PictureNumbers]
+
+
+class _ClassNames(_Form):
+    names: list[str]
+
+
+class _Written(_Form):
+    """What a comparison reads of a scores.json; other keys may hold anything."""
+
+    confusion: _ClassNames
+    images: list[_WrittenPicture]
+    measures: dict[str, _MeasureRows] = {}
 
 
 @dataclass(frozen=True)
@@ -150,14 +193,16 @@ def read_test(path: Path) -> WrittenTest:
         raise DataError(f"{file}: no such file", "a folder that unpool test wrote", "run unpool test first")
     data = read_json(file)
     try:
-        classes = tuple(str(name) for name in data["confusion"]["names"])
-        rows = [(str(row["name"]), _picture(row, len(classes))) for row in data["images"]]
+        written = _Written.model_validate(data)
+        classes = tuple(written.confusion.names)
+        rows = [(row.name, _picture(row, len(classes))) for row in written.images]
         if not rows or len(dict(rows)) < len(rows):
             raise ValueError("no pictures, or one of them twice")
-        measures = {key: _measure(row, classes, dict(rows)) for key, row in data.get("measures", {}).items()}
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        measures = {key: _measure(row, classes, dict(rows)) for key, row in written.measures.items()}
+    except (ValueError, UsageError) as error:
+        why = problem_text(error.errors()[0]) if isinstance(error, ValidationError) else str(error)
         raise DataError(
-            f"{file}: no counts of single pictures ({error})",
+            f"{file}: no counts of single pictures ({why})",
             "the scores.json of this version's unpool test",
             "run unpool test again with the same model and folder",
         ) from error
@@ -196,25 +241,22 @@ def require_comparable(one: WrittenTest, other: WrittenTest) -> None:
             )
 
 
-def _picture(row: Mapping[str, Any], classes: int) -> TestedPicture:
-    rows = [[each[key] for each in row["classes"]] for key in COUNT_KEYS]
-    if any(type(count) is not int or count < 0 for line in rows for count in line):
-        raise ValueError("a count is not a number of pixels")
-    counts = np.array(rows, dtype=np.int64)
+def _picture(row: _WrittenPicture, classes: int) -> TestedPicture:
+    counts = np.array([[getattr(each, key) for each in row.classes] for key in COUNT_KEYS], dtype=np.int64)
     if counts.shape != (3, classes) or (counts[0] > counts[1:]).any() or counts[1].sum() != counts[2].sum():
         raise ValueError("counts that contradict each other")
-    return TestedPicture(row.get("digest"), str(row["group"]), counts)
+    return TestedPicture(row.digest, row.group, counts)
 
 
-def _measure(row: Mapping[str, Any], classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:
-    measure = measure_of(row["name"], row["rule"], classes)
+def _measure(row: _MeasureRows, classes: Sequence[str], pictures: Collection[str]) -> WrittenMeasure:
+    measure = measure_of(row.name, row.rule, classes)
     if measure is None:
-        raise ValueError(f"{row['name']} has a rule that this version does not have")
-    numbers = {image["name"]: np.array(image["numbers"], dtype=np.float64) for image in row["images"]}
+        raise ValueError(f"{row.name} has a rule that this version does not have")
+    numbers = {image.name: np.array(image.numbers, dtype=np.float64) for image in row.images}
     if numbers.keys() != set(pictures):
-        raise ValueError(f"{row['name']} has other pictures than the counts")
+        raise ValueError(f"{row.name} has other pictures than the counts")
     if measure.table(np.stack(list(numbers.values()))).shape != (len(measure.rows), len(measure.columns)):
-        raise ValueError(f"{row['name']} has other numbers than its rule needs")
+        raise ValueError(f"{row.name} has other numbers than its rule needs")
     return WrittenMeasure(measure, numbers)
 
 

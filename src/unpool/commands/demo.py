@@ -11,13 +11,12 @@ from unpool.commands.events import Event, Message
 from unpool.commands.interruption import resend_signal
 from unpool.commands.predict.predict import Predicted, predict
 from unpool.commands.predict.targets import ExtraOutputs
-from unpool.commands.run_folder import free_path
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.settings import resolve
 from unpool.data.synthetic import write_synthetic_set
-from unpool.errors import UsageError
+from unpool.io.destination import new_folder
 from unpool.wording import command_text
 
 TRAINING_PICTURES = 20
@@ -54,11 +53,12 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
     ------
     UsageError: ``out`` exists and is not empty, or there is no such network or budget.
     """
-    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
-    resolve(settings, "the options")
-    out = out if out is not None else free_path(Path("unpool-demo"))
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise UsageError(f"{out} exists and is not empty", "a new folder", "remove it, or give another --out")
+    resolve({"net": net, "training": {"minutes": minutes}}, "the options")
+    with new_folder(out, Path("unpool-demo"), "remove it, or give another --out") as folder:
+        return (yield from _demonstration(folder, minutes, net))
+
+
+def _demonstration(out: Path, minutes: float, net: str) -> Generator[Event, None, Demonstration]:
     yield Message(
         f"1  making {TRAINING_PICTURES} pictures of cells to train on, and {NEW_PICTURES} new ones to test on"
     )
@@ -70,6 +70,7 @@ def demo(out: Path | None = None, *, minutes: float, net: str = "unet") -> Gener
         + command_text(["unpool", "train", known, "--net", net, "--minutes", f"{minutes:g}", "--out", out / "run"])
         + "\n"
     )
+    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     resend_signal(trained.stopped_by)
     yield Message(f"\n4  {command_text(['unpool', 'test', trained.folder, new])}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,8 +38,11 @@ ALL_PAGES = "--page docs/nets/README.md"
 MOST_CHANNELS = 4096
 """The most channels of a picture that a network is explained for."""
 
-SIGNATURE = "unpool explain"
-"""Text in every file that this command writes; a file without it is a person's own and is not replaced."""
+SIGNATURE = re.compile(
+    r"# [^\n]*\n\n<!-- Written by `unpool explain [^\n]*`; change the code, not this page\. -->\n"
+    r"|<svg [^\n]*>\n<title>[^\n]*</title>\n<desc>Drawn by unpool explain\.</desc>\n"
+)
+"""The beginning of every file that this command writes; another file is a person's own and is not replaced."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def explain(
         return _explain_all(page)
     if net == TABLE_1:
         if page is not None:
-            _write(page, table_1_page())
+            _write({page: table_1_page()})
         facts = {name: explained(name).facts for name in PRINTED}
         return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
     size = parsed_size(picture.size) if picture.size is not None else None
@@ -104,12 +108,20 @@ def explain(
         second = _explained_alike(one, other, settings)
         text = as_text(comparison_sections(one, second))
         return ExplainResult(text, [one.facts.to_json(), second.facts.to_json()])
-    if figure is not None:
-        _write(figure, figure_svg(one.facts))
-    if page is not None:
-        _write(page, _page(one, page.with_suffix(".svg").name, f"{_options(one)} --page {page.name}"))
-        _write(page.with_suffix(".svg"), figure_svg(one.facts))
+    _write(_files(one, figure, page))
     return ExplainResult(as_text(network_sections(one)), one.facts.to_json())
+
+
+def _files(network: Explained, figure: Path | None, page: Path | None) -> dict[Path, str]:
+    """Return the texts of the files of one network."""
+    files = {figure: figure_svg(network.facts)} if figure is not None else {}
+    if page is not None:
+        drawing = page.with_suffix(".svg")
+        files[drawing] = figure_svg(network.facts)
+        if page in files:
+            raise UsageError(f"--page {page}: the name of the drawing", "a Markdown file", "name it x.md")
+        files[page] = _page(network, drawing.name, f"{_options(network)} --page {page.name}")
+    return files
 
 
 def explained(
@@ -226,8 +238,10 @@ def pages() -> dict[str, str]:
 
 def _explain_all(readme: Path | None) -> ExplainResult:
     if readme is not None:
-        for name, text in pages().items():
-            _write(readme if name == "README.md" else readme.with_name(name), text)
+        files = {readme.with_name(name): text for name, text in pages().items() if name != "README.md"}
+        if readme in files:
+            raise UsageError(f"--page {readme}: the name of a network's page", "another name", "name it README.md")
+        _write({readme: index_page(), **files})
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
     parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TABLE_1_TITLE}.")
     following = Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
@@ -274,7 +288,7 @@ def _options(network: Explained) -> str:
 
 
 def _markdown(title: str, sections: list[Section], arguments: str = ALL_PAGES) -> str:
-    written = f"Written by `{SIGNATURE} {arguments}`; change the code, not this page."
+    written = f"Written by `unpool explain {arguments}`; change the code, not this page."
     return f"# {title}\n\n<!-- {written} -->\n\n{as_markdown(sections)}"
 
 
@@ -283,8 +297,17 @@ def _paper(net: NamedNet) -> str:
     return cited.partition(";")[0]
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file. Raises UsageError if there is one that this command did not write."""
-    if path.exists() and SIGNATURE not in path.read_text(encoding="utf-8", errors="replace"):
-        raise UsageError(f"{path} exists and was not written by this command", "a new file", "give another name")
-    write_text(path, text)
+def _write(files: Mapping[Path, str]) -> None:
+    """Write files. Raises UsageError if there is one of them that this command did not write; then none is written."""
+    for path in files:
+        if os.path.lexists(path) and not _is_own(path):
+            raise UsageError(f"{path} exists and was not written by this command", "a new file", "give another name")
+    for path, text in files.items():
+        write_text(path, text)
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.is_file() and SIGNATURE.match(path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,8 @@ from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import model_file, require_writable
+from unpool.commands.run_folder import model_file
+from unpool.dataset.pairing.pictures import pictures_of_folder
 from unpool.errors import DataError, UsageError
 from unpool.export.bioimage import PACKAGE_INPUT, BioimagePackage, PackagePages, require_accepted
 from unpool.export.equality import ExportDifference, export_difference, pattern_pictures, require_equal
@@ -23,8 +24,8 @@ from unpool.export.extras import import_extra
 from unpool.export.graph import ExportOutput, ExportPrecision
 from unpool.export.onnx_file import build_onnx_model, onnx_runner, quantise, write_metadata
 from unpool.export.torch_program import program_runner, write_program
+from unpool.io.destination import require_writable
 from unpool.io.files import atomic_path
-from unpool.io.folders import picture_files
 from unpool.io.read.images import read_image
 from unpool.report.card import card_sections
 from unpool.report.pictures import displayable, overlay, png_file
@@ -137,7 +138,7 @@ def export(
     segmenter, card = load_model(path)
     target = out if out is not None else path.with_suffix(WRITERS[to].suffix)
     require_writable(target.parent)
-    if target.exists():
+    if os.path.lexists(target):
         raise UsageError(f"{target} exists", "a new file", "give another --out")
     _require_possible(to, options)
     pixels = _pixel_type(segmenter, options.pixels)
@@ -145,7 +146,7 @@ def export(
     yield Message(f"exporting {path} ({segmenter.net}, {options.precision}, {pixels} pixels to {options.output})")
     if options.precision == "int8" and not request.pictures:
         yield Message("note: a made picture gives the ranges of int8; --pictures with real ones gives better ranges")
-    with atomic_path(target) as draft:
+    with atomic_path(target, replace=False) as draft:
         difference = WRITERS[to].write(request, draft)
     result = ExportResult(target, to, options.output, options.precision, difference)
     yield Message(f"{target}: {bytes_text(target.stat().st_size)}\nagainst the model in float32: {difference}")
@@ -244,14 +245,17 @@ def _pixel_type(segmenter: Segmenter, requested: str | None) -> str:
 
 
 def _pictures(segmenter: Segmenter, pixels: str, folder: Path | None) -> tuple[NDArray[Any], ...]:
-    """Return the pictures of a folder that have the pixel type, cut to a size that is quick to compute."""
+    """Return the pictures of a folder that have the pixel type, without masks, cut to a size that is quick to compute.
+
+    Masks beside pictures would give int8 a wrong range.
+    """
     if folder is None:
         return ()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
         repair = "check the path, or leave --pictures out"
         raise DataError(f"--pictures {folder}: {found}", "a folder of pictures", repair)
-    files = list(islice(picture_files(folder), MOST_PICTURES))
+    files = pictures_of_folder(folder).files[:MOST_PICTURES]
     pictures = [segmenter.normalisation.match_channels(read_image(file), str(file)) for file in files]
     fitting = tuple(picture[:MOST_SIDE, :MOST_SIDE] for picture in pictures if str(picture.dtype) == pixels)
     if not fitting:

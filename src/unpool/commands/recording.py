@@ -104,7 +104,7 @@ def begin_test(folder: Path, setup: TestSetup) -> Generator[Event, None, Started
     Yields a message if a finished test next to this one has the same model, data and options.
     """
     model = _model(setup.model)
-    key = digest(["test", setup.survey.fingerprint, present_code().digest, model.digest, dict(setup.options)])
+    key = digest(["test", *_data_key(setup.survey), present_code().digest, model.digest, dict(setup.options)])
     record = _new_record(
         "test",
         key,
@@ -212,7 +212,12 @@ def _training_key(job: TrainingJob) -> str:
     settings = job.config.model_dump(mode="json", exclude={*WITHOUT_EFFECT})
     start = settings["training"].pop("start")
     start_digest = file_digest(model_file(Path(start))) if start is not None else None
-    return digest(["train", job.survey.fingerprint, present_code().digest, start_digest, settings])
+    return digest(["train", *_data_key(job.survey), present_code().digest, start_digest, settings])
+
+
+def _data_key(survey: Survey) -> tuple[str, dict[str, Any]]:
+    """Return what the pictures and masks of a run are, and what the mask values mean."""
+    return survey.fingerprint, survey.table.to_card()
 
 
 def _changed(config: RunConfig) -> dict[str, Any]:

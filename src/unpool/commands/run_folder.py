@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from unpool.config.schema import RunConfig
 from unpool.config.settings import override, resolve
 from unpool.config.toml import to_toml
 from unpool.errors import UsageError
-from unpool.io.files import is_draft, write_text
-from unpool.io.folders import OUTPUT_MARK
+from unpool.io.destination import is_unused, new_folder
+from unpool.io.files import write_text
 from unpool.wording import dotted_names
 
 MODEL_FILE = "model.safetensors"
@@ -68,23 +67,15 @@ def model_file(path: Path) -> Path:
     return path / MODEL_FILE if path.is_dir() else path
 
 
-def new_run(out: Path | None, data: Path, config: RunConfig) -> RunFolder:
-    """Return a folder for a new run: ``out``, or the first free ``runs/<data>-<net>``.
+def new_run(out: Path | None, data: Path, config: RunConfig) -> AbstractContextManager[Path]:
+    """Claim a folder for a new run: ``out``, or the first free ``runs/<data>-<net>``.
 
     Raises
     ------
-    UsageError: ``out`` is not empty, or cannot be made.
+    UsageError: ``out`` is not empty, another process writes into it, or it cannot be made.
     """
-    if out is None:
-        out = free_path(default_run_path(data, config))
-    require_writable(out)
-    if out.exists() and not _is_empty(out):
-        raise UsageError(
-            f"{out} already exists and is not empty",
-            "a new or empty folder for the run",
-            "give another --out, or --resume to continue the run in this folder",
-        )
-    return RunFolder(out)
+    repair = "give another --out, or --resume to continue the run in this folder"
+    return new_folder(out, default_run_path(data, config), repair)
 
 
 def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder | None:
@@ -100,7 +91,7 @@ def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder 
         runs = [RunFolder(path) for path in sorted(paths, key=lambda p: _number(p, base))]
         started = [run for run in runs if run.config.is_file()]
         return started[-1] if started else None
-    if not out.exists() or _is_empty(out):
+    if not out.exists() or is_unused(out):
         return None
     run = RunFolder(out)
     if not run.config.is_file():
@@ -142,42 +133,9 @@ def write_config(run: RunFolder, config: RunConfig) -> None:
     write_text(run.config, to_toml(config))
 
 
-def require_writable(folder: Path) -> None:
-    """Raise an error if a folder cannot be made or written to, before any work is done for it.
-
-    Raises
-    ------
-    UsageError: names the folder or the file that is in the way.
-    """
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(
-            f"{folder}: {nearest} is {'not writable' if nearest.is_dir() else 'a file'}",
-            "a folder that can be made and written to",
-            "give another --out",
-        )
-
-
-def free_path(base: Path) -> Path:
-    """Return the first of ``base``, ``base-2``, ``base-3`` … that does not exist."""
-    return next(path for path in numbered_paths(base) if not path.exists())
-
-
-def numbered_paths(base: Path) -> Iterator[Path]:
-    """Yield ``base``, ``base-2``, ``base-3`` … without end."""
-    yield base
-    for number in count(2):
-        yield base.with_name(f"{base.name}-{number}")
-
-
 def default_run_path(data: Path, config: RunConfig) -> Path:
     """Return the default path of a run folder: ``runs/<data>-<net>``."""
     return Path("runs") / f"{data.resolve().name or 'data'}-{config.net}"
-
-
-def _is_empty(path: Path) -> bool:
-    """Return whether a folder is empty, apart from the files of a run that was killed at its very start."""
-    return path.is_dir() and all(each.name == OUTPUT_MARK or is_draft(each.name) for each in path.iterdir())
 
 
 def _is_numbered(path: Path, base: Path) -> bool:

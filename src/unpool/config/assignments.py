@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,8 @@ from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.config.settings import key_suggestion
 from unpool.config.values import right_assignment
 from unpool.errors import UsageError
+from unpool.io.documents import toml_table
+from unpool.wording import shortened
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -20,32 +21,35 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
     Raises
     ------
-    UsageError: no ``=``, or an unknown or ambiguous key.
+    UsageError: no key or no ``=``, an unknown or ambiguous key, or a key twice.
     """
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals:
-            _section_and_name(key.strip())
-            right = right_assignment(key.rpartition(".")[2]) or f"{key}=…"
-            raise UsageError(f"--set {assignment}", "key=value", f"write for example --set {right}")
+        if not key.strip() or not equals:
+            if key.strip():
+                _section_and_name(key.strip())
+            right = right_assignment(key.strip().rpartition(".")[2]) or f"{key.strip() or 'key'}=…"
+            raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example --set {right}")
         section, name = _section_and_name(key.strip())
-        if section is None:
-            settings[name] = _value(text)
-        else:
-            settings.setdefault(section, {})[name] = _value(text)
+        table = settings if section is None else settings.setdefault(section, {})
+        if name in table:
+            raise UsageError(f"--set {name} twice", "each setting once", f"leave out one --set {name}=…")
+        table[name] = _value(text)
     return settings
 
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = toml_table(f"value = {text}", finite=False)
+    except ValueError:
         return text.strip()
+    return table["value"] if table.keys() == {"value"} else text.strip()
 
 
 def _section_and_name(key: str) -> tuple[str | None, str]:
     section, dot, name = key.rpartition(".")
+    key = shortened(key, 80)
     if not dot and name in RunConfig.model_fields and name not in SECTIONS:
         return None, name
     matches = [(s, n) for s, n in setting_keys() if n == name and (not dot or s == section)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from unpool.config.settings import require_tables
-from unpool.errors import UsageError
+from unpool.errors import DataError, UsageError
+from unpool.io.documents import read_toml
 
 
 def paper_recipes() -> tuple[str, ...]:
@@ -29,13 +29,13 @@ def read_recipe(recipe: Path | str) -> dict[str, Any]:
     if not Path(recipe).exists() and str(recipe) in paper_recipes():
         path = resources.files("unpool").joinpath("recipes", f"{recipe}.toml")
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(paper_recipes())
+        settings = read_toml(path)
+    except DataError as error:
+        found_file = not isinstance(error.__cause__, OSError)
         raise UsageError(
-            f"{recipe}: {error.strerror}", f"a TOML file, or one of {known}", "check the path or the name"
+            error.found,
+            "a TOML file" if found_file else f"a TOML file, or one of {', '.join(paper_recipes())}",
+            "correct the file" if found_file else "check the path or the name",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", "a TOML file", "correct the line named above") from error
     require_tables(settings, str(path))
     return settings

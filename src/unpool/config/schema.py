@@ -52,7 +52,7 @@ class TrainingSettings(_Section):
     """
 
     epochs: int | None = Field(None, ge=1, le=10**9)
-    minutes: float | None = Field(None, gt=0, le=1e6)
+    minutes: float | None = Field(None, gt=0, le=1e8)
     batch_size: int = Field(4, ge=1, le=4096)
     parts: int | None = Field(None, ge=1, le=4096)
     crop: int = Field(256, ge=16, le=8192)

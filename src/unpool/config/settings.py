@@ -70,7 +70,7 @@ def require_tables(settings: Mapping[str, Any], origin: str) -> None:
     for section in SECTIONS:
         table = settings.get(section, {})
         if not isinstance(table, Mapping):
-            raise UsageError(f"{origin}: {section} = {table!r}", f"a table [{section}]", "write keys under it")
+            raise UsageError(f"{origin}: {section} = {_shown(table)}", f"a table [{section}]", "write keys under it")
 
 
 def key_suggestion(key: str) -> str:
@@ -118,6 +118,11 @@ def _usage_error(error: ValidationError, origin: str, structure: type[NetworkStr
     return UsageError(f"{origin}: {key} = {shown}", values_text(field), _change(key, field, problem["input"]))
 
 
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: the start of it, if it is long."""
+    return shortened(repr(value), SHOWN)
+
+
 def _parts(message: str, repair: str) -> tuple[str, str, str]:
     """Return found, expected and to do from a validator's message: ``found``, ``found; to do``, or all three."""
     found, *rest = message.split("; ", 2)
@@ -135,7 +140,3 @@ def _change(key: str, field: FieldInfo, given: Any) -> str:
     if not right:
         return f"change {key}"
     return f"change {key}, for example " + (f"--{right.replace('=', ' ')}" if name in OPTIONS else f"--set {right}")
-
-
-def _shown(value: Any) -> str:
-    return shortened(repr(value), SHOWN)

@@ -8,19 +8,27 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.class_table import ClassTable, MaskKind
+from unpool.class_table import IGNORE_ID, ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
 from unpool.dataset.checks.whole_set import whole_set_findings
-from unpool.dataset.findings import SEVERITIES, Finding, files_of, from_error, joined
-from unpool.dataset.mask_values.class_names import names_by_hand, names_in_folder
+from unpool.dataset.findings import SEVERITIES, Finding, from_error, joined
+from unpool.dataset.mask_values.class_names import (
+    ClassNames,
+    names_by_hand,
+    names_in_folder,
+    unread_class_files,
+)
+from unpool.dataset.mask_values.model_names import WITHOUT_FILE, unknown_value_repair
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
+from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
+from unpool.dataset.pairing.matching import holds_train_ids
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
 from unpool.dataset.split import Split, folder_split, make_split
 from unpool.dataset.survey_result import Survey
-from unpool.dataset.table_choice import choose_table, given_table, with_broken_pairs
+from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
 from unpool.generators import result_of
 from unpool.read_ahead import read_ahead
@@ -36,6 +44,7 @@ def survey(
     seed: int = 0,
     val_share: float = 0.2,
     table: ClassTable | None = None,
+    settled: str | None = None,
 ) -> Survey:
     """Survey a folder of pictures and masks.
 
@@ -44,6 +53,8 @@ def survey(
     seed, val_share: of the split, see ``unpool.dataset.split.make_split``.
     table: the class table by which the masks are read, as when a model is tested. No split is made then: pairs in
         none of the folder's own parts are test pairs. None chooses a table by the masks.
+    settled: digest of the class file that lay beside the masks from which ``table`` was made. The same file is not
+        compared with it again, because a person may have given other names then.
 
     Returns
     -------
@@ -54,7 +65,8 @@ def survey(
     DataError: there are no pairs, or no class table can be made from the masks.
     UsageError: the classes or the ignored values of ``options`` cannot be read, or do not fit the masks.
     """
-    return result_of(survey_steps(root, options, seed=seed, val_share=val_share, table=table))
+    steps = survey_steps(root, options, seed=seed, val_share=val_share, table=table, settled=settled)
+    return result_of(steps)
 
 
 def survey_steps(
@@ -64,6 +76,7 @@ def survey_steps(
     seed: int = 0,
     val_share: float = 0.2,
     table: ClassTable | None = None,
+    settled: str | None = None,
 ) -> Generator[tuple[int, int], None, Survey]:
     """Yield (pairs read, all pairs) after each pair, and return the survey, see ``unpool.dataset.survey.survey``."""
     begun = time.perf_counter()
@@ -71,24 +84,34 @@ def survey_steps(
     kind = options.kind if table is None else table.kind
     names = names_by_hand(options.classes) if options.classes else None
     folder = find_pairs(root, instances=kind == "instances")
-    if table is None and names is None:
-        names = names_in_folder(folder.root)
+    in_folder = _names_in_folder(folder, names, testing)
+    names = names or in_folder
+    if table is None and options.ignore is None and names is None and holds_train_ids(folder.pairs):
+        options = replace(options, ignore=(IGNORE_ID,))
+        found = f"the masks hold Cityscapes' ids to train on: {IGNORE_ID} is ignored"
+        folder = replace(folder, findings=(*folder.findings, Finding("note", "train-ids", found)))
     inspections: list[Inspection] = []
     for inspection in _inspected(folder.pairs, "instances" if kind == "instances" else None):
         inspections.append(inspection)
         yield len(inspections), len(folder.pairs)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
+    if not tallies and table is None:
+        raise no_mask(findings)
     try:
         choice = (
-            choose_table(folder, tallies, options, names) if table is None else given_table(table, tallies.values())
+            choose_table(folder, tallies, options, names)
+            if table is None
+            else given_table(table, tallies.values(), None if in_folder and in_folder.digest == settled else in_folder)
         )
     except DataError as error:
         raise with_broken_pairs(error, findings) from error
-    smeared = files_of([finding for finding in choice.mask_findings if finding.code == "smeared-mask"])
-    exact = {name: tally for name, tally in tallies.items() if name not in smeared}
-    facts, unreadable = picture_facts(inspections, exact, choice.table)
-    findings = joined([*findings, *choice.findings, *choice.mask_findings, *unreadable])
+    usable = {name: tally for name, tally in tallies.items() if name not in choice.left_out}
+    facts, unreadable = picture_facts(inspections, usable, choice.table)
+    unread = unread_class_files(folder.root, folder.others, names)
+    if testing:
+        unreadable = [_for_test(finding, usable, choice.table, in_folder) for finding in unreadable]
+    findings = joined([*folder.findings, *unread, *findings, *choice.findings, *choice.mask_findings, *unreadable])
     split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, val_share)
     result = Survey(
         folder=folder,
@@ -96,13 +119,36 @@ def survey_steps(
         split=split,
         pictures=facts,
         channels=_channels(facts),
-        findings=(),
+        findings=tuple(findings),
         seconds=time.perf_counter() - begun,
         fingerprint=_fingerprint(inspections),
+        class_file=in_folder.digest if in_folder else None,
     )
     findings += [*split_findings, *whole_set_findings(result, inspections, testing, testing or names is not None)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return replace(result, findings=tuple(findings), seconds=time.perf_counter() - begun)
+
+
+def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) -> ClassNames | None:
+    """Read the folder's class file; a broken one counts as none where a person names the classes by hand."""
+    try:
+        otherwise = WITHOUT_FILE if testing else "name the classes with --classes"
+        return names_in_folder(folder.root, folder.others, otherwise)
+    except DataError:
+        if by_hand is None:
+            raise
+        return None
+
+
+def _for_test(
+    finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None
+) -> Finding:
+    """Return the error of a mask that a model's table cannot read, with a repair for a test."""
+    if finding.code != "unknown-value":
+        return finding
+    readable = [each for tally in tallies.values() if (each := tally.as_kind(table.kind))]
+    unknown = sorted({value for tally in readable for value in tally.counts} - table.lookup().keys())
+    return replace(finding, repair=unknown_value_repair(table, unknown, names.source if names else None))
 
 
 def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspection]:

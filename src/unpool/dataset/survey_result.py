@@ -24,6 +24,7 @@ class Survey:
     findings: errors first, then warnings, then notes.
     seconds: duration of the survey.
     fingerprint: sha256 over all names and file contents, in hex.
+    class_file: digest of the class names in the folder's file, in hex; None without one.
     """
 
     folder: Folder
@@ -34,6 +35,7 @@ class Survey:
     findings: tuple[Finding, ...]
     seconds: float
     fingerprint: str
+    class_file: str | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:

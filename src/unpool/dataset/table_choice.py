@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from unpool.class_table import ClassTable
+from unpool.class_table import ClassTable, MaskKind
+from unpool.dataset.checks.inverted_masks import inverted_masks
 from unpool.dataset.checks.object_numbers import refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
-from unpool.dataset.findings import Finding, files_of
+from unpool.dataset.checks.smoothed_ids import smoothed_ids
+from unpool.dataset.checks.two_ways import two_ways_findings
+from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.model_names import table_by_names
 from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.mask_values.palettes import colours_agree, exchanged_colours, palette_conflict
@@ -28,13 +33,14 @@ class TableChoice(NamedTuple):
     Attributes
     ----------
     findings: findings about the table.
-    mask_findings: errors and warnings of masks that differ from the others or from the table; the table was made
-        without the masks that have errors.
+    mask_findings: errors and warnings of masks that differ from the others or from the table.
+    left_out: names of the masks that are not read by the table; it was made without them.
     """
 
     table: ClassTable
     findings: tuple[Finding, ...]
     mask_findings: tuple[Finding, ...]
+    left_out: frozenset[str]
 
 
 def choose_table(
@@ -68,22 +74,59 @@ def choose_table(
     stated = {*stated_values(names, kind, fitting), *ignored_values(options.ignore, kind, fitting)}
     wrong += rare_value_findings(fitting, stated)
     usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
+    ways = two_ways_findings(usable, kind, stated)
+    wrong += [way for way in ways if way.severity == "error"]
+    usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
     if not usable:
-        first = next(iter(wrong), None)
-        raise DataError(
-            first.found if first else f"{folder.root}: no mask can be read as {kind}",
-            first.expected if first else "masks in one form",
-            first.repair if first else "correct the masks, or choose another kind with --masks",
-        )
+        raise _not_usable(wrong, folder, kind)
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
     made = make_table(usable, kind, names, options.ignore, camvid)
-    return TableChoice(made.table, made.findings, (*wrong, *([conflict] if conflict else [])))
+    warnings = [way for way in ways if way.severity != "error"]
+    warnings += smoothed_ids(usable) if kind == "values" else []
+    findings = (*wrong, *warnings, *([conflict] if conflict else []))
+    return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
 
 
-def given_table(table: ClassTable, tallies: Iterable[MaskTally]) -> TableChoice:
-    """Return the choice of a table that was made without these masks, with the masks that do not fit it."""
+def _not_usable(wrong: Sequence[Finding], folder: Folder, kind: MaskKind) -> DataError:
+    """Return the error of a folder in which every mask can be read and none is usable."""
+    if wrong:
+        first = joined(wrong)[0]
+        return DataError(first.found, first.expected, first.repair)
+    other = "values" if kind == "colours" else "colours"
+    return DataError(
+        f"{folder.root}: no mask can be read as {kind}; the masks hold {other}",
+        f"masks of {kind}, or --masks {other}",
+        f"use --masks {other}, or leave --masks out",
+    )
+
+
+def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNames | None = None) -> TableChoice:
+    """Return the choice of a table that was made without these masks, with the masks that do not fit it.
+
+    Parameters
+    ----------
+    names: of the classes in the folder's file, by which the table's classes get other mask values.
+
+    Raises
+    ------
+    DataError: the masks have a class with a name that the table lacks.
+    """
+    tallies = list(tallies)
+    table, findings = (table, ()) if names is None else table_by_names(table, names, tallies)
     check = smeared_objects if table.kind == "instances" else partial(exchanged_colours, table=table)
-    return TableChoice(table, (), tuple(finding for tally in tallies if (finding := check(tally))))
+    of_masks = [finding for tally in tallies if (finding := check(tally))]
+    of_masks += inverted_masks(tallies, table.kind, frozenset())
+    errors = [finding for finding in of_masks if finding.severity == "error"]
+    return TableChoice(table, findings, tuple(of_masks), frozenset(files_of(errors)))
+
+
+def no_mask(findings: Sequence[Finding]) -> DataError:
+    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair."""
+    faults = [finding for finding in findings if finding.code == "broken-mask"]
+    repair, _ = Counter(fault.repair for fault in faults).most_common(1)[0]
+    fault = next(fault for fault in faults if fault.repair == repair)
+    more = f"; and {len(faults) - 1} masks more" if len(faults) > 1 else ""
+    return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)
 
 
 def with_broken_pairs(error: DataError, findings: Sequence[Finding]) -> DataError:

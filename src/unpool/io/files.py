@@ -23,7 +23,7 @@ DRAFT = re.compile(r"\.unpool-[0-9a-f]{12}(\..*)?")
 
 
 @contextmanager
-def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
+def atomic_path(path: Path, size: int | None = None, *, replace: bool = True) -> Iterator[Path]:
     """Yield a draft, a temporary path beside ``path``, which replaces ``path`` when the body succeeds.
 
     The folder is made if it is missing. The draft has the suffix of ``path``. It is flushed to the disk before it
@@ -32,6 +32,7 @@ def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
     Parameters
     ----------
     size: bytes that the body writes, for the message of a full disk.
+    replace: whether a file that is there by then is replaced; else RunError is raised.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
         try:
             yield draft
             flush_to_disk(draft)
-            put_in_place(draft, path)
+            put_in_place(draft, path, replace=replace)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -97,9 +98,17 @@ def flush_to_disk(path: Path) -> None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def put_in_place(draft: Path, path: Path) -> None:
-    """Replace ``path`` by a flushed draft, and bring the folder's new entry to the disk."""
-    draft.replace(path)
+def put_in_place(draft: Path, path: Path, *, replace: bool = True) -> None:
+    """Rename a flushed draft to ``path``, and bring the folder's new entry to the disk.
+
+    Parameters
+    ----------
+    replace: whether a file that is there is replaced; else FileExistsError is raised.
+    """
+    if replace:
+        draft.replace(path)
+    else:
+        _put_in_free_place(draft, path)
     if os.name == "nt":  # folders cannot be opened there
         return
     folder = os.open(path.parent, os.O_RDONLY)
@@ -110,6 +119,18 @@ def put_in_place(draft: Path, path: Path) -> None:
             raise
     finally:
         os.close(folder)
+
+
+def _put_in_free_place(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)  # unlike a renaming, it replaces nothing
+        draft.unlink()
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        draft.replace(path)
 
 
 def keep_as(path: Path, second: Path) -> None:
@@ -131,14 +152,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add UTF-8 text to the end of a file.
+    """Add lines of UTF-8 text to the end of a file; they begin after a last line that a kill left incomplete.
 
     Raises
     ------
     RunError: the text cannot be written; a part of it may be in the file.
     """
     content = text.encode("utf-8")
-    with writing(path, len(content)), path.open("ab") as file:
+    with writing(path, len(content)), path.open("ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            content = (b"" if file.read(1) == b"\n" else b"\n") + content
         file.write(content)
 
 
@@ -152,25 +176,6 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    DataError: the file is missing, unreadable or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "a readable JSON file", "check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: no valid JSON ({error})",
-            "a JSON file",
-            "correct the file, or write it again with the program that made it",
-        ) from error
-
-
 def safe_child(folder: Path, relative: str | Path) -> Path:
     """Return the path of ``relative`` under ``folder``, with links and ``..`` resolved.
 
@@ -178,8 +183,8 @@ def safe_child(folder: Path, relative: str | Path) -> Path:
     ------
     DataError: the path leaves the folder, or is the folder itself.
     """
-    home = folder.resolve()
-    child = (home / relative).resolve()
+    home = Path(os.path.realpath(folder))
+    child = Path(os.path.realpath(home / relative))
     if child == home or not child.is_relative_to(home):
         raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")
     return child

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +17,37 @@ Tag: TypeAlias = tuple[int, int, int, Any]
 GEO_TAGS = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
 """Types by code of the tags of OGC GeoTIFF 1.1: pixel scale, tie points, transformation and three tags of keys."""
 
+UNIT_SYMBOLS: Mapping[str, str] = {
+    **{"kilometer": "km", "meter": "m", "centimeter": "cm", "millimeter": "mm", "micrometer": "µm"},
+    **{"nanometer": "nm", "angstrom": "Å", "picometer": "pm", "inch": "in", "foot": "ft", "yard": "yd", "mile": "mi"},
+}
+"""The symbols that OME-TIFF has for the units of length that OME-Zarr names."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The place of a picture's rows or columns in space: row or column i lies at scale * i + translation.
+
+    Attributes
+    ----------
+    unit: the unit of length, as OME-TIFF or OME-Zarr writes it; None where the file has none.
+    shared: the scale and the translation that OME-Zarr applies afterwards, to a picture and all its smaller copies.
+    """
+
+    unit: str | None = None
+    scale: float = 1.0
+    translation: float = 0.0
+    shared: tuple[float, float] = (1.0, 0.0)
+
+    @property
+    def pixel_size(self) -> float:
+        """The distance between two rows or columns."""
+        return self.scale * self.shared[0]
+
+
+Space: TypeAlias = tuple[Axis, Axis]
+"""The place of a picture's rows and of its columns."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -26,7 +58,7 @@ class Placement:
     resolution: pixels in each unit of length, across and down; None where the file has none.
     unit: the unit of length by TIFF's numbers: 1 no absolute unit, 2 inch, 3 centimetre.
     geography: GeoTIFF's tags, without GDAL's value for missing data, which would hide a class in a mask.
-    pixel_size: physical size across and down with its unit, from OME metadata.
+    space: physical size and place of rows and columns, from OME metadata; None where the file has none.
     tiled: the file is stored for reading by windows; results of the picture are stored so too.
     levels: number of smaller copies of the picture in the file.
     zarr: the format of a Zarr folder, 2 or 3; None for a file.
@@ -35,7 +67,7 @@ class Placement:
     resolution: tuple[float, float] | None = None
     unit: int = 1
     geography: tuple[Tag, ...] = ()
-    pixel_size: tuple[float, float, str] | None = None
+    space: Space | None = None
     tiled: bool = False
     levels: int = 0
     zarr: int | None = None
@@ -50,16 +82,16 @@ def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     if page.tags.valueof(ORIENTATION_TAG, 1) != 1:
         return Placement(tiled=tiled, levels=levels)
     resolution = _ratio(page.tags.valueof(282)), _ratio(page.tags.valueof(283))
-    unit = int(page.tags.valueof(296, 2))
+    unit = page.tags.valueof(296, 2)
     # programs that know no resolution write 1 without a unit
     known = all(resolution) and unit in (1, 2, 3) and (resolution, unit) != ((1.0, 1.0), 1)
     return Placement(
         resolution=resolution if known else None,
-        unit=unit if known else 1,
+        unit=int(unit) if known else 1,
         geography=tuple(
             _writable(tag) for code in GEO_TAGS if (tag := page.tags.get(code)) and tag.dtype == GEO_TAGS[code]
         ),
-        pixel_size=_ome_pixel_size(tiff.ome_metadata) if tiff.is_ome else None,
+        space=_ome_space(tiff.ome_metadata) if tiff.is_ome else None,
         tiled=tiled,
         levels=levels,
     )
@@ -78,10 +110,17 @@ def _ratio(value: Any) -> float:
     return float(value[0] / value[1])
 
 
-def _ome_pixel_size(text: str | None) -> tuple[float, float, str] | None:
+def _ome_space(text: str | None) -> Space | None:
     """Return the physical sizes in OME's XML, found by a search: an XML parser would expand the entities of a bomb."""
-    across, down = (re.search(rf'\sPhysicalSize{axis}="([0-9.eE+-]+)"', text or "") for axis in "XY")
-    if across is None or down is None:
+    down, across = (_ome_axis(text or "", name) for name in "YX")
+    return (down, across) if down and across else None
+
+
+def _ome_axis(text: str, name: str) -> Axis | None:
+    size = re.search(rf'\sPhysicalSize{name}="([0-9.eE+-]+)"', text)
+    unit = re.search(rf'\sPhysicalSize{name}Unit="([^"&<]+)"', text)
+    try:
+        scale = float(size[1]) if size else 0.0
+    except ValueError:
         return None
-    unit = re.search(r'\sPhysicalSizeXUnit="([^"&<]+)"', text or "")
-    return float(across[1]), float(down[1]), unit[1] if unit else "µm"
+    return Axis(unit[1] if unit else "µm", scale) if 0 < scale < float("inf") else None

@@ -13,15 +13,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from unpool.errors import DataError, UsageError
+from unpool.io.documents import read_json
 from unpool.io.files import write_json
 from unpool.io.folders import is_junk
 from unpool.ledger.record import RECORD_FILE, Record
-from unpool.wording import command_text, decodable, first_of
+from unpool.wording import command_text, decodable, first_of, problem_text
 
 MAX_DEPTH = 8
 """The most levels of folders below a folder that is searched."""
 
-MAX_RECORD_BYTES = 16 << 20
+MAX_RECORD_BYTES = 16_000_000
 """The most bytes of a record; a larger file is no record."""
 
 SILENT_SECONDS = 3600.0
@@ -92,12 +93,10 @@ def read_record(path: Path) -> Record:
     try:
         if not file.is_file():
             raise OSError("no such file" if not file.exists() else "no plain file")
-        if file.stat().st_size > MAX_RECORD_BYTES:
-            raise ValueError(f"larger than {MAX_RECORD_BYTES >> 20} MB")
-        return Record.model_validate_json(file.read_bytes())
-    except (OSError, ValueError) as error:
+        return Record.model_validate(read_json(file, MAX_RECORD_BYTES))
+    except (OSError, ValidationError, DataError) as error:
         raise DataError(
-            f"{decodable(str(file))}: {_why(error)}",
+            f"{decodable(str(file))}: {_why(error, file)}",
             "the record of a training or test, as this version of unpool writes it",
             "restore the file from a copy, or remove it if another program wrote it; the model in its folder does not "
             "need it",
@@ -225,14 +224,13 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, file: Path) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return f"no record ({where + ': ' if where else ''}{first['msg']})"
+        return f"no record ({problem_text(error.errors()[0])})"
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return f"no record ({error})"
+    assert isinstance(error, DataError)
+    return error.found.removeprefix(f"{decodable(str(file))}: ")
 
 
 def _candidates(runs: Sequence[FoundRun]) -> str:

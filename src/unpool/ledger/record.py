@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import platform
+from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 RECORD_FILE = "run.json"
 """The name of a record in its run's folder."""
@@ -21,8 +22,23 @@ RecordedState = Literal["running", "finished", "stopped", "failed"]
 """The state of a run that its record holds; the record of a killed run still holds ``running``."""
 
 
+def _in_order(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError("an interval that ends before it begins")
+    return interval
+
+
+_Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Score = Annotated[float, Field(ge=0, le=1)]
+_ScoreInterval = Annotated[tuple[_Score, _Score], Field(strict=False), AfterValidator(_in_order)]
+_Moment = Annotated[
+    AwareDatetime, Field(strict=False, ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+]
+"""A time that every local clock can show."""
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataUsed(_Part):
@@ -39,7 +55,7 @@ class DataUsed(_Part):
     name: str
     folder: str
     fingerprint: str
-    pictures: dict[str, int]
+    pictures: dict[str, _Count]
     choice: str = ""
 
 
@@ -54,7 +70,7 @@ class Process(_Part):
     """The process that wrote the record."""
 
     host: str
-    pid: int
+    pid: Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class ModelUsed(_Part):
@@ -91,26 +107,34 @@ class Record(_Part):
     state: RecordedState
     error: str = ""
     key: str
-    created: AwareDatetime
-    updated: AwareDatetime
+    created: _Moment
+    updated: _Moment
     net: str
     data: DataUsed
     settings: dict[str, Any]
     changed: dict[str, Any] = {}
-    seed: int | None = None
+    seed: _Count | None = None
     code: CodeUsed
     software: dict[str, str]
     machine: str
     process: Process
     model: ModelUsed | None = None
     start: ModelUsed | None = None
-    seconds: float = 0.0
-    peak_bytes: int | None = None
-    epochs: int | None = None
-    best_epoch: int | None = None
-    scores: dict[str, float | None] = {}
-    intervals: dict[str, tuple[float, float] | None] = {}
+    seconds: Annotated[float, Field(ge=0, le=1e10)] = 0.0
+    peak_bytes: _Count | None = None
+    epochs: _Count | None = None
+    best_epoch: _Count | None = None
+    scores: dict[str, _Score | None] = {}
+    intervals: dict[str, _ScoreInterval | None] = {}
     result: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.kind == "test" and self.model is None:
+            raise ValueError("a test without a model")
+        if (self.best_epoch or 0) > (self.epochs or 0):
+            raise ValueError(f"the best epoch is {self.best_epoch}, of {self.epochs}")
+        return self
 
     @property
     def mean_iou(self) -> float | None:

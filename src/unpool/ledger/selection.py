@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from unpool.errors import UsageError
+from unpool.io.documents import json_value
 from unpool.ledger.folders import FoundRun
-from unpool.wording import command_text, dotted_names
+from unpool.wording import command_text, dotted_names, shortened
 
 RunOrder = Literal["created", "score", "seconds", "memory", "net", "data"]
 
@@ -78,14 +78,15 @@ def _meets(run: FoundRun, conditions: RunFilter) -> bool:
 def _condition(text: str, runs: Sequence[FoundRun]) -> tuple[set[str], tuple[Any, ...]]:
     """Return the full names in a record that the key of ``key=value`` means, and the values that it accepts."""
     key, equals, value = text.partition("=")
-    if not equals:
+    text = shortened(text, 80)
+    if not key or not equals:
         raise UsageError(f"--where {text}", "key=value", "write for example --where crop=256")
     names = {name for run in runs for name, _ in dotted_names(run.to_json())}
     meant = {name for name in names if name == key or name.endswith(f".{key}")}
     if names and not meant:
         near = difflib.get_close_matches(key, [*names, *(name.rpartition(".")[2] for name in names)], n=3)
         raise UsageError(
-            f"--where {text}: no run has {key}",
+            f"--where {text}: no run has {shortened(key, 80)}",
             "a name in a run.json",
             f"try {', '.join(dict.fromkeys(near))}"
             if near
@@ -101,6 +102,6 @@ def _is_in(value: Any, accepted: tuple[Any, ...]) -> bool:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json_value(text)
     except ValueError:
         return text

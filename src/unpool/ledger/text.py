@@ -147,7 +147,7 @@ def _setting_rows(record: Record) -> list[tuple[str, str]]:
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    filled = [(label, on_one_line(value)) for label, value in rows if value]
+    filled = [(on_one_line(label), on_one_line(value)) for label, value in rows if value]
     width = max((len(label) for label, _ in filled), default=0)
     return "\n".join([title, *(f"  {label:<{width}}  {value}" for label, value in filled)]) if filled else ""
 

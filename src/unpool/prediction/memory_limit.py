@@ -46,3 +46,7 @@ class MemoryLimit:
     def left(self, machine: Machine) -> float:
         """Return the bytes that pictures may still take; on a GPU the process's main memory does not count."""
         return self.bytes - ((resident_memory() or 0) if machine.device.type == "cpu" else 0)
+
+    def for_one_piece(self, machine: Machine) -> float:
+        """Return the bytes that a picture without windows may take; they are bounded if the limit is a person's."""
+        return self.left(machine) if self.strict and machine.device.type == "cpu" else inf

@@ -124,6 +124,7 @@ def _training(story: Mapping[str, Any], sources: list[str]) -> str:
     split = data.get("split", {})
     crop = story.get("crop", {})
     optimiser, source = OPTIMISERS[training["optimiser"]]
+    words = optimiser.format(momentum=training.get("momentum"))
     validation = len(split.get("val", ()))
     batch = count_text(training["batch_size"], "crop")
     sentences = [
@@ -132,7 +133,7 @@ def _training(story: Mapping[str, Any], sources: list[str]) -> str:
         f"Batches of {batch} of {crop.get('rows')} x {crop.get('columns')} pixels"
         + _augmentation(config.get("augmentation", {})),
         _loss(config.get("loss", {}), sources),
-        f"Weights were optimised with {optimiser.format(**training)}{_cited(source, sources)} at a learning rate of "
+        f"Weights were optimised with {words}{_cited(source, sources)} at a learning rate of "
         f"{training.get('learning_rate')}" + _schedule(training, sources) + f", for {_budget(training)}, with seed "
         f"{training.get('seed')}",
         f"The weights of epoch {story.get('epoch')} were kept, chosen by validation "
@@ -168,7 +169,7 @@ def _loss(loss: Mapping[str, Any], sources: list[str]) -> str:
     if loss.get("cross_entropy"):
         weights = loss.get("class_weights")
         words = WEIGHTS.get(weights, "") if isinstance(weights, str) else "with weighted classes"
-        cited = _cited(MEDIAN_FREQUENCY, sources) if weights in WEIGHTS else ""
+        cited = _cited(MEDIAN_FREQUENCY, sources) if words in WEIGHTS.values() else ""
         focal = f", focal with exponent {loss['focal']:g}{_cited(FOCAL, sources)}" if loss.get("focal") else ""
         emphasis = {"separation": _SEPARATION, "boundary": _BOUNDARY}.get(loss.get("emphasis", ""), "")
         details = ", ".join(part for part in (f"{words}{cited}".strip(), emphasis) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Literal
 
 from unpool.metrics.scores import Scores
@@ -20,8 +21,11 @@ def criterion_value(criterion: Criterion, scores: Scores, loss: float | None) ->
 
 
 def note_if_best(state: TrainingState, value: float | None) -> bool:
-    """Note the epoch that has just ended as the best where its value is the highest so far; return whether it is."""
-    best = value is not None and (state.best_score is None or value > state.best_score)
+    """Note the epoch that has just ended as the best where its value is the highest so far; return whether it is.
+
+    A value that is not finite is never the best: no later one would be higher than NaN.
+    """
+    best = value is not None and isfinite(value) and (state.best_score is None or value > state.best_score)
     if best:
         state.best_score, state.best_epoch = value, state.epoch
     return best

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, ValidationError, create_model
 
 from unpool.errors import RunError
+from unpool.wording import problem_text
 
 NONFINITE_LIMIT = 5
 """Number of steps in a row without a finite loss after which training stops."""
@@ -120,8 +123,25 @@ class TrainingState:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
-        """Return the state that ``to_plain`` wrote. Raises TypeError or KeyError on other data."""
-        return cls(**{**plain, "sums": EpochSums(**plain["sums"])})
+        """Return the state that ``to_plain`` wrote. Raises ValueError on other data."""
+        _require_fields(EpochSums, plain.get("sums"))
+        fields = {**plain, "sums": EpochSums(**plain["sums"])}
+        _require_fields(cls, fields)
+        state = cls(**fields)
+        for row in state.history:
+            epoch_row(row)
+        sums = state.sums
+        if min(state.seconds, state.validation_seconds, state.last_validation, sums.counted, sums.skipped) < 0:
+            raise ValueError("a time or a count below 0")
+        if max(state.epoch, state.best_epoch, state.step, state.parts, sums.done) >= 1 << 63:
+            raise ValueError("a count of more than 64 bits")
+        if not 0 <= state.best_epoch <= state.epoch == len(state.history) <= state.step:
+            raise ValueError(
+                f"{len(state.history)} rows for {state.epoch} epochs of {state.step} steps, the best {state.best_epoch}"
+            )
+        if not (0 <= sums.done <= state.step and 1 <= state.parts <= 4096):
+            raise ValueError(f"{sums.done} of {state.step} steps in this epoch, in {state.parts} parts")
+        return state
 
 
 @dataclass(frozen=True)
@@ -191,3 +211,28 @@ class EpochRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON data."""
         return asdict(self)
+
+
+def epoch_row(plain: Any) -> dict[str, Any]:
+    """Return a row of a history, as ``EpochRecord.to_json`` and the remarks of a diagnosis made it.
+
+    Raises
+    ------
+    ValueError: the data are no such row.
+    """
+    if not isinstance(plain, dict):
+        raise ValueError("no row of an epoch")
+    _require_fields(EpochRecord, {name: value for name, value in plain.items() if name != "remarks"}, finite=False)
+    return plain
+
+
+def _require_fields(kind: type, plain: Any, *, finite: bool = True) -> None:
+    """Raise ValueError unless plain data has exactly the fields of a dataclass, and each has its type."""
+    hints: dict[str, Any] = {name: (hint, ...) for name, hint in get_type_hints(kind).items()}
+    form = create_model(
+        kind.__name__, __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=not finite), **hints
+    )
+    try:
+        form.model_validate(plain)
+    except ValidationError as error:
+        raise ValueError(problem_text(error.errors()[0])) from error

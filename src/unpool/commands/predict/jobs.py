@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from unpool.commands.predict.journal import JournalEntry
+import numpy as np
+
 from unpool.commands.predict.targets import Outputs, Target
+from unpool.io.destination import free_bytes
+from unpool.io.outputs import JournalEntry, output_name, read_journal, stamp_of
 from unpool.io.read.file_facts import picture_size
 from unpool.ledger.record import digest, present_code
 from unpool.prediction.predictor import Predictor
 from unpool.processes import ALONE, Processes
+from unpool.wording import bytes_text
 
 LARGE = 64e6
 """Pixels from which processes share the rows of tiles of one picture; each smaller one belongs to one process."""
@@ -51,7 +56,7 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
     """
     try:
         file = target.source.stat()
-        picture = [str(target.source.resolve()), file.st_size, file.st_mtime_ns]
+        picture = [os.path.realpath(target.source), file.st_size, file.st_mtime_ns]
     except OSError:
         picture = [str(target.source)]
     averaging, machine = predictor.averaging, predictor.machine
@@ -60,17 +65,50 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
     return PictureJob(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
 
 
-def begun_jobs(jobs: Sequence[PictureJob], journal: Mapping[Path, JournalEntry]) -> set[PictureJob]:
-    """Return the jobs that the same command has begun or finished."""
-    return {job for job in jobs if job.outputs.mask in journal and journal[job.outputs.mask].key == job.key}
+class ResumedJobs(NamedTuple):
+    """The jobs that the same command left in its journal.
+
+    Attributes
+    ----------
+    begun: jobs whose files may be written again.
+    finished: those of them that are finished.
+    changed: files of finished jobs that somebody changed since; they are kept.
+    odd: what is wrong in the lines of the journal that have no entry.
+    """
+
+    begun: frozenset[PictureJob] = frozenset()
+    finished: frozenset[PictureJob] = frozenset()
+    changed: tuple[Path, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
-def finished_jobs(jobs: Sequence[PictureJob], journal: Mapping[Path, JournalEntry]) -> set[PictureJob]:
-    """Return the jobs that the same command has finished, and whose files still exist."""
-    begun = begun_jobs(jobs, journal)
-    return {
-        job for job in begun if journal[job.outputs.mask].done and all(path.exists() for path in job.outputs.paths())
-    }
+def resumed_jobs(jobs: Sequence[PictureJob], out: Path) -> ResumedJobs:
+    """Return what the journal of a folder says about the jobs of the same command.
+
+    A mask is the last file of its picture to take its place: where it did, the picture is finished, although a kill
+    may have come before the journal says so. A mask that somebody changed is finished too, so that it stays.
+    """
+    journal, begun, finished = read_journal(out), set[PictureJob](), set[PictureJob]()
+    changed: list[Path] = []
+    for job in jobs:
+        entry = journal.entries.get(job.outputs.mask)
+        if entry is None or entry.key != job.key:
+            continue
+        differing = _differing(job, entry, out)
+        placed = job.outputs.mask in differing
+        whole = all(path.exists() for path in job.outputs.paths())
+        if (entry.done and whole) or placed:
+            finished.add(job)
+            changed += differing if entry.done else ()
+        if job in finished or not (entry.done and differing):
+            begun.add(job)
+    return ResumedJobs(frozenset(begun), frozenset(finished), tuple(changed), journal.odd)
+
+
+def _differing(job: PictureJob, entry: JournalEntry, out: Path) -> tuple[Path, ...]:
+    """Return the files of a job that exist, and are not as they were when its entry was written."""
+    stamps = {path: stamp_of(path) for path in job.outputs.paths()}
+    return tuple(path for path, now in stamps.items() if now and now != entry.stamps.get(output_name(out, path)))
 
 
 def divided(jobs: Sequence[PictureJob], predictor: Predictor, processes: Processes) -> Iterator[JobShare]:
@@ -85,3 +123,21 @@ def divided(jobs: Sequence[PictureJob], predictor: Predictor, processes: Process
     for job in jobs:
         if shared[job]:
             yield JobShare(job, processes)
+
+
+def room_note(jobs: Sequence[PictureJob], folder: Path, classes: int, *, sampled: bool) -> str:
+    """Return a message where the files of all pictures may not fit on the disk; an empty text where they fit.
+
+    Masks count nothing, because they compress well. Of the others only the size before compression is known.
+    """
+    size = 0.0
+    for job in jobs:
+        outputs = job.outputs
+        pixel = 3.0 if outputs.overlay else 0.0
+        pixel += classes * np.dtype(outputs.probability_type).itemsize if outputs.probabilities else 0.0
+        pixel += 4.0 * (classes if sampled else 1) if outputs.uncertainty else 0.0
+        size += pixel * math.prod(picture_size(job.source)) if pixel else 0.0
+    free = free_bytes(folder)
+    if free is None or size <= free:
+        return ""
+    return f"the files may take up to {bytes_text(size)}, and {bytes_text(free)} of the disk are free in {folder}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.jobs import PictureJob, begun_jobs, divided, finished_jobs, job_of
-from unpool.commands.predict.journal import JournalEntry, note, read_journal
+from unpool.commands.predict.familiarity import Familiarity, WatchedPicture
+from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
@@ -26,19 +26,21 @@ from unpool.commands.predict.results import (
 )
 from unpool.commands.predict.targets import (
     ExtraOutputs,
-    Target,
+    file_ids,
     find_targets,
     outputs_of,
     refuse_collisions,
     refuse_existing,
-    refuse_itself,
+    refuse_sources,
+    require_places,
 )
-from unpool.commands.run_folder import model_file, require_writable
+from unpool.commands.run_folder import model_file
 from unpool.commands.test.picture_choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
-from unpool.io.folders import mark_output
+from unpool.io.destination import claimed, require_writable
+from unpool.io.outputs import mark_output, note_files
 from unpool.io.read.file_facts import picture_size
 from unpool.io.read.windows import CACHE, PictureFile, open_picture
 from unpool.ledger.record import digest, file_digest
@@ -52,7 +54,7 @@ from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_choice import fitting_tile
 from unpool.processes import Processes, join
 from unpool.shapes import Size
-from unpool.wording import count_text
+from unpool.wording import count_text, first_of
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
 """Bytes from which the C library returns a block immediately under ``--memory``: in general, and for windows by
@@ -90,11 +92,13 @@ class Predicted:
     ----------
     written: picture and mask of each prediction.
     failed: pictures that could not be predicted, with the reason.
+    warnings: how pictures differ from those that the model saw, a sentence for each kind of difference.
     """
 
     folder: Path
     written: tuple[tuple[Path, Path], ...]
     failed: tuple[tuple[Path, str], ...]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -102,6 +106,7 @@ class Predicted:
             "folder": str(self.folder),
             "written": [{"image": str(image), "mask": str(mask)} for image, mask in self.written],
             "failed": [{"image": str(image), "reason": reason} for image, reason in self.failed],
+            "warnings": list(self.warnings),
         }
 
 
@@ -141,60 +146,54 @@ def predict(
     machine = choose_machine(options.device, options.precision)
     limit = MemoryLimit.of(options.memory, machine, processes.neighbours)
     predictor = Predictor(segmenter, machine, TILE, options.averaging, limit)
-    targets = find_targets(inputs, out)
+    targets, notes = find_targets(inputs, out)
     require_writable(out)
     outputs = [outputs_of(target, out, extras) for target in targets]
     refuse_collisions(targets, outputs)
+    require_places(targets, outputs)
     predictor = predictor.alone()  # weights are copied while small blocks are still returned
     del segmenter
     model_digest = file_digest(path)
     jobs = [job_of(target, files, predictor, model_digest) for target, files in zip(targets, outputs, strict=True)]
-    journal = read_journal(out) if options.resume else {}
-    begun, finished = begun_jobs(jobs, journal), finished_jobs(jobs, journal)
-    if not options.overwrite:
-        refuse_existing((job.outputs for job in jobs if job not in begun), resume=options.resume)
-    if folder_role(out.name).kind != "mask":  # a folder called masks is meant to be data
-        mark_output(out)
-    yield from _announced(len(targets), len(finished), predictor, card)
-    run = _PredictionRun(predictor, out)
-    if predictor.by_rows and options.memory is not None:
-        return_memory(BLOCK)
-    if options.verify:
-        yield from run.verify(jobs)
-    processes.sum_counts(torch.zeros(1))  # a process writes only after all processes have checked their outputs
-    written = [(job.source, job.outputs.mask) for job in jobs if job in finished and processes.first]
-    failed: list[tuple[Path, str]] = []
-    shares = list(divided([job for job in jobs if job not in finished], predictor, processes))
-    for number, (job, sharing) in enumerate(shares, start=1):
-        try:
-            yield from run.predict(job, sharing, named=len(shares) > 1)
-            if sharing.first:
-                written.append((job.source, job.outputs.mask))
-        except (UnpoolError, RuntimeError, MemoryError) as error:
-            reason = _reason(error, job.source)
-            failed.append((job.source, reason))
-            yield Message(f"skipped: {reason}")
-        yield Progress("predicting", number, len(shares))
-    yield from _summary(targets, failed, out, processes)
-    return Predicted(out, tuple(written), tuple(failed))
+    with claimed(out) if processes.first else nullcontext():
+        resumed = resumed_jobs(jobs, out) if options.resume else ResumedJobs()
+        if options.overwrite:
+            resumed = resumed._replace(begun=frozenset(jobs))
+        refuse_existing((job.outputs for job in jobs if job not in resumed.begun), resume=options.resume)
+        yield from _announced(len(targets), resumed, predictor, card)
+        room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
+        yield from (Message(f"note: {note}") for note in (*notes, room) if note)
+        run = _PredictionRun(predictor, out)
+        if predictor.by_rows and options.memory is not None:
+            return_memory(BLOCK)
+        if options.verify:
+            yield from run.verify(jobs)
+        processes.sum_counts(torch.zeros(1))  # a process writes only after all processes have checked their outputs
+        return (yield from run.predict_all(jobs, resumed, processes))
 
 
-def _announced(pictures: int, finished: int, predictor: Predictor, card: Card) -> Generator[Event, None, None]:
+def _announced(pictures: int, resumed: ResumedJobs, predictor: Predictor, card: Card) -> Generator[Event, None, None]:
     averaging = predictor.averaging
     mean = f", the mean of {averaging.describe()}" if averaging.describe() else ""
     yield Message(f"predicting {count_text(pictures, 'picture')}{mean} on {predictor.machine.describe()}")
-    if finished:
-        yield Message(f"{finished} of them are finished already")
+    if resumed.finished:
+        yield Message(f"{len(resumed.finished)} of them are finished already")
+    if resumed.odd:
+        yield Message(f"{first_of(resumed.odd)}; these lines of the journal are passed over")
+    if resumed.changed:
+        changed = first_of([str(path) for path in resumed.changed])
+        yield Message(f"note: kept, as somebody changed it since: {changed}; to predict it again, move it away")
     for warning in orientation_warnings(card, averaging):
         yield Message(f"note: {warning}")
 
 
 class _PredictionRun:
-    """One call of the command: its predictor and folder, and whether it has explained blending."""
+    """One call of the command: its predictor and folder, what it found, and whether it has explained blending."""
 
     def __init__(self, predictor: Predictor, out: Path) -> None:
         self._predictor, self._out = predictor, out
         self._explained = False
+        self._familiarity = Familiarity(predictor.segmenter.seen)
 
     def verify(self, jobs: Sequence[PictureJob]) -> Generator[Event, None, None]:
         """Run the tile check on the first picture that is cut; where none is, on the first that can be."""
@@ -216,7 +215,7 @@ class _PredictionRun:
         try:
             with self._opened(job.source) as picture:
                 return self._compared(self._predictor.with_tile(self._tile(picture, job)), picture, source)
-        except (UnpoolError, RuntimeError, MemoryError) as error:
+        except Exception as error:
             _reason(error, job.source)  # only to raise other errors; the prediction of the picture reports this one
             return None
 
@@ -226,27 +225,55 @@ class _PredictionRun:
         return mismatch
 
     def _opened(self, source: Path) -> AbstractContextManager[PictureFile]:
-        assert self._predictor.memory is not None
-        return open_picture(source, int(min(CACHE, CACHE_SHARE * self._predictor.memory.bytes)))
+        limit = self._predictor.memory
+        assert limit is not None
+        cache = int(min(CACHE, CACHE_SHARE * limit.bytes))
+        return open_picture(source, cache, limit.for_one_piece(self._predictor.machine))
 
     def _tile(self, picture: PictureFile, job: PictureJob) -> Size:
         sampled = self._predictor.averaging.samples > 0
         band = band_bytes(job.outputs, len(self._predictor.segmenter.classes), sampled=sampled)
         return fitting_tile(self._predictor, picture, str(job.source), band)
 
-    def predict(self, job: PictureJob, processes: Processes, *, named: bool) -> Generator[Event, None, None]:
+    def predict_all(
+        self, jobs: Sequence[PictureJob], resumed: ResumedJobs, processes: Processes
+    ) -> Generator[Event, None, Predicted]:
+        """Predict the jobs that are not finished; a picture that fails does not stop the others."""
+        written = [(job.source, job.outputs.mask) for job in jobs if job in resumed.finished and processes.first]
+        failed: list[tuple[Path, str]] = []
+        sources = file_ids(job.source for job in jobs)
+        shares = list(divided([job for job in jobs if job not in resumed.finished], self._predictor, processes))
+        for number, (job, sharing) in enumerate(shares, start=1):
+            try:
+                refuse_sources(sources, job.target, job.outputs)
+                yield from self.predict(job, sharing, may_replace=job in resumed.begun, named=len(shares) > 1)
+                if sharing.first:
+                    written.append((job.source, job.outputs.mask))
+            except Exception as error:
+                reason = _reason(error, job.source)
+                failed.append((job.source, reason))
+                yield Message(f"skipped: {reason}")
+            yield Progress("predicting", number, len(shares))
+        warnings, unsaid = self._familiarity.last_notes(processes)
+        yield from (Message(f"note: {warning}") for warning in unsaid)
+        yield from _summary([job.source for job in jobs], failed, self._out, processes)
+        return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings))
+
+    def predict(
+        self, job: PictureJob, processes: Processes, *, may_replace: bool, named: bool
+    ) -> Generator[Event, None, None]:
         """Predict one picture and write each band as soon as it is predicted; the first process writes.
 
         Parameters
         ----------
+        may_replace: whether outputs that exist are replaced; they may have been written since the command began.
         named: whether progress names the picture, because there are several.
         """
-        refuse_itself(job.target, job.outputs)
         with ExitStack() as stack:
 
             def opened() -> PictureFile:
-                if processes.first:
-                    note(self._out, job.outputs.mask, JournalEntry(job.key, done=False))
+                if processes.first and not may_replace:
+                    refuse_existing([job.outputs], resume=False)
                 return stack.enter_context(self._opened(job.source))
 
             picture = together_or_none(opened, processes)
@@ -259,6 +286,7 @@ class _PredictionRun:
             def results_opened() -> tuple[ResultFile, ...]:
                 if not processes.first:
                     return ()
+                self._note(job, done=False)
                 sampled, key = predictor.averaging.samples > 0, _band_key(job, predictor, picture)
                 table = predictor.segmenter.classes
                 return stack.enter_context(open_results(job.outputs, picture, table, sampled=sampled, key=key))
@@ -266,7 +294,13 @@ class _PredictionRun:
             results = together_or_none(results_opened, processes)
             yield from self._write(job, predictor, picture, results, processes, named=named)
         if processes.first:
-            note(self._out, job.outputs.mask, JournalEntry(job.key, done=True))
+            self._note(job, done=True)
+
+    def _note(self, job: PictureJob, *, done: bool) -> None:
+        """Note the files of a job in the folder's journal, and mark the folder, before a file takes its place."""
+        note_files(self._out, job.outputs.paths(), job.key, done=done)
+        if folder_role(self._out.name).kind != "mask":  # a folder called masks is meant to be data
+            mark_output(self._out)
 
     def _write(
         self,
@@ -278,7 +312,7 @@ class _PredictionRun:
         *,
         named: bool,
     ) -> Generator[Event, None, None]:
-        source, height = job.source, picture.shape[0]
+        source, height, watched = job.source, picture.shape[0], WatchedPicture(picture)
         spans = predictor.tile_rows(picture.shape[:2])
         done = int(processes.agree(done_rows(results)))
         rows = range(sum(span.stop <= done for span in spans), len(spans))
@@ -287,7 +321,7 @@ class _PredictionRun:
         if displaced := displaced_note(results):
             yield Message(f"{source}: {displaced}")
         try:
-            bands = shared_bands(predictor, picture, str(source), rows, processes, job.outputs.keep)
+            bands = shared_bands(predictor, watched, str(source), rows, processes, job.outputs.keep)
             written = write_bands(bands, results, to_the_end=processes.count > 1)
             for number, _ in enumerate(written, rows.start + 1):
                 if predictor.memory and predictor.memory.strict:
@@ -298,6 +332,7 @@ class _PredictionRun:
             if left := left_note(results, height):
                 yield Message(f"{source}: {left}")
             raise
+        yield from (Message(f"note: {note}") for note in self._familiarity.new_notes(source, watched))
 
 
 def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
@@ -311,27 +346,35 @@ def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> st
 
 
 def _reason(error: Exception, source: Path) -> str:
-    """Return why one picture cannot be predicted; raise an error that would stop all pictures."""
+    """Return why one picture cannot be predicted; raise an error of writing, which would stop all pictures."""
     if isinstance(error, UnpoolError):
         return str(error)
-    if not out_of_memory(error):
+    if isinstance(error, OSError):
         raise error
-    return str(RunError(f"{source}: memory ran out", "memory for one tile", "give --memory, or less of it"))
+    if out_of_memory(error):
+        return str(RunError(f"{source}: memory ran out", "memory for one tile", "give --memory, or less of it"))
+    return str(
+        RunError(
+            f"{source}: {type(error).__name__}: {error}",
+            "a picture that can be predicted",
+            "save the picture again as a PNG or TIFF; if that does not help, report this message with the picture",
+        )
+    )
 
 
 def _summary(
-    targets: Sequence[Target], failed: Sequence[tuple[Path, str]], out: Path, processes: Processes
+    sources: Sequence[Path], failed: Sequence[tuple[Path, str]], out: Path, processes: Processes
 ) -> Generator[Event, None, None]:
-    missed = _missed(targets, failed, processes)
+    missed = _missed(sources, failed, processes)
     elsewhere = [str(source) for source in missed if source not in dict(failed)]
     if elsewhere:
         yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
     skipped = f"; {count_text(len(missed), 'picture')} could not be predicted" if missed else ""
-    yield Message(f"{count_text(len(targets) - len(missed), 'mask')} in {out}{skipped}")
+    yield Message(f"{count_text(len(sources) - len(missed), 'mask')} in {out}{skipped}")
 
 
-def _missed(targets: Sequence[Target], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
+def _missed(sources: Sequence[Path], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
     """Return the pictures that any of the processes could not predict."""
     own = {source for source, _ in failed}
-    counts = processes.sum_counts(torch.tensor([int(target.source in own) for target in targets]))
-    return [target.source for target, count in zip(targets, counts.tolist(), strict=True) if count]
+    counts = processes.sum_counts(torch.tensor([int(source in own) for source in sources]))
+    return [source for source, count in zip(sources, counts.tolist(), strict=True) if count]

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+import os
+import unicodedata
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from unpool.dataset.pairing.folder import FolderContents
+from unpool.dataset.pairing.pictures import PicturesAlone, pictures_of_folder, pictures_of_pattern
+from unpool.dataset.pairing.unread_files import unread_files, unread_text
 from unpool.errors import DataError, UsageError
+from unpool.io.destination import ignores_case, require_short, require_writable
 from unpool.io.files import safe_child
-from unpool.io.folders import picture_files
+from unpool.io.folders import require_letters
+from unpool.io.outputs import journal_names
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
+from unpool.io.write.part_folder import require_own
 from unpool.io.write.suffix import mask_suffix_of_file
 from unpool.prediction.result import Kept
 
@@ -68,53 +76,69 @@ class Outputs:
         return Kept(confidence=unsure, probabilities=self.probabilities is not None, variance=unsure)
 
 
-def find_targets(inputs: Iterable[str], out: Path) -> list[Target]:
+class FoundTargets(NamedTuple):
+    """The pictures that are predicted, and sentences on files that were left out or may be masks."""
+
+    targets: list[Target]
+    notes: tuple[str, ...]
+
+
+def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
     """Return the pictures that inputs name, each once, with the names of their outputs.
+
+    Masks that lie beside pictures are left out, and so are files that an earlier command wrote into ``out``.
 
     Parameters
     ----------
     inputs: pictures, folders (searched with their sub-folders) and patterns.
-    out: the folder of the outputs; it is not searched, even inside a folder that is.
+    out: the folder of the outputs.
 
     Raises
     ------
-    DataError: an input matches no picture.
+    DataError: an input matches no picture, a folder cannot be read, or a name has bytes that are no UTF-8.
     """
-    home = out.resolve()
-    targets = [target for text in inputs for target in _targets_of(text, home)]
-    return list({(target.name, target.source.resolve()): target for target in targets}.values())
+    home = Path(os.path.realpath(out))
+    written = {home / name for name in journal_names(out)}
+    found = [_targets_of(text, written) for text in inputs]
+    by_name = {(target.name, os.path.realpath(target.source)): target for each in found for target in each.targets}
+    return FoundTargets(list(by_name.values()), tuple(note for each in found for note in each.notes))
 
 
-def _targets_of(text: str, out: Path) -> list[Target]:
+def _targets_of(text: str, written: Container[Path]) -> FoundTargets:
+    """Return the targets of one input; files that were ``written`` are left out of folders and patterns."""
     path = Path(text)
-    if is_zarr(path):
-        pictures = [(path, Path(path.name))]
-    elif path.is_dir():
-        pictures = [(p, p.relative_to(path)) for p in picture_files(path) if not _is_output(p, out, path)]
-    elif path.is_file():
-        pictures = [(path, Path(path.name))]
-    else:
-        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
+    if path.is_dir() and not is_zarr(path):
+        root, alone = path, pictures_of_folder(path)
+    elif glob.has_magic(text) and not path.exists():
+        root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
-        pictures = [(p, p.relative_to(fixed)) for p in matches if p.is_file() and not _is_output(p, out, fixed)]
+        alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()])
+    else:
+        root, alone = path.parent, PicturesAlone((path,) if os.path.lexists(path) else (), ())
+    pictures = [p for p in alone.files if Path(os.path.realpath(p)) not in written or p == path]
     if not pictures:
-        raise _no_picture(text)
-    return [Target(source, PurePosixPath(relative.with_suffix("").as_posix())) for source, relative in pictures]
+        raise _no_picture(text, written=bool(alone.files))
+    return FoundTargets([_target(p, root) for p in pictures], alone.notes)
 
 
-def _no_picture(text: str) -> DataError:
+def _target(source: Path, root: Path) -> Target:
+    relative = source.relative_to(root)
+    require_letters(relative, root)
+    return Target(source, PurePosixPath(relative.with_suffix("").as_posix()))
+
+
+def _no_picture(text: str, *, written: bool) -> DataError:
     path = Path(text)
     expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
+    if written:
+        return UsageError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
+        if unread := unread_files(FolderContents(path)):
+            return UsageError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"
     return DataError(f"{text}: {found}", expected, "check the path")
-
-
-def _is_output(picture: Path, out: Path, searched: Path) -> bool:
-    """Return whether a picture lies in the output folder, where that folder is inside the searched one."""
-    return searched.resolve() in out.parents and picture.resolve().is_relative_to(out)
 
 
 def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
@@ -139,12 +163,12 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
 
 
 def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
-    """Raise UsageError where two files would have the same path."""
-    writers: dict[Path, Target] = {}
+    """Raise UsageError where two files would have the same path, or paths that the file system takes for one."""
+    writers: dict[str, tuple[Path, Target]] = {}
     for target, files in zip(targets, outputs, strict=True):
         for path in files.paths():
-            other = writers.setdefault(path, target)
-            if other is not target:
+            written, other = writers.setdefault(unicodedata.normalize("NFC", str(path)).casefold(), (path, target))
+            if other is not target and (written == path or ignores_case(path.parent)):
                 raise UsageError(
                     f"{other.source} and {target.source} would both be written to {path}",
                     "pictures with different names",
@@ -152,20 +176,31 @@ def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> 
                 )
 
 
+def require_places(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
+    """Raise UsageError where an output cannot be written to its place, or names a folder that somebody else made."""
+    paths = [(path, target) for target, files in zip(targets, outputs, strict=True) for path in files.paths()]
+    for folder in {path.parent for path, _ in paths}:
+        require_writable(folder)
+    for path, target in paths:
+        require_short(path, target.source)
+        require_own(path)
+
+
 def refuse_existing(outputs: Iterable[Outputs], *, resume: bool) -> None:
     """Raise UsageError where an output exists already.
 
     Parameters
     ----------
-    resume: whether ``--resume`` is given. Then the outputs are those that another command wrote.
+    resume: whether ``--resume`` is given. Then the outputs are those that the same command did not leave.
     """
-    existing = [path for files in outputs for path in files.paths() if path.exists()]
+    existing = [path for files in outputs for path in files.paths() if os.path.lexists(path)]
     if not existing:
         return
     found = f"{existing[0]} exists already" + (f", and {len(existing) - 1} more" if len(existing) > 1 else "")
     if resume:
         raise UsageError(
-            f"{found}; --resume cannot keep it: another model, other options or another program wrote it",
+            f"{found}; --resume cannot keep it: somebody changed it, or another model, other options or another "
+            "program wrote it",
             "outputs of the same command, or none",
             "repeat the command with the model and options of the outputs, give another --out, or --overwrite",
         )
@@ -176,11 +211,25 @@ def refuse_existing(outputs: Iterable[Outputs], *, resume: bool) -> None:
     )
 
 
-def refuse_itself(target: Target, outputs: Outputs) -> None:
-    """Raise DataError where an output would replace the picture itself."""
-    if target.source.resolve() in outputs.paths():
-        raise DataError(
-            f"{target.source}: its mask would replace the picture itself",
-            "an output folder apart from the pictures",
-            "give another --out",
-        )
+def file_ids(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    """Return the device and number of each file, which are the same for all names of one file."""
+    facts = (path.stat() for path in paths if path.exists())
+    return frozenset((each.st_dev, each.st_ino) for each in facts)
+
+
+def refuse_sources(sources: frozenset[tuple[int, int]], target: Target, outputs: Outputs) -> None:
+    """Raise DataError where an output would replace a picture that is predicted, by any name of its file.
+
+    Parameters
+    ----------
+    sources: ``file_ids`` of all pictures.
+    """
+    for path in outputs.paths():
+        if file_ids([path]) & sources:
+            itself = file_ids([path]) == file_ids([target.source])
+            raise DataError(
+                f"{target.source}: its {'mask' if path == outputs.mask else 'output'} would replace "
+                + ("the picture itself" if itself else f"the picture {path}"),
+                "an output folder apart from the pictures",
+                "give another --out",
+            )

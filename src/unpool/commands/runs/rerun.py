@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import MODEL_FILE, free_path
+from unpool.commands.run_folder import MODEL_FILE
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.provenance import software
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.settings import merge
-from unpool.errors import DataError, ModelFileError
+from unpool.config.settings import merge, resolve
+from unpool.errors import DataError, ModelFileError, UsageError
+from unpool.io.destination import free_path
 from unpool.ledger.folders import FoundRun, read_record
 from unpool.ledger.record import ModelUsed, Record, file_digest, present_code
 from unpool.ledger.text import score_text
 from unpool.machine.device import choose_machine
-from unpool.wording import command_text
+from unpool.wording import command_text, on_one_line, problem_text
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ def rerun(run: FoundRun, out: Path | None = None) -> Generator[Event, None, Reru
     """
     record = run.record
     folder = Path(record.data.folder)
-    if not folder.is_dir():
+    _require_known_settings(record)
+    if not os.path.isdir(folder):
         raise DataError(
             f"{folder}, the data of {record.id}, is gone",
             f"the folder with the fingerprint {record.data.fingerprint[:12]}",
@@ -101,8 +106,9 @@ def rerun(run: FoundRun, out: Path | None = None) -> Generator[Event, None, Reru
     if changes:
         yield Message("changed since that run: " + "; ".join(changes))
     if record.kind == "test":
-        assert model is not None
-        yield from test(model, folder, _options(record), out=target, fingerprint=record.data.fingerprint)
+        assert model is not None  # the record of a test has one
+        options = TestOptions(**record.settings)
+        yield from test(model, folder, options, out=target, fingerprint=record.data.fingerprint)
         return Rerun(record, read_record(target), target)
     trained = yield from _train_again(record, folder, model, target)
     return Rerun(record, read_record(trained.folder), trained.folder, trained.stopped_by)
@@ -130,21 +136,35 @@ def _train_again(record: Record, folder: Path, start: Path | None, out: Path) ->
     return trained
 
 
-def _options(record: Record) -> TestOptions:
-    unknown = record.settings.keys() - {field.name for field in fields(TestOptions)}
-    if unknown:
+def _require_known_settings(record: Record) -> None:
+    """Raise DataError unless the settings in a record are those of a training or a test of this version."""
+    try:
+        if record.kind == "train":
+            resolve(record.settings, "settings")
+            return
+        unknown = record.settings.keys() - {field.name for field in fields(TestOptions)}
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        TypeAdapter(TestOptions).validate_python(record.settings)
+    except (UsageError, ValueError) as error:
+        which = f"the {'training' if record.kind == 'train' else 'test'} {record.id}"
         raise DataError(
-            f"the test {record.id} was made with {', '.join(sorted(unknown))}",
-            "options of this version's unpool test",
-            "use the version of unpool that made it, or make a new test with unpool test",
-        )
-    return TestOptions(**record.settings)
+            f"{which} has settings that this version does not have ({_first_problem(error)})",
+            f"settings of this version's unpool {record.kind}",
+            f"use the version of unpool that made it, or start a new one with unpool {record.kind}",
+        ) from error
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return problem_text(error.errors()[0])
+    return on_one_line(error.found if isinstance(error, UsageError) else str(error))
 
 
 def _model_file(given: ModelUsed, run: FoundRun) -> Path:
     """Return the model file of a run: where it was, or above the test if both folders have moved together."""
     places = [Path(given.file), run.folder.parent / MODEL_FILE]
-    files = [file for file in places if file.is_file()]
+    files = [file for file in places if os.path.isfile(file)]
     for file in files:
         if file_digest(file) == given.digest:
             return file

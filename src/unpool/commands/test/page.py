@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from unpool.checkpoint.card import Card
 from unpool.class_table import IGNORE_ID
 from unpool.commands.test.result import TestResult
 from unpool.data.samples import Sample
+from unpool.errors import DataError
+from unpool.io.documents import read_json_lines
 from unpool.machine.device import Machine
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.intervals import Interval, Intervals
@@ -30,7 +31,18 @@ from unpool.report.page import Heat, ImagePanel, ReportContents
 from unpool.report.pictures import displayable, error_picture, heat_picture, overlay
 from unpool.report.text import NamedTexts, headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
-from unpool.wording import count_text
+from unpool.training.records import epoch_row
+from unpool.wording import count_text, first_of
+
+_FROM_CARD = "the curves in the report are those on the model's card, which end at its epoch"
+
+
+class RunHistory(NamedTuple):
+    """The rows of the epochs of a training, and what is wrong with its log."""
+
+    rows: Sequence[Mapping[str, Any]]
+    warnings: tuple[str, ...]
+
 
 REPORT_SETTINGS = ("optimiser", "learning_rate", "batch_size", "seed")
 """Settings of the training in the report; the card has all of them."""
@@ -128,7 +140,7 @@ def report_contents(
         intervals=result.intervals,
         image_rows=evaluation.images,
         panels=panels,
-        history=_history(result.model, story),
+        history=run_history(result.model, story).rows,
         warnings=result.warnings,
         notes=["Scores count each original pixel of each picture once; ignored pixels count nowhere."],
         command=command,
@@ -185,12 +197,18 @@ def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
     ]
 
 
-def _history(model: Path, story: Mapping[str, Any]) -> list[dict[str, Any]]:
+def run_history(model: Path, story: Mapping[str, Any]) -> RunHistory:
     """Return all epochs of the model's run folder, or else those up to the best epoch from the card."""
+    log, known = model.parent / "log.jsonl", list(story.get("history", ()))
+    if not log.is_file():
+        return RunHistory(known, ())
     try:
-        return [json.loads(line) for line in (model.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
-        return list(story.get("history", ()))
+        rows, odd = read_json_lines(log, epoch_row)
+    except DataError as error:
+        return RunHistory(known, (f"{error.found}; {_FROM_CARD}",))
+    if odd:
+        return RunHistory(known, (f"{log}: {first_of(odd, 2)}; {_FROM_CARD}",))
+    return RunHistory(rows, ())
 
 
 def _pixel_error(scores: Scores, intervals: Intervals | None) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from unpool.checkpoint.models import load_model
+from unpool.appearance.comparison import notes_on
+from unpool.checkpoint.models import LoadedModel, load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.recording import TestSetup, begin_test, record_test
-from unpool.commands.run_folder import free_path, model_file, require_writable
+from unpool.commands.run_folder import model_file
 from unpool.commands.test.options import USUAL_OPTIONS, TestOptions
-from unpool.commands.test.page import images_csv, panel, report_contents
+from unpool.commands.test.page import images_csv, panel, report_contents, run_history
 from unpool.commands.test.picture_choice import choose_pairs, orientation_warnings
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.tile_notes import blending_notes
@@ -21,8 +23,8 @@ from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.data.samples import Pair, read_sample
 from unpool.errors import UsageError
+from unpool.io.destination import new_folder
 from unpool.io.files import write_json, write_text
-from unpool.io.folders import mark_output
 from unpool.ledger.text import command_line
 from unpool.machine.device import choose_machine
 from unpool.metrics.conventions import by_conventions
@@ -66,20 +68,40 @@ def test(
     ------
     UsageError, DataError, ModelFileError, RunError: see the message.
     """
-    processes, averaging = join(options.device), options.averaging
+    processes = join(options.device)
     path = model_file(model)
-    segmenter, card = load_model(path)
-    machine = choose_machine(options.device, options.precision)
+    loaded = load_model(path)
+    with ExitStack() as claims:
+        target = ""
+        if processes.first:
+            base = path.parent / f"test-{folder.resolve().name or 'data'}"
+            target = str(claims.enter_context(new_folder(out, base)))
+        place = Path(processes.agree_text(target))
+        return (yield from _tested(path, loaded, folder, options, place, fingerprint))
+
+
+def _tested(
+    path: Path,
+    loaded: LoadedModel,
+    folder: Path,
+    options: TestOptions,
+    target: Path,
+    fingerprint: str | None,
+) -> Generator[Event, None, TestResult]:
+    """Test a model; the first process writes the report into a folder that is claimed."""
+    segmenter, card = loaded
+    processes = join(options.device)
+    averaging, machine = options.averaging, choose_machine(options.device, options.precision)
     predictor = Predictor(segmenter, machine, TILE, averaging)
-    target = out if out is not None else free_path(path.parent / f"test-{folder.resolve().name or 'data'}")
-    require_writable(target)
-    if processes.first and target.is_dir() and any(target.iterdir()):
-        raise UsageError(f"{target} exists and is not empty", "a new or empty folder", "give another --out")
-    survey = yield from check(folder, DataSettings(), table=segmenter.classes)
+    settled = card.get("story", {}).get("data", {}).get("class_file")
+    survey = yield from check(folder, DataSettings(), table=segmenter.classes, settled=settled)
     require_unchanged(survey, fingerprint)
-    require_no_errors(survey)
+    require_no_errors(survey, testing=True)
     choice = choose_pairs(survey, card, options.which)
-    warnings = (*choice.warnings, *orientation_warnings(card, averaging))
+    log_warnings = run_history(path, card["story"]).warnings
+    pictures_seen = {pair.name: survey.pictures[pair.name].appearance for pair in choice.pairs}
+    unlike = notes_on(pictures_seen, segmenter.seen)
+    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings, *unlike)
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}
@@ -88,7 +110,8 @@ def test(
     yield Message(f"scoring {count_text(len(choice.pairs), 'picture')}: {choice.which}\non {machine.describe()}")
     names = usual_measures(segmenter.classes, averaging) if options.measures is None else options.measures
     measures = chosen_measures(names, segmenter.classes.names, sampled=averaging.samples > 0)
-    results = yield from _results(predictor, choice.pairs, processes, measures)
+    samples = SampleStore(choice.pairs, survey.table, limit=0)
+    results = yield from _results(predictor, samples, choice.pairs, processes, measures)
     evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     counts = [pixel_counts(picture) for _, picture in evaluation.images]
     result = TestResult(
@@ -111,10 +134,9 @@ def test(
     )
     if not processes.first:
         return result
-    mark_output(target)
     write_json(target / "scores.json", result.to_json())
     write_text(target / "images.csv", images_csv(result.evaluation, result.measured))
-    panels = _panels(predictor, choice.pairs, results)
+    panels = _panels(predictor, survey.table, choice.pairs, results)
     page = report_contents(result, segmenter, card, panels, machine, command_line(begun.folder, begun.record))
     write_report(result.report, page)
     record_test(begun, evaluation, result.intervals)
@@ -166,13 +188,14 @@ def chosen_measures(names: Sequence[str], classes: Sequence[str], *, sampled: bo
 
 def _results(
     predictor: Predictor,
+    samples: SampleStore,
     pairs: Sequence[Pair],
     processes: Processes,
     measures: Sequence[Measure],
 ) -> Generator[Event, None, list[ImageResult]]:
     """Score each pair once."""
     results: list[ImageResult] = []
-    samples, names = SampleStore(pairs, predictor.segmenter.classes, limit=0), [pair.name for pair in pairs]
+    names = [pair.name for pair in pairs]
     for result in evaluate_together(predictor, samples, names, processes, measures):
         results.append(result)
         yield Progress("scoring", len(results), len(pairs))
@@ -181,6 +204,7 @@ def _results(
 
 def _panels(
     predictor: Predictor,
+    table: ClassTable,
     pairs: Sequence[Pair],
     results: Sequence[ImageResult],
 ) -> list[ImagePanel]:
@@ -191,4 +215,4 @@ def _panels(
     known = {pair.name: pair for pair in pairs}
     ordered = [known[name] for name, _ in worst_first([(each.name, scores(each.matrix)) for each in results])]
     chosen = ordered if len(ordered) <= PANELS else [*ordered[: PANELS - 1], ordered[-1]]
-    return [panel(read_sample(pair, predictor.segmenter.classes), predictor) for pair in chosen]
+    return [panel(read_sample(pair, table), predictor) for pair in chosen]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from unpool import optim
+from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.models import load_model
 from unpool.commands.run_folder import model_file
 from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
@@ -94,7 +95,9 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     if given.start is not None:
         start = load_model(model_file(Path(given.start))).segmenter.network
         fresh = begin_with(network, start.state_dict(), given.start)
-    segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
+    normalisation = training_normalisation(trained, survey.channels)
+    seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
+    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
     setup = TrainingSetup(
         batches=CropSampler(

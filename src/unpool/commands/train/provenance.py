@@ -29,6 +29,7 @@ def provenance(job: TrainingJob, state: TrainingState) -> dict[str, Any]:
         "data": {
             "name": survey.folder.root.resolve().name,
             "fingerprint": survey.fingerprint,
+            "class_file": survey.class_file,
             "pairs": len(survey.folder.pairs),
             "split": survey.split.to_json(),
             "digests": {name: survey.pictures[name].digest for name in survey.split.train},

@@ -11,16 +11,24 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from unpool.checkpoint.checkpoints import StoredCheckpoint, load_newest_checkpoint, previous, save_checkpoint
+from unpool.checkpoint.checkpoints import (
+    StoredCheckpoint,
+    StoredState,
+    load_newest_checkpoint,
+    previous,
+    save_checkpoint,
+)
 from unpool.checkpoint.models import new_model
 from unpool.checkpoint.proof import first_line
+from unpool.checkpoint.tensors import fitting_optimiser_state, require_form
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob
 from unpool.commands.train.provenance import provenance
 from unpool.errors import ModelFileError, RunError, UsageError
+from unpool.io.destination import require_room
 from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
-from unpool.io.folders import mark_output
+from unpool.io.outputs import mark_output
 from unpool.report.curves import curves_svg
 from unpool.training.records import EpochRecord, TrainingState
 
@@ -39,7 +47,7 @@ def found_state(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Trai
     state = (yield from _repaired(run, job)) if processes.first else None
     if not processes.agree(state is not None):
         return None
-    return state if processes.first else _restore(run, job, load_newest_checkpoint(run.state))
+    return state if processes.first else _restore(job, _newest(run, job))
 
 
 def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
@@ -51,8 +59,9 @@ def begin(run: RunFolder, job: TrainingJob, state: TrainingState) -> None:
     """
     if not job.setup.processes.first:
         return
+    _require_room(run, job)
     with _with_resume_advice(), writing(run.path):
-        mark_output(run.path)
+        mark_output(run.path, f"{run.pictures.name}/")
         _remove_drafts(run)
         write_config(run, job.config)
         write_json(run.split, {**job.survey.split.to_json(), "fingerprint": job.survey.fingerprint})
@@ -69,10 +78,10 @@ def _repaired(run: RunFolder, job: TrainingJob) -> Generator[Event, None, Traini
                 "put state.pt back, or start a new run in another --out",
             )
         return None
-    stored = load_newest_checkpoint(run.state)
+    stored = _newest(run, job)
     if stored.damage is not None:
         yield Message(f"{stored.damage.found}\n  continuing from {stored.file.name}, the state saved before it")
-    state = _restore(run, job, stored)
+    state = _restore(job, stored)
     with _with_resume_advice(), writing(run.path):
         _apply(run, stored)
         write_config(run, job.config)  # the budget may have changed
@@ -113,25 +122,56 @@ def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: E
         write_text(run.curves, curves_svg(state.history))
 
 
-def _restore(run: RunFolder, job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
+def _require_room(run: RunFolder, job: TrainingJob) -> None:
+    """Raise RunError where the disk has no room for the largest files that a training holds at the same time.
+
+    They are three checkpoints (the newest, the one before it, and the one that is being written) and two models.
+    """
+    weights = sum(tensor.nbytes for tensor in job.segmenter.network.state_dict().values())
+    moments = 2 if "betas" in job.setup.optimiser.defaults else 1
+    size = 3 * (1 + moments) * weights + 2 * weights
+    there = sum(file.stat().st_size for file in (run.state, previous(run.state), run.model) if file.is_file())
+    require_room(run.path, size - there, "the checkpoints and the model of this training")
+
+
+def _newest(run: RunFolder, job: TrainingJob) -> StoredCheckpoint:
+    return load_newest_checkpoint(run.state, lambda stored: _require_fit(job, stored))
+
+
+def _require_fit(job: TrainingJob, stored: StoredState) -> None:
+    """Raise an error unless the training can continue from a state; nothing is changed.
+
+    Raises
+    ------
+    ModelFileError: the state has odd content, or is another network's.
+    UsageError: the data is not that of the state.
+    """
     saved = stored.state
-    if saved.get("data") != _data_of(job):
+    try:
+        TrainingState.from_plain(saved["training"])
+        require_form(saved["network"], job.segmenter.network.state_dict())
+        fitting_optimiser_state(saved["optimiser"], job.setup.optimiser)
+        problem = None
+    except Exception as error:  # a torch file can hold anything at any place
+        problem = error
+    if saved.get("data") != _data_of(job) and isinstance(saved.get("data"), dict):
         raise UsageError(
-            f"{job.survey.folder.root} has changed since the run in {run.path} was started",
+            f"{job.survey.folder.root} has changed since the run in {stored.file.parent} was started",
             "the same pictures, masks, classes and split",
             "put the data back as it was, or start a new run without --resume",
         )
-    try:
-        job.segmenter.network.load_state_dict(saved["network"])
-        job.setup.optimiser.load_state_dict(saved["optimiser"])
-        state = TrainingState.from_plain(saved["training"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    if problem is not None:
         raise ModelFileError(
-            f"{stored.file}: does not fit the run ({first_line(error)})",
+            f"{stored.file}: does not fit the run ({first_line(problem)})",
             "the state this run saved",
             "start a new run without --resume",
-        ) from error
-    return state
+        ) from problem
+
+
+def _restore(job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
+    job.segmenter.network.load_state_dict(stored.state["network"])
+    job.setup.optimiser.load_state_dict(fitting_optimiser_state(stored.state["optimiser"], job.setup.optimiser))
+    return TrainingState.from_plain(stored.state["training"])
 
 
 def _apply(run: RunFolder, stored: StoredCheckpoint) -> None:

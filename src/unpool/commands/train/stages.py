@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from unpool.commands.events import Event, Message
-from unpool.commands.run_folder import default_run_path, numbered_paths
+from unpool.commands.run_folder import default_run_path
 from unpool.commands.train.preparation import with_budget
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import RunConfig, Stage
 from unpool.config.settings import merge, resolve
+from unpool.io.destination import made_folder, numbered_paths, require_writable
 
 
 def train_in_stages(
@@ -26,6 +28,16 @@ def train_in_stages(
     if not config.stages:
         return (yield from train(folder, settings, out, resume=resume))
     out = out or _path(default_run_path(folder, config), resume=resume)
+    try:
+        return (yield from _all_stages(folder, settings, config, out, resume=resume))
+    finally:
+        with suppress(OSError):  # a training that was refused leaves nothing
+            _stages_of(out).rmdir()
+
+
+def _all_stages(
+    folder: Path, settings: Mapping[str, Any], config: RunConfig, out: Path, *, resume: bool
+) -> Generator[Event, None, TrainedRun]:
     start = config.training.start
     last = len(config.stages)
     for number, stage in enumerate(config.stages, start=1):
@@ -54,10 +66,17 @@ def _stages_of(out: Path) -> Path:
 
 
 def _path(base: Path, *, resume: bool) -> Path:
-    """Return the newest run that has begun if ``resume`` is set, otherwise the first free name."""
+    """Return the newest run that has begun if ``resume`` is set, otherwise the first free name.
+
+    The folder of the first stages is made, so that of two trainings that begin together each takes its own.
+    """
     newest = None
+    require_writable(base)
     for path in numbered_paths(base):
-        if not (path.exists() or _stages_of(path).exists()):
-            return newest if resume and newest is not None else path
+        begun = path.exists() or _stages_of(path).exists()
+        if not begun and resume and newest is not None:
+            return newest
+        if not begun and made_folder(_stages_of(path)):
+            return path
         newest = path
     raise AssertionError("numbered_paths is endless")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from unpool.commands.train.plan import plan
 from unpool.commands.train.preparation import TrainingJob, prepare, with_budget
 from unpool.commands.train.rehearsal import compile_resumed, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
+from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.dataset.survey_text import survey_page
+from unpool.io.destination import claimed
 from unpool.io.write.images import write_image
 from unpool.machine.process_memory import keep_memory
 from unpool.prediction.predictor import Predictor
-from unpool.processes import join
+from unpool.processes import Processes, join
 from unpool.report.pictures import displayable, overlay
 from unpool.training.diagnosis.symptoms import diagnose
 from unpool.training.loop import training
@@ -37,6 +40,9 @@ SAVE_EVERY = 60.0
 
 VALIDATION_PICTURES = 6
 """Number of validation pictures that are written at the end."""
+
+LONGEST_NAME = 50
+"""Letters of a sample's name in that of its validation picture: names have up to 255 bytes, letters up to 4."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +108,29 @@ def train(
     config = resolve(settings)
     keep_memory()
     processes = join(config.machine.device)
-    run = run_to_resume(out, folder, config) if resume else None
-    if run is not None:
-        config = resumed_config(run, settings)
-        yield Message(f"continuing the run in {run.path}")
-    elif processes.first:
-        run = new_run(out, folder, config)
-        if resume:
-            yield Message("nothing to resume yet: starting a new run")
-    run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
-    config = with_budget(config)
+    with ExitStack() as claims:
+        run = run_to_resume(out, folder, config) if resume else None
+        if run is not None:
+            claims.enter_context(claimed(run.path) if processes.first else nullcontext())
+            config = resumed_config(run, settings)
+            yield Message(f"continuing the run in {run.path}")
+        elif processes.first:
+            run = RunFolder(claims.enter_context(new_run(out, folder, config)))
+            if resume:
+                yield Message("nothing to resume yet: starting a new run")
+        run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
+        return (yield from _trained_run(folder, run, with_budget(config), processes, save_every, fingerprint))
+
+
+def _trained_run(
+    folder: Path,
+    run: RunFolder,
+    config: RunConfig,
+    processes: Processes,
+    save_every: float,
+    fingerprint: str | None,
+) -> Generator[Event, None, TrainedRun]:
+    """Train in a folder that is claimed, from the start or from its checkpoint."""
     survey = yield from check(folder, config.data, config.training.seed)
     yield Message(survey_page(survey))
     require_unchanged(survey, fingerprint)
@@ -202,5 +221,6 @@ def _write_pictures(job: TrainingJob, run: RunFolder) -> Generator[Event, None, 
             overlay(sample.image, sample.labels, colours),
             overlay(sample.image, prediction, colours),
         ]
-        write_image(run.pictures / f"{sample.name.replace('/', '_')}.png", np.concatenate(sheets, axis=1))
+        last_letters = sample.name.replace("/", "_")[-LONGEST_NAME:]
+        write_image(run.pictures / f"{number}-{last_letters}.png", np.concatenate(sheets, axis=1))
         yield Progress("validation pictures", number, len(chosen))

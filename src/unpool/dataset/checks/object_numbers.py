@@ -1,19 +1,33 @@
-"""Masks that may hold object numbers where class values are expected."""
+"""Masks that may hold object numbers, or a colour for each object, where class values are expected."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.class_table import IGNORE_ID
+from unpool.class_table import IGNORE_ID, flatten_colours
 from unpool.data.samples import Pair
-from unpool.dataset.mask_values.tally import MaskTally
+from unpool.dataset.checks.rare_values import smoothed_values
+from unpool.dataset.mask_values.new_table import choose_kind
+from unpool.dataset.mask_values.tally import KEPT, MaskTally
 from unpool.dataset.mask_values.usual_values import MAX_VALUES
 from unpool.errors import DataError
 from unpool.io.read.masks import read_mask
+
+_OWN = 0.8
+"""Share of the values, in one mask only, from which they may be drawn at random for each object."""
+
+
+class _Suspicion(NamedTuple):
+    """Why the values of a set may number objects, and up to three masks to look at."""
+
+    reason: str
+    names: list[str]
 
 
 def refuse_object_numbers(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -> None:
@@ -21,44 +35,89 @@ def refuse_object_numbers(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -
 
     Raises
     ------
-    DataError: the values are like object numbers, and nearly every value is one connected region.
+    DataError: the values or colours are like object numbers, and nearly every one is one connected region.
     """
-    suspects = _suspects(tallies)
+    converted = [tally.as_kind(choose_kind(tallies, "auto")) for tally in tallies]
+    used = [tally for tally in converted if tally and len(tally.counts) > 1]
     masks = {pair.name: pair.mask for pair in pairs}
-    if suspects and all(_is_object_mask(read_mask(masks[name])) for name in suspects):
-        top = max(max(tally.counts) for tally in tallies)
+    _refuse_numbers_in_a_channel(used)
+    suspicion = _suspicion(used)
+    if suspicion and all(_is_object_mask(read_mask(masks[name])) for name in suspicion.names):
+        each = "colour" if used[0].colour else "value"
+        instances = "use --masks instances (0 background, every other number an object)"
+        if used[0].colour:
+            instances = "use --masks instances (black is background, every other colour an object)"
         raise DataError(
-            f"the masks seem to number objects: values go up to {top}, and each value is one connected region, "
-            f"as in {masks[suspects[0]]}",
-            "masks whose values mean classes",
-            "use --masks instances (0 background, every other number an object), or --masks values if they are classes",
+            f"the masks seem to number objects: {suspicion.reason}, and each {each} is one connected region, "
+            f"as in {masks[suspicion.names[0]]}",
+            f"masks whose {each}s mean classes",
+            f"{instances}, or --masks {each}s if they are classes",
         )
 
 
-def _suspects(tallies: Sequence[MaskTally]) -> list[str]:
-    """Return the names of up to three masks to look at; empty where the values alone exclude object numbers.
+def _suspicion(used: Sequence[MaskTally]) -> _Suspicion | None:
+    """Return the suspicion about a set; None where the values alone exclude object numbers."""
+    if not used:
+        return None
+    names = [tally.name for tally in sorted(used, key=lambda tally: -len(tally.counts))[:3]]
+    return next((_Suspicion(reason, names) for reason in _reasons(used)), None)
 
-    Object numbers are 0..n or 1..n in nearly every mask, and n differs between masks. Class ids have gaps where a
-    class is absent, and there are few of them.
+
+def _reasons(used: Sequence[MaskTally]) -> Iterator[str]:
+    """Yield why the values may number objects.
+
+    Object numbers are 0..n or 1..n in nearly every mask, and n differs between masks; or each mask has its own. Class
+    ids have gaps where a class is absent, and there are few of them. Colours have no order, so their number must vary.
     """
-    used = [tally for tally in tallies if len(tally.counts) > 1 and not tally.colour]
-    numbers = [{v for v in tally.counts if v > 0 and (tally.bits > 8 or v != IGNORE_ID)} for tally in used]
+    coloured = used[0].colour
+    drawn = [{v for v in tally.counts if v > 0 and (tally.bits > 8 or v != IGNORE_ID)} for tally in used]
+    smoothed = smoothed_values(used)
+    masks_with = Counter(value for values in drawn for value in sorted(values - smoothed))
+    own = sum(masks == 1 for masks in masks_with.values())
+    numbers = drawn
+    if coloured:  # numbered by how many masks hold them
+        places = {value: number for number, (value, _) in enumerate(masks_with.most_common(), 1)}
+        numbers = [{places[value] for value in values - smoothed} for values in drawn]
+    every = set().union(*numbers)
     highest = {max(values, default=0) for values in numbers}
     gapless = sum(max(values, default=0) == len(values) for values in numbers)
-    limit = 3 if used and all(tally.bits > 8 for tally in used) else 8
-    too_many = len(set().union(*numbers)) > MAX_VALUES
-    if len(highest) < 2 or max(highest) < limit or (gapless < 0.9 * len(used) and not too_many):
-        return []
-    return [tally.name for tally in sorted(used, key=lambda tally: -len(tally.counts))[:3]]
+    limit = 3 if not coloured and all(tally.bits > 8 for tally in used) else 8
+    top = f"there are {len(every)} colours" if coloured else f"values go up to {max(every, default=0)}"
+    varied = 2 * min(highest) <= max(highest) if coloured else len(highest) > 1
+    if varied and max(highest) >= limit and (gapless >= 0.9 * len(used) or len(every) > MAX_VALUES):
+        yield top
+    if len(used) > 2 and own >= max(2 * len(used), _OWN * len(every)):
+        yield f"there are {len(every)} {'colours' if coloured else 'values'}, and {own} of them are in one mask only"
+
+
+def _refuse_numbers_in_a_channel(used: Sequence[MaskTally]) -> None:
+    """Refuse colours that are the numbers 1..n in one channel: nobody draws in them, and they may number anything.
+
+    Raises
+    ------
+    DataError: names the channel.
+    """
+    colours = {value for tally in used if tally.colour for value in tally.counts if value}
+    for channel, shift in (("red", 16), ("green", 8), ("blue", 0)):
+        if colours and colours == {number << shift for number in range(1, len(colours) + 1)}:
+            raise DataError(
+                f"the colours of the masks are the numbers 0 to {len(colours)} in the {channel} channel",
+                "colours that were drawn, or one channel of values",
+                "use --masks instances if they number objects, or --masks colours if each is a class",
+            )
 
 
 def _is_object_mask(values: NDArray[np.integer]) -> bool:
-    """Return whether nearly every value of a mask (rows, columns) is one connected region."""
-    regions = ndimage.find_objects(values.astype(np.int32), max_label=4096)
+    """Return whether nearly every value but 0 of a mask is one connected region. Colours are (rows, columns, 3)."""
+    flat = flatten_colours(values) if values.ndim == 3 else values
+    present, places = np.unique(flat, return_inverse=True)
+    if len(present) > KEPT:
+        return False
+    numbers = places.reshape(flat.shape) + int(present[0] != 0)
     single = total = 0
-    for number, region in enumerate(regions, 1):
+    for number, region in enumerate(ndimage.find_objects(numbers), 1):
         if region is not None:
-            _, parts = ndimage.label(values[region] == number, structure=np.ones((3, 3)))
+            _, parts = ndimage.label(numbers[region] == number, structure=np.ones((3, 3)))
             single += parts == 1
             total += 1
     return total > 1 and single >= 0.9 * total

@@ -1,4 +1,4 @@
-"""Findings about the whole set: partners, picture types, classes, the split, and pictures that are equal."""
+"""Findings about the whole set: picture types, classes, the split, and pictures that are equal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.checks.similarity import equal_pictures, groups_text, similar_pictures
+from unpool.dataset.checks.value_ranges import value_findings
 from unpool.dataset.findings import Finding
 from unpool.dataset.split import keeps_groups
 from unpool.dataset.survey_result import Survey
@@ -26,29 +27,11 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     testing: the masks were read by a given table; nothing will be trained.
     named: a person or a table named the classes.
     """
-    parts = (_unpaired, _mixed_pictures, _empty_masks)
-    findings = [finding for part in parts for finding in part(survey)]
+    findings = [*_mixed_pictures(survey), *_empty_masks(survey, testing)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
-    findings += [*_ignored_parts(survey, ("test",) if testing else ("train", "val"))]
+    findings += [*value_findings(survey.pictures, survey.split), *_ignored_parts(survey, testing)]
     findings += [] if testing else _types_not_in_train(survey)
     return [*findings, *_lossy_masks(survey, inspections), *_split(survey), *_equal_pictures(survey, inspections)]
-
-
-def _unpaired(survey: Survey) -> Iterator[Finding]:
-    folder = survey.folder
-    for paths, noun, partner, code in (
-        (folder.unpaired_images, "picture", "mask", "orphan-images"),
-        (folder.unpaired_masks, "mask", "picture", "orphan-masks"),
-    ):
-        if paths:
-            yield Finding(
-                "warning",
-                code,
-                f"{count_text(len(paths), noun)} without a {partner}: {first_of([path.name for path in paths], 5)}",
-                f"a {partner} with the same name for every {noun}",
-                f"add or rename the {partner}; a {noun} without one is left out",
-                tuple(map(str, paths)),
-            )
 
 
 def _few_pairs(survey: Survey, testing: bool) -> Iterator[Finding]:
@@ -106,8 +89,8 @@ def _types_not_in_train(survey: Survey) -> Iterator[Finding]:
             )
 
 
-def _ignored_parts(survey: Survey, parts: Sequence[str]) -> Iterator[Finding]:
-    for part in parts:
+def _ignored_parts(survey: Survey, testing: bool) -> Iterator[Finding]:
+    for part in ("test",) if testing else ("train", "val"):
         names = tuple(name for name in survey.split.members(part) if name in survey.pictures)
         if names and not any(survey.class_pixels(names)):
             yield Finding(
@@ -115,7 +98,7 @@ def _ignored_parts(survey: Survey, parts: Sequence[str]) -> Iterator[Finding]:
                 f"{part}-ignored",
                 f"every pixel in {part} is ignored ({count_text(len(names), 'mask')}: {first_of(names)})",
                 f"pixels of some class in {part}",
-                "check the ignored mask values (--ignore), or divide the pictures in another way",
+                f"{_check_ignored(testing)}, or divide the pictures in another way",
                 names,
             )
 
@@ -131,11 +114,12 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
             "pixels of two classes or more",
             "check that these files are the masks, and that the mask values of the classes are right",
         )
+    two_ways = any(finding.code == "two-ways" for finding in survey.findings)  # the cause of the absence
     val_given = any(pair.split == "val" for pair in survey.folder.pairs)
-    for part in ("train", "val"):
+    for part in () if testing else ("train", "val"):
         pixels = survey.class_pixels(split.members(part))
         absent = [name for name, count in zip(table.names, pixels, strict=True) if not count]
-        if split.members(part) and absent:
+        if any(pixels) and absent and not two_ways:
             yield Finding(
                 "warning",
                 f"absent-in-{part}",
@@ -153,7 +137,11 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
             yield Finding("warning", "tiny-class", found, "only values that were drawn on purpose", repair)
 
 
-def _empty_masks(survey: Survey) -> Iterator[Finding]:
+def _check_ignored(testing: bool) -> str:
+    return "check which mask values the model ignores" if testing else "check the ignored mask values (--ignore)"
+
+
+def _empty_masks(survey: Survey, testing: bool) -> Iterator[Finding]:
     facts = survey.pictures.values()
     empty = [fact.name for fact in facts if fact.class_pixels[0] and not any(fact.class_pixels[1:])]
     if empty and len(empty) < len(survey.pictures):
@@ -166,7 +154,7 @@ def _empty_masks(survey: Survey) -> Iterator[Finding]:
             "ignored-masks",
             f"{count_text(len(ignored), 'mask')} with nothing but ignored pixels: {first_of(ignored)}",
             "pixels of some class in every mask",
-            "remove these pairs, or check the ignored mask values (--ignore)",
+            f"remove these pairs, or {_check_ignored(testing)}",
             tuple(ignored),
         )
 

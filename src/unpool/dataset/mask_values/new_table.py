@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from unpool.class_table import (
+    IGNORE_ID,
     ClassTable,
     Colour,
     MaskKind,
@@ -21,7 +22,7 @@ from unpool.dataset.mask_values.class_names import BY_HAND, ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, value_of_colour
 from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
-from unpool.dataset.mask_values.usual_values import FULL_SCALES, MAX_VALUES, check_convention, usual_ignore
+from unpool.dataset.mask_values.usual_values import MAX_VALUES, usual_ignore
 from unpool.errors import DataError, UsageError
 from unpool.wording import count_text, first_of
 
@@ -106,8 +107,8 @@ def make_table(
 def _unnamed(
     tallies: Sequence[MaskTally], present: list[int], kind: MaskKind, ignore: tuple[int, ...] | None
 ) -> NewTable:
-    usual = kind == "values" and ignore is None
-    skipped = set(usual_ignore(present, tallies) if usual else ignore or ())
+    usual = usual_ignore(present, tallies, kind) if ignore is None else {}
+    skipped = {*usual, *(ignore or ())}
     kept = [value for value in present if value not in skipped]
     if len(kept) < 2:
         raise DataError(
@@ -115,8 +116,6 @@ def _unnamed(
             "at least two classes; the background counts as one",
             "check that these files are the masks, and add masks that show other classes",
         )
-    if usual and set(kept) <= {0, *FULL_SCALES}:
-        check_convention(tallies, FULL_SCALES)
     table = ClassTable(
         kind=kind,
         names=_default_names(kept, kind),
@@ -124,7 +123,7 @@ def _unnamed(
         ignore=tuple(unflatten_value(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(kept)),
     )
-    return NewTable(table, _ignore_note(skipped) if ignore is None else ())
+    return NewTable(table, (*_ignore_notes(usual, kind), *(_id_notes(kept) if kind == "values" else ())))
 
 
 def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
@@ -143,10 +142,11 @@ def _named(
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
     kept = [(named, value) for named, value in given if value not in skipped]
     findings: list[Finding] = []
-    if ignore is None and kind == "values" and 255 in present and 255 not in values:
-        usual = usual_ignore(sorted({*values, 255}), tallies)
+    if ignore is None:
+        usual = usual_ignore(sorted({*values, *present}), tallies, kind)
+        usual = {value: reason for value, reason in usual.items() if value not in values}
         skipped.update(usual)
-        findings += _ignore_note(set(usual))
+        findings += _ignore_notes(usual, kind)
     by_name: dict[str, list[MaskValue]] = {}
     for named, value in kept:
         by_name.setdefault(named.name, []).append(unflatten_value(value, kind))
@@ -267,11 +267,31 @@ def _camvid() -> NewTable:
     return NewTable(table, (note,))
 
 
-def _ignore_note(values: set[int]) -> tuple[Finding, ...]:
-    if not values:
-        return ()
-    found = f"mask value {', '.join(map(str, sorted(values)))} is ignored, because the other values are small ids"
-    return (Finding("note", "ignore-value", found, "", "if it is a class, name every class with --classes value=name"),)
+def _ignore_notes(values: Mapping[int, str], kind: MaskKind) -> list[Finding]:
+    return [
+        Finding(
+            "note",
+            "ignore-value",
+            f"mask value {(text := value_text(unflatten_value(value, kind)))} is ignored, because {reason}",
+            "",
+            f"if it is a class, name every class with --classes, {text} among them",
+        )
+        for value, reason in values.items()
+    ]
+
+
+def _id_notes(kept: Sequence[int]) -> Iterator[Finding]:
+    """Yield notes about ids with gaps, and about 255 as a class beside them."""
+    ids = [value for value in kept if value != IGNORE_ID]
+    missing = sorted(set(range(ids[0], ids[-1])) - set(ids))
+    if len(kept) < 3 or ids[-1] >= MAX_VALUES or not missing:
+        return
+    shown, absent = (first_of(list(map(str, values)), 12) for values in (ids, missing))
+    repair = "if other ids are classes too, name all of them with --classes value=name"
+    yield Finding("note", "ids-with-gaps", f"the masks hold the ids {shown}, and none of {absent}", "", repair)
+    if IGNORE_ID in kept:
+        found = "mask value 255 is a class here; beside ids it often means ignored"
+        yield Finding("note", "ignore-value", found, "", "use --ignore 255 if it counts nowhere")
 
 
 def _too_many(present: Mapping[int, int], kind: MaskKind) -> DataError:

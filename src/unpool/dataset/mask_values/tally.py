@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.class_table import Colour, MaskKind, flatten_colours, flatten_value
+from unpool.dataset.mask_values.neighbours import Neighbours, edge_values, neighbours
 from unpool.io.read.masks import MaskPicture
 
 KEPT = 4096
@@ -29,6 +31,9 @@ class MaskTally:
     one_bit: whether the file stores one bit a pixel.
     lossy: whether the file is compressed with loss, as JPEG is.
     bits: bits of a stored value.
+    white_is_zero: whether the file says that its 0 is shown white.
+    neighbours: of each value; empty where there are more than 4096 values.
+    edge: pixels of each value along the edges of the picture.
     """
 
     name: str
@@ -39,6 +44,9 @@ class MaskTally:
     one_bit: bool
     lossy: bool
     bits: int
+    white_is_zero: bool
+    neighbours: Mapping[int, Neighbours]
+    edge: Mapping[int, int]
 
     @property
     def grey(self) -> bool:
@@ -62,17 +70,20 @@ class MaskTally:
         grey = value * 255 if self.one_bit else value
         return grey * 0x010101 if grey <= 255 else None
 
-    def _mapped(self, new: Any, colour: bool) -> MaskTally:
-        counts: dict[int, int] = {}
-        for value, pixels in self.counts.items():
-            counts[new(value)] = counts.get(new(value), 0) + pixels
-        return replace(self, counts=counts, distinct=len(counts), colour=colour, palette=None)
+    def _mapped(self, new: Callable[[int], Any], colour: bool) -> MaskTally:
+        counts, edge = _renamed(self.counts, new), _renamed(self.edge, new)
+        # The order of palette indices says nothing about their colours.
+        between = {} if self.palette else {new(value): found for value, found in self.neighbours.items()}
+        return replace(
+            self, counts=counts, distinct=len(counts), colour=colour, palette=None, neighbours=between, edge=edge
+        )
 
 
 def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
     """Count the pixels of each value in a mask."""
     colour = mask.values.ndim == 3
-    values, pixels = _count(flatten_colours(mask.values) if colour else mask.values)
+    flat = flatten_colours(mask.values) if colour else mask.values
+    values, pixels = _count(flat)
     order = np.argsort(-pixels, kind="stable")[:KEPT]
     return MaskTally(
         name=name,
@@ -83,7 +94,17 @@ def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
         one_bit=mask.header.form == "one-bit",
         lossy=mask.header.lossy,
         bits=mask.header.bits,
+        white_is_zero=mask.header.white_is_zero,
+        neighbours=neighbours(flat, values, colour) if len(values) <= KEPT else {},
+        edge=edge_values(flat),
     )
+
+
+def _renamed(counts: Mapping[int, int], new: Callable[[int], Any]) -> dict[int, int]:
+    renamed: Counter[int] = Counter()
+    for value, pixels in counts.items():
+        renamed[new(value)] += pixels
+    return dict(renamed)
 
 
 def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -1,55 +1,46 @@
-"""Usual mask values and their meaning: 0 and 255, small ids, and 255 among small ids."""
+"""Usual mask values and their meaning: full scales, small ids, 255 among ids, and the void of Pascal VOC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
+from unpool.class_table import IGNORE_ID, MaskKind
 from unpool.dataset.mask_values.tally import MaskTally
-from unpool.errors import DataError
-from unpool.wording import first_of
 
 MAX_VALUES = 64
 """Most different values in a set of class masks; sets with more hold something else."""
 FULL_SCALES = frozenset({1, 255, 65535})
 """Values that drawing tools write for marked pixels, with 1 bit, 8 bits and 16 bits."""
+_VOID = (0xE0E0C0, 0xC0E0E0)
+"""The colour of void in Pascal VOC, its last palette entry; and with red and blue exchanged."""
+RIM_SHARE = 0.5
+"""Share of the pixels of 255 from which it is a rim around the objects, as void is in Pascal VOC."""
 
 
-def usual_ignore(present: Sequence[int], tallies: Sequence[MaskTally]) -> list[int]:
-    """Return the values to ignore: 255 where the other values are small ids that follow each other, else none.
+def usual_ignore(present: Sequence[int], tallies: Sequence[MaskTally], kind: MaskKind) -> dict[int, str]:
+    """Return the values that are ignored by convention, each with the reason.
 
-    0 and 255 alone are two classes.
-
-    Raises
-    ------
-    DataError: no mask holds 255 with two ids, so that 255 may be the one class of masks drawn as 0 and 255.
+    Parameters
+    ----------
+    present: flat values of all masks, sorted. 0 and 255 alone are two classes.
     """
-    others = [value for value in present if value != 255]
-    ids = len(others) >= 2 and others[-1] < MAX_VALUES and 2 * len(others) > others[-1]
-    if 255 not in present or not ids:
-        return []
-    if not any(255 in tally.counts and len(tally.counts) > 2 for tally in tallies):
-        check_convention(tallies, {255, *others} - {0})
-    return [255]
+    if kind == "colours":
+        return dict.fromkeys(_void_colours(present), "it is the colour of void in Pascal VOC")
+    others = [value for value in present if value != IGNORE_ID]
+    if kind != "values" or IGNORE_ID not in present or len(others) < 2 or others[-1] >= MAX_VALUES:
+        return {}
+    if 2 * len(others) > others[-1]:
+        return {IGNORE_ID: "the other values are small ids"}
+    if any(tally.colour_of(IGNORE_ID) in _VOID for tally in tallies):
+        return {IGNORE_ID: "its colour is that of void in Pascal VOC"}
+    if sum(t.neighbours[IGNORE_ID].rim for t in tallies if IGNORE_ID in t.neighbours) >= RIM_SHARE * sum(
+        tally.counts.get(IGNORE_ID, 0) for tally in tallies
+    ):
+        return {IGNORE_ID: "the other values are ids, and it is only a rim between them"}
+    return {}
 
 
-def check_convention(tallies: Sequence[MaskTally], marks: Set[int]) -> None:
-    """Refuse masks of which some mark pixels with one value and some with another, and none with both.
-
-    Raises
-    ------
-    DataError: names a mask of each convention.
-    """
-    top = max(value for tally in tallies for value in marks & tally.counts.keys())
-    one = next((tally for tally in tallies if top in tally.counts), tallies[0])
-    other = next((tally for tally in tallies if top not in tally.counts and marks & tally.counts.keys()), None)
-    if other and not any(len(marks & tally.counts.keys()) > 1 and top in tally.counts for tally in tallies):
-        raise DataError(
-            f"the masks have two conventions: {one.name} holds {_values(one)} and {other.name} holds {_values(other)}",
-            f"one convention in all masks, or {top} together with other values in one mask",
-            f"save all masks with the same values; or use --ignore {top} if {top} counts nowhere, "
-            f"or --classes with {top}=name among the names if it is a class",
-        )
-
-
-def _values(tally: MaskTally) -> str:
-    return first_of([str(value) for value in sorted(tally.counts)], 6)
+def _void_colours(present: Sequence[int]) -> list[int]:
+    """Return the colours of void among colours of the Pascal VOC palette, which are multiples of 64 in each channel."""
+    void = [value for value in _VOID if value in present]
+    return void if len(present) - len(void) > 1 and all(v & 0x3F3F3F == 0 for v in present if v not in void) else []

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from unpool.data.samples import Pair
+from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
-from unpool.io.folders import is_junk, picture_files
+from unpool.io.folders import FoundFiles, find_files, is_junk
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -21,7 +23,7 @@ _REPAIR = (
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A picture file with the meaning of the folders that it lies in.
+    """A file with the meaning of the folders that it lies in.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """The picture files of a folder that exists; they are listed when first used.
+    """The files of a folder that exists; they are listed when first used.
 
     Attributes
     ----------
@@ -51,9 +53,42 @@ class FolderContents:
     instances: bool = False
 
     @cached_property
+    def found(self) -> FoundFiles:
+        """All files below ``root``. Raises DataError, see ``unpool.io.folders.find_files``."""
+        return find_files(self.root)
+
+    @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
-        """All picture files below ``root``. Raises DataError for a file name that is not UTF-8."""
-        return tuple(_picture_file(self.root, path) for path in picture_files(self.root))
+        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``."""
+        return tuple(placed_file(self.root, path) for path in self.found.pictures)
+
+    @cached_property
+    def others(self) -> tuple[PlacedFile, ...]:
+        """All other files below ``root``: lists, class files, and files of formats that are not read."""
+        pictures = {file.path for file in self.files}
+        return tuple(placed_file(self.root, path) for path in self.found.files if path not in pictures)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on files that output marks leave out; empty where no layout has looked for files."""
+        return self.found.left_out_text() if "found" in vars(self) else ""
+
+    def find(self, path: Path) -> Path | None:
+        """Return the file of a path, whose letters may be composed differently on the disk; None without one."""
+        return path if path.is_file() else self._by_name.get(composed(str(path)))
+
+    def find_alike(self, name: str) -> Path | None:
+        """Return a file whose last name differs from this one by capital letters or its suffix; None without one."""
+        stem = Path(composed(name)).stem.casefold()
+        return next((path for path in self.found.files if composed(path.stem).casefold() == stem), None)
+
+    def has_name(self, name: str) -> bool:
+        """Return whether a file of any sub-folder has this last name."""
+        return any(composed(path.name) == name for path in self.found.files)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Path]:
+        return {composed(str(path)): path for path in self.found.files}
 
 
 @dataclass(frozen=True)
@@ -65,6 +100,9 @@ class Folder:
     layout: one sentence on how the folder was read.
     pairs: sorted by name.
     unpaired_images, unpaired_masks: pictures without a mask, and masks without a picture.
+    lists: the lists that gave pairs or splits.
+    others: the files that are no pictures.
+    findings: findings about lists, about files that are not read, and about files without a partner.
     """
 
     root: Path
@@ -72,6 +110,17 @@ class Folder:
     pairs: tuple[Pair, ...]
     unpaired_images: tuple[Path, ...]
     unpaired_masks: tuple[Path, ...]
+    lists: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def composed(name: str) -> str:
+    """Return a name with composed letters (Unicode's NFC), so that names that look alike are equal.
+
+    macOS writes an umlaut as two letters, other systems as one.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def no_layout(root: Path, found: str) -> DataError:
@@ -79,7 +128,8 @@ def no_layout(root: Path, found: str) -> DataError:
     return DataError(f"{root}: {found} ({_contents_text(root)})", _EXPECTED, _REPAIR)
 
 
-def _picture_file(root: Path, path: Path) -> PlacedFile:
+def placed_file(root: Path, path: Path) -> PlacedFile:
+    """Return a file with the meaning of the folders between ``root`` and it."""
     parts = path.relative_to(root).parts[:-1]
     roles = [folder_role(part) for part in parts]
     kind_at = next((k for k, role in enumerate(roles) if role.kind), None)

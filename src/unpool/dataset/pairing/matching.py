@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from unpool.data.samples import Pair
-from unpool.dataset.pairing.folder import Folder, PlacedFile
-from unpool.dataset.pairing.words import IMAGE_AFFIXES, MASK_AFFIXES, NO_AFFIX, SPLITS, Affix
+from unpool.dataset.pairing.folder import Folder, PlacedFile, composed
+from unpool.dataset.pairing.words import (
+    IMAGE_AFFIXES,
+    MASK_AFFIXES,
+    MASK_NAME,
+    NO_AFFIX,
+    PREFERRED_AFFIXES,
+    SPLITS,
+    Affix,
+)
 from unpool.errors import DataError
 from unpool.wording import first_of
 
@@ -42,6 +50,9 @@ class _Rule(NamedTuple):
         return f"'{self.image.example()}' with '{self.mask.example()}'"
 
 
+_SAME_NAME = _Rule(NO_AFFIX, NO_AFFIX)
+
+
 def match_separate(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:
     """Pair pictures and masks of different folders by the rule that pairs most.
 
@@ -49,14 +60,8 @@ def match_separate(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) ->
     ------
     DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
-    mask_keys = {affix: keys for affix in MASK_AFFIXES if (keys := _keys(masks, affix))}
-    counts = {
-        _Rule(image_affix, mask_affix): len(keys & others)
-        for image_affix in IMAGE_AFFIXES
-        if (keys := _keys(images, image_affix))
-        for mask_affix, others in mask_keys.items()
-    }
-    return _apply(_best(counts), images, masks)
+    rule = next((rule for fold in (False, True) if (rule := _best(_counts(images, masks, fold)))), _SAME_NAME)
+    return _apply(rule, images, masks)
 
 
 def match_together(files: Sequence[PlacedFile]) -> Match:
@@ -66,18 +71,36 @@ def match_together(files: Sequence[PlacedFile]) -> Match:
     ------
     DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
-    counts: dict[_Rule, int] = {}
-    for mask_affix in MASK_AFFIXES[1:]:
-        mask_keys = _keys(files, mask_affix)
-        for image_affix in IMAGE_AFFIXES if mask_keys else ():
-            counts[_Rule(image_affix, mask_affix)] = len(mask_keys & _keys(files, image_affix))
-    rule = _best(counts)
+    named = [file for file in files if MASK_NAME.search(composed(file.path.stem))]
+    rule = _best(_counts(files, named, affixes=MASK_AFFIXES[1:])) or _SAME_NAME
     masks = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
     return _apply(
         rule,
         [file for file in files if file.path not in masks],
         [file for file in files if file.path in masks],
     )
+
+
+def _counts(
+    images: Sequence[PlacedFile],
+    masks: Sequence[PlacedFile],
+    fold: bool = False,
+    affixes: Sequence[Affix] | None = None,
+) -> dict[_Rule, int]:
+    """Return how many pairs each rule gives. ``fold``: capital and small letters are equal."""
+    mask_keys = {affix: keys for affix in affixes or MASK_AFFIXES if (keys := _keys(masks, affix, fold))}
+    return {
+        _Rule(image_affix, mask_affix): len(keys & others)
+        for image_affix in (IMAGE_AFFIXES if mask_keys else ())
+        if (keys := _keys(images, image_affix, fold))
+        for mask_affix, others in mask_keys.items()
+    }
+
+
+def holds_train_ids(pairs: Sequence[Pair]) -> bool:
+    """Return whether all masks have Cityscapes' ids to train on, in which 255 is void."""
+    stems = [pair.mask.stem for pair in pairs]
+    return all(any(affix.strip(stem) for affix in PREFERRED_AFFIXES) for stem in stems)
 
 
 def paired_folder(root: Path, layout: str, match: Match) -> Folder:
@@ -99,23 +122,28 @@ def paired_folder(root: Path, layout: str, match: Match) -> Folder:
 
 
 def _pair_name(image: PlacedFile) -> str:
-    return "/".join(part for part in (image.split, image.place, image.path.stem) if part)
+    return composed("/".join(part for part in (image.split, image.place, image.path.stem) if part))
 
 
-def _keys(files: Sequence[PlacedFile], affix: Affix) -> set[_Key]:
-    return {key for file in files if (key := _key(file, affix))}
+def _keys(files: Sequence[PlacedFile], affix: Affix, fold: bool) -> set[_Key]:
+    return {key for file in files if (key := _key(file, affix, fold))}
 
 
-def _key(file: PlacedFile, affix: Affix) -> _Key | None:
-    common = affix.strip(file.path.stem)
-    return (file.split or "", file.place, common) if common else None
+def _key(file: PlacedFile, affix: Affix, fold: bool) -> _Key | None:
+    common = affix.strip(composed(file.path.stem))
+    if not common:
+        return None
+    place = composed(file.place)
+    return (file.split or "", place.casefold(), common.casefold()) if fold else (file.split or "", place, common)
 
 
-def _best(counts: dict[_Rule, int]) -> _Rule:
+def _best(counts: dict[_Rule, int]) -> _Rule | None:
+    """Return the rule that pairs most, of two the one for preferred masks; None where none pairs any."""
     most = max(counts.values(), default=0)
     if most == 0:
-        return _Rule(NO_AFFIX, NO_AFFIX)
+        return None
     rules = [rule for rule, count in counts.items() if count == most]
+    rules = [rule for rule in rules if rule.mask in PREFERRED_AFFIXES] or rules
     if len(rules) > 1:
         raise DataError(
             f"masks can be paired in {len(rules)} ways: {first_of(list(map(str, rules)), separator='; ')}",
@@ -126,29 +154,50 @@ def _best(counts: dict[_Rule, int]) -> _Rule:
 
 
 def _apply(rule: _Rule, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:
-    image_of, mask_of = _by_key(images, rule.image, "pictures"), _by_key(masks, rule.mask, "masks")
-    pairs = tuple((image_of[key], mask_of[key]) for key in sorted(image_of.keys() & mask_of.keys()))
-    paired = {file.path for pair in pairs for file in pair}
-    return Match(
-        pairs,
-        tuple(file for file in images if file.path not in paired),
-        tuple(file for file in masks if file.path not in paired),
-        str(rule),
-    )
+    """Pair by a rule; those that are left are paired where only capital letters differ."""
+    pairs: list[tuple[PlacedFile, PlacedFile]] = []
+    folded = 0
+    for fold in (False, True):
+        if fold and not (images and masks):
+            break
+        alike = (_keys(images, rule.image, fold) & _keys(masks, rule.mask, fold)) if fold else None
+        image_of = _by_key(images, rule.image, "pictures", alike)
+        mask_of = _by_key(masks, rule.mask, "masks", alike)
+        found = [(image_of[key], mask_of[key]) for key in sorted(image_of.keys() & mask_of.keys())]
+        paired = {file.path for pair in found for file in pair}
+        images = [file for file in images if file.path not in paired]
+        masks = [file for file in masks if file.path not in paired]
+        pairs += found
+        folded += len(found) if fold else 0
+    aside = f", of {folded} pairs without regard to capital letters" if folded else ""
+    return Match(tuple(pairs), tuple(images), tuple(masks), f"{rule}{aside}")
 
 
-def _by_key(files: Sequence[PlacedFile], affix: Affix, kind: str) -> dict[_Key, PlacedFile]:
+def _by_key(
+    files: Sequence[PlacedFile], affix: Affix, kind: str, folded: Collection[_Key] | None
+) -> dict[_Key, PlacedFile]:
+    """Return the file of each key; of ``folded`` keys, which have no capital letters, where these are given."""
     by_key: dict[_Key, PlacedFile] = {}
     for file in files:
-        key = _key(file, affix)
-        if key is None:
+        key = _key(file, affix, fold=folded is not None)
+        if key is None or (folded is not None and key not in folded):
             continue
         if key in by_key:
             raise DataError(
-                f"two {kind} have the same name: {by_key[key].path} and {file.path}",
+                f"two {kind} have the same name{_likeness(by_key[key], file)}: {by_key[key].path} and {file.path}",
                 "one picture and one mask of each name",
                 "rename one of them, or move it out of the folder; if one is the mask of the other, "
                 "move the masks into a folder masks/",
             )
         by_key[key] = file
     return by_key
+
+
+def _likeness(one: PlacedFile, other: PlacedFile) -> str:
+    """Return in words why two names count as the same; empty where they are equal."""
+    stems = [str(file.path.with_suffix("")) for file in (one, other)]
+    if stems[0] == stems[1]:
+        return ""
+    if composed(stems[0]) == composed(stems[1]):
+        return " (their letters are composed differently, as macOS does)"
+    return " apart from capital letters" if stems[0].casefold() == stems[1].casefold() else ""

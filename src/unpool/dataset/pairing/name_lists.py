@@ -2,67 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from unpool.dataset.pairing.folder import Folder
-from unpool.dataset.pairing.pair_lists import is_pair_list, is_too_large
-from unpool.dataset.pairing.words import SPLITS
+from unpool.dataset.findings import Finding
+from unpool.dataset.pairing.folder import Folder, FolderContents, composed
+from unpool.dataset.pairing.pair_lists import is_pair_list
+from unpool.dataset.pairing.split_lists import ListFile, find_lists, folder_of_pictures, listed_path
 from unpool.errors import DataError
 from unpool.io.read.images import IMAGE_SUFFIXES
-from unpool.wording import count_text
+from unpool.wording import count_text, decodable, first_of
 
 
-def split_by_name_lists(folder: Folder) -> Folder:
+def split_by_name_lists(contents: FolderContents, folder: Folder) -> Folder:
     """Return the folder with the split of its lists of names; unchanged without lists, or where pairs have a split.
 
-    Lists lie in the folder itself or in ``ImageSets/Segmentation``. A line may be a pair's full name or the last
-    part of it, with or without the picture's suffix.
+    A line may be a pair's full name, the last part of it, or a path, with or without the picture's suffix.
 
     Raises
     ------
-    DataError: a line names no pair or several, or two lists name the same pair.
+    DataError: a line names no picture or several pairs, or two lists name the same pair.
     """
-    if any(pair.split for pair in folder.pairs) or not (lists := _find_lists(folder.root)):
+    if any(pair.split for pair in folder.pairs):
         return folder
-    splits = _read_splits(lists, {pair.name for pair in folder.pairs})
+    names = _Names(contents, folder)
+    lists = [each for each in find_lists(contents) if each.lines and not is_pair_list(each)]
+    lists = [each for each in lists if each.path.parent in _sure_folders(contents.root, each) or names.any_fit(each)]
+    if not lists:
+        return folder
+    splits: dict[str, str] = {}
+    for each in lists:
+        for line, name in names.of(each):
+            if splits.setdefault(name, each.split) != each.split:
+                raise _wrong_line(each.path, line, "names a pair of another list")
+    paths = tuple(each.path for each in lists)
     return replace(
         folder,
-        layout=f"{folder.layout}; split by {', '.join(str(path.relative_to(folder.root)) for path in lists.values())}",
+        layout=f"{folder.layout}; split by {', '.join(path.relative_to(folder.root).as_posix() for path in paths)}",
         pairs=tuple(replace(pair, split=splits.get(pair.name)) for pair in folder.pairs),
+        lists=paths,
+        findings=(*folder.findings, *names.without_mask()),
     )
 
 
-def _find_lists(root: Path) -> dict[str, Path]:
-    """Return the list file of each split."""
-    for folder in (root, root / "ImageSets" / "Segmentation"):
-        lists: dict[str, Path] = {}
-        for path in sorted(folder.glob("*.txt")):
-            split = SPLITS.get(path.stem.lower())
-            if split is not None and path.is_file() and not is_too_large(path) and not is_pair_list(path):
-                lists.setdefault(split, path)
-        if lists:
-            return lists
-    return {}
+def _sure_folders(root: Path, each: ListFile) -> tuple[Path, ...]:
+    """Return the folders in which a file with a list's name is one, even where it names no picture."""
+    return root, folder_of_pictures(each.path) / "ImageSets" / "Segmentation"
 
 
-def _read_splits(lists: Mapping[str, Path], names: Collection[str]) -> dict[str, str]:
-    """Return the split of each pair name that the lists name."""
-    by_stem: dict[str, list[str]] = {}
-    for name in names:
-        by_stem.setdefault(PurePosixPath(name).name, []).append(name)
-    splits: dict[str, str] = {}
-    for split, path in lists.items():
-        for line in filter(None, map(str.strip, path.read_text(encoding="utf-8-sig", errors="replace").splitlines())):
-            listed = PurePosixPath(line.replace("\\", "/"))
-            listed = listed.with_suffix("") if listed.suffix.lower() in IMAGE_SUFFIXES else listed
-            fits = [str(listed)] if str(listed) in names else by_stem.get(listed.name, [])
-            if len(fits) != 1 or splits.setdefault(fits[0], split) != split:
-                named = "a pair of another list" if len(fits) == 1 else count_text(len(fits), "pair")
-                raise DataError(
-                    f"{path}: '{line[:80]}' names {named}",
-                    "every line to name one pair, and every pair to be in one list",
-                    "correct the list, or remove it so that Unpool chooses the split",
-                )
-    return splits
+class _Names:
+    """The pairs and pictures of a folder by their names, for the lines of lists."""
+
+    def __init__(self, contents: FolderContents, folder: Folder) -> None:
+        self._contents = contents
+        self._full = {pair.name for pair in folder.pairs}
+        self._by_stem: dict[str, list[tuple[PurePosixPath, str]]] = {}
+        for pair in folder.pairs:
+            for path in (pair.image, pair.mask):
+                place = _plain(path.relative_to(folder.root).as_posix())
+                self._by_stem.setdefault(place.name, []).append((place, pair.name))
+        self._maskless = {composed(path.stem) for path in folder.unpaired_images}
+        self._skipped: list[str] = []
+
+    def any_fit(self, each: ListFile) -> bool:
+        """Return whether a line of a list names a pair."""
+        return any(self._fits(each, text) for _, text in each.lines)
+
+    def of(self, each: ListFile) -> Iterator[tuple[tuple[int, str], str]]:
+        """Yield each line of a list with the name of its pair; a picture without a mask is left out."""
+        for line in each.lines:
+            fits = self._fits(each, line[1])
+            if len(fits) == 1:
+                yield line, fits[0]
+            elif fits:
+                raise _wrong_line(each.path, line, f"names {count_text(len(fits), 'pair')}: {first_of(fits, 3)}")
+            elif _plain(line[1]).name in self._maskless:
+                self._skipped.append(line[1])
+            else:
+                alike = self._contents.find_alike(_plain(line[1]).name)
+                hint = f"; there is {alike.relative_to(self._contents.root)}" if alike else ""
+                raise _wrong_line(each.path, line, f"names no picture of the folder{hint}")
+
+    def without_mask(self) -> Sequence[Finding]:
+        """Return a note on the lines that name pictures without a mask."""
+        if not self._skipped:
+            return ()
+        found = f"{count_text(len(self._skipped), 'picture')} of the lists without a mask: {first_of(self._skipped)}"
+        return (Finding("note", "listed-without-mask", decodable(found)),)
+
+    def _fits(self, each: ListFile, text: str) -> list[str]:
+        """Return the names of the pairs that a line names: of one, or of those whose paths fit it best."""
+        listed = _plain(text)
+        if str(listed) in self._full:
+            return [str(listed)]
+        home = folder_of_pictures(each.path)
+        known = self._by_stem.get(listed.name, [])
+        inside = [entry for entry in known if (self._contents.root / entry[0]).is_relative_to(home)] or known
+        scores = {name: max(_common_end(path, listed) for path, other in inside if other == name) for _, name in inside}
+        return sorted(name for name, score in scores.items() if score == max(scores.values()))
+
+
+def _plain(text: str) -> PurePosixPath:
+    """Return a listed path without a picture's suffix."""
+    path = listed_path(text)
+    return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
+
+
+def _common_end(one: PurePosixPath, other: PurePosixPath) -> int:
+    """Return how many of the last parts two paths share."""
+    pairs = list(zip(reversed(one.parts), reversed(other.parts), strict=False))
+    return next((k for k, (a, b) in enumerate(pairs) if a != b), len(pairs))
+
+
+def _wrong_line(path: Path, line: tuple[int, str], what: str) -> DataError:
+    return DataError(
+        f"{path}: line {line[0]}, '{line[1][:80]}', {what}",
+        "every line to name one pair, and every pair to be in one list",
+        "correct the list, or remove it so that Unpool chooses the split",
+    )

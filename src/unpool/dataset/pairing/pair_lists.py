@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.folder import Folder, FolderContents
-from unpool.dataset.pairing.words import SPLITS, folder_role
+from unpool.dataset.pairing.split_lists import ListFile, find_lists, listed_path
+from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
 from unpool.io.read.images import IMAGE_SUFFIXES
 
 _SUFFIX = "|".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
 _LINE = re.compile(rf"^(?P<image>.+?\.(?:{_SUFFIX}))\s*[\s,;]\s*(?P<mask>.+\.(?:{_SUFFIX}))$", re.IGNORECASE)
-_MOST_BYTES = 50_000_000
 
 
 class _ListedPair(NamedTuple):
@@ -31,20 +31,21 @@ class _ListedPair(NamedTuple):
 
 
 def pair_by_lists(contents: FolderContents) -> Folder | None:
-    """Pair a folder by its ``.txt`` files whose first line names a picture and a mask; None without such files.
+    """Pair a folder by its lists whose first line names a picture and a mask; None without such lists.
 
-    A path is relative to its list's folder. Leading folders that do not exist here, such as ``/SegNet/CamVid`` in
-    ``/SegNet/CamVid/train``, are left out, the same number on every line of a list.
+    A path is relative to its list's folder, or to one above it. Leading folders that do not exist here, such as
+    ``/SegNet/CamVid`` in ``/SegNet/CamVid/train``, are left out, the same number on every line of a list.
 
     Raises
     ------
     DataError: a line does not name two files, a file is missing, a picture is listed twice, or a list's paths fit
         more than one file.
     """
-    root, lists = contents.root, _find_lists(contents.root)
+    root = contents.root
+    lists = [each for each in find_lists(contents) if is_pair_list(each)]
     if not lists:
         return None
-    lines = [line for split, path in lists.items() for line in _read(split, path)]
+    lines = [line for each in lists for line in _read(contents, each)]
     counts = Counter(_pair_name(line) for line in lines)
     pairs = [Pair(_pair_name(line, counts), line.image, line.mask, line.split) for line in lines]
     pairs.sort(key=lambda pair: pair.name)
@@ -55,35 +56,14 @@ def pair_by_lists(contents: FolderContents) -> Folder | None:
                 "every picture on one line of one list",
                 "keep one of the lines and remove the others",
             )
-    names = ", ".join(path.name for path in lists.values())
-    return Folder(root, f"pairs and their split listed in {names}", tuple(pairs), (), ())
+    paths = tuple(each.path for each in lists)
+    names = ", ".join(path.relative_to(root).as_posix() for path in paths)
+    return Folder(root, f"pairs and their split listed in {names}", tuple(pairs), (), (), paths)
 
 
-def is_pair_list(path: Path) -> bool:
-    """Return whether the first line of a text file names a picture and a mask."""
-    return next(_lines(path), None) is not None
-
-
-def is_too_large(path: Path) -> bool:
-    """Return whether a text file is too large (above 50 MB) to be a list."""
-    return path.stat().st_size > _MOST_BYTES
-
-
-def _find_lists(root: Path) -> dict[str, Path]:
-    """Return the list file of each split."""
-    lists: dict[str, Path] = {}
-    for path in sorted(root.glob("*.txt")):
-        split = SPLITS.get(path.stem.lower())
-        if split is None or not path.is_file() or not is_pair_list(path):
-            continue
-        if split in lists:
-            raise DataError(
-                f"two lists for the split {split}: {lists[split]} and {path}",
-                "one list for each split",
-                "remove one of them",
-            )
-        lists[split] = path
-    return lists
+def is_pair_list(each: ListFile) -> bool:
+    """Return whether the first line of a list names a picture and a mask."""
+    return bool(each.lines) and _LINE.match(each.lines[0][1]) is not None
 
 
 def _pair_name(line: _ListedPair, counts: Mapping[str, int] = MappingProxyType({})) -> str:
@@ -97,64 +77,66 @@ def _pair_name(line: _ListedPair, counts: Mapping[str, int] = MappingProxyType({
     return short if counts.get(short, 1) == 1 else "/".join([line.split, *line.listed.parts])
 
 
-def _read(split: str, path: Path) -> Iterator[_ListedPair]:
-    lines = list(_lines(path))
-    skipped = _skipped_folders(path, *lines[0])
-    for image, mask in lines:
-        files = [_located(path.parent, listed, skipped) for listed in (image, mask)]
-        for listed, file in zip((image, mask), files, strict=True):
-            if not file.is_file():
+def _read(contents: FolderContents, each: ListFile) -> Iterator[_ListedPair]:
+    path, lines = each.path, [_line(each.path, *line) for line in each.lines]
+    base, skipped = _base(contents, path, *lines[0])
+    for listed in lines:
+        files = [contents.find(_located(base, name, skipped)) for name in listed]
+        for name, file in zip(listed, files, strict=True):
+            if file is None:
                 raise DataError(
-                    f"{path} names {listed}, which does not exist",
-                    "paths of files, relative to the list's folder",
+                    f"{path} names {name}, which does not exist{_alike(contents, name)}",
+                    f"paths of files, relative to {base}",
                     "correct the list, or bring the file",
                 )
-        yield _ListedPair(split, PurePosixPath(*_parts(image)[skipped:]), *files)
+        image, mask = (file for file in files if file)
+        yield _ListedPair(each.split, PurePosixPath(*listed_path(listed[0]).parts[skipped:]), image, mask)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield picture and mask of every line; nothing where the first line does not name them."""
-    if is_too_large(path):
-        return
-    first = True
-    for number, text in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        if not text.strip():
-            continue
-        match = _LINE.match(text.strip())
-        if match is None and first:
-            return
-        if match is None:
-            raise DataError(
-                f"{path}: line {number} is '{text.strip()[:80]}'",
-                "a picture and its mask, separated by a space, a tab or a comma",
-                "correct the line",
-            )
-        first = False
-        yield match["image"], match["mask"]
+def _line(path: Path, number: int, text: str) -> tuple[str, str]:
+    """Return the picture and the mask that a line names."""
+    match = _LINE.match(text)
+    if match is None:
+        raise DataError(
+            f"{path}: line {number} is '{text[:80]}'",
+            "a picture and its mask, separated by a space, a tab or a comma",
+            "correct the line",
+        )
+    return match["image"], match["mask"]
 
 
-def _skipped_folders(path: Path, image: str, mask: str) -> int:
-    """Return how many leading folders to leave out of a list's paths, judged by its first line."""
-    depth = min(len(_parts(image)), len(_parts(mask)))
-    fits = [
-        skipped
-        for skipped in range(depth)
-        if all(_located(path.parent, listed, skipped).is_file() for listed in (image, mask))
-    ]
-    if len(fits) == 1 or 0 in fits:
-        return fits[0]
-    raise DataError(
-        f"{path}: the first line names {image}, "
-        + ("which fits more than one file" if fits else f"which is not in {path.parent}"),
+def _base(contents: FolderContents, path: Path, image: str, mask: str) -> tuple[Path, int]:
+    """Return the folder that a list's paths begin in, and how many of their leading folders to leave out.
+
+    Its first line decides. The list's folder goes before those above it.
+    """
+    depth = min(len(listed_path(image).parts), len(listed_path(mask).parts))
+    for base in [folder for folder in path.parents if folder.is_relative_to(contents.root)]:
+        fits = [
+            skipped
+            for skipped in range(depth)
+            if all(contents.find(_located(base, listed, skipped)) for listed in (image, mask))
+        ]
+        if len(fits) == 1 or 0 in fits:
+            return base, fits[0]
+        if fits:
+            raise _unclear(path, f"{image}, which fits more than one file")
+    missing = next((each for each in (image, mask) if not contents.has_name(listed_path(each).name)), image)
+    raise _unclear(path, f"{missing}, which is not in {path.parent}{_alike(contents, missing)}")
+
+
+def _unclear(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path}: the first line names {what}",
         "paths of files, relative to the list's folder",
-        "correct the paths in the list",
+        "correct the paths in the list, or bring the files",
     )
 
 
+def _alike(contents: FolderContents, listed: str) -> str:
+    other = contents.find_alike(listed_path(listed).name)
+    return f"; there is {other.relative_to(contents.root)}" if other else ""
+
+
 def _located(folder: Path, listed: str, skipped: int) -> Path:
-    return folder.joinpath(*_parts(listed)[skipped:]) if skipped else folder / listed
-
-
-def _parts(listed: str) -> tuple[str, ...]:
-    """Return the folders and the name; a leading slash is a part of its own, so that it can be left out."""
-    return PurePosixPath(listed.replace("\\", "/")).parts
+    return folder / PurePosixPath(*listed_path(listed).parts[skipped:])

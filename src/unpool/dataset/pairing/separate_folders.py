@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, no_layout
+from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile
 from unpool.dataset.pairing.matching import Match, match_separate, paired_folder
+from unpool.dataset.pairing.partners import no_pairs, no_pictures
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
@@ -47,7 +48,7 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     if contents.instances and any(way.holds_objects for way in ways):
         ways = [way for way in ways if way.holds_objects]
     if not ways:
-        raise _no_pairs(root, images, masks)
+        raise no_pairs(contents, images, masks) if images else no_pictures(contents, masks)
     if len(ways) > 1:
         folders = [f"{_folders(root, way.images)} with {_folders(root, way.masks)}" for way in ways]
         raise DataError(
@@ -71,14 +72,3 @@ def _folders(root: Path, files: Sequence[PlacedFile]) -> str:
     """Return the folders of some files, relative to the root: ``train/images/ + val/images/``."""
     folders = sorted({file.path.parent.relative_to(root).as_posix() for file in files})
     return first_of([folder + "/" if folder != "." else "the folder itself" for folder in folders], 3, " + ")
-
-
-def _no_pairs(root: Path, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
-    if not images:
-        return no_layout(root, f"{count_text(len(masks), 'mask')} and no pictures")
-    image_names, mask_names = (first_of([file.path.name for file in side], 3) for side in (images, masks))
-    return DataError(
-        f"{root}: no picture and mask have the same name (pictures: {image_names}; masks: {mask_names})",
-        "masks with the names of their pictures, or with one word more, such as x_mask for x",
-        "rename the masks after their pictures",
-    )

@@ -70,6 +70,7 @@ MASK_FOLDERS = frozenset(
         "seg",
         "segs",
         "gtfine",
+        "gtcoarse",
         "manual",
         "1stmanual",
         "target",
@@ -79,13 +80,18 @@ MASK_FOLDERS = frozenset(
 )
 """Names of folders with masks, without a split's word and without ``_``, ``-`` and spaces."""
 
+PREFERRED_WORDS = ["gtfine_labeltrainids", "gtcoarse_labeltrainids", "labeltrainids"]
+"""Words of masks that are taken before others of the same pictures: Cityscapes' ids to train on, with 255 for void."""
+
 MASK_WORDS = [
+    *PREFERRED_WORDS,
     "mask",
     "masks",
     "label",
     "labels",
     "labelids",
     "gtfine_labelids",
+    "gtcoarse_labelids",
     "gt",
     "groundtruth",
     "ground_truth",
@@ -110,6 +116,63 @@ MASK_WORDS = [
 
 IMAGE_WORDS = ["image", "img", "raw", "sat", "leftimg8bit", "0000", "input", "training", "test"]
 """Words that a picture's name has before or after the part that it shares with its mask, as in ``img_x``."""
+
+DERIVED_WORDS = frozenset(
+    [
+        "color",
+        "colour",
+        "colors",
+        "colours",
+        "colormask",
+        "instanceids",
+        "instancetrainids",
+        "labelids",
+        "polygons",
+        "overlay",
+        "vis",
+        "viz",
+        "preview",
+        "panoptic",
+    ]
+)
+"""Last words of files that are drawn from the masks of the same pictures, without ``_``, ``-`` and spaces."""
+
+_LIST_WORDS = frozenset(
+    [
+        "list",
+        "lists",
+        "set",
+        "split",
+        "splits",
+        "id",
+        "ids",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "file",
+        "files",
+        "filelist",
+        "filelists",
+        "name",
+        "names",
+        "filename",
+        "filenames",
+        "pair",
+        "pairs",
+        "path",
+        "paths",
+    ]
+)
+"""Words beside the split's word in the name of a list, as in ``train_list`` and ``list_train``."""
+
+
+def list_split(stem: str) -> str | None:
+    """Return the split that a list's name says: ``train``, ``val_list``, ``list-test``; None for other names."""
+    plain = re.sub(r"[\W_]", "", stem.lower())
+    rests = {word: {plain.removeprefix(word), plain.removesuffix(word)} - {plain} for word in SPLITS}
+    named = [word for word in SPLITS if rests[word] & _LIST_WORDS or (plain == word and word not in ("tr", "ts"))]
+    return SPLITS[max(named, key=len)] if named else None
 
 
 class FolderRole(NamedTuple):
@@ -179,4 +242,8 @@ def affixes(words: list[str]) -> tuple[Affix, ...]:
 
 
 MASK_AFFIXES = affixes(MASK_WORDS)
+MASK_NAME = re.compile(r"^(?:{0})[_\-. ]|[_\-. ](?:{0})$".format("|".join(MASK_WORDS)), re.IGNORECASE)
+"""Stems of names with a word that means mask, before or after a separator: all that ``MASK_AFFIXES`` fit, quickly."""
+
 IMAGE_AFFIXES = affixes(IMAGE_WORDS)
+PREFERRED_AFFIXES = frozenset(affixes(PREFERRED_WORDS)[1:])

@@ -1,11 +1,13 @@
 """PNG, JPEG, BMP, GIF and WebP through Pillow.
 
 The file classes are opened directly: ``Image.open`` would apply Pillow's own pixel limit, which belongs to the program
-that uses this package. The bound here is ``MAX_PIXELS``, against which the header is checked.
+that uses this package. The bound here is ``MAX_BYTES``, against which the header is checked.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,10 +22,12 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
-from unpool.io.png_chunks import PNG_MARK, read_chunks
+from unpool.io.png_chunks import PNG_MARK, check_announced, check_complete, read_chunks
 from unpool.io.read.exif import exif_orientation
 from unpool.io.read.png_16_bit import decode_16_bit_png
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
+from unpool.shapes import Region
 
 
 class _JpegFile(JpegImageFile):
@@ -32,6 +36,21 @@ class _JpegFile(JpegImageFile):
     def getexif(self) -> Image.Exif:
         return Image.Exif()
 
+
+STRIP_BYTES = 1 << 22
+"""Bytes of pixels that are taken from Pillow at a time."""
+
+MOST_SCANS = 100
+"""The most scans of a JPEG. Progressive ones have about 10; in a few bytes each, a file may have thousands."""
+
+RUN_PIXELS = 1 << 26
+"""The most pixels of a BMP in run-length codes, with 256 rows that a code may skip: Pillow fills them one by one."""
+
+GIF_RATIO = 2731
+"""The most pixels that a byte of a GIF can hold: a code of 12 bits stands for at most 4096."""
+
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What follows the codes of a scan: a segment, with its length; or the end."""
 
 _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (PNG_MARK, PngImageFile),
@@ -65,26 +84,123 @@ def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     with decoding(path):
         image = _open(file, path)
         header = _header(image, file, path)
-        check_size(path, header.rows, header.columns, header.channels)
-        if header.bits == 16 and header.channels > 1:
+        _check_decoding(image, header, file, path)
+        if _is_deep(header):
             return Raster(header, _decoded_16_bit(file, path, header))
-        palette = _palette(image) if header.form == "palette" else None
-        return Raster(header, np.array(image), palette)
+        palette = _loaded(image, file)
+        return Raster(header, _pixels(image), palette)
+
+
+def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
+    """Open a file that is no TIFF and has no windows: it is decoded here, and held once.
+
+    Parameters
+    ----------
+    cache, allowed: bytes that decoding may take: the larger of the two.
+
+    Raises
+    ------
+    DataError: the file is broken or too large, or decoding it takes more than is allowed.
+    """
+    with decoding(path):
+        image = _open(file, path)
+        header = _header(image, file, path)
+        _check_decoding(image, header, file, path)
+        check_allowed(path, str(image.format), _decoding_bytes(image, header), cache, allowed)
+        if _is_deep(header):
+            return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)))
+        palette = _loaded(image, file)
+        held = _held(image)
+
+    def read(region: Region) -> NDArray[Any]:
+        (top, bottom), (left, right) = [(side.start, side.stop) for side in region]
+        return np.asarray(held.crop((left, top, right, bottom)))
+
+    size = header.rows, header.columns
+    return StoredPicture(header, read, size, header.rows * header.columns * header.pixel_bytes, palette, in_memory=True)
+
+
+def _pixels(image: ImageFile) -> NDArray[Any]:
+    """Return all pixels; strip by strip, because Pillow makes two more copies of what is converted at a time."""
+    columns, rows = image.size
+    first = np.asarray(image.crop((0, 0, columns, 1)))
+    pixels = np.empty((rows, *first.shape[1:]), first.dtype)
+    height = max(1, STRIP_BYTES // first.nbytes)
+    for top in range(0, rows, height):
+        bottom = min(top + height, rows)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, columns, bottom)))
+    return pixels
+
+
+def _held(image: ImageFile) -> Image.Image:
+    """Return a decoded picture without its decoder and file, which may keep copies of their own."""
+    return image._new(image.im)
+
+
+def _decoding_bytes(image: ImageFile, header: Header) -> int:
+    """Return the bytes that decoding takes. Pillow has 4 for a pixel of several channels, and decoders add theirs."""
+    if _is_deep(header):
+        pixel = 6 * header.pixel_bytes
+    elif isinstance(image, WebPImageFile):
+        pixel = 16
+    else:
+        pixel = 4 if header.channels > 1 else max(1, header.bits // 8)
+        pixel += 2 * header.channels if "progressive" in image.info else 0  # its coefficients
+    return header.rows * header.columns * pixel
+
+
+def _is_deep(header: Header) -> bool:
+    """Return whether pixels are decoded here, because Pillow keeps 8 bits of each channel."""
+    return header.bits == 16 and header.channels > 1
+
+
+def _check_decoding(image: ImageFile, header: Header, file: BinaryIO, path: Path) -> None:
+    """Raise DataError where decoding would take too much memory or time."""
+    check_size(path, header)
+    if image.tile and image.tile[0][0] == "bmp_rle" and (header.rows + 256) * header.columns > RUN_PIXELS:
+        raise DataError(
+            f"{path}: a BMP of {header.rows} x {header.columns} pixels in run-length codes",
+            f"a file without such codes above {RUN_PIXELS >> 20} megapixels",
+            "save it as a PNG or TIFF",
+        )
+    if isinstance(image, GifImageFile) and header.rows * header.columns > GIF_RATIO * _size(file):
+        raise broken(path, f"{header.rows} x {header.columns} pixels are announced, which its bytes cannot hold")
+    if isinstance(image, JpegImageFile) and _scans(file) > MOST_SCANS:
+        raise broken(path, f"a JPEG of more than {MOST_SCANS} scans, each of which takes the time of a picture")
+
+
+def _size(file: BinaryIO) -> int:
+    place, size = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size
+
+
+def _scans(file: BinaryIO) -> int:
+    """Count the scans of a JPEG behind its head; stop above the most that are decoded."""
+    start = file.tell()
+    data, place, count = file.read(), 0, 1
+    while count <= MOST_SCANS and (marker := _JPEG_MARKER.search(data, place)) and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    file.seek(start)
+    return count
 
 
 def _open(file: BinaryIO, path: Path) -> ImageFile:
-    start = file.read(12)
+    start = file.read(30)
     file.seek(0)
+    if start.startswith(b"RIFF"):
+        _check_webp(start, path)
     for mark, reader in _READERS:
-        if start.startswith(mark) and (mark != b"RIFF" or start.endswith(b"WEBP")):
+        if start.startswith(mark) and (mark != b"RIFF" or start[8:12] == b"WEBP"):
             return reader(file, str(path))
     raise broken(path, "its first bytes are those of no known format")
 
 
 def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     columns, rows = image.size
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: an animation", "one picture in each file", "save each frame as a picture of its own")
+    if getattr(image, "is_animated", False):
+        raise _animation(path)
     if image.mode not in _FORMS:
         raise broken(path, f"pixels of the unknown kind {image.mode}")
     form, channels, bits = _FORMS[image.mode]
@@ -92,6 +208,7 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     if isinstance(image, PngImageFile):
         chunks = read_chunks(file, b"IHDR", b"eXIf")
         exif = chunks.get(b"eXIf", exif)
+        check_announced(file, chunks[b"IHDR"])
         depth, colour_type = chunks[b"IHDR"][8:10]
         bits = depth
         if depth == 16 and colour_type in _16_BIT_FORMS:
@@ -108,6 +225,26 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
     )
 
 
+def _animation(path: Path) -> DataError:
+    return DataError(f"{path}: an animation", "one picture in each file", "save each frame as a picture of its own")
+
+
+def _check_webp(start: bytes, path: Path) -> None:
+    """Check what a WebP's first chunk announces, because Pillow makes room for all pixels when it opens the file."""
+    kind, data = start[12:16], start[20:30]
+    columns = rows = 0
+    if kind == b"VP8X" and data[0] & 2:
+        raise _animation(path)
+    if kind == b"VP8X":
+        columns, rows = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(data[1:5], "little")
+        columns, rows = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        columns, rows = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    check_size(path, Header(rows, columns, 4, "uint8", 8, "rgba"))
+
+
 def _lossless_webp(file: BinaryIO) -> bool:
     place = file.tell()
     file.seek(0)
@@ -116,10 +253,18 @@ def _lossless_webp(file: BinaryIO) -> bool:
     return b"VP8L" in start
 
 
-def _palette(image: ImageFile) -> NDArray[np.uint8]:
+def _loaded(image: ImageFile, file: BinaryIO) -> NDArray[np.uint8] | None:
+    """Decode a picture, and return its palette; None where it has none. Raises ValueError where a PNG lacks rows."""
+    head = read_chunks(file, b"IHDR")[b"IHDR"] if isinstance(image, PngImageFile) else b""
     image.load()
-    colours = image.getpalette("RGB") or []
-    return np.array(colours, dtype=np.uint8).reshape(-1, 3)
+    columns, rows = image.size
+    if head and (
+        head[12] or not np.asarray(image.crop((0, rows - 1, columns, rows))).any()
+    ):  # a missing last row is black
+        check_complete(file, head)
+    if image.mode != "P":
+        return None
+    return np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
 
 
 def _decoded_16_bit(file: BinaryIO, path: Path, header: Header) -> NDArray[Any]:

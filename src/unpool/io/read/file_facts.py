@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tifffile
-
 from unpool.errors import DataError
-from unpool.io.placement import Placement, tiff_placement
+from unpool.io.placement import Placement
 from unpool.io.read.bitmaps import bitmap_header
 from unpool.io.read.formats import is_tiff, open_file
-from unpool.io.read.raster import decoding
 from unpool.io.read.tiff import tiff_picture
 from unpool.io.read.windows import open_picture
 from unpool.io.read.zarr import is_zarr
@@ -32,9 +29,7 @@ def size_and_placement(path: Path) -> tuple[Size, Placement]:
             if not is_tiff(file, path):
                 header, placement = bitmap_header(file, path), Placement()
             else:
-                with decoding(path), tifffile.TiffFile(file, name=str(path)) as tiff:
-                    picture_pages = tiff_picture(tiff, path)
-                    header, placement = picture_pages.header, tiff_placement(tiff, picture_pages.series)
+                _, header, _, placement = tiff_picture(file, path)
     except DataError:
         return (0, 0), Placement()
     return (header.rows, header.columns), placement

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from unpool.errors import DataError
 from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
 from unpool.io.read.raster import Header, Raster, broken, check_size
-from unpool.io.read.tiff import tiff_header, tiff_raster
+from unpool.io.read.tiff import tiff_header
+from unpool.io.read.tiff_windows import tiff_raster
 
 TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
@@ -20,7 +21,7 @@ def read_header(path: Path) -> Header:
     """Read the header of a picture file, without decoding pixels. Raises DataError."""
     with open_file(path) as file:
         header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
-        check_size(path, header.rows, header.columns, header.channels)
+        check_size(path, header)
         return header
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from unpool.errors import DataError
 from unpool.io.read.exif import EXIF_ORIENTATIONS
 from unpool.io.read.formats import read_header, read_raster
-from unpool.io.read.raster import Header, Raster
+from unpool.io.read.raster import Header, Raster, decoding
 from unpool.orientation import Orientation
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
@@ -34,6 +34,7 @@ class ImageInfo:
     form: the stored form: ``grey``, ``grey-alpha``, ``rgb``, ``rgba``, ``palette``, ``one-bit``, ``cmyk`` or
         ``channels``.
     exif_orientation: EXIF's number 1..8 that is applied; 1 changes nothing.
+    missing: the value that the file declares as missing data; None where it declares none.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ImageInfo:
     dtype: str
     form: str
     exif_orientation: int = 1
+    missing: float | None = None
 
     @property
     def orientation(self) -> Orientation:
@@ -96,10 +98,11 @@ def load_picture(path: Path, content: bytes | None = None) -> Picture:
     ------
     DataError: the file is broken, too large or a stack, or its pixels do not fit.
     """
-    raster = read_raster(path, content)
-    info = info_from_header(raster.header, path)
-    pixels, transparent = as_displayed(raster, path)
-    return Picture(pixels, info, transparent)
+    with decoding(path):
+        raster = read_raster(path, content)
+        info = info_from_header(raster.header, path)
+        pixels, transparent = as_displayed(raster, path)
+        return Picture(pixels, info, transparent)
 
 
 def as_displayed(raster: Raster, path: Path) -> tuple[NDArray[Any], bool]:
@@ -124,7 +127,9 @@ def info_from_header(header: Header, path: Path) -> ImageInfo:
     channels = _CHANNELS.get(header.form, header.channels)
     if header.form == "cmyk" and header.dtype != "uint8":
         channels = header.channels  # only 8-bit inks are mixed to colours
-    return ImageInfo(path, rows, columns, channels, _plain_dtype(header), header.form, header.exif_orientation)
+    dtype = _plain_dtype(header)
+    missing = None if header.white_is_zero or header.form == "palette" else header.missing
+    return ImageInfo(path, rows, columns, channels, dtype, header.form, header.exif_orientation, missing)
 
 
 def _plain_dtype(header: Header) -> str:
@@ -138,7 +143,7 @@ def _without_alpha(raster: Raster) -> tuple[NDArray[Any], bool]:
     """Return the grey or the colours of stored pixels, and whether alpha hid some of them."""
     pixels, form = raster.pixels, raster.header.form
     if raster.header.white_is_zero:
-        pixels = inverted(pixels)
+        pixels = inverted(pixels, raster.header.bits)
     if form == "one-bit":
         return pixels != 0, False
     if form == "palette":
@@ -157,19 +162,28 @@ def full_alpha(alpha: NDArray[Any]) -> int:
     return int(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "ui" else 1
 
 
-def inverted(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return pixels whose 0 is white as pixels whose 0 is black."""
+def inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Return pixels whose 0 is white as pixels whose 0 is black.
+
+    Parameters
+    ----------
+    bits: bits of a sample in the file; a sample of 12 bits is 16 bits in memory.
+    """
     if pixels.dtype.kind == "u":
-        return np.iinfo(pixels.dtype).max - pixels
+        black: NDArray[Any] = pixels.dtype.type((1 << bits) - 1) - pixels
+        return black
     return ~pixels if pixels.dtype.kind == "b" else pixels
 
 
 def palette_colours(raster: Raster) -> NDArray[np.uint8]:
     """Return the RGB colours (rows, columns, 3) of a raster of palette indices (rows, columns)."""
     assert raster.palette is not None
-    entries = np.zeros((max(256, len(raster.palette), int(raster.pixels.max()) + 1), 3), dtype=np.uint8)
+    indices = raster.pixels.astype(np.uint8) if raster.pixels.dtype == np.bool_ else raster.pixels
+    entries = np.zeros((max(256, len(raster.palette), int(indices.max()) + 1), 3), dtype=np.uint8)
     entries[: len(raster.palette)] = raster.palette
-    colours: NDArray[np.uint8] = entries[raster.pixels]
+    colours = np.empty((*indices.shape, 3), dtype=np.uint8)
+    for row, line in zip(colours, indices, strict=True):  # as one step, NumPy would hold 8 bytes for each index
+        row[...] = entries[line]
     return colours
 
 

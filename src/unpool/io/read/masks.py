@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import Colour, MaskKind
+from unpool.class_table import Colour, MaskKind, flatten_colours
 from unpool.errors import DataError
 from unpool.io.read.formats import read_header, read_raster
 from unpool.io.read.images import full_alpha, palette_colours
-from unpool.io.read.raster import Header, Raster
+from unpool.io.read.raster import Header, Raster, decoding
 
 
 class MaskPicture(NamedTuple):
@@ -35,7 +35,8 @@ def read_mask(path: Path, kind: MaskKind | None = None) -> NDArray[Any]:
     Parameters
     ----------
     kind: the form of the values. ``colours`` gives RGB from any form of file; ``values`` and ``instances`` give one
-        channel where the three of an RGB file are equal; None gives the file's own form.
+        channel where the three of an RGB file are equal, and ``instances`` the number 0xRRGGBB of every other
+        colour; None gives the file's own form.
 
     Returns
     -------
@@ -62,10 +63,11 @@ def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = 
     ------
     DataError: the file is broken, or cannot be a mask.
     """
-    raster = read_raster(path, content)
-    palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
-    values = _in_kind(_stored_values(raster, path), raster, kind, path)
-    return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
+    with decoding(path):
+        raster = read_raster(path, content)
+        palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
+        values = _in_kind(_stored_values(raster, path), raster, kind, path)
+        return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
 
 
 def mask_palette(path: Path) -> tuple[Colour, ...] | None:
@@ -113,7 +115,7 @@ def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
         raise DataError(
             f"{path}: {hidden:,} transparent pixels in a mask",
             "a mask without transparency",
-            "save the mask without an alpha channel, with a value of its own for unmarked pixels",
+            "give transparent pixels a value of their own, such as black, and save the mask without an alpha channel",
         )
     return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
 
@@ -121,16 +123,33 @@ def _without_alpha(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
 def _whole_numbers(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    wrong = pixels[~np.isfinite(pixels) | (pixels != np.floor(pixels))] if pixels.dtype.kind == "f" else pixels[:0]
-    if not wrong.size:
-        wrong = pixels[(pixels < 0) | (pixels > np.iinfo(np.int32).max)]
-    if wrong.size:
+    if pixels.dtype.kind not in "uif" or pixels.dtype == np.float16:
         raise DataError(
-            f"{path}: {wrong.size:,} mask values such as {wrong.flat[0]:g}",
+            f"{path}: a mask of type {pixels.dtype}"
+            + (", which rounds above 2048" if pixels.dtype.kind == "f" else ""),
             "whole numbers from 0 in a mask",
             "save the mask as a single-channel PNG of class ids",
         )
+    ids = "save the mask as a single-channel PNG of class ids"
+    unmarked = f"if they are unmarked pixels, give them a value of their own, such as 255, to be ignored; {ids}"
+    _refuse(pixels, ~np.isfinite(pixels), unmarked, path)
+    _refuse(pixels, pixels != np.floor(pixels), f"{ids}; fractions come from smoothing or scaling", path)
+    _refuse(pixels, pixels < 0, unmarked, path)
+    _refuse(
+        pixels, pixels >= 1 << 31, f"number the classes from 0: {ids}", path
+    )  # 2^31 - 1 would be rounded to a float
     return pixels.astype(np.int32)
+
+
+def _refuse(pixels: NDArray[Any], wrong: NDArray[np.bool_], repair: str, path: Path) -> None:
+    """Refuse a mask with wrong pixels. Raises DataError."""
+    if wrong.any():
+        values = pixels[wrong]
+        raise DataError(
+            f"{path}: {values.size:,} mask values such as {values[0]:.10g}",
+            f"whole numbers from 0 to {np.iinfo(np.int32).max} in a mask",
+            repair,
+        )
 
 
 def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: Path) -> NDArray[Any]:
@@ -143,4 +162,4 @@ def _in_kind(values: NDArray[Any], raster: Raster, kind: MaskKind | None, path: 
         return np.repeat((values * top).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if kind in ("values", "instances") and values.ndim == 3 and (values == values[..., :1]).all():
         return values[..., 0]
-    return values
+    return flatten_colours(values).astype(np.int32) if kind == "instances" and values.ndim == 3 else values

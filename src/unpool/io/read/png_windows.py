@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.io.placement import Placement
-from unpool.io.png_chunks import chunk, chunk_data, png_head, read_chunks
+from unpool.io.png_chunks import SAMPLES, chunk, chunk_data, png_head, read_chunks
 from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.png_16_bit import undo_filters
 from unpool.io.read.raster import Header, Raster, decoding
 from unpool.io.read.stored_picture import StoredPicture
 from unpool.shapes import Region
-
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples of a pixel, by PNG colour type."""
 
 BAND_BYTES = 1 << 24
 """Stored bytes of a band, about."""
@@ -45,12 +42,12 @@ class _Form(NamedTuple):
     @property
     def pixel(self) -> int:
         """Bytes from a byte to the same byte of the pixel on the left, for filters."""
-        return max(1, _SAMPLES[self.colour_type] * self.bits // 8)
+        return max(1, SAMPLES[self.colour_type] * self.bits // 8)
 
     @property
     def stride(self) -> int:
         """Bytes of a row, without the byte that names its filter."""
-        return -(-self.columns * _SAMPLES[self.colour_type] * self.bits // 8)
+        return -(-self.columns * SAMPLES[self.colour_type] * self.bits // 8)
 
 
 def open_png(file: BinaryIO, path: Path, cache: int) -> StoredPicture | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +10,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import DecompressionBombError
 
-from unpool.errors import DataError
+from unpool.errors import DataError, UnpoolError
 from unpool.io.read.exif import EXIF_ORIENTATIONS
+from unpool.io.read.library_messages import quiet_libraries
 from unpool.orientation import Orientation
+from unpool.shapes import Size
+from unpool.wording import bytes_text, count_text
 
-MAX_PIXELS = 500_000_000
-"""Rows times columns that a header may claim for a picture that is decoded in one piece."""
+MAX_BYTES = 1_000_000_000
+"""The most bytes in memory of a picture that is decoded in one piece, as stored and as displayed.
+
+While a picture is converted it is held twice, and its decoder may hold it once more. Three times this fits into the
+memory of a small machine; a limit in pixels would not say so, because a pixel takes 1 byte or 32.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Header:
     exif_orientation: EXIF's number 1..8; 1 where the file has none.
     lossy: the coding does not keep pixel values (JPEG, lossy WebP).
     white_is_zero: 0 is shown white and the largest value black (some scanned TIFFs).
+    missing: the value that the file declares as missing data; None where it declares none.
     """
 
     rows: int
@@ -46,6 +51,13 @@ class Header:
     exif_orientation: int = 1
     lossy: bool = False
     white_is_zero: bool = False
+    missing: float | None = None
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel in memory: as stored, or as the colours of a palette, whichever are more."""
+        stored = self.channels * np.dtype(self.dtype).itemsize
+        return max(stored, 3) if self.form == "palette" else stored
 
     @property
     def orientation(self) -> Orientation:
@@ -70,7 +82,10 @@ class Raster:
 
 @contextmanager
 def decoding(path: Path, place: str = "") -> Iterator[None]:
-    """Raise a DataError in place of the errors that decoders raise on damaged files.
+    """Raise a DataError in place of any error that a decoder raises, and show none of its warnings.
+
+    Every decoder has errors of its own, and a damaged file finds more; so no list of them would be complete. The error
+    that was raised stays its cause. The errors of this package pass, and so does what is no error: an interruption.
 
     Parameters
     ----------
@@ -78,8 +93,9 @@ def decoding(path: Path, place: str = "") -> Iterator[None]:
     place: the part of the file that is decoded, in words.
     """
     try:
-        yield
-    except DataError:
+        with quiet_libraries():
+            yield
+    except UnpoolError:
         raise
     except MemoryError as error:
         raise DataError(
@@ -87,22 +103,8 @@ def decoding(path: Path, place: str = "") -> Iterator[None]:
             "a picture that fits into memory",
             "cut the picture into tiles",
         ) from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-        ArithmeticError,
-        RuntimeError,
-        DecompressionBombError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        why = str(error).split("\n")[0] or type(error).__name__
+    except Exception as error:
+        why = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise broken(path, f"{place}: {why}" if place else why) from error
 
 
@@ -115,13 +117,21 @@ def broken(path: Path, why: str) -> DataError:
     )
 
 
-def check_size(path: Path, rows: int, columns: int, channels: int = 1) -> None:
-    """Raise DataError where a header claims more than ``MAX_PIXELS`` pixels, or four times that in samples."""
-    if rows <= 0 or columns <= 0:
-        raise broken(path, f"{rows} x {columns} pixels")
-    if rows * columns > MAX_PIXELS or rows * columns * channels > 4 * MAX_PIXELS:
+def check_size(path: Path, header: Header, size: Size | None = None) -> None:
+    """Raise DataError where pixels would take more than ``MAX_BYTES`` in memory, or where there are none.
+
+    Parameters
+    ----------
+    size: rows and columns of a window; None for the whole picture.
+    """
+    if min(header.rows, header.columns, header.channels) <= 0:
+        raise broken(path, f"{header.rows} x {header.columns} pixels with {count_text(header.channels, 'channel')}")
+    rows, columns = size or (header.rows, header.columns)
+    count = rows * columns * header.pixel_bytes
+    if count > MAX_BYTES:
+        pixels = f"{rows} x {columns} pixels with {count_text(header.channels, 'channel')} of {header.dtype}"
         raise DataError(
-            f"{path}: {rows} x {columns} pixels with {channels} channels",
-            f"at most {MAX_PIXELS:,} pixels in a picture that is read in one piece",
+            f"{path}: {pixels} take {bytes_text(count)} of memory",
+            f"at most {bytes_text(MAX_BYTES)} in a picture that is read in one piece",
             "cut the picture into tiles",
         )

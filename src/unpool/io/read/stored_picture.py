@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.errors import DataError
 from unpool.io.placement import Placement
 from unpool.io.read.raster import Header, Raster
 from unpool.shapes import Region, Size
+from unpool.wording import bytes_text
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,24 @@ def decoded_picture(raster: Raster, placement: Placement | None = None) -> Store
         in_memory=True,
         placement=placement or Placement(),
     )
+
+
+def check_allowed(path: Path, kind: str, needed: float, cache: int, allowed: float) -> None:
+    """Raise DataError where a picture that has no windows takes more memory than it may.
+
+    Parameters
+    ----------
+    kind: the format, such as JPEG.
+    needed: bytes that decoding takes.
+    cache: bytes that any picture may take.
+    allowed: bytes that are left for this one; below 0 where more is taken already.
+    """
+    if needed > max(cache, allowed):
+        left = f"{bytes_text(allowed)} are left" if allowed > 0 else "nothing is left"
+        raise DataError(
+            f"{path}: this {kind} is decoded in one piece, which takes {bytes_text(needed)} of memory; "
+            f"{left} of the memory that prediction may take",
+            "a picture that is read by windows, or memory for all of it",
+            f"save it as a tiled TIFF or as a PNG that is not interlaced, or give {bytes_text(needed - allowed)} more "
+            "with --memory",
+        )

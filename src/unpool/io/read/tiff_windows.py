@@ -1,8 +1,9 @@
-"""Windows of a TIFF. Only the tiles or strips that a window touches are read and decoded."""
+"""The pixels of a TIFF, all or a window. Only the tiles or strips that a window touches are read and decoded."""
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -10,48 +11,66 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
+from tifffile import COMPRESSION, FILLORDER
 
-from unpool.io.placement import tiff_placement
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
-from unpool.io.read.raster import Header, broken, decoding
-from unpool.io.read.stored_picture import StoredPicture, decoded_picture
-from unpool.io.read.tiff import TiffPicture, check_complete, decode_picture, naming_the_codec, tiff_picture
-from unpool.shapes import Region, Size, region_size
+from unpool.io.read.raster import MAX_BYTES, Header, Raster, broken, check_size, decoding
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
+from unpool.io.read.tiff import TiffPicture, block_size, tiff_picture
+from unpool.io.read.tiff_coding import JPEG, check_coded_size, check_coding, inflated, is_inflated
+from unpool.shapes import Region, region_size
+from unpool.wording import size_text
 
-DEFLATE_RATIO = 1032
-"""The most times its size that deflated data can become."""
-
-UNCHECKED_BYTES = 1 << 30
-"""Bytes to which the data of a block may inflate without a check."""
-
-_DEFLATE = (8, 32946)
-_JPEG = (6, 7, 34892, 33007)
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def open_tiff(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
+def tiff_raster(file: BinaryIO, path: Path) -> Raster:
+    """Decode a TIFF file. Raises DataError."""
+    with decoding(path):
+        picture = tiff_picture(file, path)
+        return _raster(picture, _reader(file, path, picture, BlockCache(0)), path)
+
+
+def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
     """Open a TIFF for windows. Raises DataError.
 
     Parameters
     ----------
     file: stays open as long as windows are read.
     cache: bytes of decoded blocks that may stay in memory.
+    allowed: bytes that a picture without windows may take, if it does not fit the cache.
     """
     with decoding(path):
-        tiff = tifffile.TiffFile(file, name=str(path))
-        picture = tiff_picture(tiff, path)
-        check_complete(picture.series, path)
-        placement = tiff_placement(tiff, picture.series)
-        if not _has_windows(picture):
-            return decoded_picture(decode_picture(picture, path), placement)
-        header, planes = picture.header, _planes(picture.series)
-        if planes[0].page.keyframe.is_final:
-            read, block, cache = _Rows(file, path, planes, header).window, (1, header.columns), 0
-        else:
-            read = _Blocks(file, path, picture.series, planes, header, BlockCache(cache)).window
-            block = _block(planes[0].page)
-        return StoredPicture(header, read, block, cache, picture.palette, placement=placement)
+        picture = tiff_picture(file, path)
+        frame, header = picture.series.keyframe, picture.header
+        read = _reader(file, path, picture, BlockCache(cache))
+        if frame.is_final:
+            return StoredPicture(header, read, (1, header.columns), 0, picture.palette, placement=picture.placement)
+        if _block_bytes(frame) > BLOCK_LIMIT:
+            needed = _block_bytes(frame) + 2 * header.rows * header.columns * header.pixel_bytes
+            check_allowed(path, "TIFF of one large strip or tile", needed, cache, allowed)
+            return decoded_picture(_raster(picture, read, path), picture.placement)
+        return StoredPicture(header, read, block_size(frame), cache, picture.palette, placement=picture.placement)
+
+
+def _reader(file: BinaryIO, path: Path, picture: TiffPicture, cache: BlockCache) -> Callable[[Region], NDArray[Any]]:
+    """Return a function from a region to its stored pixels. Raises DataError where nothing here can decode them."""
+    planes, frame, change = _planes(picture), picture.series.keyframe, picture.series.transform
+    if frame.is_final:
+        read = _Rows(file, path, picture.header, planes).window
+    else:
+        check_coding(frame, path)
+        read = _Blocks(file, path, picture.header, planes, cache, _decoder(frame)).window
+    return read if change is None else lambda region: change(read(region))
+
+
+def _raster(picture: TiffPicture, read: Callable[[Region], NDArray[Any]], path: Path) -> Raster:
+    header, frame = picture.header, picture.series.keyframe
+    check_size(path, header)
+    if not frame.is_final and _block_bytes(frame) > MAX_BYTES:
+        raise broken(path, f"a tile or strip of {size_text(block_size(frame))} pixels")
+    return Raster(header, read((slice(0, header.rows), slice(0, header.columns))), picture.palette)
 
 
 @dataclass(frozen=True)
@@ -69,77 +88,63 @@ class _Plane:
     channels: slice
 
 
-def _planes(series: tifffile.TiffPageSeries) -> list[_Plane]:
+def _planes(picture: TiffPicture) -> list[_Plane]:
     """Return the planes of a picture in the order of its channels."""
-    separate, _, _, _, together = series.keyframe.shaped
-    pairs = [(page, sample) for page in series.pages for sample in range(separate)]
+    _, _, _, _, together = picture.series.keyframe.shaped
+    separate = picture.header.channels // together // len(picture.series.pages)
+    pairs = [(page, sample) for page in picture.series.pages for sample in range(separate)]
     return [_Plane(*pair, slice(place * together, (place + 1) * together)) for place, pair in enumerate(pairs)]
-
-
-def _block(page: Any) -> Size:
-    """Return the rows and columns of a tile or strip."""
-    frame = page.keyframe
-    if frame.is_tiled:
-        return int(frame.tilelength), int(frame.tilewidth)
-    return min(int(frame.rowsperstrip), int(frame.imagelength)), int(frame.imagewidth)
-
-
-def _has_windows(picture: TiffPicture) -> bool:
-    """Return whether the pages are two-dimensional and their blocks can be decoded alone and are not too large."""
-    series, header = picture.series, picture.header
-    frame = series.keyframe
-    flat = frame.shaped[1] == 1 and frame.shaped[2:4] == (header.rows, header.columns)
-    complete = len(series.pages) * prod(frame.shaped) == prod(series.shape)
-    alone = series.transform is None and frame.jpegheader is None
-    return flat and complete and alone and (bool(frame.is_final) or 0 < _block_bytes(frame) <= BLOCK_LIMIT)
 
 
 def _block_bytes(frame: Any) -> int:
     """Return the bytes of a full block once it is decoded."""
-    return int(prod(_block(frame)) * frame.shaped[4] * np.dtype(frame.dtype).itemsize)
+    return int(prod(block_size(frame)) * frame.shaped[4] * frame.dtype.itemsize)
 
 
-def _empty(region: Region, header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.empty((*region_size(region), header.channels), dtype)
-
-
-def _without_single_channel(pixels: NDArray[Any]) -> NDArray[Any]:
+def _joined(planes: list[_Plane], region: Region, read: Callable[[_Plane], NDArray[Any]]) -> NDArray[Any]:
+    """Return the pixels of all planes (rows, columns[, channels]). A single plane is not copied."""
+    if len(planes) == 1:
+        pixels = read(planes[0])
+    else:
+        for plane in planes:
+            part = read(plane)
+            if plane is planes[0]:
+                pixels = np.empty((*region_size(region), planes[-1].channels.stop), part.dtype)
+            pixels[..., plane.channels] = part
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Pixels that are stored without coding: each row of a window is one read from the file."""
+    """Pixels that are stored without coding: the rows of a window are read from the file as they are."""
 
     file: BinaryIO
     path: Path
-    planes: list[_Plane]
     header: Header
+    planes: list[_Plane]
     lock: Lock = field(default_factory=Lock)
 
     def window(self, region: Region) -> NDArray[Any]:
         """Return the stored pixels of a window."""
         with decoding(self.path):
-            frame = self.planes[0].page.keyframe
-            dtype = np.dtype(frame.parent.byteorder + frame._dtype.char)
-            pixels = _empty(region, self.header, dtype)
-            for plane in self.planes:
-                pixels[..., plane.channels] = self._plane(plane, region, dtype)
-            return _without_single_channel(pixels)
+            return _joined(self.planes, region, lambda plane: self._plane(plane, region))
 
-    def _plane(self, plane: _Plane, region: Region, dtype: np.dtype[Any]) -> NDArray[Any]:
-        together = plane.page.keyframe.shaped[4]
+    def _plane(self, plane: _Plane, region: Region) -> NDArray[Any]:
+        frame = plane.page.keyframe
+        dtype, together = np.dtype(frame.parent.byteorder + frame.dtype.char), frame.shaped[4]
         pixel = together * dtype.itemsize
         part = np.empty((*region_size(region), together), dtype)
         first = plane.page.dataoffsets[0] + plane.sample * self.header.rows * self.header.columns * pixel
         rows, columns = region
-        for row in range(rows.start, rows.stop):
+        whole = region_size(region)[1] == self.header.columns
+        for row in (rows.start,) if whole else range(rows.start, rows.stop):
             start = first + (row * self.header.columns + columns.start) * pixel
-            line = part[row - rows.start].view(np.uint8).reshape(-1)
+            lines = part if whole else part[row - rows.start]
+            data = lines.reshape(-1).view(np.uint8)
             with self.lock:
                 self.file.seek(start)
-                count = self.file.readinto(line.data)  # type: ignore[attr-defined]
-            if count != line.nbytes:
+                count = self.file.readinto(data.data)  # type: ignore[attr-defined]
+            if count != data.nbytes:
                 raise broken(self.path, f"the file is cut off in row {row}")
         return part
 
@@ -150,52 +155,40 @@ class _Blocks:
 
     file: BinaryIO
     path: Path
-    series: tifffile.TiffPageSeries
-    planes: list[_Plane]
     header: Header
+    planes: list[_Plane]
     cache: BlockCache
+    decode: Callable[[bytes | None, Any, int], NDArray[Any]]
     lock: Lock = field(default_factory=Lock)
 
     def window(self, region: Region) -> NDArray[Any]:
         """Return the stored pixels of a window."""
-        pixels = _empty(region, self.header, np.dtype(self.series.dtype))
-        block = _block(self.planes[0].page)
-        across = -(-self.header.columns // block[1])
-        for number, plane in enumerate(self.planes):
-            for part in block_parts(region, block):
-                index = part.row * across + part.column
-                pixels[(*part.target, plane.channels)] = self._block(number, index)[part.source]
-        return _without_single_channel(pixels)
+        return _joined(self.planes, region, lambda plane: self._plane(plane, region))
 
-    def _block(self, number: int, index: int) -> NDArray[Any]:
-        cached = self.cache.get((number, index))
-        if cached is not None:
-            return cached
-        plane = self.planes[number]
-        block = _block(plane.page)
-        a_plane = -(-self.header.columns // block[1]) * -(-self.header.rows // block[0])
-        with decoding(self.path, _place_text(plane.page, index)), naming_the_codec(self.series, self.path):
-            pixels = self._decoded(plane.page, plane.sample * a_plane + index)
-        self.cache.put((number, index), pixels)
+    def _plane(self, plane: _Plane, region: Region) -> NDArray[Any]:
+        frame = plane.page.keyframe
+        block = block_size(frame)
+        across = -(-self.header.columns // block[1])
+        pixels = np.empty((*region_size(region), frame.shaped[4]), frame.dtype)
+        for part in block_parts(region, block):
+            pixels[part.target] = self._block(plane, part.row * across + part.column)[part.source]
         return pixels
 
-    def _decoded(self, page: Any, segment: int) -> NDArray[Any]:
-        frame = page.keyframe
-        data, nominal = self._bytes(page, segment), _block_bytes(frame)
-        options = {}
-        if frame.compression in _JPEG:
-            options["jpegtables"] = page.jpegtables
-            if data is not None and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-                raise ValueError("its JPEG data has no end")  # the decoder would paint the rest grey
-        if data is not None and frame.compression in _DEFLATE:
-            _check_inflation(data, nominal)
-        pixels, _, shape = frame.decode(data, segment, **options)
-        if pixels is None:  # a block that was never written
-            return np.full(shape[1:], frame.nodata, self.series.dtype)
-        decoded: NDArray[Any] = pixels[0]
-        return decoded
+    def _block(self, plane: _Plane, index: int) -> NDArray[Any]:
+        key = (plane.channels.start, index)
+        cached = self.cache.get(key)
+        if cached is not None:
+            return cached
+        block = block_size(plane.page.keyframe)
+        a_plane = -(-self.header.columns // block[1]) * -(-self.header.rows // block[0])
+        segment = plane.sample * a_plane + index
+        with decoding(self.path, _place_text(plane.page, index)):
+            pixels = self.decode(self._bytes(plane.page, segment), plane.page, segment)
+        self.cache.put(key, pixels)
+        return pixels
 
     def _bytes(self, page: Any, segment: int) -> bytes | None:
+        """Return the bytes of a block as stored; None where it was never written."""
         offset, count = page.dataoffsets[segment], page.databytecounts[segment]
         if not count:
             return None
@@ -207,17 +200,41 @@ class _Blocks:
         return data
 
 
+def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
+    """Return a function from the bytes of a block, its page and its number to its pixels (rows, columns, channels)."""
+    plain = frame
+    if is_inflated(frame.compression):
+        # inflated here, within bounds; tifffile decodes the rest as it decodes a page without compression
+        plain = copy(frame)
+        plain.compression, plain.fillorder = COMPRESSION.NONE, FILLORDER.MSB2LSB
+        for stale in ("decode", "hash"):
+            plain.__dict__.pop(stale, None)
+    plain.init_decode()
+    rows, columns = block_size(frame)
+    size = rows * -(-columns * frame.shaped[4] * frame.bitspersample // 8)
+
+    def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
+        options = {}
+        if data is not None and plain is not frame:
+            data = inflated(data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data, frame.compression, size)
+        elif data is not None and frame.compression in JPEG:
+            options = {"jpegtables": page.jpegtables, "jpegheader": frame.jpegheader}
+            if frame.jpegheader is None and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+                raise ValueError("its JPEG data has no end")  # the decoder would paint the rest grey
+        if data is not None and frame.jpegheader is None:
+            check_coded_size(data, frame.compression, (rows, columns))
+        pixels, _, shape = plain.decode(data, segment, **options)
+        if pixels is None:
+            return np.full(shape[1:], frame.nodata, frame.dtype)
+        block: NDArray[Any] = pixels[0]
+        return block
+
+    return decoded
+
+
 def _place_text(page: Any, index: int) -> str:
     """Return the name and place of a block: ``tile 6 at row 16, column 32``."""
-    rows, columns = _block(page)
+    rows, columns = block_size(page.keyframe)
     down, right = divmod(index, -(-int(page.keyframe.imagewidth) // columns))
     kind = "tile" if page.keyframe.is_tiled else "strip"
     return f"{kind} {index} at row {down * rows}, column {right * columns}"
-
-
-def _check_inflation(data: bytes, nominal: int) -> None:
-    """Raise ValueError where deflated data that may exceed ``UNCHECKED_BYTES`` grows beyond twice its block."""
-    if len(data) * DEFLATE_RATIO <= UNCHECKED_BYTES:
-        return
-    if len(zlib.decompressobj().decompress(data, 2 * nominal + 1)) > 2 * nominal:
-        raise ValueError("it inflates to more than its pixels")

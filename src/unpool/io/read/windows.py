@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from unpool.errors import UsageError
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import PNG_MARK
-from unpool.io.read.bitmaps import bitmap_raster
+from unpool.io.read.bitmaps import open_bitmap
 from unpool.io.read.formats import is_tiff, open_file
 from unpool.io.read.images import ImageInfo, as_displayed, info_from_header
 from unpool.io.read.png_windows import open_png
 from unpool.io.read.raster import Raster, check_size, decoding
-from unpool.io.read.stored_picture import StoredPicture, decoded_picture
+from unpool.io.read.stored_picture import StoredPicture, check_allowed
 from unpool.io.read.tiff_windows import open_tiff
 from unpool.io.read.zarr import is_zarr, open_zarr
 from unpool.shapes import Region, Size, region_size
+from unpool.wording import size_text
 
 CACHE = 1 << 28
 """Bytes of decoded tiles, strips, chunks or bands that may stay in memory between windows."""
@@ -90,7 +91,7 @@ class PictureFile:
         size = region_size(region)
         if 0 in size:
             return np.empty((*size, self.info.channels), self.dtype)
-        check_size(self.info.path, *size, self.info.channels)
+        check_size(self.info.path, self.stored.header, size)
         stored_region = self.info.orientation.inverse.region(region, (self.info.rows, self.info.columns))
         with decoding(self.info.path):
             pixels = self.stored.read(stored_region)
@@ -98,7 +99,7 @@ class PictureFile:
 
 
 @contextmanager
-def open_picture(path: Path, cache: int = CACHE) -> Iterator[PictureFile]:
+def open_picture(path: Path, cache: int = CACHE, allowed: float = inf) -> Iterator[PictureFile]:
     """Open a picture of any size for reading by windows.
 
     TIFFs with tiles or strips (BigTIFF and OME-TIFF too, at full size), uncompressed TIFFs and Zarr folders decode only
@@ -109,31 +110,34 @@ def open_picture(path: Path, cache: int = CACHE) -> Iterator[PictureFile]:
     Parameters
     ----------
     cache: bytes of decoded blocks that may stay in memory between windows.
+    allowed: bytes that may be taken by a picture without windows, or by one block, if it does not fit the cache.
 
     Raises
     ------
-    DataError: the file is broken, too large or a stack; or a Zarr folder whose axes are unclear, or for which the
-        package zarr is not installed.
+    DataError: the file is broken, too large or a stack; or decoding takes more than is allowed; or a Zarr folder whose
+        axes are unclear, or for which the package zarr is not installed.
     """
-    if is_zarr(path):
-        stored = open_zarr(path, cache)
-        yield PictureFile(info_from_header(stored.header, path), stored)
-        return
-    with open_file(path) as file:
-        stored = _stored_picture(file, path, cache)
+    with ExitStack() as stack:
+        if is_zarr(path):
+            stored = open_zarr(path, cache)
+        else:
+            stored = _stored_picture(stack.enter_context(open_file(path)), path, cache, allowed)
+        if not stored.in_memory:
+            what = f"file's block of {size_text(stored.block)} pixels"
+            check_allowed(path, what, 2 * prod(stored.block) * stored.header.pixel_bytes, cache, allowed)
         yield PictureFile(info_from_header(stored.header, path), stored)
 
 
-def _stored_picture(file: BinaryIO, path: Path, cache: int) -> StoredPicture:
+def _stored_picture(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
     if is_tiff(file, path):
-        return open_tiff(file, path, cache)
+        return open_tiff(file, path, cache, allowed)
     start = file.read(len(PNG_MARK))
     file.seek(0)
     png = open_png(file, path, cache) if start == PNG_MARK else None
     if png is not None:
         return png
     file.seek(0)
-    return decoded_picture(bitmap_raster(file, path))
+    return open_bitmap(file, path, cache, allowed)
 
 
 def _bounded(span: slice, length: int) -> slice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 from unpool.class_table import ClassTable
 from unpool.errors import UsageError
 from unpool.io.files import flush_to_disk, put_in_place, writing
-from unpool.io.folders import mark_output
 from unpool.io.placement import Placement
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.masks import written_form
+from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
 from unpool.io.write.png import write_png
 from unpool.io.write.tiff import write_tiff
 from unpool.io.write.unfinished import UnfinishedBands
@@ -46,8 +45,7 @@ class BandWriter:
     @property
     def unfinished_folder(self) -> Path | None:
         """The folder that keeps the rows until the file is made; None afterwards."""
-        folder = self._bands.path.parent
-        return folder if folder.exists() else None
+        return part_folder(self.path) if self._bands.path.exists() else None
 
     def write(self, band: NDArray[Any]) -> None:
         """Put the next rows on the disk. They survive an error or a kill.
@@ -82,12 +80,12 @@ class BandWriter:
         """
         if self.done != self.form.rows:
             raise self._wrong(f"{self.done:,} rows")
-        draft = self._bands.path.with_name(f"draft{self.path.suffix}")
+        _, draft, old = (part_folder(self.path) / name for name in own_names(self.path))
         with writing(self.path):
             _WRITERS[self.path.suffix.lower()](draft, self.form, self._bands)
-            _put_in_place(draft, self.path)
+            _put_in_place(draft, self.path, old)
             self._bands.close()
-            shutil.rmtree(self._bands.path.parent)
+            remove_part_folder(self.path)
 
     def _wrong(self, found: str) -> UsageError:
         form = self.form
@@ -114,7 +112,7 @@ def open_band_writer(path: Path, form: BandForm, key: str = "") -> Iterator[Band
     Raises
     ------
     RunError: no room, no right to write, or another process is writing this picture.
-    UsageError: the suffix cannot hold these pixels.
+    UsageError: the suffix cannot hold these pixels, or somebody else made the folder ``<name>.part``.
     """
     with _open_writer(path, form, key, None) as writer:
         yield writer
@@ -150,10 +148,10 @@ _WRITERS = {".png": write_png, ".tif": write_tiff, ".tiff": write_tiff, ".zarr":
 @contextmanager
 def _open_writer(path: Path, form: BandForm, key: str, values: NDArray[Any] | None) -> Iterator[BandWriter]:
     _check_suffix(path, form)
-    folder = path.with_name(path.name + ".part")
-    mark_output(folder)
+    folder = open_part_folder(path)
     with writing(path):
-        bands = UnfinishedBands(folder / "bands", (form.rows, form.columns, form.channels), np.dtype(form.dtype), key)
+        shape = (form.rows, form.columns, form.channels)
+        bands = UnfinishedBands(folder / own_names(path)[0], shape, np.dtype(form.dtype), key)
     try:
         yield BandWriter(path, form, bands, values)
     finally:
@@ -171,10 +169,10 @@ def _check_suffix(path: Path, form: BandForm) -> None:
         )
 
 
-def _put_in_place(draft: Path, path: Path) -> None:
-    """Replace ``path`` by a draft, a file or a folder. A folder cannot replace another, so that one is moved first."""
+def _put_in_place(draft: Path, path: Path, old: Path) -> None:
+    """Replace ``path`` by a draft, a file or a folder. A folder cannot replace another, which is moved to ``old``."""
     if not draft.is_dir():
         flush_to_disk(draft)
     elif path.exists():
-        path.replace(draft.with_name(f"old{path.suffix}"))
+        path.replace(old)
     put_in_place(draft, path)

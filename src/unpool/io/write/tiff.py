@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from unpool.io.placement import UNIT_SYMBOLS
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.unfinished import UnfinishedBands
 
@@ -28,7 +29,7 @@ def write_tiff(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
     steps = level_steps(form)
     pixels = form.rows * form.columns * form.channels * np.dtype(form.dtype).itemsize
     big = pixels * (4 / 3 if steps else 1) >= BIG
-    with tifffile.TiffWriter(path, bigtiff=big, ome=form.placement.pixel_size is not None) as tiff:
+    with tifffile.TiffWriter(path, bigtiff=big, ome=_ome(form) is not None) as tiff:
         tiff.write(**_page(form, bands, 1), **_facts(form), subifds=len(steps), metadata=_ome(form))
         for step in steps:
             tiff.write(**_page(form, bands, step), subfiletype=1, metadata=None)
@@ -93,13 +94,11 @@ def _facts(form: BandForm) -> dict[str, Any]:
 
 
 def _ome(form: BandForm) -> dict[str, Any] | None:
-    if form.placement.pixel_size is None:
-        return None
-    across, down, unit = form.placement.pixel_size
-    return {
-        "axes": "YX" if form.channels == 1 else "YXS",
-        "PhysicalSizeX": across,
-        "PhysicalSizeXUnit": unit,
-        "PhysicalSizeY": down,
-        "PhysicalSizeYUnit": unit,
-    }
+    """Return the physical size of a pixel; None where OME-TIFF has no symbol for its unit."""
+    sizes: dict[str, Any] = {}
+    for name, axis in zip("YX", form.placement.space or (), strict=False):
+        symbol = UNIT_SYMBOLS.get(axis.unit or "", axis.unit)
+        if symbol not in UNIT_SYMBOLS.values() or axis.pixel_size <= 0:
+            return None
+        sizes |= {f"PhysicalSize{name}": axis.pixel_size, f"PhysicalSize{name}Unit": symbol}
+    return {"axes": "YX" if form.channels == 1 else "YXS", **sizes} if sizes else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unpool.io.placement import UNIT_SYMBOLS, Axis
 from unpool.io.read.zarr import zarr_package
 from unpool.io.write.band_form import BandForm
+from unpool.io.write.part_folder import remove
 from unpool.io.write.tiff import level_steps
 from unpool.io.write.unfinished import UnfinishedBands
 
@@ -23,7 +24,7 @@ def write_zarr(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
     Its format is that of the source, or 3 where the source is no Zarr.
     """
     zarr = zarr_package(path)
-    shutil.rmtree(path, ignore_errors=True)
+    remove(path)
     version = form.placement.zarr or 3
     group = zarr.create_group(path, zarr_format=version)
     steps = [1, *level_steps(form)]
@@ -47,23 +48,45 @@ def write_zarr(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
 
 def _facts(form: BandForm, axes: tuple[str, ...], steps: list[int], version: str) -> dict[str, Any]:
     """Return the metadata of OME, with the colours of class ids."""
-    across, down, unit = form.placement.pixel_size or (1.0, 1.0, None)
-    space = {"type": "space"} | ({"unit": unit} if unit else {})
-    scale = {
+    space = dict(zip("yx", form.placement.space or (Axis(), Axis()), strict=True))
+    scale: dict[str, Any] = {
         "version": version,
-        "axes": [{"name": axis} | (space if axis in "yx" else {"type": "channel"}) for axis in axes],
+        "axes": [_axis(name, space.get(name)) for name in axes],
         "datasets": [
             {
                 "path": str(number),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [1.0 for _ in axes[:-2]] + [down * step, across * step]}
-                ],
+                "coordinateTransformations": _changes([_of_copy(space.get(name), step) for name in axes]),
             }
             for number, step in enumerate(steps)
         ],
     }
+    shared = [space[name].shared if name in space else (1.0, 0.0) for name in axes]
+    if any(each != (1.0, 0.0) for each in shared):
+        scale["coordinateTransformations"] = _changes(shared)
     facts: dict[str, Any] = {"multiscales": [scale]}
     if form.palette:
         colours = [{"label-value": value, "rgba": [*colour, 255]} for value, colour in enumerate(form.palette)]
         facts["image-label"] = {"version": version, "colors": colours}
     return facts if version == "0.4" else {"version": version, **facts}
+
+
+def _axis(name: str, place: Axis | None) -> dict[str, str]:
+    """Return the description of an axis, which is one of channels where it has no place in space."""
+    if place is None:
+        return {"name": name, "type": "channel"}
+    names = {symbol: unit for unit, symbol in UNIT_SYMBOLS.items()}  # OME-Zarr writes units out
+    return {"name": name, "type": "space"} | ({"unit": names.get(place.unit, place.unit)} if place.unit else {})
+
+
+def _of_copy(place: Axis | None, step: int) -> tuple[float, float]:
+    """Return the scale and translation of a copy; the middle of its pixel is that of the ``step`` pixels it covers."""
+    if place is None:
+        return 1.0, 0.0
+    return place.scale * step, place.translation + place.scale * (step - 1) / 2
+
+
+def _changes(axes: list[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return the scales and then the translations of all axes, in the order that OME-NGFF requires."""
+    scales, translations = [list(each) for each in zip(*axes, strict=True)]
+    moved = [{"type": "translation", "translation": translations}] if any(translations) else []
+    return [{"type": "scale", "scale": scales}, *moved]

@@ -1,0 +1,120 @@
+"""Why no picture of a folder has a mask: the cause, where names and folders show one, and its repair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
+from unpool.dataset.pairing.folder import FolderContents, PlacedFile, composed, no_layout
+from unpool.dataset.pairing.split_lists import names_picture
+from unpool.dataset.pairing.unread_files import DRAWING_FORMATS, UnreadFiles, unread_files, unread_text
+from unpool.errors import DataError
+from unpool.wording import count_text, decodable, first_of
+
+ONE_MASK = "one mask for each picture"
+JOIN = (
+    "if each shows one class or one object, join the masks of a picture into one file, named after the picture, with "
+    "a value for each class or object; else move those that you do not mean out of the folder"
+)
+"""The repair of several masks for one picture."""
+
+
+def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
+    """Return the error of pictures and masks of which none belong together, with the cause."""
+    if found := belonging(images, masks):
+        return _several(contents, found) if found.several else _named_otherwise(contents, found)
+    if len(masks) > len(images) and len(masks) % len(images) == 0:
+        return _several(contents, Belonging("count", [(image, []) for image in images]), masks)
+    unread = [each for each in unread_files(contents) if each.kind]
+    image_names, mask_names = (first_of([file.path.name for file in side], 3) for side in (images, masks))
+    return DataError(
+        f"{contents.root}: no picture and mask have the same name (pictures: {image_names}; masks: {mask_names})"
+        + (f"; {unread_text(unread)}" if unread else ""),
+        "masks with the names of their pictures, or with one word more, such as x_mask for x",
+        (f"{unread[0].repair}; or " if unread else "") + "rename the masks after their pictures",
+    )
+
+
+def no_masks(contents: FolderContents) -> DataError:
+    """Return the error of a folder in which no file is known as a mask, with the cause."""
+    files, unread = contents.files, [*unread_files(contents), *_drawings(contents)]
+    if not files:
+        return _unreadable(contents, "no picture files", unread)
+    found = belonging_by("word", files, files)
+    if found.several and found.count + len(found.masks) >= len(files):
+        return _several(contents, found)
+    return _unreadable(contents, f"{count_text(len(files), 'picture file')}, and no masks among them", unread)
+
+
+def no_pictures(contents: FolderContents, masks: Sequence[PlacedFile]) -> DataError:
+    """Return the error of a folder in which all picture files are masks, with the cause."""
+    return _unreadable(contents, f"{count_text(len(masks), 'mask')} and no pictures", unread_files(contents))
+
+
+def _unreadable(contents: FolderContents, found: str, unread: Sequence[UnreadFiles]) -> DataError:
+    """Return the error of a folder without a layout, which files that are not read may explain."""
+    error = no_layout(contents.root, found)
+    if not unread:
+        return error
+    return DataError(
+        f"{contents.root}: {found}, but {unread_text(unread)}",
+        "pictures and masks as PNG, TIFF, JPEG, BMP, GIF or WebP files",
+        unread[0].repair,
+    )
+
+
+def _drawings(contents: FolderContents) -> list[UnreadFiles]:
+    """Return files that have or hold names of pictures, and may hold outlines, as labelme's JSON files do."""
+    places = {file.path.with_suffix("") for file in contents.files}
+    stems = {composed(file.path.stem) for file in contents.files}
+    files = [
+        file.path for file in contents.others if file.kind != "mask" and file.path.suffix.lower() in DRAWING_FORMATS
+    ]
+    own = [path for path in files if path.with_suffix("") in places]
+    own += [path for path in files[:50] if path not in own and names_picture(path, stems)]
+    counts = Counter((path.parent, path.suffix.lower()) for path in own)
+    return [
+        UnreadFiles(decodable(folder.relative_to(contents.root).as_posix()), suffix, count, "mask")
+        for (folder, suffix), count in counts.most_common()
+    ]
+
+
+def _several(contents: FolderContents, found: Belonging, others: Sequence[PlacedFile] = ()) -> DataError:
+    """Return the error of pictures with several masks each; ``others`` are masks that no picture is known of."""
+    numbers = {len(masks) for _, masks in found.masks} if not others else {len(others) // len(found.masks)}
+    each = str(numbers.pop()) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
+    image, masks = found.masks[0]
+    names = first_of([_place(contents.root, mask) for mask in masks or others], 2)
+    owner = f"{_place(contents.root, image)} has " if masks else ""
+    count = f"{count_text(found.count + len(others), 'mask')} for {count_text(len(found.masks), 'picture')}"
+    return DataError(
+        f"{contents.root}: {count}, {each} for each picture: {owner}{names}",
+        ONE_MASK,
+        JOIN,
+    )
+
+
+def _named_otherwise(contents: FolderContents, found: Belonging) -> DataError:
+    """Return the error of masks that have other names or places than their pictures, one for each."""
+    image, (mask, *_) = found.masks[0]
+    fact, repair = {
+        "word": ("has no word that means a mask", "name it {stem}_mask{suffix}, and the others alike"),
+        "place": ("lies in another sub-folder", "give the masks the same sub-folders that their pictures have"),
+        "folder": (
+            "lies in a folder of its own",
+            "name it {stem}_mask{suffix}, in the picture's folder, and the others alike",
+        ),
+        "zeros": ("has its number with other zeros", "name it {stem}{suffix}, and the others alike"),
+    }[found.way]
+    return DataError(
+        f"{contents.root}: no picture and mask have the same name; {_place(contents.root, mask)} may be the mask of "
+        f"{_place(contents.root, image)}, but {fact}",
+        "masks with the names and sub-folders of their pictures, or with one word more, such as x_mask for x",
+        repair.format(stem=image.path.stem, suffix=mask.path.suffix),
+    )
+
+
+def _place(root: Path, file: PlacedFile) -> str:
+    return file.path.relative_to(root).as_posix()

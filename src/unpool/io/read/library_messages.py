@@ -1,0 +1,58 @@
+"""Warnings of the libraries that decode pictures, kept off the screen: an error of ours names what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+
+_LIBRARIES = ("PIL", "tifffile", "imagecodecs", "zarr", "numcodecs")
+_MODULES = re.compile(rf"({'|'.join(_LIBRARIES)}|numpy|unpool\.io)(\.|$)")
+"""Modules whose warnings are about a file: a library may name its caller, which is a reader of this package."""
+
+for _name in _LIBRARIES:
+    logging.getLogger(_name).addHandler(logging.NullHandler())  # without a handler, logged faults go to the terminal
+
+
+class _Silence:
+    """One entry in the filters of the module warnings, as long as any thread needs it.
+
+    ``warnings.catch_warnings`` is not safe in threads: the thread that leaves last restores the filters of another one.
+    """
+
+    _ENTRY = ("ignore", None, Warning, _MODULES, 0)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+
+    def begin(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._ENTRY not in warnings.filters:
+                warnings.filters.insert(0, self._ENTRY)  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        with self._lock:
+            self._users -= 1
+            while not self._users and self._ENTRY in warnings.filters:
+                warnings.filters.remove(self._ENTRY)  # type: ignore[attr-defined]
+
+
+_SILENCE = _Silence()
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Show no warnings of the decoding libraries, nor of NumPy's arithmetic. It is safe in several threads."""
+    _SILENCE.begin()
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        _SILENCE.end()
