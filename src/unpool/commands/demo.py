@@ -72,6 +72,7 @@ def _demonstration(out: Path, settings: Mapping[str, Any]) -> Generator[Event, N
         + command_text(["unpool", "train", known, "--net", net, "--minutes", f"{minutes:g}", "--out", out / "run"])
         + "\n"
     )
+    settings = {"net": net, "training": {"minutes": minutes, "seed": 0}}
     trained = yield from train(known, settings, out / "run")
     resend_signal(trained.stopped_by)
     yield Message(f"\n4  {command_text(['unpool', 'test', trained.folder, new])}\n")

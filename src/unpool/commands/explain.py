@@ -35,14 +35,14 @@ TABLE_1 = "segnet-table-1"
 ALL_PAGES = "--page docs/nets/README.md"
 """Arguments of this command that write every page of ``docs/nets``."""
 
+MOST_CHANNELS = 4096
+"""The most channels of a picture that a network is explained for."""
+
 SIGNATURE = re.compile(
     r"# [^\n]*\n\n<!-- Written by `unpool explain [^\n]*`; change the code, not this page\. -->\n"
     r"|<svg [^\n]*>\n<title>[^\n]*</title>\n<desc>Drawn by unpool explain\.</desc>\n"
 )
 """The beginning of every file that this command writes; another file is a person's own and is not replaced."""
-
-MOST_CHANNELS = 4096
-"""The most channels of a picture that a network is explained for."""
 
 
 @dataclass(frozen=True)

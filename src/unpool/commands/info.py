@@ -46,7 +46,6 @@ def info(model: Path) -> Information:
     files = [scores for scores in sorted(path.parent.glob("*/scores.json")) if scores.is_file()]
     tests = [(scores.parent.name, _test_result(scores)) for scores in files]
     page = as_text(card_sections(card, rows, tests))
-    page = "".join(c if c.isprintable() or c == "\n" else "?" for c in page)  # a terminal would obey control characters
     file = {"path": str(path), "bytes": size, "checksum": checksum, "parameters": parameters}
     return Information(page, {"file": file, "card": card})
 

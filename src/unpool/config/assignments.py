@@ -26,11 +26,10 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not key.strip():
-            raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", "for example --set learning_rate=0.001")
-        if not equals:
-            _section_and_name(key.strip())
-            right = right_assignment(key.rpartition(".")[2]) or f"{key}=…"
+        if not key.strip() or not equals:
+            if key.strip():
+                _section_and_name(key.strip())
+            right = right_assignment(key.strip().rpartition(".")[2]) or f"{key.strip() or 'key'}=…"
             raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example --set {right}")
         section, name = _section_and_name(key.strip())
         table = settings if section is None else settings.setdefault(section, {})

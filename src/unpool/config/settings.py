@@ -14,7 +14,6 @@ from unpool.config.values import field_of, is_text, right_assignment, values_tex
 from unpool.errors import UsageError
 from unpool.nets.named import NAMED_NETS, NamedNet, named_net
 from unpool.nets.network import NetworkStructure
-from unpool.wording import shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
@@ -138,4 +137,5 @@ def _change(key: str, field: FieldInfo, given: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    """Return a value as a message shows it: the start of it, if it is long."""
     return shortened(repr(value), SHOWN)

@@ -98,7 +98,6 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     normalisation = training_normalisation(trained, survey.channels)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
     segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
-    machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
     setup = TrainingSetup(
         batches=CropSampler(
