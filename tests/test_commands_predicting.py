@@ -205,6 +205,9 @@ def test_the_first_process_names_what_the_others_could_not_read(
         def sum_counts(self, values: torch.Tensor) -> torch.Tensor:
             return values + torch.arange(len(values)) % 2
 
+        def agree_text(self, text: str, rank: int = 0) -> str:
+            return text
+
     monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
     events = tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
     said = [event.text for event in events if isinstance(event, Message)]

@@ -12,8 +12,8 @@ ROOT = Path(unpool.__file__).parent
 
 FLOORS = {
     "errors": 0, "shapes": 0, "wording": 0,
-    "class_table": 1, "generators": 1, "geometry": 1, "machine": 1, "normalisation": 1, "orientation": 1,
-    "processes": 1, "read_ahead": 1, "tiling": 1,
+    "appearance": 1, "class_table": 1, "generators": 1, "geometry": 1, "machine": 1, "normalisation": 1,
+    "orientation": 1, "processes": 1, "read_ahead": 1, "tiling": 1,
     "io": 2,
     "data": 3, "losses": 3, "metrics": 3, "nets": 3, "optim": 3,
     "segmenter": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.appearance.comparison import notes_on
+from unpool.appearance.picture import appearance_of
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.class_table import Labels
@@ -21,7 +24,7 @@ from unpool.commands.test.picture_choice import Which
 from unpool.commands.test.result import TestResult
 from unpool.commands.test.test import test
 from unpool.errors import DataError
-from unpool.io.read.images import plain_pixels, read_image
+from unpool.io.read.images import load_picture, plain_pixels
 from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.nets.network import Network
 from unpool.orientation import OrientationSet
@@ -84,6 +87,11 @@ class Model:
         ------
         DataError: the picture cannot be read, or does not fit the model.
         UsageError: dropout is to be sampled and the network has none.
+
+        Warns
+        -----
+        UserWarning: the picture differs from the training pictures: in grey or in colour, far above or below their
+            values, or with a value that seems to mean missing data.
         """
         return self._predicted(image, tta, samples, CLASS_IDS).prediction
 
@@ -112,7 +120,9 @@ class Model:
         return self.segmenter.classes.decode(self.predict(image, tta=tta, samples=samples))
 
     def _predicted(self, image: Image, tta: OrientationSet, samples: int, keep: Kept) -> Prediction:
-        pixels, source = _pixels(image)
+        pixels, source, missing = _pixels(image)
+        for note in notes_on({source: appearance_of(pixels, missing)}, self.segmenter.seen):
+            warnings.warn(note, stacklevel=3)
         return self.predictor.with_averaging(Averaging(tta, samples)).predict(pixels, source, keep)
 
     def test(
@@ -158,9 +168,11 @@ def load(path: str | Path, device: str = "auto") -> Model:
     return Model(file, card, Predictor(segmenter, machine))
 
 
-def _pixels(image: Image) -> tuple[NDArray[Any], str]:
+def _pixels(image: Image) -> tuple[NDArray[Any], str, float | None]:
+    """Return a picture's pixels, its name in messages, and the value that it declares as missing data."""
     if isinstance(image, str | Path):
-        return read_image(Path(image)), str(image)
+        picture = load_picture(Path(image))
+        return picture.pixels, str(image), picture.info.missing
     pixels = plain_pixels(np.asarray(image), "the array")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -170,4 +182,4 @@ def _pixels(image: Image) -> tuple[NDArray[Any], str]:
             "(rows, columns) or (rows, columns, channels), with no side of length 0",
             "give one picture; for a batch, call predict once for each picture",
         )
-    return pixels, "the array"
+    return pixels, "the array", None

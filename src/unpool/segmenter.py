@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unpool.appearance.seen import SeenPictures
 from unpool.class_table import ClassTable
 from unpool.nets.network import Network
 from unpool.normalisation import Normalisation
@@ -40,12 +41,14 @@ class Segmenter:
     Attributes
     ----------
     net: name of the network, as in ``unpool.nets.named.NAMED_NETS``.
+    seen: the appearance of the training pictures, which new pictures are compared with; None where it is not known.
     """
 
     net: str
     network: Network
     normalisation: Normalisation
     classes: ClassTable
+    seen: SeenPictures | None = None
 
     def frame(self, size: Size) -> Frame:
         """Return the smallest input whose output covers a picture of (rows, columns).

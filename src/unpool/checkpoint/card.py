@@ -1,7 +1,7 @@
 """The card: the description of a model in its file, as JSON, and the versions of the card.
 
-Version 1 had no size rule, licence, citation of its own or probe. ``completed`` adds those that follow from the rest,
-so that readers find one form.
+Version 1 had no size rule, licence, citation of its own or probe, and the first cards of version 2 had no appearance of
+the training pictures. ``completed`` adds what follows from the rest, so that readers find one form.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.probe import Probe
 from unpool.nets.named import NAMED_NETS
 from unpool.nets.network import NetworkStructure
+from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
 CARD_VERSION = 2
 READ_VERSIONS = (1, 2)
 
 Card = dict[str, Any]
+
+UNLIKE = 0.25
+"""Difference of the channels' constants, in deviations, from which a model without a known appearance saw colours."""
 
 
 def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None, probe: Probe | None) -> Card:
@@ -29,6 +36,7 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
         "in_channels": segmenter.network.in_channels,
         "classes": segmenter.classes.to_card(),
         "normalisation": segmenter.normalisation.to_card(),
+        "appearance": segmenter.seen.to_card() if segmenter.seen else None,
         "licence": licence,
         "probe": probe.to_card() if probe else None,
         "story": dict(story),
@@ -39,8 +47,25 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
 def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     """Return a card with the keys that later versions added; None for values that do not follow from the rest."""
     net = NAMED_NETS.get(str(card["net"]))
-    added = {"licence": None, "probe": None, "citation": net.citation if net else None}
+    added = {"licence": None, "probe": None, "appearance": None, "citation": net.citation if net else None}
     return {**added, **card, "size_rule": size_rule_card(structure)}
+
+
+def seen_of(card: Mapping[str, Any], normalisation: Normalisation) -> SeenPictures | None:
+    """Return what the model saw; a card that does not say it may still show by its constants that it saw colours.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError: the card has other data.
+    """
+    appearance = card.get("appearance")
+    if appearance is not None:
+        return SeenPictures.from_card(appearance)
+    constants = normalisation.constants.values()
+    in_colour = normalisation.channels == 3 and all(
+        max(map(np.ptp, (each.mean, each.std))) > UNLIKE * max(each.std) for each in constants
+    )
+    return SeenPictures({}, (1.0, 1.0)) if in_colour else None
 
 
 def size_rule_card(structure: NetworkStructure) -> dict[str, Any]:

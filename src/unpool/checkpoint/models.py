@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed
+from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed, seen_of
 from unpool.checkpoint.card_form import require_form_of_card
 from unpool.checkpoint.probe import Probe, probe_of
 from unpool.checkpoint.proof import first_line, proof
@@ -109,7 +109,7 @@ def load_model(path: Path) -> LoadedModel:
         network = restored(structure_of(card["structure"]), int(card["in_channels"]), len(classes), tensors)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
-        segmenter = Segmenter(str(card["net"]), network, normalisation, classes)
+        segmenter = Segmenter(str(card["net"]), network, normalisation, classes, seen_of(card, normalisation))
         require_form_of_card(card)
         card = completed(card, network.structure)
         if card["probe"] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from unpool.appearance.picture import Appearance
 from unpool.class_table import IGNORE_ID, ClassTable
 from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.findings import Finding, from_error
@@ -23,6 +24,7 @@ class PictureFacts:
     class_pixels: pixels of each of the K classes; ``ignored_pixels`` are not among them.
     objects: number of objects in a mask of object numbers; None for other masks.
     digest: sha256 of the decoded picture, in hex; equal for equal pixels.
+    appearance: the picture's values and colour.
     """
 
     name: str
@@ -35,6 +37,7 @@ class PictureFacts:
     ignored_pixels: int
     objects: int | None
     digest: str
+    appearance: Appearance
 
 
 def picture_facts(
@@ -79,6 +82,7 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
     info = inspection.image
     readable = tally.as_kind(table.kind)
     assert info is not None
+    assert inspection.appearance is not None
     assert readable is not None
     lookup = table.lookup()
     counts = dict.fromkeys([*range(len(table)), IGNORE_ID], 0)
@@ -97,4 +101,5 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
         ignored_pixels=ignored,
         objects=objects,
         digest=inspection.pixels_digest,
+        appearance=inspection.appearance,
     )

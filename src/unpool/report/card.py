@@ -57,11 +57,16 @@ def _picture_rows(card: Mapping[str, Any]) -> NamedTexts:
     rule = card["size_rule"]
     halo = rule["context"]
     halo_text = f"{halo['before']} before, {halo['after']} after" if halo else "the whole picture"
+    seen = (card["appearance"] or {}).get("ranges", {})
     constants = [
-        (f"{kind} pixels", f"mean {_numbers(each['mean'])}; deviation {_numbers(each['std'])}")
+        (f"{kind} pixels", f"mean {_numbers(each['mean'])}; deviation {_numbers(each['std'])}{_range(seen.get(kind))}")
         for kind, each in card["normalisation"]["constants"].items()
     ]
     return [("sizes", rule["words"]), ("halo, pixels", f"{halo_text} (stride {rule['stride']})"), *constants]
+
+
+def _range(seen: Mapping[str, Any] | None) -> str:
+    return f"; from {seen['least']:.5g} to {seen['largest']:.5g}" if seen else ""
 
 
 def _training_rows(story: Mapping[str, Any]) -> NamedTexts:

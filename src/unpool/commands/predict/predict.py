@@ -13,6 +13,7 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
+from unpool.commands.predict.familiarity import Familiarity, WatchedPicture
 from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
 from unpool.commands.predict.results import (
     ResultFile,
@@ -91,11 +92,13 @@ class Predicted:
     ----------
     written: picture and mask of each prediction.
     failed: pictures that could not be predicted, with the reason.
+    warnings: how pictures differ from those that the model saw, a sentence for each kind of difference.
     """
 
     folder: Path
     written: tuple[tuple[Path, Path], ...]
     failed: tuple[tuple[Path, str], ...]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -103,6 +106,7 @@ class Predicted:
             "folder": str(self.folder),
             "written": [{"image": str(image), "mask": str(mask)} for image, mask in self.written],
             "failed": [{"image": str(image), "reason": reason} for image, reason in self.failed],
+            "warnings": list(self.warnings),
         }
 
 
@@ -184,11 +188,12 @@ def _announced(pictures: int, resumed: ResumedJobs, predictor: Predictor, card: 
 
 
 class _PredictionRun:
-    """One call of the command: its predictor and folder, and whether it has explained blending."""
+    """One call of the command: its predictor and folder, what it found, and whether it has explained blending."""
 
     def __init__(self, predictor: Predictor, out: Path) -> None:
         self._predictor, self._out = predictor, out
         self._explained = False
+        self._familiarity = Familiarity(predictor.segmenter.seen)
 
     def verify(self, jobs: Sequence[PictureJob]) -> Generator[Event, None, None]:
         """Run the tile check on the first picture that is cut; where none is, on the first that can be."""
@@ -249,8 +254,10 @@ class _PredictionRun:
                 failed.append((job.source, reason))
                 yield Message(f"skipped: {reason}")
             yield Progress("predicting", number, len(shares))
+        warnings, unsaid = self._familiarity.last_notes(processes)
+        yield from (Message(f"note: {warning}") for warning in unsaid)
         yield from _summary([job.source for job in jobs], failed, self._out, processes)
-        return Predicted(self._out, tuple(written), tuple(failed))
+        return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings))
 
     def predict(
         self, job: PictureJob, processes: Processes, *, may_replace: bool, named: bool
@@ -305,7 +312,7 @@ class _PredictionRun:
         *,
         named: bool,
     ) -> Generator[Event, None, None]:
-        source, height = job.source, picture.shape[0]
+        source, height, watched = job.source, picture.shape[0], WatchedPicture(picture)
         spans = predictor.tile_rows(picture.shape[:2])
         done = int(processes.agree(done_rows(results)))
         rows = range(sum(span.stop <= done for span in spans), len(spans))
@@ -314,7 +321,7 @@ class _PredictionRun:
         if displaced := displaced_note(results):
             yield Message(f"{source}: {displaced}")
         try:
-            bands = shared_bands(predictor, picture, str(source), rows, processes, job.outputs.keep)
+            bands = shared_bands(predictor, watched, str(source), rows, processes, job.outputs.keep)
             written = write_bands(bands, results, to_the_end=processes.count > 1)
             for number, _ in enumerate(written, rows.start + 1):
                 if predictor.memory and predictor.memory.strict:
@@ -325,6 +332,7 @@ class _PredictionRun:
             if left := left_note(results, height):
                 yield Message(f"{source}: {left}")
             raise
+        yield from (Message(f"note: {note}") for note in self._familiarity.new_notes(source, watched))
 
 
 def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:

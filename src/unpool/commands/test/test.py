@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from unpool.appearance.comparison import notes_on
 from unpool.checkpoint.models import LoadedModel, load_model
 from unpool.class_table import ClassTable
 from unpool.commands.check import check, require_no_errors, require_unchanged
@@ -97,8 +98,9 @@ def _tested(
     require_unchanged(survey, fingerprint)
     require_no_errors(survey, testing=True)
     choice = choose_pairs(survey, card, options.which)
-    log_warnings = run_history(path, card["story"]).warnings
-    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *log_warnings)
+    pictures_seen = {pair.name: survey.pictures[pair.name].appearance for pair in choice.pairs}
+    warnings = (*choice.warnings, *orientation_warnings(card, averaging), *notes_on(pictures_seen, segmenter.seen))
+    warnings += run_history(path, card["story"]).warnings
     if processes.first:
         warnings += blending_notes(predictor, choice.pairs, survey)
     pictures = {choice.which: len(choice.pairs)}

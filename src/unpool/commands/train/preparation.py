@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from unpool import optim
+from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.models import load_model
 from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
 from unpool.config.settings import merge, resolve
@@ -87,7 +88,9 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     fresh: tuple[str, ...] = ()
     if given.start is not None:
         fresh = begin_with(network, load_model(Path(given.start)).segmenter.network.state_dict(), given.start)
-    segmenter = Segmenter(config.net, network, training_normalisation(trained, survey.channels), survey.table)
+    normalisation = training_normalisation(trained, survey.channels)
+    seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
+    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
     machine = choose_machine(config.machine.device, config.machine.precision)
     machine.place(network)  # before the optimiser, which keeps references to the parameters
     setup = TrainingSetup(

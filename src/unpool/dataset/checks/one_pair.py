@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.appearance.picture import Appearance, appearance_of
 from unpool.class_table import MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.similarity import thumbnail
@@ -30,13 +31,14 @@ _Content = TypeVar("_Content")
 
 @dataclass(frozen=True)
 class Inspection:
-    """The facts and findings of one pair. ``image``, ``tally`` and ``thumb`` are None where a file is broken.
+    """The facts and findings of one pair; those of a broken file are None.
 
     Attributes
     ----------
     digest: sha256 of both files' bytes, in hex.
     pixels_digest: sha256 of the decoded picture, in hex; empty where it is broken.
     thumb: float32 thumbnail, see ``unpool.dataset.checks.similarity.thumbnail``.
+    appearance: the picture's values and colour.
     findings: what is wrong or noteworthy in this pair alone.
     """
 
@@ -46,6 +48,7 @@ class Inspection:
     digest: str
     pixels_digest: str
     thumb: NDArray[np.float32] | None
+    appearance: Appearance | None
     findings: tuple[Finding, ...]
 
 
@@ -82,6 +85,7 @@ def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
         digest=hashlib.sha256(image_digest + mask_digest).hexdigest(),
         pixels_digest=_pixels_digest(picture.pixels) if picture else "",
         thumb=thumbnail(picture.pixels) if picture else None,
+        appearance=appearance_of(picture.pixels, picture.info.missing) if picture else None,
         findings=tuple(findings.findings),
     )
 
@@ -120,15 +124,11 @@ def _pixels_digest(pixels: NDArray[Any]) -> str:
 
 
 def _inspect_picture(picture: Picture, findings: _PairFindings) -> None:
-    pixels, info = picture.pixels, picture.info
+    info = picture.info
     if info.exif_orientation != 1:
         findings.add("note", "exif-rotation", f"read as its EXIF orientation {info.exif_orientation} shows it")
     if picture.transparent:
         findings.add("note", "alpha-dropped", "the alpha channel is left out, although it hides some pixels")
-    if pixels.dtype.kind == "u" and pixels.max() < (int(np.iinfo(pixels.dtype).max) + 1) // 16:
-        top = np.iinfo(pixels.dtype).max
-        found = f"no pixel is above {pixels.max()} of {top}; normalisation makes up for it"
-        findings.add("note", "dark-picture", found)
 
 
 def _compare_sizes(picture: Picture, mask: MaskPicture, findings: _PairFindings) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.checks.similarity import equal_pictures, groups_text, similar_pictures
+from unpool.dataset.checks.value_ranges import value_findings
 from unpool.dataset.findings import Finding
 from unpool.dataset.split import keeps_groups
 from unpool.dataset.survey_result import Survey
@@ -28,7 +29,7 @@ def whole_set_findings(survey: Survey, inspections: Sequence[Inspection], testin
     """
     findings = [*_mixed_pictures(survey), *_empty_masks(survey, testing)]
     findings += [*_few_pairs(survey, testing), *_classes(survey, testing, named)]
-    findings += [*_ignored_parts(survey, testing)]
+    findings += [*value_findings(survey.pictures, survey.split), *_ignored_parts(survey, testing)]
     findings += [] if testing else _types_not_in_train(survey)
     return [*findings, *_lossy_masks(survey, inspections), *_split(survey), *_equal_pictures(survey, inspections)]
 

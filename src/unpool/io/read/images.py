@@ -34,6 +34,7 @@ class ImageInfo:
     form: the stored form: ``grey``, ``grey-alpha``, ``rgb``, ``rgba``, ``palette``, ``one-bit``, ``cmyk`` or
         ``channels``.
     exif_orientation: EXIF's number 1..8 that is applied; 1 changes nothing.
+    missing: the value that the file declares as missing data; None where it declares none.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ImageInfo:
     dtype: str
     form: str
     exif_orientation: int = 1
+    missing: float | None = None
 
     @property
     def orientation(self) -> Orientation:
@@ -125,7 +127,9 @@ def info_from_header(header: Header, path: Path) -> ImageInfo:
     channels = _CHANNELS.get(header.form, header.channels)
     if header.form == "cmyk" and header.dtype != "uint8":
         channels = header.channels  # only 8-bit inks are mixed to colours
-    return ImageInfo(path, rows, columns, channels, _plain_dtype(header), header.form, header.exif_orientation)
+    dtype = _plain_dtype(header)
+    missing = None if header.white_is_zero or header.form == "palette" else header.missing
+    return ImageInfo(path, rows, columns, channels, dtype, header.form, header.exif_orientation, missing)
 
 
 def _plain_dtype(header: Header) -> str:

@@ -39,6 +39,7 @@ class Header:
     exif_orientation: EXIF's number 1..8; 1 where the file has none.
     lossy: the coding does not keep pixel values (JPEG, lossy WebP).
     white_is_zero: 0 is shown white and the largest value black (some scanned TIFFs).
+    missing: the value that the file declares as missing data; None where it declares none.
     """
 
     rows: int
@@ -50,6 +51,7 @@ class Header:
     exif_orientation: int = 1
     lossy: bool = False
     white_is_zero: bool = False
+    missing: float | None = None
 
     @property
     def pixel_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -36,6 +37,10 @@ _CHANNELS, _UNNAMED = "CSE", "IQ"
 
 _PHOTOMETRIC = frozenset({0, 1, 2, 3, 4, 5, 6})
 """How samples become colours: white or black is zero, RGB, palette, mask, inks, and YCbCr, which only JPEG undoes."""
+
+
+GDAL_NODATA = 42113
+"""The TIFF tag in which GDAL writes the value of missing data, as text."""
 
 
 class _Layout(NamedTuple):
@@ -224,7 +229,19 @@ def _header(series: tifffile.TiffPageSeries, layout: _Layout, path: Path) -> Hea
         exif_orientation=tiff_orientation(page),
         lossy=page.compression in JPEG,
         white_is_zero=int(page.photometric) == 0,
+        missing=_missing(page),
     )
+
+
+def _missing(page: Any) -> float | None:
+    """Return the value that GDAL declares as missing data, as 32-bit floating point; None for NaN and for none."""
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        with np.errstate(over="ignore"):
+            value = float(np.float32(str(tag.value).strip("\0 "))) if tag is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _form(page: Any, layout: _Layout, path: Path) -> str:
