@@ -14,6 +14,7 @@ from unpool.config.values import field_of, is_text, right_assignment, values_tex
 from unpool.errors import UsageError
 from unpool.nets.named import NAMED_NETS, NamedNet, named_net
 from unpool.nets.network import NetworkStructure
+from unpool.wording import shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
