@@ -21,6 +21,10 @@ from unpool.io.files import atomic_path, flush_to_disk, keep_as
 CHECKPOINT_VERSION = 1
 
 
+class LaterVersionError(ModelFileError):
+    """The error of a checkpoint of another version, which is sound and is not passed over."""
+
+
 class StoredState(NamedTuple):
     """The state in a checkpoint, and the file that it was read from."""
 
@@ -98,30 +102,24 @@ def load_newest_checkpoint(
     ------
     ModelFileError, UsageError: neither file can be used, or the newest readable one is of a later version.
     """
-    damage: ModelFileError | UsageError | None = None
-    for file in (path, previous(path)):
-        if damage is not None and not file.is_file():
-            break
-        try:
-            _require_whole(file)
-        except ModelFileError as error:
-            damage = damage or error
-            continue
-        stored = StoredState(_load(file), file)
-        try:
-            require(stored)
-        except (ModelFileError, UsageError) as error:
-            damage = damage or error
-            continue
-        return StoredCheckpoint(*stored, damage)
-    assert damage is not None
-    raise damage
+    try:
+        return StoredCheckpoint(*_usable(path, require), None)
+    except (ModelFileError, UsageError) as damage:
+        if not previous(path).is_file() or isinstance(damage, LaterVersionError):
+            raise
+        return StoredCheckpoint(*_usable(previous(path), require), damage)
+
+
+def _usable(path: Path, require: Callable[[StoredState], None]) -> StoredState:
+    stored = StoredState(load_checkpoint(path), path)
+    require(stored)
+    return stored
 
 
 def _load(path: Path) -> dict[str, Any]:
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["version"] != CHECKPOINT_VERSION:
-        raise ModelFileError(
+        raise LaterVersionError(
             f"{path}: a checkpoint of version {state['version']}",
             f"version {CHECKPOINT_VERSION}",
             "resume with the version of unpool that wrote it",
