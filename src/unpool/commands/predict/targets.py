@@ -131,10 +131,10 @@ def _no_picture(text: str, *, written: bool) -> DataError:
     path = Path(text)
     expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
     if written:
-        return UsageError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
+        return DataError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
         if unread := unread_files(FolderContents(path)):
-            return UsageError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
+            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"
