@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from unpool.config.schema import SECTIONS, RunConfig
 from unpool.nets.network import NetworkStructure
 
-KINDS = {
+JSON_TYPES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -52,7 +52,7 @@ def values_text(field: FieldInfo) -> str:
 
 def is_text(field: FieldInfo) -> bool:
     """Return whether a setting is a text of any letters."""
-    return values_text(field).startswith(KINDS["string"])
+    return values_text(field).startswith(JSON_TYPES["string"])
 
 
 def right_assignment(name: str) -> str:
@@ -76,7 +76,9 @@ def _words(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"a list, written as [a, b], of: {_words(schema['items'])}"
     limits = [f"{words} {_number(schema[key])}" for key, words in LIMITS.items() if key in schema]
-    return " ".join([KINDS.get(schema.get("type", ""), "another value"), *([" and ".join(limits)] if limits else [])])
+    return " ".join(
+        [JSON_TYPES.get(schema.get("type", ""), "another value"), *([" and ".join(limits)] if limits else [])]
+    )
 
 
 def _number(value: float) -> str:
