@@ -76,9 +76,8 @@ def _words(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"a list, written as [a, b], of: {_words(schema['items'])}"
     limits = [f"{words} {_number(schema[key])}" for key, words in LIMITS.items() if key in schema]
-    return " ".join(
-        [JSON_TYPES.get(schema.get("type", ""), "another value"), *([" and ".join(limits)] if limits else [])]
-    )
+    kind = JSON_TYPES.get(schema.get("type", ""), "another value")
+    return f"{kind} {' and '.join(limits)}" if limits else kind
 
 
 def _number(value: float) -> str:
