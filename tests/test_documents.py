@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from unpool.dataset.mask_values.class_names import names_in_folder
+from unpool.dataset.mask_values.model_names import WITHOUT_FILE
 from unpool.errors import DataError
 from unpool.io.documents import (
     MOST_DEPTH,
@@ -168,7 +169,7 @@ def test_an_odd_line_is_named_and_the_others_are_read(tmp_path: Path) -> None:
 def test_class_names_in_yaml_stay_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "classes.yaml"
     path.write_text("names: [no, 12:30, 1.10, 010, off]\n")
-    found = names_in_folder(tmp_path)
+    found = names_in_folder(tmp_path, (path,), WITHOUT_FILE)
     assert found is not None
     assert [each.name for each in found.classes] == ["no", "12:30", "1.10", "010", "off"]
 
@@ -190,4 +191,4 @@ def test_class_names_in_yaml_stay_as_they_are_written(tmp_path: Path) -> None:
 def test_an_odd_class_file_is_refused_by_name(content: str, tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text(content)
     with pytest.raises(DataError, match=r"classes\.yaml cannot be read as class names: .+"):
-        names_in_folder(tmp_path)
+        names_in_folder(tmp_path, (tmp_path / "classes.yaml",), WITHOUT_FILE)

@@ -10,7 +10,7 @@ from unpool.commands.predict.targets import find_targets
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.pairing.words import list_split
-from unpool.errors import DataError, UsageError
+from unpool.errors import DataError
 
 ABC = [f"{folder}/{name}.png" for name in "abc" for folder in ("images", "masks")]
 
@@ -241,6 +241,6 @@ def test_further_channels_in_files_are_an_error(tmp_path: Path) -> None:
 
 def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
     touch(tmp_path, "scans/a.czi", "scans/b.czi")
-    with pytest.raises(UsageError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
+    with pytest.raises(DataError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
         find_targets([str(tmp_path)], tmp_path / "out")
     assert error.value.repair == "save them as PNG or TIFF"

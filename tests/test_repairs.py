@@ -57,7 +57,6 @@ OTHERS = [
     "test {run} {cells} --split test --out {tmp}/k", "test {run} {cells} --measures zz --out {tmp}/l",
     "test {run} {tmp}/gone", "export {run} --to onix", "export {run} --to torch-export --output classes",
     "export {run} --to torch-export --pixels uint16 --out {tmp}/m.pt2", "demo --minutes nan", "demo --minutes 0",
-    "demo --net unett",
 ]  # fmt: skip
 """Other command lines that are refused."""
 

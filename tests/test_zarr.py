@@ -262,7 +262,7 @@ ODD_SCALES: list[tuple[dict[str, Any], str]] = [
     ({"coordinateTransformations": [{"type": "scale", "scale": ["1", 2]}]}, "scale"),
     ({"coordinateTransformations": [{"type": "scale", "scale": [0, 1]}]}, "scale"),
     ({"coordinateTransformations": [{"type": "scale", "scale": [float("nan"), 1]}]}, "finite"),
-    ({"coordinateTransformations": [{"type": "scale", "scale": [10**400, 1]}]}, "beyond"),
+    ({"coordinateTransformations": [{"type": "scale", "scale": [10**400, 1]}]}, "64 bits"),
     ({"coordinateTransformations": [{"type": "scale", "path": "scales"}]}, "scale"),
     ({"coordinateTransformations": [{"type": "affine", "affine": [[1, 0, 0], [0, 1, 0]]}]}, "affine"),
     ({"coordinateTransformations": {"type": "scale"}}, "coordinateTransformations"),
