@@ -182,10 +182,10 @@ def test_a_broken_picture_does_not_stop_the_others(
 def test_an_error_that_nobody_foresaw_does_not_stop_the_others(
     run: TrainedRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def odd(path: Path, cache: int) -> AbstractContextManager[PictureFile]:
+    def odd(path: Path, *bounds: float) -> AbstractContextManager[PictureFile]:
         if path.name == "a.png":
             raise ZeroDivisionError("odd")
-        return open_picture(path, cache)
+        return open_picture(path, *bounds)
 
     monkeypatch.setattr("unpool.commands.predict.predict.open_picture", odd)
     result = masks(run, tmp_path / "out", photos)
