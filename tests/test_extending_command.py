@@ -94,7 +94,15 @@ def test_a_command_is_two_files_and_one_name(cells: Path, program: Program) -> N
 
 def test_every_command_is_a_file_of_its_name() -> None:
     folder = Path(str(unpool.cli.__file__)).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "console", "main", "options", "program"}
+    files = {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "console",
+        "main",
+        "options",
+        "program",
+        "refusals",
+        "screen",
+    }
     assert files == set(program_main.COMMANDS)
     assert {name for name in program_main.load_commands() if not name.startswith("-")} == files
 

@@ -191,7 +191,7 @@ KINDS = {
         Kind("dataset", (as_data,), 4),
         Kind("recipe", (as_recipe,), 2),
         Kind("settings", (as_settings,), 2),
-        Kind("runs", (as_runs, as_comparison), 3),
+        Kind("runs", (as_runs, as_comparison), 1),
         Kind("model", (as_model,), 2),
         Kind("checkpoint", (as_checkpoint,), 2),
         Kind("journal", (as_journal,), 1),
