@@ -334,7 +334,7 @@ def test_beginning_with_a_network_that_shares_no_layer_is_refused() -> None:
 
 
 def test_structures_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValidationError, match="not FCN-16s; set it off"):
+    with pytest.raises(ValidationError, match="FCN-16s lacks what at_once scales in FCN-8s; set at_once=false"):
         FCNStructure(prediction_stride=16, at_once=True)
     with pytest.raises(ValidationError, match="set upsampling=fixed"):
         FCNStructure(prediction_stride=32, upsampling="learned")

@@ -11,11 +11,11 @@ from unpool.dataset.pairing.folder import Folder, PlacedFile, composed
 from unpool.dataset.pairing.words import (
     IMAGE_AFFIXES,
     MASK_AFFIXES,
-    MASK_NAME,
     NO_AFFIX,
     PREFERRED_AFFIXES,
     SPLITS,
     Affix,
+    any_affix,
 )
 from unpool.errors import DataError
 from unpool.wording import first_of
@@ -71,7 +71,7 @@ def match_together(files: Sequence[PlacedFile]) -> Match:
     ------
     DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
-    named = [file for file in files if MASK_NAME.search(composed(file.path.stem))]
+    named = [file for file in files if any_affix(MASK_AFFIXES[1:]).search(composed(file.path.stem))]
     rule = _best(_counts(files, named, affixes=MASK_AFFIXES[1:])) or _SAME_NAME
     masks = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
     return _apply(
