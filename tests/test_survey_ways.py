@@ -446,3 +446,23 @@ def test_cases() -> None:
     with pytest.raises(DataError, match="--masks instances"):
         survey(CASES / "doors" / "rgba-object-numbers" / "data")
     assert survey(CASES / "doors" / "voc-void-becomes-class" / "data").table.ignore == (255,)
+
+
+def test_a_class_and_an_object_number_in_one_value_are_refused(tmp_path: Path) -> None:
+    """As Cityscapes' instanceIds: 7 is road, 26001 and 26002 are two cars."""
+    mask = np.full((40, 50), 7, np.uint16)
+    mask[:5], mask[10:14, 5:9], mask[10:14, 20:25], mask[30:35, 8:12] = 0, 26001, 26002, 24001
+    for k in range(4):
+        for folder, pixels in (
+            ("images", np.random.default_rng(k).integers(0, 255, (40, 50), np.uint8)),
+            ("masks", mask),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{k}.png")
+    with pytest.raises(DataError, match="a class and an object number in one value, such as 26002"):
+        survey(tmp_path)
+    assert len(survey(tmp_path, MaskOptions(kind="values")).table) == 5
+    mask[36:38, 40:44], mask[20:22, 40:44], mask[20:22, 30:34] = 26001, 26002, 24001  # as codes of land use lie
+    for k in range(4):
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{k}.png")
+    assert len(survey(tmp_path).table) == 5
