@@ -261,7 +261,7 @@ def test_masks_that_were_stretched_are_always_found(seed: int, classes: int, fac
     full = [round(k * 255 / classes) for k in range(classes + 1)]
     others = full if classes == 1 or seed % 2 else [k * factor for k in range(classes + 1)]
     masks = written([blobs(rng, classes) for _ in range(6)], list(range(classes + 1)), others, 1 + seed % 3)
-    assert {found.code for found in judged(masks)} == {"two-ways"}
+    assert "two-ways" in {found.code for found in judged(masks)}  # a class that others nearly hide may be rare too
 
 
 def test_colours_that_never_meet_tell_nothing_where_no_class_meets_another() -> None:
