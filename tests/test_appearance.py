@@ -12,6 +12,7 @@ from unpool.appearance.comparison import differences, notes_on
 from unpool.appearance.picture import PART, appearance_of
 from unpool.appearance.seen import SeenPictures
 from unpool.appearance.values import FarValue, Values
+from unpool.dataset.checks.similarity import similar_pictures, thumbnail
 from unpool.dataset.checks.value_ranges import value_findings
 from unpool.dataset.findings import Finding
 from unpool.dataset.picture_facts import PictureFacts
@@ -301,3 +302,15 @@ def test_grey_in_val_alone() -> None:
     assert finding.files == ("p0", "p1")
     assert "2 pictures in val in grey, as no training picture is: p0, p1" in finding.found
     assert found_in(pictures, val=1) == {}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("missing", [-9999.0, -3.4028235e38, 1e20])
+def test_missing_data_make_no_two_pictures_alike(missing: float) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.random((2, 48, 48, 3), dtype=np.float32)
+    pictures[:, :, :12] = missing
+    plain, filled = ([thumbnail(each, values) for each in pictures] for values in ((), {float(np.float32(missing))}))
+    assert similar_pictures({"a": plain[0]}, {"b": plain[1]})
+    assert not similar_pictures({"a": filled[0]}, {"b": filled[1]})
+    assert similar_pictures({"a": filled[0]}, {"c": filled[0]})

@@ -1,6 +1,7 @@
 """Class files beside the pictures: what each form of a line means, and what a test makes of other names."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ def read(text: str) -> list[tuple[str, int | None, tuple[int, int, int] | None]]
         "cell,255\nbackground,0",
         "name\tvalue\ncell\t255\nbackground\t0",
         "255=cell\n0=background",
+        "cell 255\nbackground 0",
+        "name id\ncell 255\nbackground 0",
     ],
 )
 def test_a_number_beside_a_name_is_its_value(text: str) -> None:
@@ -61,7 +64,16 @@ def test_colours_beside_names(text: str, value: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["layer 4", "layer 1"], ["4wd", "car"], ["car", "3D model"], ["0", "1"], ["18-55 mm", "wide"]]
+    "names",
+    [
+        ["layer 4", "layer 1"],
+        ["background", "cell 1"],
+        ["grade 2", "stage 2"],
+        ["4wd", "car"],
+        ["car", "3D model"],
+        ["0", "1"],
+        ["18-55 mm", "wide"],
+    ],
 )
 def test_names_may_hold_numbers(names: list[str]) -> None:
     assert read("\n".join(names)) == [(name, None, None) for name in names]
@@ -197,6 +209,7 @@ def test_names_that_the_model_lacks_are_refused_and_the_repairs_work(tmp_path: P
         read_for_a_model(root, "background\ncircle\nsquare", [0, 1, 2])
     assert "classes.txt names classes that the model does not have: 'circle' (1)" in refusal.value.found
     assert "--" not in refusal.value.repair
+    assert "as '1: disc'; or remove it" in refusal.value.repair
     assert read_for_a_model(root, "0: background\n1: disc\n2: ignore", [0, 1, 2]).table.ignore == (2,)
     (root / "classes.txt").unlink()
     assert survey(root, table=THREE).table == THREE
@@ -231,3 +244,14 @@ def test_unknown_values_of_a_test_have_a_repair_that_works(tmp_path: Path) -> No
     found = survey(tmp_path, table=THREE)
     assert found.errors == ()
     assert found.table.ignore == (255,)
+
+
+def test_the_repair_for_a_name_too_few_works(tmp_path: Path) -> None:
+    made(tmp_path, [squares([0, 1, 255])] * 3)
+    (tmp_path / "classes.txt").write_text("red cell\nnucleus")
+    with pytest.raises(DataError, match=r"2 class names .* for the mask values 0, 1, 255") as refusal:
+        survey(tmp_path, MaskOptions(ignore=()))
+    command = refusal.value.repair.split("; or")[0]
+    assert command == "name every value: --classes 0=background '1=red cell' 255=nucleus"
+    named = survey(tmp_path, MaskOptions(classes=shlex.split(command)[4:]))
+    assert named.table.names == ("background", "red cell", "nucleus")

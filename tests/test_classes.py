@@ -95,7 +95,7 @@ def test_instances_are_one_class() -> None:
 def test_unknown_values_are_named_with_what_would_be_right() -> None:
     with pytest.raises(DataError) as refusal:
         table().encode(np.array([[0, 1, 2, 3, 4, 5, 6, 255]], np.uint8), "dir/m.png")
-    assert refusal.value.found == "dir/m.png: mask value 1, 2, 3, 4, 5 and 1 more is in no class"
+    assert refusal.value.found == "dir/m.png: mask values 1, 2, 3, 4, 5 and 1 more are in no class"
     assert refusal.value.expected == "one of 0 background, 255 cell, 7 ignored"
     assert "--classes" in refusal.value.repair
 

@@ -84,7 +84,7 @@ def test_float_masks_must_be_whole_numbers(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "f.tif").dtype.kind == "i"
     for wrong in (0.5, np.nan, -1.0):
         tifffile.imwrite(tmp_path / "f.tif", np.array([[0, wrong]], np.float32))
-        with pytest.raises(DataError, match="1 mask values"):
+        with pytest.raises(DataError, match="1 mask pixel with"):
             read_mask(tmp_path / "f.tif")
 
 

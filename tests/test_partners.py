@@ -124,6 +124,21 @@ def test_names_that_look_alike_are_equal(tmp_path: Path) -> None:
         find_pairs(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("mask", "difference"),
+    [
+        ("a\u00a0c", "SPACE and NO-BREAK SPACE at letter 2"),
+        ("a\u200b c", "SPACE and ZERO WIDTH SPACE at letter 2"),
+        ("a \u0441", "LATIN SMALL LETTER C and CYRILLIC SMALL LETTER ES at letter 3"),
+        ("a c\u00ad", "its end and SOFT HYPHEN at letter 4"),
+    ],
+)
+def test_names_that_look_alike_and_differ_are_told_apart(tmp_path: Path, mask: str, difference: str) -> None:
+    touch(tmp_path, "images/a c.png", f"masks/{mask}.png")
+    with pytest.raises(DataError, match=f"look alike, but differ: .* have {difference}"):
+        find_pairs(tmp_path)
+
+
 def test_capital_letters_alone_do_not_part_a_pair(tmp_path: Path) -> None:
     touch(tmp_path, "images/IM1.PNG", "masks/im1.png", "images/a.png", "masks/a.png", "images/A.png")
     folder = find_pairs(tmp_path)
@@ -211,6 +226,7 @@ def test_numbers_with_other_zeros(tmp_path: Path) -> None:
         (["images/{}.png", "labels/{}.txt"], "labels/ holds 3 .txt files"),
         (["{}.png", "{}.json"], "the folder itself holds 3 .json files"),
         (["images/{}.zarr/0/0.0", "masks/{}.png"], "images/ holds 3 .zarr files"),
+        (["images/{}", "masks/{}.png"], "images/ holds 3 files without suffix, which are not read"),
         (["images/{}.dcm", "images/x{}.png", "masks/{}.png"], "images/ holds 3 .dcm files"),
     ],
 )

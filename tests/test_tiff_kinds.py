@@ -411,7 +411,8 @@ def test_smaller_copies_and_masks_of_gdal_are_no_pictures(tmp_path: Path, kind: 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "message"), [("float16", "a mask of type float16, which rounds above 2048"), ("float32", "mask values")]
+    ("dtype", "message"),
+    [("float16", "a mask of type float16, which rounds above 2048"), ("float32", "mask pixels with values")],
 )
 def test_float_masks_that_are_refused(tmp_path: Path, dtype: str, message: str) -> None:
     tifffile.imwrite(tmp_path / "m.tif", np.full((4, 5), 2.0**31 if dtype == "float32" else 1, dtype))

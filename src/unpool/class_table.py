@@ -133,7 +133,7 @@ class ClassTable:
         if unknown:
             texts = first_of([value_text(unflatten_value(value, self.kind)) for value in unknown], 5)
             raise DataError(
-                f"{source}: mask value {texts} is in no class",
+                f"{source}: mask value{f' {texts} is' if len(unknown) == 1 else f's {texts} are'} in no class",
                 f"one of {self.describe_values()}",
                 "correct the mask, or name the value with --classes or --ignore",
             )
@@ -143,8 +143,8 @@ class ClassTable:
         if coloured != (self.kind == "colours"):
             raise DataError(
                 f"{source}: {'an RGB colour mask' if coloured else 'a mask of single values'}",
-                f"{'single values' if coloured else 'RGB colours'}, as in the other masks",
-                "save all masks of a set in one form",
+                f"{'single values' if coloured else 'RGB colours'}: {self.describe_values()}",
+                "save all masks in this form",
             )
 
     def decode(self, prediction: Labels) -> NDArray[Any]:

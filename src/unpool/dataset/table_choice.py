@@ -125,7 +125,7 @@ def no_mask(findings: Sequence[Finding]) -> DataError:
     faults = [finding for finding in findings if finding.code == "broken-mask"]
     repair, _ = Counter(fault.repair for fault in faults).most_common(1)[0]
     fault = next(fault for fault in faults if fault.repair == repair)
-    more = f"; and {len(faults) - 1} masks more" if len(faults) > 1 else ""
+    more = f"; and {count_text(len(faults) - 1, 'more mask')}" if len(faults) > 1 else ""
     return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from unpool.dataset.mask_values.usual_values import MAX_VALUES
 from unpool.errors import DataError
 from unpool.io.read.masks import read_mask
 
+_CLASS_STEP = 1000
+"""What Cityscapes and others multiply a class by, to add the number of an object."""
 _OWN = 0.8
 """Share of the values, in one mask only, from which they may be drawn at random for each object."""
 
@@ -41,6 +44,7 @@ def refuse_object_numbers(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -
     used = [tally for tally in converted if tally and len(tally.counts) > 1]
     masks = {pair.name: pair.mask for pair in pairs}
     _refuse_numbers_in_a_channel(used)
+    _refuse_numbers_after_classes(used, masks)
     suspicion = _suspicion(used)
     if suspicion and all(_is_object_mask(read_mask(masks[name])) for name in suspicion.names):
         each = "colour" if used[0].colour else "value"
@@ -105,6 +109,27 @@ def _refuse_numbers_in_a_channel(used: Sequence[MaskTally]) -> None:
                 "colours that were drawn, or one channel of values",
                 "use --masks instances if they number objects, or --masks colours if each is a class",
             )
+
+
+def _refuse_numbers_after_classes(used: Sequence[MaskTally], masks: Mapping[str, Path]) -> None:
+    """Refuse values of a class and an object number together, such as 26001 in Cityscapes' ``instanceIds``.
+
+    Raises
+    ------
+    DataError: some of the values from 1000 share a thousand, and nearly each is one connected region.
+    """
+    numbers = {value for tally in used if not tally.colour for value in tally.counts if value >= _CLASS_STEP}
+    if len(numbers) < 3 or len({value // _CLASS_STEP for value in numbers}) == len(numbers):
+        return
+    names = [tally.name for tally in sorted(used, key=lambda tally: -len(numbers & tally.counts.keys()))[:3]]
+    stored = [read_mask(masks[name]) for name in names]
+    if all(_is_object_mask(np.where(mask < _CLASS_STEP, 0, mask)) for mask in stored):
+        raise DataError(
+            f"the masks seem to hold a class and an object number in one value, such as {max(numbers)}, as Cityscapes' "
+            f"instanceIds do: each value from {_CLASS_STEP} is one connected region, as in {masks[names[0]]}",
+            "masks whose values mean classes",
+            "use masks of the classes alone, such as Cityscapes' labelIds, or --masks values if each value is a class",
+        )
 
 
 def _is_object_mask(values: NDArray[np.integer]) -> bool:

@@ -78,14 +78,16 @@ def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
         findings.add("note", "white-is-zero", "the mask is a TIFF that shows 0 as white; its stored values are used")
     if picture and mask:
         _compare_sizes(picture, mask, findings)
+    appearance = appearance_of(picture.pixels, picture.info.missing) if picture else None
+    far = {value for value, _ in appearance.far_values} if appearance else set()
     return Inspection(
         name=pair.name,
         image=picture.info if picture else None,
         tally=tally_mask(pair.name, mask) if mask else None,
         digest=hashlib.sha256(image_digest + mask_digest).hexdigest(),
         pixels_digest=_pixels_digest(picture.pixels) if picture else "",
-        thumb=thumbnail(picture.pixels) if picture else None,
-        appearance=appearance_of(picture.pixels, picture.info.missing) if picture else None,
+        thumb=thumbnail(picture.pixels, far) if picture else None,
+        appearance=appearance,
         findings=tuple(findings.findings),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,21 +29,35 @@ class SimilarPictures(NamedTuple):
     correlation: float
 
 
-def thumbnail(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def thumbnail(pixels: NDArray[Any], missing: Collection[float] = ()) -> NDArray[np.float32]:
     """Return a picture (rows, columns, channels) as the means of its 24 x 24 cells, of mean 0 and length 1.
 
     A picture without structure gives zeros, which correlate with nothing.
+
+    Parameters
+    ----------
+    missing: values that stand for missing data; such pixels count as the mean of the others.
     """
-    grey = pixels.mean(axis=2, dtype=np.float32)
+    grey = _grey(pixels, missing)
     rows = np.linspace(0, grey.shape[0], THUMBNAIL_SIDE, endpoint=False).astype(int)
     columns = np.linspace(0, grey.shape[1], THUMBNAIL_SIDE, endpoint=False).astype(int)
     cells = np.add.reduceat(np.add.reduceat(grey, rows, axis=0), columns, axis=1)
     heights = np.maximum(np.diff(np.append(rows, grey.shape[0])), 1)
     widths = np.maximum(np.diff(np.append(columns, grey.shape[1])), 1)
-    means = (cells / heights[:, None] / widths[None, :]).ravel().astype(np.float32)
+    means = (cells / heights[:, None] / widths[None, :]).ravel()
     means -= means.mean()
     length = float(np.linalg.norm(means))
     return (means / length if length > 1e-3 else np.zeros_like(means)).astype(np.float32)
+
+
+def _grey(pixels: NDArray[Any], missing: Collection[float]) -> NDArray[Any]:
+    """Return the means of the channels (rows, columns); of floats in 64 bits, in which their squares have room."""
+    precise = np.float64 if pixels.dtype.kind == "f" else np.float32
+    grey: NDArray[Any] = pixels.mean(axis=2, dtype=precise)
+    if missing:
+        known = ~np.isin(pixels, list(missing)).any(axis=2)
+        grey[~known] = grey[known].mean() if known.any() else 0
+    return grey
 
 
 def similar_pictures(

@@ -68,9 +68,14 @@ def _two_ways(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int]) ->
             way = way if way and _shares_agree(tallies, groups, way) else None
         if way and way.proven:
             yield _finding(tallies, groups, way, kind)
-        elif way:
+        elif way and not (kind == "colours" and _apart_anyway(masks_with, groups, way)):
             unproven.append(_finding(tallies, groups, way, kind))
     yield from unproven
+
+
+def _apart_anyway(masks_with: Mapping[int, int], groups: _Groups, way: Way) -> bool:
+    """Return whether classes of this set often share no mask, so that two more such colours tell nothing."""
+    return len(masks_with.keys() - groups.values - groups.other_values) > len(way.meaning)
 
 
 def _groups(masks_with: Mapping[int, int]) -> Iterator[_Groups]:

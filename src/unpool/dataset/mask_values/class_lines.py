@@ -31,6 +31,8 @@ FORMS = tuple(
 )
 """The forms of a line that has more than a name. A form is that of a file only if every line has it."""
 
+_VALUE_LAST = re.compile(rf"{_NAME}\s{_VALUE}")
+"""A form in which the number may also be a part of the name: ``cell 1``, and ``type 1`` beside ``type 2``."""
 MOST_LINES, LONGEST_LINE = 10_000, 300
 _HEADING_WORDS = frozenset(
     [
@@ -107,7 +109,7 @@ def named_classes(lines: Sequence[Line]) -> list[NamedClass]:
     ------
     ValueError: the lines have several forms, a number has no name, or two lines exclude each other.
     """
-    form = next((form for form in FORMS if lines and all(_fit(form, line) for line in lines[1:] or lines)), None)
+    form = _form_of(lines)
     if form is None:
         return _plain(lines)
     if not _fit(form, lines[0]):
@@ -117,6 +119,17 @@ def named_classes(lines: Sequence[Line]) -> list[NamedClass]:
     classes = [_with_number(form, line) for line in lines]
     _refuse_twice(lines, classes)
     return classes
+
+
+def _form_of(lines: Sequence[Line]) -> re.Pattern[str] | None:
+    """Return the form of all lines but a heading; None where they are names, or differ."""
+    form = next((form for form in FORMS if lines and all(_fit(form, line) for line in lines[1:] or lines)), None)
+    if form or len(lines) < 2:
+        return form
+    matches = [_fit(_VALUE_LAST, line) for line in lines[_is_heading(lines[0].text) :]]
+    parts = [(match["name"], match["value"]) for match in matches if match]
+    apart = all(len(set(column)) == len(matches) for column in zip(*parts, strict=True))
+    return _VALUE_LAST if parts and apart else None
 
 
 def _fit(form: re.Pattern[str], line: Line) -> re.Match[str] | None:

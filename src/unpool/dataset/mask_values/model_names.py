@@ -139,11 +139,13 @@ def _matched(
 
 def _other_names(table: ClassTable, names: ClassNames, foreign: Sequence[_Named]) -> DataError:
     texts = first_of([f"'{each.named.name}' ({_text(table, each.value)})" for each in foreign], 5)
+    value = foreign[0].value
+    own = table.lookup().get(value, IGNORE_ID)
+    name = "ignore' if such pixels count nowhere" if own == IGNORE_ID else f"{table.names[own]}'"
     return DataError(
         f"{names.source} names classes that the model does not have: {texts}",
         f"the model's classes: {table.describe_values()}",
-        f"write the model's names in {names.source}, each with its mask value, as "
-        f"'{_text(table, foreign[0].value)}: {table.names[0]}' (or 'ignore', if such pixels count nowhere); or "
+        f"write the model's names in {names.source}, each with its mask value, as '{_text(table, value)}: {name}; or "
         f"{WITHOUT_FILE}",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -196,7 +197,7 @@ def _class_colours(present: list[int], names: ClassNames) -> list[int]:
     plain = [named.name for named in names.classes if named.colour is None]
     if plain:
         raise DataError(
-            f"{names.source} gives no colour for class {first_of(plain)}, and the masks are colour masks",
+            f"{names.source} gives no colour for {first_of(plain)}, and the masks are colour masks",
             "a colour for every class; the masks hold "
             + first_of([value_text(unflatten_value(v, "colours")) for v in present], 8),
             "give --classes '#rrggbb=name' for every class, or a class_dict.csv with name,r,g,b on every line",
@@ -225,9 +226,17 @@ def _values_in_order(present: list[int], names: ClassNames, ignore: tuple[int, .
         return kept
     raise DataError(
         f"{count_text(count, 'class name')} ({names.source}) for the mask values {first_of(list(map(str, kept)), 12)}",
-        f"the values 0 to {count - 1}, or exactly {count} values",
-        "give every class its value, as in --classes 0=name 255=name, and the other values with --ignore",
+        "a name for each value, in their order; the background is a class too",
+        f"name every value: --classes {' '.join(_one_each(kept, names))}; or leave values out with --ignore",
     )
+
+
+def _one_each(values: Sequence[int], names: ClassNames) -> list[str]:
+    """Return words for ``--classes``, a class for each value; the name that is missing may be the background's."""
+    given = [named.name for named in names.classes]
+    if values[0] == 0 and len(given) == len(values) - 1 and "background" not in given:
+        return [shlex.quote(f"{v}={name}") for v, name in zip(values, ["background", *given], strict=True)]
+    return [f"{value}=name{k}" for k, value in enumerate(values)]
 
 
 def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames | None) -> ClassTable:

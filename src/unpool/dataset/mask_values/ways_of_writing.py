@@ -8,8 +8,8 @@ from typing import NamedTuple
 from unpool.class_table import MaskKind, unflatten_value
 from unpool.dataset.mask_values.usual_values import FULL_SCALES, MAX_VALUES
 
-_NEAR = 3
-"""Largest distance, in steps of a channel, of two colours that nobody chooses for two classes."""
+_NEAR, _RATHER_NEAR = 3, 12
+"""Largest distance, in steps of a channel, of two colours that nobody chooses for two classes, and that few choose."""
 LEAST_FACTOR = 4
 """Smallest factor between ids and greys; ids 1 and 2, or 1 and 3, are often classes that never share a picture."""
 LEAST_GREY = 32
@@ -72,7 +72,12 @@ def shifted(one: Set[int], other: Set[int]) -> Way | None:
 
 def _colour_rules(group: Set[int], others: Set[int]) -> Iterator[_Rule]:
     yield _Rule("as RGB and as BGR", lambda value: (value & 255) << 16 | value & 0xFF00 | value >> 16, 2)
-    yield _Rule("in nearly equal colours", lambda value: value if value in others else _nearest(value, others), 1)
+    for most, proof in ((_NEAR, 1), (_RATHER_NEAR, 2)):
+        yield _Rule(
+            "in nearly equal colours",
+            lambda value, most=most: value if value in others else _nearest(value, others, most),  # type: ignore[misc]
+            proof,
+        )
     if max(channel for value in group for channel in _channels(value)) == 1:
         yield _Rule("in steps of 1 and in steps of 255", lambda value: value * 255, 1)
     yield _Rule("plain and inverted", lambda value: 0xFFFFFF - value, 2)
@@ -110,8 +115,8 @@ def _rounded(value: int, others: Set[int]) -> int | None:
     return None
 
 
-def _nearest(value: int, others: Set[int]) -> int | None:
-    near = [other for other in others if _distance(value, other) <= _NEAR]
+def _nearest(value: int, others: Set[int], most: int) -> int | None:
+    near = [other for other in others if _distance(value, other) <= most]
     return min(near, key=lambda other: _distance(value, other), default=None)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
@@ -14,6 +16,8 @@ from unpool.errors import DataError
 from unpool.wording import count_text, decodable, first_of
 
 ONE_MASK = "one mask for each picture"
+_LATIN = str.maketrans("аеорсхуіјѕАВЕКМНОРСТХУІЈЅαορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcxyijsABEKMHOPCTXYIJSaopvABEZHIKMNOPTYX")
+"""Letters of other alphabets that look as Latin ones."""
 JOIN = (
     "if each shows one class or one object, join the masks of a picture into one file, named after the picture, with "
     "a value for each class or object; else move those that you do not mean out of the folder"
@@ -27,6 +31,8 @@ def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequ
         return _several(contents, found) if found.several else _named_otherwise(contents, found)
     if len(masks) > len(images) and len(masks) % len(images) == 0:
         return _several(contents, Belonging("count", [(image, []) for image in images]), masks)
+    if alike := _alike(images, masks):
+        return _looking_alike(contents, *alike)
     unread = [each for each in unread_files(contents) if each.kind]
     image_names, mask_names = (first_of([file.path.name for file in side], 3) for side in (images, masks))
     return DataError(
@@ -34,6 +40,35 @@ def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequ
         + (f"; {unread_text(unread)}" if unread else ""),
         "masks with the names of their pictures, or with one word more, such as x_mask for x",
         (f"{unread[0].repair}; or " if unread else "") + "rename the masks after their pictures",
+    )
+
+
+def _alike(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> tuple[PlacedFile, PlacedFile] | None:
+    """Return a picture and a mask whose names look alike, for they differ in letters beyond ASCII; None for others."""
+    by_sight = {_by_sight(image.path.stem): image for image in images}
+    for mask in masks:
+        if image := by_sight.get(_by_sight(mask.path.stem)):
+            return image, mask
+    return None
+
+
+def _by_sight(name: str) -> str:
+    """Return a name as an eye may read it: wide and bound letters as usual ones, Cyrillic and Greek ones as Latin."""
+    shown = unicodedata.normalize("NFKC", name)
+    return "".join(letter for letter in shown.translate(_LATIN) if unicodedata.category(letter) != "Cf")
+
+
+def _looking_alike(contents: FolderContents, image: PlacedFile, mask: PlacedFile) -> DataError:
+    names = [composed(file.path.stem) for file in (image, mask)]
+    place = next(k for k, pair in enumerate(zip_longest(*names)) if pair[0] != pair[1])
+    one, other = (
+        unicodedata.name(name[place], f"U+{ord(name[place]):04X}") if place < len(name) else "its end" for name in names
+    )
+    return DataError(
+        f"{contents.root}: the names of pictures and masks look alike, but differ: {_place(contents.root, image)} and "
+        f"{_place(contents.root, mask)} have {one} and {other} at letter {place + 1}",
+        "masks with the names of their pictures, letter by letter",
+        "rename the masks after their pictures",
     )
 
 

@@ -96,7 +96,7 @@ def unused_lists(contents: FolderContents, folder: Folder) -> list[Finding]:
             "lists-unused",
             f"not used, although they name pictures: {first_of(unused)}",
             "" if given else "lists train.txt, val.txt and test.txt in the folder, each with one picture on a line",
-            "" if given else "bring the lists that you mean into the folder itself, or remove them",
+            "" if given else "save the lists that you mean under these names, or remove them",
             tuple(unused),
         )
     ]

@@ -100,7 +100,9 @@ class UnreadFiles(NamedTuple):
     def __str__(self) -> str:
         where = "the folder itself" if self.folder == "." else f"{self.folder}/"
         verb = "which is not read" if self.number == 1 else "which are not read"
-        return f"{where} holds {count_text(self.number, f'{self.suffix} file')}, {verb}"
+        without = f"{self.number:,} files without suffix"
+        files = count_text(self.number, f"{self.suffix} file") if self.suffix else without
+        return f"{where} holds {files}, {verb}"
 
     @property
     def repair(self) -> str:
@@ -109,6 +111,8 @@ class UnreadFiles(NamedTuple):
             return "export masks from the annotation tool as PNG files, one for each picture, into masks/"
         if self.suffix in (".zip", ".tar", ".tar.gz", ".7z", ".rar"):
             return "unpack the archive"
+        if not self.suffix:
+            return "give the files the suffix of their format, such as .png, or save them as PNG or TIFF"
         return "save them as PNG or TIFF"
 
 
@@ -117,10 +121,15 @@ def unread_files(contents: FolderContents) -> list[UnreadFiles]:
     counts: Counter[tuple[str, str, str | None]] = Counter()
     for file in _whole(contents.others):
         suffix = full_suffix(file.path)
-        if suffix in PICTURE_FORMATS or (suffix in DRAWING_FORMATS and file.kind == "mask"):
+        if (
+            suffix in PICTURE_FORMATS
+            or (suffix in DRAWING_FORMATS and file.kind == "mask")
+            or (not suffix and file.kind)
+        ):
             folder = decodable(file.path.parent.relative_to(contents.root).as_posix())
             counts[folder, suffix, file.kind] += 1
-    return [UnreadFiles(folder, suffix, count, kind) for (folder, suffix, kind), count in counts.most_common()]
+    found = [UnreadFiles(folder, suffix, count, kind) for (folder, suffix, kind), count in counts.most_common()]
+    return [each for each in found if each.suffix or each.number > 1]  # a lone one is a README or a LICENSE
 
 
 def unread_text(files: Iterable[UnreadFiles]) -> str:

@@ -13,6 +13,7 @@ from unpool.errors import DataError
 from unpool.io.read.formats import read_header, read_raster
 from unpool.io.read.images import full_alpha, palette_colours
 from unpool.io.read.raster import Header, Raster, decoding
+from unpool.wording import count_text
 
 
 class MaskPicture(NamedTuple):
@@ -146,7 +147,7 @@ def _refuse(pixels: NDArray[Any], wrong: NDArray[np.bool_], repair: str, path: P
     if wrong.any():
         values = pixels[wrong]
         raise DataError(
-            f"{path}: {values.size:,} mask values such as {values[0]:.10g}",
+            f"{path}: {count_text(values.size, 'mask pixel')} with values such as {values[0]:.10g}",
             f"whole numbers from 0 to {np.iinfo(np.int32).max} in a mask",
             repair,
         )

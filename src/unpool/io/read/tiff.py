@@ -159,8 +159,8 @@ def _layout(series: tifffile.TiffPageSeries, path: Path) -> _Layout:
 def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
     return DataError(
         f"{path}: a stack of {size_text(series.shape)} (axes {series.axes})",
-        "one picture of rows, columns and channels; slices in depth (Z) and frames in time (T) are no channels, up to "
-        f"{MAX_UNNAMED_CHANNELS} pages without a name are",
+        f"one picture: rows, columns and channels; up to {MAX_UNNAMED_CHANNELS} pages without a name are taken as "
+        "channels, slices in depth (Z) and frames in time (T) are not",
         "save each page as a picture of its own",
     )
 
