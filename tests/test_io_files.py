@@ -162,5 +162,6 @@ def test_a_child_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
 def test_a_child_inside_its_folder_is_accepted(tmp_path: Path) -> None:
     assert safe_child(tmp_path, "a/b.png") == tmp_path.resolve() / "a" / "b.png"
     (tmp_path / "link").symlink_to("/")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="link/x leads through a link to /x") as refusal:
         safe_child(tmp_path, "link/x")
+    assert "remove the link" in refusal.value.repair

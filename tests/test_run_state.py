@@ -182,6 +182,7 @@ ODD_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "exp_avg has ": lambda s: set_moment(
         s, lambda t: t.index_put((torch.tensor(0),) * t.ndim, torch.tensor(torch.inf))
     ),
+    "exp_avg_sq has values below 0": lambda s: s["optimiser"]["state"][0]["exp_avg_sq"].fill_(-1),
     "exp_avg is no plain tensor": lambda s: set_moment(s, lambda t: None),
     "exp_avg is torch.float32 of shape ()": lambda s: set_moment(s, torch.Tensor.sum),
     "exp_avg_sq is in one of both only": lambda s: s["optimiser"]["state"][0].pop("exp_avg_sq"),

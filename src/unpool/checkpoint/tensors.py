@@ -12,6 +12,9 @@ from torch.optim import Optimizer
 
 from unpool.optim import STATE_NAMES
 
+_NEVER_BELOW_0 = {"step", "exp_avg_sq"}
+"""Entries of an optimiser's state that count, or are means of squares."""
+
 
 def require_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError where a tensor has NaN or infinity; it names the tensor."""
@@ -51,6 +54,8 @@ def fitting_optimiser_state(found: Any, optimiser: Optimizer) -> dict[str, Any]:
         forms = {name: scalar if name == "step" else parameters[index] for name in STATE_NAMES[type(optimiser)]}
         if entries:
             require_form(entries, forms)
+        if below := [name for name in _NEVER_BELOW_0 & entries.keys() if (entries[name] < 0).any()]:
+            raise ValueError(f"{below[0]} has values below 0")
     groups = [{**group, "lr": rate} for group, rate in zip(own["param_groups"], rates, strict=True)]
     return {"state": found["state"], "param_groups": groups}
 

@@ -185,6 +185,12 @@ def safe_child(folder: Path, relative: str | Path) -> Path:
     """
     home = Path(os.path.realpath(folder))
     child = Path(os.path.realpath(home / relative))
-    if child == home or not child.is_relative_to(home):
-        raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")
-    return child
+    if child != home and child.is_relative_to(home):
+        return child
+    if (named := Path(os.path.normpath(home / relative))) != home and named.is_relative_to(home):
+        raise DataError(
+            f"{folder / relative} leads through a link to {child}",
+            f"a path inside {folder}",
+            "remove the link, or write into another folder",
+        )
+    raise DataError(f"the name '{relative}'", f"a path inside {folder}", "rename the file, without '..' or a root")

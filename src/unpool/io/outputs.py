@@ -96,9 +96,7 @@ def read_journal(folder: Path) -> Journal:
 def _lines_of_journal(folder: Path) -> JSONLines:
     file = folder / JOURNAL
     try:
-        lines = read_json_lines(file, _entry_of) if file.is_file() else JSONLines([], [])
-    except OSError:  # a name that the system does not take
-        return JSONLines([], [])
+        lines = read_json_lines(file, _entry_of) if os.path.isfile(file) else JSONLines([], [])
     except DataError as error:
         return JSONLines([], [error.found])
     return JSONLines(lines.entries, [f"{file}: {odd}" for odd in lines.odd])

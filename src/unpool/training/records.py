@@ -128,8 +128,6 @@ class TrainingState:
         fields = {**plain, "sums": EpochSums(**plain["sums"])}
         _require_fields(cls, fields)
         state = cls(**fields)
-        for row in state.history:
-            epoch_row(row)
         sums = state.sums
         if min(state.seconds, state.validation_seconds, state.last_validation, sums.counted, sums.skipped) < 0:
             raise ValueError("a time or a count below 0")
@@ -141,6 +139,8 @@ class TrainingState:
             )
         if not (0 <= sums.done <= state.step and 1 <= state.parts <= 4096):
             raise ValueError(f"{sums.done} of {state.step} steps in this epoch, in {state.parts} parts")
+        for row in state.history:
+            epoch_row(row)
         return state
 
 
