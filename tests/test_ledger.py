@@ -303,7 +303,7 @@ def test_the_list_on_the_command_line(tested: Path, program: Program, tmp_path: 
         "runs", tested.parent, "--kind", "test", "--where", "measures=boundaries-of-truth", "--sort", "score", "--json"
     )
     assert [run["folder"] for run in json.loads(tests.out)["runs"]] == [str(tested / "test-cells")]
-    assert program("runs", tmp_path / "none").code == 2
+    assert program("runs", tmp_path / "none").code == 3
     assert program("runs", tmp_path).out == "no runs\n"
 
 

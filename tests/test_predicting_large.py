@@ -206,7 +206,6 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     _, events = predicted(model, picture, tmp_path / "out", resume=True)
     (named,) = [line for line in messages(events).splitlines() if "passed over" in line]
     assert named.count(f"{journal}: line") == 4
-    assert "and 1 more; these lines of the journal are passed over" in named  # the torn one too
     assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before  # what the other lines hold is known
 
 

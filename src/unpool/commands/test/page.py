@@ -32,7 +32,7 @@ from unpool.report.pictures import displayable, error_picture, heat_picture, ove
 from unpool.report.text import NamedTexts, headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 from unpool.training.records import epoch_row
-from unpool.wording import count_text, first_of
+from unpool.wording import count_text, first_of, on_one_line
 
 _FROM_CARD = "the curves in the report are those on the model's card, which end at its epoch"
 
@@ -87,7 +87,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
     """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts.
 
-    A name that begins like a formula has an apostrophe before it.
+    A name that begins like a formula has an apostrophe before it, and control characters are escapes: Python's csv module
+    does not quote a carriage return.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -99,7 +100,7 @@ def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -
     indices = {name: index for index, (name, _) in enumerate(evaluation.images)}
     for name, picture in worst_first(evaluation.images):
         cells = [_cell(getattr(picture, mean)) for mean in means]
-        row = [_no_formula(name), *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
+        row = [_no_formula(on_one_line(name)), *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
         writer.writerow([*row, *(cell for each in measured for cell in _measure_cells(each, indices[name]))])
     return text.getvalue()
 
