@@ -87,8 +87,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
     """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts.
 
-    A name that begins like a formula has an apostrophe before it, and control characters are escapes: Python's csv module
-    does not quote a carriage return.
+    A name that begins like a formula has an apostrophe before it. Control characters are escapes, because Python's csv
+    module does not quote a carriage return.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
