@@ -238,9 +238,9 @@ def pages() -> dict[str, str]:
 
 def _explain_all(readme: Path | None) -> ExplainResult:
     if readme is not None:
-        files = {readme.with_name(name): text for name, text in pages().items() if name != "README.md"}
-        if readme in files:
+        if readme.stem in (*NAMED_NETS, TABLE_1) and readme.suffix in (".md", ".svg"):
             raise UsageError(f"--page {readme}: the name of a network's page", "another name", "name it README.md")
+        files = {readme.with_name(name): text for name, text in pages().items() if name != "README.md"}
         _write({readme: index_page(), **files})
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
     parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TABLE_1_TITLE}.")
