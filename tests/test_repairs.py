@@ -27,7 +27,7 @@ CHECKED = [
     "--set epochs=2 --set minutes=2", "--set class_weights=[0]", "--set class_weights=[]",
     "--set division=sum --set dice=1", "--set cross_entropy=0 --set dice=0", "--set net=zz", "--set kind=fcn",
     "--set device=7", "--seed -1", "--seed 1180591620717411303424", "--seed 1.5", "--recipe unett", "--ignore x",
-    "--classes x=cell", "--classes cell", "--classes cell cell",
+    "--classes", "--classes x=cell", "--classes cell", "--classes cell cell",
     "--set net=fcn-8s --set kernel=5", "--set kernel=4", "--set kernel=99", "--set skip=index", "--set up=unpool",
     "--set up=unpool --set skip=none", "--set squeeze=true", "--set join=after", "--set norm=group --set width=4",
     "--set encoder_convolutions=[1]", "--set encoder_convolutions=x", "--set encoder_convolutions=0",

@@ -87,13 +87,22 @@ def settings_of(recipe: Path | None, assignments: list[str] | None, **options: A
     """Return settings, nested by section, from a recipe, from ``--set`` and from options of their own.
 
     ``--set`` overrides the recipe, and an option overrides both. An option that is None is not given.
+
+    Raises
+    ------
+    UsageError: an option has no value, or a setting or the recipe cannot be read.
     """
     from unpool.config.assignments import parse_assignments
     from unpool.config.recipes import read_recipe
     from unpool.config.settings import merge, override
+    from unpool.errors import UsageError
 
     of_options: dict[str, Any] = {}
     for name, value in options.items():
+        if value == []:
+            raise UsageError(
+                f"--{name} without a value", "one value or more", f"leave --{name} out, or give it a value"
+            )
         if value is not None and name in SECTION_OF_OPTION:
             of_options.setdefault(SECTION_OF_OPTION[name], {})[name] = value
         elif value is not None:
