@@ -136,5 +136,7 @@ def test_repairs_of_other_commands(
     line: str, cells: Path, run: TrainedRun, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # as in a process of its own: this one holds what all tests before it have left
+    monkeypatch.setattr("unpool.prediction.memory_limit.resident_memory", lambda: 3e8)
     places = {"cells": cells, "run": run.folder, "runs": run.folder.parent, "tmp": tmp_path}
     follow(shlex.split(line.format(**places)), program)
