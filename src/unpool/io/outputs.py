@@ -126,17 +126,7 @@ def note_files(folder: Path, files: Sequence[Path], key: str, *, done: bool) -> 
         folder.mkdir(parents=True, exist_ok=True)
     stamps = {output_name(folder, path): stamp_of(path) for path in files}
     line = {"mask": output_name(folder, files[0]), "key": key, "done": done, "files": stamps}
-    begin = "" if _ends_a_line(folder / JOURNAL) else "\n"
-    append_text(folder / JOURNAL, f"{begin}{json.dumps(line)}\n")
-
-
-def _ends_a_line(file: Path) -> bool:
-    """Return whether the next entry begins a line; a killed process may have left the beginning of one."""
-    if not file.is_file() or not file.stat().st_size:
-        return True
-    with file.open("rb") as content:
-        content.seek(-1, os.SEEK_END)
-        return content.read(1) == b"\n"
+    append_text(folder / JOURNAL, json.dumps(line) + "\n")
 
 
 def output_name(folder: Path, path: Path) -> str:
