@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from unpool.errors import RunError
 from unpool.wording import problem_text
@@ -228,11 +229,15 @@ def epoch_row(plain: Any) -> dict[str, Any]:
 
 def _require_fields(kind: type, plain: Any, *, finite: bool = True) -> None:
     """Raise ValueError unless plain data has exactly the fields of a dataclass, and each has its type."""
-    hints: dict[str, Any] = {name: (hint, ...) for name, hint in get_type_hints(kind).items()}
-    form = create_model(
-        kind.__name__, __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=not finite), **hints
-    )
     try:
-        form.model_validate(plain)
+        _form_of(kind, finite).model_validate(plain)
     except ValidationError as error:
         raise ValueError(problem_text(error.errors()[0])) from error
+
+
+@cache
+def _form_of(kind: type, finite: bool) -> type[BaseModel]:
+    """Return the model of a dataclass's fields; it takes milliseconds to make, and a history has many rows."""
+    hints: dict[str, Any] = {name: (hint, ...) for name, hint in get_type_hints(kind).items()}
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=not finite)
+    return create_model(kind.__name__, __config__=config, **hints)
