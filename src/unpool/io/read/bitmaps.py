@@ -27,6 +27,7 @@ from unpool.io.read.exif import exif_orientation
 from unpool.io.read.png_16_bit import decode_16_bit_png
 from unpool.io.read.raster import Header, Raster, broken, check_size, decoding
 from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
+from unpool.io.read.webp import HEAD_BYTES, is_animated, webp_size
 from unpool.shapes import Region
 
 
@@ -187,7 +188,7 @@ def _scans(file: BinaryIO) -> int:
 
 
 def _open(file: BinaryIO, path: Path) -> ImageFile:
-    start = file.read(30)
+    start = file.read(HEAD_BYTES)
     file.seek(0)
     if start.startswith(b"RIFF"):
         _check_webp(start, path)
@@ -231,17 +232,9 @@ def _animation(path: Path) -> DataError:
 
 def _check_webp(start: bytes, path: Path) -> None:
     """Check what a WebP's first chunk announces, because Pillow makes room for all pixels when it opens the file."""
-    kind, data = start[12:16], start[20:30]
-    columns = rows = 0
-    if kind == b"VP8X" and data[0] & 2:
+    if is_animated(start):
         raise _animation(path)
-    if kind == b"VP8X":
-        columns, rows = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
-    elif kind == b"VP8L":
-        bits = int.from_bytes(data[1:5], "little")
-        columns, rows = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == b"VP8 ":
-        columns, rows = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    rows, columns = webp_size(start)
     check_size(path, Header(rows, columns, 4, "uint8", 8, "rgba"))
 
 

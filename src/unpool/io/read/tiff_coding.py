@@ -13,6 +13,7 @@ from typing import Any
 from tifffile import COMPRESSION
 
 from unpool.errors import DataError
+from unpool.io.read.webp import webp_size
 from unpool.shapes import Size
 from unpool.wording import all_of
 
@@ -102,16 +103,16 @@ def check_coded_size(data: bytes, compression: int, block: Size) -> None:
 
 
 def _deflate(data: bytes, most: int) -> bytes:
-    inflater = zlib.decompressobj()
-    plain = inflater.decompress(data, most)
-    if len(plain) < most and not inflater.eof:
-        raise ValueError("its compressed data is cut off")
-    return plain
+    return _decompressed(zlib.decompressobj(), data, most)
 
 
 def _lzma(data: bytes, most: int) -> bytes:
-    inflater = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
-    plain = inflater.decompress(data, most)
+    return _decompressed(lzma.LZMADecompressor(memlimit=_LZMA_MEMORY), data, most)
+
+
+def _decompressed(inflater: Any, data: bytes, most: int) -> bytes:
+    """Return at most ``most`` bytes from a decompressor of Python's library; fewer only where the data have an end."""
+    plain: bytes = inflater.decompress(data, most)
     if len(plain) < most and not inflater.eof:
         raise ValueError("its compressed data is cut off")
     return plain
@@ -159,21 +160,10 @@ def _png_size(data: bytes) -> Size:
     return rows, columns
 
 
-def _webp_size(data: bytes) -> Size:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(data[27:30], "little"), 1 + int.from_bytes(data[24:27], "little")
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
-    columns, rows = struct.unpack_from("<HH", data, 26)
-    return rows & 0x3FFF, columns & 0x3FFF
-
-
 _PICTURE_SIZES: Mapping[int, Callable[[bytes], Size]] = {
     **dict.fromkeys(sorted(JPEG), _jpeg_size),
     **dict.fromkeys((33004, 33005, 34712), _jpeg_2000_size),
     34933: _png_size,
-    **dict.fromkeys((34927, 50001), _webp_size),
+    **dict.fromkeys((34927, 50001), webp_size),
 }
 """By compression: a function that reads the rows and columns that a block states."""
