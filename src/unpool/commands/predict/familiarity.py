@@ -18,10 +18,15 @@ from unpool.shapes import Region
 
 
 class WatchedPicture:
-    """A picture whose windows are looked at when they are read, so that nothing is decoded twice."""
+    """A picture whose windows are looked at when they are read, so that nothing is decoded twice.
 
-    def __init__(self, picture: PictureFile) -> None:
-        self._picture, self._lock = picture, Lock()
+    Parameters
+    ----------
+    compared: whether the picture will be compared; otherwise its windows are not looked at.
+    """
+
+    def __init__(self, picture: PictureFile, compared: bool) -> None:
+        self._picture, self._compared, self._lock = picture, compared, Lock()
         self.appearance: Appearance | None = None
 
     @property
@@ -32,7 +37,7 @@ class WatchedPicture:
     def __getitem__(self, region: Region) -> NDArray[Any]:
         """Return a window."""
         pixels = self._picture[region]
-        if pixels.size:
+        if self._compared and pixels.size:
             found = appearance_of(pixels, self._picture.info.missing)
             with self._lock:
                 self.appearance = self.appearance.joined(found) if self.appearance else found
@@ -52,6 +57,10 @@ class Familiarity:
         self._found: dict[str, dict[UnlikeKind, str]] = {}
         self._kinds: set[UnlikeKind] = set()
         self._noted: set[str] = set()
+
+    def watched(self, picture: PictureFile) -> WatchedPicture:
+        """Return a picture whose windows are looked at if it is known what the model saw."""
+        return WatchedPicture(picture, self._seen is not None)
 
     def new_notes(self, source: Path, picture: WatchedPicture) -> list[str]:
         """Compare a picture; return notes on the kinds of difference that no picture had before it."""

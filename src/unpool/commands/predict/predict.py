@@ -13,7 +13,7 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.predict.familiarity import Familiarity, WatchedPicture
+from unpool.commands.predict.familiarity import Familiarity
 from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
 from unpool.commands.predict.results import (
     ResultFile,
@@ -312,7 +312,7 @@ class _PredictionRun:
         *,
         named: bool,
     ) -> Generator[Event, None, None]:
-        source, height, watched = job.source, picture.shape[0], WatchedPicture(picture)
+        source, height, watched = job.source, picture.shape[0], self._familiarity.watched(picture)
         spans = predictor.tile_rows(picture.shape[:2])
         done = int(processes.agree(done_rows(results)))
         rows = range(sum(span.stop <= done for span in spans), len(spans))
