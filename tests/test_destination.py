@@ -22,7 +22,7 @@ from unpool.dataset.pairing.layouts import find_pairs
 from unpool.errors import DataError, RunError, UsageError
 from unpool.io.destination import claimed, new_folder
 from unpool.io.files import atomic_path
-from unpool.io.folders import find_files, picture_files
+from unpool.io.folders import find_files
 from unpool.io.outputs import JOURNAL, OUTPUT_MARK, mark_output, note_files
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer
@@ -39,7 +39,7 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def found(root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in picture_files(root)]
+    return [path.relative_to(root).as_posix() for path in find_files(root).pictures]
 
 
 def predicted(run: TrainedRun, out: Path, *inputs: Path | str, **options: object) -> tuple[Predicted, str]:

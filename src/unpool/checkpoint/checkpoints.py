@@ -86,7 +86,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ModelFileError: the file is damaged, not a checkpoint, or of a later version.
     """
     _require_whole(path)
-    return _load(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["version"] != CHECKPOINT_VERSION:
+        raise LaterVersionError(
+            f"{path}: a checkpoint of version {state['version']}",
+            f"version {CHECKPOINT_VERSION}",
+            "resume with the version of unpool that wrote it",
+        )
+    return dict(state)
 
 
 def load_newest_checkpoint(
@@ -114,17 +121,6 @@ def _usable(path: Path, require: Callable[[StoredState], None]) -> StoredState:
     stored = StoredState(load_checkpoint(path), path)
     require(stored)
     return stored
-
-
-def _load(path: Path) -> dict[str, Any]:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["version"] != CHECKPOINT_VERSION:
-        raise LaterVersionError(
-            f"{path}: a checkpoint of version {state['version']}",
-            f"version {CHECKPOINT_VERSION}",
-            "resume with the version of unpool that wrote it",
-        )
-    return dict(state)
 
 
 def _require_whole(path: Path) -> None:

@@ -29,7 +29,7 @@ def require_writable(folder: Path) -> None:
     UsageError: names the folder or the file that is in the way.
     """
     try:
-        nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        nearest = _nearest(folder)
     except OSError as error:  # a name that is too long
         raise UsageError(
             f"{folder}: {error.strerror}", "a folder that can be made", "give another --out, with shorter names"
@@ -65,8 +65,7 @@ def require_short(path: Path, source: Path) -> None:
 def _limit(folder: Path, name: str) -> int:
     """Return a limit of the file system of a folder, which may not exist yet; 255 or 4096 where it is unknown."""
     with suppress(AttributeError, OSError, ValueError):  # not on Windows
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
-        if (limit := os.pathconf(nearest, name)) > 0:
+        if (limit := os.pathconf(_nearest(folder), name)) > 0:
             return limit
     return 255 if name == "PC_NAME_MAX" else 4096
 
@@ -90,11 +89,16 @@ def require_room(folder: Path, size: float, what: str) -> None:
 
 def free_bytes(folder: Path) -> int | None:
     """Return the bytes that are free where a folder is or will be; None where the file system does not say."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    nearest = _nearest(folder)
     with suppress(OSError):
         usage = shutil.disk_usage(nearest)
         return usage.free if usage.total else None
     return None
+
+
+def _nearest(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists. Raises OSError for a name that is too long."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def ignores_case(folder: Path) -> bool:

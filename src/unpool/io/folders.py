@@ -69,11 +69,6 @@ def find_files(root: Path) -> FoundFiles:
     return FoundFiles(tuple(path for path in files if path not in hidden), left_out)
 
 
-def picture_files(root: Path) -> list[Path]:
-    """List the picture files under a folder, as ``find_files`` finds them."""
-    return list(find_files(root).pictures)
-
-
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 

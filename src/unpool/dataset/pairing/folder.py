@@ -77,10 +77,11 @@ class FolderContents:
         """Return the file of a path, whose letters may be composed differently on the disk; None without one."""
         return path if path.is_file() else self._by_name.get(composed(str(path)))
 
-    def find_alike(self, name: str) -> Path | None:
-        """Return a file whose last name differs from this one by capital letters or its suffix; None without one."""
+    def alike_text(self, name: str) -> str:
+        """Return in words a file whose last name differs only by capital letters or its suffix; empty without one."""
         stem = Path(composed(name)).stem.casefold()
-        return next((path for path in self.found.files if composed(path.stem).casefold() == stem), None)
+        other = next((path for path in self.found.files if composed(path.stem).casefold() == stem), None)
+        return f"; there is {other.relative_to(self.root)}" if other else ""
 
     def has_name(self, name: str) -> bool:
         """Return whether a file of any sub-folder has this last name."""

@@ -80,8 +80,7 @@ class _Names:
             elif _plain(line[1]).name in self._maskless:
                 self._skipped.append(line[1])
             else:
-                alike = self._contents.find_alike(_plain(line[1]).name)
-                hint = f"; there is {alike.relative_to(self._contents.root)}" if alike else ""
+                hint = self._contents.alike_text(_plain(line[1]).name)
                 raise _wrong_line(each.path, line, f"names no picture of the folder{hint}")
 
     def without_mask(self) -> Sequence[Finding]:

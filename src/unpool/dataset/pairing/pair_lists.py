@@ -85,7 +85,7 @@ def _read(contents: FolderContents, each: ListFile) -> Iterator[_ListedPair]:
         for name, file in zip(listed, files, strict=True):
             if file is None:
                 raise DataError(
-                    f"{path} names {name}, which does not exist{_alike(contents, name)}",
+                    f"{path} names {name}, which does not exist{contents.alike_text(listed_path(name).name)}",
                     f"paths of files, relative to {base}",
                     "correct the list, or bring the file",
                 )
@@ -122,7 +122,7 @@ def _base(contents: FolderContents, path: Path, image: str, mask: str) -> tuple[
         if fits:
             raise _unclear(path, f"{image}, which fits more than one file")
     missing = next((each for each in (image, mask) if not contents.has_name(listed_path(each).name)), image)
-    raise _unclear(path, f"{missing}, which is not in {path.parent}{_alike(contents, missing)}")
+    raise _unclear(path, f"{missing}, which is not in {path.parent}{contents.alike_text(listed_path(missing).name)}")
 
 
 def _unclear(path: Path, what: str) -> DataError:
@@ -131,11 +131,6 @@ def _unclear(path: Path, what: str) -> DataError:
         "paths of files, relative to the list's folder",
         "correct the paths in the list, or bring the files",
     )
-
-
-def _alike(contents: FolderContents, listed: str) -> str:
-    other = contents.find_alike(listed_path(listed).name)
-    return f"; there is {other.relative_to(contents.root)}" if other else ""
 
 
 def _located(folder: Path, listed: str, skipped: int) -> Path:

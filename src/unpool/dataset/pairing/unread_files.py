@@ -11,7 +11,9 @@ from typing import NamedTuple
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile
 from unpool.wording import count_text, decodable, first_of
 
-PICTURE_FORMATS = frozenset(
+_ARCHIVES = frozenset({".zip", ".tar", ".tar.gz", ".7z", ".rar"})
+
+PICTURE_FORMATS = _ARCHIVES | frozenset(
     [
         ".ppm",
         ".pgm",
@@ -76,11 +78,6 @@ PICTURE_FORMATS = frozenset(
         ".pth",
         ".pkl",
         ".rle",
-        ".zip",
-        ".tar",
-        ".tar.gz",
-        ".7z",
-        ".rar",
     ]
 )
 """Suffixes, in lower case, of files that hold pictures or masks in formats that are not read."""
@@ -109,7 +106,7 @@ class UnreadFiles(NamedTuple):
         """What a person can do about them."""
         if self.suffix in DRAWING_FORMATS:
             return "export masks from the annotation tool as PNG files, one for each picture, into masks/"
-        if self.suffix in (".zip", ".tar", ".tar.gz", ".7z", ".rar"):
+        if self.suffix in _ARCHIVES:
             return "unpack the archive"
         if not self.suffix:
             return "give the files the suffix of their format, such as .png, or save them as PNG or TIFF"

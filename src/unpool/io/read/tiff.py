@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from math import prod
+from math import isfinite, nan, prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 from xml.etree import ElementTree
@@ -37,7 +36,6 @@ _CHANNELS, _UNNAMED = "CSE", "IQ"
 
 _PHOTOMETRIC = frozenset({0, 1, 2, 3, 4, 5, 6})
 """How samples become colours: white or black is zero, RGB, palette, mask, inks, and YCbCr, which only JPEG undoes."""
-
 
 GDAL_NODATA = 42113
 """The TIFF tag in which GDAL writes the value of missing data, as text."""
@@ -238,10 +236,10 @@ def _missing(page: Any) -> float | None:
     tag = page.tags.get(GDAL_NODATA)
     try:
         with np.errstate(over="ignore"):
-            value = float(np.float32(str(tag.value).strip("\0 "))) if tag is not None else math.nan
+            value = float(np.float32(str(tag.value).strip("\0 "))) if tag is not None else nan
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if isfinite(value) else None
 
 
 def _form(page: Any, layout: _Layout, path: Path) -> str:
