@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unpool.errors import UsageError
 from unpool.machine.process_memory import available, left_in_group
+from unpool.machine.processor import has_bfloat16_units
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -117,9 +118,7 @@ def _has_bfloat16_units(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        # The function is private in torch and may disappear; float32 is then correct, only slower.
-        amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-        return bool(amx and amx())
+        return has_bfloat16_units()
     return False
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unpool.convolution.operation import convolve
 from unpool.geometry import Border, Padding, Rounding, padding_of
 from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool
 from unpool.nets.structure import Structure
@@ -32,6 +33,17 @@ class Residual(nn.Module):
         return convolved
 
 
+class Convolution(nn.Conv2d):
+    """A convolution that is computed in the way that is fastest here (``unpool.convolution``); without groups of maps."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]  # type: ignore[assignment]
+    dilation: tuple[int, int]
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 class UpConvolution(nn.ConvTranspose2d):
     """A transposed convolution that adds its bias in a second operation.
 
@@ -44,7 +56,7 @@ class UpConvolution(nn.ConvTranspose2d):
         return maps if self.bias is None else maps.add_(self.bias.to(maps.dtype)[:, None, None])
 
 
-class ScoreConvolution(nn.Conv2d):
+class ScoreConvolution(Convolution):
     """A convolution to one map a class, which adds its bias in a second operation.
 
     oneDNN's backward pass in bfloat16 writes beyond the bias's gradient where maps are few and inputs many (4096 to 2
@@ -94,7 +106,7 @@ class UpSampling(nn.Module):
             padding, missing = (kernel - 1) // 2, kernel % 2  # so that the size doubles exactly
             self.convolution = UpConvolution(below, grown, kernel, 2, padding, missing, bias=structure.up_bias)
         elif structure.up != "unpool" and below != grown:
-            self.convolution = nn.Conv2d(below, grown, 1)
+            self.convolution = Convolution(below, grown, 1)
         self.relu = nn.ReLU(inplace=True) if structure.up_relu else nn.Identity()
 
     def forward(self, maps: Tensor, indices: PoolingIndices | None) -> Tensor:
@@ -178,7 +190,7 @@ def _convolution(
     structure: Structure, channels: int, width: int, padding: Padding, *, relu: bool, depthwise: bool
 ) -> nn.Sequential:
     layers: list[nn.Module] = [
-        nn.Conv2d(
+        Convolution(
             channels,
             width,
             structure.kernel,

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from unpool.geometry import Border, Grid, Layer, Transposed, Window, crop_offset, grid, reads
-from unpool.nets.blocks import MaxPooling, ScoreConvolution, SkipMerge, bilinear_kernel
+from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_kernel
 from unpool.nets.explain.records import LayerPart, LayerPlace
 from unpool.nets.network import Network, NetworkStructure
 
@@ -218,7 +218,7 @@ class FCN(Network):
 
     def _add_convolution(self, name: str, channels: int, width: int, kernel: int, padding: int) -> None:
         plain = self.structure.norm == "none"
-        convolution = nn.Conv2d(channels, width, kernel, padding=padding, bias=plain)
+        convolution = Convolution(channels, width, kernel, padding=padding, bias=plain)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_in", nonlinearity="relu")
         if convolution.bias is not None:
             nn.init.zeros_(convolution.bias)

@@ -26,7 +26,7 @@ from unpool.geometry import (
     receptive_field,
     stored_bytes,
 )
-from unpool.nets.blocks import MaxPooling, Residual, ScoreConvolution, SkipMerge, UpConvolution, UpSampling
+from unpool.nets.blocks import Convolution, MaxPooling, Residual, ScoreConvolution, SkipMerge, UpConvolution, UpSampling
 from unpool.nets.explain.records import LayerFacts, LayerKind, LayerPart, SkipFacts
 from unpool.nets.network import Network
 from unpool.nets.pooling import PoolingIndices
@@ -117,7 +117,7 @@ class LayerReader:
     def _watch(self, path: str, module: nn.Module) -> None:
         watchers: dict[type[nn.Module], Callable[..., None]] = {
             nn.LocalResponseNorm: self._input_norm,
-            nn.Conv2d: self._convolution,
+            Convolution: self._convolution,
             ScoreConvolution: self._convolution,
             nn.ConvTranspose2d: self._convolution,
             UpConvolution: self._convolution,

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unpool.convolution.operation import convolve
 from unpool.geometry import Layer, Rounding, Transposed, Window, pooled_size
 from unpool.nets.inference.rows import FeatureMapRows, RowSpan, Shape, Step, Stream
 from unpool.nets.network import Network
@@ -72,7 +73,7 @@ def _convolution(
         missing = last + 1 - first - rows.shape[2]
         above = min(max(-first, 0), missing)
         rows = F.pad(rows, (0, 0, above, missing - above)) if missing else rows
-        return (F.conv2d(rows, weight, bias, strides, (0, pads[1]), steps, groups),)
+        return (convolve(rows, weight, bias, strides, (0, pads[1]), steps, groups),)
 
     shape = (1, weight.shape[0], down.size(maps.shape[2]), across.size(maps.shape[3]))
     return _step([maps], reads, makes, shape, _output_dtype(weight))
@@ -229,7 +230,7 @@ def _output_dtype(weight: Tensor) -> torch.dtype:
 
 
 LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
-    F.conv2d: _convolution,
+    convolve: _convolution,
     F.conv_transpose2d: _up_convolution,
     max_pool: _pooled_with_indices,
     max_pool_plain: _pooled,

@@ -1,0 +1,114 @@
+"""The choices: for each case and task the fastest way, found by measuring once, and remembered.
+
+The first process of a machine that meets a case measures it, while others that meet it wait; a file in the person's
+cache folder keeps the choice for all later ones (``unpool.convolution.choices_file``). So two runs on one machine, and
+all processes of one run, compute alike. A training keeps the choices that it used with its state: they hold when it is
+resumed, whatever the file says then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from unpool.convolution.choices_file import ChoicesFile
+from unpool.convolution.ways import DIRECT, WAYS, Case, Task, compute, possible_ways
+
+LEAST_WORK = 1 << 24
+"""Multiplications from which a case is worth measuring; below, torch's own way is taken."""
+
+ROUNDS = 3
+"""Times that each way is timed; its fastest counts, since other programs only make it slower."""
+
+HOPELESS = 1.5
+"""A way that took this much longer than the best one so far, in its first timed round, is not timed again."""
+
+
+@dataclass
+class Choices:
+    """The choices of this process.
+
+    Attributes
+    ----------
+    file: the file of this machine's choices; None keeps them in memory.
+    chosen: name of the way by the key of task and case.
+    given: choices of a training that is resumed; they come first.
+    used: choices that this process took.
+    """
+
+    file: ChoicesFile | None = None
+    chosen: dict[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+    _quick: dict[tuple[Task, Case], str] = field(default_factory=dict)
+
+    def way(self, task: Task, case: Case, *tensors: Tensor | None) -> str:
+        """Return the name of the way for a task of a case, which is measured on these tensors if it is new."""
+        if case.multiplications < LEAST_WORK:
+            return DIRECT
+        known = self._quick.get((task, case))
+        if known is None:
+            known = self._quick[task, case] = self._looked_up(task, case, tensors)
+        return known
+
+    def begin(self, given: Mapping[str, str]) -> None:
+        """Begin a training: forget what was used before, and take the choices of its state first."""
+        self.given, self.used, self._quick = dict(given), {}, {}
+
+    def _looked_up(self, task: Task, case: Case, tensors: tuple[Tensor | None, ...]) -> str:
+        key, possible = key_of(task, case), possible_ways(task, case)
+        name = self.given.get(key) or self.chosen.get(key)
+        if name not in possible:
+            with self.file.locked() if self.file else nullcontext():
+                if self.file:
+                    self.chosen |= self.file.read()
+                name = self.chosen.get(key)
+                if name not in possible:
+                    name = fastest({each: _run_of(each, task, case, tensors) for each in possible})
+                    self.chosen[key] = name
+                    if self.file:
+                        self.file.add(key, name)
+        assert name is not None
+        self.used[key] = name
+        return name
+
+
+def key_of(task: Task, case: Case) -> str:
+    """Return the text under which a choice is kept; maps of nearly equal sizes share it."""
+    dtype = str(case.dtype).removeprefix("torch.")
+    kernel = "x".join(map(str, case.kernel))
+    # Sizes within a power of two: the rows of a picture's last tile should not be measured anew.
+    size = f"{case.images}x2^{case.rows.bit_length()}x2^{case.columns.bit_length()}"
+    return f"{task}, {kernel} from {case.inputs} to {case.outputs}, {size}, {dtype}, {torch.get_num_threads()} threads"
+
+
+def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
+    """Return the name of the fastest of several runs; one that fails, for want of memory too, is passed over."""
+    best, name = float("inf"), next(iter(runs))
+    for each, run in runs.items():
+        try:
+            run()  # the first run of a way may make machine code, or fetch memory
+            for number in range(ROUNDS):
+                started = perf_counter()
+                run()
+                seconds = perf_counter() - started
+                if seconds < best:
+                    best, name = seconds, each
+                if number == 0 and seconds > HOPELESS * best:
+                    break
+        except (RuntimeError, MemoryError, ValueError):
+            continue
+    return name
+
+
+def _run_of(name: str, task: Task, case: Case, tensors: tuple[Tensor | None, ...]) -> Callable[[], Tensor]:
+    return lambda: compute(name, task, case, *tensors)
+
+
+CHOICES = Choices(ChoicesFile.of_this_machine(tuple(WAYS)))
+"""The choices of this process, for all networks in it."""

@@ -1,0 +1,234 @@
+"""The ways to compute a convolution and its two gradients, each a value: where it is possible, and how it is computed.
+
+Every way takes and returns maps in channels-last, whatever format it uses within, so its time counts the conversions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unpool.convolution import winograd
+
+Task: TypeAlias = Literal["output", "gradient of maps", "gradient of weight"]
+
+DIRECT = "channels-last"
+"""The name of torch's own way in the format in which the package keeps maps: it is possible everywhere."""
+
+PRODUCT_MEMORY = 1 << 20
+"""Numbers of the columns that are multiplied at a time: their memory is bounded, and large enough for a product."""
+
+
+class Case(NamedTuple):
+    """A convolution with stride 1, as far as its ways depend on it.
+
+    Attributes
+    ----------
+    inputs, outputs: channels; rows, columns: of the input; kernel, padding: along rows and columns.
+    """
+
+    dtype: torch.dtype
+    images: int
+    inputs: int
+    outputs: int
+    rows: int
+    columns: int
+    kernel: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the output."""
+        return (
+            self.rows + 2 * self.padding[0] - self.kernel[0] + 1,
+            self.columns + 2 * self.padding[1] - self.kernel[1] + 1,
+        )
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of numbers that the definition of a convolution takes."""
+        rows, columns = self.size
+        return self.images * self.inputs * self.outputs * self.kernel[0] * self.kernel[1] * rows * columns
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to compute one of the three tasks.
+
+    Attributes
+    ----------
+    possible: whether it can compute a case here.
+    compute: takes a case and the tensors of the task: (maps, weight, bias or None) for the output, (gradient, weight)
+        for the gradient of the maps, (gradient, maps) for that of the weight.
+    """
+
+    possible: Callable[[Case], bool]
+    compute: Callable[..., Tensor]
+
+
+def _always(_: Case) -> bool:
+    return True
+
+
+def _in_format(tensor: Tensor, memory_format: torch.memory_format) -> Tensor:
+    return tensor.contiguous(memory_format=memory_format)
+
+
+def _direct(memory_format: torch.memory_format) -> Mapping[Task, Way]:
+    """Return torch's own convolution, computed in a memory format."""
+
+    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        maps, weight = _in_format(maps, memory_format), _in_format(weight, memory_format)
+        return _in_format(F.conv2d(maps, weight, bias, 1, case.padding), torch.channels_last)
+
+    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+        unread = torch.empty(
+            (case.images, case.inputs, case.rows, case.columns), dtype=case.dtype, memory_format=memory_format
+        )
+        return _backward(case, (gradient, unread, weight), memory_format, [True, False, False])
+
+    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+        unread = torch.empty(
+            (case.outputs, case.inputs, *case.kernel), dtype=case.dtype, memory_format=memory_format
+        )
+        return _backward(case, (gradient, maps, unread), memory_format, [False, True, False])
+
+    return {
+        "output": Way(_always, output),
+        "gradient of maps": Way(_always, gradient_of_maps),
+        "gradient of weight": Way(_always, gradient_of_weight),
+    }
+
+
+def _backward(
+    case: Case, tensors: tuple[Tensor, Tensor, Tensor], memory_format: torch.memory_format, wanted: list[bool]
+) -> Tensor:
+    """Return one gradient by torch's own function, which reads two of the three tensors and the shape of the third."""
+    tensors = tuple(_in_format(tensor, memory_format) for tensor in tensors)
+    padding, both = list(case.padding), [1, 1]
+    made = torch.ops.aten.convolution_backward(*tensors, None, both, padding, both, False, [0, 0], 1, wanted)
+    return _in_format(made[wanted.index(True)], torch.channels_last)
+
+
+def _winograd() -> Mapping[Task, Way]:
+    def possible(case: Case) -> bool:
+        small = case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
+        return small and case.dtype == torch.float32 and winograd.available()
+
+    return {
+        "output": Way(
+            possible, lambda case, maps, weight, bias: winograd.output(maps, weight, bias, case.padding)
+        ),
+        "gradient of maps": Way(
+            possible, lambda case, gradient, weight: winograd.gradient_of_maps(gradient, weight, case.padding)
+        ),
+        "gradient of weight": Way(
+            possible, lambda case, gradient, maps: winograd.gradient_of_weight(gradient, maps, case.padding)
+        ),
+    }  # fmt: skip
+
+
+def _nnpack() -> Mapping[Task, Way]:
+    """Return NNPACK's convolution (Winograd for 3x3, Fourier transforms for larger kernels), private in torch."""
+
+    def possible(case: Case) -> bool:
+        fits = case.kernel[0] == case.kernel[1] and 3 <= case.kernel[0] <= 16
+        fits = fits and all(0 <= pad < kernel for pad, kernel in zip(case.padding, case.kernel, strict=True))
+        there = hasattr(torch, "_nnpack_spatial_convolution") and torch.backends.nnpack.is_available()
+        return bool(fits and case.dtype == torch.float32 and there)
+
+    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return _nnpack_output(maps, weight, bias, case.padding)
+
+    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+        rows, columns = (kernel - 1 - pad for kernel, pad in zip(case.kernel, case.padding, strict=True))
+        return _nnpack_output(gradient, weight.transpose(0, 1).flip(2, 3), None, (rows, columns))
+
+    return {"output": Way(possible, output), "gradient of maps": Way(possible, gradient_of_maps)}
+
+
+def _nnpack_output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
+    convolve: Any = torch._nnpack_spatial_convolution
+    made: Tensor = convolve(maps.contiguous(), weight.contiguous(), bias, list(padding), [1, 1])
+    return _in_format(made, torch.channels_last)
+
+
+def _products() -> Mapping[Task, Way]:
+    """Return the convolution as products of matrices: the pixels that a kernel reads become the columns of one."""
+
+    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        factors = weight.permute(2, 3, 1, 0).reshape(-1, case.outputs)
+        rows, columns = case.size
+        made = torch.empty(case.images, rows, columns, case.outputs, dtype=maps.dtype)
+        pixels = made.view(-1, case.outputs)
+        for first, last, read in _columns(case, maps):
+            part = pixels[first:last]
+            torch.mm(read, factors, out=part) if bias is None else torch.addmm(bias, read, factors, out=part)
+        return made.permute(0, 3, 1, 2)
+
+    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+        pixels = gradient.permute(0, 2, 3, 1).reshape(-1, case.outputs)
+        summed = torch.zeros(case.outputs, case.kernel[0] * case.kernel[1] * case.inputs)
+        for first, last, read in _columns(case, maps):
+            ours = pixels[first:last].t()
+            if case.dtype == torch.float32:
+                summed.addmm_(ours, read)
+            else:
+                summed += torch.mm(ours, read)
+        return summed.to(case.dtype).view(case.outputs, *case.kernel, case.inputs).permute(0, 3, 1, 2)
+
+    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+        pixels = gradient.permute(0, 2, 3, 1).reshape(-1, case.outputs)
+        made = torch.mm(pixels, weight.reshape(case.outputs, case.inputs))
+        return made.view(case.images, case.rows, case.columns, case.inputs).permute(0, 3, 1, 2)
+
+    def single_pixel(case: Case) -> bool:
+        return case.kernel == (1, 1) and case.padding == (0, 0)
+
+    return {
+        "output": Way(_always, output),
+        "gradient of maps": Way(single_pixel, gradient_of_maps),
+        "gradient of weight": Way(_always, gradient_of_weight),
+    }
+
+
+def _columns(case: Case, maps: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield the pixels that the kernel reads for output pixels ``first`` to ``last`` - 1: (pixels, kernel * inputs)."""
+    down, across = case.padding
+    inside = F.pad(maps.permute(0, 2, 3, 1), (0, 0, across, across, down, down)).contiguous()
+    rows, columns = case.size
+    images, lines, pixels, channels = inside.stride()
+    windows = inside.as_strided(
+        (case.images, rows, columns, *case.kernel, case.inputs), (images, lines, pixels, lines, pixels, channels)
+    ).flatten(0, 1)
+    row_size = columns * case.kernel[0] * case.kernel[1] * case.inputs
+    at_once = max(PRODUCT_MEMORY // row_size, 1)
+    for first in range(0, len(windows), at_once):
+        part = windows[first : first + at_once]
+        yield first * columns, (first + len(part)) * columns, part.reshape(len(part) * columns, -1)
+
+
+WAYS: Mapping[str, Mapping[Task, Way]] = MappingProxyType({
+    DIRECT: _direct(torch.channels_last),
+    "NCHW": _direct(torch.contiguous_format),
+    "Winograd": _winograd(),
+    "NNPACK": _nnpack(),
+    "products": _products(),
+})
+"""All ways by their names; a way may lack a task."""
+
+
+def possible_ways(task: Task, case: Case) -> list[str]:
+    """Return the names of the ways that can compute a task of a case here; ``DIRECT`` is the first."""
+    return [name for name, tasks in WAYS.items() if task in tasks and tasks[task].possible(case)]
+
+
+def compute(name: str, task: Task, case: Case, *tensors: Tensor | None) -> Tensor:
+    """Compute a task of a case in the way with this name; the result is in channels-last."""
+    return WAYS[name][task].compute(case, *tensors)

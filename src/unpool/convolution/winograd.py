@@ -1,0 +1,194 @@
+"""Winograd's convolution of 3x3 weights: a quarter of the multiplications, as products of matrices (float32 on a CPU).
+
+Each tile of 4x4 output pixels, with the 6x6 input pixels that it reads, is transformed to 36 numbers; there the
+convolution is one product for each number, and sums over channels become 36 products of matrices. The gradient of the
+input is the convolution of the output's gradient with the mirrored weight; the gradient of the weight is F(3x3, 4x4),
+the same products transposed. See Lavin and Gray, arXiv 1509.09308, and ``unpool.convolution.winograd_kernels``.
+
+Results differ from a direct convolution by about 1e-6 of the largest value.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unpool.machine.processor import nearest_cache
+
+FEWEST_TILES = 256
+"""Tiles in a product of matrices, where there are as many; in smaller products reading the weights takes the time."""
+
+MOST_WEIGHTS = 1 << 21
+"""Numbers of the transformed weights of the outputs that are computed together, where all tiles fit in one product."""
+
+STRIP = 1 << 15
+"""The most numbers of a strip in the nearest cache of a core."""
+
+_NOTHING = torch.empty(0)
+
+
+class Tiling(NamedTuple):
+    """How an output is cut into tiles of 4x4, strips of tiles, and strips that are computed together.
+
+    Attributes
+    ----------
+    tall, wide: rows of tiles in an image; tiles in a row.
+    strip: most tiles of a strip; strips: of all images; together: strips that are computed together.
+    """
+
+    tall: int
+    wide: int
+    strip: int
+    strips: int
+    together: int
+
+    @classmethod
+    def of(cls, images: int, rows: int, columns: int, channels: int, threads: int) -> Tiling:
+        """Cut an output of these sizes; ``channels`` is the larger of its channels and those of the input."""
+        tall, wide = -(-rows // 4), -(-columns // 4)
+        wanted = max(nearest_cache() * threads // 8 // (36 * channels), FEWEST_TILES)  # half a cache of float32
+        longest = min(wanted // (4 * threads), STRIP // (24 * channels))
+        in_row = -(-wide // max(longest, 1))
+        strip = -(-wide // in_row)
+        strips = images * tall * -(-wide // strip)
+        together = max(wanted // strip // threads, 1) * threads
+        return cls(tall, wide, strip, strips, -(-strips // -(-strips // together)))
+
+    @property
+    def most_tiles(self) -> int:
+        """The most tiles that are computed together."""
+        return self.together * self.strip
+
+    def tiles_before(self, strip: int) -> int:
+        """Return the number of tiles before a strip."""
+        in_row = -(-self.wide // self.strip)
+        return strip // in_row * self.wide + strip % in_row * self.strip
+
+    def parts(self) -> list[tuple[int, int, int]]:
+        """Return the strips that are computed together: the first, the last + 1, and their number of tiles."""
+        bounds = [(first, min(first + self.together, self.strips)) for first in range(0, self.strips, self.together)]
+        return [(first, last, self.tiles_before(last) - self.tiles_before(first)) for first, last in bounds]
+
+
+@cache
+def available() -> bool:
+    """Return whether numba, which makes the machine code, is installed and works in torch's threads."""
+    try:
+        from unpool.convolution.winograd_kernels import start_threads  # noqa: PLC0415 - numba takes time to import
+
+        start_threads()
+    except (ImportError, ValueError, RuntimeError, OSError):
+        return False
+    return True
+
+
+def output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
+    """Convolve (N, C, H, W) with (K, C, 3, 3): the output (N, K, H', W') in channels-last, float32.
+
+    Parameters
+    ----------
+    padding: rows and columns of zeros on each side; 0 to 2.
+    """
+    return _convolved(maps, weight, bias, padding, mirrored=False)
+
+
+def gradient_of_maps(gradient: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Return the gradient of the input (N, C, H, W), in channels-last, from that of the output (N, K, H', W')."""
+    return _convolved(gradient, weight, None, (2 - padding[0], 2 - padding[1]), mirrored=True)
+
+
+def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Return the gradient of the weight (K, C, 3, 3), in channels-last, from that of the output and the input."""
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in available
+
+    kernels.start_threads()
+    gradient, maps = _channels_last(gradient), _channels_last(maps)
+    images, inputs, rows, columns = maps.shape
+    outputs, (tall, wide) = gradient.shape[1], gradient.shape[2:]
+    tiling = Tiling.of(images, tall, wide, max(inputs, outputs), torch.get_num_threads())
+    cut = (tiling.tall, tiling.wide, tiling.strip)
+    weight = torch.empty((outputs, inputs, 3, 3), memory_format=torch.channels_last)
+    parts = tiling.parts()
+    together = _outputs_together(outputs, inputs, parts)
+    tiles, others = (torch.empty(36 * tiling.most_tiles * channels) for channels in (inputs, together))
+    sums = torch.empty(36 * together * inputs)
+    for first in range(0, outputs, together):
+        taken = min(together, outputs - first)
+        summed = sums[: 36 * taken * inputs].view(36, taken, inputs)
+        for begin, end, count in parts:
+            if first == 0 or len(parts) > 1:
+                kernels.tiles_of_maps(
+                    _flat(maps), rows, columns, inputs, *padding, *cut, begin, end, tiles.numpy(), count
+                )
+            kernels.tiles_of_gradient(
+                _flat(gradient), tall, wide, outputs, first, taken, *cut, begin, end, others.numpy(), count
+            )
+            ours = others[: 36 * count * taken].view(36, count, taken).transpose(1, 2)
+            theirs = tiles[: 36 * count * inputs].view(36, count, inputs)
+            if begin == 0:
+                torch.bmm(ours, theirs, out=summed)
+            else:
+                summed.baddbmm_(ours, theirs)
+        kernels.weight_of_tiles(summed.view(-1).numpy(), inputs, first, taken, _flat(weight))
+    return weight
+
+
+def _convolved(
+    maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *, mirrored: bool
+) -> Tensor:
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in available
+
+    kernels.start_threads()
+    maps, weight = _channels_last(maps), _channels_last(weight)
+    images, inputs, rows, columns = maps.shape
+    outputs = weight.shape[1] if mirrored else weight.shape[0]
+    tall, wide = rows + 2 * padding[0] - 2, columns + 2 * padding[1] - 2
+    tiling = Tiling.of(images, tall, wide, max(inputs, outputs), torch.get_num_threads())
+    cut = (tiling.tall, tiling.wide, tiling.strip)
+    made = torch.empty((images, outputs, tall, wide), memory_format=torch.channels_last)
+    parts = tiling.parts()
+    together = _outputs_together(outputs, inputs, parts)
+    tiles, others = (torch.empty(36 * tiling.most_tiles * channels) for channels in (inputs, together))
+    weights = torch.empty(36 * together * inputs)
+    added = _NOTHING if bias is None else bias
+    for first in range(0, outputs, together):
+        given = min(together, outputs - first)
+        if mirrored:  # outputs of this convolution are inputs of the weight
+            kernels.tiles_of_weight(_flat(weight), outputs, True, 0, inputs, first, given, weights.numpy())
+            factors = weights[: 36 * given * inputs].view(36, inputs, given)
+        else:
+            kernels.tiles_of_weight(_flat(weight), inputs, False, first, given, 0, inputs, weights.numpy())
+            factors = weights[: 36 * given * inputs].view(36, given, inputs).transpose(1, 2)
+        for begin, end, count in parts:
+            if first == 0 or len(parts) > 1:
+                kernels.tiles_of_maps(
+                    _flat(maps), rows, columns, inputs, *padding, *cut, begin, end, tiles.numpy(), count
+                )
+            products = others[: 36 * count * given].view(36, count, given)
+            torch.bmm(tiles[: 36 * count * inputs].view(36, count, inputs), factors, out=products)
+            kernels.output_of_tiles(
+                others.numpy(), count, added.numpy(), _flat(made), tall, wide, outputs, first, given, *cut, begin, end
+            )
+    return made
+
+
+def _outputs_together(outputs: int, inputs: int, parts: list[tuple[int, int, int]]) -> int:
+    """Return how many outputs are computed together: all, or fewer where all tiles are transformed only once."""
+    if len(parts) > 1:
+        return outputs
+    blocks = -(-36 * inputs * outputs // MOST_WEIGHTS)
+    return min(-(-outputs // blocks // 16) * 16, outputs)
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    """Return maps with their channels side by side in memory; a map of one channel or one pixel is ambiguous."""
+    inside = maps.detach().permute(0, 2, 3, 1)
+    return inside.contiguous().permute(0, 3, 1, 2)
+
+
+def _flat(maps: Tensor) -> torch.Tensor:
+    """Return the numbers of a channels-last tensor in the order of its memory, as numpy's."""
+    return maps.permute(0, 2, 3, 1).reshape(-1).numpy()  # type: ignore[return-value]
