@@ -8,9 +8,10 @@ All contenders run one network with random weights. Each runs in a process of it
 is its own. Of several ``--rounds`` the shortest time counts. ``unpool`` is the complete command: from a tiled TIFF on
 the disk to a mask on the disk, under ``--memory`` gigabytes. The others are MONAI's ``sliding_window_inference`` (where
 MONAI is installed) in plain float32 PyTorch, from an array to an array: at its defaults (overlap 0.25, constant
-blending) and at nnU-Net's settings (overlap 0.5, Gaussian), with windows of 512 x 512. The largest difference of a
-probability between tiles and the picture at once, in the same arithmetic, is measured on a part of ``--whole``
-pixels a side.
+blending) and at nnU-Net's settings (overlap 0.5, Gaussian), with windows of 512 x 512; and OpenVINO and ONNX Runtime
+(where they are installed), in tiles of 1024 x 1024 without any overlap, so with seams, the network loaded before the
+clock starts. The largest difference of a probability between tiles and the picture at once, in the same arithmetic, is
+measured on a part of ``--whole`` pixels a side.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from record import circumstances, write_results
@@ -35,6 +38,7 @@ from unpool.checkpoint.models import load_model, save_model
 from unpool.class_table import ClassTable
 from unpool.commands.events import finish
 from unpool.commands.predict.predict import PredictionOptions, predict
+from unpool.convolution.operation import torch_alone
 from unpool.data.synthetic import synthetic_cells
 from unpool.machine.device import choose_machine
 from unpool.nets.families import network_of, structure_of
@@ -43,8 +47,10 @@ from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 
-CONTENDERS = ("unpool", "monai", "nnunet-settings")
+CONTENDERS = ("unpool", "monai", "nnunet-settings", "openvino", "onnxruntime")
 WINDOW = 512
+RUNTIME_TILE = 1024
+"""Side of the tiles of OpenVINO and ONNX Runtime."""
 CLASSES = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0, 0), (240, 60, 60)))
 
 
@@ -147,6 +153,13 @@ def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
         assert not result.failed, result.failed
         seconds, peak = perf_counter() - started, _peak_gb()
         return Row(name, seconds, peak, _our_difference(folder, given.whole))
+    if name in ("openvino", "onnxruntime"):
+        return _run_elsewhere(name, folder, given)
+    with torch_alone():
+        return _run_sliding(name, folder, given)
+
+
+def _run_sliding(name: str, folder: Path, given: argparse.Namespace) -> Row:
     from monai.inferers import sliding_window_inference  # noqa: PLC0415 - only some machines have it
 
     settings: dict[str, Any] = {"overlap": 0.25, "mode": "constant"}
@@ -164,6 +177,58 @@ def _run(name: str, folder: Path, given: argparse.Namespace) -> Row:
         whole = segmenter.network(part)
         differs = float((tiled.softmax(1) - whole.softmax(1)).abs().max())
     return Row(name, seconds, peak, differs)
+
+
+def _run_elsewhere(name: str, folder: Path, given: argparse.Namespace) -> Row:
+    """Return the result of another runtime, in tiles without overlap."""
+    segmenter, _ = load_model(folder / "model.safetensors")
+    image = segmenter.prepare(tifffile.imread(folder / "picture.tif")[..., None], "picture")
+    side = min(RUNTIME_TILE, given.side // 16 * 16)
+    run = _OF_RUNTIME[name](segmenter.network.eval(), torch.zeros(1, 1, side, side), folder)
+    corners = [(top, left) for top in range(0, given.side, side) for left in range(0, given.side, side)]
+    started = perf_counter()
+    labels = np.empty((given.side, given.side), np.uint8)
+    for top, left in corners:
+        tile = np.zeros((1, 1, side, side), np.float32)
+        part = image[:, :, top : top + side, left : left + side].numpy()
+        tile[:, :, : part.shape[2], : part.shape[3]] = part
+        found = run(tile)[0].argmax(0)
+        labels[top : top + side, left : left + side] = found[: part.shape[2], : part.shape[3]]
+    seconds, peak = perf_counter() - started, _peak_gb()
+    part = _centre(image, given.whole)[:, :, :side, :side]
+    pad = (0, side - part.shape[3], 0, side - part.shape[2])
+    theirs = torch.from_numpy(run(torch.nn.functional.pad(part, pad).numpy()))
+    with torch.inference_mode(), torch_alone():
+        whole = segmenter.network(torch.nn.functional.pad(part, pad))
+    return Row(name, seconds, peak, float((theirs.softmax(1) - whole.softmax(1)).abs().max()))
+
+
+def _openvino(network: torch.nn.Module, example: Tensor, folder: Path) -> Callable[[NDArray[np.float32]], Any]:
+    import openvino  # noqa: PLC0415 - only some machines have it
+
+    _write_onnx(network, example, folder)
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.compile_model(folder / "model.onnx", "CPU", exact)
+    return lambda tile: compiled(tile)[0]
+
+
+def _onnxruntime(network: torch.nn.Module, example: Tensor, folder: Path) -> Callable[[NDArray[np.float32]], Any]:
+    import onnxruntime  # noqa: PLC0415 - only some machines have it
+
+    _write_onnx(network, example, folder)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0].name
+    return lambda tile: session.run(None, {entry: tile})[0]
+
+
+_OF_RUNTIME = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+
+
+def _write_onnx(network: torch.nn.Module, example: Tensor, folder: Path) -> None:
+    with torch_alone():
+        torch.onnx.export(network, (example,), folder / "model.onnx", dynamo=True, external_data=True, verbose=False)
 
 
 def _our_difference(folder: Path, side: int) -> float:

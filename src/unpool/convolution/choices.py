@@ -84,7 +84,8 @@ def key_of(task: Task, case: Case) -> str:
     kernel = "x".join(map(str, case.kernel))
     # Sizes within a power of two: the rows of a picture's last tile should not be measured anew.
     size = f"{case.images}x2^{case.rows.bit_length()}x2^{case.columns.bit_length()}"
-    return f"{task}, {kernel} from {case.inputs} to {case.outputs}, {size}, {dtype}, {torch.get_num_threads()} threads"
+    kind = "up-convolution" if case.up else "convolution"
+    return f"{kind}, {task}, {kernel} from {case.inputs} to {case.outputs}, {size}, {dtype}, {torch.get_num_threads()} threads"
 
 
 def fastest(runs: Mapping[str, Callable[[], object]]) -> str:

@@ -1,24 +1,31 @@
 """The convolution as networks call it: torch's own, except where another way was measured to be faster.
 
-Only convolutions on a CPU with stride 1, no dilation and one group have other ways. Graphs that are compiled or exported
-take torch's own.
+Only convolutions on a CPU with one group and no dilation, with stride 1 or the stride of their kernel upwards, have other
+ways. Graphs that are compiled or exported take torch's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
 
+from unpool.convolution import winograd
 from unpool.convolution.choices import CHOICES, LEAST_WORK
 from unpool.convolution.ways import DIRECT, Case, Task, compute
 
 Pair: TypeAlias = tuple[int, int]
+
+NUMBER_TYPES = (torch.float32, torch.bfloat16)
+"""Number types for which there are other ways."""
 
 
 def convolve(
@@ -34,36 +41,88 @@ def convolve(
     plain = (stride, dilation, groups) == ((1, 1), (1, 1), 1)
     if not plain or not _computes_here(maps, weight):
         return F.conv2d(maps, weight, bias, stride, padding, dilation, groups)
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
-        maps, weight, bias = maps.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-    case = _case_of(maps, weight, padding)
-    if case.multiplications < LEAST_WORK or maps.dtype not in (torch.float32, torch.bfloat16):
+    maps, weight, bias = _in_number_type(maps, weight, bias)
+    images, inputs, rows, columns = maps.shape
+    kernel = (weight.shape[2], weight.shape[3])
+    case = Case(maps.dtype, images, inputs, weight.shape[0], rows, columns, kernel, padding)
+    if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
         return F.conv2d(maps, weight, bias, stride, padding)
-    if torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad):
-        return _Convolution.apply(maps, weight, bias, padding)  # type: ignore[no-untyped-call, no-any-return]
-    return _computed("output", case, maps, weight, bias)
+    return _differentiable(case, maps, weight, bias)
+
+
+def up_convolve(
+    maps: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0),
+    output_padding: Pair = (0, 0), groups: int = 1, dilation: Pair = (1, 1),
+) -> Tensor:  # fmt: skip
+    """Convolve (N, C, H, W) transposed with (C, K / groups, rows, columns), as ``conv_transpose2d`` of torch does.
+
+    Other ways are tried where the stride is the size of the kernel, as in U-Net.
+    """
+    rest = (stride, padding, output_padding, groups, dilation)
+    if has_torch_function((maps, weight)):
+        return handle_torch_function(up_convolve, (maps, weight), maps, weight, bias, *rest)
+    kernel = (weight.shape[2], weight.shape[3])
+    if rest != (kernel, (0, 0), (0, 0), 1, (1, 1)) or not _computes_here(maps, weight):
+        return F.conv_transpose2d(maps, weight, bias, *rest)
+    maps, weight, bias = _in_number_type(maps, weight, bias)
+    images, inputs, rows, columns = maps.shape
+    case = Case(maps.dtype, images, inputs, weight.shape[1], rows, columns, kernel, up=True)
+    if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
+        return F.conv_transpose2d(maps, weight, bias, *rest)
+    return _differentiable(case, maps, weight, bias)
+
+
+@contextmanager
+def torch_alone() -> Iterator[None]:
+    """Compute convolutions inside this context as torch does, as if there were no other ways."""
+    before = _torch_alone.set(True)
+    try:
+        yield
+    finally:
+        _torch_alone.reset(before)
+
+
+def memory_of(network: nn.Module, *, reduced: bool) -> int:
+    """Load what the ways of a network's convolutions need, and return the bytes that they keep in addition.
+
+    Parameters
+    ----------
+    reduced: whether the network computes in bfloat16.
+    """
+    if reduced or not winograd.available():
+        return 0
+    threads, weights = torch.get_num_threads(), (weight for weight in network.parameters() if weight.ndim == 4)
+    return max((winograd.scratch_bytes(weight.shape[1], weight.shape[0], threads) for weight in weights), default=0)
+
+
+_torch_alone = ContextVar("torch_alone", default=False)
 
 
 class _Convolution(Function):
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair) -> Tensor:
+    def forward(ctx: Any, case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(maps, weight)
-        ctx.case = _case_of(maps, weight, padding)
-        return _computed("output", ctx.case, maps, weight, bias)
+        ctx.case = case
+        return _computed("output", case, maps, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight = ctx.saved_tensors
         of_maps = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            of_maps = _computed("gradient of maps", ctx.case, gradient, weight)
         if ctx.needs_input_grad[1]:
-            of_weight = _computed("gradient of weight", ctx.case, gradient, maps)
+            of_maps = _computed("gradient of maps", ctx.case, gradient, weight)
         if ctx.needs_input_grad[2]:
+            of_weight = _computed("gradient of weight", ctx.case, gradient, maps)
+        if ctx.needs_input_grad[3]:
             of_bias = gradient.sum((0, 2, 3))
-        return of_maps, of_weight, of_bias, None
+        return None, of_maps, of_weight, of_bias
+
+
+def _differentiable(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad):
+        return _Convolution.apply(case, maps, weight, bias)  # type: ignore[no-untyped-call, no-any-return]
+    return _computed("output", case, maps, weight, bias)
 
 
 def _computed(task: Task, case: Case, *tensors: Tensor | None) -> Tensor:
@@ -71,14 +130,16 @@ def _computed(task: Task, case: Case, *tensors: Tensor | None) -> Tensor:
     return compute(way, task, case, *tensors)
 
 
-def _case_of(maps: Tensor, weight: Tensor, padding: Pair) -> Case:
-    images, inputs, rows, columns = maps.shape
-    kernel = (weight.shape[2], weight.shape[3])
-    return Case(maps.dtype, images, inputs, weight.shape[0], rows, columns, kernel, padding)
+def _in_number_type(maps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the tensors in the number type that autocast asks for, as torch's own convolutions take them."""
+    if not torch.is_autocast_enabled("cpu"):
+        return maps, weight, bias
+    dtype = torch.get_autocast_dtype("cpu")
+    return maps.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
 def _computes_here(maps: Tensor, weight: Tensor) -> bool:
     """Return whether these are numbers in main memory, not symbols of a graph or shapes without numbers."""
-    if maps.device.type != "cpu" or weight.device.type != "cpu" or type(maps) is not Tensor:
+    if _torch_alone.get() or maps.device.type != "cpu" or weight.device.type != "cpu" or type(maps) is not Tensor:
         return False
     return not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())

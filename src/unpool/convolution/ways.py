@@ -26,11 +26,13 @@ PRODUCT_MEMORY = 1 << 20
 
 
 class Case(NamedTuple):
-    """A convolution with stride 1, as far as its ways depend on it.
+    """A convolution, as far as its ways depend on it.
 
     Attributes
     ----------
     inputs, outputs: channels; rows, columns: of the input; kernel, padding: along rows and columns.
+    up: False for a convolution with stride 1; True for an up-convolution whose stride is its kernel, so that each
+        output pixel depends on one input pixel.
     """
 
     dtype: torch.dtype
@@ -40,11 +42,14 @@ class Case(NamedTuple):
     rows: int
     columns: int
     kernel: tuple[int, int]
-    padding: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    up: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the output."""
+        if self.up:
+            return self.rows * self.kernel[0], self.columns * self.kernel[1]
         return (
             self.rows + 2 * self.padding[0] - self.kernel[0] + 1,
             self.columns + 2 * self.padding[1] - self.kernel[1] + 1,
@@ -53,8 +58,14 @@ class Case(NamedTuple):
     @property
     def multiplications(self) -> int:
         """Multiplications of numbers that the definition of a convolution takes."""
-        rows, columns = self.size
+        rows, columns = (self.rows, self.columns) if self.up else self.size
         return self.images * self.inputs * self.outputs * self.kernel[0] * self.kernel[1] * rows * columns
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """The shape of the weight, which an up-convolution stores as (inputs, outputs, rows, columns)."""
+        channels = (self.inputs, self.outputs) if self.up else (self.outputs, self.inputs)
+        return *channels, *self.kernel
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,10 @@ def _always(_: Case) -> bool:
     return True
 
 
+def _convolution(case: Case) -> bool:
+    return not case.up
+
+
 def _in_format(tensor: Tensor, memory_format: torch.memory_format) -> Tensor:
     return tensor.contiguous(memory_format=memory_format)
 
@@ -85,7 +100,11 @@ def _direct(memory_format: torch.memory_format) -> Mapping[Task, Way]:
 
     def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         maps, weight = _in_format(maps, memory_format), _in_format(weight, memory_format)
-        return _in_format(F.conv2d(maps, weight, bias, 1, case.padding), torch.channels_last)
+        if case.up:
+            made = F.conv_transpose2d(maps, weight, bias, case.kernel)
+        else:
+            made = F.conv2d(maps, weight, bias, 1, case.padding)
+        return _in_format(made, torch.channels_last)
 
     def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
         unread = torch.empty(
@@ -94,9 +113,7 @@ def _direct(memory_format: torch.memory_format) -> Mapping[Task, Way]:
         return _backward(case, (gradient, unread, weight), memory_format, [True, False, False])
 
     def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
-        unread = torch.empty(
-            (case.outputs, case.inputs, *case.kernel), dtype=case.dtype, memory_format=memory_format
-        )
+        unread = torch.empty(case.weight_shape, dtype=case.dtype, memory_format=memory_format)
         return _backward(case, (gradient, maps, unread), memory_format, [False, True, False])
 
     return {
@@ -111,14 +128,14 @@ def _backward(
 ) -> Tensor:
     """Return one gradient by torch's own function, which reads two of the three tensors and the shape of the third."""
     tensors = tuple(_in_format(tensor, memory_format) for tensor in tensors)
-    padding, both = list(case.padding), [1, 1]
-    made = torch.ops.aten.convolution_backward(*tensors, None, both, padding, both, False, [0, 0], 1, wanted)
+    stride, padding = list(case.kernel if case.up else (1, 1)), list(case.padding)
+    made = torch.ops.aten.convolution_backward(*tensors, None, stride, padding, [1, 1], case.up, [0, 0], 1, wanted)
     return _in_format(made[wanted.index(True)], torch.channels_last)
 
 
 def _winograd() -> Mapping[Task, Way]:
     def possible(case: Case) -> bool:
-        small = case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
+        small = not case.up and case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
         return small and case.dtype == torch.float32 and winograd.available()
 
     return {
@@ -138,7 +155,7 @@ def _nnpack() -> Mapping[Task, Way]:
     """Return NNPACK's convolution (Winograd for 3x3, Fourier transforms for larger kernels), private in torch."""
 
     def possible(case: Case) -> bool:
-        fits = case.kernel[0] == case.kernel[1] and 3 <= case.kernel[0] <= 16
+        fits = not case.up and case.kernel[0] == case.kernel[1] and 3 <= case.kernel[0] <= 16
         fits = fits and all(0 <= pad < kernel for pad, kernel in zip(case.padding, case.kernel, strict=True))
         there = hasattr(torch, "_nnpack_spatial_convolution") and torch.backends.nnpack.is_available()
         return bool(fits and case.dtype == torch.float32 and there)
@@ -173,7 +190,7 @@ def _products() -> Mapping[Task, Way]:
         return made.permute(0, 3, 1, 2)
 
     def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
-        pixels = gradient.permute(0, 2, 3, 1).reshape(-1, case.outputs)
+        pixels = _pixels(gradient)
         summed = torch.zeros(case.outputs, case.kernel[0] * case.kernel[1] * case.inputs)
         for first, last, read in _columns(case, maps):
             ours = pixels[first:last].t()
@@ -184,18 +201,62 @@ def _products() -> Mapping[Task, Way]:
         return summed.to(case.dtype).view(case.outputs, *case.kernel, case.inputs).permute(0, 3, 1, 2)
 
     def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
-        pixels = gradient.permute(0, 2, 3, 1).reshape(-1, case.outputs)
-        made = torch.mm(pixels, weight.reshape(case.outputs, case.inputs))
+        made = torch.mm(_pixels(gradient), weight.reshape(case.outputs, case.inputs))
         return made.view(case.images, case.rows, case.columns, case.inputs).permute(0, 3, 1, 2)
 
     def single_pixel(case: Case) -> bool:
-        return case.kernel == (1, 1) and case.padding == (0, 0)
+        return _convolution(case) and case.kernel == (1, 1) and case.padding == (0, 0)
 
     return {
-        "output": Way(_always, output),
+        "output": Way(_convolution, output),
         "gradient of maps": Way(single_pixel, gradient_of_maps),
-        "gradient of weight": Way(_always, gradient_of_weight),
+        "gradient of weight": Way(_convolution, gradient_of_weight),
     }
+
+
+def _one_product() -> Mapping[Task, Way]:
+    """Return the up-convolution as one product of matrices: each input pixel gives a block of output pixels."""
+
+    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        blocks = torch.mm(_pixels(maps), _factors(weight))
+        (down, across), (rows, columns) = case.kernel, case.size
+        apart = blocks.view(case.images, case.rows, case.columns, down, across, case.outputs)
+        made = apart.transpose(2, 3).reshape(case.images, rows, columns, case.outputs)
+        return (made if bias is None else made.add_(bias)).permute(0, 3, 1, 2)
+
+    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+        made = torch.mm(_blocks(case, gradient), _factors(weight).t())
+        return made.view(case.images, case.rows, case.columns, case.inputs).permute(0, 3, 1, 2)
+
+    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+        made = torch.mm(_pixels(maps).t(), _blocks(case, gradient))
+        return made.view(case.inputs, *case.kernel, case.outputs).permute(0, 3, 1, 2)
+
+    def possible(case: Case) -> bool:
+        return case.up
+
+    return {
+        "output": Way(possible, output),
+        "gradient of maps": Way(possible, gradient_of_maps),
+        "gradient of weight": Way(possible, gradient_of_weight),
+    }
+
+
+def _pixels(maps: Tensor) -> Tensor:
+    """Return the pixels of maps as rows of a matrix."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _factors(weight: Tensor) -> Tensor:
+    """Return the weight of an up-convolution as a matrix: (inputs, block of output pixels with their channels)."""
+    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+
+
+def _blocks(case: Case, gradient: Tensor) -> Tensor:
+    """Return the gradient of an up-convolution's output as a matrix: a row for the block of each input pixel."""
+    (down, across), inside = case.kernel, gradient.permute(0, 2, 3, 1)
+    apart = inside.reshape(case.images, case.rows, down, case.columns, across, case.outputs)
+    return apart.transpose(2, 3).reshape(case.images * case.rows * case.columns, -1)
 
 
 def _columns(case: Case, maps: Tensor) -> Iterator[tuple[int, int, Tensor]]:
@@ -220,6 +281,7 @@ WAYS: Mapping[str, Mapping[Task, Way]] = MappingProxyType({
     "Winograd": _winograd(),
     "NNPACK": _nnpack(),
     "products": _products(),
+    "one product": _one_product(),
 })
 """All ways by their names; a way may lack a task."""
 

@@ -10,6 +10,8 @@ Results differ from a direct convolution by about 1e-6 of the largest value.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -22,7 +24,10 @@ FEWEST_TILES = 256
 """Tiles in a product of matrices, where there are as many; in smaller products reading the weights takes the time."""
 
 MOST_WEIGHTS = 1 << 21
-"""Numbers of the transformed weights of the outputs that are computed together, where all tiles fit in one product."""
+"""Most numbers of the transformed weights of the outputs that are computed together: 8 MB.
+
+Four times as many where the tiles do not fit in one product and are transformed again for the next outputs.
+"""
 
 STRIP = 1 << 15
 """The most numbers of a strip in the nearest cache of a core."""
@@ -113,8 +118,7 @@ def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int])
     weight = torch.empty((outputs, inputs, 3, 3), memory_format=torch.channels_last)
     parts = tiling.parts()
     together = _outputs_together(outputs, inputs, parts)
-    tiles, others = (torch.empty(36 * tiling.most_tiles * channels) for channels in (inputs, together))
-    sums = torch.empty(36 * together * inputs)
+    tiles, others, sums = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
     for first in range(0, outputs, together):
         taken = min(together, outputs - first)
         summed = sums[: 36 * taken * inputs].view(36, taken, inputs)
@@ -151,8 +155,7 @@ def _convolved(
     made = torch.empty((images, outputs, tall, wide), memory_format=torch.channels_last)
     parts = tiling.parts()
     together = _outputs_together(outputs, inputs, parts)
-    tiles, others = (torch.empty(36 * tiling.most_tiles * channels) for channels in (inputs, together))
-    weights = torch.empty(36 * together * inputs)
+    tiles, others, weights = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
     added = _NOTHING if bias is None else bias
     for first in range(0, outputs, together):
         given = min(together, outputs - first)
@@ -175,11 +178,33 @@ def _convolved(
     return made
 
 
+def scratch_bytes(inputs: int, outputs: int, threads: int) -> int:
+    """Return the most bytes that a thread keeps for its next convolution, after one of so many channels."""
+    widest = max(inputs, outputs)
+    tiles = max(nearest_cache() * threads // 8 // (36 * widest), FEWEST_TILES)
+    weights = min(inputs * outputs, 4 * MOST_WEIGHTS // 36 + 16 * inputs)
+    return 4 * 36 * (tiles * (inputs + weights // inputs) + weights)
+
+
+def _scratch(*counts: int) -> Iterator[Tensor]:
+    """Return memory for so many times 36 numbers each; a thread keeps it for its next convolution."""
+    needed = 36 * sum(counts)
+    if _kept.numbers.numel() < needed:
+        _kept.numbers = _NOTHING  # freed first
+        _kept.numbers = torch.empty(needed)
+    return iter(_kept.numbers[:needed].split([36 * count for count in counts]))
+
+
+class _Kept(threading.local):
+    numbers = torch.empty(0)
+
+
+_kept = _Kept()
+
+
 def _outputs_together(outputs: int, inputs: int, parts: list[tuple[int, int, int]]) -> int:
-    """Return how many outputs are computed together: all, or fewer where all tiles are transformed only once."""
-    if len(parts) > 1:
-        return outputs
-    blocks = -(-36 * inputs * outputs // MOST_WEIGHTS)
+    """Return how many outputs are computed together: few where all tiles are transformed only once, else more."""
+    blocks = -(-36 * inputs * outputs // (MOST_WEIGHTS if len(parts) == 1 else 4 * MOST_WEIGHTS))
     return min(-(-outputs // blocks // 16) * 16, outputs)
 
 

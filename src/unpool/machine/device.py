@@ -31,11 +31,13 @@ class Machine:
     ----------
     reduced: whether convolutions run in bfloat16; losses, sums and optimiser state are float32 in any case.
     by_rows: whether large windows are computed by rows, see ``unpool.nets.inference.streaming``.
+    pixels_at_once: pixels that are then computed at a time.
     """
 
     device: torch.device
     reduced: bool
     by_rows: bool = True
+    pixels_at_once: int = 1 << 16
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device, in channels-last format, which is fastest for convolutions on every device."""
@@ -60,10 +62,9 @@ class Machine:
             yield
 
     def rows_at_once(self, columns: int, stride: int) -> int:
-        """Return how many rows of feature maps are computed at a time: a multiple of ``stride`` that fits the cache.
+        """Return how many rows of feature maps are computed at a time: a multiple of ``stride``.
 
-        On a CPU, 64 maps in bfloat16 then take 8 MB. A GPU needs more work at a time. Without ``by_rows`` the number is
-        larger than any picture has rows.
+        Without ``by_rows`` the number is larger than any picture has rows.
 
         Parameters
         ----------
@@ -71,8 +72,7 @@ class Machine:
         """
         if not self.by_rows:
             return sys.maxsize
-        pixels = 1 << (16 if self.device.type == "cpu" else 22)
-        return max(pixels // columns // stride, 1) * stride
+        return max(self.pixels_at_once // columns // stride, 1) * stride
 
     def release(self) -> None:
         """Give back to the device the memory that torch keeps for later."""
@@ -111,7 +111,18 @@ def choose_machine(device: str = "auto", precision: Precision = "auto") -> Machi
             "leave --device out to let the machine decide",
         ) from error
     reduced = _has_bfloat16_units(chosen) if precision == "auto" else precision == "bfloat16"
-    return Machine(chosen, reduced)
+    return Machine(chosen, reduced, pixels_at_once=_pixels_at_once(chosen, reduced=reduced))
+
+
+def _pixels_at_once(device: torch.device, *, reduced: bool) -> int:
+    """Return the pixels that are computed at a time by rows.
+
+    On a CPU, 64 maps of 2^16 pixels in bfloat16 take 8 MB, which is in the cache. In float32 the cache matters less than
+    the weights, which Winograd's convolution transforms for each piece. A GPU needs more work at a time.
+    """
+    if device.type != "cpu":
+        return 1 << 22
+    return 1 << (16 if reduced else 17)
 
 
 def _has_bfloat16_units(device: torch.device) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unpool.convolution.operation import convolve
+from unpool.convolution.operation import convolve, up_convolve
 from unpool.geometry import Border, Padding, Rounding, padding_of
 from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool
 from unpool.nets.structure import Structure
@@ -50,9 +50,13 @@ class UpConvolution(nn.ConvTranspose2d):
     On the CPU in bfloat16, torch sums the bias's gradient ten times slower within the convolution than after it.
     """
 
+    stride: tuple[int, int]
+    padding: tuple[int, int]  # type: ignore[assignment]
+    output_padding: tuple[int, int]
+
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Convolve (N, C, H, W) to (N, C', H', W')."""
-        maps = F.conv_transpose2d(input, self.weight, None, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
+        maps = up_convolve(input, self.weight, None, self.stride, self.padding, self.output_padding)
         return maps if self.bias is None else maps.add_(self.bias.to(maps.dtype)[:, None, None])
 
 
@@ -171,7 +175,12 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 def bilinear_start(weight: Tensor) -> None:
-    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation of each map by itself."""
+    """Fill a transposed convolution's weight (in, out, k, k) with bilinear interpolation of each map by itself.
+
+    A weight without numbers stays as it is.
+    """
+    if weight.is_meta:
+        return
     own = torch.arange(min(weight.shape[:2]))
     with torch.no_grad():
         weight.zero_()
@@ -179,8 +188,11 @@ def bilinear_start(weight: Tensor) -> None:
 
 
 def he_initialise(module: nn.Module) -> None:
-    """Draw normal weights of variance 2 / fan-in and set biases to 0 (He et al., arXiv 1502.01852)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+    """Draw normal weights of variance 2 / fan-in and set biases to 0 (He et al., arXiv 1502.01852).
+
+    Nothing is drawn for weights without numbers: drawing them would import torch's compiler, which takes a second.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)

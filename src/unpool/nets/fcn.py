@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from unpool.geometry import Border, Grid, Layer, Transposed, Window, crop_offset, grid, reads
-from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_kernel
+from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_start, he_initialise
 from unpool.nets.explain.records import LayerPart, LayerPlace
 from unpool.nets.network import Network, NetworkStructure
 
@@ -219,9 +219,7 @@ class FCN(Network):
     def _add_convolution(self, name: str, channels: int, width: int, kernel: int, padding: int) -> None:
         plain = self.structure.norm == "none"
         convolution = Convolution(channels, width, kernel, padding=padding, bias=plain)
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_in", nonlinearity="relu")
-        if convolution.bias is not None:
-            nn.init.zeros_(convolution.bias)
+        he_initialise(convolution)
         self.add_module(name, convolution)
         if not plain:
             self.norms[name] = nn.BatchNorm2d(width)
@@ -340,9 +338,6 @@ def bilinear_deconvolution(classes: int, stride: int, *, learned: bool = False) 
     learned: whether training changes the weight.
     """
     layer = nn.ConvTranspose2d(classes, classes, 2 * stride, stride=stride, bias=False)
-    own = torch.arange(classes)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[own, own] = bilinear_kernel(2 * stride)
+    bilinear_start(layer.weight)
     layer.weight.requires_grad_(learned)
     return layer

@@ -16,6 +16,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from unpool.convolution.operation import memory_of
 from unpool.machine.device import Machine
 from unpool.nets.inference.row_memory import most_row_bytes
 from unpool.nets.network import Network
@@ -69,6 +70,8 @@ def window_memory(network: Network, machine: Machine) -> WindowMemory:
     most = _watched if network.structure.looks_at_everything else _by_rows
     pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in MEASURED_SIDES])
     fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
+    if machine.device.type == "cpu":
+        fixed += memory_of(network, reduced=machine.reduced)
     if network.structure.looks_at_everything:
         return WindowMemory(pixel, fixed)
     by_rows = []

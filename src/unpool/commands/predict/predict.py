@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,13 @@ from unpool.processes import Processes, join
 from unpool.shapes import Size
 from unpool.wording import count_text, first_of
 
-SMALL_BLOCK, BLOCK = 1 << 22, 1 << 25
+SMALL_BLOCK, BLOCK = 1 << 22, 1 << 27
 """Bytes from which the C library returns a block immediately under ``--memory``: in general, and for windows by
 rows."""
+
+
+THRIFTY_PIXELS = 1 << 16
+"""Pixels that are computed at a time by rows under ``--memory``: more would take more memory, and so smaller tiles."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ def predict(
     path = model_file(model)
     segmenter, card = load_model(path)
     machine = choose_machine(options.device, options.precision)
+    if options.memory is not None:
+        machine = replace(machine, pixels_at_once=min(machine.pixels_at_once, THRIFTY_PIXELS))
     limit = MemoryLimit.of(options.memory, machine, processes.neighbours)
     predictor = Predictor(segmenter, machine, TILE, options.averaging, limit)
     targets, notes = find_targets(inputs, out)

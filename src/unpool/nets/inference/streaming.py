@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unpool.convolution.operation import convolve
+from unpool.convolution.operation import convolve, up_convolve
 from unpool.geometry import Layer, Rounding, Transposed, Window, pooled_size
 from unpool.nets.inference.rows import FeatureMapRows, RowSpan, Shape, Step, Stream
 from unpool.nets.network import Network
@@ -84,14 +84,15 @@ def _up_convolution(
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> FeatureMapRows:  # fmt: skip
     assert _pair(dilation) == (1, 1), "no network dilates its up-convolutions"
-    (by, _), pads, more = _pair(stride), _pair(padding), _pair(output_padding)
+    steps, pads, more = _pair(stride), _pair(padding), _pair(output_padding)
+    by = steps[0]
     down, across = (
         Transposed(Window(kernel, step, pad, pad - extra))
-        for kernel, step, pad, extra in zip(weight.shape[2:], _pair(stride), pads, more, strict=True)
+        for kernel, step, pad, extra in zip(weight.shape[2:], steps, pads, more, strict=True)
     )
 
     def makes(taken: Sequence[Tensor], wanted: RowSpan, read: RowSpan) -> Sequence[Tensor]:
-        grown = F.conv_transpose2d(taken[0], weight, bias, stride, (0, pads[1]), (0, more[1]), groups)
+        grown = up_convolve(taken[0], weight, bias, steps, (0, pads[1]), (0, more[1]), groups)
         top = wanted.start + pads[0] - by * max(read.start, 0)
         return (grown[:, :, top : top + wanted.stop - wanted.start],)
 
@@ -231,6 +232,7 @@ def _output_dtype(weight: Tensor) -> torch.dtype:
 
 LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
     convolve: _convolution,
+    up_convolve: _up_convolution,
     F.conv_transpose2d: _up_convolution,
     max_pool: _pooled_with_indices,
     max_pool_plain: _pooled,
