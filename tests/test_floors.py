@@ -15,13 +15,14 @@ FLOORS = {
     "appearance": 1, "class_table": 1, "generators": 1, "geometry": 1, "machine": 1, "normalisation": 1,
     "orientation": 1, "processes": 1, "read_ahead": 1, "tiling": 1,
     "io": 2,
-    "data": 3, "losses": 3, "metrics": 3, "nets": 3, "optim": 3,
-    "segmenter": 4,
-    "checkpoint": 5, "config": 5, "dataset": 5, "ledger": 5,
-    "prediction": 6,
-    "export": 7, "report": 7, "training": 7,
-    "commands": 8,
-    "cli": 9, "model": 9, "__main__": 9, "__init__": 9,
+    "convolution": 3,
+    "data": 4, "losses": 4, "metrics": 4, "nets": 4, "optim": 4,
+    "segmenter": 5,
+    "checkpoint": 6, "config": 6, "dataset": 6, "ledger": 6,
+    "prediction": 7,
+    "export": 8, "report": 8, "training": 8,
+    "commands": 9,
+    "cli": 10, "model": 10, "__main__": 10, "__init__": 10,
 }  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def test_imports_run_down_the_floors() -> None:
         f"{path.relative_to(ROOT)} (floor {FLOORS[room_of(path)]}) imports {room} (floor {FLOORS[room]})"
         for path in sorted(ROOT.rglob("*.py"))
         for room in imported_rooms(path) - {room_of(path)}
-        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 9)
+        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 10)
     ]
     assert not wrong, "\n".join(wrong)
 

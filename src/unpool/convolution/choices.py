@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from unpool.convolution.choices_file import ChoicesFile
-from unpool.convolution.ways import DIRECT, WAYS, Case, Task, compute, possible_ways
+from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
 
 LEAST_WORK = 1 << 24
 """Multiplications from which a case is worth measuring; below, torch's own way is taken."""
@@ -30,7 +30,7 @@ HOPELESS = 1.5
 
 
 @dataclass
-class Choices:
+class WayChoices:
     """The choices of this process.
 
     Attributes
@@ -39,15 +39,18 @@ class Choices:
     chosen: name of the way by the key of task and case.
     given: choices of a training that is resumed; they come first.
     used: choices that this process took.
+    measured, seconds: how many it measured itself, and the time that this took.
     """
 
     file: ChoicesFile | None = None
     chosen: dict[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
-    _quick: dict[tuple[Task, Case], str] = field(default_factory=dict)
+    measured: int = 0
+    seconds: float = 0.0
+    _quick: dict[tuple[Task, ConvolutionCase], str] = field(default_factory=dict)
 
-    def way(self, task: Task, case: Case, *tensors: Tensor | None) -> str:
+    def way(self, task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> str:
         """Return the name of the way for a task of a case, which is measured on these tensors if it is new."""
         if case.multiplications < LEAST_WORK:
             return DIRECT
@@ -58,9 +61,9 @@ class Choices:
 
     def begin(self, given: Mapping[str, str]) -> None:
         """Begin a training: forget what was used before, and take the choices of its state first."""
-        self.given, self.used, self._quick = dict(given), {}, {}
+        self.given, self.used, self._quick = dict(given), dict(given), {}
 
-    def _looked_up(self, task: Task, case: Case, tensors: tuple[Tensor | None, ...]) -> str:
+    def _looked_up(self, task: Task, case: ConvolutionCase, tensors: tuple[Tensor | None, ...]) -> str:
         key, possible = key_of(task, case), possible_ways(task, case)
         name = self.given.get(key) or self.chosen.get(key)
         if name not in possible:
@@ -69,7 +72,9 @@ class Choices:
                     self.chosen |= self.file.read()
                 name = self.chosen.get(key)
                 if name not in possible:
+                    started = perf_counter()
                     name = fastest({each: _run_of(each, task, case, tensors) for each in possible})
+                    self.measured, self.seconds = self.measured + 1, self.seconds + perf_counter() - started
                     self.chosen[key] = name
                     if self.file:
                         self.file.add(key, name)
@@ -78,14 +83,15 @@ class Choices:
         return name
 
 
-def key_of(task: Task, case: Case) -> str:
+def key_of(task: Task, case: ConvolutionCase) -> str:
     """Return the text under which a choice is kept; maps of nearly equal sizes share it."""
     dtype = str(case.dtype).removeprefix("torch.")
     kernel = "x".join(map(str, case.kernel))
     # Sizes within a power of two: the rows of a picture's last tile should not be measured anew.
     size = f"{case.images}x2^{case.rows.bit_length()}x2^{case.columns.bit_length()}"
     kind = "up-convolution" if case.up else "convolution"
-    return f"{kind}, {task}, {kernel} from {case.inputs} to {case.outputs}, {size}, {dtype}, {torch.get_num_threads()} threads"
+    threads = f"{torch.get_num_threads()} threads"
+    return f"{kind}, {task}, {kernel} from {case.inputs} to {case.outputs}, {size}, {dtype}, {threads}"
 
 
 def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
@@ -107,9 +113,9 @@ def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
     return name
 
 
-def _run_of(name: str, task: Task, case: Case, tensors: tuple[Tensor | None, ...]) -> Callable[[], Tensor]:
+def _run_of(name: str, task: Task, case: ConvolutionCase, tensors: tuple[Tensor | None, ...]) -> Callable[[], Tensor]:
     return lambda: compute(name, task, case, *tensors)
 
 
-CHOICES = Choices(ChoicesFile.of_this_machine(tuple(WAYS)))
+CHOICES = WayChoices(ChoicesFile.of_this_machine(tuple(WAYS)))
 """The choices of this process, for all networks in it."""

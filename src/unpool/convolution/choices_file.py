@@ -22,7 +22,7 @@ from unpool.io.documents import read_json
 from unpool.io.files import write_json
 from unpool.machine.processor import processor_name, units
 
-MOST_BYTES = 4_000_000
+MOST_FILE_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ChoicesFile:
     def read(self) -> dict[str, str]:
         """Return the choices by their keys; none where the file is missing or damaged, as it is only a memory."""
         try:
-            content = read_json(self.path, MOST_BYTES)
+            content = read_json(self.path, MOST_FILE_BYTES)
         except DataError:
             return {}
         choices = content.get("choices") if isinstance(content, dict) else None

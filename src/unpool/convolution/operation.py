@@ -1,7 +1,7 @@
 """The convolution as networks call it: torch's own, except where another way was measured to be faster.
 
-Only convolutions on a CPU with one group and no dilation, with stride 1 or the stride of their kernel upwards, have other
-ways. Graphs that are compiled or exported take torch's own.
+Other ways exist on a CPU, for convolutions with stride 1 and one group, and for up-convolutions whose stride
+is their kernel. Graphs that are compiled or exported take torch's own.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from unpool.convolution import winograd
 from unpool.convolution.choices import CHOICES, LEAST_WORK
-from unpool.convolution.ways import DIRECT, Case, Task, compute
+from unpool.convolution.ways import ConvolutionCase, Task, compute
 
-Pair: TypeAlias = tuple[int, int]
+Sides: TypeAlias = tuple[int, int]
 
 NUMBER_TYPES = (torch.float32, torch.bfloat16)
 """Number types for which there are other ways."""
 
 
 def convolve(
-    maps: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0),
-    dilation: Pair = (1, 1), groups: int = 1,
+    maps: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sides = (1, 1), padding: Sides = (0, 0),
+    dilation: Sides = (1, 1), groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve (N, C, H, W) with (K, C / groups, rows, columns), as ``torch.nn.functional.conv2d`` does.
 
@@ -44,15 +44,15 @@ def convolve(
     maps, weight, bias = _in_number_type(maps, weight, bias)
     images, inputs, rows, columns = maps.shape
     kernel = (weight.shape[2], weight.shape[3])
-    case = Case(maps.dtype, images, inputs, weight.shape[0], rows, columns, kernel, padding)
+    case = ConvolutionCase(maps.dtype, images, inputs, weight.shape[0], rows, columns, kernel, padding)
     if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
         return F.conv2d(maps, weight, bias, stride, padding)
     return _differentiable(case, maps, weight, bias)
 
 
 def up_convolve(
-    maps: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0),
-    output_padding: Pair = (0, 0), groups: int = 1, dilation: Pair = (1, 1),
+    maps: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sides = (1, 1), padding: Sides = (0, 0),
+    output_padding: Sides = (0, 0), groups: int = 1, dilation: Sides = (1, 1),
 ) -> Tensor:  # fmt: skip
     """Convolve (N, C, H, W) transposed with (C, K / groups, rows, columns), as ``conv_transpose2d`` of torch does.
 
@@ -66,7 +66,7 @@ def up_convolve(
         return F.conv_transpose2d(maps, weight, bias, *rest)
     maps, weight, bias = _in_number_type(maps, weight, bias)
     images, inputs, rows, columns = maps.shape
-    case = Case(maps.dtype, images, inputs, weight.shape[1], rows, columns, kernel, up=True)
+    case = ConvolutionCase(maps.dtype, images, inputs, weight.shape[1], rows, columns, kernel, up=True)
     if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
         return F.conv_transpose2d(maps, weight, bias, *rest)
     return _differentiable(case, maps, weight, bias)
@@ -89,7 +89,7 @@ def memory_of(network: nn.Module, *, reduced: bool) -> int:
     ----------
     reduced: whether the network computes in bfloat16.
     """
-    if reduced or not winograd.available():
+    if reduced or not winograd.is_available():
         return 0
     threads, weights = torch.get_num_threads(), (weight for weight in network.parameters() if weight.ndim == 4)
     return max((winograd.scratch_bytes(weight.shape[1], weight.shape[0], threads) for weight in weights), default=0)
@@ -100,7 +100,7 @@ _torch_alone = ContextVar("torch_alone", default=False)
 
 class _Convolution(Function):
     @staticmethod
-    def forward(ctx: Any, case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(maps, weight)
         ctx.case = case
         return _computed("output", case, maps, weight, bias)
@@ -119,13 +119,13 @@ class _Convolution(Function):
         return None, of_maps, of_weight, of_bias
 
 
-def _differentiable(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _differentiable(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad):
         return _Convolution.apply(case, maps, weight, bias)  # type: ignore[no-untyped-call, no-any-return]
     return _computed("output", case, maps, weight, bias)
 
 
-def _computed(task: Task, case: Case, *tensors: Tensor | None) -> Tensor:
+def _computed(task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> Tensor:
     way = CHOICES.way(task, case, *tensors)
     return compute(way, task, case, *tensors)
 

@@ -25,7 +25,7 @@ PRODUCT_MEMORY = 1 << 20
 """Numbers of the columns that are multiplied at a time: their memory is bounded, and large enough for a product."""
 
 
-class Case(NamedTuple):
+class ConvolutionCase(NamedTuple):
     """A convolution, as far as its ways depend on it.
 
     Attributes
@@ -69,7 +69,7 @@ class Case(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Way:
+class ConvolutionWay:
     """A way to compute one of the three tasks.
 
     Attributes
@@ -79,15 +79,15 @@ class Way:
         for the gradient of the maps, (gradient, maps) for that of the weight.
     """
 
-    possible: Callable[[Case], bool]
+    possible: Callable[[ConvolutionCase], bool]
     compute: Callable[..., Tensor]
 
 
-def _always(_: Case) -> bool:
+def _always(_: ConvolutionCase) -> bool:
     return True
 
 
-def _convolution(case: Case) -> bool:
+def _convolution(case: ConvolutionCase) -> bool:
     return not case.up
 
 
@@ -95,10 +95,10 @@ def _in_format(tensor: Tensor, memory_format: torch.memory_format) -> Tensor:
     return tensor.contiguous(memory_format=memory_format)
 
 
-def _direct(memory_format: torch.memory_format) -> Mapping[Task, Way]:
+def _direct(memory_format: torch.memory_format) -> Mapping[Task, ConvolutionWay]:
     """Return torch's own convolution, computed in a memory format."""
 
-    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         maps, weight = _in_format(maps, memory_format), _in_format(weight, memory_format)
         if case.up:
             made = F.conv_transpose2d(maps, weight, bias, case.kernel)
@@ -106,68 +106,73 @@ def _direct(memory_format: torch.memory_format) -> Mapping[Task, Way]:
             made = F.conv2d(maps, weight, bias, 1, case.padding)
         return _in_format(made, torch.channels_last)
 
-    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+    def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         unread = torch.empty(
             (case.images, case.inputs, case.rows, case.columns), dtype=case.dtype, memory_format=memory_format
         )
         return _backward(case, (gradient, unread, weight), memory_format, [True, False, False])
 
-    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+    def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
         unread = torch.empty(case.weight_shape, dtype=case.dtype, memory_format=memory_format)
         return _backward(case, (gradient, maps, unread), memory_format, [False, True, False])
 
     return {
-        "output": Way(_always, output),
-        "gradient of maps": Way(_always, gradient_of_maps),
-        "gradient of weight": Way(_always, gradient_of_weight),
+        "output": ConvolutionWay(_always, output),
+        "gradient of maps": ConvolutionWay(_always, gradient_of_maps),
+        "gradient of weight": ConvolutionWay(_always, gradient_of_weight),
     }
 
 
 def _backward(
-    case: Case, tensors: tuple[Tensor, Tensor, Tensor], memory_format: torch.memory_format, wanted: list[bool]
+    case: ConvolutionCase,
+    tensors: tuple[Tensor, Tensor, Tensor],
+    memory_format: torch.memory_format,
+    wanted: list[bool],
 ) -> Tensor:
     """Return one gradient by torch's own function, which reads two of the three tensors and the shape of the third."""
-    tensors = tuple(_in_format(tensor, memory_format) for tensor in tensors)
+    gradient, maps, weight = (_in_format(tensor, memory_format) for tensor in tensors)
     stride, padding = list(case.kernel if case.up else (1, 1)), list(case.padding)
-    made = torch.ops.aten.convolution_backward(*tensors, None, stride, padding, [1, 1], case.up, [0, 0], 1, wanted)
+    made = torch.ops.aten.convolution_backward(
+        gradient, maps, weight, None, stride, padding, [1, 1], case.up, [0, 0], 1, wanted
+    )
     return _in_format(made[wanted.index(True)], torch.channels_last)
 
 
-def _winograd() -> Mapping[Task, Way]:
-    def possible(case: Case) -> bool:
+def _winograd() -> Mapping[Task, ConvolutionWay]:
+    def possible(case: ConvolutionCase) -> bool:
         small = not case.up and case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
-        return small and case.dtype == torch.float32 and winograd.available()
+        return small and case.dtype == torch.float32 and winograd.is_available()
 
     return {
-        "output": Way(
+        "output": ConvolutionWay(
             possible, lambda case, maps, weight, bias: winograd.output(maps, weight, bias, case.padding)
         ),
-        "gradient of maps": Way(
+        "gradient of maps": ConvolutionWay(
             possible, lambda case, gradient, weight: winograd.gradient_of_maps(gradient, weight, case.padding)
         ),
-        "gradient of weight": Way(
+        "gradient of weight": ConvolutionWay(
             possible, lambda case, gradient, maps: winograd.gradient_of_weight(gradient, maps, case.padding)
         ),
     }  # fmt: skip
 
 
-def _nnpack() -> Mapping[Task, Way]:
+def _nnpack() -> Mapping[Task, ConvolutionWay]:
     """Return NNPACK's convolution (Winograd for 3x3, Fourier transforms for larger kernels), private in torch."""
 
-    def possible(case: Case) -> bool:
+    def possible(case: ConvolutionCase) -> bool:
         fits = not case.up and case.kernel[0] == case.kernel[1] and 3 <= case.kernel[0] <= 16
         fits = fits and all(0 <= pad < kernel for pad, kernel in zip(case.padding, case.kernel, strict=True))
-        there = hasattr(torch, "_nnpack_spatial_convolution") and torch.backends.nnpack.is_available()
+        there = hasattr(torch, "_nnpack_spatial_convolution") and torch.backends.nnpack.is_available()  # type: ignore[no-untyped-call]
         return bool(fits and case.dtype == torch.float32 and there)
 
-    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _nnpack_output(maps, weight, bias, case.padding)
 
-    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+    def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         rows, columns = (kernel - 1 - pad for kernel, pad in zip(case.kernel, case.padding, strict=True))
         return _nnpack_output(gradient, weight.transpose(0, 1).flip(2, 3), None, (rows, columns))
 
-    return {"output": Way(possible, output), "gradient of maps": Way(possible, gradient_of_maps)}
+    return {"output": ConvolutionWay(possible, output), "gradient of maps": ConvolutionWay(possible, gradient_of_maps)}
 
 
 def _nnpack_output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
@@ -176,10 +181,10 @@ def _nnpack_output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: t
     return _in_format(made, torch.channels_last)
 
 
-def _products() -> Mapping[Task, Way]:
+def _products() -> Mapping[Task, ConvolutionWay]:
     """Return the convolution as products of matrices: the pixels that a kernel reads become the columns of one."""
 
-    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         factors = weight.permute(2, 3, 1, 0).reshape(-1, case.outputs)
         rows, columns = case.size
         made = torch.empty(case.images, rows, columns, case.outputs, dtype=maps.dtype)
@@ -189,7 +194,7 @@ def _products() -> Mapping[Task, Way]:
             torch.mm(read, factors, out=part) if bias is None else torch.addmm(bias, read, factors, out=part)
         return made.permute(0, 3, 1, 2)
 
-    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+    def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
         pixels = _pixels(gradient)
         summed = torch.zeros(case.outputs, case.kernel[0] * case.kernel[1] * case.inputs)
         for first, last, read in _columns(case, maps):
@@ -200,45 +205,45 @@ def _products() -> Mapping[Task, Way]:
                 summed += torch.mm(ours, read)
         return summed.to(case.dtype).view(case.outputs, *case.kernel, case.inputs).permute(0, 3, 1, 2)
 
-    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+    def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         made = torch.mm(_pixels(gradient), weight.reshape(case.outputs, case.inputs))
         return made.view(case.images, case.rows, case.columns, case.inputs).permute(0, 3, 1, 2)
 
-    def single_pixel(case: Case) -> bool:
+    def single_pixel(case: ConvolutionCase) -> bool:
         return _convolution(case) and case.kernel == (1, 1) and case.padding == (0, 0)
 
     return {
-        "output": Way(_convolution, output),
-        "gradient of maps": Way(single_pixel, gradient_of_maps),
-        "gradient of weight": Way(_convolution, gradient_of_weight),
+        "output": ConvolutionWay(_convolution, output),
+        "gradient of maps": ConvolutionWay(single_pixel, gradient_of_maps),
+        "gradient of weight": ConvolutionWay(_convolution, gradient_of_weight),
     }
 
 
-def _one_product() -> Mapping[Task, Way]:
+def _one_product() -> Mapping[Task, ConvolutionWay]:
     """Return the up-convolution as one product of matrices: each input pixel gives a block of output pixels."""
 
-    def output(case: Case, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         blocks = torch.mm(_pixels(maps), _factors(weight))
         (down, across), (rows, columns) = case.kernel, case.size
         apart = blocks.view(case.images, case.rows, case.columns, down, across, case.outputs)
         made = apart.transpose(2, 3).reshape(case.images, rows, columns, case.outputs)
         return (made if bias is None else made.add_(bias)).permute(0, 3, 1, 2)
 
-    def gradient_of_maps(case: Case, gradient: Tensor, weight: Tensor) -> Tensor:
+    def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         made = torch.mm(_blocks(case, gradient), _factors(weight).t())
         return made.view(case.images, case.rows, case.columns, case.inputs).permute(0, 3, 1, 2)
 
-    def gradient_of_weight(case: Case, gradient: Tensor, maps: Tensor) -> Tensor:
+    def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
         made = torch.mm(_pixels(maps).t(), _blocks(case, gradient))
         return made.view(case.inputs, *case.kernel, case.outputs).permute(0, 3, 1, 2)
 
-    def possible(case: Case) -> bool:
+    def possible(case: ConvolutionCase) -> bool:
         return case.up
 
     return {
-        "output": Way(possible, output),
-        "gradient of maps": Way(possible, gradient_of_maps),
-        "gradient of weight": Way(possible, gradient_of_weight),
+        "output": ConvolutionWay(possible, output),
+        "gradient of maps": ConvolutionWay(possible, gradient_of_maps),
+        "gradient of weight": ConvolutionWay(possible, gradient_of_weight),
     }
 
 
@@ -252,14 +257,14 @@ def _factors(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
 
 
-def _blocks(case: Case, gradient: Tensor) -> Tensor:
+def _blocks(case: ConvolutionCase, gradient: Tensor) -> Tensor:
     """Return the gradient of an up-convolution's output as a matrix: a row for the block of each input pixel."""
     (down, across), inside = case.kernel, gradient.permute(0, 2, 3, 1)
     apart = inside.reshape(case.images, case.rows, down, case.columns, across, case.outputs)
     return apart.transpose(2, 3).reshape(case.images * case.rows * case.columns, -1)
 
 
-def _columns(case: Case, maps: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+def _columns(case: ConvolutionCase, maps: Tensor) -> Iterator[tuple[int, int, Tensor]]:
     """Yield the pixels that the kernel reads for output pixels ``first`` to ``last`` - 1: (pixels, kernel * inputs)."""
     down, across = case.padding
     inside = F.pad(maps.permute(0, 2, 3, 1), (0, 0, across, across, down, down)).contiguous()
@@ -275,22 +280,24 @@ def _columns(case: Case, maps: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         yield first * columns, (first + len(part)) * columns, part.reshape(len(part) * columns, -1)
 
 
-WAYS: Mapping[str, Mapping[Task, Way]] = MappingProxyType({
-    DIRECT: _direct(torch.channels_last),
-    "NCHW": _direct(torch.contiguous_format),
-    "Winograd": _winograd(),
-    "NNPACK": _nnpack(),
-    "products": _products(),
-    "one product": _one_product(),
-})
+WAYS: Mapping[str, Mapping[Task, ConvolutionWay]] = MappingProxyType(
+    {
+        DIRECT: _direct(torch.channels_last),
+        "NCHW": _direct(torch.contiguous_format),
+        "Winograd": _winograd(),
+        "NNPACK": _nnpack(),
+        "products": _products(),
+        "one product": _one_product(),
+    }
+)
 """All ways by their names; a way may lack a task."""
 
 
-def possible_ways(task: Task, case: Case) -> list[str]:
+def possible_ways(task: Task, case: ConvolutionCase) -> list[str]:
     """Return the names of the ways that can compute a task of a case here; ``DIRECT`` is the first."""
     return [name for name, tasks in WAYS.items() if task in tasks and tasks[task].possible(case)]
 
 
-def compute(name: str, task: Task, case: Case, *tensors: Tensor | None) -> Tensor:
+def compute(name: str, task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> Tensor:
     """Compute a task of a case in the way with this name; the result is in channels-last."""
     return WAYS[name][task].compute(case, *tensors)

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unpool.machine.processor import nearest_cache
@@ -29,7 +31,7 @@ MOST_WEIGHTS = 1 << 21
 Four times as many where the tiles do not fit in one product and are transformed again for the next outputs.
 """
 
-STRIP = 1 << 15
+STRIP_NUMBERS = 1 << 15
 """The most numbers of a strip in the nearest cache of a core."""
 
 _NOTHING = torch.empty(0)
@@ -55,7 +57,7 @@ class Tiling(NamedTuple):
         """Cut an output of these sizes; ``channels`` is the larger of its channels and those of the input."""
         tall, wide = -(-rows // 4), -(-columns // 4)
         wanted = max(nearest_cache() * threads // 8 // (36 * channels), FEWEST_TILES)  # half a cache of float32
-        longest = min(wanted // (4 * threads), STRIP // (24 * channels))
+        longest = min(wanted // (4 * threads), STRIP_NUMBERS // (24 * channels))
         in_row = -(-wide // max(longest, 1))
         strip = -(-wide // in_row)
         strips = images * tall * -(-wide // strip)
@@ -79,7 +81,7 @@ class Tiling(NamedTuple):
 
 
 @cache
-def available() -> bool:
+def is_available() -> bool:
     """Return whether numba, which makes the machine code, is installed and works in torch's threads."""
     try:
         from unpool.convolution.winograd_kernels import start_threads  # noqa: PLC0415 - numba takes time to import
@@ -192,7 +194,7 @@ def _scratch(*counts: int) -> Iterator[Tensor]:
     if _kept.numbers.numel() < needed:
         _kept.numbers = _NOTHING  # freed first
         _kept.numbers = torch.empty(needed)
-    return iter(_kept.numbers[:needed].split([36 * count for count in counts]))
+    return iter(torch.split(_kept.numbers[:needed], [36 * count for count in counts]))
 
 
 class _Kept(threading.local):
@@ -214,6 +216,6 @@ def _channels_last(maps: Tensor) -> Tensor:
     return inside.contiguous().permute(0, 3, 1, 2)
 
 
-def _flat(maps: Tensor) -> torch.Tensor:
-    """Return the numbers of a channels-last tensor in the order of its memory, as numpy's."""
-    return maps.permute(0, 2, 3, 1).reshape(-1).numpy()  # type: ignore[return-value]
+def _flat(maps: Tensor) -> NDArray[np.float32]:
+    """Return the numbers of a channels-last tensor in the order of its memory; they stay where they are."""
+    return maps.permute(0, 2, 3, 1).view(-1).numpy()

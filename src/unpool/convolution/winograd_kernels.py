@@ -26,6 +26,8 @@ F32 = np.float32
 SIXTH, TWELFTH, TWENTY_FOURTH, QUARTER = F32(1 / 6), F32(1 / 12), F32(1 / 24), F32(0.25)
 TWO, FOUR, FIVE, EIGHT, ZERO = F32(2), F32(4), F32(5), F32(8), F32(0)
 
+_settings: Any = numba.config
+
 if TYPE_CHECKING:
     index = int
 else:
@@ -53,10 +55,10 @@ def start_threads() -> None:
     ValueError: numba has no threads of that kind here.
     """
     threads = torch.get_num_threads()
-    if numba.config.THREADING_LAYER == "default":
-        # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets would disturb each other.
-        numba.config.THREADING_LAYER = "omp"
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if _settings.THREADING_LAYER == "default":
+        # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets disturb each other.
+        _settings.THREADING_LAYER = "omp"
+    numba.set_num_threads(min(threads, _settings.NUMBA_NUM_THREADS))
     if torch.get_num_threads() != threads:  # the start of numba's threads sets their number for torch too
         torch.set_num_threads(threads)
 
@@ -199,7 +201,7 @@ def tiles_of_maps(
     maps: Floats, rows: int, columns: int, channels: int, above: int, left: int,
     tall: int, wide: int, strip: int, first: int, last: int, tiles: Floats, count: int,
 ) -> None:  # fmt: skip
-    """Transform the input of a convolution to tiles (36, count, channels), for the strips from ``first`` to ``last`` - 1.
+    """Transform the input of a convolution to tiles (36, count, channels), for strips ``first`` to ``last`` - 1.
 
     Parameters
     ----------

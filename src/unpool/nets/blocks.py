@@ -34,10 +34,10 @@ class Residual(nn.Module):
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that is computed in the way that is fastest here (``unpool.convolution``); without groups of maps."""
+    """A convolution that is computed in the way that is fastest here, see ``unpool.convolution``."""
 
     stride: tuple[int, int]
-    padding: tuple[int, int]  # type: ignore[assignment]
+    padding: tuple[int, int]
     dilation: tuple[int, int]
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -51,7 +51,7 @@ class UpConvolution(nn.ConvTranspose2d):
     """
 
     stride: tuple[int, int]
-    padding: tuple[int, int]  # type: ignore[assignment]
+    padding: tuple[int, int]
     output_padding: tuple[int, int]
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:

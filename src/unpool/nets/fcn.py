@@ -11,7 +11,6 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Literal, Self
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 

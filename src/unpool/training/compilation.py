@@ -34,6 +34,8 @@ def worth_compiling(
         return False, lacking
     if requested == "yes":
         return True, "as requested"
+    if machine.device.type == "cpu" and not machine.reduced:
+        return False, "the measured convolutions are faster"
     if minutes < PAYS_BACK:
         return False, f"worth it only for trainings over {PAYS_BACK:g} minutes"
     return True, f"worth it for a training of {minutes:.0f} minutes"

@@ -25,6 +25,7 @@ from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, write_config
 from unpool.commands.train.preparation import TrainingJob
 from unpool.commands.train.provenance import provenance
+from unpool.convolution.choices import CHOICES
 from unpool.errors import ModelFileError, RunError, UsageError
 from unpool.io.destination import require_room
 from unpool.io.files import append_text, drafts, put_in_place, write_json, write_text, writing
@@ -151,6 +152,8 @@ def _require_fit(job: TrainingJob, stored: StoredState) -> None:
         TrainingState.from_plain(saved["training"])
         require_form(saved["network"], job.segmenter.network.state_dict())
         fitting_optimiser_state(saved["optimiser"], job.setup.optimiser)
+        if any(type(text) is not str for pair in saved.get("convolutions", {}).items() for text in pair):
+            raise ValueError("a way of a convolution is no text")
         problem = None
     except Exception as error:  # a torch file can hold anything at any place
         problem = error
@@ -169,6 +172,7 @@ def _require_fit(job: TrainingJob, stored: StoredState) -> None:
 
 
 def _restore(job: TrainingJob, stored: StoredCheckpoint) -> TrainingState:
+    CHOICES.begin(stored.state.get("convolutions", {}))
     job.segmenter.network.load_state_dict(stored.state["network"])
     job.setup.optimiser.load_state_dict(fitting_optimiser_state(stored.state["optimiser"], job.setup.optimiser))
     return TrainingState.from_plain(stored.state["training"])
@@ -197,6 +201,7 @@ def _save_state(job: TrainingJob, run: RunFolder, state: TrainingState, model: s
             "network": job.segmenter.network.state_dict(),
             "optimiser": job.setup.optimiser.state_dict(),
             "training": state.to_plain(),
+            "convolutions": dict(CHOICES.used),
             "model": model,
         },
     )

@@ -24,6 +24,7 @@ from unpool.commands.train.rehearsal import compile_resumed, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
 from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
+from unpool.convolution.choices import CHOICES
 from unpool.dataset.survey_text import survey_page
 from unpool.io.destination import claimed
 from unpool.io.write.images import write_image
@@ -142,6 +143,7 @@ def _trained_run(
     yield Message(plan(job, run.path))
     if state is None:
         yield from note_earlier_training(job, run)
+        CHOICES.begin({})
         state = TrainingState()
         yield from rehearsal(job, state)
         begin(run, job, state)
