@@ -134,6 +134,8 @@ MOST_PARAMETERS = 6
 LONG = {
     "__init__.py train": "the public face: a person's options by name",
     "model.py test": "the public face: a person's options by name",
+    "convolution/operation.py convolve": "torch's own signature, which it stands for",
+    "convolution/operation.py up_convolve": "torch's own signature, which it stands for",
     "nets/inference/streaming.py _convolution": "torch's own signature, which it stands for",
     "nets/inference/streaming.py _up_convolution": "torch's own signature, which it stands for",
 }

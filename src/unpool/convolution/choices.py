@@ -87,7 +87,7 @@ def key_of(task: Task, case: ConvolutionCase) -> str:
     """Return the text under which a choice is kept; maps of nearly equal sizes share it."""
     dtype = str(case.dtype).removeprefix("torch.")
     kernel = "x".join(map(str, case.kernel))
-    # Sizes within a power of two: the rows of a picture's last tile should not be measured anew.
+    # Sizes within a power of two: the rows of a picture's last tile should not be measured again.
     size = f"{case.images}x2^{case.rows.bit_length()}x2^{case.columns.bit_length()}"
     kind = "up-convolution" if case.up else "convolution"
     threads = f"{torch.get_num_threads()} threads"

@@ -11,9 +11,9 @@ Results differ from a direct convolution by about 1e-6 of the largest value.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ Four times as many where the tiles do not fit in one product and are transformed
 STRIP_NUMBERS = 1 << 15
 """The most numbers of a strip in the nearest cache of a core."""
 
+_Form = TypeVar("_Form")
+
 _NOTHING = torch.empty(0)
 
 
@@ -53,8 +55,9 @@ class Tiling(NamedTuple):
     together: int
 
     @classmethod
-    def of(cls, images: int, rows: int, columns: int, channels: int, threads: int) -> Tiling:
-        """Cut an output of these sizes; ``channels`` is the larger of its channels and those of the input."""
+    def of(cls, shape: Sequence[int], channels: int, threads: int) -> Tiling:
+        """Cut an output (N, K, H, W); ``channels`` is the larger of its channels and those of the input."""
+        images, _, rows, columns = shape
         tall, wide = -(-rows // 4), -(-columns // 4)
         wanted = max(nearest_cache() * threads // 8 // (36 * channels), FEWEST_TILES)  # half a cache of float32
         longest = min(wanted // (4 * threads), STRIP_NUMBERS // (24 * channels))
@@ -74,10 +77,14 @@ class Tiling(NamedTuple):
         in_row = -(-self.wide // self.strip)
         return strip // in_row * self.wide + strip % in_row * self.strip
 
-    def parts(self) -> list[tuple[int, int, int]]:
-        """Return the strips that are computed together: the first, the last + 1, and their number of tiles."""
-        bounds = [(first, min(first + self.together, self.strips)) for first in range(0, self.strips, self.together)]
-        return [(first, last, self.tiles_before(last) - self.tiles_before(first)) for first, last in bounds]
+    def parts(self) -> list[tuple[int, int, int, int]]:
+        """Return strips that are computed together: the first, the last + 1, the tiles before them, and their tiles."""
+        found = []
+        for first in range(0, self.strips, self.together):
+            last = min(first + self.together, self.strips)
+            before = self.tiles_before(first)
+            found.append((first, last, before, self.tiles_before(last) - before))
+        return found
 
 
 @cache
@@ -109,79 +116,76 @@ def gradient_of_maps(gradient: Tensor, weight: Tensor, padding: tuple[int, int])
 
 def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int]) -> Tensor:
     """Return the gradient of the weight (K, C, 3, 3), in channels-last, from that of the output and the input."""
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in available
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in is_available
 
     kernels.start_threads()
     gradient, maps = _channels_last(gradient), _channels_last(maps)
-    images, inputs, rows, columns = maps.shape
-    outputs, (tall, wide) = gradient.shape[1], gradient.shape[2:]
-    tiling = Tiling.of(images, tall, wide, max(inputs, outputs), torch.get_num_threads())
-    cut = (tiling.tall, tiling.wide, tiling.strip)
+    inputs, outputs = maps.shape[1], gradient.shape[1]
+    tiling = Tiling.of(gradient.shape, max(inputs, outputs), torch.get_num_threads())
+    cut, parts = kernels.Cut(tiling.tall, tiling.wide, tiling.strip), [kernels.Part(*part) for part in tiling.parts()]
     weight = torch.empty((outputs, inputs, 3, 3), memory_format=torch.channels_last)
-    parts = tiling.parts()
-    together = _outputs_together(outputs, inputs, parts)
+    together = _outputs_together(outputs, inputs, len(parts))
     tiles, others, sums = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
+    read, given = (_stored(each, kernels.Maps) for each in (maps, gradient))
     for first in range(0, outputs, together):
-        taken = min(together, outputs - first)
-        summed = sums[: 36 * taken * inputs].view(36, taken, inputs)
-        for begin, end, count in parts:
+        channels = kernels.Channels(first, min(together, outputs - first))
+        summed = _matrices(sums, channels.number, inputs)
+        for part in parts:
             if first == 0 or len(parts) > 1:
-                kernels.tiles_of_maps(
-                    _flat(maps), rows, columns, inputs, *padding, *cut, begin, end, tiles.numpy(), count
-                )
-            kernels.tiles_of_gradient(
-                _flat(gradient), tall, wide, outputs, first, taken, *cut, begin, end, others.numpy(), count
-            )
-            ours = others[: 36 * count * taken].view(36, count, taken).transpose(1, 2)
-            theirs = tiles[: 36 * count * inputs].view(36, count, inputs)
-            if begin == 0:
-                torch.bmm(ours, theirs, out=summed)
+                kernels.tiles_of_maps(read, padding, cut, part, tiles.numpy())
+            kernels.tiles_of_gradient(given, channels, cut, part, others.numpy())
+            ours, theirs = _matrices(others, part.tiles, channels.number), _matrices(tiles, part.tiles, inputs)
+            if part.first == 0:
+                torch.bmm(ours.transpose(1, 2), theirs, out=summed)
             else:
-                summed.baddbmm_(ours, theirs)
-        kernels.weight_of_tiles(summed.view(-1).numpy(), inputs, first, taken, _flat(weight))
+                summed.baddbmm_(ours.transpose(1, 2), theirs)
+        kernels.weight_of_tiles(summed.view(-1).numpy(), inputs, channels, _flat(weight))
     return weight
 
 
 def _convolved(
     maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *, mirrored: bool
 ) -> Tensor:
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in available
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in is_available
 
     kernels.start_threads()
     maps, weight = _channels_last(maps), _channels_last(weight)
     images, inputs, rows, columns = maps.shape
     outputs = weight.shape[1] if mirrored else weight.shape[0]
-    tall, wide = rows + 2 * padding[0] - 2, columns + 2 * padding[1] - 2
-    tiling = Tiling.of(images, tall, wide, max(inputs, outputs), torch.get_num_threads())
-    cut = (tiling.tall, tiling.wide, tiling.strip)
-    made = torch.empty((images, outputs, tall, wide), memory_format=torch.channels_last)
-    parts = tiling.parts()
-    together = _outputs_together(outputs, inputs, parts)
+    shape = (images, outputs, rows + 2 * padding[0] - 2, columns + 2 * padding[1] - 2)
+    tiling = Tiling.of(shape, max(inputs, outputs), torch.get_num_threads())
+    cut, parts = kernels.Cut(tiling.tall, tiling.wide, tiling.strip), [kernels.Part(*part) for part in tiling.parts()]
+    made = torch.empty(shape, memory_format=torch.channels_last)
+    together = _outputs_together(outputs, inputs, len(parts))
     tiles, others, weights = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
-    added = _NOTHING if bias is None else bias
+    read, written = (_stored(each, kernels.Maps) for each in (maps, made))
+    stored = kernels.Weight(_flat(weight), weight.shape[1], mirrored)
+    products = kernels.Products(others.numpy(), (_NOTHING if bias is None else bias.contiguous()).numpy())
+    every = kernels.Channels(0, inputs)
     for first in range(0, outputs, together):
-        given = min(together, outputs - first)
+        channels = kernels.Channels(first, min(together, outputs - first))
         if mirrored:  # outputs of this convolution are inputs of the weight
-            kernels.tiles_of_weight(_flat(weight), outputs, True, 0, inputs, first, given, weights.numpy())
-            factors = weights[: 36 * given * inputs].view(36, inputs, given)
+            kernels.tiles_of_weight(stored, every, channels, weights.numpy())
+            factors = _matrices(weights, inputs, channels.number)
         else:
-            kernels.tiles_of_weight(_flat(weight), inputs, False, first, given, 0, inputs, weights.numpy())
-            factors = weights[: 36 * given * inputs].view(36, given, inputs).transpose(1, 2)
-        for begin, end, count in parts:
+            kernels.tiles_of_weight(stored, channels, every, weights.numpy())
+            factors = _matrices(weights, channels.number, inputs).transpose(1, 2)
+        for part in parts:
             if first == 0 or len(parts) > 1:
-                kernels.tiles_of_maps(
-                    _flat(maps), rows, columns, inputs, *padding, *cut, begin, end, tiles.numpy(), count
-                )
-            products = others[: 36 * count * given].view(36, count, given)
-            torch.bmm(tiles[: 36 * count * inputs].view(36, count, inputs), factors, out=products)
-            kernels.output_of_tiles(
-                others.numpy(), count, added.numpy(), _flat(made), tall, wide, outputs, first, given, *cut, begin, end
-            )
+                kernels.tiles_of_maps(read, padding, cut, part, tiles.numpy())
+            target = _matrices(others, part.tiles, channels.number)
+            torch.bmm(_matrices(tiles, part.tiles, inputs), factors, out=target)
+            kernels.output_of_tiles(products, written, channels, cut, part)
     return made
 
 
+def _matrices(numbers: Tensor, rows: int, columns: int) -> Tensor:
+    """Return the first of some numbers as 36 matrices."""
+    return numbers[: 36 * rows * columns].view(36, rows, columns)
+
+
 def scratch_bytes(inputs: int, outputs: int, threads: int) -> int:
-    """Return the most bytes that a thread keeps for its next convolution, after one of so many channels."""
+    """Return the most bytes that a thread keeps after a convolution of these channels."""
     widest = max(inputs, outputs)
     tiles = max(nearest_cache() * threads // 8 // (36 * widest), FEWEST_TILES)
     weights = min(inputs * outputs, 4 * MOST_WEIGHTS // 36 + 16 * inputs)
@@ -189,7 +193,7 @@ def scratch_bytes(inputs: int, outputs: int, threads: int) -> int:
 
 
 def _scratch(*counts: int) -> Iterator[Tensor]:
-    """Return memory for so many times 36 numbers each; a thread keeps it for its next convolution."""
+    """Return memory for 36 times each count of numbers; a thread keeps it for its next convolution."""
     needed = 36 * sum(counts)
     if _kept.numbers.numel() < needed:
         _kept.numbers = _NOTHING  # freed first
@@ -198,15 +202,15 @@ def _scratch(*counts: int) -> Iterator[Tensor]:
 
 
 class _Kept(threading.local):
-    numbers = torch.empty(0)
+    numbers = _NOTHING
 
 
 _kept = _Kept()
 
 
-def _outputs_together(outputs: int, inputs: int, parts: list[tuple[int, int, int]]) -> int:
+def _outputs_together(outputs: int, inputs: int, parts: int) -> int:
     """Return how many outputs are computed together: few where all tiles are transformed only once, else more."""
-    blocks = -(-36 * inputs * outputs // (MOST_WEIGHTS if len(parts) == 1 else 4 * MOST_WEIGHTS))
+    blocks = -(-36 * inputs * outputs // (MOST_WEIGHTS if parts == 1 else 4 * MOST_WEIGHTS))
     return min(-(-outputs // blocks // 16) * 16, outputs)
 
 
@@ -214,6 +218,11 @@ def _channels_last(maps: Tensor) -> Tensor:
     """Return maps with their channels side by side in memory; a map of one channel or one pixel is ambiguous."""
     inside = maps.detach().permute(0, 2, 3, 1)
     return inside.contiguous().permute(0, 3, 1, 2)
+
+
+def _stored(maps: Tensor, form: Callable[[NDArray[np.float32], int, int, int], _Form]) -> _Form:
+    _, channels, rows, columns = maps.shape
+    return form(_flat(maps), rows, columns, channels)
 
 
 def _flat(maps: Tensor) -> NDArray[np.float32]:
