@@ -24,6 +24,16 @@ Program = Callable[..., Said]
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_choices_of_a_person() -> Iterator[None]:
+    """Keep measured convolutions out of the person's cache folder; machine code stays where it is found again."""
+    from unpool.convolution.choices import CHOICES
+
+    before, CHOICES.file = CHOICES.file, None
+    yield
+    CHOICES.file = before
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     with tiny.one_thread():
         yield

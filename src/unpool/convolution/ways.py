@@ -1,4 +1,4 @@
-"""The ways to compute a convolution and its two gradients, each a value: where it is possible, and how it is computed.
+"""The ways to compute a convolution and its two gradients, each a value: where it is possible, and its function.
 
 Every way takes and returns maps in channels-last, whatever format it uses within, so its time counts the conversions.
 """

@@ -1,4 +1,4 @@
-"""Winograd's convolution of 3x3 weights: a quarter of the multiplications, as products of matrices (float32 on a CPU).
+"""Winograd's convolution of 3x3 weights: a quarter of the multiplications, as products of matrices (float32).
 
 Each tile of 4x4 output pixels, with the 6x6 input pixels that it reads, is transformed to 36 numbers; there the
 convolution is one product for each number, and sums over channels become 36 products of matrices. The gradient of the
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from unpool.machine.processor import nearest_cache
 
@@ -89,14 +90,22 @@ class Tiling(NamedTuple):
 
 @cache
 def is_available() -> bool:
-    """Return whether numba, which makes the machine code, is installed and works in torch's threads."""
-    try:
-        from unpool.convolution.winograd_kernels import start_threads  # noqa: PLC0415 - numba takes time to import
-
-        start_threads()
-    except (ImportError, ValueError, RuntimeError, OSError):
-        return False
-    return True
+    """Return whether numba, which makes the machine code, is installed and its code computes right on this machine."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        numbers = torch.arange(2 * 9 * 10, dtype=torch.float32).sin()
+        maps, weight = numbers.view(1, 2, 9, 10).requires_grad_(), numbers[:54].view(3, 2, 3, 3).requires_grad_()
+        direct = F.conv2d(maps, weight, None, 1, 1)
+        expected = (direct, *torch.autograd.grad(direct, [maps, weight], direct))
+        maps, weight, gradient = maps.detach(), weight.detach(), direct.detach()
+        try:
+            found = (
+                output(maps, weight, None, (1, 1)),
+                gradient_of_maps(gradient, weight, (1, 1)),
+                gradient_of_weight(gradient, maps, (1, 1)),
+            )
+        except Exception:  # a compiler fails in many ways, and the other ways go on
+            return False
+        return all(torch.allclose(*both, rtol=1e-3, atol=1e-3) for both in zip(found, expected, strict=True))
 
 
 def output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
@@ -159,7 +168,7 @@ def _convolved(
     together = _outputs_together(outputs, inputs, len(parts))
     tiles, others, weights = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
     read, written = (_stored(each, kernels.Maps) for each in (maps, made))
-    stored = kernels.Weight(_flat(weight), weight.shape[1], mirrored)
+    stored = kernels.StoredWeight(_flat(weight), weight.shape[1], mirrored)
     products = kernels.Products(others.numpy(), (_NOTHING if bias is None else bias.contiguous()).numpy())
     every = kernels.Channels(0, inputs)
     for first in range(0, outputs, together):
@@ -197,7 +206,8 @@ def _scratch(*counts: int) -> Iterator[Tensor]:
     needed = 36 * sum(counts)
     if _kept.numbers.numel() < needed:
         _kept.numbers = _NOTHING  # freed first
-        _kept.numbers = torch.empty(needed)
+        with torch.inference_mode(mode=False):  # memory made in inference mode could not be used outside it
+            _kept.numbers = torch.empty(needed)
     return iter(torch.split(_kept.numbers[:needed], [36 * count for count in counts]))
 
 

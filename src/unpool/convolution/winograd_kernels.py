@@ -1,4 +1,4 @@
-"""The transforms of Winograd's convolution as machine code, which numba makes from this file when it is first used.
+"""The transforms of Winograd's convolution as machine code, which numba makes from this file at the first use.
 
 The transforms of F(4x4, 3x3) are those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv
 1509.09308, with the points 0, 1, -1, 2 and -2. The functions below apply them along one axis; a tile needs them along
@@ -11,6 +11,8 @@ each is one piece of work for a thread, so that its rows stay in the nearest cac
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import numba
@@ -18,6 +20,8 @@ import numpy as np
 import torch
 from numba import prange
 from numpy.typing import NDArray
+
+from unpool.convolution.choices_file import cache_folder
 
 Floats: TypeAlias = NDArray[np.float32]
 _Function = TypeVar("_Function")
@@ -42,7 +46,7 @@ class Channels(NamedTuple):
     number: int
 
 
-class Weight(NamedTuple):
+class StoredWeight(NamedTuple):
     """The weight of a convolution, with its number of input channels.
 
     Attributes
@@ -85,6 +89,8 @@ TWO, FOUR, FIVE, EIGHT, ZERO = F32(2), F32(4), F32(5), F32(8), F32(0)
 
 _settings: Any = numba.config
 
+_CONTENT = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+
 if TYPE_CHECKING:
     index = int
 else:
@@ -92,12 +98,20 @@ else:
 
 
 def _compiled(function: _Function, **options: Any) -> _Function:
-    """Return a function as machine code, which is kept on the disk beside this file or in the person's cache folder."""
+    """Return a function as machine code, which is made at its first call and kept in the person's cache folder.
+
+    Each content of this file has a folder of its own, as numba fails on machine code whose classes have changed since.
+    """
     options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+    folder, before = cache_folder(), _settings.CACHE_DIR
+    if folder is not None:
+        _settings.CACHE_DIR = str(folder / f"kernels-{_CONTENT}")
     try:
         return cast(_Function, numba.njit(cache=True, **options)(function))
-    except RuntimeError:  # no folder for the machine code: it is made in each process
+    except RuntimeError:  # no folder can be written: each process makes the machine code
         return cast(_Function, numba.njit(**options)(function))
+    finally:
+        _settings.CACHE_DIR = before
 
 
 def _in_threads(function: _Function) -> _Function:
@@ -371,7 +385,7 @@ def output_of_tiles(products: Products, output: Maps, channels: Channels, cut: C
 
 
 @_in_threads
-def tiles_of_weight(weight: Weight, outputs: Channels, inputs: Channels, tiles: Floats) -> None:
+def tiles_of_weight(weight: StoredWeight, outputs: Channels, inputs: Channels, tiles: Floats) -> None:
     """Transform some output and input channels of a weight to tiles (36, outputs, inputs)."""
     size, taken, row = outputs.number * inputs.number, inputs.number, 3 * weight.inputs
     for each in prange(outputs.number):

@@ -1,0 +1,354 @@
+"""Convolutions: every way gives the same numbers, and the fastest is chosen once and kept."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unpool.convolution import choices, operation, winograd
+from unpool.convolution.choices import WayChoices, fastest, key_of
+from unpool.convolution.choices_file import ChoicesFile, cache_folder
+from unpool.convolution.operation import convolve, torch_alone, up_convolve
+from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
+from unpool.convolution.winograd import Tiling
+
+CASES = (
+    ConvolutionCase(torch.float32, 2, 5, 7, 9, 11, (3, 3), (1, 1)),
+    ConvolutionCase(torch.float32, 1, 3, 4, 13, 6, (3, 3), (0, 1)),
+    ConvolutionCase(torch.float32, 1, 40, 33, 8, 8, (3, 3), (2, 2)),
+    ConvolutionCase(torch.float32, 1, 1, 2, 3, 3, (3, 3), (0, 0)),
+    ConvolutionCase(torch.float32, 2, 6, 3, 7, 5, (1, 1)),
+    ConvolutionCase(torch.float32, 1, 4, 6, 12, 15, (7, 7), (3, 3)),
+    ConvolutionCase(torch.float32, 1, 4, 6, 12, 15, (5, 3), (2, 0)),
+    ConvolutionCase(torch.float32, 2, 6, 5, 4, 7, (2, 2), up=True),
+    ConvolutionCase(torch.bfloat16, 2, 6, 8, 9, 10, (3, 3), (1, 1)),
+    ConvolutionCase(torch.bfloat16, 1, 6, 8, 5, 4, (2, 2), up=True),
+)
+"""Sizes that are no multiples of 4, one channel, more channels than a vector, kernels of several sizes."""
+
+EXACT = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
+"""Largest difference allowed, as a share of the largest value."""
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> WayChoices:
+    """Choices in memory, for convolutions of any size."""
+    held = WayChoices()
+    monkeypatch.setattr(operation, "CHOICES", held)
+    for module in (operation, choices):
+        monkeypatch.setattr(module, "LEAST_WORK", 1)
+    return held
+
+
+def tensors_of(case: ConvolutionCase) -> dict[Task, tuple[Tensor | None, ...]]:
+    torch.manual_seed(0)
+    maps = torch.randn(case.images, case.inputs, case.rows, case.columns).to(case.dtype)
+    weight, bias = torch.randn(case.weight_shape).to(case.dtype), torch.randn(case.outputs).to(case.dtype)
+    gradient = torch.randn(case.images, case.outputs, *case.size).to(case.dtype)
+    return {
+        "output": (maps, weight, bias),
+        "gradient of maps": (gradient, weight),
+        "gradient of weight": (gradient, maps),
+    }
+
+
+def in_float64(case: ConvolutionCase, task: Task, tensors: tuple[Tensor | None, ...]) -> Tensor:
+    """Return the result by torch's float64 convolution and autograd."""
+    one, two, *bias = (None if each is None else each.double() for each in tensors)
+    assert one is not None
+    assert two is not None
+
+    def output(maps: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
+        if case.up:
+            return F.conv_transpose2d(maps, weight, added, case.kernel)
+        return F.conv2d(maps, weight, added, 1, case.padding)
+
+    if task == "output":
+        return output(one, two, *bias)
+    shape = (case.images, case.inputs, case.rows, case.columns) if task == "gradient of maps" else case.weight_shape
+    wanted = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    made = output(wanted, two) if task == "gradient of maps" else output(two, wanted)
+    return torch.autograd.grad(made, wanted, one)[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_way_gives_the_numbers_of_float64(case: ConvolutionCase) -> None:
+    for task, tensors in tensors_of(case).items():
+        expected = in_float64(case, task, tensors)
+        names = possible_ways(task, case)
+        assert names[0] == DIRECT
+        for name in names:
+            for memory_format in (torch.contiguous_format, torch.channels_last):
+                given = [each.contiguous(memory_format=memory_format) if each is not None and each.ndim == 4 else each
+                         for each in tensors]  # fmt: skip
+                result = compute(name, task, case, *given)
+                assert result.shape == expected.shape
+                assert result.is_contiguous(memory_format=torch.channels_last), (task, name)
+                assert result.dtype == case.dtype
+                difference = (result.double() - expected).abs().max() / expected.abs().max()
+                assert difference < EXACT[case.dtype], (task, name, float(difference))
+
+
+def test_the_ways_that_there_are() -> None:
+    small = CASES[0]
+    assert possible_ways("output", small) == ["channels-last", "NCHW", "Winograd", "NNPACK", "products"]
+    assert possible_ways("gradient of maps", small) == ["channels-last", "NCHW", "Winograd", "NNPACK"]
+    assert possible_ways("gradient of weight", small) == ["channels-last", "NCHW", "Winograd", "products"]
+    assert "Winograd" not in possible_ways("output", small._replace(dtype=torch.bfloat16))
+    assert "Winograd" not in possible_ways("output", small._replace(kernel=(5, 5)))
+    assert possible_ways("output", CASES[7]) == ["channels-last", "NCHW", "one product"]
+
+
+def test_a_missing_private_function_of_torch_leaves_the_other_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "_nnpack_spatial_convolution")
+    monkeypatch.setattr(winograd, "is_available", lambda: False)
+    assert possible_ways("output", CASES[0]) == ["channels-last", "NCHW", "products"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 70)),
+    st.integers(1, 1100), st.integers(1, 4),
+)  # fmt: skip
+def test_strips_cover_every_tile_once(size: tuple[int, int, int], channels: int, threads: int) -> None:
+    images, rows, columns = size
+    tiling = Tiling.of((images, channels, rows, columns), channels, threads)
+    parts = tiling.parts()
+    assert [part[0] for part in parts] == [0, *(part[1] for part in parts[:-1])]
+    assert parts[-1][1] == tiling.strips
+    assert sum(part[3] for part in parts) == images * -(-rows // 4) * -(-columns // 4)
+    assert [part[2] for part in parts] == [sum(part[3] for part in parts[:number]) for number in range(len(parts))]
+    assert max(part[3] for part in parts) <= tiling.most_tiles
+
+
+@pytest.mark.parametrize("least", [1, 16 * 36])
+def test_winograd_in_parts(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tiles at a time, and few outputs: the sums over parts, and channels beside others, are right."""
+    monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
+    monkeypatch.setattr(winograd, "nearest_cache", lambda: 8 * 36 * 24 * 8)
+    monkeypatch.setattr(winograd, "MOST_WEIGHTS", least)
+    case = ConvolutionCase(torch.float32, 2, 24, 40, 30, 27, (3, 3), (1, 1))
+    assert len(Tiling.of((2, 40, 30, 27), 40, torch.get_num_threads()).parts()) > 2
+    for task, tensors in tensors_of(case).items():
+        expected = in_float64(case, task, tensors)
+        result = compute("Winograd", task, case, *tensors).double()
+        assert float((result - expected).abs().max() / expected.abs().max()) < 2e-5
+
+
+def test_winograd_in_and_out_of_inference_mode() -> None:
+    """Its memory, which a prediction makes, serves the training after it."""
+    maps, weight = torch.randn(1, 3, 300, 40), torch.randn(4, 3, 3, 3)
+    winograd._kept.numbers = winograd._NOTHING
+    with torch.inference_mode():
+        inside = winograd.output(maps, weight, None, (1, 1))
+    assert torch.equal(inside, winograd.output(maps, weight, None, (1, 1)))
+
+
+def test_winograd_by_loops() -> None:
+    """A second opinion without torch's convolution: the definition, in loops."""
+    torch.manual_seed(1)
+    maps, weight = torch.randn(1, 2, 5, 6), torch.randn(3, 2, 3, 3)
+    expected = torch.zeros(1, 3, 5, 6)
+    for out in range(3):
+        for row in range(5):
+            for column in range(6):
+                for channel in range(2):
+                    for down in range(3):
+                        for across in range(3):
+                            y, x = row + down - 1, column + across - 1
+                            if 0 <= y < 5 and 0 <= x < 6:
+                                expected[0, out, row, column] += (
+                                    maps[0, channel, y, x] * weight[out, channel, down, across]
+                                )
+    torch.testing.assert_close(winograd.output(maps, weight, None, (1, 1)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["channels-last", "NCHW", "Winograd", "NNPACK", "products"])
+def test_a_network_learns_alike_in_every_way(name: str, fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs and gradients through autograd, with bias and without a gradient of the picture."""
+
+    def way(task: Task, case: ConvolutionCase, *_: Tensor | None) -> str:
+        return name if name in possible_ways(task, case) else DIRECT
+
+    monkeypatch.setattr(fresh, "way", way)
+    torch.manual_seed(0)
+    maps, weight, bias = torch.randn(2, 3, 9, 8), torch.randn(6, 3, 3, 3, requires_grad=True), torch.randn(6)
+    bias.requires_grad_()
+    second, up = torch.randn(4, 6, 3, 3, requires_grad=True), torch.randn(4, 5, 2, 2, requires_grad=True)
+
+    def run() -> list[Tensor]:
+        inner = convolve(maps, weight, bias, padding=(1, 1)).relu()
+        outer = up_convolve(convolve(inner, second, None, padding=(0, 1)), up, None, stride=(2, 2))
+        return [outer, *torch.autograd.grad(outer.square().sum(), [weight, bias, second, up])]
+
+    with torch_alone():
+        expected = run()
+    for ours, theirs in zip(run(), expected, strict=True):
+        assert float((ours - theirs).detach().abs().max() / theirs.detach().abs().max()) < 2e-5
+
+
+def test_autocast_computes_in_bfloat16(fresh: WayChoices) -> None:
+    maps, weight = torch.randn(1, 4, 8, 8), torch.randn(4, 4, 3, 3, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = convolve(maps, weight, None, padding=(1, 1))
+    assert made.dtype == torch.bfloat16
+    made.sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+    assert all("bfloat16" in key for key in fresh.used)
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"),
+    [((2, 2), (1, 1), (1, 1), 1), ((1, 1), (1, 1), (2, 2), 1), ((1, 1), (1, 1), (1, 1), 4)],
+)
+def test_other_convolutions_are_torchs_own(
+    stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], groups: int, fresh: WayChoices
+) -> None:
+    maps, weight = torch.randn(1, 4, 9, 9), torch.randn(8, 4 // groups, 3, 3)
+    made = convolve(maps, weight, None, stride, padding, dilation, groups)
+    assert torch.equal(made, F.conv2d(maps, weight, None, stride, padding, dilation, groups))
+    assert not fresh.used
+
+
+def test_small_convolutions_are_not_measured() -> None:
+    held = WayChoices()
+    tensors = tensors_of(CASES[0])["output"]
+    assert held.way("output", CASES[0], *tensors) == DIRECT
+    assert not held.used
+
+
+def test_the_fastest_is_taken_and_a_failure_passed_over() -> None:
+    def takes(seconds: float) -> Callable[[], None]:
+        return lambda: sleep(seconds)
+
+    def fails() -> None:
+        raise RuntimeError("no memory")
+
+    assert fastest({"slow": takes(0.03), "broken": fails, "fast": takes(0.001), "hopeless": takes(0.05)}) == "fast"
+
+
+def test_a_case_is_measured_once(fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[str]] = []
+
+    def first(runs: dict[str, Callable[[], object]]) -> str:
+        tried.append(list(runs))
+        return "NCHW"
+
+    monkeypatch.setattr(choices, "fastest", first)
+    tensors = tensors_of(CASES[0])["output"]
+    assert [fresh.way("output", CASES[0], *tensors) for _ in range(3)] == ["NCHW"] * 3
+    nearly = CASES[0]._replace(rows=CASES[0].rows + 1)  # the same power of two
+    assert fresh.way("output", nearly, *tensors) == "NCHW"
+    assert len(tried) == 1
+    assert fresh.measured == 1
+
+
+def test_the_choice_of_a_training_comes_first(fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "fastest", lambda runs: "Winograd")
+    tensors, key = tensors_of(CASES[0])["output"], key_of("output", CASES[0])
+    assert fresh.way("output", CASES[0], *tensors) == "Winograd"
+    fresh.begin({key: "products", "another": "NCHW"})
+    assert fresh.way("output", CASES[0], *tensors) == "products"
+    assert fresh.used == {key: "products", "another": "NCHW"}
+    fresh.begin({key: "a way of a later version"})
+    assert fresh.way("output", CASES[0], *tensors) == "Winograd"
+
+
+def test_choices_are_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "LEAST_WORK", 1)
+    monkeypatch.setattr(choices, "fastest", lambda runs: "products")
+    file = ChoicesFile(tmp_path / "deep" / "choices.json", "a machine")
+    tensors = tensors_of(CASES[0])["output"]
+    assert WayChoices(file).way("output", CASES[0], *tensors) == "products"
+    monkeypatch.setattr(choices, "fastest", lambda runs: pytest.fail("measured again"))
+    assert WayChoices(file).way("output", CASES[0], *tensors) == "products"
+    assert file.read() == {key_of("output", CASES[0]): "products"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"machine": "another", "choices": {"a": "b"}}', '{"machine": "a machine", "choices": 3}']
+)
+def test_a_damaged_file_is_replaced(content: str, tmp_path: Path) -> None:
+    file = ChoicesFile(tmp_path / "choices.json", "a machine")
+    file.path.write_text(content, encoding="utf-8")
+    assert file.read() == {}
+    file.add("key", "way")
+    assert json.loads(file.path.read_text(encoding="utf-8")) == {"machine": "a machine", "choices": {"key": "way"}}
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    file = ChoicesFile(tmp_path / "file" / "choices.json", "a machine")
+    with file.locked():
+        file.add("key", "way")
+    assert file.read() == {}
+
+
+def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "unpool"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cache_folder() is None
+
+
+def _measure(
+    path: str, own: str, ready: "multiprocessing.synchronize.Barrier", found: "multiprocessing.Queue[str]"
+) -> None:
+    choices.LEAST_WORK = 1
+
+    def slow(_: object) -> str:
+        sleep(0.5)
+        return own
+
+    choices.fastest = slow  # type: ignore[assignment]
+    held = WayChoices(ChoicesFile(Path(path), "a machine"))
+    ready.wait()
+    found.put(held.way("output", CASES[0], *tensors_of(CASES[0])["output"]))
+
+
+def test_processes_agree(tmp_path: Path) -> None:
+    """Two processes meet a case at the same time and would choose differently: the second takes the first's choice."""
+    context = multiprocessing.get_context("spawn")
+    ready, found = context.Barrier(2), context.Queue()
+    workers = [
+        context.Process(target=_measure, args=(str(tmp_path / "choices.json"), own, ready, found))
+        for own in ("NCHW", "products")
+    ]
+    for worker in workers:
+        worker.start()
+    names = [found.get(timeout=120) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert len(set(names)) == 1
+
+
+def test_a_compiled_network_takes_torchs_own(fresh: WayChoices) -> None:
+    layer = nn.Conv2d(3, 4, 3, padding=1)
+    exported = torch.export.export(_Convolved(layer.weight), (torch.randn(1, 3, 8, 8),))
+    assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
+    assert not fresh.used
+
+
+class _Convolved(nn.Module):
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return convolve(maps, self.weight, None, padding=(1, 1))
+
+
+def test_every_way_has_a_direct_one_first() -> None:
+    assert next(iter(WAYS)) == DIRECT
+    assert set(WAYS[DIRECT]) == {"output", "gradient of maps", "gradient of weight"}
