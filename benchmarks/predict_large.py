@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from record import circumstances, write_results
+from record import circumstances, machine_text, write_results
 from unpool.checkpoint.models import load_model, save_model
 from unpool.class_table import ClassTable
 from unpool.commands.events import finish
@@ -254,9 +254,10 @@ def _peak_gb() -> float:
 
 
 def _table(results: dict[str, Any]) -> str:
-    side, width, threads = results["side"], results["width"], results["machine"]["threads"]
+    side, width = results["side"], results["width"]
     lines = [
-        f"{side} x {side} pixels, U-Net of {width} to {16 * width} maps, {threads} threads, {results['date'][:10]}",
+        f"{side} x {side} pixels, U-Net of {width} to {16 * width} maps; {machine_text(results['machine'])}, "
+        f"{results['date'][:10]}",
         f"{'':<18}{'seconds':>9}{'against unpool':>16}{'peak GB':>9}{'largest difference':>20}",
     ]
     for row in results["rows"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,18 +11,27 @@ from typing import Any
 
 import torch
 
+from unpool.machine.processor import processor_name, units
+
 
 def circumstances() -> dict[str, Any]:
     """Return machine and date as plain JSON data."""
     return {
         "machine": {
-            "cpu": _cpu_name(),
+            "cpu": processor_name(),
+            "units": list(units()),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "torch": torch.__version__,
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def machine_text(machine: Mapping[str, Any]) -> str:
+    """Return the machine of ``circumstances`` as a line: processor, its fastest unit, threads, torch."""
+    unit = "".join(f" with {unit}" for unit in machine["units"][:1])
+    return f"{machine['cpu']}{unit}, {machine['threads']} threads, torch {machine['torch']}"
 
 
 def write_results(results: Mapping[str, Any], table: str, target: str | None) -> None:
@@ -39,11 +47,3 @@ def write_results(results: Mapping[str, Any], table: str, target: str | None) ->
         sys.stdout.write(text)
     else:
         Path(target).write_text(text, encoding="utf-8")
-
-
-def _cpu_name() -> str:
-    """Return the processor's name; only Linux's own list has it in full."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

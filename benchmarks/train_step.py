@@ -11,12 +11,13 @@ own, because they set up memory as ``unpool train`` does, while the others keep 
 float32 default         NCHW float32, plain PyTorch: for ``unet`` a network written out in ``peers``, with RMSprop; for
                         the other nets our own network and optimiser
 float32 channels-last   as 'float32 default', in the other memory format
-ours                    the package's own step: channels-last, bfloat16 convolutions where the machine has such units,
-                        AdamW, checks for finite numbers; forward and loss plain (eager) or through torch.compile. The
-                        time of the first call includes compiling only while torch's cache (TORCHINDUCTOR_CACHE_DIR) is
-                        empty
+ours                    the package's own step: channels-last, each convolution in the way that is measured to be fastest
+                        here (``unpool.convolution``), in bfloat16 where the machine has such units, AdamW, checks for
+                        finite numbers; forward and loss plain (eager), or through torch.compile with torch's own
+                        convolutions. The time of the first call includes compiling only while torch's cache
+                        (TORCHINDUCTOR_CACHE_DIR) is empty
 convolution ceiling     forward and backward of our network's convolutions alone, one after another, in the number type
-                        and format of our step: no step can be shorter without faster convolutions
+                        and the ways of our step: no step can be shorter without faster convolutions
 MONAI, nnU-Net          their U-Nets of the same widths, where installed (``unet`` only)
 """
 
@@ -44,9 +45,10 @@ from torch.optim import Optimizer
 from convolutions import convolutions, lone_convolutions
 from loading import sampler
 from peers import PACKAGED, PLAIN, Peer, plain_loss
-from record import circumstances, write_results
+from record import circumstances, machine_text, write_results
 from unpool.cli.main import HUGE_PAGES
 from unpool.config.schema import TrainingSettings
+from unpool.convolution.operation import torch_alone
 from unpool.data.batches import Batch
 from unpool.losses.loss import Loss
 from unpool.machine.device import Machine, choose_machine
@@ -178,8 +180,18 @@ def own_in_float32(task: Task, machine: Machine, memory_format: torch.memory_for
     network = task.network().to(machine.device, memory_format=memory_format)  # type: ignore[call-overload]
     given = TrainingSettings()
     made = optimiser(network, given.optimiser, given.learning_rate, given.weight_decay)
-    loss = objective_of(network, machine, plain_loss)
+    loss = as_torch_computes(objective_of(network, machine, plain_loss))
     return Training(network, loss, made, TrainingSetup.clip, machine.device, memory_format)
+
+
+def as_torch_computes(objective: PlainObjective) -> PlainObjective:
+    """Return an objective whose convolutions are torch's own."""
+
+    def plain(images: Tensor, labels: Tensor) -> Tensor:
+        with torch_alone():
+            return objective(images, labels)
+
+    return plain
 
 
 def theirs(task: Task, peer: Peer, machine: Machine, memory_format: torch.memory_format) -> Training:
@@ -343,7 +355,7 @@ def table_of(rows: Sequence[Row], results: Mapping[str, Any]) -> str:
     shown = {head: cells for head, cells in columns.items() if any(cells)}
     lines = [
         f"{given['net']}, width {given['width']}, {given['batch']} x 3 x {given['size']} x {given['size']}, "
-        f"{given['repeats']} rounds; {machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}",
+        f"{given['repeats']} rounds; {machine_text(machine)}",
         f"{'':32}" + "".join(f"{head:>12}" for head in shown),
     ]
     for row, cells in zip(rows, zip(*shown.values(), strict=True), strict=True):
