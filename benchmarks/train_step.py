@@ -11,7 +11,7 @@ own, because they set up memory as ``unpool train`` does, while the others keep 
 float32 default         NCHW float32, plain PyTorch: for ``unet`` a network written out in ``peers``, with RMSprop; for
                         the other nets our own network and optimiser
 float32 channels-last   as 'float32 default', in the other memory format
-ours                    the package's own step: channels-last, each convolution in the way that is measured to be fastest
+ours                    the package's own step: channels-last, each convolution in the way that is measured as fastest
                         here (``unpool.convolution``), in bfloat16 where the machine has such units, AdamW, checks for
                         finite numbers; forward and loss plain (eager), or through torch.compile with torch's own
                         convolutions. The time of the first call includes compiling only while torch's cache

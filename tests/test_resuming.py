@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 import tiny
-from runs import assert_same_run
+from runs import assert_same_run, weights
 from unpool.checkpoint.checkpoints import load_checkpoint, save_checkpoint
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, finish
+from unpool.commands.train import rehearsal, run_state
+from unpool.commands.train import train as training_command
 from unpool.commands.train.train import TrainedRun, train
+from unpool.convolution import choices, operation
+from unpool.convolution.choices import WayChoices
 from unpool.errors import ModelFileError, UsageError
 from unpool.io.files import draft_beside
 from unpool.training import loop
@@ -198,6 +202,29 @@ def test_every_kind_of_run_goes_on_in_the_middle_of_an_epoch(
     until(train(cells, settings, tmp_path / "run", resume=True), 14, ctrl_c)
     finish(train(cells, settings, tmp_path / "run", resume=True))
     assert_same_run(tmp_path / "run", whole.folder)
+
+
+def test_a_run_keeps_its_ways_of_convolutions(cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways round differently, so a run that is resumed takes those of its state, whatever is measured by then."""
+    for module in (operation, choices):
+        monkeypatch.setattr(module, "LEAST_WORK", 1)
+    held = WayChoices()
+    for module in (operation, rehearsal, run_state, training_command):
+        monkeypatch.setattr(module, "CHOICES", held)
+
+    def prefer(name: str) -> None:
+        held.chosen.clear()
+        monkeypatch.setattr(choices, "fastest", lambda runs: name if name in runs else "channels-last")
+
+    prefer("Winograd")
+    whole = finish(train(cells, SETTINGS["unet"], tmp_path / "whole")).folder
+    until(train(cells, SETTINGS["unet"], tmp_path / "run"), 7, ctrl_c)
+    prefer("NCHW")
+    other = finish(train(cells, SETTINGS["unet"], tmp_path / "other")).folder
+    finish(train(cells, SETTINGS["unet"], tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", whole)
+    assert not tiny.same_weights(weights(whole)[0], weights(other)[0])
+    assert "Winograd" in load_checkpoint(tmp_path / "run" / "state.pt")["convolutions"].values()
 
 
 @pytest.mark.parametrize("every", [0.0, 60.0])

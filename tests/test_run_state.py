@@ -189,6 +189,7 @@ ODD_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a state of the parameter 999": lambda s: s["optimiser"]["state"].update({999: {}}),
     "the learning rates": lambda s: s["optimiser"]["param_groups"][0].update(lr=float("nan")),
     "'param_groups'": lambda s: s["optimiser"].pop("param_groups"),
+    "a way of a convolution is no text": lambda s: s.update(convolutions={"output": 3}),
     "it has no version": lambda s: s.update(version="1"),
 }
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from unpool.convolution.choices_file import ChoicesFile
 from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
+from unpool.wording import count_text
 
 LEAST_WORK = 1 << 24
 """Multiplications from which a case is worth measuring; below, torch's own way is taken."""
@@ -27,6 +29,20 @@ ROUNDS = 3
 
 HOPELESS = 1.5
 """A way that took this much longer than the best one so far, in its first timed round, is not timed again."""
+
+
+class Measured(NamedTuple):
+    """The cases that a process measured, and the seconds that this took."""
+
+    cases: int = 0
+    seconds: float = 0.0
+
+    def text_since(self, before: Measured) -> str:
+        """Return a sentence about the cases that were measured since ``before``; empty where there are none."""
+        if self.cases == before.cases:
+            return ""
+        count, seconds = count_text(self.cases - before.cases, "case"), self.seconds - before.seconds
+        return f"measured the fastest way to compute {count} of convolutions in {seconds:.0f} s, once on this machine"
 
 
 @dataclass
@@ -39,15 +55,14 @@ class WayChoices:
     chosen: name of the way by the key of task and case.
     given: choices of a training that is resumed; they come first.
     used: choices that this process took.
-    measured, seconds: how many it measured itself, and the time that this took.
+    measured: what it measured itself.
     """
 
     file: ChoicesFile | None = None
     chosen: dict[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
-    measured: int = 0
-    seconds: float = 0.0
+    measured: Measured = field(default_factory=Measured)
     _quick: dict[tuple[Task, ConvolutionCase], str] = field(default_factory=dict)
 
     def way(self, task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> str:
@@ -74,7 +89,8 @@ class WayChoices:
                 if name not in possible:
                     started = perf_counter()
                     name = fastest({each: _run_of(each, task, case, tensors) for each in possible})
-                    self.measured, self.seconds = self.measured + 1, self.seconds + perf_counter() - started
+                    seconds = self.measured.seconds + perf_counter() - started
+                    self.measured = Measured(self.measured.cases + 1, seconds)
                     self.chosen[key] = name
                     if self.file:
                         self.file.add(key, name)

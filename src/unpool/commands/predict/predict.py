@@ -37,6 +37,7 @@ from unpool.commands.predict.targets import (
 from unpool.commands.run_folder import model_file
 from unpool.commands.test.picture_choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
+from unpool.convolution.choices import CHOICES
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
 from unpool.io.destination import claimed, require_writable
@@ -245,6 +246,7 @@ class _PredictionRun:
         self, jobs: Sequence[PictureJob], resumed: ResumedJobs, processes: Processes
     ) -> Generator[Event, None, Predicted]:
         """Predict the jobs that are not finished; a picture that fails does not stop the others."""
+        before = CHOICES.measured
         written = [(job.source, job.outputs.mask) for job in jobs if job in resumed.finished and processes.first]
         failed: list[tuple[Path, str]] = []
         sources = file_ids(job.source for job in jobs)
@@ -262,6 +264,8 @@ class _PredictionRun:
             yield Progress("predicting", number, len(shares))
         warnings, unsaid = self._familiarity.last_notes(processes)
         yield from (Message(f"note: {warning}") for warning in unsaid)
+        if measured := CHOICES.measured.text_since(before):
+            yield Message(measured)
         yield from _summary([job.source for job in jobs], failed, self._out, processes)
         return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings))
 

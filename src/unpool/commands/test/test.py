@@ -19,6 +19,7 @@ from unpool.commands.test.picture_choice import choose_pairs, orientation_warnin
 from unpool.commands.test.result import TestResult, result_text
 from unpool.commands.tile_notes import blending_notes
 from unpool.config.schema import DataSettings
+from unpool.convolution.choices import CHOICES
 from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.data.samples import Pair, read_sample
@@ -111,6 +112,7 @@ def _tested(
     names = usual_measures(segmenter.classes, averaging) if options.measures is None else options.measures
     measures = chosen_measures(names, segmenter.classes.names, sampled=averaging.samples > 0)
     samples = SampleStore(choice.pairs, survey.table, limit=0)
+    before = CHOICES.measured
     results = yield from _results(predictor, samples, choice.pairs, processes, measures)
     evaluation, groups = summarise(segmenter, results), group_of(pair.name for pair in survey.folder.pairs)
     counts = [pixel_counts(picture) for _, picture in evaluation.images]
@@ -140,6 +142,8 @@ def _tested(
     page = report_contents(result, segmenter, card, panels, machine, command_line(begun.folder, begun.record))
     write_report(result.report, page)
     record_test(begun, evaluation, result.intervals)
+    if measured := CHOICES.measured.text_since(before):
+        yield Message(measured)
     yield Message(result_text(result))
     return result
 

@@ -17,7 +17,6 @@ from unpool.training.compilation import compiles, missing, worth_compiling
 from unpool.training.records import TrainingState
 from unpool.training.rehearsal import rehearse
 from unpool.training.step import in_parts
-from unpool.wording import count_text
 
 FORWARD = 0.35
 """Share of a training step that its forward half takes."""
@@ -33,7 +32,7 @@ def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, 
     """
     setup, given = job.setup, job.config
     yield Progress("rehearsing", 0, 1)
-    before, seconds = CHOICES.measured, CHOICES.seconds
+    before = CHOICES.measured
     free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
     result = rehearse(job.segmenter.network, setup, given.training.parts, free)
     validation = setup.processes.agree(_validation_seconds(job))
@@ -52,12 +51,8 @@ def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, 
         yield Progress("compiling", 0, 1)
         reason = _compile(job, state) or reason
     yield Progress("rehearsing", 1, 1)
-    if CHOICES.measured > before:
-        measured = count_text(CHOICES.measured - before, "convolution")
-        yield Message(
-            f"measured {measured} (with their gradients) in {CHOICES.seconds - seconds:.0f} s, once on this machine: "
-            "each is computed in the way that is fastest"
-        )
+    if measured := CHOICES.measured.text_since(before):
+        yield Message(measured)
     yield Message(forecast.text(f"{'yes' if state.compiled else 'no'}, {reason}"))
 
 
