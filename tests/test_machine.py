@@ -9,7 +9,7 @@ from unpool.machine.device import Machine, choose_machine
 
 
 def test_the_cpu_in_both_number_types() -> None:
-    assert choose_machine("cpu", "float32") == Machine(torch.device("cpu"), reduced=False)
+    assert choose_machine("cpu", "float32") == Machine(torch.device("cpu"), reduced=False, pixels_at_once=1 << 17)
     assert choose_machine("cpu", "bfloat16") == Machine(torch.device("cpu"), reduced=True)
     assert choose_machine("auto").device.type in ("cpu", "cuda", "mps")
 

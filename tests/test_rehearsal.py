@@ -14,7 +14,7 @@ from unpool.commands.events import Message
 from unpool.commands.train.train import train
 from unpool.errors import RunError, UsageError
 from unpool.losses.loss import LossValue
-from unpool.machine.device import free_memory
+from unpool.machine.device import Machine, free_memory
 from unpool.machine.process_memory import left_in_group
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
@@ -114,7 +114,9 @@ def test_compiling_has_to_pay_and_to_be_possible(monkeypatch: pytest.MonkeyPatch
         False,
         "worth it only for trainings over 20 minutes",
     )
-    assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (True, "worth it for a training of 60 minutes")
+    reduced = Machine(tiny.CPU.device, reduced=True)
+    assert worth_compiling("auto", 60, network, reduced, ALONE) == (True, "worth it for a training of 60 minutes")
+    assert worth_compiling("auto", 60, network, tiny.CPU, ALONE) == (False, "the measured convolutions are faster")
     assert worth_compiling("no", 600, network, tiny.CPU, ALONE) == (False, "as requested")
     assert worth_compiling("yes", 1, network, tiny.CPU, ALONE) == (True, "as requested")
     assert worth_compiling("yes", 600, network, tiny.CPU, Processes(0, 2))[0] is False

@@ -3,18 +3,17 @@
 import gc
 import itertools
 import random
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import tiny
 from test_nets import awake, every_net, points, slim
 from unpool.class_table import ClassTable
+from unpool.convolution.operation import convolve
 from unpool.machine.device import Machine
 from unpool.nets.families import network_of
 from unpool.nets.inference.folding import folded
@@ -109,24 +108,14 @@ def test_what_is_held_is_what_tensors_hold(monkeypatch: pytest.MonkeyPatch) -> N
 
     def watched(*given: object) -> Tensor:
         nonlocal most
-        made: Tensor = F.conv2d(*given)  # type: ignore[call-overload]
+        made: Tensor = convolve(*given)  # type: ignore[arg-type]
         most = max(most, sum(size for place, size in _storages().items() if place not in before))
         return made
 
-    monkeypatch.setattr("unpool.nets.inference.streaming.F", Watched(watched))
+    monkeypatch.setattr("unpool.nets.inference.streaming.convolve", watched)
     for _ in streamed(network, image, 16):
         pass
     assert most == pytest.approx(most_row_bytes(network, 2, (image.shape[2], image.shape[3]), 16), rel=0.15)
-
-
-class Watched:
-    """torch's functions with another convolution."""
-
-    def __init__(self, convolution: Callable[..., Tensor]) -> None:
-        self.conv2d = convolution
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(F, name)
 
 
 def _storages() -> dict[int, int]:

@@ -36,6 +36,8 @@ def convolve(
 
     The results of different ways differ by rounding. The gradients can be computed once.
     """
+    if torch.compiler.is_compiling():
+        return F.conv2d(maps, weight, bias, stride, padding, dilation, groups)
     if has_torch_function((maps, weight)):
         return handle_torch_function(convolve, (maps, weight), maps, weight, bias, stride, padding, dilation, groups)
     plain = (stride, dilation, groups) == ((1, 1), (1, 1), 1)
@@ -59,6 +61,8 @@ def up_convolve(
     Other ways are tried where the stride is the size of the kernel, as in U-Net.
     """
     rest = (stride, padding, output_padding, groups, dilation)
+    if torch.compiler.is_compiling():
+        return F.conv_transpose2d(maps, weight, bias, *rest)
     if has_torch_function((maps, weight)):
         return handle_torch_function(up_convolve, (maps, weight), maps, weight, bias, *rest)
     kernel = (weight.shape[2], weight.shape[3])
@@ -142,4 +146,4 @@ def _computes_here(maps: Tensor, weight: Tensor) -> bool:
     """Return whether these are numbers in main memory, not symbols of a graph or shapes without numbers."""
     if _torch_alone.get() or maps.device.type != "cpu" or weight.device.type != "cpu" or type(maps) is not Tensor:
         return False
-    return not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
+    return not torch.onnx.is_in_onnx_export()

@@ -99,9 +99,12 @@ def _by_rows(network: Network, machine: Machine, rows: int, columns: int, at_onc
 
 @torch.no_grad()  # in inference mode composite operations, such as instance normalisation, hide their tensors
 def _watched(network: Network, machine: Machine, rows: int, columns: int, _: int) -> int:
-    size, count = (network.structure.legal_size(side) for side in (rows, columns)), _AliveBytes()
+    size, count = [network.structure.legal_size(side) for side in (rows, columns)], _AliveBytes()
+    picture = torch.zeros(1, network.in_channels, *size)
+    with machine.arithmetic():
+        network(machine.put(picture))  # the ways of its convolutions are chosen here, not while tensors are counted
     with machine.arithmetic(), count:
-        logits = network(machine.put(torch.zeros(1, network.in_channels, *size)))
+        logits = network(machine.put(torch.zeros_like(picture)))
         logits.float().softmax(dim=1)
     return count.most
 

@@ -34,10 +34,10 @@ def worth_compiling(
         return False, lacking
     if requested == "yes":
         return True, "as requested"
-    if machine.device.type == "cpu" and not machine.reduced:
-        return False, "the measured convolutions are faster"
     if minutes < PAYS_BACK:
         return False, f"worth it only for trainings over {PAYS_BACK:g} minutes"
+    if machine.device.type == "cpu" and not machine.reduced:
+        return False, "the measured convolutions are faster"
     return True, f"worth it for a training of {minutes:.0f} minutes"
 
 

@@ -117,6 +117,7 @@ class LayerReader:
     def _watch(self, path: str, module: nn.Module) -> None:
         watchers: dict[type[nn.Module], Callable[..., None]] = {
             nn.LocalResponseNorm: self._input_norm,
+            nn.Conv2d: self._convolution,
             Convolution: self._convolution,
             ScoreConvolution: self._convolution,
             nn.ConvTranspose2d: self._convolution,

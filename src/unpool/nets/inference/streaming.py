@@ -232,6 +232,7 @@ def _output_dtype(weight: Tensor) -> torch.dtype:
 
 LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
     convolve: _convolution,
+    F.conv2d: _convolution,
     up_convolve: _up_convolution,
     F.conv_transpose2d: _up_convolution,
     max_pool: _pooled_with_indices,
