@@ -11,7 +11,7 @@ from conftest import Program
 from unpool.nets.named import NAMED_NETS
 
 SAME_PIXELS = 0.95
-"""Share of the class ids that rounding leaves alone after 40 steps: 0.968 with AVX-512, where they were made with AVX2."""
+"""Share of the class ids that rounding leaves alone after 40 steps: 0.968 with AVX-512 (they are of AVX2)."""
 
 
 @pytest.mark.parametrize("name", NAMED_NETS)
