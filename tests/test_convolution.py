@@ -175,9 +175,9 @@ def test_winograd_by_loops() -> None:
     torch.testing.assert_close(winograd.output(maps, weight, None, (1, 1)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["channels-last", "NCHW", "Winograd", "NNPACK", "products"])
+@pytest.mark.parametrize("name", list(WAYS))
 def test_a_network_learns_alike_in_every_way(name: str, fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs and gradients through autograd, with bias and without a gradient of the picture."""
+    """Outputs and gradients through autograd, with bias, changes in place, and no gradient of the picture."""
 
     def way(task: Task, case: ConvolutionCase, *_: Tensor | None) -> str:
         return name if name in possible_ways(task, case) else DIRECT
@@ -189,8 +189,8 @@ def test_a_network_learns_alike_in_every_way(name: str, fresh: WayChoices, monke
     second, up = torch.randn(4, 6, 3, 3, requires_grad=True), torch.randn(4, 5, 2, 2, requires_grad=True)
 
     def run() -> list[Tensor]:
-        inner = convolve(maps, weight, bias, padding=(1, 1)).relu()
-        outer = up_convolve(convolve(inner, second, None, padding=(0, 1)), up, None, stride=(2, 2))
+        inner = convolve(maps, weight, bias, padding=(1, 1)).relu_()
+        outer = up_convolve(convolve(inner, second, None, padding=(0, 1)), up, None, stride=(2, 2)).add_(1)
         return [outer, *torch.autograd.grad(outer.square().sum(), [weight, bias, second, up])]
 
     with torch_alone():

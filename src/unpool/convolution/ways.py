@@ -190,13 +190,12 @@ def _products() -> Mapping[Task, ConvolutionWay]:
 
     def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         factors = weight.permute(2, 3, 1, 0).reshape(-1, case.outputs)
-        rows, columns = case.size
-        made = torch.empty(case.images, rows, columns, case.outputs, dtype=maps.dtype)
-        pixels = made.view(-1, case.outputs)
+        made = _empty_output(case)
+        pixels = _pixels(made)
         for first, last, read in _columns(case, maps):
             part = pixels[first:last]
             torch.mm(read, factors, out=part) if bias is None else torch.addmm(bias, read, factors, out=part)
-        return made.permute(0, 3, 1, 2)
+        return made
 
     def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
         pixels = _pixels(gradient)
@@ -228,10 +227,13 @@ def _one_product() -> Mapping[Task, ConvolutionWay]:
 
     def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         blocks = torch.mm(_pixels(maps), _factors(weight))
-        (down, across), (rows, columns) = case.kernel, case.size
+        (down, across), made = case.kernel, _empty_output(case)
         apart = blocks.view(case.images, case.rows, case.columns, down, across, case.outputs)
-        made = apart.transpose(2, 3).reshape(case.images, rows, columns, case.outputs)
-        return (made if bias is None else made.add_(bias)).permute(0, 3, 1, 2)
+        inside = made.permute(0, 2, 3, 1)
+        inside.view(case.images, case.rows, down, case.columns, across, case.outputs).copy_(apart.transpose(2, 3))
+        if bias is not None:
+            inside.add_(bias)
+        return made
 
     def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         made = torch.mm(_blocks(case, gradient), _factors(weight).t())
@@ -251,8 +253,13 @@ def _one_product() -> Mapping[Task, ConvolutionWay]:
     }
 
 
+def _empty_output(case: ConvolutionCase) -> Tensor:
+    """Return memory for an output; a view of other memory could not be changed in place by a ReLU after it."""
+    return torch.empty((case.images, case.outputs, *case.size), dtype=case.dtype, memory_format=torch.channels_last)
+
+
 def _pixels(maps: Tensor) -> Tensor:
-    """Return the pixels of maps as rows of a matrix."""
+    """Return the pixels of maps as rows of a matrix; they share the memory of maps in channels-last."""
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
 
 
