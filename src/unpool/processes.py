@@ -99,7 +99,7 @@ class Processes:
         if self.count == 1:
             return
         for module in network.modules():
-            if type(module) is nn.BatchNorm2d:
+            if isinstance(module, nn.BatchNorm2d) and not isinstance(module, SharedBatchNorm):
                 module.__class__ = SharedBatchNorm
                 module.processes = self  # type: ignore[assignment]
 

@@ -41,7 +41,7 @@ def convolve(
     if has_torch_function((maps, weight)):
         return handle_torch_function(convolve, (maps, weight), maps, weight, bias, stride, padding, dilation, groups)
     plain = (stride, dilation, groups) == ((1, 1), (1, 1), 1)
-    if not plain or not _computes_here(maps, weight):
+    if not plain or not computes_here(maps, weight):
         return F.conv2d(maps, weight, bias, stride, padding, dilation, groups)
     maps, weight, bias = _in_number_type(maps, weight, bias)
     images, inputs, rows, columns = maps.shape
@@ -66,7 +66,7 @@ def up_convolve(
     if has_torch_function((maps, weight)):
         return handle_torch_function(up_convolve, (maps, weight), maps, weight, bias, *rest)
     kernel = (weight.shape[2], weight.shape[3])
-    if rest != (kernel, (0, 0), (0, 0), 1, (1, 1)) or not _computes_here(maps, weight):
+    if rest != (kernel, (0, 0), (0, 0), 1, (1, 1)) or not computes_here(maps, weight):
         return F.conv_transpose2d(maps, weight, bias, *rest)
     maps, weight, bias = _in_number_type(maps, weight, bias)
     images, inputs, rows, columns = maps.shape
@@ -142,7 +142,7 @@ def _in_number_type(maps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[
     return maps.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
-def _computes_here(maps: Tensor, weight: Tensor) -> bool:
+def computes_here(maps: Tensor, weight: Tensor) -> bool:
     """Return whether these are numbers in main memory, not symbols of a graph or shapes without numbers."""
     if _torch_alone.get() or maps.device.type != "cpu" or weight.device.type != "cpu" or type(maps) is not Tensor:
         return False

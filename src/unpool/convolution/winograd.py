@@ -125,9 +125,10 @@ def gradient_of_maps(gradient: Tensor, weight: Tensor, padding: tuple[int, int])
 
 def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int]) -> Tensor:
     """Return the gradient of the weight (K, C, 3, 3), in channels-last, from that of the output and the input."""
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in is_available
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+    from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
 
-    kernels.start_threads()
+    start_threads()
     gradient, maps = _channels_last(gradient), _channels_last(maps)
     inputs, outputs = maps.shape[1], gradient.shape[1]
     tiling = Tiling.of(gradient.shape, max(inputs, outputs), torch.get_num_threads())
@@ -155,9 +156,10 @@ def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int])
 def _convolved(
     maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *, mirrored: bool
 ) -> Tensor:
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - as in is_available
+    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+    from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
 
-    kernels.start_threads()
+    start_threads()
     maps, weight = _channels_last(maps), _channels_last(weight)
     images, inputs, rows, columns = maps.shape
     outputs = weight.shape[1] if mirrored else weight.shape[0]

@@ -11,20 +11,12 @@ each is one piece of work for a thread, so that its rows stay in the nearest cac
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias
 
-import numba
 import numpy as np
-import torch
 from numba import prange
-from numpy.typing import NDArray
 
-from unpool.convolution.choices_file import cache_folder
-
-Floats: TypeAlias = NDArray[np.float32]
-_Function = TypeVar("_Function")
+from unpool.convolution.machine_code import Floats, compiled, in_threads, index
 
 Lines: TypeAlias = tuple[int, int]
 """Lines of numbers at equal distances: where the first begins, and the distance from one to the next."""
@@ -87,54 +79,8 @@ F32 = np.float32
 SIXTH, TWELFTH, TWENTY_FOURTH, QUARTER = F32(1 / 6), F32(1 / 12), F32(1 / 24), F32(0.25)
 TWO, FOUR, FIVE, EIGHT, ZERO = F32(2), F32(4), F32(5), F32(8), F32(0)
 
-_settings: Any = numba.config
 
-_CONTENT = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-
-if TYPE_CHECKING:
-    index = int
-else:
-    index = np.uint64  # indices of this type need no test for negative numbers, which would keep loops from vectors
-
-
-def _compiled(function: _Function, **options: Any) -> _Function:
-    """Return a function as machine code, which is made at its first call and kept in the person's cache folder.
-
-    Each content of this file has a folder of its own, as numba fails on machine code whose classes have changed since.
-    """
-    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-    folder, before = cache_folder(), _settings.CACHE_DIR
-    if folder is not None:
-        _settings.CACHE_DIR = str(folder / f"kernels-{_CONTENT}")
-    try:
-        return cast(_Function, numba.njit(cache=True, **options)(function))
-    except RuntimeError:  # no folder can be written: each process makes the machine code
-        return cast(_Function, numba.njit(**options)(function))
-    finally:
-        _settings.CACHE_DIR = before
-
-
-def _in_threads(function: _Function) -> _Function:
-    return _compiled(function, parallel=True)
-
-
-def start_threads() -> None:
-    """Let numba use the threads of torch, as many as torch uses now.
-
-    Raises
-    ------
-    ValueError: numba has no threads of that kind here.
-    """
-    threads = torch.get_num_threads()
-    if _settings.THREADING_LAYER == "default":
-        # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets disturb each other.
-        _settings.THREADING_LAYER = "omp"
-    numba.set_num_threads(min(threads, _settings.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:  # the start of numba's threads sets their number for torch too
-        torch.set_num_threads(threads)
-
-
-@_compiled
+@compiled
 def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of maps: B^T of F(4, 3)."""
     start, by = lines
@@ -156,7 +102,7 @@ def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: 
         made[m5 + i] = FOUR * d1 - FIVE * d3 + d5
 
 
-@_compiled
+@compiled
 def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform four lines of an output's gradient: A of F(4, 3)."""
     start, by = lines
@@ -176,7 +122,7 @@ def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count:
         made[m5 + i] = d3
 
 
-@_compiled
+@compiled
 def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to four lines: A^T of F(4, 3)."""
     start, by = lines
@@ -193,7 +139,7 @@ def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count:
         made[m3 + i] = near_odd + EIGHT * far_odd + source[r5 + i]
 
 
-@_compiled
+@compiled
 def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform three lines of a weight: G of F(4, 3)."""
     start, by = lines
@@ -213,7 +159,7 @@ def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count
         made[m5 + i] = w2
 
 
-@_compiled
+@compiled
 def _three_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to three lines of a weight: G^T of F(4, 3)."""
     start, by = lines
@@ -229,28 +175,28 @@ def _three_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count
         made[m2 + i] = SIXTH * far - near + source[r5 + i]
 
 
-@_compiled
+@compiled
 def _copy(source: Floats, start: int, made: Floats, to: int, count: int) -> None:
     first, target = index(start), index(to)
     for i in range(index(count)):
         made[target + i] = source[first + i]
 
 
-@_compiled
+@compiled
 def _fill(made: Floats, start: int, count: int) -> None:
     first = index(start)
     for i in range(index(count)):
         made[first + i] = ZERO
 
 
-@_compiled
+@compiled
 def _add_bias(made: Floats, start: int, bias: Floats, first: int, count: int) -> None:
     target, source = index(start), index(first)
     for i in range(index(count)):
         made[target + i] += bias[source + i]
 
 
-@_compiled
+@compiled
 def _place(cut: Cut, number: int) -> tuple[int, int, int, int, int]:
     """Return image, row of tiles, first tile in the row, number of tiles and number of the first tile of a strip."""
     strips = -(-cut.wide // cut.strip)
@@ -258,7 +204,7 @@ def _place(cut: Cut, number: int) -> tuple[int, int, int, int, int]:
     return line // cut.tall, line % cut.tall, tile, min(cut.strip, cut.wide - tile), line * cut.wide + tile
 
 
-@_compiled
+@compiled
 def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int, tiles: Floats) -> None:
     image, down, place, wanted, first = _place(cut, number)
     channels = maps.channels
@@ -291,7 +237,7 @@ def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int
             _six_from_six(halfway, (begin, channels), tiles, to, channels)
 
 
-@_in_threads
+@in_threads
 def tiles_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, tiles: Floats) -> None:
     """Transform the input of a convolution to tiles (36, tiles of the part, channels).
 
@@ -303,7 +249,7 @@ def tiles_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, tiles: Float
         _strip_of_maps(maps, padding, cut, part, number, tiles)
 
 
-@_compiled
+@compiled
 def _runs(maps: Maps, channels: Channels, columns: int) -> tuple[int, int, int]:
     """Return how some channels of a row of pixels lie in memory: number of runs, numbers in a run, distance of runs."""
     if channels.number == maps.channels:  # all channels: the pixels follow each other
@@ -311,7 +257,7 @@ def _runs(maps: Maps, channels: Channels, columns: int) -> tuple[int, int, int]:
     return columns, channels.number, maps.channels
 
 
-@_compiled
+@compiled
 def _strip_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part, number: int, tiles: Floats) -> None:
     image, down, place, wanted, first = _place(cut, number)
     taken, row, across = channels.number, 4 * down, 4 * wanted
@@ -342,14 +288,14 @@ def _strip_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part,
             _six_from_four(halfway, (begin, taken), tiles, to, taken)
 
 
-@_in_threads
+@in_threads
 def tiles_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part, tiles: Floats) -> None:
     """Transform some channels of an output's gradient to tiles, for the gradient of the weights."""
     for number in prange(part.first, part.last):
         _strip_of_gradient(gradient, channels, cut, part, number, tiles)
 
 
-@_compiled
+@compiled
 def _strip_of_output(products: Products, output: Maps, channels: Channels, cut: Cut, part: Part, number: int) -> None:
     image, down, place, wanted, first = _place(cut, number)
     given, row, across = channels.number, 4 * down, 4 * wanted
@@ -377,14 +323,14 @@ def _strip_of_output(products: Products, output: Maps, channels: Channels, cut: 
                 _copy(cut_off, each * size, output.numbers, start + run * by + each * step, size)
 
 
-@_in_threads
+@in_threads
 def output_of_tiles(products: Products, output: Maps, channels: Channels, cut: Cut, part: Part) -> None:
     """Transform products back to some channels of the output; the products change."""
     for number in prange(part.first, part.last):
         _strip_of_output(products, output, channels, cut, part, number)
 
 
-@_in_threads
+@in_threads
 def tiles_of_weight(weight: StoredWeight, outputs: Channels, inputs: Channels, tiles: Floats) -> None:
     """Transform some output and input channels of a weight to tiles (36, outputs, inputs)."""
     size, taken, row = outputs.number * inputs.number, inputs.number, 3 * weight.inputs
@@ -402,7 +348,7 @@ def tiles_of_weight(weight: StoredWeight, outputs: Channels, inputs: Channels, t
             _six_from_three(halfway, (3 * line * taken, taken), tiles, to, taken)
 
 
-@_in_threads
+@in_threads
 def weight_of_tiles(tiles: Floats, inputs: int, outputs: Channels, weight: Floats) -> None:
     """Transform sums of products (36, outputs, inputs) to the gradient of some output channels of a weight."""
     size = outputs.number * inputs

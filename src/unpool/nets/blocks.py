@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from unpool.convolution.operation import convolve, up_convolve
 from unpool.geometry import Border, Padding, Rounding, padding_of
+from unpool.nets.batch_norm import BatchNorm
 from unpool.nets.pooling import PoolingIndices, max_pool, max_pool_plain, max_unpool
 from unpool.nets.structure import Structure
 from unpool.nets.structure_rules import GROUPS
@@ -212,7 +213,7 @@ def _convolution(
         )
     ]
     if structure.norm == "batch":
-        layers.append(nn.BatchNorm2d(width))
+        layers.append(BatchNorm(width))
     elif structure.norm == "group":
         layers.append(nn.GroupNorm(GROUPS, width))
     elif structure.norm == "instance":

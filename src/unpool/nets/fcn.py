@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from unpool.geometry import Border, Grid, Layer, Transposed, Window, crop_offset, grid, reads
+from unpool.nets.batch_norm import BatchNorm
 from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_start, he_initialise
 from unpool.nets.explain.records import LayerPart, LayerPlace
 from unpool.nets.network import Network, NetworkStructure
@@ -221,7 +222,7 @@ class FCN(Network):
         he_initialise(convolution)
         self.add_module(name, convolution)
         if not plain:
-            self.norms[name] = nn.BatchNorm2d(width)
+            self.norms[name] = BatchNorm(width)
 
     def _add_way_up(self) -> None:
         classes, stride = self.classes, self.structure.prediction_stride

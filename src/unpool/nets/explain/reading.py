@@ -26,6 +26,7 @@ from unpool.geometry import (
     receptive_field,
     stored_bytes,
 )
+from unpool.nets.batch_norm import BatchNorm
 from unpool.nets.blocks import Convolution, MaxPooling, Residual, ScoreConvolution, SkipMerge, UpConvolution, UpSampling
 from unpool.nets.explain.records import LayerFacts, LayerKind, LayerPart, SkipFacts
 from unpool.nets.network import Network
@@ -46,6 +47,7 @@ UNCUT = (Border(0, 0), Border(0, 0))
 
 FOLLOWERS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "batch norm",
+    BatchNorm: "batch norm",
     nn.GroupNorm: "group norm",
     nn.InstanceNorm2d: "instance norm",
     nn.ReLU: "ReLU",

@@ -1,0 +1,68 @@
+"""Machine code that numba makes of this package's functions: loops over numbers for which torch has no operation.
+
+Each function is compiled at its first call, and its machine code is kept in the person's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unpool.convolution.choices_file import cache_folder
+
+Floats: TypeAlias = NDArray[np.float32]
+
+_Function = TypeVar("_Function")
+
+_settings: Any = numba.config
+
+if TYPE_CHECKING:
+    index = int
+else:
+    index = np.uint64  # indices of this type need no test for negative numbers, which would keep loops from vectors
+
+
+def compiled(function: _Function, **options: Any) -> _Function:
+    """Return a function as machine code.
+
+    Each content of its file has a folder of its own, as numba fails on machine code whose classes have changed since.
+    """
+    source = Path(function.__code__.co_filename)  # type: ignore[attr-defined]
+    content = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+    folder, before = cache_folder(), _settings.CACHE_DIR
+    if folder is not None:
+        _settings.CACHE_DIR = str(folder / f"{source.stem}-{content}")
+    try:
+        return cast(_Function, numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # no folder can be written: each process makes the machine code
+        return cast(_Function, numba.njit(**options)(function))
+    finally:
+        _settings.CACHE_DIR = before
+
+
+def in_threads(function: _Function) -> _Function:
+    """Return a function as machine code whose loops over ``numba.prange`` are shared among threads."""
+    return compiled(function, parallel=True)
+
+
+def start_threads() -> None:
+    """Let numba use the threads of torch, as many as torch uses now.
+
+    Raises
+    ------
+    ValueError: numba has no threads of that kind here.
+    """
+    threads = torch.get_num_threads()
+    if _settings.THREADING_LAYER == "default":
+        # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets disturb each other.
+        _settings.THREADING_LAYER = "omp"
+    numba.set_num_threads(min(threads, _settings.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # the start of numba's threads sets their number for torch too
+        torch.set_num_threads(threads)
