@@ -238,6 +238,8 @@ def test_the_fastest_is_taken_and_a_failure_passed_over() -> None:
         raise RuntimeError("no memory")
 
     assert fastest({"slow": takes(0.03), "broken": fails, "fast": takes(0.001), "hopeless": takes(0.05)}) == "fast"
+    with pytest.raises(RuntimeError, match="no memory"):
+        fastest({"broken": fails, "fast": takes(0.001)})
 
 
 def test_a_case_is_measured_once(fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +306,8 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
 def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "unpool"
+    monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
+    assert cache_folder() == Path.home() / ".cache" / "unpool"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr("platform.system", lambda: "Windows")
     monkeypatch.delenv("LOCALAPPDATA", raising=False)

@@ -5,6 +5,7 @@ import torch
 
 import tiny
 from unpool.errors import UsageError
+from unpool.machine import processor
 from unpool.machine.device import Machine, choose_machine
 
 
@@ -38,3 +39,32 @@ def test_a_machine_describes_itself() -> None:
     assert tiny.CPU.describe().startswith("cpu, ")
     assert tiny.CPU.describe().endswith("float32")
     assert Machine(torch.device("cpu"), reduced=True).describe().endswith("bfloat16 convolutions")
+
+
+def test_the_units_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for query, there in (
+        ("_is_amx_tile_supported", False), ("_is_avx512_bf16_supported", True),
+        ("_is_avx512_supported", True), ("_is_avx2_supported", True),
+    ):  # fmt: skip
+        monkeypatch.setattr(torch.cpu, query, lambda there=there: there, raising=False)
+    assert processor.units() == ("AVX-512 bfloat16", "AVX-512", "AVX2")
+    assert choose_machine("cpu").reduced
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert processor.units() == ("AVX-512", "AVX2")
+    assert not choose_machine("cpu").reduced
+
+
+def test_the_line_of_the_machine_warns_of_slow_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool.machine.device.units", lambda: ("AVX2",))
+    monkeypatch.setattr("unpool.machine.device.has_bfloat16_units", lambda: False)
+    assert " with AVX2, float32" in choose_machine("cpu", "float32").describe()
+    assert (
+        "bfloat16 convolutions, 40 to 500 times slower than float32 here"
+        in choose_machine("cpu", "bfloat16").describe()
+    )
+    monkeypatch.setattr("unpool.machine.device.has_bfloat16_units", lambda: True)
+    assert choose_machine("cpu", "bfloat16").describe().endswith("bfloat16 convolutions")
+
+
+def test_the_nearest_cache() -> None:
+    assert 1 << 15 <= processor.nearest_cache() <= 1 << 26

@@ -83,8 +83,9 @@ class ChoicesFile:
 
 def cache_folder() -> Path | None:
     """Return the folder for files that can be made again, by the system's convention; None where there is no home."""
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given) / "unpool"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if given.is_absolute():  # the convention passes over other paths
+        return given / "unpool"
     if platform.system() == "Windows":
         local = os.environ.get("LOCALAPPDATA")
         return Path(local) / "unpool" / "cache" if local else None

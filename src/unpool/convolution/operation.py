@@ -124,7 +124,8 @@ class _Convolution(Function):
 
 
 def _differentiable(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad):
+    learned = any(each is not None and each.requires_grad for each in (maps, weight, bias))
+    if torch.is_grad_enabled() and learned:
         return _Convolution.apply(case, maps, weight, bias)  # type: ignore[no-untyped-call, no-any-return]
     return _computed("output", case, maps, weight, bias)
 
