@@ -145,6 +145,6 @@ def _in_number_type(maps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[
 
 def computes_here(maps: Tensor, weight: Tensor) -> bool:
     """Return whether these are numbers in main memory, not symbols of a graph or shapes without numbers."""
-    if _torch_alone.get() or maps.device.type != "cpu" or weight.device.type != "cpu" or type(maps) is not Tensor:
+    if _torch_alone.get() or type(maps) is not Tensor:
         return False
-    return not torch.onnx.is_in_onnx_export()
+    return maps.device.type == weight.device.type == "cpu" and not torch.onnx.is_in_onnx_export()
