@@ -95,6 +95,22 @@ def test_a_large_mean_keeps_the_variance() -> None:
     assert torch.allclose(made.std(dim=(0, 2, 3)), torch.ones(2), atol=1e-2)
 
 
+def test_norms_of_other_kinds_are_torchs_own() -> None:
+    maps = torch.randn(2, 4, 8, 8, requires_grad=True)
+    for options in ({"affine": False}, {"track_running_stats": False}):
+        assert torch.equal(BatchNorm(4, **options)(maps), nn.BatchNorm2d(4, **options)(maps))
+    with pytest.raises(RuntimeError):
+        BatchNorm(8).eval()(maps)
+    assert BatchNorm(4).bfloat16()(maps.bfloat16()).dtype == torch.bfloat16
+
+
+def test_the_statistics_may_change_before_the_backward_pass() -> None:
+    norm, maps = awake(4), torch.randn(2, 4, 8, 8, requires_grad=True)
+    made = norm.eval()(maps)
+    norm.train()(maps)
+    made.sum().backward()
+
+
 def test_which_maps_the_kernels_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     shapes = {(4, 8, 256, 256): True, (4, 8, 16, 16): False, (1, 64, 256, 256): False, (1, 70, 256, 256): True}

@@ -2,6 +2,9 @@
 
 import json
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import sleep
@@ -13,12 +16,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unpool.convolution import choices, operation, winograd
+from unpool.convolution import choices, operation, ways, winograd
 from unpool.convolution.choices import Measured, WayChoices, fastest, key_of
 from unpool.convolution.choices_file import ChoicesFile, cache_folder
 from unpool.convolution.operation import convolve, torch_alone, up_convolve
 from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
 from unpool.convolution.winograd import Tiling
+from unpool.nets.blocks import Convolution
 
 CASES = (
     ConvolutionCase(torch.float32, 2, 5, 7, 9, 11, (3, 3), (1, 1)),
@@ -359,6 +363,103 @@ class _Convolved(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return convolve(maps, self.weight, None, padding=(1, 1))
+
+
+def test_tensors_that_do_not_belong_together_are_torchs_to_refuse(fresh: WayChoices) -> None:
+    maps, weight = torch.randn(1, 8, 9, 9), torch.randn(4, 8, 3, 3)
+    for wrong in ((maps[:, :7], weight, None), (maps, weight, torch.zeros(3)), (maps, weight.double(), None)):
+        with pytest.raises(RuntimeError):
+            convolve(*wrong)
+    with pytest.raises(RuntimeError):
+        up_convolve(maps, torch.randn(7, 4, 2, 2), None, (2, 2))
+    assert convolve(maps[0], weight).shape == (4, 7, 7)
+    assert convolve(maps[:0], weight).shape == (0, 4, 7, 7)
+    assert not fresh.used
+
+
+def test_only_a_bias_that_learns(fresh: WayChoices) -> None:
+    bias = torch.zeros(4, requires_grad=True)
+    convolve(torch.randn(1, 8, 9, 9), torch.randn(4, 8, 3, 3), bias).sum().backward()
+    assert bias.grad is not None
+    assert torch.equal(bias.grad, torch.full((4,), 49.0))
+
+
+def test_other_borders_are_torchs_own(fresh: WayChoices) -> None:
+    for options in ({"padding": 1, "padding_mode": "reflect"}, {"padding": "same"}):
+        ours, theirs = (kind(3, 4, 3, **options) for kind in (Convolution, nn.Conv2d))
+        theirs.load_state_dict(ours.state_dict())
+        maps = torch.randn(1, 3, 8, 8)
+        assert torch.equal(ours(maps), theirs(maps))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_transformations_of_torch_are_torchs_own(fresh: WayChoices) -> None:
+    weight = torch.randn(4, 3, 3, 3)
+
+    def total(maps: Tensor) -> Tensor:
+        return convolve(maps, weight).square().sum()
+
+    maps = torch.randn(1, 3, 8, 8)
+    gradient = torch.func.grad(total)(maps)
+    _, tangent = torch.func.jvp(total, (maps,), (maps,))
+    assert torch.allclose(tangent, (gradient * maps).sum(), rtol=1e-4)
+    assert not fresh.used
+
+
+def test_the_persons_default_number_type_does_not_matter() -> None:
+    tensors = {case: tensors_of(case) for case in (CASES[0], CASES[7])}
+    torch.set_default_dtype(torch.float64)
+    try:
+        for case, tasks in tensors.items():
+            for task, given in tasks.items():
+                for name in possible_ways(task, case):
+                    assert compute(name, task, case, *given).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_products_copy_the_columns_of_some_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "PRODUCT_MEMORY", 1)
+    case = ConvolutionCase(torch.float32, 3, 4, 5, 20, 16, (3, 3), (1, 1))
+    parts = list(ways._columns(case, tensors_of(case)["output"][0]))  # type: ignore[arg-type]
+    assert [(first, last) for first, last, _ in parts] == [(16 * k, 16 * k + 16) for k in range(60)]
+    assert all(read.shape == (16, 36) for _, _, read in parts)
+
+
+def _convolve_in_child(found: "multiprocessing.Queue[list[str]]") -> None:
+    torch.set_num_threads(1)
+    case = ConvolutionCase(torch.float32, 1, 4, 4, 9, 9, (3, 3), (1, 1))
+    for task, tensors in tensors_of(case).items():
+        for name in possible_ways(task, case):
+            compute(name, task, case, *tensors)
+    found.put(possible_ways("output", case))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_takes_torchs_own() -> None:
+    """OpenMP ends a forked process that uses its threads: those of numba as soon as one loop has run."""
+    assert "Winograd" in possible_ways("output", CASES[0])
+    context = multiprocessing.get_context("fork")
+    found = context.Queue()
+    child = context.Process(target=_convolve_in_child, args=(found,))
+    child.start()
+    names = found.get(timeout=60)
+    child.join(60)
+    assert child.exitcode == 0
+    assert "Winograd" not in names
+
+
+def test_damaged_machine_code_is_made_again(tmp_path: Path) -> None:
+    """Also where only its index is damaged; the next process finds it whole."""
+    words = [sys.executable, "-c", "from unpool.convolution import winograd; print(winograd.is_available())"]
+    home = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    for suffix in ("", "nbi", "nbc"):
+        for file in tmp_path.rglob(f"*.{suffix}") if suffix else ():
+            file.write_bytes(file.read_bytes()[:50])
+        done = subprocess.run(words, capture_output=True, text=True, env=home, check=True)
+        assert done.stdout == "True\n", suffix
+    assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_every_way_has_a_direct_one_first() -> None:

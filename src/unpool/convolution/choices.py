@@ -31,6 +31,10 @@ HOPELESS = 1.5
 """A way that took this much longer than the best one so far, in its first timed round, is not timed again."""
 
 
+MACHINE_CODE = "machine code"
+"""The name of a way that has one alternative, torch's own."""
+
+
 class Measured(NamedTuple):
     """The cases that a process measured, and the seconds that this took."""
 
@@ -56,6 +60,7 @@ class WayChoices:
     given: choices of a training that is resumed; they come first.
     used: choices that this process took.
     measured: what it measured itself.
+    missing: whether a given choice is not possible in this process, so that numbers round differently.
     """
 
     file: ChoicesFile | None = None
@@ -63,24 +68,34 @@ class WayChoices:
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
-    _quick: dict[tuple[Task, ConvolutionCase], str] = field(default_factory=dict)
+    missing: bool = False
+    _quick: dict[tuple[Task, ConvolutionCase, int], str] = field(default_factory=dict)
 
     def way(self, task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> str:
         """Return the name of the way for a task of a case, which is measured on these tensors if it is new."""
         if case.multiplications < LEAST_WORK:
             return DIRECT
-        known = self._quick.get((task, case))
+        quick = task, case, torch.get_num_threads()
+        known = self._quick.get(quick)
         if known is None:
-            known = self._quick[task, case] = self._looked_up(task, case, tensors)
+            known = self._quick[quick] = self._looked_up(task, case, tensors)
         return known
+
+    def uses_machine_code(self, what: str, works: bool) -> bool:
+        """Return whether something is computed by machine code: where it works, and a resumed training did so."""
+        name = self.given.get(what, MACHINE_CODE if works else DIRECT)
+        self.missing |= name == MACHINE_CODE and not works
+        self.used[what] = name
+        return name == MACHINE_CODE and works
 
     def begin(self, given: Mapping[str, str]) -> None:
         """Begin a training: forget what was used before, and take the choices of its state first."""
-        self.given, self.used, self._quick = dict(given), dict(given), {}
+        self.given, self.used, self._quick, self.missing = dict(given), dict(given), {}, False
 
     def _looked_up(self, task: Task, case: ConvolutionCase, tensors: tuple[Tensor | None, ...]) -> str:
         key, possible = key_of(task, case), possible_ways(task, case)
         name = self.given.get(key) or self.chosen.get(key)
+        self.missing |= key in self.given and name not in possible
         if name not in possible:
             with self.file.locked() if self.file else nullcontext():
                 if self.file:

@@ -67,16 +67,19 @@ class ChoicesFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes of this machine from measuring meanwhile, where the system has locks."""
-        handle = None
+        handle, unlock = None, None
         with suppress(OSError, ImportError):
             import fcntl  # noqa: PLC0415 - not on Windows
 
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
             fcntl.flock(handle, fcntl.LOCK_EX)
+            unlock = fcntl.flock, fcntl.LOCK_UN
         try:
             yield
         finally:
+            if unlock is not None and handle is not None:
+                unlock[0](handle, unlock[1])  # a child that was forked meanwhile has the handle too
             if handle is not None:
                 os.close(handle)
 

@@ -22,6 +22,9 @@ _Function = TypeVar("_Function")
 
 _settings: Any = numba.config
 
+folders: set[Path] = set()
+"""Folders that keep the machine code of this process."""
+
 if TYPE_CHECKING:
     index = int
 else:
@@ -34,10 +37,11 @@ def compiled(function: _Function, **options: Any) -> _Function:
     Each content of its file has a folder of its own, as numba fails on machine code whose classes have changed since.
     """
     source = Path(function.__code__.co_filename)  # type: ignore[attr-defined]
-    content = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    content = hashlib.sha256(source.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
     options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
     folder, before = cache_folder(), _settings.CACHE_DIR
     if folder is not None:
+        folders.add(folder / f"{source.stem}-{content}")
         _settings.CACHE_DIR = str(folder / f"{source.stem}-{content}")
     try:
         return cast(_Function, numba.njit(cache=True, **options)(function))
@@ -63,6 +67,13 @@ def start_threads() -> None:
     if _settings.THREADING_LAYER == "default":
         # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets disturb each other.
         _settings.THREADING_LAYER = "omp"
-    numba.set_num_threads(min(threads, _settings.NUMBA_NUM_THREADS))
+    try:
+        numba.set_num_threads(min(threads, _settings.NUMBA_NUM_THREADS))
+    except ValueError:
+        _settings.THREADING_LAYER = "default"  # for the loops of other packages
+        raise
+    layer = numba.threading_layer()  # type: ignore[attr-defined]
+    if layer not in ("omp", "tbb"):
+        raise ValueError(f"numba works in threads of {layer}, which must not be used by two threads at once")
     if torch.get_num_threads() != threads:  # the start of numba's threads sets their number for torch too
         torch.set_num_threads(threads)

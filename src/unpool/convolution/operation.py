@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
@@ -44,10 +44,12 @@ def convolve(
     if not plain or not computes_here(maps, weight):
         return F.conv2d(maps, weight, bias, stride, padding, dilation, groups)
     maps, weight, bias = _in_number_type(maps, weight, bias)
+    if not _fit(maps, weight, bias, inputs=1):
+        return F.conv2d(maps, weight, bias, stride, padding)
     images, inputs, rows, columns = maps.shape
     kernel = (weight.shape[2], weight.shape[3])
     case = ConvolutionCase(maps.dtype, images, inputs, weight.shape[0], rows, columns, kernel, padding)
-    if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
+    if case.multiplications < LEAST_WORK:
         return F.conv2d(maps, weight, bias, stride, padding)
     return _differentiable(case, maps, weight, bias)
 
@@ -69,9 +71,11 @@ def up_convolve(
     if rest != (kernel, (0, 0), (0, 0), 1, (1, 1)) or not computes_here(maps, weight):
         return F.conv_transpose2d(maps, weight, bias, *rest)
     maps, weight, bias = _in_number_type(maps, weight, bias)
+    if not _fit(maps, weight, bias, inputs=0):
+        return F.conv_transpose2d(maps, weight, bias, *rest)
     images, inputs, rows, columns = maps.shape
     case = ConvolutionCase(maps.dtype, images, inputs, weight.shape[1], rows, columns, kernel, up=True)
-    if case.multiplications < LEAST_WORK or maps.dtype not in NUMBER_TYPES:
+    if case.multiplications < LEAST_WORK:
         return F.conv_transpose2d(maps, weight, bias, *rest)
     return _differentiable(case, maps, weight, bias)
 
@@ -135,9 +139,18 @@ def _computed(task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> Ten
     return compute(way, task, case, *tensors)
 
 
+def _fit(maps: Tensor, weight: Tensor, bias: Tensor | None, *, inputs: int) -> bool:
+    """Return whether the tensors belong together; others are torch's to refuse. ``inputs``: axis of the weight."""
+    if maps.ndim != 4 or weight.ndim != 4 or maps.dtype not in NUMBER_TYPES or weight.dtype != maps.dtype:
+        return False
+    if bias is not None and (bias.dtype != maps.dtype or bias.shape != weight.shape[1 - inputs : 2 - inputs]):
+        return False
+    return maps.shape[1] == weight.shape[inputs] and maps.numel() > 0
+
+
 def _in_number_type(maps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return the tensors in the number type that autocast asks for, as torch's own convolutions take them."""
-    if not torch.is_autocast_enabled("cpu"):
+    if not torch.is_autocast_enabled("cpu") or maps.dtype == torch.float64:
         return maps, weight, bias
     dtype = torch.get_autocast_dtype("cpu")
     return maps.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
@@ -145,6 +158,17 @@ def _in_number_type(maps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[
 
 def computes_here(maps: Tensor, weight: Tensor) -> bool:
     """Return whether these are numbers in main memory, not symbols of a graph or shapes without numbers."""
-    if _torch_alone.get() or type(maps) is not Tensor:
+    if _torch_alone.get() or type(maps) is not Tensor or _is_tracing() or _transformed():
         return False
     return maps.device.type == weight.device.type == "cpu" and not torch.onnx.is_in_onnx_export()
+
+
+def _is_tracing() -> bool:
+    return bool(torch._C._get_tracing_state())
+
+
+def _transformed() -> bool:
+    """Return whether a transformation of torch.func, or differentiation forwards, is in force; they are private."""
+    stack = getattr(torch._C._functorch, "peek_interpreter_stack", None)
+    level: int = getattr(forward_ad, "_current_level", -1)
+    return level >= 0 or (stack is not None and stack() is not None)

@@ -108,12 +108,15 @@ def _direct(memory_format: torch.memory_format) -> Mapping[Task, ConvolutionWay]
 
     def gradient_of_maps(case: ConvolutionCase, gradient: Tensor, weight: Tensor) -> Tensor:
         unread = torch.empty(
-            (case.images, case.inputs, case.rows, case.columns), dtype=case.dtype, memory_format=memory_format
+            (case.images, case.inputs, case.rows, case.columns),
+            dtype=case.dtype,
+            device="cpu",
+            memory_format=memory_format,
         )
         return _backward(case, (gradient, unread, weight), memory_format, [True, False, False])
 
     def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
-        unread = torch.empty(case.weight_shape, dtype=case.dtype, memory_format=memory_format)
+        unread = torch.empty(case.weight_shape, dtype=case.dtype, device="cpu", memory_format=memory_format)
         return _backward(case, (gradient, maps, unread), memory_format, [False, True, False])
 
     return {
@@ -141,7 +144,7 @@ def _backward(
 def _winograd() -> Mapping[Task, ConvolutionWay]:
     def possible(case: ConvolutionCase) -> bool:
         small = not case.up and case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
-        return small and case.dtype == torch.float32 and winograd.is_available()
+        return case.dtype == torch.float32 and small and winograd.is_available()
 
     return {
         "output": ConvolutionWay(
@@ -165,9 +168,10 @@ def _nnpack() -> Mapping[Task, ConvolutionWay]:
     def possible(case: ConvolutionCase) -> bool:
         fits = not case.up and case.kernel[0] == case.kernel[1] and 3 <= case.kernel[0] <= 16
         fits = fits and all(0 <= pad < kernel for pad, kernel in zip(case.padding, case.kernel, strict=True))
-        fits = fits and not (case.kernel == (3, 3) and winograd.is_available())
+        if case.dtype != torch.float32 or (case.kernel == (3, 3) and winograd.is_available()):
+            return False
         there = hasattr(torch, "_nnpack_spatial_convolution") and torch.backends.nnpack.is_available()  # type: ignore[no-untyped-call]
-        return bool(fits and case.dtype == torch.float32 and there)
+        return bool(fits and there)
 
     def output(case: ConvolutionCase, maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _nnpack_output(maps, weight, bias, case.padding)
@@ -199,7 +203,8 @@ def _products() -> Mapping[Task, ConvolutionWay]:
 
     def gradient_of_weight(case: ConvolutionCase, gradient: Tensor, maps: Tensor) -> Tensor:
         pixels = _pixels(gradient)
-        summed = torch.zeros(case.outputs, case.kernel[0] * case.kernel[1] * case.inputs)
+        columns = case.kernel[0] * case.kernel[1] * case.inputs
+        summed = torch.zeros(case.outputs, columns, dtype=torch.float32, device="cpu")
         for first, last, read in _columns(case, maps):
             ours = pixels[first:last].t()
             if case.dtype == torch.float32:
@@ -255,7 +260,9 @@ def _one_product() -> Mapping[Task, ConvolutionWay]:
 
 def _empty_output(case: ConvolutionCase) -> Tensor:
     """Return memory for an output; a view of other memory could not be changed in place by a ReLU after it."""
-    return torch.empty((case.images, case.outputs, *case.size), dtype=case.dtype, memory_format=torch.channels_last)
+    return torch.empty(
+        (case.images, case.outputs, *case.size), dtype=case.dtype, device="cpu", memory_format=torch.channels_last
+    )
 
 
 def _pixels(maps: Tensor) -> Tensor:
@@ -280,15 +287,17 @@ def _columns(case: ConvolutionCase, maps: Tensor) -> Iterator[tuple[int, int, Te
     down, across = case.padding
     inside = F.pad(maps.permute(0, 2, 3, 1), (0, 0, across, across, down, down)).contiguous()
     rows, columns = case.size
-    images, lines, pixels, channels = inside.stride()
-    windows = inside.as_strided(
-        (case.images, rows, columns, *case.kernel, case.inputs), (images, lines, pixels, lines, pixels, channels)
-    ).flatten(0, 1)
-    row_size = columns * case.kernel[0] * case.kernel[1] * case.inputs
-    at_once = max(PRODUCT_MEMORY // row_size, 1)
-    for first in range(0, len(windows), at_once):
-        part = windows[first : first + at_once]
-        yield first * columns, (first + len(part)) * columns, part.reshape(len(part) * columns, -1)
+    _, line, pixel, channel = inside.stride()
+    at_once = max(PRODUCT_MEMORY // (columns * case.kernel[0] * case.kernel[1] * case.inputs), 1)
+    for number, image in enumerate(inside):
+        # A view: only the rows that are multiplied together are copied.
+        windows = image.as_strided(
+            (rows, columns, *case.kernel, case.inputs), (line, pixel, line, pixel, channel), image.storage_offset()
+        )
+        for top in range(0, rows, at_once):
+            part = windows[top : top + at_once]
+            first = (number * rows + top) * columns
+            yield first, first + len(part) * columns, part.reshape(len(part) * columns, -1)
 
 
 WAYS: Mapping[str, Mapping[Task, ConvolutionWay]] = MappingProxyType(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from unpool.convolution.machine_code_check import machine_code_works
 from unpool.machine.processor import nearest_cache
 
 FEWEST_TILES = 256
@@ -37,7 +37,7 @@ STRIP_NUMBERS = 1 << 15
 
 _Form = TypeVar("_Form")
 
-_NOTHING = torch.empty(0)
+_NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")
 
 
 class Tiling(NamedTuple):
@@ -88,24 +88,23 @@ class Tiling(NamedTuple):
         return found
 
 
-@cache
 def is_available() -> bool:
     """Return whether numba, which makes the machine code, is installed and its code computes right on this machine."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        numbers = torch.arange(2 * 9 * 10, dtype=torch.float32).sin()
-        maps, weight = numbers.view(1, 2, 9, 10).requires_grad_(), numbers[:54].view(3, 2, 3, 3).requires_grad_()
-        direct = F.conv2d(maps, weight, None, 1, 1)
-        expected = (direct, *torch.autograd.grad(direct, [maps, weight], direct))
-        maps, weight, gradient = maps.detach(), weight.detach(), direct.detach()
-        try:
-            found = (
-                output(maps, weight, None, (1, 1)),
-                gradient_of_maps(gradient, weight, (1, 1)),
-                gradient_of_weight(gradient, maps, (1, 1)),
-            )
-        except Exception:  # a compiler fails in many ways, and the other ways go on
-            return False
-        return all(torch.allclose(*both, rtol=1e-3, atol=1e-3) for both in zip(found, expected, strict=True))
+    return machine_code_works(_works)
+
+
+def _works() -> bool:
+    numbers = torch.arange(2 * 9 * 10, dtype=torch.float32, device="cpu").sin()
+    maps, weight = numbers.view(1, 2, 9, 10).requires_grad_(), numbers[:54].view(3, 2, 3, 3).requires_grad_()
+    direct = F.conv2d(maps, weight, None, 1, 1)
+    expected = (direct, *torch.autograd.grad(direct, [maps, weight], direct))
+    maps, weight, gradient = maps.detach(), weight.detach(), direct.detach()
+    found = (
+        output(maps, weight, None, (1, 1)),
+        gradient_of_maps(gradient, weight, (1, 1)),
+        gradient_of_weight(gradient, maps, (1, 1)),
+    )
+    return all(torch.allclose(*both, rtol=1e-3, atol=1e-3) for both in zip(found, expected, strict=True))
 
 
 def output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
@@ -133,7 +132,7 @@ def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int])
     inputs, outputs = maps.shape[1], gradient.shape[1]
     tiling = Tiling.of(gradient.shape, max(inputs, outputs), torch.get_num_threads())
     cut, parts = kernels.Cut(tiling.tall, tiling.wide, tiling.strip), [kernels.Part(*part) for part in tiling.parts()]
-    weight = torch.empty((outputs, inputs, 3, 3), memory_format=torch.channels_last)
+    weight = _empty((outputs, inputs, 3, 3))
     together = _outputs_together(outputs, inputs, len(parts))
     tiles, others, sums = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
     read, given = (_stored(each, kernels.Maps) for each in (maps, gradient))
@@ -166,7 +165,7 @@ def _convolved(
     shape = (images, outputs, rows + 2 * padding[0] - 2, columns + 2 * padding[1] - 2)
     tiling = Tiling.of(shape, max(inputs, outputs), torch.get_num_threads())
     cut, parts = kernels.Cut(tiling.tall, tiling.wide, tiling.strip), [kernels.Part(*part) for part in tiling.parts()]
-    made = torch.empty(shape, memory_format=torch.channels_last)
+    made = _empty(shape)
     together = _outputs_together(outputs, inputs, len(parts))
     tiles, others, weights = _scratch(tiling.most_tiles * inputs, tiling.most_tiles * together, together * inputs)
     read, written = (_stored(each, kernels.Maps) for each in (maps, made))
@@ -190,6 +189,10 @@ def _convolved(
     return made
 
 
+def _empty(shape: tuple[int, int, int, int]) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device="cpu", memory_format=torch.channels_last)
+
+
 def _matrices(numbers: Tensor, rows: int, columns: int) -> Tensor:
     """Return the first of some numbers as 36 matrices."""
     return numbers[: 36 * rows * columns].view(36, rows, columns)
@@ -209,7 +212,7 @@ def _scratch(*counts: int) -> Iterator[Tensor]:
     if _kept.numbers.numel() < needed:
         _kept.numbers = _NOTHING  # freed first
         with torch.inference_mode(mode=False):  # memory made in inference mode could not be used outside it
-            _kept.numbers = torch.empty(needed)
+            _kept.numbers = torch.empty(needed, dtype=torch.float32, device="cpu")
     return iter(torch.split(_kept.numbers[:needed], [36 * count for count in counts]))
 
 

@@ -7,7 +7,6 @@ numba compiles them. Where channels are many, or numba is missing, torch's are u
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from unpool.convolution.choices import CHOICES
+from unpool.convolution.machine_code_check import machine_code_works
 from unpool.convolution.operation import NUMBER_TYPES, computes_here
 
 LEAST_NUMBERS = 1 << 18
@@ -34,9 +35,9 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise maps; the result has their shape and type. Sums are float64, statistics float32."""
-        if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and computes_here(input, self.weight)):
+        if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
-        if not (_fits(input) and _works()):
+        if not CHOICES.uses_machine_code("batch normalisation", machine_code_works(_works)):
             return super().forward(input)
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -51,6 +52,13 @@ class BatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * (pixels / (pixels - 1)), momentum)
         return made
+
+    def _is_plain(self, maps: Tensor) -> bool:
+        """Return whether the kernels here can normalise these maps, and are faster."""
+        kept = (self.weight, self.bias, self.running_mean, self.running_var)
+        if any(each is None or each.dtype != torch.float32 for each in kept) or not computes_here(maps, self.weight):
+            return False
+        return _fits(maps) and maps.shape[1] == self.num_features
 
 
 def _normalised(
@@ -68,8 +76,10 @@ class _Normalise(Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, statistics: tuple[Tensor, Tensor] | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
+        from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
         from unpool.nets import batch_norm_kernels as kernels  # noqa: PLC0415 - numba takes time to import
 
+        start_threads()
         maps = maps.contiguous(memory_format=torch.channels_last)
         ctx.of_batch, ctx.eps = statistics is None, eps
         if statistics is None:
@@ -85,16 +95,18 @@ class _Normalise(Function):
         lanes = maps.numel() // (maps.shape[1] * repeats)
         lane, shifts = _lane(scale.numpy(), repeats), _lane(shift.numpy(), repeats)
         kernels.change_maps(_flat(maps), lanes, lane, shifts, _flat(made))
-        ctx.save_for_backward(maps, weight, mean, variance)
         found = mean.clone(), variance.clone()
+        ctx.save_for_backward(maps, weight, *found)
         ctx.mark_non_differentiable(*found)
         return made, *found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
         from unpool.nets import batch_norm_kernels as kernels  # noqa: PLC0415 - as above
 
+        start_threads()
         maps, weight, mean, variance = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         sums, products = _summed(kernels.sum_gradient, gradient, maps)
@@ -115,20 +127,16 @@ class _Normalise(Function):
         return of_maps, _tensor(of_weight), _tensor(sums), None, None
 
 
-@cache
 def _works() -> bool:
-    """Return whether numba is installed and its code normalises right on this machine, in both number types."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        for dtype, allowed in ((torch.float32, 1e-4), (torch.bfloat16, 3e-2)):
-            maps = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).sin().view(2, 3, 4, 5).to(dtype)
-            norm, ours, theirs = nn.BatchNorm2d(3), maps.clone().requires_grad_(), maps.clone().requires_grad_()
-            try:
-                found = _with_gradients(_normalised(ours, norm)[0], norm, ours)
-            except Exception:  # a compiler fails in many ways, and torch's normalisation goes on
-                return False
-            expected = _with_gradients(norm(theirs), norm, theirs)
-            if not all(torch.allclose(a, b, rtol=allowed, atol=allowed) for a, b in zip(found, expected, strict=True)):
-                return False
+    """Return whether the kernels give torch's numbers, in both number types."""
+    for dtype, allowed in ((torch.float32, 1e-4), (torch.bfloat16, 3e-2)):
+        maps = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32, device="cpu").sin().view(2, 3, 4, 5).to(dtype)
+        norm = nn.BatchNorm2d(3, device="cpu", dtype=torch.float32)
+        ours, theirs = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+        found = _with_gradients(_normalised(ours, norm)[0], norm, ours)
+        expected = _with_gradients(norm(theirs), norm, theirs)
+        if not all(torch.allclose(a, b, rtol=allowed, atol=allowed) for a, b in zip(found, expected, strict=True)):
+            return False
     return True
 
 
@@ -145,9 +153,6 @@ def _fits(maps: Tensor) -> bool:
 
 def _summed(kernel: Any, *maps: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the two sums of a kernel for each channel."""
-    from unpool.convolution.machine_code import start_threads  # noqa: PLC0415 - numba takes time to import
-
-    start_threads()
     channels, repeats = maps[0].shape[1], _repeats(maps[0])
     lanes = maps[0].numel() // (channels * repeats)
     sums = np.zeros((2, min(lanes, MOST_BLOCKS), channels * repeats))

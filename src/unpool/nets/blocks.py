@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class Convolution(nn.Conv2d):
     dilation: tuple[int, int]
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.padding_mode != "zeros" or isinstance(self.padding, str):
+            return cast(Tensor, super()._conv_forward(input, weight, bias))
         return convolve(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 

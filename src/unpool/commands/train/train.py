@@ -184,6 +184,12 @@ def _train(
                 save(job, run, state)
                 raise
             yield from map(Message, _remarks(record, state))
+            if CHOICES.missing:
+                CHOICES.missing = False
+                yield Message(
+                    "a way in which this run computed is not possible here (is numba installed, and the machine the "
+                    "same?); its numbers round differently from here on"
+                )
             stop = int(job.setup.processes.agree(interruption.signal or 0))
             if stop:
                 save(job, run, state)
