@@ -242,8 +242,10 @@ def test_the_fastest_is_taken_and_a_failure_passed_over() -> None:
         raise RuntimeError("no memory")
 
     assert fastest({"slow": takes(0.03), "broken": fails, "fast": takes(0.001), "hopeless": takes(0.05)}) == "fast"
+    assert fastest({"only": takes(0.001)}) == "only"
     with pytest.raises(RuntimeError, match="no memory"):
-        fastest({"broken": fails, "fast": takes(0.001)})
+        fastest({"broken": fails})
+    assert fastest({"broken": fails, "fast": takes(0.001)}) == "fast"
 
 
 def test_a_case_is_measured_once(fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +266,21 @@ def test_a_case_is_measured_once(fresh: WayChoices, monkeypatch: pytest.MonkeyPa
         "measured the fastest way to compute 1 case of convolutions in"
     )
     assert not fresh.measured.text_since(fresh.measured)
+
+
+@pytest.mark.parametrize("case", [CASES[0]._replace(images=1, rows=90), CASES[7]._replace(images=1, rows=50)], ids=str)
+def test_large_maps_are_measured_on_their_upper_part(
+    case: ConvolutionCase, fresh: WayChoices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "ENOUGH_WORK", 1)
+    for task, tensors in tensors_of(case).items():
+        part, given = choices._upper_part(task, case, tensors)
+        assert part.rows == choices.ENOUGH_ROWS
+        expected = in_float64(part, task, given)
+        assert torch.allclose(compute(DIRECT, task, part, *given).double(), expected, rtol=1e-3, atol=1e-3)
+        fresh.way(task, case, *tensors)
+    several = case._replace(images=2)
+    assert choices._upper_part("output", several, tensors_of(several)["output"])[0] == several
 
 
 def test_the_choice_of_a_training_comes_first(fresh: WayChoices, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,9 +69,11 @@ def window_memory(network: Network, machine: Machine) -> WindowMemory:
     stride, halo = network.structure.stride, network.structure.halo
     most = _watched if network.structure.looks_at_everything else _by_rows
     pixel, rest = _line([(side * side, most(network, machine, side, side, side)) for side in MEASURED_SIDES])
-    fixed = rest + max(weight.nbytes for weight in network.parameters()) + SCRATCH
+    # A convolution needs its weights in another order, or the memory of the way in which it is computed.
+    within = max(weight.nbytes for weight in network.parameters())
     if machine.device.type == "cpu":
-        fixed += memory_of(network, reduced=machine.reduced)
+        within = max(within, memory_of(network, reduced=machine.reduced))
+    fixed = rest + within + SCRATCH
     if network.structure.looks_at_everything:
         return WindowMemory(pixel, fixed)
     by_rows = []
