@@ -260,3 +260,9 @@ def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
         find_targets([str(tmp_path)], tmp_path / "out")
     assert error.value.repair == "save them as PNG or TIFF"
+
+
+def test_equal_names_in_folders_that_do_not_belong_together(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "trainannot/a.png")
+    with pytest.raises(DataError, match=r"a\.png and trainannot/a\.png have the same name, but their folders do not"):
+        find_pairs(tmp_path)

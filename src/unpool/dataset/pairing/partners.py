@@ -32,7 +32,8 @@ def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequ
     if len(masks) > len(images) and len(masks) % len(images) == 0:
         return _several(contents, Belonging("count", [(image, []) for image in images]), masks)
     if alike := _alike(images, masks):
-        return _looking_alike(contents, *alike)
+        same = composed(alike[0].path.stem) == composed(alike[1].path.stem)
+        return _apart(contents, *alike) if same else _looking_alike(contents, *alike)
     unread = [each for each in unread_files(contents) if each.kind]
     image_names, mask_names = (first_of([file.path.name for file in side], 3) for side in (images, masks))
     return DataError(
@@ -44,7 +45,7 @@ def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequ
 
 
 def _alike(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> tuple[PlacedFile, PlacedFile] | None:
-    """Return a picture and a mask whose names look alike, for they differ in letters beyond ASCII; None for others."""
+    """Return a picture and a mask whose names look alike: equal ones, or such as differ in letters beyond ASCII."""
     by_sight = {_by_sight(image.path.stem): image for image in images}
     for mask in masks:
         if image := by_sight.get(_by_sight(mask.path.stem)):
@@ -56,6 +57,15 @@ def _by_sight(name: str) -> str:
     """Return a name as an eye may read it: wide and bound letters as usual ones, Cyrillic and Greek ones as Latin."""
     shown = unicodedata.normalize("NFKC", name)
     return "".join(letter for letter in shown.translate(_LATIN) if unicodedata.category(letter) != "Cf")
+
+
+def _apart(contents: FolderContents, image: PlacedFile, mask: PlacedFile) -> DataError:
+    return DataError(
+        f"{contents.root}: {_place(contents.root, image)} and {_place(contents.root, mask)} have the same name, but "
+        "their folders do not belong together",
+        "pictures and masks in folders of one kind, such as images and masks, or train and trainannot",
+        "move the pictures into such a folder, or give the folder of the masks its name",
+    )
 
 
 def _looking_alike(contents: FolderContents, image: PlacedFile, mask: PlacedFile) -> DataError:
