@@ -145,7 +145,7 @@ def fastest(runs: Mapping[str, Callable[[], object]]) -> str:
                 seconds = perf_counter() - started
                 if seconds > HOPELESS * best:
                     break
-                if seconds < best and (number or len(runs) == 1):
+                if number and seconds < best:
                     best, name = seconds, each
         except (RuntimeError, MemoryError, ValueError) as error:
             failure = error

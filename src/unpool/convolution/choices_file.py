@@ -20,6 +20,7 @@ import torch
 from unpool.errors import DataError, RunError
 from unpool.io.documents import read_json
 from unpool.io.files import write_json
+from unpool.io.locks import lock, unlock
 from unpool.machine.processor import processor_name, units
 
 MOST_FILE_BYTES = 4_000_000
@@ -67,20 +68,16 @@ class ChoicesFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes of this machine from measuring meanwhile, where the system has locks."""
-        handle, unlock = None, None
-        with suppress(OSError, ImportError):
-            import fcntl  # noqa: PLC0415 - not on Windows
-
+        handle = None
+        with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            unlock = fcntl.flock, fcntl.LOCK_UN
+            lock(handle, wait=True)
         try:
             yield
         finally:
-            if unlock is not None and handle is not None:
-                unlock[0](handle, unlock[1])  # a child that was forked meanwhile has the handle too
             if handle is not None:
+                unlock(handle)
                 os.close(handle)
 
 

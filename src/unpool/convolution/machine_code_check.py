@@ -31,8 +31,7 @@ def _passes(check: Callable[[], bool]) -> bool:
     with modes[0], modes[1], modes[2]:
         for _ in range(2):
             try:
-                if check():
-                    return True
+                return check()
             except Exception:  # a compiler fails in many ways, and torch's own ways go on
                 _remove_machine_code()
     return False

@@ -60,7 +60,7 @@ class Tiling(NamedTuple):
         """Cut an output (N, K, H, W); ``channels`` is the larger of its channels and those of the input."""
         images, _, rows, columns = shape
         tall, wide = -(-rows // 4), -(-columns // 4)
-        wanted = max(nearest_cache() * threads // 8 // (36 * channels), FEWEST_TILES)  # half a cache of float32
+        wanted = _tiles_wanted(channels, threads)
         longest = min(wanted // (4 * threads), STRIP_NUMBERS // (24 * channels))
         in_row = -(-wide // max(longest, 1))
         strip = -(-wide // in_row)
@@ -86,6 +86,11 @@ class Tiling(NamedTuple):
             before = self.tiles_before(first)
             found.append((first, last, before, self.tiles_before(last) - before))
         return found
+
+
+def _tiles_wanted(channels: int, threads: int) -> int:
+    """Return the tiles that are computed together: in float32 they fill half of the threads' own caches."""
+    return max(nearest_cache() * threads // 8 // (36 * channels), FEWEST_TILES)
 
 
 def is_available() -> bool:
@@ -200,8 +205,7 @@ def _matrices(numbers: Tensor, rows: int, columns: int) -> Tensor:
 
 def scratch_bytes(inputs: int, outputs: int, threads: int) -> int:
     """Return the most bytes that a thread keeps after a convolution of these channels."""
-    widest = max(inputs, outputs)
-    tiles = max(nearest_cache() * threads // 8 // (36 * widest), FEWEST_TILES)
+    tiles = _tiles_wanted(max(inputs, outputs), threads)
     weights = min(inputs * outputs, 4 * MOST_WEIGHTS // 36 + 16 * inputs)
     return 4 * 36 * (tiles * (inputs + weights // inputs) + weights)
 

@@ -81,14 +81,18 @@ TWO, FOUR, FIVE, EIGHT, ZERO = F32(2), F32(4), F32(5), F32(8), F32(0)
 
 
 @compiled
+def _six_lines(lines: Lines) -> tuple[int, int, int, int, int, int]:
+    """Return where six lines begin; of fewer lines, the first are taken."""
+    start, by = lines
+    first, second, third = index(start), index(start + by), index(start + 2 * by)
+    return first, second, third, index(start + 3 * by), index(start + 4 * by), index(start + 5 * by)
+
+
+@compiled
 def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of maps: B^T of F(4, 3)."""
-    start, by = lines
-    r0, r1, r2 = index(start), index(start + by), index(start + 2 * by)
-    r3, r4, r5 = index(start + 3 * by), index(start + 4 * by), index(start + 5 * by)
-    first, step = to
-    m0, m1, m2 = index(first), index(first + step), index(first + 2 * step)
-    m3, m4, m5 = index(first + 3 * step), index(first + 4 * step), index(first + 5 * step)
+    r0, r1, r2, r3, r4, r5 = _six_lines(lines)
+    m0, m1, m2, m3, m4, m5 = _six_lines(to)
     for i in range(index(count)):
         d0, d1, d2 = source[r0 + i], source[r1 + i], source[r2 + i]
         d3, d4, d5 = source[r3 + i], source[r4 + i], source[r5 + i]
@@ -105,11 +109,8 @@ def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: 
 @compiled
 def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform four lines of an output's gradient: A of F(4, 3)."""
-    start, by = lines
-    r0, r1, r2, r3 = index(start), index(start + by), index(start + 2 * by), index(start + 3 * by)
-    first, step = to
-    m0, m1, m2 = index(first), index(first + step), index(first + 2 * step)
-    m3, m4, m5 = index(first + 3 * step), index(first + 4 * step), index(first + 5 * step)
+    r0, r1, r2, r3, _, _ = _six_lines(lines)
+    m0, m1, m2, m3, m4, m5 = _six_lines(to)
     for i in range(index(count)):
         d0, d1, d2, d3 = source[r0 + i], source[r1 + i], source[r2 + i], source[r3 + i]
         made[m0 + i] = d0
@@ -125,11 +126,8 @@ def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count:
 @compiled
 def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to four lines: A^T of F(4, 3)."""
-    start, by = lines
-    r0, r1, r2 = index(start), index(start + by), index(start + 2 * by)
-    r3, r4, r5 = index(start + 3 * by), index(start + 4 * by), index(start + 5 * by)
-    first, step = to
-    m0, m1, m2, m3 = index(first), index(first + step), index(first + 2 * step), index(first + 3 * step)
+    r0, r1, r2, r3, r4, r5 = _six_lines(lines)
+    m0, m1, m2, m3, _, _ = _six_lines(to)
     for i in range(index(count)):
         d1, d2, d3, d4 = source[r1 + i], source[r2 + i], source[r3 + i], source[r4 + i]
         near, far, near_odd, far_odd = d1 + d2, d3 + d4, d1 - d2, d3 - d4
@@ -142,11 +140,8 @@ def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count:
 @compiled
 def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform three lines of a weight: G of F(4, 3)."""
-    start, by = lines
-    r0, r1, r2 = index(start), index(start + by), index(start + 2 * by)
-    first, step = to
-    m0, m1, m2 = index(first), index(first + step), index(first + 2 * step)
-    m3, m4, m5 = index(first + 3 * step), index(first + 4 * step), index(first + 5 * step)
+    r0, r1, r2, _, _, _ = _six_lines(lines)
+    m0, m1, m2, m3, m4, m5 = _six_lines(to)
     for i in range(index(count)):
         w0, w1, w2 = source[r0 + i], source[r1 + i], source[r2 + i]
         made[m0 + i] = QUARTER * w0
@@ -162,11 +157,8 @@ def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count
 @compiled
 def _three_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to three lines of a weight: G^T of F(4, 3)."""
-    start, by = lines
-    r0, r1, r2 = index(start), index(start + by), index(start + 2 * by)
-    r3, r4, r5 = index(start + 3 * by), index(start + 4 * by), index(start + 5 * by)
-    first, step = to
-    m0, m1, m2 = index(first), index(first + step), index(first + 2 * step)
+    r0, r1, r2, r3, r4, r5 = _six_lines(lines)
+    m0, m1, m2, _, _, _ = _six_lines(to)
     for i in range(index(count)):
         near, near_odd = SIXTH * (source[r1 + i] + source[r2 + i]), SIXTH * (source[r1 + i] - source[r2 + i])
         far, far_odd = source[r3 + i] + source[r4 + i], source[r3 + i] - source[r4 + i]

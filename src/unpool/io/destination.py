@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unpool.errors import RunError, UsageError
 from unpool.io.files import draft_beside, is_draft, writing
+from unpool.io.locks import lock
 from unpool.io.outputs import OUTPUT_MARK
 from unpool.wording import bytes_text
 
@@ -197,14 +198,12 @@ def made_folder(folder: Path) -> bool:
 
 
 def _locked(folder: Path) -> int | None:
-    """Return an open handle with the lock of a folder; None where the system has no such locks."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on Windows
-    except ImportError:
+    """Return an open handle with the lock of a folder; None on Windows, where folders cannot be opened."""
+    if os.name == "nt":
         return None
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, wait=False)
     except BlockingIOError as error:
         os.close(handle)
         raise UsageError(
@@ -212,7 +211,4 @@ def _locked(folder: Path) -> int | None:
             "one command at a time for each --out",
             "wait until it ends, or give another --out",
         ) from error
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
     return handle

@@ -26,8 +26,8 @@ LEAST_NUMBERS = 1 << 18
 MANY = 64
 """Channels from which torch's kernels are as fast, if they are a multiple of 16."""
 
-LANE, MOST_BLOCKS = 64, 64
-"""Shortest lane, where the number of pixels allows it; the most blocks, which threads share."""
+LANE, BLOCKS_OF_SUMS = 64, 64
+"""Shortest lane, where the number of pixels allows it; the most blocks of lanes with sums of their own."""
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -115,12 +115,10 @@ class _Normalise(Function):
         scale = weight.detach().double().numpy() * slope
         of_maps = None
         if ctx.needs_input_grad[0]:
-            pixels = maps.numel() // maps.shape[1]
-            rest = (-scale * slope * of_weight / pixels, middle, -scale * sums / pixels)
-            if not ctx.of_batch:  # the statistics are numbers that do not depend on the maps
-                rest = (np.zeros_like(scale), middle, np.zeros_like(scale))
-            repeats = _repeats(maps)
-            factors = np.stack([_lane(each, repeats) for each in (scale, *rest)])
+            # Statistics that are given do not depend on the maps.
+            share = maps.shape[1] / maps.numel() if ctx.of_batch else 0.0
+            each_channel = (scale, -scale * slope * of_weight * share, middle, -scale * sums * share)
+            factors = np.stack([_lane(each, _repeats(maps)) for each in each_channel])
             of_maps = torch.empty_like(maps)
             lanes = maps.numel() // factors.shape[1]
             kernels.change_gradient(_flat(gradient), _flat(maps), lanes, factors, _flat(of_maps))
@@ -155,7 +153,7 @@ def _summed(kernel: Any, *maps: Tensor) -> tuple[NDArray[np.float64], NDArray[np
     """Return the two sums of a kernel for each channel."""
     channels, repeats = maps[0].shape[1], _repeats(maps[0])
     lanes = maps[0].numel() // (channels * repeats)
-    sums = np.zeros((2, min(lanes, MOST_BLOCKS), channels * repeats))
+    sums = np.zeros((2, min(lanes, BLOCKS_OF_SUMS), channels * repeats))
     kernel(*(_flat(each) for each in maps), lanes, sums[0], sums[1])
     first, second = sums.sum(axis=1).reshape(2, repeats, channels).sum(axis=1)
     return first, second

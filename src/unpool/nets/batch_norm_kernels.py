@@ -19,6 +19,9 @@ from unpool.convolution.machine_code import Floats, compiled, in_threads, index
 StoredMaps: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 Sums: TypeAlias = NDArray[np.float64]
 
+MOST_BLOCKS = 64
+"""Blocks that threads share."""
+
 BITS, HALF_OF_THE_LAST, ONE, NOT_A_NUMBER = np.uint32(16), np.uint32(0x7FFF), np.uint32(1), np.uint16(0x7FC0)
 
 
@@ -51,8 +54,14 @@ def _stored_as(value: Any, like: Any) -> Any:
 
 
 @compiled
-def _sum_block(maps: StoredMaps, lane: int, first: int, last: int, sums: Sums, squares: Sums) -> None:
-    for each in range(first, last):
+def _bounds(number: int, blocks: int, lanes: int) -> tuple[int, int]:
+    """Return the first lane of a block, and the last + 1."""
+    return number * lanes // blocks, (number + 1) * lanes // blocks
+
+
+@compiled
+def _sum_block(maps: StoredMaps, lane: int, block: tuple[int, int], sums: Sums, squares: Sums) -> None:
+    for each in range(block[0], block[1]):
         start = index(each * lane)
         for i in range(index(lane)):
             value = np.float64(_value(maps[start + i]))
@@ -61,11 +70,11 @@ def _sum_block(maps: StoredMaps, lane: int, first: int, last: int, sums: Sums, s
 
 
 @in_threads
-def sum_maps(maps: StoredMaps, lanes: int, sums: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+def sum_maps(maps: StoredMaps, lanes: int, sums: Sums, squares: Sums) -> None:
     """Sum maps and their squares: a row of ``sums`` and ``squares`` (blocks, lane) for each block."""
     blocks, lane = sums.shape
-    for block in prange(blocks):
-        _sum_block(maps, lane, block * lanes // blocks, (block + 1) * lanes // blocks, sums[block], squares[block])
+    for number in prange(blocks):
+        _sum_block(maps, lane, _bounds(number, blocks, lanes), sums[number], squares[number])
 
 
 @compiled
@@ -80,9 +89,9 @@ def _change_block(maps: StoredMaps, block: tuple[int, int], scale: Floats, shift
 @in_threads
 def change_maps(maps: StoredMaps, lanes: int, scale: Floats, shift: Floats, made: StoredMaps) -> None:
     """Multiply each channel by its scale and add its shift."""
-    blocks = min(lanes, 64)
-    for block in prange(blocks):
-        _change_block(maps, (block * lanes // blocks, (block + 1) * lanes // blocks), scale, shift, made)
+    blocks = min(lanes, MOST_BLOCKS)
+    for number in prange(blocks):
+        _change_block(maps, _bounds(number, blocks, lanes), scale, shift, made)
 
 
 @compiled
@@ -102,7 +111,7 @@ def sum_gradient(gradient: StoredMaps, maps: StoredMaps, lanes: int, sums: Sums,
     """Sum a gradient, and its products with the maps: a row of ``sums`` and ``products`` (blocks, lane) a block."""
     blocks, lane = sums.shape
     for number in prange(blocks):
-        block = (number * lanes // blocks, (number + 1) * lanes // blocks)
+        block = _bounds(number, blocks, lanes)
         _sum_gradient_block(gradient, maps, lane, block, sums[number], products[number])
 
 
@@ -123,7 +132,7 @@ def _change_gradient_block(
 @in_threads
 def change_gradient(gradient: StoredMaps, maps: StoredMaps, lanes: int, factors: Floats, made: StoredMaps) -> None:
     """Compute scale * gradient + slope * (maps - middle) + shift; ``factors`` (4, lane) has these in this order."""
-    blocks = min(lanes, 64)
+    blocks = min(lanes, MOST_BLOCKS)
     for number in prange(blocks):
-        block = (number * lanes // blocks, (number + 1) * lanes // blocks)
+        block = _bounds(number, blocks, lanes)
         _change_gradient_block(gradient, maps, block, factors, made)

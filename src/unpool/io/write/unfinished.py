@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.errors import DataError, RunError
+from unpool.io.locks import lock
 
 RECORD = struct.Struct(">IQI")
 """The head of a record: rows, bytes of data, and CRC-32 of the data with the number of rows as its start value."""
@@ -145,16 +146,9 @@ def _check(rows: int, data: bytes) -> int:
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Lock the file against a second process, where the system can; the lock ends with the process."""
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file.fileno(), wait=False)
     except BlockingIOError as error:
         raise RunError(
             f"{path}: another process is writing it", "one process for each picture", "wait until it ends, or stop it"
         ) from error
-    except OSError:
-        return  # a file system without locks
