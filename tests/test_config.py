@@ -59,6 +59,8 @@ ANOTHER: dict[str, str] = {
     "data.classes": '["sky", "7=road"]',
     "data.ignore": "[255]",
     "data.val_share": "0.3",
+    "data.test_share": "0.2",
+    "data.split_seed": "7",
     "data.cache_gb": "0",
     "training.epochs": "3",
     "training.minutes": "1.5",

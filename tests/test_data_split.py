@@ -108,11 +108,37 @@ def test_the_folders_own_parts_are_honoured() -> None:
     assert made.members("test") == ("test/d",)
 
 
+def test_a_test_part_is_set_aside_before_the_validation_part() -> None:
+    names = [f"slide{slide}_{k:02}" for slide in "ABCDEFGHIJ" for k in range(4)]
+    split = make_split(folder(*names), 5, test_share=0.2)
+    parts = [set(split.members(part)) for part in ("train", "val", "test")]
+    assert set.union(*parts) == set(names)
+    assert sum(map(len, parts)) == len(names)
+    assert len(parts[2]) == 8
+    groups = [{name.split("_")[0] for name in part} for part in parts]
+    assert sum(map(len, groups)) == 10
+    assert "test drawn with seed 5" in split.origin
+    assert "val drawn with seed 5" in split.origin
+    assert make_split(folder(*names), 5, test_share=0.2) == split
+    assert make_split(folder(*names), 6, test_share=0.2).test != split.test
+
+
+def test_the_folders_own_test_part_stays() -> None:
+    split = make_split(folder("train/a", "train/b", "train/c", "val/c", "test/d"), 0, test_share=0.5)
+    assert (split.test, len(split.train)) == (("test/d",), 3)
+    drawn = make_split(folder("train/a", "train/b", "train/c", "val/d"), 0, test_share=0.3)
+    assert (len(drawn.test), drawn.val, len(drawn.train)) == (1, ("val/d",), 2)
+
+
 def test_what_cannot_be_divided() -> None:
     with pytest.raises(DataError, match="only pairs for val and test"):
         make_split(folder("val/c", "test/d"), 0)
     with pytest.raises(DataError, match="1 pair to train"):
         make_split(folder("a"), 0)
+    with pytest.raises(DataError, match="1 pair to train"):
+        make_split(folder("a", "b"), 0, test_share=0.5)
+    with pytest.raises(DataError, match="a validation share of 0"):
+        make_split(folder("a", "b"), 0, val_share=0)
 
 
 def test_json_round_trip() -> None:

@@ -28,13 +28,21 @@ def check(
 
     Parameters
     ----------
-    seed: seed of the split into training and validation pictures.
+    seed: seed of the split, where the settings have no ``split_seed``.
     table: the class table of a trained model, by which the masks are read; a mask value that it lacks is then an
         error. None makes a table from the masks.
     settled: digest of the class file that lay beside the model's training data, see ``unpool.dataset.survey``.
     """
     options = MaskOptions(settings.masks, settings.classes, settings.ignore)
-    steps = survey_steps(folder, options, seed=seed, val_share=settings.val_share, table=table, settled=settled)
+    steps = survey_steps(
+        folder,
+        options,
+        seed=seed if settings.split_seed is None else settings.split_seed,
+        val_share=settings.val_share,
+        test_share=settings.test_share,
+        table=table,
+        settled=settled,
+    )
     return (yield from mapped(steps, lambda step: Progress("reading pictures and masks", *step)))
 
 

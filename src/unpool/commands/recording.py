@@ -20,8 +20,10 @@ from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
 from unpool.ledger.folders import read_record, sibling_runs, write_record
 from unpool.ledger.record import (
+    UNKNOWN,
     DataUsed,
     ModelUsed,
+    Origin,
     Record,
     RecordedState,
     RunKind,
@@ -43,7 +45,11 @@ WITHOUT_EFFECT = ("machine", "recipe", "config_version")
 
 
 def record_training(
-    job: TrainingJob, run: RunFolder, state: TrainingState, steps: Generator[Event, None, int | None]
+    job: TrainingJob,
+    run: RunFolder,
+    state: TrainingState,
+    steps: Generator[Event, None, int | None],
+    origin: Origin = UNKNOWN,
 ) -> Generator[Event, None, int | None]:
     """Run the steps of a training and keep its record; return the number of the signal that stopped it, or None.
 
@@ -52,7 +58,7 @@ def record_training(
     """
     if not job.setup.processes.first:
         return (yield from steps)
-    record = _training_record(job, run)
+    record = _training_record(job, run, origin)
     write_record(run.path, record)
     try:
         stopped_by = yield from steps
@@ -141,7 +147,7 @@ def record_test(test: StartedTest, evaluation: Evaluation, intervals: Intervals 
     write_record(test.folder, record)
 
 
-def _training_record(job: TrainingJob, run: RunFolder) -> Record:
+def _training_record(job: TrainingJob, run: RunFolder, origin: Origin) -> Record:
     """Return the record of a training that begins or continues; one that continues keeps its id."""
     config, split, processes = job.config, job.survey.split, job.setup.processes.count
     record = _new_record(
@@ -155,12 +161,20 @@ def _training_record(job: TrainingJob, run: RunFolder) -> Record:
         seed=config.training.seed,
         machine=job.setup.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
         start=_model(model_file(Path(config.training.start))) if config.training.start is not None else None,
+        parent=origin.parent,
+        study=origin.study,
     )
     try:
         before = read_record(run.path)
     except DataError:  # the run is new, or its record is damaged
         return record
-    kept = {"id": before.id, "created": before.created, "peak_bytes": before.peak_bytes}
+    kept = {
+        "id": before.id,
+        "created": before.created,
+        "peak_bytes": before.peak_bytes,
+        "parent": before.parent or origin.parent,
+        "study": before.study or origin.study,
+    }
     return record.model_copy(update=kept)
 
 

@@ -29,13 +29,17 @@ class DataSettings(_Section):
 
     ``masks``: the meaning of mask pixels; ``classes``: names, ``value=name`` or ``#rrggbb=name``, in the order of the
     class ids; ``ignore``: mask values or colours of ignored pixels (None: the survey decides); ``val_share``: share of
-    the pictures in the validation split, if the folder has no split; ``cache_gb``: memory for decoded pictures, in GiB.
+    the pictures in the validation split, if the folder has no split; ``test_share``: share of the pictures that are set
+    aside as test split, if the folder has none (0: none); ``split_seed``: seed by which both are drawn (None: the seed
+    of the training); ``cache_gb``: memory for decoded pictures, in GiB.
     """
 
     masks: Literal["auto", "values", "colours", "instances"] = "auto"
     classes: tuple[str, ...] = ()
     ignore: tuple[int | str, ...] | None = None
     val_share: float = Field(0.2, gt=0, lt=1)
+    test_share: float = Field(0.0, ge=0, lt=1)
+    split_seed: int | None = Field(None, ge=0, lt=1 << 63)
     cache_gb: float = Field(4.0, ge=0, le=1e6)
 
 

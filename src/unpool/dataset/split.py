@@ -14,7 +14,7 @@ from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.08, 0.45
-"""Share of validation pairs between which groups stay undivided; otherwise pictures are drawn one by one."""
+"""Share of drawn pairs between which groups stay undivided; otherwise pictures are drawn one by one."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,18 @@ class Split:
         return cls(train, val, test, str(data["origin"]), int(data["seed"]))
 
 
-def make_split(folder: Folder, seed: int, val_share: float = 0.2) -> Split:
+def make_split(folder: Folder, seed: int, val_share: float = 0.2, test_share: float = 0.0) -> Split:
     """Divide a folder's pairs into train, val and test.
 
-    The folder's own parts are kept. Where it has no val part, one is made from its train part. Pairs whose names
-    show one source (``unpool.data.groups.group_of``) stay together if that leaves a sensible share. The result
-    depends on names, seed and share only.
+    The folder's own parts are kept. Where it has no test part and ``test_share`` is above 0, one is drawn from its
+    train part; where it has no val part, one is drawn from what remains. Pairs whose names show one source
+    (``unpool.data.groups.group_of``) stay together if that leaves a sensible share. The result depends on names, seed
+    and shares only.
 
     Parameters
     ----------
     val_share: share of the training pairs to validate on, between 0 and 1.
+    test_share: share of the training pairs to set aside as test pairs; 0 sets none aside.
 
     Raises
     ------
@@ -76,11 +78,13 @@ def make_split(folder: Folder, seed: int, val_share: float = 0.2) -> Split:
             "pairs to train on",
             "add a train part, or move the pairs out of these parts so that Unpool makes the split",
         )
-    if parts["val"]:
-        return Split(tuple(sorted(train)), parts["val"], parts["test"], origin, seed)
-    val, val_origin = _validation(train, seed, val_share, str(folder.root))
-    rest = tuple(sorted(set(train) - set(val)))
-    return Split(rest, val, parts["test"], "; ".join(filter(None, (origin, val_origin))), seed)
+    origins, rest = [origin] * bool(origin), tuple(sorted(train))
+    for part, share in (("test", test_share), ("val", val_share)):
+        if not parts[part] and (part == "val" or share):
+            parts[part], how = _drawn_part(part, rest, seed, share, str(folder.root))
+            rest = tuple(name for name in rest if name not in set(parts[part]))
+            origins.append(how)
+    return Split(rest, parts["val"], parts["test"], "; ".join(origins), seed)
 
 
 def folder_split(folder: Folder, seed: int) -> Split:
@@ -97,34 +101,34 @@ def keeps_groups(split: Split) -> bool:
     return not {groups[name] for name in split.train} & {groups[name] for name in split.val}
 
 
-def _validation(names: Sequence[str], seed: int, share: float, root: str) -> tuple[tuple[str, ...], str]:
-    """Return the names to validate on, and one sentence on how they were chosen."""
+def _drawn_part(part: str, names: Sequence[str], seed: int, share: float, root: str) -> tuple[tuple[str, ...], str]:
+    """Return the names of a part that is drawn from ``names``, and one sentence on how they were drawn."""
     if len(names) < 2:
         raise DataError(
-            f"{root}: {count_text(len(names), 'pair')} to train and validate on",
+            f"{root}: {count_text(len(names), 'pair')} to train and {'validate' if part == 'val' else 'test'} on",
             "two pairs or more",
             "add pictures with masks",
         )
     if not 0 < share < 1:
         raise DataError(
-            f"a validation share of {share:g}",
+            f"a {'validation' if part == 'val' else part} share of {share:g}",
             "a share between 0 and 1",
-            "choose a share near 0.2, as with --set val_share=0.2",
+            f"choose a share near 0.2, as with --set {part}_share=0.2",
         )
     groups = group_of(names)
     sizes = Counter(groups.values())
     chosen = _near_share(sizes, seed, share * len(names))
-    val = tuple(sorted(name for name in names if groups[name] in chosen))
+    drawn = tuple(sorted(name for name in names if groups[name] in chosen))
     if len(sizes) == len(names):
-        return val, f"val drawn at random with seed {seed}; file names show no groups of related pictures"
-    if SMALLEST_SHARE <= len(val) / len(names) <= LARGEST_SHARE:
-        return val, (
-            f"val drawn with seed {seed} by whole groups, so that no source is on both sides: "
+        return drawn, f"{part} drawn at random with seed {seed}; file names show no groups of related pictures"
+    if SMALLEST_SHARE <= len(drawn) / len(names) <= LARGEST_SHARE:
+        return drawn, (
+            f"{part} drawn with seed {seed} by whole groups, so that no source is on both sides: "
             f"{first_of(sorted(chosen))} of {count_text(len(sizes), 'group')}"
         )
     chosen = _near_share(Counter(names), seed, share * len(names))
     return tuple(sorted(chosen)), (
-        f"val drawn at random with seed {seed}, because the {len(sizes)} groups are too few or too unequal"
+        f"{part} drawn at random with seed {seed}, because the {len(sizes)} groups are too few or too unequal"
     )
 
 

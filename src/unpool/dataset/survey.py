@@ -43,6 +43,7 @@ def survey(
     *,
     seed: int = 0,
     val_share: float = 0.2,
+    test_share: float = 0.0,
     table: ClassTable | None = None,
     settled: str | None = None,
 ) -> Survey:
@@ -50,7 +51,7 @@ def survey(
 
     Parameters
     ----------
-    seed, val_share: of the split, see ``unpool.dataset.split.make_split``.
+    seed, val_share, test_share: of the split, see ``unpool.dataset.split.make_split``.
     table: the class table by which the masks are read, as when a model is tested. No split is made then: pairs in
         none of the folder's own parts are test pairs. None chooses a table by the masks.
     settled: digest of the class file that lay beside the masks from which ``table`` was made. The same file is not
@@ -65,7 +66,9 @@ def survey(
     DataError: there are no pairs, or no class table can be made from the masks.
     UsageError: the classes or the ignored values of ``options`` cannot be read, or do not fit the masks.
     """
-    steps = survey_steps(root, options, seed=seed, val_share=val_share, table=table, settled=settled)
+    steps = survey_steps(
+        root, options, seed=seed, val_share=val_share, test_share=test_share, table=table, settled=settled
+    )
     return result_of(steps)
 
 
@@ -75,6 +78,7 @@ def survey_steps(
     *,
     seed: int = 0,
     val_share: float = 0.2,
+    test_share: float = 0.0,
     table: ClassTable | None = None,
     settled: str | None = None,
 ) -> Generator[tuple[int, int], None, Survey]:
@@ -112,7 +116,9 @@ def survey_steps(
     if testing:
         unreadable = [_for_test(finding, usable, choice.table, in_folder) for finding in unreadable]
     findings = joined([*folder.findings, *unread, *findings, *choice.findings, *choice.mask_findings, *unreadable])
-    split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, val_share)
+    split, split_findings = (
+        (folder_split(folder, seed), []) if testing else _split(folder, seed, (val_share, test_share))
+    )
     result = Survey(
         folder=folder,
         table=choice.table,
@@ -156,9 +162,9 @@ def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspect
     return read_ahead(lambda pair: inspect_pair(pair, kind), pairs, ahead=2 * READERS, threads=READERS)
 
 
-def _split(folder: Folder, seed: int, val_share: float) -> tuple[Split, list[Finding]]:
+def _split(folder: Folder, seed: int, shares: tuple[float, float]) -> tuple[Split, list[Finding]]:
     try:
-        return make_split(folder, seed, val_share), []
+        return make_split(folder, seed, *shares), []
     except DataError as error:
         return folder_split(folder, seed), [from_error(error, "no-split")]
 

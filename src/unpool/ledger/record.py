@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -80,6 +80,14 @@ class ModelUsed(_Part):
     digest: str
 
 
+class StudyPlace(_Part):
+    """The place of a training in a study: the study's folder, the variant, and why the variant is tried."""
+
+    folder: str
+    variant: str
+    note: str = ""
+
+
 class Record(_Part):
     """The content of ``run.json``.
 
@@ -93,6 +101,8 @@ class Record(_Part):
     changed: the settings of a training that differ from the defaults, as ``section.name``.
     model: the model that a training made or a test tested.
     start: the model that a training began with.
+    parent: id of the run from whose settings this training was changed; None where it is unknown.
+    study: the place of a training in a study; None outside of one.
     seconds: the time that the run took, with all its resumed parts.
     peak_bytes: most main memory of its first process; None where unknown.
     epochs, best_epoch: the number of epochs of a training, and the epoch of its model.
@@ -120,6 +130,8 @@ class Record(_Part):
     process: Process
     model: ModelUsed | None = None
     start: ModelUsed | None = None
+    parent: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = None
+    study: StudyPlace | None = None
     seconds: Annotated[float, Field(ge=0, le=1e10)] = 0.0
     peak_bytes: _Count | None = None
     epochs: _Count | None = None
@@ -144,6 +156,16 @@ class Record(_Part):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return self.model_dump(mode="json")
+
+
+class Origin(NamedTuple):
+    """The run from whose settings a training was changed, by its id, and its place in a study; None where unknown."""
+
+    parent: str | None = None
+    study: StudyPlace | None = None
+
+
+UNKNOWN = Origin()
 
 
 def digest(plain: Any) -> str:

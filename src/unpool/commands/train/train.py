@@ -25,9 +25,11 @@ from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
 from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.convolution.choices import CHOICES
+from unpool.dataset.survey_result import Survey
 from unpool.dataset.survey_text import survey_page
 from unpool.io.destination import claimed
 from unpool.io.write.images import write_image
+from unpool.ledger.record import UNKNOWN, Origin
 from unpool.machine.process_memory import keep_memory
 from unpool.prediction.predictor import Predictor
 from unpool.processes import Processes, join
@@ -90,6 +92,8 @@ def train(
     resume: bool = False,
     save_every: float = SAVE_EVERY,
     fingerprint: str | None = None,
+    survey: Survey | None = None,
+    origin: Origin = UNKNOWN,
 ) -> Generator[Event, None, TrainedRun]:
     """Check a folder, train a network on it, and keep the best epoch.
 
@@ -101,6 +105,8 @@ def train(
     resume: continue the run that the same command started; start one where there is none.
     save_every: seconds between saved states within an epoch; the end of an epoch is always saved.
     fingerprint: of the data; other data are refused. None takes any.
+    survey: of the folder with the same settings of the data, where there is one already; None makes one.
+    origin: what the run was changed from, for its record.
 
     Raises
     ------
@@ -120,22 +126,24 @@ def train(
             if resume:
                 yield Message("nothing to resume yet: starting a new run")
         run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
-        return (yield from _trained_run(folder, run, with_budget(config), processes, save_every, fingerprint))
+        config = with_budget(config)
+        if survey is None:
+            survey = yield from check(folder, config.data, config.training.seed)
+            yield Message(survey_page(survey))
+        require_unchanged(survey, fingerprint)
+        require_no_errors(survey)
+        return (yield from _trained_run(survey, run, config, processes, save_every, origin))
 
 
 def _trained_run(
-    folder: Path,
+    survey: Survey,
     run: RunFolder,
     config: RunConfig,
     processes: Processes,
     save_every: float,
-    fingerprint: str | None,
+    origin: Origin,
 ) -> Generator[Event, None, TrainedRun]:
     """Train in a folder that is claimed, from the start or from its checkpoint."""
-    survey = yield from check(folder, config.data, config.training.seed)
-    yield Message(survey_page(survey))
-    require_unchanged(survey, fingerprint)
-    require_no_errors(survey)
     yield Progress("preparing", 0, 1)
     job = prepare(survey, config, processes)
     yield Progress("preparing", 1, 1)
@@ -151,7 +159,7 @@ def _trained_run(
         if job.setup.budget.progress(state, job.setup.batches.steps) < 1:
             yield from compile_resumed(job, state)
         yield Message(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
-    stopped_by = yield from record_training(job, run, state, _train(job, run, state, save_every))
+    stopped_by = yield from record_training(job, run, state, _train(job, run, state, save_every), origin)
     if stopped_by is None and processes.first:  # a system that stops a process does not wait for pictures
         yield from _write_pictures(job, run)
     return TrainedRun(
