@@ -5,6 +5,7 @@
     ├── DataError          a picture, mask or folder is wrong            3
     ├── ModelFileError     a model file or checkpoint is unreadable      3
     └── RunError           the work began and could not be finished      1
+        └── TrainingError  these settings cannot be trained here         1
 
 Every message has three parts: what was found (with the file and the value), what was expected, what to do.
 """
@@ -64,3 +65,7 @@ class RunError(UnpoolError):
     """The error of a training, test or prediction that began and could not be finished."""
 
     exit_code = 1
+
+
+class TrainingError(RunError):
+    """The error of settings that cannot be trained here: the loss is not finite, or the memory is too small."""

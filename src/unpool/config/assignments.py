@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
@@ -35,11 +35,29 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         table = settings if section is None else settings.setdefault(section, {})
         if name in table:
             raise UsageError(f"--set {name} twice", "each setting once", f"leave out one --set {name}=…")
-        table[name] = _value(text)
+        table[name] = value_of(text)
     return settings
 
 
-def _value(text: str) -> Any:
+def nested_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings from values by their keys; a key is ``section.name``, or the name alone.
+
+    Raises
+    ------
+    UsageError: an unknown or ambiguous key, or a key twice.
+    """
+    settings: dict[str, Any] = {}
+    for key, value in values.items():
+        section, name = _section_and_name(key)
+        table = settings if section is None else settings.setdefault(section, {})
+        if name in table:
+            raise UsageError(f"{name} twice", "each setting once", f"leave out one {name}")
+        table[name] = value
+    return settings
+
+
+def value_of(text: str) -> Any:
+    """Return the value that a text means, as ``--set key=text`` takes it."""
     try:
         table = toml_table(f"value = {text}", finite=False)
     except ValueError:

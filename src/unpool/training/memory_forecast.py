@@ -7,7 +7,7 @@ import math
 from torch import nn
 
 from unpool.data.batches import Batch
-from unpool.errors import RunError
+from unpool.errors import TrainingError
 from unpool.machine.device import out_of_memory
 from unpool.nets.saved_tensors import SavedTensors
 from unpool.training.objective import Objective
@@ -32,7 +32,7 @@ def crop_bytes(network: nn.Module, batch: Batch, loss_of: Objective) -> int:
 
     Raises
     ------
-    RunError: the memory does not hold one crop.
+    TrainingError: the memory does not hold one crop.
     """
     one = next(in_parts(batch, len(batch.names)))
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -68,13 +68,13 @@ def parts_that_fit(crops: int, one_crop: int, fixed: int, free: int | None) -> i
 
     Raises
     ------
-    RunError: one crop does not fit.
+    TrainingError: one crop does not fit.
     """
     if free is None:
         return 1
     room = PLANNED_SHARE * free - fixed
     if one_crop > room:
-        raise RunError(
+        raise TrainingError(
             f"one crop takes about {bytes_text(one_crop)} of memory in a step and the weights {bytes_text(fixed)}; "
             f"{bytes_text(free)} is free",
             "memory for at least one crop",

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from unpool.errors import RunError
+from unpool.errors import TrainingError
 from unpool.wording import problem_text
 
 NONFINITE_LIMIT = 5
@@ -65,7 +65,7 @@ class EpochSums:
 
         Raises
         ------
-        RunError: the last ``NONFINITE_LIMIT`` steps had no finite loss.
+        TrainingError: the last ``NONFINITE_LIMIT`` steps had no finite loss.
         """
         self.done += 1
         if math.isfinite(loss):
@@ -78,7 +78,7 @@ class EpochSums:
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row >= NONFINITE_LIMIT:
-            raise RunError(
+            raise TrainingError(
                 f"the loss was {loss} for {self.in_a_row} steps in a row, last on {', '.join(sorted(set(names)))}",
                 "a finite loss",
                 "lower the learning rate (--set learning_rate=…), or look for damaged pixels in these pictures",

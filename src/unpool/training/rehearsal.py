@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from unpool.data.batches import Batch
-from unpool.errors import RunError
+from unpool.errors import TrainingError
 from unpool.nets.network import Network
 from unpool.optim import set_learning_rate
 from unpool.training.memory_forecast import crop_bytes, fixed_bytes, parts_that_fit
@@ -71,7 +71,7 @@ def rehearse(network: Network, setup: TrainingSetup, parts: int | None, free: in
 
     Raises
     ------
-    RunError: the loss of the first batch is not finite, or a single crop does not fit.
+    TrainingError: the loss of the first batch is not finite, or a single crop does not fit.
     """
     before = copy.deepcopy([network.state_dict(), setup.optimiser.state_dict()])
     random = torch.get_rng_state()
@@ -110,7 +110,7 @@ def _steps(
         times.append(time.monotonic() - started)
         losses.append(loss)
         if not math.isfinite(losses[0]):
-            raise RunError(
+            raise TrainingError(
                 f"the loss of the first batch ({', '.join(sorted(set(batch.names))[:4])}) is not finite",
                 "a network that gives finite numbers for these pictures",
                 "look for damaged pixels in these pictures, or try --set precision=float32",

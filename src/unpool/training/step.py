@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from unpool.data.batches import Batch
-from unpool.errors import RunError
+from unpool.errors import TrainingError
 from unpool.machine.device import out_of_memory
 from unpool.processes import Processes
 from unpool.training.objective import Objective
@@ -25,7 +25,7 @@ def step_that_fits(
 
     Raises
     ------
-    RunError: the memory does not hold a single crop, or it ran out in one of several processes.
+    TrainingError: the memory does not hold a single crop, or it ran out in one of several processes.
     """
     while True:
         torch.manual_seed(_seed_of(setup, state.step))
@@ -35,7 +35,7 @@ def step_that_fits(
             if not out_of_memory(error):
                 raise
             if setup.processes.count > 1:  # the other processes wait in a sum and do not know of new parts
-                raise RunError(
+                raise TrainingError(
                     f"memory ran out in process {setup.processes.rank} of {setup.processes.count}",
                     "memory for its share of a batch",
                     "start again with --set parts=…, a smaller crop or batch_size, or fewer processes on this machine",
@@ -94,9 +94,9 @@ def in_parts(batch: Batch, parts: int) -> Iterator[Batch]:
             yield Batch(batch.images[start:end], batch.labels[start:end], batch.names[start:end], emphasis)
 
 
-def no_room(batch: Batch) -> RunError:
+def no_room(batch: Batch) -> TrainingError:
     """Return the error for a memory that does not hold one crop of ``batch``."""
-    return RunError(
+    return TrainingError(
         f"memory ran out on a single crop ({', '.join(batch.names[:3])})",
         "memory for at least one crop",
         "set a smaller --set crop=…, a narrower network (--set width=…), or end other programs",

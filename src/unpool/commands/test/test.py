@@ -23,6 +23,7 @@ from unpool.convolution.choices import CHOICES
 from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.data.samples import Pair, read_sample
+from unpool.dataset.survey_result import Survey
 from unpool.errors import UsageError
 from unpool.io.destination import new_folder
 from unpool.io.files import write_json, write_text
@@ -53,6 +54,7 @@ def test(
     *,
     out: Path | None = None,
     fingerprint: str | None = None,
+    survey: Survey | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -64,6 +66,7 @@ def test(
     model: a model file, or the run folder that holds one.
     out: folder of the report; by default ``test-<folder>`` next to the model, numbered if it exists.
     fingerprint: required fingerprint of the data; None for any data.
+    survey: of the folder by the model's class table, where there is one already, as ``survey_by`` makes it.
 
     Raises
     ------
@@ -78,26 +81,31 @@ def test(
             base = path.parent / f"test-{folder.resolve().name or 'data'}"
             target = str(claims.enter_context(new_folder(out, base)))
         place = Path(processes.agree_text(target))
-        return (yield from _tested(path, loaded, folder, options, place, fingerprint))
+        if survey is None:
+            survey = yield from survey_by(loaded, folder)
+        require_unchanged(survey, fingerprint)
+        require_no_errors(survey, testing=True)
+        return (yield from _tested(path, loaded, survey, options, place))
+
+
+def survey_by(loaded: LoadedModel, folder: Path) -> Generator[Event, None, Survey]:
+    """Survey a folder by the class table of a model."""
+    settled = loaded.card.get("story", {}).get("data", {}).get("class_file")
+    return (yield from check(folder, DataSettings(), table=loaded.segmenter.classes, settled=settled))
 
 
 def _tested(
     path: Path,
     loaded: LoadedModel,
-    folder: Path,
+    survey: Survey,
     options: TestOptions,
     target: Path,
-    fingerprint: str | None,
 ) -> Generator[Event, None, TestResult]:
     """Test a model; the first process writes the report into a folder that is claimed."""
     segmenter, card = loaded
     processes = join(options.device)
     averaging, machine = options.averaging, choose_machine(options.device, options.precision)
     predictor = Predictor(segmenter, machine, TILE, averaging)
-    settled = card.get("story", {}).get("data", {}).get("class_file")
-    survey = yield from check(folder, DataSettings(), table=segmenter.classes, settled=settled)
-    require_unchanged(survey, fingerprint)
-    require_no_errors(survey, testing=True)
     choice = choose_pairs(survey, card, options.which)
     log_warnings = run_history(path, card["story"]).warnings
     pictures_seen = {pair.name: survey.pictures[pair.name].appearance for pair in choice.pairs}
@@ -118,7 +126,7 @@ def _tested(
     counts = [pixel_counts(picture) for _, picture in evaluation.images]
     result = TestResult(
         model=path,
-        data=folder,
+        data=survey.folder.root,
         which=choice.which,
         evaluation=evaluation,
         intervals=bootstrap(evaluation.images, groups),

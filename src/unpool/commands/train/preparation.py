@@ -23,7 +23,7 @@ from unpool.data.training_normalisation import training_normalisation
 from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
 from unpool.data.weight_maps import Emphasis
 from unpool.dataset.survey_result import Survey
-from unpool.errors import DataError, RunError, UsageError
+from unpool.errors import DataError, TrainingError, UsageError
 from unpool.losses.class_weights import balanced_weights, median_frequency_weights
 from unpool.losses.loss import Loss, LossFactors
 from unpool.machine.device import choose_machine, free_memory
@@ -191,14 +191,14 @@ def _require_room(config: RunConfig, network: Network, crop_bytes: int, free: in
     least, batch = 3 * weights, config.training.batch_size * crop_bytes  # weights, gradients and one moment
     if least > free:
         width = max(int(getattr(config.structure, "width", 1) * math.sqrt(free / least) / 2), 1)
-        raise RunError(
+        raise TrainingError(
             f"the weights take {bytes_text(weights)}, and their training at least {bytes_text(least)}; "
             f"{bytes_text(free)} of memory is free",
             "memory for the weights, their gradients and the optimiser",
             f"give a narrower network with --set width={width}, or a lower depth",
         )
     if batch > free:
-        raise RunError(
+        raise TrainingError(
             f"the pixels of a batch of {config.training.batch_size} crops take {bytes_text(batch)}; "
             f"{bytes_text(free)} of memory is free",
             "memory for a batch",

@@ -35,9 +35,7 @@ def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, 
     before = CHOICES.measured
     free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
     result = rehearse(job.segmenter.network, setup, given.training.parts, free)
-    validation = setup.processes.agree(_validation_seconds(job))
-    if setup.recompute:
-        validation += FORWARD * result.step_seconds * setup.batches.steps
+    validation = validation_seconds(job, result.step_seconds)
     steps = setup.batches.steps
     forecast = Forecast(result, steps, result.step_seconds * steps + validation, given.training, free)
     forecast.require_reasonable()
@@ -79,8 +77,19 @@ def _compile(job: TrainingJob, state: TrainingState) -> str:
     return failure
 
 
-def _validation_seconds(job: TrainingJob) -> float:
-    """Return the time that a validation will take, measured on one of its pictures."""
+def validation_seconds(job: TrainingJob, step_seconds: float) -> float:
+    """Return the time that a validation will take, measured on one of its pictures.
+
+    Parameters
+    ----------
+    step_seconds: time of a training step.
+    """
+    setup = job.setup
+    seconds = setup.processes.agree(_measured_validation(job))
+    return seconds + (FORWARD * step_seconds * setup.batches.steps if setup.recompute else 0.0)
+
+
+def _measured_validation(job: TrainingJob) -> float:
     pictures = job.setup.validation
     share = -(-len(pictures) // job.setup.processes.count)
     one: list[Sample] = [pictures[0]]

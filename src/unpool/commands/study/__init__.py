@@ -1,0 +1,1 @@
+"""The command study: variants of a network, trained under the same conditions, judged, and recorded."""

@@ -1,0 +1,210 @@
+"""The beginning of a study: its variants are probed, the minutes are divided, and a forecast is made."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from statistics import mean
+
+from unpool.commands.events import Event
+from unpool.commands.study.probing import probe_all
+from unpool.data.groups import group_of
+from unpool.dataset.survey_result import Survey
+from unpool.errors import DataError, UsageError
+from unpool.ledger.record import digest
+from unpool.metrics.intervals import members_of
+from unpool.metrics.seeds import VarianceComponents, detectable_difference
+from unpool.study.plan import StudyPlan
+from unpool.study.records import Probe, Study, StudyData
+from unpool.study.stages import RESERVED, shares_for, trainings
+from unpool.study.variants import variants_of
+from unpool.wording import all_of, count_text, duration_text, first_of, minutes_text, on_one_line
+
+FEWEST_STEPS = 60
+"""Steps of a full training below which a study is too short to judge structures."""
+
+USUAL_SPREAD = VarianceComponents(seed=0.008**2, unit=0.015**2, residual=0.01**2)
+"""Variances of a difference in mean IoU, for the forecast alone; measured in the study of docs/studies.md."""
+
+
+def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study]:
+    """Return a study that is ready to run: what every process that works on it agrees on.
+
+    Raises
+    ------
+    UsageError: the baseline or the plan is refused, or the minutes are too few.
+    DataError: there are too few pictures to judge.
+    """
+    data = study_data(survey)
+    variants, probes = yield from probe_all(survey, variants_of(plan), plan.data_settings)
+    tried = sum(1 for variant in variants if variant.number and not variant.refused)
+    attempts = tried + (plan.search.attempts if plan.search else 0)
+    if not attempts:
+        reasons = first_of([f"{variant.name}: {variant.refused}" for variant in variants if variant.refused], 2, "; ")
+        raise UsageError(
+            f"no variant that can be trained ({reasons or 'all have the settings of the baseline'})",
+            "at least one variant that differs from the baseline",
+            "change the plan, or give other values with --vary",
+        )
+    total_steps, minutes, shares = _division(plan, probes, attempts)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Study(
+        id=digest([plan.model_dump(mode="json"), data.fingerprint, created])[:12],
+        created=created,
+        plan=plan,
+        data=data,
+        variants=variants,
+        probes=probes,
+        total_steps=total_steps,
+        minutes=minutes,
+        shares=shares,
+    )
+
+
+def study_data(survey: Survey) -> StudyData:
+    """Return the pictures that train, choose and judge.
+
+    Raises
+    ------
+    DataError: fewer than two pictures to choose by or to judge by.
+    """
+    split = survey.split
+    parts = {part: tuple(n for n in split.members(part) if n in survey.pictures) for part in ("train", "val", "test")}
+    for part, verb in (("val", "choose"), ("test", "judge")):
+        if len(parts[part]) < 2:
+            raise DataError(
+                f"{survey.folder.root}: {count_text(len(parts[part]), 'picture')} to {verb} by",
+                f"two or more in the {part} part",
+                f"add pictures with masks, or give a larger share: --{part}-share 0.4",
+            )
+    root = survey.folder.root.resolve()
+    return StudyData(
+        name=on_one_line(root.name), folder=str(root), fingerprint=survey.fingerprint, origin=split.origin, **parts
+    )
+
+
+def forecast_text(study: Study) -> str:
+    """Return what a study will do, how long it takes, and what difference it will be able to see."""
+    lines = [f"Study {study.plan.name}", *(f"  {label:<12}{on_one_line(text)}" for label, text in forecast_rows(study))]
+    lines += [f"  not possible: {each.name}: {on_one_line(each.refused)}" for each in study.variants if each.refused]
+    lines += [f"  warning: {warning}" for warning in warnings_on(study)]
+    return "\n".join(lines)
+
+
+def forecast_rows(study: Study) -> list[tuple[str, str]]:
+    """Return the facts of a study and its forecast, with their titles."""
+    plan, data = study.plan, study.data
+    possible = [variant for variant in study.variants if not variant.refused]
+    attempts = len(possible) - 1 + (plan.search.attempts if plan.search else 0)
+    rows = [
+        ("question", plan.question),
+        ("baseline", f"{plan.net}" + "".join(f" {key}={value}" for key, value in plan.set.items())),
+        ("variants", f"{attempts}: {first_of([variant.name for variant in possible[1:]], 8)}" if possible[1:] else ""),
+        ("searched", f"{plan.search.attempts} of {all_of(list(plan.search.ranges))}" if plan.search else ""),
+        ("pictures", f"{len(data.train)} train, {len(data.val)} choose, {len(data.test)} judge at the end, once"),
+        ("split", data.origin),
+        ("equal", _equal_text(study)),
+        ("stages", _stages_text(study, attempts)),
+        ("seeds", f"{plan.seeds} for each finalist, up to {plan.seeds_at_most} where the verdict needs them"),
+        ("time", f"about {duration_text(forecast_seconds(study))} of {minutes_text(plan.minutes)}"),
+        ("can see", _resolution_text(study, attempts)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def forecast_seconds(study: Study) -> float:
+    """Return the time of all trainings of a study, with as many seeds as each finalist gets at least."""
+    attempts = len(study.probes) - 1 + (study.plan.search.attempts if study.plan.search else 0)
+    each = mean(_full_seconds(study, probe) for probe in study.probes)
+    return trainings(study.shares, attempts, study.plan.seeds) * each
+
+
+def warnings_on(study: Study) -> list[str]:
+    """Return warnings for the reader of a study, one sentence each."""
+    warnings = []
+    if study.total_steps is not None and study.total_steps < FEWEST_STEPS:
+        warnings.append(
+            f"each training has {study.total_steps} steps only, and the order of the variants may say little: give "
+            "more --minutes, fewer variants or fewer --seeds"
+        )
+    units = _units(study)
+    if units < 5:
+        warnings.append(
+            f"{count_text(units, 'picture')} (or groups of pictures) judge; five or more give useful intervals"
+        )
+    if study.plan.equal == "seconds":
+        warnings.append("trainings by the clock cannot be repeated bit for bit, and other work on the machine counts")
+    return warnings
+
+
+def _division(
+    plan: StudyPlan, probes: Sequence[Probe], attempts: int
+) -> tuple[int | None, float | None, tuple[float, ...]]:
+    """Return the steps or the minutes of a full training, and the shares after which variants are given up."""
+    base = probes[0]
+    epoch = mean(
+        probe.epoch_seconds * base.steps / probe.steps for probe in probes
+    )  # of as many steps as the baseline's
+    seconds = 60 * plan.minutes * (1 - RESERVED)
+    shares = shares_for(attempts, halving=plan.halving, epochs=None)
+    if plan.equal == "seconds":
+        return None, seconds / trainings(shares, attempts, plan.seeds) / 60, shares
+    if plan.epochs is not None:
+        return plan.epochs * base.steps, None, shares_for(attempts, halving=plan.halving, epochs=plan.epochs)
+    epochs = int(seconds / (trainings(shares, attempts, plan.seeds) * epoch))
+    shares = shares_for(attempts, halving=plan.halving, epochs=epochs)
+    epochs = int(seconds / (trainings(shares, attempts, plan.seeds) * epoch))
+    if epochs < 1:
+        least = trainings(shares, attempts, plan.seeds) * epoch / (1 - RESERVED) / 60
+        raise UsageError(
+            f"{minutes_text(plan.minutes)} for {count_text(attempts, 'variant')} and {count_text(plan.seeds, 'seed')}",
+            f"at least {least:.0f} minutes, for one epoch of each",
+            f"give --minutes {max(10 * least, 1):.0f} or more, fewer variants, or smaller networks",
+        )
+    return epochs * base.steps, None, shares
+
+
+def _full_seconds(study: Study, probe: Probe) -> float:
+    if study.minutes is not None:
+        return 60 * study.minutes
+    return study.epochs_of(probe) * probe.epoch_seconds
+
+
+def _equal_text(study: Study) -> str:
+    if study.minutes is not None:
+        return f"{study.minutes:.3g} minutes for each training, whatever it does in them"
+    steps = study.total_steps or 0
+    epochs = study.epochs_of(study.probes[0])
+    times = sorted(_full_seconds(study, probe) for probe in study.probes)
+    return (
+        f"{steps:,} steps for each training ({count_text(epochs, 'epoch')}), "
+        f"{duration_text(times[0])} to {duration_text(times[-1])}"
+    )
+
+
+def _stages_text(study: Study, attempts: int) -> str:
+    if len(study.shares) == 1:
+        return f"all {attempts} variants are trained to the end"
+    parts, left = [], attempts
+    for share in study.shares:
+        parts.append(f"{left} to {share:.0%}" if share < 1 else f"{left} to the end")
+        left = -(-left // 2)
+    return f"{', '.join(parts)}; the baseline always to the end"
+
+
+def _resolution_text(study: Study, attempts: int) -> str:
+    seeds, units = study.plan.seeds, _units(study)
+    if min(seeds, units) < 2:
+        return "no difference: it takes two seeds and two pictures or more"
+    least = detectable_difference(USUAL_SPREAD, seeds, units, attempts)
+    most = detectable_difference(USUAL_SPREAD, max(study.plan.seeds_at_most, 2), units, attempts)
+    return (
+        f"differences of about {100 * least:.1f} points of mean IoU with {seeds} seeds, {100 * most:.1f} with "
+        f"{study.plan.seeds_at_most} (a guess, from the usual spread of seeds and pictures)"
+    )
+
+
+def _units(study: Study) -> int:
+    """Return the number of units (pictures, or groups where there are enough) that judge."""
+    groups = group_of((*study.data.train, *study.data.val, *study.data.test))
+    return len(members_of([groups[name] for name in study.data.test]))

@@ -1,0 +1,178 @@
+"""The contents of a study's page and tables, from its results: what came of each variant, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+
+from unpool.commands.study.beginning import forecast_rows, warnings_on
+from unpool.commands.study.crops import read_crops
+from unpool.commands.study.judging import Judgement, judgements, rules
+from unpool.metrics.intervals import Interval
+from unpool.report.study_contents import Attempt, AttemptCost, AttemptState, Course, CourseRow, StudyContents
+from unpool.study.folder import StudyFolder
+from unpool.study.records import Probe, Study, Task, TaskResult
+from unpool.study.stages import Position, position
+from unpool.study.variants import Variant, value_text
+from unpool.study.verdicts import score_of
+from unpool.wording import all_of, command_text, count_text
+
+PICTURE, TRUTH = "picture", "truth"
+"""Names of the crops without a prediction, in the place of a variant's."""
+
+
+def study_contents(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> StudyContents:
+    """Return what the page and the tables of a study show."""
+    where = position(study, results)
+    judged = judgements(study, results, where)
+    pictures, truths = (read_crops(folder, name) for name in (PICTURE, TRUTH))
+    names = [f"crop {number + 1}" for number in range(len(pictures))] if len(pictures) == len(truths) else []
+    attempts = [
+        _attempt(folder, study, results, where, variant, judged, len(names)) for variant in _in_order(where, judged)
+    ]
+    return StudyContents(
+        title=study.plan.question or f"A study of {study.data.name}: {all_of(_varied(study)) or study.plan.name}",
+        subtitle=f"{study.data.name}, begun {study.created[:10]}"
+        + ("" if where.stage is None else f"; not finished: {where.stage.title}"),
+        headline=headline(study, where, judged),
+        attempts=attempts,
+        facts=[("Study", forecast_rows(study))],
+        crop_names=names,
+        crop_pictures=pictures if names else (),
+        crop_truths=truths if names else (),
+        warnings=warnings_on(study),
+        rules=rules(study, where),
+        command=command_text(["unpool", "study", study.data.folder, "--out", folder.path, "--resume"]),
+    )
+
+
+def _varied(study: Study) -> list[str]:
+    """Return the settings that the variants change."""
+    keys = [key.rpartition(".")[2] for variant in study.variants for key in variant.changes]
+    return list(dict.fromkeys([*keys, *(study.plan.search.ranges if study.plan.search else ())]))
+
+
+def headline(study: Study, where: Position, judged: Mapping[int, Judgement]) -> list[str]:
+    """Return what a study found, one sentence each, the most important first."""
+    if where.stage is not None:
+        return [f"The study is not finished: {where.stage.title}. All numbers are of validation pictures."]
+    sure = [number for number, each in judged.items() if each.verdict and each.verdict.difference.shown]
+    ordered = sorted(judged, key=lambda number: -_difference(judged[number]))
+    sentences = []
+    if not any(_difference(judged[number]) > 0 for number in sure):
+        sentences.append("No variant was shown to be better than the baseline.")
+    for number in ordered:
+        verdict = judged[number].verdict
+        if verdict is not None:
+            sentences.append(f"{where.variants[number].name}: {verdict.sentence}.")
+    given_up = [number for number in where.ended if not where.variants[number].refused]
+    if given_up:
+        sentences.append(f"{count_text(len(given_up), 'variant')} ended before the test, see below.")
+    if where.stopped_adding:
+        sentences.append(f"No more seeds were added: {where.stopped_adding}.")
+    return sentences
+
+
+def _difference(judgement: Judgement) -> float:
+    return judgement.verdict.difference.value if judgement.verdict else 0.0
+
+
+def _in_order(where: Position, judged: Mapping[int, Judgement]) -> list[Variant]:
+    """Return the baseline, the judged variants from the best to the worst, and then the others."""
+
+    def place(number: int) -> tuple[bool, bool, float, int]:
+        return number > 0, number not in judged, -_difference(judged[number]) if number in judged else 0.0, number
+
+    return [where.variants[number] for number in sorted(where.variants, key=place)]
+
+
+def _attempt(
+    folder: StudyFolder,
+    study: Study,
+    results: Mapping[str, TaskResult],
+    where: Position,
+    variant: Variant,
+    judged: Mapping[int, Judgement],
+    crops: int,
+) -> Attempt:
+    number, shown = variant.number, read_crops(folder, variant.slug)
+    seeds = where.seeds.get(number, ())
+    trained = _newest(study, results, number)
+    tests = [result for seed in seeds if (result := results.get(Task(kind="test", variant=number, seed=seed).key))]
+    score = score_of(results, number, seeds, "test")
+    verdict = judged[number].verdict if number in judged else None
+    difference = verdict.difference if verdict is not None else None
+    probe = next((each for each in _probes(study, results) if each.variant == number), None)
+    validations = [result.score for result in trained if result.score is not None]
+    full = [result.seconds for result in trained if result.key.endswith("until-1")]
+    pictures = sum(len(test.pictures) for test in tests)
+    return Attempt(
+        name=variant.name,
+        changes=[(key, value_text(value)) for key, value in variant.changes.items()],
+        note=variant.note,
+        state=_state(where, variant, trained, tests, seeds),
+        ended=where.ended.get(number, ""),
+        seeds=len(seeds),
+        score=score.value if score else None,
+        score_interval=score.interval if score else None,
+        difference=100 * difference.value if difference else None,
+        difference_interval=(
+            Interval(100 * difference.interval.low, 100 * difference.interval.high)
+            if difference and difference.interval
+            else None
+        ),
+        verdict=verdict.sentence if verdict else "",
+        shown=bool(difference and difference.shown),
+        validation=mean(validations) if validations else None,
+        cost=AttemptCost(
+            parameters=probe.parameters if probe else None,
+            multiply_adds=probe.multiply_adds if probe else None,
+            step_seconds=probe.step_seconds if probe else None,
+            training_seconds=mean(full) if full else None,
+            prediction_seconds=sum(test.seconds for test in tests) / pictures if pictures else None,
+            memory=probe.memory if probe else None,
+        ),
+        courses=[_course(result) for result in trained],
+        given_up_at=_given_up_at(where, number, trained),
+        crops=shown if len(shown) == crops else (),
+    )
+
+
+def _state(
+    where: Position,
+    variant: Variant,
+    trained: Sequence[TaskResult],
+    tests: Sequence[TaskResult],
+    seeds: Sequence[int],
+) -> AttemptState:
+    if variant.refused:
+        return "refused"
+    if (ended := where.ended.get(variant.number, "")) != "":
+        return "failed" if ended.startswith("failed") else "given up"
+    if tests and len(tests) == len(seeds):
+        return "judged"
+    return "running" if trained else "waiting"
+
+
+def _newest(study: Study, results: Mapping[str, TaskResult], number: int) -> list[TaskResult]:
+    """Return the newest result of each training of a variant, in the order of the seeds."""
+    newest: dict[int, TaskResult] = {}
+    for seed in range(study.plan.first_seed, study.plan.first_seed + study.plan.seeds_at_most):
+        for share in study.shares:
+            if result := results.get(Task(kind="train", variant=number, seed=seed, share=share).key):
+                newest[seed] = result
+    return list(newest.values())
+
+
+def _course(result: TaskResult) -> Course:
+    return Course(result.seed, [CourseRow(*row) for row in result.course])
+
+
+def _given_up_at(where: Position, number: int, trained: Sequence[TaskResult]) -> float | None:
+    if where.ended.get(number, "").startswith("given up") and trained and trained[-1].course:
+        return trained[-1].course[-1][0]
+    return None
+
+
+def _probes(study: Study, results: Mapping[str, TaskResult]) -> list[Probe]:
+    return [*study.probes, *(probe for result in results.values() for probe in result.probes)]

@@ -1,0 +1,77 @@
+"""The probing of variants before a study: whether each can be trained here, how fast a step is, and what it costs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from unpool.commands.events import Event, Progress
+from unpool.commands.train.preparation import prepare
+from unpool.commands.train.rehearsal import validation_seconds
+from unpool.config.settings import merge, resolve
+from unpool.convolution.choices import CHOICES
+from unpool.dataset.survey_result import Survey
+from unpool.errors import UnpoolError
+from unpool.machine.device import free_memory
+from unpool.nets.explain.explanation import explain
+from unpool.study.records import Probe
+from unpool.study.variants import Variant
+from unpool.training.rehearsal import rehearse
+
+
+def probe_all(
+    survey: Survey, variants: Sequence[Variant], common: Mapping[str, Any]
+) -> Generator[Event, None, tuple[tuple[Variant, ...], tuple[Probe, ...]]]:
+    """Rehearse each variant; one that cannot be trained gets the reason as ``refused``.
+
+    Parameters
+    ----------
+    common: settings that are the same for all variants, nested.
+
+    Raises
+    ------
+    UnpoolError: the baseline, which is the first variant, cannot be trained.
+    """
+    checked: list[Variant] = []
+    probes: list[Probe] = []
+    CHOICES.begin({})
+    for done, variant in enumerate(variants):
+        yield Progress("probing variants", done, len(variants))
+        try:
+            if not variant.refused:
+                probes.append(probe(survey, variant, common))
+            checked.append(variant)
+        except UnpoolError as error:
+            if not variant.number:
+                raise
+            checked.append(variant.model_copy(update={"refused": f"{error.found}; {error.repair}"}))
+    yield Progress("probing variants", len(variants), len(variants))
+    return tuple(checked), tuple(probes)
+
+
+def probe(survey: Survey, variant: Variant, common: Mapping[str, Any]) -> Probe:
+    """Rehearse one variant.
+
+    Raises
+    ------
+    UnpoolError: it cannot be trained on these pictures or this machine.
+    """
+    config = resolve(merge(variant.settings, common, {"training": {"epochs": 1}}), variant.name)
+    job = prepare(survey, config)
+    setup, network = job.setup, job.segmenter.network
+    free = free_memory(setup.machine, config.machine.memory_gb, 1)
+    result = rehearse(network, setup, config.training.parts, free)
+    steps = setup.batches.steps
+    found = Probe(
+        variant=variant.number,
+        steps=steps,
+        step_seconds=result.step_seconds,
+        epoch_seconds=result.step_seconds * steps + validation_seconds(job, result.step_seconds),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        memory=result.peak_bytes,
+        multiply_adds=explain(network, setup.batches.crop.with_margin(), variant.name).multiply_adds,
+    )
+    del job, setup, network
+    gc.collect()
+    return found

@@ -1,0 +1,298 @@
+"""``study``: variants of a network, trained under the same conditions, judged on pictures set aside, and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from unpool.commands.check import check, require_no_errors
+from unpool.commands.events import Event, Message
+from unpool.commands.interruption import ending_text
+from unpool.commands.study.beginning import begun_study, forecast_seconds, forecast_text
+from unpool.commands.study.contents import PICTURE, TRUTH, study_contents
+from unpool.commands.study.trials import Interrupted, Workplace, do_task
+from unpool.config.settings import resolve
+from unpool.dataset.survey_result import Survey
+from unpool.errors import DataError, TrainingError, UsageError
+from unpool.io.destination import claimed, is_unused, numbered_paths, require_writable
+from unpool.io.files import write_text
+from unpool.io.outputs import mark_output
+from unpool.io.write.images import write_image
+from unpool.machine.process_memory import keep_memory
+from unpool.processes import join
+from unpool.report.study_page import render_study
+from unpool.report.study_table import study_csv, study_markdown, study_text
+from unpool.study.claims import Alone, Claims, shared_claims
+from unpool.study.folder import StudyFolder, begin_study, read_results, read_study, write_result
+from unpool.study.plan import StudyPlan
+from unpool.study.records import Study, Task, TaskResult
+from unpool.study.stages import Position, position
+from unpool.study.variants import variants_of
+from unpool.wording import command_text, duration_text
+
+WAIT = 2.0
+"""Seconds between two looks for a task while other processes work."""
+
+ELSEWHERE = 120.0
+"""Seconds for which a task is left to the process that has its run, where that run is not in this folder. After that it
+is done here from the beginning, since that process may have ended."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The result of ``study``.
+
+    Attributes
+    ----------
+    text: the record as a page of text.
+    stopped_by: number of the signal that stopped this process before the study's end, or None.
+    """
+
+    folder: StudyFolder
+    study: Study
+    results: Mapping[str, TaskResult]
+    text: str
+    stopped_by: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data."""
+        where = position(self.study, self.results)
+        return {
+            "folder": str(self.folder.path),
+            "finished": where.stage is None,
+            "study": self.study.model_dump(mode="json"),
+            "results": {key: result.model_dump(mode="json") for key, result in sorted(self.results.items())},
+            "ended": {where.variants[number].name: why for number, why in where.ended.items()},
+            "seeds": {where.variants[number].name: list(seeds) for number, seeds in where.seeds.items()},
+        }
+
+
+def study(
+    data: Path, plan: StudyPlan, out: Path | None = None, *, resume: bool = False, storage: str | None = None
+) -> Generator[Event, None, StudyResult]:
+    """Train and judge the variants of a plan, alone or together with other processes that have the same command.
+
+    Parameters
+    ----------
+    data: pictures and masks in any layout that ``check`` reads.
+    out: the folder of the study; by default the first free ``studies/<data>-<plan>``. A study of the same plan that is
+        there goes on.
+    resume: without ``out``, continue the newest study of this plan instead of beginning one.
+    storage: address of a database through which processes without a common disk share the study.
+
+    Raises
+    ------
+    UsageError, DataError, RunError: the message has the details.
+    """
+    _require_one_process(plan)
+    keep_memory()
+    folder = StudyFolder(out if out is not None else _default_path(data, plan, resume=resume))
+    require_writable(folder.path)
+    shared = storage is not None or find_spec("optuna") is not None
+    with ExitStack() as held:
+        if not shared:
+            held.enter_context(claimed(folder.path))
+        config = resolve({**variants_of(plan)[0].settings})
+        settings = config.data.model_copy(update=plan.data_settings["data"])
+        survey = yield from check(data, settings)
+        require_no_errors(survey)
+        begun = yield from _begun(folder, survey, plan)
+        yield Message(forecast_text(begun))
+        claims: Claims = (
+            Alone()
+            if find_spec("optuna") is None and storage is None
+            else shared_claims(storage, folder.path, begun.id)
+        )
+        place = Workplace.of(folder, begun, survey)
+        _write_plain_crops(place)
+        stopped_by = yield from _work(place, claims)
+        results = read_results(folder)
+        write_record(folder, begun, results)
+        return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)), stopped_by)
+
+
+def write_record(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> None:
+    """Write the page and the tables of a study. Raises RunError."""
+    contents = study_contents(folder, study, results)
+    write_text(folder.page, render_study(contents))
+    write_text(folder.csv, study_csv(contents))
+    write_text(folder.markdown, study_markdown(contents))
+
+
+def shown_study(path: Path) -> StudyResult:
+    """Return the study in a folder as it stands, and write its page and tables again where the folder is writable.
+
+    Raises
+    ------
+    DataError: there is no study, or a file of it cannot be read.
+    """
+    folder = StudyFolder(path)
+    begun = read_study(folder)
+    results = read_results(folder)
+    return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)))
+
+
+def _work(place: Workplace, claims: Claims) -> Generator[Event, None, int | None]:
+    """Do tasks until the study is finished; return the number of a signal that stopped this process, or None."""
+    folder, begun, waited, title = place.folder, place.study, False, ""
+    seen: dict[str, float] = {}
+    while True:
+        results = _gathered(folder, claims)
+        where = position(begun, results)
+        _require_baseline(where)
+        if where.stage is None:
+            return None
+        place.know(where.variants, results)
+        if where.stage.title != title:
+            title = where.stage.title
+            yield Message(f"\n{title}")
+        task = next((task for task in _free(place, where, results, seen) if claims.claim(task.key)), None)
+        if task is None:
+            if not waited:
+                waited = True
+                yield Message(f"waiting for the tasks of {claims.workers()} other processes")
+            time.sleep(WAIT)
+            continue
+        waited = False
+        with claims.working():
+            result = yield from do_task(place, task, results)
+            if isinstance(result, Interrupted):
+                claims.give_back(task.key)
+                again = command_text(["unpool", "study", begun.data.folder, "--out", folder.path, "--resume"])
+                yield Message(f"{ending_text(result.signal)}: everything is saved; continue with: {again}")
+                return result.signal
+            if claims.finish(task.key, result.model_dump(mode="json")):
+                write_result(folder, result)
+        write_record(folder, begun, read_results(folder))
+        yield Message(f"  {_ending(place, task, result)}{_left(begun, results)}")
+
+
+def _free(place: Workplace, where: Position, results: Mapping[str, TaskResult], seen: dict[str, float]) -> list[Task]:
+    """Return the tasks that can be done now; those whose training began here come first.
+
+    Parameters
+    ----------
+    seen: when each task was seen for the first time, whose run is not in this folder.
+    """
+    assert where.stage is not None
+    tasks = [task for task in where.stage.tasks if task.key not in results]
+    begun = {(result.variant, result.seed) for result in results.values()}
+    now = time.monotonic()
+
+    def is_elsewhere(task: Task) -> bool:
+        return task.kind != "propose" and not place.run_of(task).state.is_file()
+
+    def is_left(task: Task) -> bool:
+        if not is_elsewhere(task) or (task.variant, task.seed) not in begun:
+            return False
+        return now - seen.setdefault(task.key, now) < ELSEWHERE
+
+    return sorted((task for task in tasks if not is_left(task)), key=is_elsewhere)
+
+
+def _gathered(folder: StudyFolder, claims: Claims) -> dict[str, TaskResult]:
+    """Return all results, after those of other processes that are not in the folder were written there."""
+    results = read_results(folder)
+    for key, plain in claims.results().items():
+        if key not in results:
+            results[key] = TaskResult.model_validate(plain)
+            write_result(folder, results[key])
+    return results
+
+
+def _begun(folder: StudyFolder, survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study]:
+    """Return the study in a folder, or begin it.
+
+    Raises
+    ------
+    UsageError: the study in the folder has another plan, or the folder holds something else.
+    DataError: the data are not those of the study.
+    """
+    if not folder.study.is_file():
+        if folder.path.exists() and not is_unused(folder.path):
+            raise UsageError(
+                f"{folder.path} is not empty and has no study.json",
+                "a new or empty folder, or the folder of a study",
+                "give another --out",
+            )
+        begun = yield from begun_study(survey, plan)
+        begin_study(folder, begun)
+        mark_output(folder.path, f"{folder.runs.name}/")
+    begun = read_study(folder)
+    if begun.plan.model_copy(update={"minutes": plan.minutes, "most_seeds": plan.most_seeds}) != plan:
+        raise UsageError(
+            f"the study in {folder.path} has another plan",
+            "the plan that it was begun with; only --minutes and --most-seeds may change",
+            "give the same options, or another --out for a new study",
+        )
+    if begun.data.fingerprint != survey.fingerprint:
+        raise DataError(
+            f"{survey.folder.root} has changed since the study in {folder.path} was begun",
+            "the same pictures and masks",
+            "put the data back as it was, or begin a new study with another --out",
+        )
+    return begun.model_copy(update={"plan": plan})
+
+
+def _require_baseline(where: Position) -> None:
+    """Raise TrainingError where the baseline could not be trained: there is nothing to compare with."""
+    if (why := where.ended.get(0)) is not None:
+        raise TrainingError(
+            f"the baseline {why}", "a baseline that can be trained", "change its settings, and begin a new study"
+        )
+
+
+def _require_one_process(plan: StudyPlan) -> None:
+    config = resolve(variants_of(plan)[0].settings)
+    if join(config.machine.device).count > 1:
+        raise UsageError(
+            "unpool study under torchrun",
+            "one process for each training",
+            "start the same `unpool study … --out DIR` in several terminals or on several machines: they share its "
+            "trainings",
+        )
+
+
+def _default_path(data: Path, plan: StudyPlan, *, resume: bool) -> Path:
+    base, newest = Path("studies") / f"{data.resolve().name or 'data'}-{plan.name}", None
+    for path in numbered_paths(base):
+        if not path.exists():
+            return newest if resume and newest is not None else path
+        newest = path
+    raise AssertionError("numbered_paths is endless")
+
+
+def _write_plain_crops(place: Workplace) -> None:
+    """Write the crops without a prediction: the pictures, and their ground truth."""
+    colours = place.survey.table.colours
+    for number, crop in enumerate(place.crops, start=1):
+        write_image(place.folder.crops / f"{PICTURE}-{number}.png", crop.plain())
+        write_image(place.folder.crops / f"{TRUTH}-{number}.png", crop.tinted(crop.sample.labels, colours))
+
+
+def _ending(place: Workplace, task: Task, result: TaskResult) -> str:
+    """Return how a task ended."""
+    if task.kind == "propose":
+        return f"{len(result.proposed)} variants proposed"
+    name = place.variants[task.variant].name
+    if result.error:
+        return f"{name}, seed {task.seed}: failed: {result.error}"
+    score = "unknown" if result.score is None else f"{result.score:.4f}"
+    which = "test" if task.kind == "test" else "validation"
+    part = f" after {task.share:.0%}" if task.share < 1 else ""
+    return f"{name}, seed {task.seed}{part}: {which} mean IoU {score}"
+
+
+def _left(study: Study, results: Mapping[str, TaskResult]) -> str:
+    """Return the time of the trainings that are left by the forecast, in words; an empty text where it is over."""
+    longest: dict[tuple[int, int], float] = {}
+    for each in results.values():
+        if each.course:
+            longest[each.variant, each.seed] = max(longest.get((each.variant, each.seed), 0.0), each.seconds)
+    left = forecast_seconds(study) - sum(longest.values())
+    return f"   (about {duration_text(left)} of training left)" if left > 0 else ""

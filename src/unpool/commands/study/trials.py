@@ -1,0 +1,255 @@
+"""The trials of a study: trainings up to a share, tests, and proposals, each with its result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from unpool.checkpoint.models import load_model
+from unpool.commands.events import Event, Message, Progress
+from unpool.commands.run_folder import RunFolder
+from unpool.commands.study.crops import ShownCrop, shown_crops, write_crops
+from unpool.commands.study.probing import probe
+from unpool.commands.test.options import TestOptions
+from unpool.commands.test.test import survey_by, test
+from unpool.commands.train.train import TrainedRun, train
+from unpool.config.schema import RunConfig
+from unpool.config.settings import merge, resolve
+from unpool.data.batches import SampleStore
+from unpool.data.groups import group_of
+from unpool.dataset.survey_result import Survey
+from unpool.errors import TrainingError, UnpoolError, UsageError
+from unpool.io.documents import read_json_lines
+from unpool.ledger.folders import read_record
+from unpool.ledger.record import Origin, StudyPlace
+from unpool.machine.device import Machine, choose_machine
+from unpool.metrics.intervals import PixelCounts, pixel_counts
+from unpool.prediction.evaluation import evaluate_each, summarise
+from unpool.prediction.predictor import Predictor
+from unpool.study.folder import StudyFolder
+from unpool.study.proposals import proposed_settings
+from unpool.study.records import Probe, Study, Task, TaskResult
+from unpool.study.stages import Results
+from unpool.study.variants import Variant, variant_of
+from unpool.training.records import EpochRecord, StepRecord
+
+_Result = TypeVar("_Result")
+
+
+class Interrupted(NamedTuple):
+    """A training that a signal stopped; everything is saved."""
+
+    signal: int
+
+
+@dataclass
+class Workplace:
+    """What the trials of a study share in one process: the survey, the validation pictures, and their crops.
+
+    Attributes
+    ----------
+    survey: of the training data; test_survey: of the same folder by the class table of the models, once it is needed.
+    """
+
+    folder: StudyFolder
+    study: Study
+    survey: Survey
+    validation: SampleStore
+    crops: Sequence[ShownCrop]
+    machine: Machine
+    test_survey: Survey | None = None
+    variants: dict[int, Variant] = field(default_factory=dict)
+    probes: dict[int, Probe] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: StudyFolder, study: Study, survey: Survey) -> Workplace:
+        """Return the workplace of a process that begins to work on a study."""
+        config = resolve(study.variants[0].settings, "the baseline")
+        pairs = {pair.name: pair for pair in survey.folder.pairs}
+        validation = SampleStore([pairs[name] for name in study.data.val], survey.table)
+        machine = choose_machine(config.machine.device, config.machine.precision)
+        return cls(folder, study, survey, validation, shown_crops(validation), machine)
+
+    def know(self, variants: dict[int, Variant], results: Results) -> None:
+        """Take note of the variants of a study, and of what is known of each before its training."""
+        self.variants = variants
+        self.probes = {each.variant: each for each in self.study.probes}
+        self.probes.update({each.variant: each for result in results.values() for each in result.probes})
+
+    def run_of(self, task: Task) -> RunFolder:
+        """Return the run folder of a training or a test."""
+        return RunFolder(self.folder.runs / self.variants[task.variant].slug / f"seed-{task.seed}")
+
+    def config_of(self, task: Task) -> RunConfig:
+        """Return the configuration of a training."""
+        return resolve(self.settings_of(task), self.variants[task.variant].name)
+
+    def settings_of(self, task: Task) -> dict[str, Any]:
+        """Return the settings of a training, nested."""
+        return self.study.settings_of(self.variants[task.variant], self.probes[task.variant], task.seed)
+
+
+def do_task(place: Workplace, task: Task, results: Results) -> Generator[Event, None, TaskResult | Interrupted]:
+    """Do a task and return its result; a training or test that its settings make impossible has one with the error."""
+    try:
+        if task.kind == "propose":
+            return (yield from _proposal(place, task, results))
+        if task.kind == "test":
+            return (yield from _tested(place, task))
+        return (yield from _trained(place, task))
+    except (TrainingError, UsageError) as error:  # others, such as a full disk, are not the variant's
+        return task.result(error=error.found)
+
+
+def _trained(place: Workplace, task: Task) -> Generator[Event, None, TaskResult | Interrupted]:
+    """Train until a share of the training, from the state that is there; score the validation pictures at the end."""
+    variant, run = place.variants[task.variant], place.run_of(task)
+    machine = choose_machine(*(getattr(place.config_of(task).machine, key) for key in ("device", "precision")))
+    stopped_by = yield from _train_until(place, task, variant, run)
+    if stopped_by is not None:
+        return Interrupted(stopped_by)
+    rows = read_json_lines(run.log, dict).entries
+    course = [(row["progress"], row["seconds"], row["mean_iou"], row["train_loss"]) for row in rows]
+    known = [score for _, _, score, _ in course if score is not None]
+    result = task.result(
+        score=max(known, default=None),
+        seconds=rows[-1]["seconds"],
+        epochs=len(rows),
+        best_epoch=max((row["epoch"] for row in rows if row["best"]), default=0),
+        course=tuple(course),
+        run=run.path.relative_to(place.folder.path).as_posix(),
+    )
+    if not run.model.is_file():
+        return result.model_copy(update={"error": "no epoch had a validation score"})
+    predictor = Predictor(load_model(run.model).segmenter, machine)
+    if task.seed == place.study.plan.first_seed:
+        write_crops(place.folder, variant, [crop.of_prediction(predictor) for crop in place.crops])
+    if task.share < 1:
+        return result
+    yield Progress(f"{variant.name}: validation pictures", 0, 1)
+    evaluation = summarise(predictor.segmenter, evaluate_each(predictor, place.validation))
+    counted = _counted(place, [(name, pixel_counts(each)) for name, each in evaluation.images])
+    return result.model_copy(update={**counted, "score": evaluation.scores.mean_iou})
+
+
+def _train_until(place: Workplace, task: Task, variant: Variant, run: RunFolder) -> Generator[Event, None, int | None]:
+    """Run the training of a task, and leave it after the epoch that reaches the task's share, with its state saved.
+
+    Returns the number of the signal that stopped it, or None.
+    """
+    baseline = place.folder.runs / place.variants[0].slug / f"seed-{task.seed}"
+    origin = Origin(
+        parent=_id_in(baseline) if task.variant else None,
+        study=StudyPlace(folder=str(place.folder.path.absolute()), variant=variant.name, note=variant.note),
+    )
+    training = train(
+        Path(place.study.data.folder),
+        place.settings_of(task),
+        run.path,
+        resume=True,
+        survey=place.survey,
+        origin=origin,
+    )
+    probe, study = place.probes[task.variant], place.study
+    total = study.minutes or study.epochs_of(probe)
+    unit = "epochs" if study.minutes is None else "minutes"
+    title = f"{variant.name}, seed {task.seed}: {unit}"
+    try:
+        while True:
+            event = next(training)
+            if isinstance(event, StepRecord):
+                yield Progress(title, int(total * event.progress), math.ceil(total * task.share))
+            elif isinstance(event, EpochRecord):
+                if task.share < 1 and event.progress >= task.share - 1e-9:
+                    return None
+            elif not isinstance(event, Message):
+                yield event
+    except StopIteration as stop:
+        trained: TrainedRun = stop.value
+        return trained.stopped_by
+    finally:
+        training.close()
+
+
+def _tested(place: Workplace, task: Task) -> Generator[Event, None, TaskResult | Interrupted]:
+    """Score a model on the test pictures."""
+    run, study = place.run_of(task), place.study
+    if not run.model.is_file():  # trained by a process on another machine, which has ended
+        stopped_by = yield from _train_until(place, task, place.variants[task.variant], run)
+        if stopped_by is not None:
+            return Interrupted(stopped_by)
+    given = place.config_of(task).machine
+    loaded, folder = load_model(run.model), Path(study.data.folder)
+    if place.test_survey is None:
+        place.test_survey = yield from survey_by(loaded, folder)
+    options = TestOptions(which="test", device=given.device, precision=given.precision)
+    scoring = test(run.model, folder, options, fingerprint=study.data.fingerprint, survey=place.test_survey)
+    tested = yield from _without_messages(scoring)
+    record = read_record(tested.report.parent)
+    counts = [(name, pixel_counts(each)) for name, each in tested.evaluation.images]
+    return task.result(
+        score=tested.evaluation.scores.mean_iou,
+        seconds=record.seconds,
+        run=run.path.relative_to(place.folder.path).as_posix(),
+        **_counted(place, counts),
+    )
+
+
+def _proposal(place: Workplace, task: Task, results: Results) -> Generator[Event, None, TaskResult]:
+    """Propose variants by what those before have reached, and rehearse each."""
+    study, base = place.study, place.variants[0]
+    tried = [
+        (place.variants[number].given, result.score)
+        for number in place.variants
+        if (result := results.get(_first_look(study, number))) is not None and not result.error
+    ]
+    number = max(place.variants) + 1
+    common = merge(study.plan.data_settings, {"training": {"seed": study.plan.first_seed}})
+    variants, probes = [], []
+    for planned in proposed_settings(study.plan, tried, task.variant):
+        variant, config = variant_of(number, planned, base.settings)
+        try:
+            if config is not None:
+                probes.append(probe(place.survey, variant, common))
+        except UnpoolError as error:
+            variant = variant.model_copy(update={"refused": error.found})
+        variants.append(variant)
+        number += 1
+        yield Progress("probing variants", len(variants), len(variants) + 1)
+    return task.result(proposed=tuple(variants), probes=tuple(probes))
+
+
+def _first_look(study: Study, number: int) -> str:
+    return Task(kind="train", variant=number, seed=study.plan.first_seed, share=study.shares[0]).key
+
+
+def _counted(place: Workplace, counts: Sequence[tuple[str, PixelCounts]]) -> dict[str, Any]:
+    """Return names, groups and counts of scored pictures, in the order of their names."""
+    groups = group_of(pair.name for pair in place.survey.folder.pairs)
+    ordered = sorted(counts, key=lambda each: each[0])
+    return {
+        "pictures": tuple(name for name, _ in ordered),
+        "groups": tuple(groups[name] for name, _ in ordered),
+        "counts": tuple(tuple(map(tuple, each.tolist())) for _, each in ordered),
+    }
+
+
+def _without_messages(command: Generator[Event, None, _Result]) -> Generator[Event, None, _Result]:
+    while True:
+        try:
+            event = next(command)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result
+        if not isinstance(event, Message):
+            yield event
+
+
+def _id_in(folder: Path) -> str | None:
+    try:
+        return read_record(folder).id
+    except UnpoolError:
+        return None

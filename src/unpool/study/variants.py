@@ -1,0 +1,162 @@
+"""The variants of a study: each a name, settings that differ from the baseline, and why it is tried."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from unpool.config.assignments import nested_settings
+from unpool.config.schema import RunConfig
+from unpool.config.settings import merge, resolve
+from unpool.errors import UsageError
+from unpool.study.plan import PlannedVariant, StudyPlan, combinations
+from unpool.wording import shortened
+
+BASELINE = "baseline"
+
+FIXED = ("data", "stages", "recipe", "config_version", "licence")
+"""Sections and keys that no variant can change, because they are the same for all."""
+
+FIXED_KEYS = (
+    "training.seed",
+    "training.epochs",
+    "training.minutes",
+    "machine.device",
+    "machine.memory_gb",
+    "training.validate_every",
+)
+"""Settings that no variant can change, because the study sets them, or because they would make it unfair."""
+
+
+class Variant(BaseModel):
+    """A variant of a study; the first one is the baseline.
+
+    Attributes
+    ----------
+    settings: nested as ``RunConfig``, without seed, budget and split.
+    given: settings as the plan gives them, by their keys.
+    changes: settings that differ from the baseline, by their keys.
+    refused: why no training can have these settings; empty where one can.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    name: str
+    settings: dict[str, Any]
+    given: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    note: str = ""
+    refused: str = ""
+
+    @property
+    def slug(self) -> str:
+        """A name for its folders: the number, and those letters of the name that every file system takes."""
+        letters = re.sub(r"[^A-Za-z0-9.]+", "-", self.name).strip("-.")
+        return f"{self.number:02}-{letters[:60].rstrip('-.') or 'variant'}"
+
+
+def variants_of(plan: StudyPlan) -> tuple[Variant, ...]:
+    """Return the baseline and every variant that a plan names; those of a search come later.
+
+    A combination of a grid with the settings of another variant, such as the baseline's, is left out. A variant that no
+    training can have keeps the reason.
+
+    Raises
+    ------
+    UsageError: the baseline is refused, a variant changes what is the same for all, has an unknown key, or has a name
+        of its own and the settings of another one.
+    """
+    base = merge({"net": plan.net}, nested_settings(plan.set))
+    _require_variable(plan.set, "the settings of all variants", ("data", "machine"))
+    known = {BASELINE: resolve(base, "the baseline")}
+    variants = [Variant(number=0, name=BASELINE, settings=base, note=plan.note)]
+    for planned in planned_variants(plan):
+        variant, config = variant_of(len(variants), planned, base)
+        same = next((name for name, each in known.items() if each == config), None)
+        if same is None:
+            variants.append(variant)
+            known |= {variant.name: config} if config is not None else {}
+        elif planned in plan.variant:
+            raise UsageError(
+                f"the variant {planned.name} has the settings of {same}",
+                "variants that differ from each other and from the baseline",
+                "leave it out, or change other settings",
+            )
+    return tuple(variants)
+
+
+def planned_variants(plan: StudyPlan) -> list[PlannedVariant]:
+    """Return the variants by name, then those of the grid, each named after what it changes."""
+    grid = combinations(plan.vary) if plan.search is None else []
+    return [*plan.variant, *(PlannedVariant(name=change_text(each), set=each) for each in grid)]
+
+
+def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) -> tuple[Variant, RunConfig | None]:
+    """Return a variant, and its configuration; None where no training can have these settings.
+
+    Parameters
+    ----------
+    base: settings of the baseline, nested.
+
+    Raises
+    ------
+    UsageError: it has an unknown key, or changes what is the same for all variants.
+    """
+    _require_variable(planned.set, f"the variant {planned.name}")
+    nested = nested_settings(planned.set)
+    settings, refused, config = merge(base, nested), "", None
+    try:
+        config = resolve(settings, planned.name)
+    except UsageError as error:
+        refused = f"{error.found}; {error.repair}"
+    usual = resolve(base, "the baseline")
+    changes = {key: value for key, value in planned.set.items() if config is None or _differs(key, config, usual)}
+    name = planned.name if planned.name != change_text(planned.set) else change_text(changes) or planned.name
+    return Variant(
+        number=number,
+        name=name,
+        settings=settings,
+        given=planned.set,
+        changes=changes,
+        note=planned.note,
+        refused=refused,
+    ), config
+
+
+def change_text(changes: Mapping[str, Any]) -> str:
+    """Return changed settings as a name: ``skip=add up=bilinear``."""
+    return shortened(" ".join(f"{key.rpartition('.')[2]}={value_text(value)}" for key, value in changes.items()), 200)
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a setting as ``--set`` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(value_text, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _differs(key: str, config: RunConfig, usual: RunConfig) -> bool:
+    nested = nested_settings({key: None})
+    ((section, names),) = nested.items()
+    if not isinstance(names, dict):
+        return bool(getattr(config, section) != getattr(usual, section))
+    (name,) = names
+    return bool(getattr(getattr(config, section), name, None) != getattr(getattr(usual, section), name, None))
+
+
+def _require_variable(values: Mapping[str, Any], whose: str, allowed: Sequence[str] = ()) -> None:
+    for key in values:
+        ((section, names),) = nested_settings({key: None}).items()
+        full = f"{section}.{next(iter(names))}" if isinstance(names, dict) else section
+        if (section in FIXED and section not in allowed) or (full in FIXED_KEYS and section not in allowed):
+            raise UsageError(
+                f"{whose} change {full}",
+                "settings that can differ between fair trainings",
+                "leave it out; data, split, seeds, budget and device are the same for all variants",
+            )
