@@ -1,7 +1,8 @@
 """Differences over seeds and pictures: tables by hand, literal loops, made studies of equal and of better models."""
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from scipy import stats
 from made_studies import MIXTURES, Mixture, hillis_p, made_counts, made_differences, made_rates, shares
 from unpool.errors import DataError, UsageError
 from unpool.metrics.comparison import ALPHA
-from unpool.metrics.intervals import HEADLINE, PixelCounts
+from unpool.metrics.intervals import HEADLINE, PixelCounts, scores_of_counts
 from unpool.metrics.seeds import (
     MoreToDecide,
     SeedDifference,
@@ -60,6 +61,7 @@ def test_a_table_by_hand() -> None:
     assert found.components.seed == pytest.approx(2e-4 - 2e-4 / 3)
     assert found.components.unit == pytest.approx(2e-4)
     assert found.components.residual == pytest.approx(2e-4)
+    assert found.components.squared_errors(2, 3) == pytest.approx((1e-4, 4e-4 / 6))
     # Quantiles of t with 1 and 2 degrees of freedom are in every table: 12.7062 and 4.3027.
     half = math.sqrt(12.7062**2 * 1e-4 + 4.3027**2 * 4e-4 / 6)
     assert found.interval == pytest.approx((0.03 - half, 0.03 + half), rel=1e-4)
@@ -178,10 +180,13 @@ def test_equal_counts_are_no_difference() -> None:
     assert more_to_decide(found) == MoreToDecide(None, None)
 
 
-def test_equal_scores_of_other_counts_are_no_difference() -> None:
-    # The accuracy 1/10 + 2/10 is not 3/10 in float64; here sums of other hits give the same accuracy.
-    variant, baseline = binary([[10, 20, 30], [11, 22, 33]]), binary([[30, 20, 10], [33, 22, 11]])
-    found = difference_of(variant, baseline, alone(3), "global_accuracy")
+def test_equal_scores_that_are_rounded_differently_are_no_difference() -> None:
+    # The mean IoU of three classes does not depend on their order, but its sum in float64 does.
+    hit = np.array([[[52, 25, 31], [91, 13, 78]], [[65, 50, 80], [79, 47, 61]]])
+    counts = [np.stack([each, np.full_like(each, 100), each], axis=2) for each in (hit, hit[..., [2, 0, 1]])]
+    scores = [scores_of_counts(each.sum(1))["mean_iou"] for each in counts]
+    assert 0 < np.mean(scores[0] - scores[1]) < 1e-15
+    found = difference_of(counts[0], counts[1], alone(2))
     assert (found.value, found.p) == (0, 1)
     assert not found.shown
 
@@ -359,13 +364,8 @@ def test_a_better_model_is_found_with_more_pictures() -> None:
     assert max(few["worse"], many["worse"]) <= 0.02
 
 
-Record = Callable[[str, str], None]
-
-
-@pytest.fixture
-def record(record_property: Callable[[str, object], None]) -> Record:
-    """Put the measured rates into the file of ``pytest --junitxml``."""
-    return record_property
+RATES = logging.getLogger(__name__)
+"""The measured rates, which ``pytest -m slow --log-cli-level=INFO`` prints."""
 
 
 class Study(NamedTuple):
@@ -413,14 +413,14 @@ def test_a_study_of_equal_variants_finds_none_better() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MIXTURES)
-def test_whole_studies_of_equal_variants_and_of_one_that_is_better(name: str, record: Record) -> None:
+def test_whole_studies_of_equal_variants_and_of_one_that_is_better(name: str) -> None:
     random = np.random.default_rng(1)
     equal = [whole_study(random, MIXTURES[name]) for _ in range(600)]
     share = found_better(equal)
     usual = np.mean([any(hillis_p(each) <= ALPHA and each.value > 0 for each in study.last) for study in equal])
     seeds = np.mean([study.seeds for study in equal])
     power = found_better([whole_study(random, MIXTURES[name], better=1.0) for _ in range(100)])
-    record(name, f"false better {share:.3f}, by Hillis {usual:.3f}, seeds {seeds:.1f}, found {power:.2f}")
+    RATES.info(f"{name}: false better {share:.3f}, by Hillis {usual:.3f}, seeds {seeds:.1f}, found {power:.2f}")
     assert share <= 0.05 + within(600)
 
 
@@ -432,7 +432,7 @@ def within(studies: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.01])
 @pytest.mark.parametrize("name", MIXTURES)
-def test_made_studies_of_every_mixture(name: str, rate: float, record: Record) -> None:
+def test_made_studies_of_every_mixture(name: str, rate: float) -> None:
     found = {}
     for seeds in (2, 3, 5):
         for pictures in (5, 12, 40):
@@ -441,7 +441,7 @@ def test_made_studies_of_every_mixture(name: str, rate: float, record: Record) -
             better = made_differences(4, shape, MIXTURES[name], rate, 0.3)
             other = shares(better, float(np.mean([each.value for each in better])))
             found[seeds, pictures] = other["better"]
-            record(f"{name} {rate} S {seeds} P {pictures}", f"{equal}, found {other['better']:.3f}")
+            RATES.info(f"{name} {rate} S {seeds} P {pictures}: {equal}, found {other['better']:.3f}")
             assert equal["better"] + equal["worse"] <= 0.05 + within(1000)
             assert max(equal["better"], equal["worse"]) <= 0.025 + within(1000)
             assert min(equal["held"], other["held"]) >= 0.95 - within(1000)
@@ -451,7 +451,7 @@ def test_made_studies_of_every_mixture(name: str, rate: float, record: Record) -
 
 
 @pytest.mark.slow
-def test_a_few_pictures_with_a_rare_failure_are_a_known_limit(record: Record) -> None:
+def test_a_few_pictures_with_a_rare_failure_are_a_known_limit() -> None:
     # The variant is as good on average, a little better on most pictures and much worse on a few. Tests and intervals
     # by t take the tail that few pictures do not show for absent: "better" comes too often, until there are more.
     found = {}
@@ -467,7 +467,7 @@ def test_a_few_pictures_with_a_rare_failure_are_a_known_limit(record: Record) ->
             for one, two in zip(variant, baseline, strict=True)
         ]
         found[pictures] = shares(made, truth)
-        record(f"rare failures P {pictures}", str(found[pictures]))
+        RATES.info(f"rare failures, P {pictures}: {found[pictures]}")
     assert found[5]["worse"] == pytest.approx(0, abs=0.02)
     assert found[5]["better"] > 0.05 + within(1000)
     assert found[160]["better"] < found[5]["better"]
