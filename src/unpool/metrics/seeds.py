@@ -17,9 +17,9 @@ that such an interval holds the truth at least as often as its level. The usual 
 degrees of freedom of Hillis (Stat. Med. 26, 2007), needs more seeds than studies have: in made studies of equal models
 (``tests/test_seeds.py``) it found 12 % false differences at a level of 5 % with two seeds, or with five pictures.
 
-A limit of both: a few pictures do not show what happens on rare ones. A variant that is a little better on most pictures
-and much worse on a few is called better too often, as measured there in 15 % of studies of 5 pictures that should find
-no difference, 8 % of 40 and 5 % of 160.
+A limit of both: a few pictures do not show what happens on rare ones. A variant that is a little better on most
+pictures and much worse on a few, and as good on average, is called better too often: in the made studies there, in 15 %
+of those of 5 pictures, 8 % of 40 and 5 % of 160.
 """
 
 from __future__ import annotations
