@@ -44,10 +44,12 @@ POWER = 0.8
 EXCHANGES = 10_000
 """Random exchanges; where no more than these are possible, each possible exchange is made once."""
 
+MOST_TIMES = 20
+"""Times the units there are: above it the difference is too uncertain to say how many would decide."""
+
 Score = TypeVar("Score")
 """The score of a difference: a name in ``Scores`` or a ``Column``."""
 
-_MOST_TIMES = 20  # of the units there are: above it the difference is too uncertain to say how many would decide
 _ROUNDING = 1e-12
 
 
@@ -266,7 +268,7 @@ def units_to_decide(difference: Difference, units: int, comparisons: int = 1) ->
         return None
     normal = NormalDist()
     quantiles = normal.inv_cdf(1 - ALPHA / (2 * comparisons)) + normal.inv_cdf(POWER)
-    if quantiles * difference.error > math.sqrt(_MOST_TIMES) * abs(difference.value):
+    if quantiles * difference.error > math.sqrt(MOST_TIMES) * abs(difference.value):
         return None
     return max(math.ceil(units * ((quantiles * difference.error / difference.value) ** 2 - 1)), 1)
 
