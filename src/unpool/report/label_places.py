@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -55,18 +56,23 @@ class LabelPlace(NamedTuple):
     far: bool
 
 
-def label_places(wanted: Sequence[Wanted], points: Sequence[Point], frame: LabelBox) -> list[LabelPlace | None]:
+def label_places(
+    wanted: Sequence[Wanted], points: Sequence[Point], path: Sequence[Point], frame: LabelBox
+) -> list[LabelPlace | None]:
     """Return a place for the label of each point in the order of importance; None where no place is free.
 
     Parameters
     ----------
     points: all points, which stay free.
+    path: corners of a line of level and upright parts that no label covers.
     frame: what no label leaves.
     """
     taken = [LabelBox(x - _RADIUS, y - _RADIUS, 2 * _RADIUS, 2 * _RADIUS) for x, y in points]
+    straight = [LabelBox(min(a, c) - 0.5, min(b, d) - 0.5, abs(c - a) + 1, abs(d - b) + 1)
+                for (a, b), (c, d) in pairwise(path)]  # fmt: skip
     places: list[LabelPlace | None] = []
     for each in wanted:
-        place = next((found for found in _candidates(each) if _free(found, each.point, taken, frame)), None)
+        place = next((found for found in _candidates(each) if _free(found, each.point, taken, straight, frame)), None)
         places.append(place)
         if place:
             taken.append(place.box)
@@ -84,8 +90,10 @@ def _candidates(wanted: Wanted) -> Iterator[LabelPlace]:
                 yield LabelPlace(choice, LabelBox(left, low, width, height), distance > _DISTANCES[1])
 
 
-def _free(place: LabelPlace, point: Point, taken: Sequence[LabelBox], frame: LabelBox) -> bool:
-    if not place.box.within(frame) or any(place.box.overlaps(box) for box in taken):
+def _free(
+    place: LabelPlace, point: Point, taken: Sequence[LabelBox], path: Sequence[LabelBox], frame: LabelBox
+) -> bool:
+    if not place.box.within(frame) or any(place.box.overlaps(box) for box in (*taken, *path)):
         return False
     if not place.far:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
@@ -123,7 +124,9 @@ def _name_points(axes: Axes, attempts: Sequence[Attempt], points: Sequence[_Poin
         words.append([*names, f"{k + 1}"])
     wanted = [Wanted(pixels[place], [_size(axes, each) for each in texts])
               for place, texts in zip(order, words, strict=True)]  # fmt: skip
-    places = label_places(wanted, pixels, LabelBox(*axes.bbox.bounds))
+    line = sorted(pixels[place] for place in range(len(points)) if points[place].attempt in first)
+    corners = [corner for one, other in pairwise(line) for corner in (one, (other[0], one[1]))] + line[-1:]
+    places = label_places(wanted, pixels, corners, LabelBox(*axes.bbox.bounds))
     for want, texts, found in zip(wanted, words, places, strict=True):
         if found:
             _write_label(axes, texts[found.choice], want.point, found)

@@ -27,7 +27,7 @@ def courses_svg(attempts: Sequence[Attempt]) -> str:
     attempts = [with_finite_numbers(each) for each in attempts]
     colours = [CURRENT_COLOUR if colour == "currentColor" else colour for colour in attempt_colours(attempts)]
     with plotting():
-        figure = Figure(figsize=(6.6, 4.3), layout="constrained")
+        figure = Figure(figsize=(5.0, 4.1), layout="constrained")
         axes = figure.subplots()
         shown: list[list[float]] = []
         drawn = []
@@ -76,9 +76,9 @@ def _score_limits(courses: Sequence[Sequence[float]]) -> tuple[float, float]:
 def _legend_below(figure: Figure, attempts: Sequence[Attempt], colours: Sequence[str], drawn: Sequence[int]) -> None:
     named = [k for k in drawn if colours[k] != OTHERS]
     handles = [Line2D([], [], color=colours[k], linewidth=2) for k in named]
-    labels = [shortened(on_one_line(attempts[k].name), 30) for k in named]
+    labels = [shortened(on_one_line(attempts[k].name), 26) for k in named]
     if others := len(drawn) - len(named):
         handles.append(Line2D([], [], color=OTHERS, linewidth=2))
         labels.append(count_text(others, "other attempt"))
     figure.legend(handles, labels, loc="outside lower left", ncols=2 if len(labels) > 3 else max(len(labels), 1),
-                  fontsize=8)  # fmt: skip
+                  fontsize=8.5, columnspacing=1)  # fmt: skip

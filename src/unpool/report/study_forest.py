@@ -94,8 +94,8 @@ def difference_text(attempt: Attempt) -> tuple[str, str]:
     if attempt.difference is None or found is None:
         return "", ""
     digits = point_digits(found, shown=attempt.shown) if attempt.difference_interval else 1
-    bracket = f"[{found.low:.{digits}f}, {found.high:.{digits}f}]" if attempt.difference_interval else ""
-    return f"{attempt.difference:+.{digits}f}", bracket
+    bracket = f"[{found.low:z.{digits}f}, {found.high:z.{digits}f}]" if attempt.difference_interval else ""
+    return f"{attempt.difference:+z.{digits}f}", bracket
 
 
 def _draw_difference(axes: Axes, attempt: Attempt, axis: ForestAxis, row: int) -> None:

@@ -14,7 +14,7 @@ from unpool.report.study_contents import Attempt, StudyContents, with_finite_num
 from unpool.report.study_costs import cost_of, pareto_svg
 from unpool.report.study_courses import courses_svg
 from unpool.report.study_forest import ForestAxis, difference_range, difference_text, forest_axis
-from unpool.report.study_table import COST_TITLES, cost_texts, ending_text, state_text
+from unpool.report.study_table import COST_TITLES, attempt_end_text, cost_texts, state_text
 from unpool.report.templates import drawn, environment, page_text
 from unpool.report.text import interval_text, ratio_text
 from unpool.wording import DASH
@@ -139,6 +139,6 @@ def _crops(contents: StudyContents, rows: Sequence[_Row]) -> list[tuple[str, lis
 @cache
 def _template() -> Template:
     shared = environment()
-    shared.filters["ending"] = ending_text
+    shared.filters["ending"] = attempt_end_text
     shared.globals["dash"] = DASH
     return shared.get_template("study.html.j2")

@@ -56,7 +56,7 @@ def study_markdown(contents: StudyContents) -> str:
         rows.append((
             str(number), *map(_markdown, words), *(part or DASH for part in _difference(attempt, number)),
             ratio_text(attempt.score), interval_text(attempt.score_interval) or DASH, str(attempt.seeds),
-            _markdown(attempt.verdict) or DASH, *(costs[k] for k in (0, 1, 3, 4, 5)), _markdown(ending_text(attempt)),
+            _markdown(attempt.verdict) or DASH, *(costs[k] for k in (0, 1, 3, 4, 5)), _markdown(attempt_end_text(attempt)),
         ))  # fmt: skip
     found = (contents.subtitle, *contents.headline)
     sections = [
@@ -113,7 +113,7 @@ def state_text(attempt: Attempt) -> str:
     return attempt.state
 
 
-def ending_text(attempt: Attempt) -> str:
+def attempt_end_text(attempt: Attempt) -> str:
     """Return the sentence about an attempt's end, or its state where there is none."""
     return attempt.ended or state_text(attempt)
 
