@@ -56,7 +56,8 @@ def study_markdown(contents: StudyContents) -> str:
         rows.append((
             str(number), *map(_markdown, words), *(part or DASH for part in _difference(attempt, number)),
             ratio_text(attempt.score), interval_text(attempt.score_interval) or DASH, str(attempt.seeds),
-            _markdown(attempt.verdict) or DASH, *(costs[k] for k in (0, 1, 3, 4, 5)), _markdown(attempt_end_text(attempt)),
+            _markdown(attempt.verdict) or DASH, *(costs[k] for k in (0, 1, 3, 4, 5)),
+            _markdown(attempt_end_text(attempt)),
         ))  # fmt: skip
     found = (contents.subtitle, *contents.headline)
     sections = [
