@@ -1,11 +1,11 @@
 """The HTML report: complete, harmless, small."""
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from html_pages import EVIL, Page
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.image_means import image_means
 from unpool.metrics.intervals import Interval, Intervals
@@ -13,35 +13,6 @@ from unpool.metrics.measures import Evidence, measure_set
 from unpool.metrics.named import MEASURES
 from unpool.metrics.scores import ABSENT_RULE, scores
 from unpool.report.page import Heat, ImagePanel, ReportContents, render_report, write_report
-
-EVIL = '<script>alert("1")</script>.png'
-VOID = {"meta", "img", "br", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and text, and checks that every element is closed."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.links, self.text, self.open = [], [], [], []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "action", "srcset", "data")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href")]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 def matrix(counts=((6, 2), (1, 1))):

@@ -108,13 +108,24 @@ def _amount(difference: Difference, column: Column, *, signed: bool = False) -> 
     """Return a difference and its interval; those of ratios in points."""
     interval = difference.interval or Interval(difference.value, difference.value)
     scale, digits = (100, column.digits - 2) if column.unit == "ratio" else (1, column.digits)
-    nearest = min(map(abs, interval)) if difference.shown else 1
-    if digits == 1 and (scale * (interval.high - interval.low) < _NARROW or scale * nearest < _NEAR_ZERO):
-        digits = 2
+    if digits == 1:
+        digits = point_digits(Interval(scale * interval.low, scale * interval.high), shown=difference.shown)
     value = f"{scale * difference.value:{'+' if signed else ''}.{digits}f}"
     if difference.interval is None:
         return value
     return f"{value} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
+
+
+def point_digits(interval: Interval, *, shown: bool) -> int:
+    """Return the decimals of a difference: 2 where one would hide that an interval is narrow or does not contain 0.
+
+    Parameters
+    ----------
+    interval: of the difference, in points.
+    shown: whether the difference is sure.
+    """
+    near_zero = shown and min(map(abs, interval)) < _NEAR_ZERO
+    return 2 if near_zero or interval.high - interval.low < _NARROW else 1
 
 
 def _pictures(comparison: Comparison) -> str:

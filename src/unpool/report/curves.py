@@ -6,15 +6,9 @@ same input gives the same text.
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -24,33 +18,12 @@ from numpy.typing import NDArray
 
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.measures import Diagram
+from unpool.report.plot_style import BLUE, CURRENT_COLOUR, ORANGE, plotting, svg_element
 
-_INK = "#010203"  # stands for currentColor, which matplotlib does not know
-_BLUE, _ORANGE = "#3b7dc4", "#d9782d"
-_COLOURS = (_BLUE, _ORANGE, "#3f9b63", "#8a63b5", "#777777")
+_COLOURS = (BLUE, ORANGE, "#3f9b63", "#8a63b5", "#777777")
 _RAMP = LinearSegmentedColormap.from_list("share", ["#ffffff", "#9fc2e3", "#2c6cb0", "#123a6b"])
 _MOST_NUMBERS = 12  # classes up to which a confusion matrix shows its numbers
 _MOST_NAMES = 40  # classes up to which it shows their names, and its cells are shapes and not a raster
-_STYLE: Any = {
-    "svg.hashsalt": "unpool",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.parse_math": False,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "lines.linewidth": 1.5,
-}
 
 
 def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
@@ -65,14 +38,14 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
     -------
     An ``<svg>`` element.
     """
-    with _drawing():
+    with plotting():
         figure = Figure(figsize=(9.6, 3.0), layout="constrained")
         losses, ratios = figure.subplots(1, 2)
-        _draw_series(losses, history, (("train_loss", "training", _BLUE), ("val_loss", "validation", _ORANGE)))
+        _draw_series(losses, history, (("train_loss", "training", BLUE), ("val_loss", "validation", ORANGE)))
         _draw_series(
             ratios,
             history,
-            (("mean_iou", "mean IoU", _BLUE), ("global_accuracy", "global accuracy", _ORANGE)),
+            (("mean_iou", "mean IoU", BLUE), ("global_accuracy", "global accuracy", ORANGE)),
         )
         losses.set_title("loss", loc="left", fontsize=10)
         losses.set_yscale("log")  # the first epochs' losses may be ten times the last ones'
@@ -83,7 +56,7 @@ def curves_svg(history: Sequence[Mapping[str, float | None]]) -> str:
         ratios.set_title("validation score", loc="left", fontsize=10)
         ratios.set_ylim(0, 1.02)
         _mark_best(losses, ratios, history)
-        return _svg(figure)
+        return svg_element(figure)
 
 
 def confusion_svg(matrix: ConfusionMatrix) -> str:
@@ -99,7 +72,7 @@ def confusion_svg(matrix: ConfusionMatrix) -> str:
     side = min(1.6 + 0.5 * classes, 7.6)
     true = matrix.counts.sum(axis=1, keepdims=True)
     shares = np.divide(matrix.counts, true, out=np.full(matrix.counts.shape, np.nan), where=true > 0)
-    with _drawing():
+    with plotting():
         figure = Figure(figsize=(side + 0.7, side), layout="constrained")
         axes = figure.subplots()
         axes.pcolormesh(
@@ -118,7 +91,7 @@ def confusion_svg(matrix: ConfusionMatrix) -> str:
         _name_classes(axes, matrix.names)
         if classes <= _MOST_NUMBERS:
             _write_shares(axes, shares)
-        return _svg(figure)
+        return svg_element(figure)
 
 
 def diagram_svg(diagram: Diagram) -> str:
@@ -128,20 +101,20 @@ def diagram_svg(diagram: Diagram) -> str:
     -------
     An ``<svg>`` element.
     """
-    with _drawing():
+    with plotting():
         figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         axes = figure.subplots()
         for curve, colour in zip(diagram.curves, cycle(_COLOURS), strict=False):
             marker = "o" if len(curve.x) <= 30 else ""
             axes.plot(curve.x, curve.y, color=colour, label=curve.label, marker=marker, markersize=2.5)
         if diagram.diagonal:
-            axes.axline((0, 0), slope=1, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)))
+            axes.axline((0, 0), slope=1, color=CURRENT_COLOUR, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)))
         axes.set(xlabel=diagram.x_label, ylabel=diagram.y_label)
         axes.set_title(diagram.title, loc="left", fontsize=10)
-        axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
+        axes.grid(color=CURRENT_COLOUR, alpha=0.12, linewidth=0.6)
         if len(diagram.curves) > 1:
             axes.legend(fontsize=8)
-        return _svg(figure)
+        return svg_element(figure)
 
 
 def _draw_series(
@@ -155,7 +128,7 @@ def _draw_series(
             axes.plot(epochs, values, color=colour, label=name, marker="o" if few else "", markersize=2.5)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.6)
+    axes.grid(axis="y", color=CURRENT_COLOUR, alpha=0.12, linewidth=0.6)
     if axes.lines:
         axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=2, fontsize=8, columnspacing=1.2)
 
@@ -173,8 +146,8 @@ def _mark_best(losses: Axes, ratios: Axes, history: Sequence[Mapping[str, float 
     best = int(np.nanargmax(values))
     epoch = _column(history, "epoch")[best]
     for axes in (losses, ratios):
-        axes.axvline(epoch, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
-    ratios.plot([epoch], [values[best]], "o", color=_BLUE, markersize=6, markeredgecolor="white", zorder=4)
+        axes.axvline(epoch, color=CURRENT_COLOUR, alpha=0.45, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
+    ratios.plot([epoch], [values[best]], "o", color=BLUE, markersize=6, markeredgecolor="white", zorder=4)
     late = best > len(values) / 2
     ratios.annotate(
         f"best {values[best]:.3f}, epoch {epoch:g}",
@@ -208,23 +181,3 @@ def _write_shares(axes: Axes, shares: NDArray[np.float64]) -> None:
         if np.isfinite(share):
             colour = "white" if share > 0.5 else "#222222"
             axes.text(column + 0.5, row + 0.5, f"{100 * share:.1f}", color=colour, ha="center", va="center")
-
-
-@contextmanager
-def _drawing() -> Iterator[None]:
-    """Set the style, and silence the warning of a letter that matplotlib's font lacks: the viewer's font draws it."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
-        yield
-
-
-def _svg(figure: Figure) -> str:
-    """Return the figure as one element that can share a page with others: no prologue, no numbered ids."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)
-    text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
-    return text.replace(_INK, "currentColor").strip()

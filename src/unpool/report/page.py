@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 from numpy import uint8
 from numpy.typing import NDArray
 
@@ -27,24 +25,20 @@ from unpool.metrics.measures import MeasureResult
 from unpool.metrics.scores import ABSENT_RULE, Scores
 from unpool.report.curves import confusion_svg, curves_svg, diagram_svg
 from unpool.report.methods import Methods
-from unpool.report.pictures import MISSED, WRONG, jpeg_data_uri, png_data_uri, shrink
+from unpool.report.pictures import MISSED, WRONG, Bounds, small_data_uri
+from unpool.report.templates import drawn, environment, page_text
 from unpool.report.text import (
     NamedTexts,
     bracket_text,
     interval_text,
     intervals_rule,
     number_text,
-    ratio_text,
     share_text,
     transposed,
     worst_first,
 )
 
-PANEL_LONGEST = 336
-"""Pixels of the longer side of a panel's pictures."""
-
-_LARGEST_URI = 68_000  # characters of one picture: keeps a report of eight panels below 3 MB
-_QUALITIES = (85, 65, 45, 25)
+_PANEL = Bounds(longest=336, characters=68_000)  # keeps a report of eight panels below 3 MB
 _OPEN_ROWS = 10  # rows of the table of pictures that are shown without a click
 
 
@@ -136,10 +130,11 @@ def render_report(contents: ReportContents) -> str:
     """Return the report as one HTML text."""
     rows = worst_first(contents.image_rows)
     panels = sorted(contents.panels, key=lambda p: (p.mean_iou is None, p.mean_iou or 0.0, p.name))
-    text = _template().render(
+    return page_text(
+        _template(),
         page=contents,
-        confusion=Markup(confusion_svg(contents.matrix)) if contents.matrix else None,  # noqa: S704
-        curves=Markup(curves_svg(contents.history)) if contents.history else None,  # noqa: S704
+        confusion=drawn(confusion_svg(contents.matrix)) if contents.matrix else None,
+        curves=drawn(curves_svg(contents.history)) if contents.history else None,
         panels=[_shown(panel) for panel in panels],
         legend=_legend(contents),
         colour_of=dict(zip(_class_names(contents), contents.colours, strict=False)),
@@ -149,7 +144,6 @@ def render_report(contents: ReportContents) -> str:
         rules=[*contents.notes, ABSENT_RULE, intervals_rule(contents.intervals)],
         heat=next((panel.uncertainty.caption for panel in panels if panel.uncertainty), ""),
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold bytes that are no letters
 
 
 def write_report(path: Path, contents: ReportContents) -> None:
@@ -160,24 +154,13 @@ def write_report(path: Path, contents: ReportContents) -> None:
 def _shown(panel: ImagePanel) -> _ShownPanel:
     photographs = (("picture", panel.picture), ("ground truth", panel.truth), ("prediction", panel.prediction))
     figures = [
-        (caption, _small_uri(pixels, flat=False), False) for caption, pixels in photographs if pixels is not None
+        (caption, small_data_uri(pixels, _PANEL), False) for caption, pixels in photographs if pixels is not None
     ]
     if panel.error is not None:
-        figures.append(("errors", _small_uri(panel.error, flat=True), True))
+        figures.append(("errors", small_data_uri(panel.error, _PANEL, flat=True), True))
     if panel.uncertainty is not None:
-        figures.append(("uncertainty", _small_uri(panel.uncertainty.picture, flat=False), False))
+        figures.append(("uncertainty", small_data_uri(panel.uncertainty.picture, _PANEL), False))
     return _ShownPanel(panel.name, panel.mean_iou, panel.note, tuple(figures))
-
-
-def _small_uri(pixels: NDArray[uint8], flat: bool) -> str:
-    """Return the best encoding of a picture that is small enough; flat colours stay lossless if that is small."""
-    thumbnail = shrink(pixels, PANEL_LONGEST)
-    uri = png_data_uri(thumbnail) if flat else jpeg_data_uri(thumbnail, _QUALITIES[0])
-    for quality in _QUALITIES:
-        if len(uri) <= _LARGEST_URI:
-            break
-        uri = jpeg_data_uri(thumbnail, quality)
-    return uri
 
 
 def _legend(contents: ReportContents) -> list[tuple[str, Colour]]:
@@ -198,14 +181,11 @@ def _class_names(contents: ReportContents) -> tuple[str, ...]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["ratio"] = ratio_text
-    environment.filters["interval"] = interval_text
-    environment.filters["number"] = number_text
-    environment.filters["bracket"] = bracket_text
-    environment.filters["diagram"] = lambda diagram: Markup(diagram_svg(diagram))  # noqa: S704
-    environment.filters["count"] = "{:,}".format
-    environment.tests["transposed"] = transposed
-    environment.globals["share"] = share_text
-    source = resources.files("unpool.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source)
+    shared = environment()
+    shared.filters["interval"] = interval_text
+    shared.filters["number"] = number_text
+    shared.filters["bracket"] = bracket_text
+    shared.filters["diagram"] = lambda diagram: drawn(diagram_svg(diagram))
+    shared.tests["transposed"] = transposed
+    shared.globals["share"] = share_text
+    return shared.get_template("page.html.j2")

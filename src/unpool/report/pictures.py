@@ -31,6 +31,16 @@ _HATCH = ((92, 92, 92), (58, 58, 58))
 _DARK = 100  # an 8-bit picture whose 99th percentile is below this is stretched for display
 
 
+_QUALITIES = (85, 65, 45, 25)
+
+
+class Bounds(NamedTuple):
+    """The bounds of a picture in a page: pixels of its longer side, and characters of its URI."""
+
+    longest: int
+    characters: int
+
+
 class Levels(NamedTuple):
     """The pixel values that are shown as black and as white."""
 
@@ -183,6 +193,22 @@ def jpeg_data_uri(picture: NDArray[np.uint8], quality: int = 85) -> str:
     """Return a picture as a small ``data:image/jpeg`` URI with colours at full resolution, for photographs."""
     # Not optimize=True: with it, Pillow's buffer is too small for noise at full colour resolution, and it fails.
     return _data_uri(picture, "jpeg", quality=quality, subsampling=0)
+
+
+def small_data_uri(picture: NDArray[np.uint8], bounds: Bounds, *, flat: bool = False) -> str:
+    """Return the best encoding of a shrunk picture that keeps the bounds, or else the smallest.
+
+    Parameters
+    ----------
+    flat: whether the picture has flat colours, which stay lossless if that is small enough.
+    """
+    thumbnail = shrink(picture, bounds.longest)
+    uri = png_data_uri(thumbnail) if flat else jpeg_data_uri(thumbnail, _QUALITIES[0])
+    for quality in _QUALITIES:
+        if len(uri) <= bounds.characters:
+            break
+        uri = jpeg_data_uri(thumbnail, quality)
+    return uri
 
 
 def _data_uri(picture: NDArray[np.uint8], kind: str, **options: int) -> str:

@@ -29,10 +29,11 @@ from unpool.prediction.result import UNCERTAINTY, Prediction
 from unpool.report.methods import Outcome, methods
 from unpool.report.page import Heat, ImagePanel, ReportContents
 from unpool.report.pictures import displayable, error_picture, heat_picture, overlay
+from unpool.report.spreadsheet import text_cell
 from unpool.report.text import NamedTexts, headline, with_interval, worst_first
 from unpool.segmenter import Segmenter
 from unpool.training.records import epoch_row
-from unpool.wording import count_text, first_of, on_one_line
+from unpool.wording import count_text, first_of
 
 _FROM_CARD = "the curves in the report are those on the model's card, which end at its epoch"
 
@@ -80,16 +81,8 @@ def _uncertainty(predicted: Prediction, classes: int, averaging: Averaging) -> H
     return Heat(heat_picture(np.sqrt(predicted.variance.mean(axis=0)), top), caption)
 
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Letters with which a cell of a spreadsheet begins a formula, or is cut off before one."""
-
-
 def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -> str:
-    """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts.
-
-    A name that begins like a formula has an apostrophe before it. Control characters are escapes, because Python's csv
-    module does not quote a carriage return.
-    """
+    """Return the table of pictures as CSV, the worst first; a cell is empty where no pixel counts."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     means = ["mean_iou", "mean_dice", "global_accuracy", "class_accuracy"]
@@ -100,14 +93,9 @@ def images_csv(evaluation: Evaluation, measured: Sequence[MeasureResult] = ()) -
     indices = {name: index for index, (name, _) in enumerate(evaluation.images)}
     for name, picture in worst_first(evaluation.images):
         cells = [_cell(getattr(picture, mean)) for mean in means]
-        row = [_no_formula(on_one_line(name)), *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
+        row = [text_cell(name), *cells, picture.pixels, *(_cell(each.iou) for each in picture.classes)]
         writer.writerow([*row, *(cell for each in measured for cell in _measure_cells(each, indices[name]))])
     return text.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    """Return a text that a spreadsheet does not compute: one that would begin a formula gets an apostrophe (OWASP)."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def report_contents(
