@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,8 @@ def opened(place: str | None, tmp_path: Path) -> Iterator[Opened]:
     """Open the claims of one more worker of the study; what is open is closed after the test."""
     every: list[OptunaClaims] = []
 
-    def one_more(worker: Worker | None = None, signs: Signs = Signs(1, 2), **options: Any) -> OptunaClaims:
-        every.append(OptunaClaims(place, tmp_path, "study", worker=worker, signs=signs, **options))
+    def one_more(worker: Worker | None = None, **options: Any) -> OptunaClaims:
+        every.append(OptunaClaims(place, tmp_path, "study", worker=worker, **{"signs": Signs(1, 2), **options}))
         return every[-1]
 
     yield one_more
@@ -272,21 +272,27 @@ def test_a_sign_that_fails_is_given_again(opened: Opened, monkeypatch: pytest.Mo
 # Processes
 
 
-def start(
-    place: str | None, folder: Path, tasks: list[str], seconds: float, machine: str = ""
-) -> subprocess.Popen[str]:
+Process = subprocess.Popen[bytes]
+
+
+@contextmanager
+def process(place: str | None, folder: Path, tasks: list[str], seconds: float, machine: str = "") -> Iterator[Process]:
+    """A process that does tasks, which is killed where it has not ended."""
     given = {"storage": place, "folder": str(folder), "tasks": tasks, "seconds": seconds, "machine": machine}
     program = [sys.executable, "-W", "error", str(Path(__file__).with_name("claiming.py")), json.dumps(given)]
-    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with (folder / "printed").open("ab") as printed:
+        started = subprocess.Popen(program, stdout=printed, stderr=printed)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
 
 
-def wait_until(true: Callable[[], bool], processes: list[subprocess.Popen[str]], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
+def wait_until(true: Callable[[], bool], folder: Path) -> None:
+    end = time.monotonic() + 30
     while not true():
-        assert time.monotonic() < end
-        for each in processes:
-            if each.poll():
-                pytest.fail(str(each.communicate()))
+        assert time.monotonic() < end, (folder / "printed").read_text()
         time.sleep(0.01)
 
 
@@ -296,22 +302,18 @@ def notes(folder: Path) -> list[list[str]]:
 
 def test_two_processes_do_each_task_once(place: str | None, tmp_path: Path, opened: Opened) -> None:
     tasks = [f"{number:02}-skip-add/seed-1" for number in range(12)]
-    processes = [start(place, tmp_path, tasks, 0.1) for _ in range(2)]
-    try:
-        wait_until(lambda: len(notes(tmp_path)) == 2, processes)
+    with process(place, tmp_path, tasks, 0.1) as one, process(place, tmp_path, tasks, 0.1) as two:
+        wait_until(lambda: len(notes(tmp_path)) == 2, tmp_path)
         (tmp_path / "go").touch()
-        assert [(each.communicate(timeout=30)[0], each.returncode) for each in processes] == [("", 0)] * 2
-    finally:
-        for each in processes:
-            each.kill()
-            each.communicate()
+        codes = [each.wait(30) for each in (one, two)]
+    assert (codes, (tmp_path / "printed").read_text()) == ([0, 0], "")
     first, second = notes(tmp_path)
     assert sorted(first + second) == tasks
     assert first
     assert second
     results = opened().results()
     assert sorted(results) == tasks
-    assert {result["by"] for result in results.values()} == {each.pid for each in processes}
+    assert {result["by"] for result in results.values()} == {one.pid, two.pid}
 
 
 @pytest.mark.parametrize("machine", ["", "another machine"])
@@ -319,26 +321,19 @@ def test_the_task_of_a_killed_process_is_done_by_another(
     machine: str, place: str | None, tmp_path: Path, opened: Opened
 ) -> None:
     """On this machine the death is seen at once; on another, by its silence."""
-    killed = start(place, tmp_path, ["long", "other"], 100, machine)
+    tasks = ["long", "other"]
     (tmp_path / "go").touch()
-    rest = None
-    try:
-        wait_until(lambda: notes(tmp_path) == [["long"]], [killed])
-        watching = opened(signs=Signs(1, 2) if machine else Signs())
+    with process(place, tmp_path, tasks, 100, machine) as killed:
+        wait_until(lambda: notes(tmp_path) == [["long"]], tmp_path)
+        watching = opened()
         assert not watching.claim("long")
         assert watching.workers() == 1
         killed.send_signal(signal.SIGKILL)
         if machine:
-            killed.wait()
             assert not watching.claim("long")
-        rest = start(place, tmp_path, ["long", "other"], 0.1)
-        assert rest.communicate(timeout=30) == ("", None)
-        assert rest.returncode == 0
-    finally:
-        for each in (killed, rest):
-            if each is not None:
-                each.kill()
-                each.communicate()
+        with process(place, tmp_path, tasks, 0.1) as rest:
+            code = rest.wait(30)
+    assert (code, (tmp_path / "printed").read_text()) == (0, "")
     assert sorted(notes(tmp_path)) == sorted([["long"], ["long", "other"]])
     assert {each["by"] for each in watching.results().values()} == {rest.pid}
 
@@ -346,12 +341,12 @@ def test_the_task_of_a_killed_process_is_done_by_another(
 def test_a_process_that_ended_is_known_on_its_machine() -> None:
     here = this_worker()
     assert not here.has_ended(here.machine)
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    ended = Worker(here.machine, process.pid)
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    ended = Worker(here.machine, child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     if here.started:
         assert ended.has_ended(here.machine)  # it is listed until its parent takes its exit code
-    process.wait()
+    child.wait()
     assert ended.has_ended(here.machine)
     assert not ended.has_ended("another machine")
     if here.started:
@@ -369,7 +364,7 @@ def test_a_process_that_ended_is_known_on_its_machine() -> None:
 def test_without_optuna_the_extra_is_named(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['optuna'] = None\n"
-        "from pathlib import Path; from unpool.study.claims import Alone, shared_claims; from unpool.errors import UsageError\n"
+        "from pathlib import Path\nfrom unpool.study.claims import shared_claims\nfrom unpool.errors import UsageError\n"
         f"try: shared_claims(None, Path({str(tmp_path)!r}), 'study')\n"
         "except UsageError as error: print(error)\n"
     )
@@ -475,9 +470,7 @@ def test_a_password_is_taken_out_of_a_message() -> None:
     assert Address("postgresql://host?password=a@b").shown == "postgresql://…"
 
 
-def test_a_server_that_ends_is_a_typed_error(
-    opened: Opened, place: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_ends_is_a_typed_error(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     claims = opened()
     if claims._storage.database is None:
         pytest.skip("a file has no server")
@@ -494,9 +487,7 @@ def test_a_server_that_ends_is_a_typed_error(
     assert claims.finish("a", {"second": True})
 
 
-def test_nothing_is_printed(
-    opened: Opened, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
-) -> None:
+def test_nothing_is_printed(opened: Opened, capfd: pytest.CaptureFixture[str], recwarn: Any) -> None:
     for _ in range(2):
         with (claims := opened()).working():
             claims.claim("a")
