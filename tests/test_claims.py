@@ -72,6 +72,10 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+PARALLEL = pytest.mark.parametrize("place", ["file", "postgresql"], indirect=True)
+"""Without SQLite, which is slow and not made for several processes; it shows that other databases work at all."""
+
+
 @pytest.fixture(params=["file", "sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
     """Where the claims are kept: each kind of storage, empty."""
@@ -195,6 +199,7 @@ def test_of_two_trials_for_one_task_the_first_counts(opened: Opened) -> None:
     assert not first.claim("a")
 
 
+@PARALLEL
 def test_a_task_is_given_back_when_the_work_ends(opened: Opened) -> None:
     first, second = opened(), opened()
 
@@ -209,6 +214,7 @@ def test_a_task_is_given_back_when_the_work_ends(opened: Opened) -> None:
     assert second.claim("a")
 
 
+@PARALLEL
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_silent_process_loses_its_task(taken: bool, opened: Opened) -> None:
     """A laptop that slept: its result counts where nobody has the task, and else not."""
@@ -238,6 +244,7 @@ def test_a_silent_process_loses_its_task(taken: bool, opened: Opened) -> None:
     assert sleeper.results() == other.results() == {"a": {"by": "other" if taken else "sleeper"}}
 
 
+@PARALLEL
 def test_signs_of_life_keep_a_task(opened: Opened) -> None:
     first, second = opened(ELSEWHERE), opened()
     with first.working():
@@ -248,6 +255,7 @@ def test_signs_of_life_keep_a_task(opened: Opened) -> None:
         assert first.finish("a", {})
 
 
+@PARALLEL
 def test_a_sign_that_fails_is_given_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = opened(ELSEWHERE), opened()
     signs: list[str] = []
@@ -300,6 +308,7 @@ def notes(folder: Path) -> list[list[str]]:
     return [path.read_text().split() for path in sorted(folder.glob("*.notes"))]
 
 
+@PARALLEL
 def test_two_processes_do_each_task_once(place: str | None, tmp_path: Path, opened: Opened) -> None:
     tasks = [f"{number:02}-skip-add/seed-1" for number in range(12)]
     with process(place, tmp_path, tasks, 0.1) as one, process(place, tmp_path, tasks, 0.1) as two:
@@ -316,6 +325,7 @@ def test_two_processes_do_each_task_once(place: str | None, tmp_path: Path, open
     assert {result["by"] for result in results.values()} == {one.pid, two.pid}
 
 
+@PARALLEL
 @pytest.mark.parametrize("machine", ["", "another machine"])
 def test_the_task_of_a_killed_process_is_done_by_another(
     machine: str, place: str | None, tmp_path: Path, opened: Opened
@@ -334,7 +344,7 @@ def test_the_task_of_a_killed_process_is_done_by_another(
         with process(place, tmp_path, tasks, 0.1) as rest:
             code = rest.wait(30)
     assert (code, (tmp_path / "printed").read_text()) == (0, "")
-    assert sorted(notes(tmp_path)) == sorted([["long"], ["long", "other"]])
+    assert sorted(map(sorted, notes(tmp_path))) == [["long"], ["long", "other"]]
     assert {each["by"] for each in watching.results().values()} == {rest.pid}
 
 
@@ -364,7 +374,8 @@ def test_a_process_that_ended_is_known_on_its_machine() -> None:
 def test_without_optuna_the_extra_is_named(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['optuna'] = None\n"
-        "from pathlib import Path\nfrom unpool.study.claims import shared_claims\nfrom unpool.errors import UsageError\n"
+        "from pathlib import Path\nfrom unpool.study.claims import shared_claims\n"
+        "from unpool.errors import UsageError\n"
         f"try: shared_claims(None, Path({str(tmp_path)!r}), 'study')\n"
         "except UsageError as error: print(error)\n"
     )

@@ -78,12 +78,10 @@ class OptunaClaims:
         with self._lock, self._storage.faults():
             if task in self._held:
                 return False
-            if self._storage.database is not None:
-                fail_stale_trials(self._storage.study)  # by the database's own clock
             trial = self._trial_of(task)
-            if trial is not None and trial.state == TrialState.RUNNING and self._is_dead(trial):
-                self._fail(self._id_of(trial))
-                trial = None
+            if trial is not None and trial.state == TrialState.RUNNING:
+                self._give_back_if_dead(trial)
+                trial = self._trial_of(task)
             if trial is None:
                 waiting = create_trial(state=TrialState.WAITING, user_attrs={TASK: task})
                 self._storage.trials.create_new_trial(self._storage.study_id, waiting)
@@ -196,18 +194,22 @@ class OptunaClaims:
         with suppress(UpdateFinishedTrialError):
             self._storage.trials.set_trial_state_values(trial_id, TrialState.FAIL)
 
-    def _is_dead(self, trial: FrozenTrial) -> bool:
-        """Return whether the process that has a trial ended on this machine, or is silent in a file for too long.
-
-        Clocks of machines differ: what counts is how long the last sign has been the last one here.
-        """
-        sign = trial.user_attrs.get(WORKER)
-        worker = Worker.from_data(sign)
+    def _give_back_if_dead(self, trial: FrozenTrial) -> None:
+        """End a running trial whose process ended on this machine, or is silent for too long."""
+        worker = Worker.from_data(trial.user_attrs.get(WORKER))
         if worker is not None and worker.has_ended(self._worker.machine):
-            return True
-        if self._storage.database is not None:
-            return False
-        now = self._clock()
+            self._fail(self._id_of(trial))
+        elif self._storage.database is not None:
+            fail_stale_trials(self._storage.study)  # by the times and the clock of the database
+        elif self._is_silent(trial):
+            self._fail(self._id_of(trial))
+
+    def _is_silent(self, trial: FrozenTrial) -> bool:
+        """Return whether the last sign of life in a file has been the last one for too long.
+
+        Clocks of machines differ, so the time in the sign is not compared with the time here.
+        """
+        sign, now = trial.user_attrs.get(WORKER), self._clock()
         last, since = self._seen.setdefault(trial.number, (sign, now))
         if last != sign:
             self._seen[trial.number] = (sign, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from unpool.errors import DataError, RunError, UnpoolError, UsageError
 from unpool.io.documents import json_value
@@ -25,6 +26,7 @@ from unpool.wording import decodable, on_one_line, shortened
 CLAIMS_FILE = "claims.log"
 
 _SECONDS_TO_CONNECT = 10
+_TRIES_TO_MAKE_TABLES = 6
 
 logging.getLogger("optuna.storages").setLevel(logging.CRITICAL)  # what it logs, an error of ours tells better
 
@@ -96,12 +98,7 @@ def _open_database(address: Address, study: str, signs: Signs) -> Storage:
 
     with _faults(refusal):
         try:
-            database = RDBStorage(
-                address.with_driver.replace("{", "{{").replace("}", "}}"),  # Optuna takes it as a template
-                {"pool_pre_ping": True, "connect_args": _connection(address)},
-                heartbeat_interval=signs.every,
-                grace_period=signs.silence,
-            )
+            database = _database(address, signs)
         except ImportError as error:
             raise _driver_error(address, error) from None
         except (ArgumentError, ValueError):
@@ -111,6 +108,24 @@ def _open_database(address: Address, study: str, signs: Signs) -> Storage:
                 "correct --storage, or leave it out where all machines share the disk",
             ) from None
         return _with_study(database, database, study, refusal)
+
+
+def _database(address: Address, signs: Signs) -> RDBStorage:
+    """Return the database with its tables. Processes that start together may all make them: one of them succeeds."""
+    for tries_left in reversed(range(_TRIES_TO_MAKE_TABLES)):
+        try:
+            return RDBStorage(
+                address.with_driver.replace("{", "{{").replace("}", "}}"),  # Optuna takes it as a template
+                {"pool_pre_ping": True, "connect_args": _connection(address)},
+                heartbeat_interval=signs.every,
+                grace_period=signs.silence,
+            )
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            made_meanwhile = not isinstance(error, OperationalError) or "already exists" in str(error.orig)  # SQLite
+            if not (made_meanwhile and tries_left):
+                raise
+            time.sleep(0.5)
+    raise AssertionError
 
 
 def _connection(address: Address) -> dict[str, Any]:
