@@ -19,7 +19,7 @@ FLOORS = {
     "data": 4, "losses": 4, "metrics": 4, "nets": 4, "optim": 4,
     "segmenter": 5,
     "checkpoint": 6, "config": 6, "dataset": 6, "ledger": 6,
-    "prediction": 7,
+    "prediction": 7, "study": 7,
     "export": 8, "report": 8, "training": 8,
     "commands": 9,
     "cli": 10, "model": 10, "__main__": 10, "__init__": 10,

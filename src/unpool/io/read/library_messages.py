@@ -1,4 +1,4 @@
-"""Warnings of the libraries that decode pictures, kept off the screen: an error of ours names what is wrong."""
+"""Warnings of libraries that read and store, kept off the screen: an error of ours names what is wrong."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from threading import Lock
 
 import numpy as np
 
-_LIBRARIES = ("PIL", "tifffile", "imagecodecs", "zarr", "numcodecs")
-_MODULES = re.compile(rf"({'|'.join(_LIBRARIES)}|numpy|unpool\.io)(\.|$)")
-"""Modules whose warnings are about a file: a library may name its caller, which is a reader of this package."""
+_LIBRARIES = ("PIL", "tifffile", "imagecodecs", "zarr", "numcodecs", "optuna", "sqlalchemy", "alembic")
+_MODULES = re.compile(rf"({'|'.join(_LIBRARIES)}|numpy|unpool\.(io|study))(\.|$)")
+"""Modules whose warnings are about a file: a library may name its caller, which is a module of this package."""
 
 for _name in _LIBRARIES:
     logging.getLogger(_name).addHandler(logging.NullHandler())  # without a handler, logged faults go to the terminal
@@ -49,7 +49,7 @@ _SILENCE = _Silence()
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show no warnings of the decoding libraries, nor of NumPy's arithmetic. It is safe in several threads."""
+    """Show no warnings of these libraries, nor of NumPy's arithmetic. It is safe in several threads."""
     _SILENCE.begin()
     try:
         with np.errstate(all="ignore"):
