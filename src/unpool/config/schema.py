@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
+from unpool.errors import ObjectionError
 from unpool.losses.loss import TERMS, LossFactors
 from unpool.nets.families import FAMILIES, structure_of
 from unpool.nets.network import NetworkStructure
@@ -74,7 +75,8 @@ class TrainingSettings(_Section):
         if self.epochs is not None and self.minutes is not None:
             raise ValueError("epochs and minutes together; one of them; leave one out")
         if self.parts is not None and self.parts > self.batch_size:
-            raise ValueError(f"a batch of {self.batch_size} crops in {self.parts} parts; set parts={self.batch_size}")
+            reason = f"a batch of {self.batch_size} crops in {self.parts} parts"
+            raise ObjectionError(reason, {"batch_size": self.parts}, {"parts": self.batch_size})
         return self
 
 
@@ -100,10 +102,11 @@ class LossSettings(_Section, LossFactors):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not any(getattr(self, name) for name in TERMS):
-            raise ValueError(f"{all_of(list(TERMS))} are all 0; a loss with a term; set one of them to 1")
-        means = [f"{name}=0" for name in TERMS if name != "cross_entropy" and getattr(self, name)]
+            raise ObjectionError(f"{all_of(list(TERMS))} are all 0", *({name: 1.0} for name in TERMS))
+        means = {name: 0.0 for name in TERMS if name != "cross_entropy" and getattr(self, name)}
         if self.division == "sum" and means:
-            raise ValueError(f"division=sum adds up pixels, and the other terms are means; set {all_of(means)}")
+            reason = "division=sum adds up pixels, and the other terms are means"
+            raise ObjectionError(reason, means, {"division": "weights"})
         if not self.class_weights:
             raise ValueError("no class weights; one for each class; write class_weights=balanced, or a list")
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -9,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from unpool.config.schema import SECTIONS, RunConfig
 from unpool.nets.network import NetworkStructure
+from unpool.wording import command_text
 
 JSON_TYPES = {
     "integer": "a whole number",
@@ -53,6 +56,16 @@ def values_text(field: FieldInfo) -> str:
 def is_text(field: FieldInfo) -> bool:
     """Return whether a setting is a text of any letters."""
     return values_text(field).startswith(JSON_TYPES["string"])
+
+
+def assignment(name: str, value: Any) -> str:
+    """Return an assignment as ``--set`` reads it: ``crop=256``, ``bottom=false`` or ``ignore=[255]``."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def assignments_text(values: Mapping[str, Any]) -> str:
+    """Return settings as words for the command line: ``--set skip=none --set bottom=false``."""
+    return command_text(word for name, value in values.items() for word in ("--set", assignment(name, value)))
 
 
 def right_assignment(name: str) -> str:

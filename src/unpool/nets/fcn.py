@@ -14,6 +14,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from unpool.errors import ObjectionError
 from unpool.geometry import Border, Grid, Layer, Transposed, Window, crop_offset, grid, reads
 from unpool.nets.batch_norm import BatchNorm
 from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_start, he_initialise
@@ -61,6 +62,11 @@ PLACES: dict[str, LayerPlace] = {
 """Places of the layers, by their module paths."""
 
 
+def least_padding(prediction_stride: int) -> int:
+    """Return the padding with which the last deconvolution begins where the picture does."""
+    return 65 + prediction_stride // 2
+
+
 FC6 = Window(7)
 """The first fully connected layer as a convolution, along one axis; fc7 and the scores are 1x1."""
 
@@ -92,13 +98,17 @@ class FCNStructure(NetworkStructure):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.at_once and self.prediction_stride != 8:
-            raise ValueError(f"FCN-{self.prediction_stride}s lacks what at_once scales in FCN-8s; set at_once=false")
-        if self.upsampling == "learned" and self.prediction_stride == 32:
-            raise ValueError("FCN-32s has only the last deconvolution, which the paper keeps; set upsampling=fixed")
-        least = 65 + self.prediction_stride // 2  # there the last deconvolution begins with the picture
-        if self.padding < least:
-            raise ValueError(f"padding {self.padding} leaves the output short of the picture; set padding={least}")
+        stride = self.prediction_stride
+        if self.at_once and stride != 8:
+            reason = f"FCN-{stride}s lacks what at_once scales in FCN-8s"
+            raise ObjectionError(reason, {"prediction_stride": 8}, {"at_once": False})
+        if self.upsampling == "learned" and stride == 32:
+            reason = "FCN-32s has only the last deconvolution, which the paper keeps"
+            raise ObjectionError(reason, {"prediction_stride": 16}, {"prediction_stride": 8}, {"upsampling": "fixed"})
+        if self.padding < least_padding(stride):
+            finer = [{"prediction_stride": each} for each in (16, 8) if self.padding >= least_padding(each)]
+            reason = f"padding {self.padding} leaves the output short of the picture"
+            raise ObjectionError(reason, *finer, {"padding": least_padding(stride)})
         return self
 
     @property

@@ -26,7 +26,7 @@ from unpool.geometry import (
     reads,
 )
 from unpool.nets.network import NetworkStructure
-from unpool.nets.structure_rules import objections
+from unpool.nets.structure_rules import MOST_STAGES, objections
 
 Count = Annotated[int, Field(ge=0, le=16)]
 PerStage = Count | tuple[Count, ...]
@@ -105,7 +105,7 @@ class Structure(NetworkStructure):
     width: int = Field(32, ge=1, le=4096)
     growth: Literal[1, 2] = 2
     widest: int = Field(64, ge=1, le=64)
-    depth: int = Field(4, ge=1, le=8)
+    depth: int = Field(4, ge=1, le=MOST_STAGES)
     bottom: bool = True
     encoder_convolutions: PerStage = 2
     decoder_convolutions: PerStage = 2
@@ -280,8 +280,8 @@ class Structure(NetworkStructure):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for reason in objections(self):
-            raise ValueError(reason)
+        for objection in objections(self):
+            raise objection
         return self
 
 
