@@ -17,7 +17,7 @@ from unpool.config.toml import to_toml
 from unpool.errors import UsageError
 from unpool.nets.structure import Structure
 
-CROPS = "a whole number of at least 16 and at most 8192"
+CROPS = "a whole number from 16 to 8192"
 
 ANOTHER: dict[str, str] = {
     "structure.width": "16",
@@ -191,12 +191,12 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
     [
         (
             "crop=abc",
-            "a whole number of at least 16 and at most 8192",
+            "a whole number from 16 to 8192",
             "change training.crop, for example --set crop=256; see unpool explain --settings crop",
         ),
         (
             "crop=8",
-            "a whole number of at least 16 and at most 8192",
+            "a whole number from 16 to 8192",
             "change training.crop, for example --set crop=256; see unpool explain --settings crop",
         ),
         (
@@ -207,13 +207,12 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
         ),
         (
             "depth=100",
-            "a whole number of at least 1 and at most 8",
+            "a whole number from 1 to 8",
             "change structure.depth, for example --set depth=4; see unpool explain --settings depth",
         ),
         (
             "encoder_convolutions=x",
-            "a whole number of at least 0 and at most 16, or a list, written as [a, b], of: "
-            "a whole number of at least 0 and at most 16",
+            "a whole number from 0 to 16, or a list, written as [a, b], of: a whole number from 0 to 16",
             "change structure.encoder_convolutions, for example --set encoder_convolutions=2; "
             "see unpool explain --settings encoder_convolutions",
         ),
@@ -225,8 +224,8 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
         ),
         (
             "rotation=200",
-            "a number of at least 0 and at most 180",
-            "change augmentation.rotation; see unpool explain --settings rotation",
+            "a number from 0 to 180",
+            "change augmentation.rotation, for example --set rotation=15; see unpool explain --settings rotation",
         ),
         (
             "optimiser=adam",

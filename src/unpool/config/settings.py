@@ -14,7 +14,7 @@ from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.config.values import field_of, is_text, right_assignment, values_text
 from unpool.errors import ObjectionError, UsageError
 from unpool.nets.named import NAMED_NETS, NamedNet, named_net
-from unpool.wording import shortened
+from unpool.wording import command_text, shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
@@ -159,7 +159,7 @@ def _change(key: str, field: FieldInfo, given: Any) -> str:
     right = right_assignment(name)
     if not right:
         return f"change {key}; see unpool explain --settings {name}"
-    example = f"--{right.replace('=', ' ')}" if name in OPTIONS else f"--set {right}"
+    example = f"--{right.replace('=', ' ')}" if name in OPTIONS else command_text(["--set", right])
     return f"change {key}, for example {example}; see unpool explain --settings {name}"
 
 
