@@ -96,7 +96,7 @@ def with_option(words: list[str], option: str, value: str) -> list[str]:
 
 
 def with_setting(words: list[str], key: str, value: str) -> list[str]:
-    kept = [word for word in words if not word.startswith(f"{key}=")]
+    kept = [word for word in words if word.partition("=")[0] != key]
     while any(word == "--set" and (kept[k + 1 :] or ["--"])[0].startswith("--") for k, word in enumerate(kept)):
         at = next(k for k, w in enumerate(kept) if w == "--set" and (kept[k + 1 :] or ["--"])[0].startswith("--"))
         kept = kept[:at] + kept[at + 1 :]

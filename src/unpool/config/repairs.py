@@ -11,7 +11,6 @@ from unpool.config.values import assignments_text
 from unpool.errors import ObjectionError
 from unpool.nets.families import structure_of
 from unpool.nets.named import NAMED_NETS
-from unpool.nets.network import NetworkStructure
 
 Build = Callable[..., object]
 """A function that checks the settings of a section, and raises pydantic's ValidationError for wrong ones."""
@@ -66,7 +65,12 @@ def repair_text(build: Build, settings: Mapping[str, Any], given: Mapping[str, A
     if changes is not None:
         return f"add {assignments_text(changes)}"
     loosened = [repair(build, settings, given.keys() - {name}) for name in given]
-    ways = [changes for changes in loosened if changes is not None] or [repair(build, settings, ()) or {}]
+    ways = [changes for changes in loosened if changes is not None]
+    if not ways:
+        of_any = repair(build, settings, ())
+        ways = [] if of_any is None else [of_any]
+    if not ways:
+        return f"change {' or '.join(given)}"
     texts = [assignments_text(changes) for changes in sorted(ways, key=len)[:MOST_WAYS]]
     return f"change {'it' if len(texts) == 1 else 'one of them'}: {', or '.join(texts)}"
 
@@ -75,14 +79,9 @@ def network_that_takes(given: Mapping[str, Any]) -> str | None:
     """Return the named network that takes these settings of a structure and has most of them; None if none does."""
     takers: dict[str, int] = {}
     for net in NAMED_NETS.values():
-        if given.keys() <= type(net.structure).model_fields.keys():
-            try:
-                structure = structure_of({**net.structure.model_dump(), **given})
-            except ValueError:
-                continue
-            takers[net.name] = _alike(structure, net.structure, given)
+        try:
+            structure = structure_of({**net.structure.model_dump(), **given})
+        except ValueError:
+            continue
+        takers[net.name] = sum(getattr(structure, name) == getattr(net.structure, name) for name in given)
     return max(takers, key=lambda name: takers[name]) if takers else None
-
-
-def _alike(one: NetworkStructure, other: NetworkStructure, names: Iterable[str]) -> int:
-    return sum(getattr(one, name) == getattr(other, name) for name in names)

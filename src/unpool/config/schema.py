@@ -230,14 +230,14 @@ class LossSettings(_Section, LossFactors):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
+        if not self.class_weights:
+            raise ValueError("no class weights; one for each class; write class_weights=balanced, or a list")
         if not any(getattr(self, name) for name in TERMS):
             raise ObjectionError(f"{all_of(list(TERMS))} are all 0", *({name: 1.0} for name in TERMS))
         means = {name: 0.0 for name in TERMS if name != "cross_entropy" and getattr(self, name)}
         if self.division == "sum" and means:
             reason = "division=sum adds up pixels, and the other terms are means"
             raise ObjectionError(reason, means, {"division": "weights"})
-        if not self.class_weights:
-            raise ValueError("no class weights; one for each class; write class_weights=balanced, or a list")
         return self
 
 
