@@ -17,7 +17,7 @@ from unpool.config.toml import to_toml
 from unpool.errors import UsageError
 from unpool.nets.structure import Structure
 
-CROPS = "a whole number of at least 16 and at most 8192"
+CROPS = "a whole number from 16 to 8192"
 
 ANOTHER: dict[str, str] = {
     "structure.width": "16",
@@ -146,7 +146,7 @@ def test_values_are_toml_and_words_need_no_quotes() -> None:
         ("data.epochs=3", r"--set data.epochs: no such setting(.|\n)*write training.epochs"),
         ("=3", r"--set =3\n  expected: key=value"),
         ("z" * 5000 + "=3", r"--set z{79}…: no such setting"),
-        ("zzzz=3", r"(.|\n)*the keys are at_once, batch_size, best, bias, block, bottom"),
+        ("zzzz=3", r"(.|\n)*  to do:    see them all: unpool explain --settings$"),
     ],
 )
 def test_wrong_keys_are_refused_with_the_nearest(assignment: str, message: str) -> None:
@@ -185,7 +185,7 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
     with pytest.raises(UsageError) as refusal:
         resolve(parse_assignments([assignment]), "recipe.toml")
     assert refusal.value.found.startswith(f"recipe.toml: {found}")
-    assert refusal.value.repair.startswith("set " if found == "structure" else "change ")
+    assert refusal.value.repair.startswith(("change ", "add ") if found == "structure" else "change ")
 
 
 @pytest.mark.parametrize(
@@ -193,34 +193,47 @@ def test_wrong_values_are_refused_with_key_and_value(assignment: str, found: str
     [
         (
             "crop=abc",
-            "a whole number of at least 16 and at most 8192",
-            "change training.crop, for example --set crop=256",
+            "a whole number from 16 to 8192",
+            "change training.crop, for example --set crop=256; see unpool explain --settings crop",
         ),
         (
             "crop=8",
-            "a whole number of at least 16 and at most 8192",
-            "change training.crop, for example --set crop=256",
+            "a whole number from 16 to 8192",
+            "change training.crop, for example --set crop=256; see unpool explain --settings crop",
         ),
         (
             "learning_rate=high",
             "a number above 0 and at most 10",
-            "change training.learning_rate, for example --set learning_rate=0.001",
+            "change training.learning_rate, for example --set learning_rate=0.001; "
+            "see unpool explain --settings learning_rate",
         ),
         (
             "depth=100",
-            "a whole number of at least 1 and at most 8",
-            "change structure.depth, for example --set depth=4",
+            "a whole number from 1 to 8",
+            "change structure.depth, for example --set depth=4; see unpool explain --settings depth",
         ),
         (
             "encoder_convolutions=x",
-            "a whole number of at least 0 and at most 16, or a list, written as [a, b], of: "
-            "a whole number of at least 0 and at most 16",
-            "change structure.encoder_convolutions, for example --set encoder_convolutions=2",
+            "a whole number from 0 to 16, or a list, written as [a, b], of: a whole number from 0 to 16",
+            "change structure.encoder_convolutions, for example --set encoder_convolutions=2; "
+            "see unpool explain --settings encoder_convolutions",
         ),
         ("start=2020", "a text", "write quotes around a text: --set 'start=\"2020\"'"),
-        ("recompute=maybe", "true or false", "change training.recompute, for example --set recompute=false"),
-        ("rotation=200", "a number of at least 0 and at most 180", "change augmentation.rotation"),
-        ("optimiser=adam", "one of adamw, sgd", "change training.optimiser, for example --set optimiser=adamw"),
+        (
+            "recompute=maybe",
+            "true or false",
+            "change training.recompute, for example --set recompute=false; see unpool explain --settings recompute",
+        ),
+        (
+            "rotation=200",
+            "a number from 0 to 180",
+            "change augmentation.rotation, for example --set rotation=15; see unpool explain --settings rotation",
+        ),
+        (
+            "optimiser=adam",
+            "one of adamw, sgd",
+            "change training.optimiser, for example --set optimiser=adamw; see unpool explain --settings optimiser",
+        ),
     ],
 )
 def test_wrong_values_say_what_is_right(assignment: str, expected: str, repair: str) -> None:
@@ -234,7 +247,7 @@ def test_wrong_values_say_what_is_right(assignment: str, expected: str, repair: 
 def test_no_example_is_given_that_holds_for_another_family_only(net: str, padding: object) -> None:
     with pytest.raises(UsageError) as refusal:
         resolve({"net": net, "structure": {"padding": padding}})
-    assert refusal.value.repair == "change structure.padding"
+    assert refusal.value.repair == "change structure.padding; see unpool explain --settings padding"
 
 
 def test_structures_that_cannot_be_say_why() -> None:
@@ -352,7 +365,8 @@ def test_a_recipe_beyond_the_bounds_is_refused_with_its_name(content: str, tmp_p
 def test_a_key_of_another_family_names_a_network_that_has_it(net: str, key: str) -> None:
     with pytest.raises(UsageError, match=f"{net} has no setting {key}") as refusal:
         resolve({"net": net, **parse_assignments([f"{key}=8"])})
-    other = refusal.value.repair.rpartition(" such as ")[2]
+    assert refusal.value.repair.endswith(f"; see them all: unpool explain {net} --settings")
+    other = refusal.value.repair.partition(" such as ")[2].partition(";")[0]
     resolve({"net": other, **parse_assignments([f"{key}={'5' if key == 'kernel' else '8'}"])})
 
 

@@ -11,7 +11,7 @@ import unpool
 ROOT = Path(unpool.__file__).parent
 
 FLOORS = {
-    "errors": 0, "shapes": 0, "wording": 0,
+    "errors": 0, "meaning": 0, "shapes": 0, "wording": 0,
     "appearance": 1, "class_table": 1, "generators": 1, "geometry": 1, "machine": 1, "normalisation": 1,
     "orientation": 1, "processes": 1, "read_ahead": 1, "tiling": 1,
     "io": 2,

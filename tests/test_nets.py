@@ -365,13 +365,13 @@ def test_full_decoder_restores_what_a_valid_encoder_lost() -> None:
 @pytest.mark.parametrize(
     ("choices", "reason"),
     [
-        ({"skip": "index"}, "set up=unpool"),
+        ({"skip": "index"}, "set skip=none, or skip=add, or skip=concat, or up=unpool"),
         ({"up": "unpool", "skip": "none"}, "set skip=index"),
         ({"up": "unpool", "skip": "index", "padding": "valid", "bottom": False}, "set padding=same"),
-        ({"kernel": 4}, "set kernel and head_kernel to odd numbers"),
-        ({"block": "residual"}, "set the convolutions of a stage to 3 or more"),
+        ({"kernel": 4}, "set kernel=5"),
+        ({"block": "residual"}, "set encoder_convolutions=3 and decoder_convolutions=3"),
         ({"dropout_after": ("decoder9",)}, "set dropout_after"),
-        ({"encoder_convolutions": (1, 2)}, "set encoder_convolutions"),
+        ({"encoder_convolutions": (1, 2)}, r"set encoder_convolutions=\(1, 2, 2, 2\), or depth=2"),
         ({"norm": "group", "width": 12}, "multiples of 8"),
     ],
 )

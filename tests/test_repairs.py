@@ -63,18 +63,19 @@ OTHERS = [
 
 def next_words(words: list[str], message: str) -> list[str] | None:
     """Return the command line that a message advises; None where it advises something else than a command line."""
-    repair = message.partition("to do:")[2]
+    repair = re.sub(r"(?<=\S)[;?] see (them all: )?unpool explain.*", "", message.partition("to do:")[2])
     if command := re.search(r"unpool ([a-z]+)((?: [^;,?\n]+)*)", repair):
         rest = shlex.split(command[2])
         placeholder = any(word.isupper() or "runs/photos" in word or "photos" in word for word in rest)
         return None if placeholder else [command[1], *(rest or words[1:])]
     if left_out := re.search(r"leave (?:out )?(--[a-z-]+)", repair):
         return without(words, left_out[1])
-    if assignments := re.search(r"(?:--set|\bset) '?([a-z_.]+=.*)", repair):
-        chosen = re.sub(r"(, \w+)* or (?![a-z_]+=|--)\w+", "", assignments[1]).partition(" or ")[0]
-        for key, value in re.findall(r"([a-z_.]+)=([^\s,;']+)", chosen):
-            words = with_setting(words, key, value)
-        return None if "…" in chosen else words
+    if assignments := re.search(r"(--set .*?)(?:, or |$)", repair.strip()):
+        chosen = shlex.split(assignments[1])
+        for assignment in chosen[1::2]:
+            words = with_setting(words, *assignment.split("=", 1))
+        assert chosen[::2] == ["--set"] * (len(chosen) // 2), repair
+        return None if "…" in assignments[1] else words
     if option := re.search(r"(--[a-z-]+) (?!to |or |alone|is |when |once)([^\s,;?]+)", repair):
         return with_option(words, option[1], option[2])
     if name := re.search(r"did you mean (--[a-z-]+)\?", repair):
@@ -95,7 +96,7 @@ def with_option(words: list[str], option: str, value: str) -> list[str]:
 
 
 def with_setting(words: list[str], key: str, value: str) -> list[str]:
-    kept = [word for word in words if not word.startswith(f"{key}=")]
+    kept = [word for word in words if word.partition("=")[0] != key]
     while any(word == "--set" and (kept[k + 1 :] or ["--"])[0].startswith("--") for k, word in enumerate(kept)):
         at = next(k for k, w in enumerate(kept) if w == "--set" and (kept[k + 1 :] or ["--"])[0].startswith("--"))
         kept = kept[:at] + kept[at + 1 :]

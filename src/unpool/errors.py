@@ -13,6 +13,8 @@ Every message has three parts: what was found (with the file and the value), wha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 
 class UnpoolError(Exception):
@@ -69,3 +71,22 @@ class RunError(UnpoolError):
 
 class TrainingError(RunError):
     """The error of settings that cannot be trained here: the loss is not finite, or the memory is too small."""
+
+
+class ObjectionError(ValueError):
+    """The error of choices that do not fit together, with the changes that repair them.
+
+    A validator raises it, pydantic reports it, and ``unpool.config`` makes a UsageError of it.
+
+    Parameters
+    ----------
+    reason: why the choices do not fit together.
+    changes: each gives other values to some of the choices and removes this objection, though another may follow; the
+        usual one is first.
+    """
+
+    def __init__(self, reason: str, *changes: Mapping[str, Any]) -> None:
+        ways = (" and ".join(f"{name}={value}" for name, value in change.items()) for change in changes)
+        super().__init__(f"{reason}; set {', or '.join(ways)}")
+        self.reason = reason
+        self.changes = changes

@@ -1,4 +1,4 @@
-"""``unpool explain``: the layers, sizes and costs of a network."""
+"""``unpool explain``: the layers, sizes and costs of a network, and what the settings mean."""
 
 from __future__ import annotations
 
@@ -30,15 +30,37 @@ def explain(
             "list of networks; the pages of all networks are written into its folder."
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            help="List every setting with its meaning, values and default; with names, show these in full.",
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> int:
-    """Show the layers of a network and their costs, or how two networks differ.
+    """Show the layers of a network and their costs, how two networks differ, or what the settings mean.
 
     Example: unpool explain unet-2015 --size 572
-    """
-    from unpool.commands.explain import RequestedPicture
-    from unpool.commands.explain import explain as command
 
+    The settings: unpool explain --settings, or unpool explain --settings skip
+    """
+    from unpool.commands.explain import RequestedPicture, explain_settings
+    from unpool.commands.explain import explain as command
+    from unpool.errors import UsageError
+
+    if settings is not None:
+        others = {
+            "a second network": other, "--size": size, "--channels": channels, "--classes": classes, "--set": set_,
+            "--figure": figure, "--page": page,
+        }  # fmt: skip
+        for option, value in others.items():
+            if value is not None:
+                raise UsageError(f"--settings with {option}", "at most one network", f"leave out {option}")
+        explained = explain_settings(net, settings)
+        print_result(explained.data if json_ else explained.text)
+        return 0
     picture = RequestedPicture(size, channels, classes)
     result = command(net, other, picture, settings=settings_of(None, set_), figure=figure, page=page)
     print_result(result.data if json_ else result.text)

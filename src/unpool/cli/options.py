@@ -38,7 +38,9 @@ IgnoreOption = Annotated[
 ]
 SettingsOption = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative="", help="A setting, as key=value; repeatable."),
+    Parameter(
+        name="--set", negative="", help="A setting, as key=value; repeatable. `unpool explain --settings` lists them."
+    ),
 ]
 RecipeOption = Annotated[
     Path | None,

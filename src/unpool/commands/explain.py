@@ -1,10 +1,10 @@
-"""The command ``explain``: the page of a network, the comparison of two, and all pages of ``docs/nets``."""
+"""The command ``explain``: the page of a network, the comparison of two, the settings, and all of ``docs/nets``."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from unpool.class_table import MAX_CLASSES
+from unpool.config.listing import Setting, all_settings, settings_named
 from unpool.config.settings import resolve
 from unpool.errors import UsageError
 from unpool.io.files import write_text
@@ -25,6 +26,7 @@ from unpool.nets.network import NetworkStructure
 from unpool.report.explained import Explained, comparison_sections, network_sections
 from unpool.report.figure import figure_svg
 from unpool.report.sections import Section, Table, as_markdown, as_text
+from unpool.report.settings import full_sections, list_sections
 from unpool.report.table_1 import PRINTED, TABLE_1_TITLE, table_1_sections
 from unpool.shapes import Size
 from unpool.wording import shortened
@@ -110,6 +112,44 @@ def explain(
         return ExplainResult(text, [one.facts.to_json(), second.facts.to_json()])
     _write(_files(one, figure, page))
     return ExplainResult(as_text(network_sections(one)), one.facts.to_json())
+
+
+def explain_settings(net: str | None, keys: Sequence[str]) -> ExplainResult:
+    """Explain the settings of these keys in full, or list all settings if there are none.
+
+    Parameters
+    ----------
+    net: the network whose defaults are shown; None shows those of all in full, and those of ``unet`` in the list.
+
+    Raises
+    ------
+    UsageError: an unknown network or setting, or a setting that the network does not have.
+    """
+    shown = named_net(net if net is not None else resolve({}).net, "unpool explain").name
+    if not keys:
+        settings = all_settings()
+        text = as_text(list_sections(settings, shown))
+    else:
+        settings = [each for key in keys for each in _settings_named(key, net)]
+        text = as_text(full_sections(settings, net))
+    return ExplainResult(text, [each.to_json(shown) for each in settings])
+
+
+def _settings_named(key: str, net: str | None) -> list[Setting]:
+    """Return the settings of a key; with a network, the one that this network has."""
+    if key in NAMED_NETS:
+        repair = f"write the network first: unpool explain {key} --settings"
+        raise UsageError(f"--settings {key}: a network", "a key of the configuration", repair)
+    found = settings_named(key)
+    had = [each for each in found if net is None or net in each.defaults]
+    if not had:
+        other = next(iter(found[0].defaults))
+        raise UsageError(
+            f"--settings {key}: {net} has no such setting",
+            f"a setting of {net}",
+            f"take a network that has it: unpool explain {other} --settings {key}",
+        )
+    return had
 
 
 def _files(network: Explained, figure: Path | None, page: Path | None) -> dict[Path, str]:

@@ -10,7 +10,7 @@ from unpool.config.settings import key_suggestion
 from unpool.config.values import right_assignment
 from unpool.errors import UsageError
 from unpool.io.documents import toml_table
-from unpool.wording import shortened
+from unpool.wording import command_text, shortened
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -30,7 +30,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
             if key.strip():
                 _section_and_name(key.strip())
             right = right_assignment(key.strip().rpartition(".")[2]) or f"{key.strip() or 'key'}=…"
-            raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example --set {right}")
+            example = command_text(["--set", right])
+            raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example {example}")
         section, name = _section_and_name(key.strip())
         table = settings if section is None else settings.setdefault(section, {})
         if name in table:

@@ -1,4 +1,4 @@
-"""The settings of a run: every key with its type, its range and its default."""
+"""The settings of a run: every key with its meaning, its range and its default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
+from unpool.errors import ObjectionError
+from unpool.losses.cross_entropy import Division
 from unpool.losses.loss import TERMS, LossFactors
+from unpool.meaning import Meaning
 from unpool.nets.families import FAMILIES, structure_of
 from unpool.nets.network import NetworkStructure
 from unpool.wording import all_of
@@ -25,126 +28,339 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """The settings of reading a folder.
+    """The settings of reading a folder."""
 
-    ``masks``: the meaning of mask pixels; ``classes``: names, ``value=name`` or ``#rrggbb=name``, in the order of the
-    class ids; ``ignore``: mask values or colours of ignored pixels (None: the survey decides); ``val_share``: share of
-    the pictures in the validation split, if the folder has no split; ``test_share``: share of the pictures that are set
-    aside as test split, if the folder has none (0: none); ``split_seed``: seed by which both are drawn (None: the seed
-    of the training); ``cache_gb``: memory for decoded pictures, in GiB.
-    """
-
-    masks: Literal["auto", "values", "colours", "instances"] = "auto"
-    classes: tuple[str, ...] = ()
-    ignore: tuple[int | str, ...] | None = None
-    val_share: float = Field(0.2, gt=0, lt=1)
-    test_share: float = Field(0.0, ge=0, lt=1)
-    split_seed: int | None = Field(None, ge=0, lt=1 << 63)
-    cache_gb: float = Field(4.0, ge=0, le=1e6)
+    masks: Annotated[
+        Literal["auto", "values", "colours", "instances"],
+        Meaning(
+            "meaning of mask pixels",
+            choices={
+                "auto": "the survey of the folder decides",
+                "values": "each value is a class",
+                "colours": "each colour is a class",
+                "instances": "each value is the number of an object; 0 is the background",
+            },
+        ),
+    ] = "auto"
+    classes: Annotated[
+        tuple[str, ...],
+        Meaning(
+            "names of the classes in the order of their ids, or value=name, or #rrggbb=name; without them, the survey "
+            "decides",
+            example=["background", "cell"],
+        ),
+    ] = ()
+    ignore: Annotated[
+        tuple[int | str, ...] | None,
+        Meaning(
+            "mask values or #rrggbb colours of pixels that count nowhere; without them, the survey decides",
+            example=[255],
+        ),
+    ] = None
+    val_share: Annotated[
+        float,
+        Meaning(
+            "share of the pictures that choose the best epoch, if the folder has no split of its own",
+            "these pictures are not trained on, and their prediction takes time after an epoch",
+        ),
+    ] = Field(0.2, gt=0, lt=1)
+    test_share: Annotated[
+        float,
+        Meaning(
+            "share of the pictures that are set aside as test split, if the folder has none; 0: none",
+            "these pictures are not trained on",
+        ),
+    ] = Field(0.0, ge=0, lt=1)
+    split_seed: Annotated[
+        int | None,
+        Meaning("seed by which the parts of the split are drawn; without it, seed", example=1),
+    ] = Field(None, ge=0, lt=1 << 63)
+    cache_gb: Annotated[
+        float,
+        Meaning(
+            "memory for decoded pictures, in GiB",
+            "memory; pictures that do not fit are read from the disk again at each use",
+        ),
+    ] = Field(4.0, ge=0, le=1e6)
 
 
 class TrainingSettings(_Section):
-    """The settings of a training.
+    """The settings of a training."""
 
-    ``crop``: longest side of a training crop in pixels; ``parts``: number of parts of a batch that are computed one
-    after the other (None: as many as the memory requires); ``schedule``: the learning rate over the training;
-    ``momentum``: of ``sgd``; ``clip``: largest norm of the gradient (0: no limit); ``settled``: share of the training
-    after which batch normalisation keeps its statistics (1: never); ``recompute``: whether these statistics are taken
-    again over the training pictures before each validation; ``validate_every``: epochs from one validation to the next;
-    ``best``: the validation score that chooses the best epoch (``loss``: the lowest); ``start``: a model file with the
-    first weights, for every layer whose name and shape agree.
-    """
-
-    epochs: int | None = Field(None, ge=1, le=10**9)
-    minutes: float | None = Field(None, gt=0, le=1e8)
-    batch_size: int = Field(4, ge=1, le=4096)
-    parts: int | None = Field(None, ge=1, le=4096)
-    crop: int = Field(256, ge=16, le=8192)
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, le=10)
-    schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-2, ge=0, le=1)
-    clip: float = Field(10.0, ge=0, le=1e6)
-    settled: float = Field(0.7, ge=0, le=1)
-    recompute: bool = False
-    validate_every: int = Field(1, ge=1, le=10**9)
-    best: Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"] = "mean_iou"
-    start: str | None = None
-    seed: int = Field(0, ge=0, lt=1 << 63)
+    epochs: Annotated[
+        int | None,
+        Meaning("passes over the training pictures; in place of minutes", "time in proportion", example=30),
+    ] = Field(None, ge=1, le=10**9)
+    minutes: Annotated[
+        float | None,
+        Meaning("time of the training; 10 if epochs is not given either", "as much time", example=10),
+    ] = Field(None, gt=0, le=1e8)
+    batch_size: Annotated[
+        int,
+        Meaning("crops in a step", "time and memory of a step grow in proportion; parts limits the memory"),
+    ] = Field(4, ge=1, le=4096)
+    parts: Annotated[
+        int | None,
+        Meaning(
+            "parts of a batch that are computed one after the other; without it, as many as the memory requires",
+            "more parts take less memory and a little more time; batch normalisation sees one part at a time",
+            example=2,
+        ),
+    ] = Field(None, ge=1, le=4096)
+    crop: Annotated[
+        int,
+        Meaning("longest side of a training crop in pixels", "time and memory of a step grow with its square"),
+    ] = Field(256, ge=16, le=8192)
+    optimiser: Annotated[
+        Literal["adamw", "sgd"],
+        Meaning(
+            "rule by which a step changes the weights",
+            "adamw keeps two numbers for each weight, sgd one",
+            {
+                "adamw": "Adam with decoupled weight decay",
+                "sgd": "stochastic gradient descent with momentum, as in the papers; needs a higher learning_rate",
+            },
+        ),
+    ] = "adamw"
+    learning_rate: Annotated[float, Meaning("highest learning rate of the schedule")] = Field(1e-3, gt=0, le=10)
+    schedule: Annotated[
+        Literal["one-cycle", "constant"],
+        Meaning(
+            "learning rate over the training",
+            choices={
+                "one-cycle": "it rises during the first tenth, then falls to a thousandth",
+                "constant": "it stays as it is",
+            },
+        ),
+    ] = "one-cycle"
+    momentum: Annotated[float, Meaning("share of the last step that sgd keeps; adamw ignores it")] = Field(
+        0.9, ge=0, lt=1
+    )
+    weight_decay: Annotated[float, Meaning("pull of all weights towards 0; biases and normalisations have none")] = (
+        Field(1e-2, ge=0, le=1)
+    )
+    clip: Annotated[float, Meaning("largest norm of the gradient; 0: no limit", "little time")] = Field(
+        10.0, ge=0, le=1e6
+    )
+    settled: Annotated[
+        float,
+        Meaning("share of the training after which batch normalisation keeps its statistics; 1: never"),
+    ] = Field(0.7, ge=0, le=1)
+    recompute: Annotated[
+        bool,
+        Meaning(
+            "whether the statistics of batch normalisation are taken again over the training pictures before each "
+            "validation, as SegNet's release does",
+            "a prediction of the training crops before each validation",
+        ),
+    ] = False
+    validate_every: Annotated[
+        int,
+        Meaning("epochs from one validation to the next", "a lower number takes more time for validation"),
+    ] = Field(1, ge=1, le=10**9)
+    best: Annotated[
+        Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"],
+        Meaning(
+            "validation score that chooses the best epoch, whose model is kept",
+            choices={
+                "mean_iou": "the highest mean intersection over union of the classes",
+                "mean_dice": "the highest mean Dice score of the classes",
+                "global_accuracy": "the highest share of correct pixels",
+                "class_accuracy": "the highest mean share of correct pixels of the classes",
+                "loss": "the lowest loss",
+            },
+        ),
+    ] = "mean_iou"
+    start: Annotated[
+        str | None,
+        Meaning(
+            "model file with the first weights, for every layer whose name and shape agree",
+            "the time to read the file",
+            example="runs/photos-unet",
+        ),
+    ] = None
+    seed: Annotated[int, Meaning("seed of the split, the first weights and the crops")] = Field(0, ge=0, lt=1 << 63)
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.epochs is not None and self.minutes is not None:
             raise ValueError("epochs and minutes together; one of them; leave one out")
         if self.parts is not None and self.parts > self.batch_size:
-            raise ValueError(f"a batch of {self.batch_size} crops in {self.parts} parts; set parts={self.batch_size}")
+            reason = f"a batch of {self.batch_size} crops in {self.parts} parts"
+            raise ObjectionError(reason, {"batch_size": self.parts}, {"parts": self.batch_size})
         return self
 
 
 class LossSettings(_Section, LossFactors):
-    """The settings of the loss, which is a sum of terms, each times its factor.
+    """The settings of the loss, which is a sum of terms, each times its factor."""
 
-    ``cross_entropy``, ``dice``, ``lovasz``: the factors; ``focal``: exponent of the focal loss (0: plain
-    cross-entropy); ``class_weights`` of the cross-entropy: ``balanced`` (the square root of median-frequency balancing,
-    within 1/``class_weight_cap``..``class_weight_cap``), ``median-frequency`` (Eigen and Fergus), ``none``, or a number
-    for each class; ``division``: divisor of the weighted cross-entropy: the sum of the pixels' ``weights``, the number
-    of ``pixels`` that are not ignored, or none (``sum``); ``emphasis``: pixels with higher weights: ``separation``
-    (between two objects, U-Net's weight map) or ``boundary``; ``strength``: their weight at distance 0; ``sigma``: the
-    distance in pixels over which it falls off.
-    """
-
-    class_weights: Literal["balanced", "median-frequency", "none"] | tuple[Weight, ...] = "balanced"
-    class_weight_cap: float = Field(3.0, ge=1, le=1e6)
-    division: Literal["weights", "pixels", "sum"] = "weights"
-    emphasis: Literal["none", "separation", "boundary"] = "none"
-    strength: float = Field(10.0, gt=0, le=60_000)
-    sigma: float = Field(5.0, gt=0, le=100)
+    class_weights: Annotated[
+        Literal["balanced", "median-frequency", "none"] | tuple[Weight, ...],
+        Meaning(
+            "weights of the classes in the cross-entropy: a word, or a number for each class",
+            choices={
+                "balanced": "the square root of median-frequency, within 1/class_weight_cap and class_weight_cap",
+                "median-frequency": "median share / share of the pixels of a class (Eigen and Fergus, as in SegNet)",
+                "none": "all classes count alike",
+            },
+        ),
+    ] = "balanced"
+    class_weight_cap: Annotated[
+        float, Meaning("largest weight of class_weights=balanced; 1 divided by it is the smallest")
+    ] = Field(3.0, ge=1, le=1e6)
+    division: Annotated[
+        Division,
+        Meaning(
+            "divisor of the weighted cross-entropy",
+            choices={
+                "weights": "the sum of the weights of the pixels, as in torch",
+                "pixels": "the number of pixels that are not ignored, as in SegNet's release",
+                "sum": "none, as in FCN's release, with a learning rate to suit; needs dice=0 and lovasz=0",
+            },
+        ),
+    ] = "weights"
+    emphasis: Annotated[
+        Literal["none", "separation", "boundary"],
+        Meaning(
+            "pixels with higher weights in the cross-entropy",
+            "a map of weights for each training picture, computed when it is read and kept with it in memory",
+            {
+                "none": "no pixels",
+                "separation": "background between two objects that nearly touch (U-Net's weight map)",
+                "boundary": "pixels near another class",
+            },
+        ),
+    ] = "none"
+    strength: Annotated[float, Meaning("weight that emphasis adds at distance 0")] = Field(10.0, gt=0, le=60_000)
+    sigma: Annotated[
+        float,
+        Meaning(
+            "distance in pixels over which the weight of emphasis falls off", "with separation, time to read a picture"
+        ),
+    ] = Field(5.0, gt=0, le=100)
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not any(getattr(self, name) for name in TERMS):
-            raise ValueError(f"{all_of(list(TERMS))} are all 0; a loss with a term; set one of them to 1")
-        means = [f"{name}=0" for name in TERMS if name != "cross_entropy" and getattr(self, name)]
-        if self.division == "sum" and means:
-            raise ValueError(f"division=sum adds up pixels, and the other terms are means; set {all_of(means)}")
         if not self.class_weights:
             raise ValueError("no class weights; one for each class; write class_weights=balanced, or a list")
+        if not any(getattr(self, name) for name in TERMS):
+            raise ObjectionError(f"{all_of(list(TERMS))} are all 0", *({name: 1.0} for name in TERMS))
+        means = {name: 0.0 for name in TERMS if name != "cross_entropy" and getattr(self, name)}
+        if self.division == "sum" and means:
+            reason = "division=sum adds up pixels, and the other terms are means"
+            raise ObjectionError(reason, means, {"division": "weights"})
         return self
 
 
 class AugmentationSettings(_Section):
-    """The settings of augmentation; None takes the value that suits the orientation.
+    """The settings of augmentation; None takes the value that suits the orientation."""
 
-    ``orientation``: ``free`` pictures have no top and no bottom (microscopy, satellites), so crops are rotated by any
-    angle; ``upright`` pictures (streets, rooms) are only mirrored left to right and rotated by a few degrees; ``auto``
-    measures which of the two the pictures are.
-    """
-
-    orientation: Literal["auto", "free", "upright"] = "auto"
-    flip_rows: bool | None = None
-    flip_columns: bool | None = None
-    rotation: float | None = Field(None, ge=0, le=180)
-    scale: float = Field(0.25, ge=0, le=3)
-    elastic: float | None = Field(None, ge=0, le=100)
-    elastic_points: int = Field(0, ge=0, le=64)
-    contrast: float = Field(0.25, ge=0, le=3)
-    brightness: float = Field(0.25, ge=0, le=5)
-    noise: float = Field(0.1, ge=0, le=5)
-    rare: float = Field(0.33, ge=0, le=1)
+    orientation: Annotated[
+        Literal["auto", "free", "upright"],
+        Meaning(
+            "whether pictures have a top and a bottom",
+            choices={
+                "auto": "measured on the training pictures",
+                "free": "no top (microscopes, satellites): crops are mirrored, bent, and rotated by any angle",
+                "upright": "a top (streets, rooms): crops are mirrored left to right, and rotated by a few degrees",
+            },
+        ),
+    ] = "auto"
+    flip_rows: Annotated[
+        bool | None,
+        Meaning("whether half of the crops are mirrored top to bottom; without it, if free", example=True),
+    ] = None
+    flip_columns: Annotated[
+        bool | None, Meaning("whether half of the crops are mirrored left to right; without it, they are", example=True)
+    ] = None
+    rotation: Annotated[
+        float | None,
+        Meaning(
+            "largest rotation in both directions, in degrees; without it, 180 if orientation is free and 5 if upright",
+            example=15,
+        ),
+    ] = Field(None, ge=0, le=180)
+    scale: Annotated[
+        float,
+        Meaning("largest change of size: 0.25 draws factors between 1/1.25 and 1.25, evenly in their logarithm"),
+    ] = Field(0.25, ge=0, le=3)
+    elastic: Annotated[
+        float | None,
+        Meaning(
+            "standard deviation in pixels of the displacements at the points of a coarse grid (U-Net's elastic "
+            "deformation); without it, 4 if orientation is free and 0 if upright",
+            "time of the threads that prepare the crops",
+            example=10,
+        ),
+    ] = Field(None, ge=0, le=100)
+    elastic_points: Annotated[
+        int,
+        Meaning(
+            "points of that grid along each side of the crop (3 in the U-Net paper); 0: about one every 128 pixels",
+        ),
+    ] = Field(0, ge=0, le=64)
+    contrast: Annotated[float, Meaning("largest change of the contrast, as a share of it")] = Field(0.25, ge=0, le=3)
+    brightness: Annotated[
+        float, Meaning("largest change of the brightness, in standard deviations of the training pictures")
+    ] = Field(0.25, ge=0, le=5)
+    noise: Annotated[
+        float,
+        Meaning(
+            "largest standard deviation of added Gaussian noise, as a share of that of the crop",
+            "time of the threads that prepare the crops",
+        ),
+    ] = Field(0.1, ge=0, le=5)
+    rare: Annotated[
+        float,
+        Meaning(
+            "share of crops with their centre on a pixel of a class, drawn evenly from the classes in the picture; the "
+            "others lie anywhere",
+        ),
+    ] = Field(0.33, ge=0, le=1)
 
 
 class MachineSettings(_Section):
-    """The settings of the machine.
+    """The settings of the machine."""
 
-    ``compile``: whether the training step is compiled to machine code (``auto``: if the training is long enough);
-    ``memory_gb``: memory that training may use (None: the free memory).
-    """
-
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["auto", "yes", "no"] = "auto"
-    memory_gb: float | None = Field(None, gt=0, le=1e6)
+    device: Annotated[
+        str,
+        Meaning(
+            "device to compute on: auto, cpu, cuda, cuda:1 or mps; auto takes a GPU if there is one",
+            "time and memory of the device",
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meaning(
+            "number type of the convolutions",
+            "bfloat16 takes less time and memory on devices with units for it, and more time on others",
+            {
+                "auto": "bfloat16 where the device has matrix units for it",
+                "float32": "24 binary digits",
+                "bfloat16": "8 binary digits, in the range of float32",
+            },
+        ),
+    ] = "auto"
+    compile: Annotated[
+        Literal["auto", "yes", "no"],
+        Meaning(
+            "whether the training step is compiled to machine code",
+            "up to a minute before the training and again when batch normalisation settles, for faster steps",
+            {
+                "auto": "if the training is long enough for it to pay",
+                "yes": "if it is possible here",
+                "no": "never",
+            },
+        ),
+    ] = "auto"
+    memory_gb: Annotated[
+        float | None,
+        Meaning(
+            "memory that a training may use, in GB; without it, the free memory",
+            "with less memory a batch is computed in more parts",
+            example=8,
+        ),
+    ] = Field(None, gt=0, le=1e6)
 
 
 class RecipeNote(_Section):
@@ -173,16 +389,16 @@ class Stage(_Section):
 
 
 class RunConfig(_Section):
-    """All settings of a run. The default of every key trains a sensible model.
-
-    Attributes
-    ----------
-    licence: licence of the weights for the model's card, best as its SPDX name (CC-BY-4.0); None leaves it out.
-    """
+    """All settings of a run. The default of every key trains a sensible model."""
 
     config_version: Literal[1] = 1
-    net: str = "unet"
-    licence: str | None = Field(None, min_length=1, max_length=200)
+    net: Annotated[
+        str, Meaning("name of the network; unpool explain lists them", "time and memory; unpool explain NET shows them")
+    ] = "unet"
+    licence: Annotated[
+        str | None,
+        Meaning("licence of the weights for the model's card, best as its SPDX name", example="CC-BY-4.0"),
+    ] = Field(None, min_length=1, max_length=200)
     structure: Annotated[SerializeAsAny[NetworkStructure], BeforeValidator(_structure)]
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()

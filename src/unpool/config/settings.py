@@ -9,17 +9,20 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from unpool.config.repairs import network_that_takes, repair_text
 from unpool.config.schema import SECTIONS, RunConfig, setting_keys
 from unpool.config.values import field_of, is_text, right_assignment, values_text
-from unpool.errors import UsageError
+from unpool.errors import ObjectionError, UsageError
 from unpool.nets.named import NAMED_NETS, NamedNet, named_net
-from unpool.nets.network import NetworkStructure
-from unpool.wording import shortened
+from unpool.wording import command_text, shortened
 
 BUDGET_KEYS = ("epochs", "minutes")
 
 OPTIONS = ("masks", "seed")
 """Settings that are also options of every command that takes settings; such an option overrides ``--set``."""
+
+SEE_ALL = "see them all: unpool explain --settings"
+"""Where a person finds every setting with its meaning."""
 
 SHOWN = 80
 """The most letters of a wrong value in a message."""
@@ -53,7 +56,8 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
 
     Raises
     ------
-    UsageError: an unknown key (with the nearest known one), or a value out of its range.
+    UsageError: an unknown key (with the nearest known one), a value out of its range, or choices that do not fit
+        together (with a change that keeps those of ``settings``, where there is one).
     """
     require_tables(settings, origin)
     net = named_net(str(settings.get("net", "unet")))
@@ -62,7 +66,7 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
     try:
         return RunConfig(**{**settings, "net": net.name, "structure": structure})
     except ValidationError as error:
-        raise _usage_error(error, origin, type(net.structure)) from error
+        raise _usage_error(error, origin, settings, net) from error
 
 
 def require_tables(settings: Mapping[str, Any], origin: str) -> None:
@@ -74,14 +78,19 @@ def require_tables(settings: Mapping[str, Any], origin: str) -> None:
 
 
 def key_suggestion(key: str) -> str:
-    """Return a repair for an unknown key: the section that has its name, the nearest key, or all keys."""
+    """Return a repair for an unknown key: the section that has its name, the nearest key, and where all are listed."""
     name = key.rpartition(".")[2]
     elsewhere = [f"{section}.{other}" for section, other in setting_keys() if other == name]
     if elsewhere:
-        return f"write {' or '.join(elsewhere)}"
+        return f"write {' or '.join(elsewhere)}; {SEE_ALL}"
+    near = nearest_key(name)
+    return f"did you mean {near}? {SEE_ALL}" if near else SEE_ALL
+
+
+def nearest_key(name: str) -> str | None:
+    """Return the setting whose name is nearest to this one; None where none is near."""
     names = [other for _, other in setting_keys()] + ["net", "licence"]
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(set(names)))}"
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 
 def _require_family(settings: Mapping[str, Any], net: NamedNet, origin: str) -> None:
@@ -96,26 +105,42 @@ def _require_family(settings: Mapping[str, Any], net: NamedNet, origin: str) -> 
             )
         others = [each.name for each in NAMED_NETS.values() if key in type(each.structure).model_fields]
         if key not in known and others:
+            other = network_that_takes(settings["structure"]) or network_that_takes({key: value}) or others[0]
             raise UsageError(
                 f"{origin}: {net.name} has no setting {key}",
-                f"one of {', '.join(name for name in known if name != 'kind')}",
-                f"leave {key} out, or take a network that has it, such as {others[-1]}",
+                f"a setting of {net.name}",
+                f"leave {key} out, or take a network that has it, such as {other}; see them all: "
+                f"unpool explain {net.name} --settings",
             )
 
 
-def _usage_error(error: ValidationError, origin: str, structure: type[NetworkStructure]) -> UsageError:
+def _usage_error(error: ValidationError, origin: str, settings: Mapping[str, Any], net: NamedNet) -> UsageError:
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"])) or "the configuration"
     if problem["type"] == "extra_forbidden":
         return UsageError(f"{origin}: unknown key {key}", "a key of the configuration", key_suggestion(key))
     if problem["type"] == "value_error":
-        found, expected, repair = _parts(problem["msg"].removeprefix("Value error, "), f"change {key}")
+        objection = problem["ctx"]["error"]
+        if isinstance(objection, ObjectionError):
+            repair = _repair(key, settings.get(key, {}), net)
+            return UsageError(f"{origin}: {key}: {objection.reason}", "settings that fit together", repair)
+        found, expected, repair = _parts(str(objection), f"change {key}")
         return UsageError(f"{origin}: {key}: {found}", expected, repair)
-    shown, setting = _shown(problem["input"]), field_of(problem["loc"], structure)
+    shown, setting = _shown(problem["input"]), field_of(problem["loc"], type(net.structure))
     if setting is None:
         return UsageError(f"{origin}: {key} = {shown}", problem["msg"].lower(), f"change {key}")
     key, field = setting
-    return UsageError(f"{origin}: {key} = {shown}", values_text(field), _change(key, field, problem["input"]))
+    repair = _change(key, field, problem["input"])
+    if key.startswith("structure.") and (other := network_that_takes(settings["structure"])):
+        repair = f"take a network that has it, such as {other}, or {repair}"
+    return UsageError(f"{origin}: {key} = {shown}", values_text(field), repair)
+
+
+def _repair(section: str, given: Mapping[str, Any], net: NamedNet) -> str:
+    """Return the repair of choices in a section that do not fit together."""
+    if section != "structure":
+        return repair_text(SECTIONS[section][0], given, given)
+    return repair_text(type(net.structure), {**net.structure.model_dump(), **given}, given)
 
 
 def _parts(message: str, repair: str) -> tuple[str, str, str]:
@@ -133,8 +158,9 @@ def _change(key: str, field: FieldInfo, given: Any) -> str:
         return f"write quotes around a text: --set '{name}=\"{given}\"'"
     right = right_assignment(name)
     if not right:
-        return f"change {key}"
-    return f"change {key}, for example " + (f"--{right.replace('=', ' ')}" if name in OPTIONS else f"--set {right}")
+        return f"change {key}; see unpool explain --settings {name}"
+    example = f"--{right.replace('=', ' ')}" if name in OPTIONS else command_text(["--set", right])
+    return f"change {key}, for example {example}; see unpool explain --settings {name}"
 
 
 def _shown(value: Any) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from unpool.config.schema import SECTIONS, RunConfig
+from unpool.meaning import Meaning
 from unpool.nets.network import NetworkStructure
+from unpool.wording import command_text
 
 JSON_TYPES = {
     "integer": "a whole number",
@@ -46,7 +50,7 @@ def field_of(place: tuple[int | str, ...], structure: type[NetworkStructure]) ->
 
 
 def values_text(field: FieldInfo) -> str:
-    """Return the values that a setting can have: ``a whole number of at least 16 and at most 8192``."""
+    """Return the values that a setting can have: ``a whole number from 16 to 8192``."""
     return _words(TypeAdapter(field.rebuild_annotation()).json_schema())
 
 
@@ -55,14 +59,31 @@ def is_text(field: FieldInfo) -> bool:
     return values_text(field).startswith(JSON_TYPES["string"])
 
 
+def meaning_of(field: FieldInfo) -> Meaning:
+    """Return the meaning of a setting, which its field carries."""
+    return next(each for each in field.metadata if isinstance(each, Meaning))
+
+
+def right_value(field: FieldInfo, default: Any) -> Any:
+    """Return a value that a setting can have: its default, or the example of its meaning where the default is none."""
+    return meaning_of(field).example if default is None or default == () else default
+
+
+def assignment(name: str, value: Any) -> str:
+    """Return an assignment as ``--set`` reads it: ``crop=256``, ``bottom=false`` or ``ignore=[255]``."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def assignments_text(values: Mapping[str, Any]) -> str:
+    """Return settings as words for the command line: ``--set skip=none --set bottom=false``."""
+    return command_text(word for name, value in values.items() for word in ("--set", assignment(name, value)))
+
+
 def right_assignment(name: str) -> str:
-    """Return an assignment of a setting's default, ``crop=256``; an empty text where families have other defaults."""
+    """Return an assignment that is right, ``crop=256``; an empty text where families have other defaults."""
     fields = [model.model_fields[name] for each in SECTIONS.values() for model in each if name in model.model_fields]
-    defaults = {repr(field.default): field.default for field in fields}
-    default = next(iter(defaults.values())) if len(defaults) == 1 else None
-    if not isinstance(default, bool | int | float | str):
-        return ""
-    return f"{name}={str(default).lower() if isinstance(default, bool) else default}"
+    right = {assignment(name, right_value(field, field.default)) for field in fields}
+    return right.pop() if len(right) == 1 else ""
 
 
 def _words(schema: dict[str, Any]) -> str:
@@ -75,8 +96,10 @@ def _words(schema: dict[str, Any]) -> str:
         return f"one of {', '.join(map(str, schema['enum']))}"
     if schema.get("type") == "array":
         return f"a list, written as [a, b], of: {_words(schema['items'])}"
-    limits = [f"{words} {_number(schema[key])}" for key, words in LIMITS.items() if key in schema]
     kind = JSON_TYPES.get(schema.get("type", ""), "another value")
+    if {"minimum", "maximum"} <= schema.keys():
+        return f"{kind} from {_number(schema['minimum'])} to {_number(schema['maximum'])}"
+    limits = [f"{words} {_number(schema[key])}" for key, words in LIMITS.items() if key in schema]
     return f"{kind} {' and '.join(limits)}" if limits else kind
 
 

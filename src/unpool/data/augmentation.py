@@ -30,20 +30,8 @@ Field = NDArray[np.float32]
 class Augmentation:
     """Limits of the random changes to training pictures. With all of them zero or False, crops are only cut out.
 
-    Attributes
-    ----------
-    flip_rows, flip_columns: mirror half of the crops top to bottom, and half of them left to right.
-    rotation: largest rotation in both directions, in degrees; 180 gives every direction.
-    scale: largest change of size; 0.25 draws factors between 1/1.25 and 1.25, evenly in their logarithm.
-    elastic: standard deviation in pixels of the displacements on a coarse grid (Ronneberger et al. 2015, sec. 3.1).
-    elastic_points: points of that grid along each side of the crop with its margin (3 in the paper); 0 for about one
-        every 128 pixels.
-    contrast: largest change of the contrast, as a share of it.
-    brightness: largest change of the brightness, in standard deviations of the training pictures.
-    noise: largest standard deviation of added Gaussian noise, as a share of the crop's own, so that faint pictures
-        of a set with mixed brightness keep their detail.
-    rare: share of crops with their centre on a pixel of a class, drawn evenly from the classes in the picture; the
-        other crops lie anywhere.
+    The fields are also settings, whose meanings are in ``unpool.config.schema.AugmentationSettings``. Noise is a share
+    of the crop's own deviation, so that faint pictures of a set with mixed brightness keep their detail.
     """
 
     flip_rows: bool = True

@@ -15,6 +15,7 @@ from unpool.losses.cross_entropy import CrossEntropy, Division
 from unpool.losses.dice import Dice
 from unpool.losses.lovasz import Lovasz
 from unpool.losses.terms import BatchPixels, Term
+from unpool.meaning import LITTLE, Meaning
 
 Factor = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -23,16 +24,36 @@ Factor = Annotated[float, Field(ge=0, le=1e6)]
 class LossFactors:
     """Factors of a loss's terms; these fields are also settings (``unpool.config.schema.LossSettings``).
 
-    Attributes
-    ----------
-    cross_entropy, dice, lovasz: factors of the terms of these names; 0 leaves a term out.
-    focal: exponent of the focal loss, see ``unpool.losses.cross_entropy.CrossEntropy``; 0 is plain cross-entropy.
+    A factor of 0 leaves its term out.
     """
 
-    cross_entropy: Factor = 1.0
-    focal: Annotated[float, Field(ge=0, le=10)] = 0.0
-    dice: Factor = 1.0
-    lovasz: Factor = 0.0
+    cross_entropy: Annotated[
+        Factor,
+        Meaning("factor of the cross-entropy, weighted by class and pixel; 0 leaves it out", LITTLE),
+    ] = 1.0
+    focal: Annotated[
+        float,
+        Field(ge=0, le=10),
+        Meaning(
+            "exponent of the focal loss, with which pixels of a high probability count less in the cross-entropy; 0 is "
+            "the plain cross-entropy",
+            LITTLE,
+        ),
+    ] = 0.0
+    dice: Annotated[
+        Factor,
+        Meaning(
+            "factor of one minus the mean overlap of the classes, which helps rare classes; 0 leaves it out",
+            LITTLE,
+        ),
+    ] = 1.0
+    lovasz: Annotated[
+        Factor,
+        Meaning(
+            "factor of the Lovász-softmax loss, which approximates one minus the mean IoU; 0 leaves it out",
+            "sorts the pixels of each crop for each class, so its time and memory grow with the number of classes",
+        ),
+    ] = 0.0
 
 
 @dataclass(frozen=True)

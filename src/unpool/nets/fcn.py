@@ -9,12 +9,14 @@ from the 100 pixels of padding; for that reason these networks are not values of
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from unpool.errors import ObjectionError
 from unpool.geometry import Border, Grid, Layer, Transposed, Window, crop_offset, grid, reads
+from unpool.meaning import Meaning
 from unpool.nets.batch_norm import BatchNorm
 from unpool.nets.blocks import Convolution, MaxPooling, ScoreConvolution, SkipMerge, bilinear_start, he_initialise
 from unpool.nets.explain.records import LayerPart, LayerPlace
@@ -61,6 +63,11 @@ PLACES: dict[str, LayerPlace] = {
 """Places of the layers, by their module paths."""
 
 
+def least_padding(prediction_stride: int) -> int:
+    """Return the padding with which the last deconvolution begins where the picture does."""
+    return 65 + prediction_stride // 2
+
+
 FC6 = Window(7)
 """The first fully connected layer as a convolution, along one axis; fc7 and the scores are 1x1."""
 
@@ -68,37 +75,87 @@ FC6 = Window(7)
 class FCNStructure(NetworkStructure):
     """The structure of a fully convolutional network.
 
-    Attributes
-    ----------
-    prediction_stride: pixels between the scores that the last deconvolution spreads: 32 (FCN-32s), 16 or 8.
-    at_once: whether pool4 is multiplied by 0.01 and pool3 by 0.0001 before scoring, so that FCN-8s can be trained at
-        once instead of from FCN-16s.
-    width: feature maps of the first stage; the others have 2, 4, 8 and 8 times as many, fc6 and fc7 64 times.
-    dropout: share of values set to 0 after fc6 and after fc7.
-    upsampling: ``fixed`` keeps every deconvolution bilinear (released); ``learned`` begins bilinear and learns all
-        but the last (paper).
-    padding: zeros around the picture in the first convolution; with 100 every size is legal.
-    norm: normalisation after each convolution, before its ReLU; the paper has none.
+    ``unpool explain fcn-8s --settings`` shows the fields with their meanings.
     """
 
     kind: Literal["fcn"] = "fcn"
-    prediction_stride: Literal[32, 16, 8] = 8
-    at_once: bool = False
-    width: int = Field(64, ge=1, le=512)
-    dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    upsampling: Literal["fixed", "learned"] = "fixed"
-    padding: int = Field(100, ge=0, le=512)
-    norm: Literal["none", "batch"] = "none"
+    prediction_stride: Annotated[
+        Literal[32, 16, 8],
+        Meaning(
+            "pixels between the scores that the last deconvolution spreads",
+            "lower strides add small scores of pool4 and pool3; their time and memory are few of all",
+            {
+                32: "FCN-32s: the scores of fc7 alone",
+                16: "FCN-16s: with the scores of pool4",
+                8: "FCN-8s: with the scores of pool4 and pool3, for the finest outlines",
+            },
+        ),
+    ] = 8
+    at_once: Annotated[
+        bool,
+        Meaning(
+            "whether pool4 is multiplied by 0.01 and pool3 by 0.0001 before scoring, so that FCN-8s can be trained at "
+            "once instead of from FCN-16s",
+            "nothing in a step; training in stages takes three trainings",
+        ),
+    ] = False
+    width: Annotated[
+        int,
+        Meaning(
+            "feature maps of the first stage; the others have 2, 4, 8 and 8 times as many, fc6 and fc7 64 times",
+            "parameters grow with its square (134 million at 64), time nearly so",
+        ),
+    ] = Field(64, ge=1, le=512)
+    dropout: Annotated[
+        float,
+        Meaning(
+            "share of values that are set to 0 after fc6 and after fc7",
+            "with dropout, --samples can average over random answers, each of which takes a prediction",
+        ),
+    ] = Field(0.5, ge=0.0, lt=1.0)
+    upsampling: Annotated[
+        Literal["fixed", "learned"],
+        Meaning(
+            "whether the deconvolutions are trained",
+            "few parameters",
+            {
+                "fixed": "every deconvolution stays bilinear, as released",
+                "learned": "all but the last begin bilinear and are learned, as in the paper",
+            },
+        ),
+    ] = "fixed"
+    padding: Annotated[
+        int,
+        Meaning(
+            "zeros around the picture in the first convolution; with 100 every size is legal",
+            "the first stages compute 2 * padding more rows and columns, which is most of the time for small pictures",
+        ),
+    ] = Field(100, ge=0, le=512)
+    norm: Annotated[
+        Literal["none", "batch"],
+        Meaning(
+            "normalisation after each convolution, before its ReLU",
+            "batch adds passes over the maps and memory to a training, and costs nothing in prediction",
+            {
+                "none": "none, as in the paper, which begins with weights learned on ImageNet",
+                "batch": "by the mean and deviation over a batch, which helps a training from random weights",
+            },
+        ),
+    ] = "none"
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.at_once and self.prediction_stride != 8:
-            raise ValueError(f"FCN-{self.prediction_stride}s lacks what at_once scales in FCN-8s; set at_once=false")
-        if self.upsampling == "learned" and self.prediction_stride == 32:
-            raise ValueError("FCN-32s has only the last deconvolution, which the paper keeps; set upsampling=fixed")
-        least = 65 + self.prediction_stride // 2  # there the last deconvolution begins with the picture
-        if self.padding < least:
-            raise ValueError(f"padding {self.padding} leaves the output short of the picture; set padding={least}")
+        stride = self.prediction_stride
+        if self.at_once and stride != 8:
+            reason = f"FCN-{stride}s lacks what at_once scales in FCN-8s"
+            raise ObjectionError(reason, {"prediction_stride": 8}, {"at_once": False})
+        if self.upsampling == "learned" and stride == 32:
+            reason = "FCN-32s has only the last deconvolution, which the paper keeps"
+            raise ObjectionError(reason, {"prediction_stride": 16}, {"prediction_stride": 8}, {"upsampling": "fixed"})
+        if self.padding < least_padding(stride):
+            finer = [{"prediction_stride": each} for each in (16, 8) if self.padding >= least_padding(each)]
+            reason = f"padding {self.padding} leaves the output short of the picture"
+            raise ObjectionError(reason, *finer, {"padding": least_padding(stride)})
         return self
 
     @property

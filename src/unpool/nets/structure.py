@@ -25,11 +25,18 @@ from unpool.geometry import (
     pooled_size,
     reads,
 )
+from unpool.meaning import LITTLE, Meaning
 from unpool.nets.network import NetworkStructure
-from unpool.nets.structure_rules import objections
+from unpool.nets.structure_rules import MOST_STAGES, objections
 
 Count = Annotated[int, Field(ge=0, le=16)]
 PerStage = Count | tuple[Count, ...]
+
+PADDING_MEANINGS = {
+    "same": "as many as keep the size",
+    "valid": "none: each convolution loses kernel - 1 pixels of the size, and the output is smaller than the picture",
+    "full": "twice as many as same: each convolution gains kernel - 1 pixels",
+}
 
 POOLING = Window(2, 2)
 UP_LAYERS: dict[str, Layer] = {"unpool": BLOCKS, "nearest": BLOCKS, "bilinear": BILINEAR}
@@ -63,77 +70,249 @@ class Structure(NetworkStructure):
     """The structure of an encoder-decoder network.
 
     Stages count from 1 at the picture downwards. A decoder stage has the number of the encoder stage that it mirrors.
-
-    Attributes
-    ----------
-    width, growth, widest, depth: stage i of ``depth`` has ``width * growth**(i-1)`` feature maps, at most ``widest``
-        times ``width``; a 2x2 max-pooling follows each stage.
-    bottom: whether convolutions follow below the last pooling, with the width of one more stage.
-    encoder_convolutions, decoder_convolutions: convolutions in each stage, one number or a tuple with one for each
-        stage; the bottom has as many as the last encoder stage.
-    kernel: side of every convolution, odd.
-    padding: ``same`` keeps the size, ``valid`` loses ``kernel - 1`` pixels a convolution, ``full`` gains as many.
-    decoder_padding: padding in the decoder; None: as ``padding``.
-    block: ``plain`` convolutions in a row, or ``residual``: the first, then a sum around all but the last, then
-        the last (FusionNet's conv, residual, conv).
-    norm: normalisation after each convolution; ``group`` and ``instance`` look at the whole input, so that their
-        answer depends on the tile.
-    encoder_relu, decoder_relu, up_relu: whether a ReLU follows convolutions of the encoder, of the decoder, and
-        up-convolutions.
-    bias: whether the convolutions have a bias.
-    input_norm: ``lrn`` puts local response normalisation before the first convolution.
-    pooling_rounding: ``floor`` drops an odd last row, so odd sizes are not legal; ``ceil`` keeps it, as Caffe does.
-    skip: skip connections: ``none``, ``index`` (pooling indices), ``add`` or ``concat`` (feature maps; the larger
-        side is cropped at the centre).
-    skip_from: feature maps of the skip connection: the stage's ``convolved`` ones, or the ``pooled`` ones of the
-        stage above, which have the same size.
-    join: whether feature maps are added or concatenated ``before`` or ``after`` the convolutions of a decoder stage.
-    concat_order: which maps come first in a concatenation, those of the ``skip`` connection or the ``up``-sampled.
-    squeeze: whether 1x1 convolutions reduce the skip connection and the decoder's input to one map a class (FCN's
-        dimension reduction); the last decoder stage then gives the logits.
-    up: how a decoder stage doubles the size.
-    up_kernel: side of a ``transposed`` convolution, stride 2.
-    up_bias: whether a transposed convolution has a bias.
-    up_start: initial weights of a transposed convolution: ``he``, or ``bilinear`` interpolation.
-    up_halves_last: whether the last up-convolution halves the number of maps as the others do.
-    decoder_depthwise: whether decoder convolutions see one feature map each (SegNet's SingleChannelDecoder).
-    dropout, dropout_after: share of values set to 0, and the places: ``encoder4``, ``pool4``, ``bottom``, ``decoder4``.
-    head_kernel: side of the last convolution, which gives the logits.
+    ``unpool explain --settings`` shows the fields with their meanings.
     """
 
     kind: Literal["encoder-decoder"] = "encoder-decoder"
-    width: int = Field(32, ge=1, le=4096)
-    growth: Literal[1, 2] = 2
-    widest: int = Field(64, ge=1, le=64)
-    depth: int = Field(4, ge=1, le=8)
-    bottom: bool = True
-    encoder_convolutions: PerStage = 2
-    decoder_convolutions: PerStage = 2
-    kernel: int = Field(3, ge=1, le=15)
-    padding: Padding = "same"
-    decoder_padding: Padding | None = None
-    block: Literal["plain", "residual"] = "plain"
-    norm: Literal["none", "batch", "group", "instance"] = "batch"
-    encoder_relu: bool = True
-    decoder_relu: bool = True
-    up_relu: bool = False
-    bias: bool = True
-    input_norm: Literal["none", "lrn"] = "none"
-    pooling_rounding: Rounding = "floor"
-    skip: Literal["none", "index", "add", "concat"] = "concat"
-    skip_from: Literal["convolved", "pooled"] = "convolved"
-    join: Literal["before", "after"] = "before"
-    concat_order: Literal["skip", "up"] = "skip"
-    squeeze: bool = False
-    up: Literal["unpool", "transposed", "bilinear", "nearest"] = "transposed"
-    up_kernel: int = Field(2, ge=2, le=16)
-    up_bias: bool = True
-    up_start: Literal["he", "bilinear"] = "he"
-    up_halves_last: bool = True
-    decoder_depthwise: bool = False
-    dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    dropout_after: tuple[str, ...] = ()
-    head_kernel: int = Field(1, ge=1, le=15)
+    width: Annotated[
+        int,
+        Meaning(
+            "feature maps of the first stage; stage i has width * growth**(i-1) of them",
+            "parameters, and the time of large networks, grow with its square; the memory of a step in proportion",
+        ),
+    ] = Field(32, ge=1, le=4096)
+    growth: Annotated[
+        Literal[1, 2],
+        Meaning(
+            "factor of the feature maps from one stage to the next",
+            "with 2 each stage has about four times the parameters of the one above, and as many operations",
+            {1: "all stages have the width of the first", 2: "every stage has twice the maps of the one above"},
+        ),
+    ] = 2
+    widest: Annotated[
+        int,
+        Meaning(
+            "the most feature maps of a stage, in multiples of width",
+            "a lower value leaves out most parameters of the deepest stages",
+        ),
+    ] = Field(64, ge=1, le=64)
+    depth: Annotated[
+        int,
+        Meaning(
+            "stages of the encoder; a 2x2 max-pooling follows each, and the decoder mirrors them",
+            "with pooling_rounding=floor the sides of tiles are multiples of 2**depth; with growth=2 one more stage "
+            "takes about four times the parameters",
+        ),
+    ] = Field(4, ge=1, le=MOST_STAGES)
+    bottom: Annotated[
+        bool,
+        Meaning(
+            "whether convolutions follow below the last pooling, with the width of one more stage and as many as the "
+            "last stage of the encoder",
+            "with growth=2 these convolutions hold most parameters of the encoder",
+        ),
+    ] = True
+    encoder_convolutions: Annotated[
+        PerStage,
+        Meaning(
+            "convolutions in each stage of the encoder: one number, or a list with one for each stage",
+            "time, memory of a training and parameters grow with each",
+        ),
+    ] = 2
+    decoder_convolutions: Annotated[
+        PerStage,
+        Meaning(
+            "convolutions in each stage of the decoder: one number, or a list with one for each stage, the first stage "
+            "being the one at the picture",
+            "time, memory of a training and parameters grow with each",
+        ),
+    ] = 2
+    kernel: Annotated[
+        int,
+        Meaning(
+            "side of every convolution in pixels, odd",
+            "parameters and operations grow with its square; the pixels read around a tile in proportion",
+        ),
+    ] = Field(3, ge=1, le=15)
+    padding: Annotated[
+        Padding,
+        Meaning(
+            "pixels that a convolution adds at the borders of its input",
+            "valid reads a border of the picture for which there is no output; full computes more pixels than same",
+            PADDING_MEANINGS,
+        ),
+    ] = "same"
+    decoder_padding: Annotated[
+        Padding | None,
+        Meaning(
+            "padding of the decoder's convolutions; without it, as padding",
+            "a decoder that pads otherwise than the encoder cannot predict large pictures by tiles",
+            PADDING_MEANINGS,
+            "same",
+        ),
+    ] = None
+    block: Annotated[
+        Literal["plain", "residual"],
+        Meaning(
+            "how the convolutions of a stage follow each other",
+            "a residual block needs 3 convolutions or more in a stage; the sum itself costs little",
+            {
+                "plain": "one after the other",
+                "residual": "the first, then a sum around all but the last, then the last (FusionNet)",
+            },
+        ),
+    ] = "plain"
+    norm: Annotated[
+        Literal["none", "batch", "group", "instance"],
+        Meaning(
+            "normalisation after each convolution",
+            "each adds passes over the maps and memory to a training; in prediction batch costs nothing, and with "
+            "group and instance the answer for a pixel depends on the tile that it is in",
+            {
+                "none": "no normalisation",
+                "batch": "by the mean and deviation over a batch, and by running averages in prediction",
+                "group": "by those of eighths of the maps of one input; widths are multiples of 8",
+                "instance": "by those of each map of one input",
+            },
+        ),
+    ] = "batch"
+    encoder_relu: Annotated[bool, Meaning("whether a ReLU follows the convolutions of the encoder", LITTLE)] = True
+    decoder_relu: Annotated[bool, Meaning("whether a ReLU follows the convolutions of the decoder", LITTLE)] = True
+    up_relu: Annotated[bool, Meaning("whether a ReLU follows a transposed convolution", LITTLE)] = False
+    bias: Annotated[
+        bool,
+        Meaning("whether the convolutions have a bias, which a batch normalisation after them makes useless", LITTLE),
+    ] = True
+    input_norm: Annotated[
+        Literal["none", "lrn"],
+        Meaning(
+            "normalisation of the picture before the first convolution",
+            LITTLE,
+            {"none": "none beyond that of the training set", "lrn": "local response normalisation, as in SegNet-Basic"},
+        ),
+    ] = "none"
+    pooling_rounding: Annotated[
+        Rounding,
+        Meaning(
+            "what a pooling does with an odd last row or column",
+            choices={
+                "floor": "drops it; such sizes are not legal, and a prediction extends them to the next legal size",
+                "ceil": "pools it by itself, as Caffe does; every size is legal",
+            },
+        ),
+    ] = "floor"
+    skip: Annotated[
+        Literal["none", "index", "add", "concat"],
+        Meaning(
+            "what the encoder sends to the decoder",
+            "add and concat keep all maps of the encoder until the decoder has used them, index keeps 2 bits for each "
+            "pooling window; concat widens the first convolution of each decoder stage",
+            {
+                "none": "nothing",
+                "index": "the places of the maxima, for up=unpool",
+                "add": "its feature maps, which are added",
+                "concat": "its feature maps, which are put beside those of the decoder",
+            },
+        ),
+    ] = "concat"
+    skip_from: Annotated[
+        Literal["convolved", "pooled"],
+        Meaning(
+            "which feature maps skip=add and skip=concat send; the larger side is cropped at the centre",
+            "pooled sends narrower maps, of half the width with growth=2",
+            {
+                "convolved": "those after the convolutions of the stage",
+                "pooled": "those that the stage receives, pooled by the stage above (FCN)",
+            },
+        ),
+    ] = "convolved"
+    join: Annotated[
+        Literal["before", "after"],
+        Meaning(
+            "where the encoder's maps join the decoder",
+            choices={
+                "before": "before the convolutions of a stage",
+                "after": "after them; only skip=add can",
+            },
+        ),
+    ] = "before"
+    concat_order: Annotated[
+        Literal["skip", "up"],
+        Meaning(
+            "which maps come first in a concatenation",
+            choices={"skip": "those of the encoder", "up": "the upsampled ones"},
+        ),
+    ] = "skip"
+    squeeze: Annotated[
+        bool,
+        Meaning(
+            "whether 1x1 convolutions reduce the encoder's maps and the decoder's input to one map a class (FCN's "
+            "dimension reduction); the last stage of the decoder then gives the logits",
+            "less: the decoder then computes one map a class",
+        ),
+    ] = False
+    up: Annotated[
+        Literal["unpool", "transposed", "bilinear", "nearest"],
+        Meaning(
+            "how a stage of the decoder doubles the size",
+            "unpool keeps 2 bits for each pooling window in place of maps and has no parameters; transposed has "
+            "parameters and takes time; bilinear and nearest have parameters only where they change the number of maps",
+            {
+                "unpool": "each value returns to the place of its maximum, with zeros elsewhere (SegNet)",
+                "transposed": "a transposed convolution, which is learned (U-Net)",
+                "bilinear": "linear interpolation; a 1x1 convolution follows where the number of maps changes",
+                "nearest": "each pixel four times; a 1x1 convolution follows where the number of maps changes",
+            },
+        ),
+    ] = "transposed"
+    up_kernel: Annotated[
+        int,
+        Meaning("side in pixels of a transposed convolution", "its parameters and operations grow with its square"),
+    ] = Field(2, ge=2, le=16)
+    up_bias: Annotated[bool, Meaning("whether a transposed convolution has a bias", LITTLE)] = True
+    up_start: Annotated[
+        Literal["he", "bilinear"],
+        Meaning(
+            "first weights of a transposed convolution",
+            choices={"he": "random, by He's rule", "bilinear": "linear interpolation of each map"},
+        ),
+    ] = "he"
+    up_halves_last: Annotated[
+        bool,
+        Meaning(
+            "whether the last transposed convolution halves the number of maps as the others do",
+            "without it, the stage with the most pixels has more maps: more memory and time",
+        ),
+    ] = True
+    decoder_depthwise: Annotated[
+        bool,
+        Meaning(
+            "whether each filter of the decoder sees one feature map only (SegNet's SingleChannelDecoder)",
+            "far fewer parameters and operations in the decoder",
+        ),
+    ] = False
+    dropout: Annotated[
+        float,
+        Meaning(
+            "share of values that are set to 0 at the places of dropout_after",
+            "with dropout, --samples can average over random answers, each of which takes a prediction",
+        ),
+    ] = Field(0.5, ge=0.0, lt=1.0)
+    dropout_after: Annotated[
+        tuple[str, ...],
+        Meaning(
+            "places of dropout: encoder4 (after the convolutions of stage 4), pool4, bottom, decoder4",
+            LITTLE,
+            example=["encoder4"],
+        ),
+    ] = ()
+    head_kernel: Annotated[
+        int,
+        Meaning(
+            "side in pixels of the last convolution, which gives the logits; odd",
+            "its parameters and operations, few of all, grow with its square",
+        ),
+    ] = Field(1, ge=1, le=15)
 
     @property
     def stride(self) -> int:
@@ -280,8 +459,8 @@ class Structure(NetworkStructure):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for reason in objections(self):
-            raise ValueError(reason)
+        for objection in objections(self):
+            raise objection
         return self
 
 

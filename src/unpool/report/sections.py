@@ -84,7 +84,7 @@ def _folded(table: Table) -> list[str]:
     widths = _folded_widths([max(len(row[k]) for row in full) for k in range(len(table.header))])
     lines = []
     for row in full:
-        cells = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
         for line in range(max(1, *map(len, cells))):
             here = [cell[line] if line < len(cell) else "" for cell in cells]
             lines.append("  ".join(cell.ljust(width) for cell, width in zip(here, widths, strict=True)).rstrip())
