@@ -56,36 +56,36 @@ def ensemble_story(members: Sequence[Member]) -> dict[str, Any]:
 def shared_data(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the data of an ensemble from those of its members.
 
-    A picture belongs to train if any member was trained on it, otherwise to val if it chose the best epoch of any
-    member, and only otherwise to test. Members of different data give no fingerprint, so that no folder is taken for
-    the one that all were trained on; the digests of their pictures still show which were trained on.
+    For members of the same data, a picture is in train if any member was trained on it, otherwise in val if it chose
+    the best epoch of any member, and only otherwise in test. Members of different data have no split together and no
+    fingerprint, so that no folder is taken for one that all were trained on; the digests of all their training
+    pictures still show which pictures were trained on.
     """
-    fingerprints = [str(each.get("fingerprint", "")) for each in data]
-    same = len(set(fingerprints)) == 1 and bool(fingerprints[0])
-    prefixes = ["" if same else f"{number} " for number in range(1, len(data) + 1)]
-    split: dict[str, list[str]] = {}
-    taken: set[str] = set()
-    for part in PARTS:
-        names = [
-            f"{prefix}{name}"
-            for prefix, each in zip(prefixes, data, strict=True)
-            for name in each.get("split", {}).get(part, ())
-        ]
-        split[part] = [name for name in dict.fromkeys(names) if name not in taken]
-        taken.update(split[part])
-    digests = {
-        f"{prefix}{name}": digest
-        for prefix, each in zip(prefixes, data, strict=True)
-        for name, digest in each.get("digests", {}).items()
-    }
-    splits = [each.get("split", {}) for each in data]
-    alike = same and all(each == splits[0] for each in splits)
-    origin = splits[0].get("origin", "") if alike else "a picture is in train if any member was trained on it"
+    fingerprints = {str(each.get("fingerprint", "")) for each in data}
+    same = len(fingerprints) == 1 and "" not in fingerprints
+    digests: dict[str, str] = {}
+    for number, each in enumerate(data, start=1):
+        known = set(digests.values())
+        for name, digest in each.get("digests", {}).items():
+            if same or digest not in known:
+                digests[name if same else f"{number} {name}"] = digest
     class_files = {each.get("class_file") for each in data}
     return {
-        "name": all_of(list(dict.fromkeys(str(each.get("name", "")) for each in data))),
-        "fingerprint": fingerprints[0] if same else "",
+        "name": all_of(list(dict.fromkeys(str(each["name"]) for each in data if each.get("name")))),
+        "fingerprint": fingerprints.pop() if same else "",
         "class_file": class_files.pop() if len(class_files) == 1 else None,
-        "split": {**split, "origin": origin},
+        "split": _shared_split([each.get("split", {}) for each in data]) if same else {"train": list(digests)},
         "digests": digests,
     }
+
+
+def _shared_split(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if all(split == splits[0] for split in splits):
+        return dict(splits[0])
+    taken: set[str] = set()
+    shared: dict[str, Any] = {}
+    for part in PARTS:
+        names = dict.fromkeys(name for split in splits for name in split.get(part, ()))
+        shared[part] = [name for name in names if name not in taken]
+        taken.update(shared[part])
+    return {**shared, "origin": "in train what any member was trained on, in val what chose the epoch of another"}
