@@ -142,6 +142,12 @@ def test_members_that_disagree_are_uncertain() -> None:
     np.testing.assert_allclose(found.uncertainty, 0.5, atol=1e-6)
 
 
+@torch.inference_mode()
+def test_its_logits_are_logarithms_of_probabilities() -> None:
+    logits = join_segmenters(members_of(UNET, SEGNET, FCN)).network(torch.randn(2, 1, 16, 20))
+    torch.testing.assert_close(logits.exp().sum(1), torch.ones(2, 16, 20), rtol=0, atol=1e-5)
+
+
 def test_dropout_is_sampled_in_all_members_at_once() -> None:
     drops = Structure(width=4, depth=2, dropout_after=("bottom", "decoder1"))
     joined, image = join_segmenters(members_of(drops, drops)), picture(20, 20)
@@ -233,7 +239,9 @@ def test_it_is_explained_as_its_members_together() -> None:
         assert getattr(facts, total) == sum(getattr(one, total) for one in each), total
     assert facts.parameters == sum(p.numel() for p in network_of(structure, 1, 3).parameters())
     assert facts.receptive_field == max(one.receptive_field for one in each)
-    assert facts.prediction_bytes >= max(one.prediction_bytes for one in each)
+    held = [[layer.bytes_held for layer in one.layers] for one in each]
+    mean = 4 * 3 * 64 * 80  # of the members before, which waits while another works
+    assert [layer.bytes_held for layer in facts.layers] == held[0] + [each_held + mean for each_held in held[1]]
     network = network_of(structure, 1, 3)
     for layer in facts.layers:
         network.get_submodule(layer.name)

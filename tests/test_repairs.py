@@ -57,7 +57,8 @@ OTHERS = [
     "test {run} {cells} --split test --out {tmp}/k", "test {run} {cells} --measures zz --out {tmp}/l",
     "test {run} {tmp}/gone", "ensemble {run}", "ensemble {run} {run}", "ensemble {run} {run} --out {tmp}/e",
     "ensemble {run} --out {run}/e.safetensors", "ensemble {run} {tmp}/gone --out {tmp}/e.safetensors",
-    "export {run} --to onix", "export {run} --to torch-export --pixels uint16 --out {tmp}/m.pt2", "demo --minutes nan", "demo --minutes 0",
+    "export {run} --to onix",
+    "export {run} --to torch-export --pixels uint16 --out {tmp}/m.pt2", "demo --minutes nan", "demo --minutes 0",
 ]  # fmt: skip
 """Other command lines that are refused."""
 
