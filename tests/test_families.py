@@ -141,7 +141,7 @@ def test_it_is_saved_folded_and_run_by_rows(tmp_path: Path) -> None:
 
 
 def test_a_kind_of_no_family_is_refused() -> None:
-    with pytest.raises(ValueError, match="kind 'odd' is not one of encoder-decoder, fcn, plain"):
+    with pytest.raises(ValueError, match="kind 'odd' is not one of encoder-decoder, fcn, ensemble, plain"):
         structure_of({"kind": "odd"})
     with pytest.raises(ValidationError):
         structure_of({"kind": "plain", "depth": "deep"})

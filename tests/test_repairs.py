@@ -55,7 +55,9 @@ OTHERS = [
     "predict {run} {cells}/images/00.png --out {tmp}/g --tta zz", "predict {run} {tmp}/gone --out {tmp}/h",
     "predict {run} {tmp}/*.png --out {tmp}/i", "test {run} {cells} --split tset --out {tmp}/j",
     "test {run} {cells} --split test --out {tmp}/k", "test {run} {cells} --measures zz --out {tmp}/l",
-    "test {run} {tmp}/gone", "export {run} --to onix",
+    "test {run} {tmp}/gone", "ensemble {run}", "ensemble {run} {run}", "ensemble {run} {run} --out {tmp}/e",
+    "ensemble {run} --out {run}/e.safetensors", "ensemble {run} {tmp}/gone --out {tmp}/e.safetensors",
+    "export {run} --to onix",
     "export {run} --to torch-export --pixels uint16 --out {tmp}/m.pt2", "demo --minutes nan", "demo --minutes 0",
 ]  # fmt: skip
 """Other command lines that are refused."""

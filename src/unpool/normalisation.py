@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ class ChannelConstants:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+class NormalisationChange(NamedTuple):
+    """A factor and then a summand for each channel of a normalised picture."""
+
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,30 @@ class Normalisation:
         mean = np.asarray(constants.mean, dtype=np.float32)
         std = np.asarray(constants.std, dtype=np.float32)
         return (image.astype(np.float32) - mean) / std
+
+    def of_types(self, kinds: Iterable[str]) -> Normalisation:
+        """Return the normalisation for these pixel types only. Raises KeyError for a type without constants."""
+        return Normalisation(self.channels, {kind: self.constants[kind] for kind in kinds})
+
+    def change_to(self, other: Normalisation) -> NormalisationChange | None:
+        """Return how a picture that is normalised by these constants becomes the same picture normalised by others.
+
+        Parameters
+        ----------
+        other: has constants for at least these channels and pixel types.
+
+        Returns
+        -------
+        None where each pixel type needs a change of its own, which a network that gets no pixel type cannot make.
+        """
+        changes = []
+        for kind, own in self.constants.items():
+            wanted = other.constants[kind]
+            scale = tuple(a / b for a, b in zip(own.std, wanted.std, strict=True))
+            shift = tuple((a - b) / std for a, b, std in zip(own.mean, wanted.mean, wanted.std, strict=True))
+            changes.append(NormalisationChange(scale, shift))
+        first, *others = changes
+        return first if all(np.allclose(first, each, rtol=1e-5, atol=1e-5) for each in others) else None
 
     def match_channels(self, image: NDArray[Any], source: str) -> NDArray[Any]:
         """Convert a picture to the network's number of channels where that loses nothing.

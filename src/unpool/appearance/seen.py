@@ -58,6 +58,22 @@ class SeenPictures:
         colours = [picture.colour for picture in pictures if picture.colour is not None]
         return cls(ranges, (min(colours), max(colours)) if colours else None)
 
+    def together(self, other: SeenPictures) -> SeenPictures:
+        """Return what two models have seen together."""
+        ranges = {**self.ranges, **other.ranges}
+        for dtype in self.ranges.keys() & other.ranges.keys():
+            one, two = self.ranges[dtype], other.ranges[dtype]
+            ranges[dtype] = SeenRange(
+                least=min(one.least, two.least),
+                largest=max(one.largest, two.largest),
+                short=min(one.short, two.short),
+                long=max(one.long, two.long),
+                far=tuple(sorted({*one.far, *two.far})),
+            )
+        colours = [each for each in (self.colours, other.colours) if each is not None]
+        least, greatest = zip(*colours, strict=True) if colours else ((), ())
+        return SeenPictures(ranges, (min(least), max(greatest)) if colours else None)
+
     def to_card(self) -> dict[str, Any]:
         """Return the facts as JSON data, which ``SeenPictures.from_card`` reads."""
         return {

@@ -47,7 +47,8 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
 def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     """Return a card with the keys that later versions added; None for values that do not follow from the rest."""
     net = NAMED_NETS.get(str(card["net"]))
-    added = {"licence": None, "probe": None, "appearance": None, "citation": net.citation if net else None}
+    citation = net.citation if net else card["story"].get("citation") or None
+    added = {"licence": None, "probe": None, "appearance": None, "citation": citation}
     return {**added, **card, "size_rule": size_rule_card(structure)}
 
 

@@ -68,7 +68,18 @@ class _Epoch(_Form):
     global_accuracy: float | None = None
 
 
+class _Member(_Form):
+    name: str
+    net: str
+    citation: str | None = None
+    weights: str
+    data: str = ""
+    epoch: int | None = None
+    validation: _Validation = _Validation()
+
+
 class _Story(_Form):
+    members: list[_Member] = []
     config: _Config = _Config()
     citation: str = ""
     data: _Data = _Data()

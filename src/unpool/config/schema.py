@@ -11,7 +11,8 @@ from unpool.errors import ObjectionError
 from unpool.losses.cross_entropy import Division
 from unpool.losses.loss import TERMS, LossFactors
 from unpool.meaning import Meaning
-from unpool.nets.families import FAMILIES, structure_of
+from unpool.nets.families import structure_of
+from unpool.nets.named import NAMED_NETS
 from unpool.nets.network import NetworkStructure
 from unpool.wording import all_of
 
@@ -421,7 +422,7 @@ class RunConfig(_Section):
 
 
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
-    "structure": tuple(family.structure for family in FAMILIES.values()),
+    "structure": tuple(dict.fromkeys(type(net.structure) for net in NAMED_NETS.values())),
     "data": (DataSettings,),
     "training": (TrainingSettings,),
     "loss": (LossSettings,),

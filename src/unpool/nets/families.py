@@ -5,12 +5,14 @@ A new family is one file with its three classes, and one line of ``FAMILIES``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from unpool.nets.encoder_decoder import EncoderDecoder
+from unpool.nets.ensemble import Ensemble, EnsembleStructure
 from unpool.nets.explain.encoder_decoder_words import EncoderDecoderWords
+from unpool.nets.explain.ensemble_words import EnsembleWords
 from unpool.nets.explain.fcn_words import FCNWords
 from unpool.nets.explain.words import NetworkWords
 from unpool.nets.fcn import FCN, FCNStructure
@@ -20,16 +22,28 @@ from unpool.nets.structure import Structure
 
 @dataclass(frozen=True)
 class Family:
-    """A family of networks: the class of its structures, of its modules, and of their descriptions in words."""
+    """A family of networks.
+
+    Attributes
+    ----------
+    structure: the class of its structures.
+    network: builds the network of a structure, for a number of channels and of classes.
+    words: the class of its descriptions in words.
+    """
 
     structure: type[NetworkStructure]
-    network: type[Network]
+    network: Callable[[Any, int, int], Network]
     words: type[NetworkWords[Any]]
+
+
+def _ensemble(structure: EnsembleStructure, in_channels: int, classes: int) -> Ensemble:
+    return Ensemble(structure, [network_of(member, in_channels, classes) for member in structure.members])
 
 
 FAMILIES: dict[str, Family] = {
     "encoder-decoder": Family(Structure, EncoderDecoder, EncoderDecoderWords),
     "fcn": Family(FCNStructure, FCN, FCNWords),
+    "ensemble": Family(EnsembleStructure, _ensemble, EnsembleWords),
 }
 """Families by the ``kind`` of their structures."""
 
@@ -40,11 +54,15 @@ def structure_of(plain: Mapping[str, Any]) -> NetworkStructure:
     Raises
     ------
     ValueError: no family has this ``kind``, or the family refuses the values (pydantic's ValidationError).
+    AttributeError, KeyError, TypeError: members that are no structures.
     """
     kind = plain.get("kind", "encoder-decoder")
     if kind not in list(FAMILIES):  # what a file holds may be unhashable
         raise ValueError(f"kind '{kind}' is not one of {', '.join(FAMILIES)}")
-    return FAMILIES[kind].structure(**plain)
+    structure = FAMILIES[kind].structure
+    if "members" in structure.model_fields:
+        plain = {**plain, "members": [structure_of(member) for member in plain["members"]]}
+    return structure(**plain)
 
 
 def network_of(structure: NetworkStructure, in_channels: int, classes: int) -> Network:

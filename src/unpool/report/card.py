@@ -16,6 +16,10 @@ CARD_SETTINGS = ("epochs", "minutes", "optimiser", "learning_rate", "batch_size"
 """Settings of the training on the page; the card has all of them."""
 
 
+DIGITS = 16
+"""Digits of a member's digest on the page; the card has all of them."""
+
+
 def card_sections(card: Mapping[str, Any], file: NamedTexts, tests: NamedTexts = ()) -> list[Section]:
     """Return the sections of a card's page.
 
@@ -30,6 +34,7 @@ def card_sections(card: Mapping[str, Any], file: NamedTexts, tests: NamedTexts =
         Section("", (_rows(("network", _network(card)), *file),)),
         Section("classes", (_class_table(ClassTable.from_card(card["classes"])),)),
         Section("pictures", (_rows(*_picture_rows(card)),)),
+        *([Section("members", (_member_table(story["members"]),))] if story.get("members") else []),
         Section("training", (_rows(*_training_rows(story)),)),
         Section("scores", (_rows(*_score_rows(story), *tests),)),
         Section("origin", (_rows(*_origin_rows(card)),)),
@@ -65,6 +70,17 @@ def _picture_rows(card: Mapping[str, Any]) -> NamedTexts:
     return [("sizes", rule["words"]), ("halo, pixels", f"{halo_text} (stride {rule['stride']})"), *constants]
 
 
+def _member_table(members: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of the models that an ensemble was made of, with their scores as each was trained."""
+    rows = []
+    for member in members:
+        score = (member.get("validation") or {}).get("mean_iou")
+        epoch = DASH if member.get("epoch") is None else str(member["epoch"])
+        validation = DASH if score is None else f"{score:.3f}"
+        rows.append((member["name"], member["net"], member["data"], epoch, validation, member["weights"][:DIGITS]))
+    return Table(("run", "network", "data", "best epoch", "validation IoU", "weights"), tuple(rows), (0, 1, 2, 5))
+
+
 def _range(seen: Mapping[str, Any] | None) -> str:
     return f"; from {seen['least']:.5g} to {seen['largest']:.5g}" if seen else ""
 
@@ -80,7 +96,7 @@ def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
         ("pictures", f"{counts[0]} for training, {counts[1]} for validation, {counts[2]} for testing"),
         ("fingerprint", str(data.get("fingerprint", DASH))),
         ("settings", settings or DASH),
-        ("best epoch", f"{story.get('epoch', DASH)}, after {story.get('seconds', DASH)} s"),
+        ("best epoch", f"{story['epoch']}, after {story.get('seconds', DASH)} s" if "epoch" in story else DASH),
         ("machine", str(story.get("machine", DASH))),
     ]
 

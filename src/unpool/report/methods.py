@@ -14,7 +14,7 @@ from unpool.metrics.scores import Scores
 from unpool.nets.named import NAMED_NETS, named_net
 from unpool.nets.network import NetworkStructure
 from unpool.report.text import with_interval
-from unpool.wording import count_text
+from unpool.wording import all_of, count_text
 
 OPTIMISERS = {
     "adamw": ("AdamW", "Loshchilov, Hutter: Decoupled Weight Decay Regularization. ICLR 2019, arXiv 1711.05101"),
@@ -101,12 +101,26 @@ def _network(
     story: Mapping[str, Any],
     sources: list[str],
 ) -> str:
+    count = f"{len(classes)} classes ({', '.join(classes)})"
+    if members := story.get("members", ()):
+        return _ensemble(members, parameters, count, story, sources)
     source = str(story.get("citation", "")) or (named_net(net).citation if net in NAMED_NETS else "")
     changes = _changes(net, structure)
     return (
-        f"Pictures were segmented into {len(classes)} classes ({', '.join(classes)}) with the network {net}"
+        f"Pictures were segmented into {count} with the network {net}"
         f"{_cited(source, sources)}{f', changed to {changes},' if changes else ''} of {parameters:,} parameters."
     )
+
+
+def _ensemble(
+    members: Sequence[Mapping[str, Any]], parameters: int, count: str, story: Mapping[str, Any], sources: list[str]
+) -> str:
+    nets = all_of([f"{each['net']}{_cited(str(each.get('citation') or ''), sources)}" for each in members])
+    trained = story.get("data", {}).get("split", {}).get("train", ())
+    return (
+        f"Pictures were segmented into {count} with an ensemble of {len(members)} networks: {nets}, of {parameters:,} "
+        f"parameters together. The probability of each class is the mean of theirs."
+    ) + (f" At least one of them was trained on each of {count_text(len(trained), 'picture')}." if trained else "")
 
 
 def _changes(net: str, structure: NetworkStructure) -> str:

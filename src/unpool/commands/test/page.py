@@ -147,8 +147,10 @@ def report_contents(
 
 
 def _model_rows(segmenter: Segmenter, story: Mapping[str, Any]) -> NamedTexts:
+    members = story.get("members", ())
     return [
         ("network", segmenter.net),
+        *([("members", ", ".join(str(member["net"]) for member in members))] if members else []),
         ("source", str(story.get("citation", ""))),
         ("parameters", f"{_parameters(segmenter):,}"),
         ("classes", segmenter.classes.describe_values()),
@@ -178,8 +180,8 @@ def _training_rows(story: Mapping[str, Any]) -> NamedTexts:
     return [
         ("data", f"{data.get('name', 'unknown')}: {counts[0]} pictures for training, {counts[1]} for validation"),
         ("origin of the split", str(split.get("origin", ""))),
-        ("best epoch", f"{story.get('epoch', '')} after {story.get('seconds', '')} s"),
-        ("settings", ", ".join(f"{key} {training.get(key)}" for key in REPORT_SETTINGS)),
+        ("best epoch", f"{story['epoch']} after {story.get('seconds', '')} s" if "epoch" in story else ""),
+        ("settings", ", ".join(f"{key} {training.get(key)}" for key in REPORT_SETTINGS if training)),
         ("machine", str(story.get("machine", ""))),
         ("software", ", ".join(f"{name} {version}" for name, version in software.items())),
         ("created", str(story.get("created", ""))),

@@ -6,9 +6,14 @@ a network of 134 million parameters takes no memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 
 from unpool.errors import UsageError
+from unpool.geometry import stored_bytes
+from unpool.nets.ensemble import Ensemble
 from unpool.nets.explain.reading import PICTURES, LayerReader
 from unpool.nets.explain.records import Explanation
 from unpool.nets.families import network_of
@@ -29,6 +34,8 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
     UsageError: a size that the network cannot run on, with the nearest legal sizes.
     """
     require_legal(network.structure, size, name)
+    if isinstance(network, Ensemble):
+        return _joined(network, [explain(member, size, name) for member in network.networks], name)
     empty = _empty_copy(network)
     reader = LayerReader(empty)
     with torch.device("meta"), reader.saved.counting():
@@ -45,6 +52,29 @@ def explain(network: Network, size: Size, name: str) -> Explanation:
         parameters=sum(p.numel() for p in parameters),
         fixed=sum(p.numel() for p in parameters if not p.requires_grad),
         kernels=sum(p.numel() for p in parameters if p.ndim == 4),
+    )
+
+
+def _joined(network: Ensemble, members: Sequence[Explanation], name: str) -> Explanation:
+    """Return the explanation of an ensemble from those of its members, which are computed one after another."""
+    numbered = list(enumerate(members))
+    # While a member works, the mean of those before it waits.
+    waiting = stored_bytes(network.classes, members[0].output)
+    return Explanation(
+        name=name,
+        in_channels=network.in_channels,
+        classes=network.classes,
+        size=members[0].size,
+        output=members[0].output,
+        layers=tuple(
+            replace(layer, name=f"members.{k}.{layer.name}", bytes_held=layer.bytes_held + waiting * (k > 0))
+            for k, member in numbered
+            for layer in member.layers
+        ),
+        skips=tuple(skip for member in members for skip in member.skips),
+        parameters=sum(member.parameters for member in members),
+        fixed=sum(member.fixed for member in members),
+        kernels=sum(member.kernels for member in members),
     )
 
 

@@ -164,7 +164,7 @@ class Explanation:
     @property
     def receptive_field(self) -> int:
         """Pixels of the picture, along one side, that one logit depends on."""
-        return self.layers[-1].receptive_field
+        return max(layer.receptive_field for layer in self.layers)
 
     @property
     def training_bytes(self) -> int:

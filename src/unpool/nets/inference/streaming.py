@@ -171,6 +171,14 @@ def _sum(maps: FeatureMapRows, other: FeatureMapRows | Tensor) -> FeatureMapRows
     return _pixels([maps], lambda rows: rows + other)
 
 
+def _log_softmax(maps: FeatureMapRows, dim: int, dtype: torch.dtype) -> FeatureMapRows:
+    def makes(taken: Sequence[Tensor], _: RowSpan, __: RowSpan) -> Sequence[Tensor]:
+        return (torch.log_softmax(taken[0], dim, dtype=dtype),)
+
+    assert dim == 1, "a softmax over rows would need all of them"
+    return _step([maps], _same_rows, makes, maps.shape, dtype)
+
+
 def _rectified(maps: FeatureMapRows, inplace: bool = False) -> FeatureMapRows:
     return _in_place(maps, torch.relu_) if inplace else _pixels([maps], torch.relu)
 
@@ -243,6 +251,8 @@ LAYERS: Mapping[Callable[..., Any], Callable[..., Any]] = MappingProxyType({
     torch.cat: _concatenated,
     torch.add: _sum,
     torch.mul: _each_pixel(torch.mul),
+    torch.logaddexp: lambda maps, other: _pixels([maps, other], torch.logaddexp),
+    torch.log_softmax: _log_softmax,
     Tensor.add_: lambda maps, other: _in_place(maps, lambda rows: rows.add_(other)),
     F.relu: _rectified,
     F.batch_norm: _each_pixel(F.batch_norm),

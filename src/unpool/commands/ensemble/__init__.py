@@ -1,0 +1,1 @@
+"""The command ensemble: several trained models as one model."""
