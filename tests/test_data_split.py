@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from unpool.data.groups import group_of
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.folder import Folder
-from unpool.dataset.split import Split, make_split
+from unpool.dataset.split import Split, SplitShares, make_split
 from unpool.errors import DataError
 
 
@@ -110,7 +110,7 @@ def test_the_folders_own_parts_are_honoured() -> None:
 
 def test_a_test_part_is_set_aside_before_the_validation_part() -> None:
     names = [f"slide{slide}_{k:02}" for slide in "ABCDEFGHIJ" for k in range(4)]
-    split = make_split(folder(*names), 5, test_share=0.2)
+    split = make_split(folder(*names), 5, SplitShares(test=0.2))
     parts = [set(split.members(part)) for part in ("train", "val", "test")]
     assert set.union(*parts) == set(names)
     assert sum(map(len, parts)) == len(names)
@@ -119,14 +119,14 @@ def test_a_test_part_is_set_aside_before_the_validation_part() -> None:
     assert sum(map(len, groups)) == 10
     assert "test drawn with seed 5" in split.origin
     assert "val drawn with seed 5" in split.origin
-    assert make_split(folder(*names), 5, test_share=0.2) == split
-    assert make_split(folder(*names), 6, test_share=0.2).test != split.test
+    assert make_split(folder(*names), 5, SplitShares(test=0.2)) == split
+    assert make_split(folder(*names), 6, SplitShares(test=0.2)).test != split.test
 
 
 def test_the_folders_own_test_part_stays() -> None:
-    split = make_split(folder("train/a", "train/b", "train/c", "val/c", "test/d"), 0, test_share=0.5)
+    split = make_split(folder("train/a", "train/b", "train/c", "val/c", "test/d"), 0, SplitShares(test=0.5))
     assert (split.test, len(split.train)) == (("test/d",), 3)
-    drawn = make_split(folder("train/a", "train/b", "train/c", "val/d"), 0, test_share=0.3)
+    drawn = make_split(folder("train/a", "train/b", "train/c", "val/d"), 0, SplitShares(test=0.3))
     assert (len(drawn.test), drawn.val, len(drawn.train)) == (1, ("val/d",), 2)
 
 
@@ -136,9 +136,9 @@ def test_what_cannot_be_divided() -> None:
     with pytest.raises(DataError, match="1 pair to train"):
         make_split(folder("a"), 0)
     with pytest.raises(DataError, match="1 pair to train"):
-        make_split(folder("a", "b"), 0, test_share=0.5)
+        make_split(folder("a", "b"), 0, SplitShares(test=0.5))
     with pytest.raises(DataError, match="a validation share of 0"):
-        make_split(folder("a", "b"), 0, val_share=0)
+        make_split(folder("a", "b"), 0, SplitShares(val=0))
 
 
 def test_json_round_trip() -> None:

@@ -16,7 +16,7 @@ import tiny
 from conftest import Program
 from unpool.checkpoint.models import load_model, weights_digest
 from unpool.commands.events import finish
-from unpool.commands.study.study import StudyResult, shown_study, study, write_record
+from unpool.commands.study.study import StudyResult, shown_study, study, write_study_record
 from unpool.commands.train.train import train
 from unpool.errors import DataError, UsageError
 from unpool.ledger.folders import find_runs, read_record
@@ -91,9 +91,9 @@ def test_half_are_given_up_and_the_rest_is_judged_once(halved: StudyResult) -> N
 def test_a_training_in_parts_is_the_training_in_one_piece(halved: StudyResult, twelve: Path, tmp_path: Path) -> None:
     where = position(halved.study, halved.results)
     number = where.finalists[0]
-    variant, probe = where.variants[number], halved.study.probe(number)
-    assert probe is not None
-    whole = finish(train(twelve, halved.study.settings_of(variant, probe, 0), tmp_path / "whole"))
+    variant, facts = where.variants[number], halved.study.facts_of(number)
+    assert facts is not None
+    whole = finish(train(twelve, halved.study.settings_of(variant, facts, 0), tmp_path / "whole"))
     run = halved.folder.runs / variant.slug / "seed-0"
     assert weights_digest(whole.model) == weights_digest(run / "model.safetensors")
     assert [row["mean_iou"] for row in whole.history] == [
@@ -118,6 +118,16 @@ def test_the_same_command_finds_a_finished_study(halved: StudyResult, twelve: Pa
     again = finish(study(twelve, plan(vary=FIVE, epochs=4), halved.folder.path))
     assert again.results == halved.results
     assert {path: path.stat().st_mtime_ns for path in halved.folder.results.iterdir()} == before
+
+
+def test_the_command_on_the_page_continues_the_study(halved: StudyResult, twelve: Path, program: Program) -> None:
+    assert f"unpool study {twelve} --out {halved.folder.path} --resume" in halved.folder.page.read_text(
+        encoding="utf-8"
+    )
+    assert program("study", twelve, "--out", halved.folder.path, "--resume").code == 0
+    said = program("study", twelve)
+    assert said.code == 2
+    assert "--vary" in said.err
 
 
 def test_another_plan_or_other_data_are_refused(halved: StudyResult, twelve: Path, cells: Path) -> None:
@@ -225,7 +235,7 @@ def test_a_page_of_a_study_that_has_only_begun(halved: StudyResult, tmp_path: Pa
     folder.path.mkdir()
     folder.study.write_bytes(halved.folder.study.read_bytes())
     begun = shown_study(folder.path)
-    write_record(folder, begun.study, begun.results)
+    write_study_record(folder, begun.study, begun.results)
     assert "not finished" in begun.text
     assert folder.page.is_file()
 

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpool.study.plan import StudyPlan
-from unpool.study.records import Probe, Study, StudyData, Task, TaskResult
+from unpool.study.records import Study, StudyData, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Position, position, shares_for, trainings
 from unpool.study.variants import Variant, variants_of
 
 PICTURES = 12
 PIXELS = 10_000
 
-Score = Callable[[Task], float]
+Score = Callable[[StudyTask], float]
 
 
 def study(variants: int, **plan: object) -> Study:
@@ -29,8 +29,8 @@ def study(variants: int, **plan: object) -> Study:
     return Study(
         id="0" * 12, created="2026-01-01", plan=planned, variants=made, total_steps=1000, minutes=None,
         data=StudyData(name="d", folder="/d", fingerprint="f", train=("a",), val=names, test=names, origin="made"),
-        probes=tuple(
-            Probe(
+        facts=tuple(
+            VariantFacts(
                 variant=k, steps=10, step_seconds=1, epoch_seconds=10, parameters=1, memory=1, multiply_adds=1
             )
             for k in range(len(made))
@@ -39,7 +39,7 @@ def study(variants: int, **plan: object) -> Study:
     )  # fmt: skip
 
 
-def result(task: Task, score: float) -> TaskResult:
+def result(task: StudyTask, score: float) -> TaskResult:
     """A result whose pictures have nearly this accuracy of two equal classes, with a little noise of its own."""
     random = np.random.default_rng(abs(hash((task.variant, task.seed, task.kind))) % 2**32)
     half = PIXELS // 2
@@ -126,11 +126,11 @@ def test_a_failed_variant_leaves_the_race_and_a_failed_seed_does_not_take_its_ot
 
 def test_a_failed_baseline_is_noted() -> None:
     begun = study(2)
-    first = Task(kind="train", variant=0, seed=0)
+    first = StudyTask(kind="train", variant=0, seed=0)
     assert begun.shares == (1.0,)
     results = {first.key: first.result(error="its loss is nan")}
     for number in (1, 2):
-        task = Task(kind="train", variant=number, seed=0)
+        task = StudyTask(kind="train", variant=number, seed=0)
         results[task.key] = result(task, 0.5)
     assert position(begun, results).ended[0] == "failed: its loss is nan"
 
@@ -141,7 +141,7 @@ def test_the_order_of_the_tasks_changes_nothing(seed: int, variants: int) -> Non
     begun = study(variants, seeds=2, most_seeds=4, minutes=40)
     spread = [Random(k).uniform(-0.1, 0.1) for k in range(variants + 1)]
 
-    def score(task: Task) -> float:
+    def score(task: StudyTask) -> float:
         return 0.7 + spread[task.variant] + 0.002 * ((3 * task.seed + task.variant) % 5 - 2)
 
     where, results = done(begun, score)

@@ -20,13 +20,13 @@ from unpool.cli.options import (
 )
 from unpool.cli.program import STOPPED, app, print_result, run_command
 
-study = App(name="study")
-app.command(study)
+study_app = App(name="study")
+app.command(study_app)
 
 StudyArgument = Annotated[Path, Parameter(help="Folder of a study.")]
 
 
-@study.default
+@study_app.default
 def study_run(
     data: DataOption,
     *,
@@ -61,11 +61,11 @@ def study_run(
     ] = None,
     test_share: Annotated[
         float | None,
-        Parameter(help="Share of the pictures that judge; by default 0.25, if the folder has no test part."),
+        Parameter(help="_Share of the pictures that judge; by default 0.25, if the folder has no test part."),
     ] = None,
     val_share: Annotated[
         float | None,
-        Parameter(help="Share of the pictures that choose; by default 0.2, if the folder has no val part."),
+        Parameter(help="_Share of the pictures that choose; by default 0.2, if the folder has no val part."),
     ] = None,
     seed: Annotated[
         int | None, Parameter(name="--seed", converter=whole_number, help="First seed, and seed of the split.")
@@ -93,6 +93,7 @@ def study_run(
     folder of the study gets a page, study.html, and tables. The same command with the same
     --out continues a study; in several terminals or on several machines, it is shared.
     """
+    from unpool.commands.study.study import plan_in
     from unpool.commands.study.study import study as command
     from unpool.study.plan import plan_given
 
@@ -106,13 +107,14 @@ def study_run(
         "data.masks": masks, "data.classes": classes, "data.ignore": ignore,
         "machine.device": device, "machine.precision": precision,
     }  # fmt: skip
-    wanted = plan_given(plan, given, set_ or [], options, vary or [], search)
+    named = plan is not None or bool(vary) or search is not None
+    wanted = plan_given(plan, given, set_ or [], options, vary or [], search) if named else plan_in(out, given)
     result = run_command(command(data, wanted, out, resume=resume, storage=storage), silent=json_)
     print_result(result.to_json() if json_ else f"{result.text}\n\npage: {result.folder.page}")
     return 0 if result.stopped_by is None else STOPPED + result.stopped_by
 
 
-@study.command(name="show")
+@study_app.command(name="show")
 def study_show(folder: StudyArgument, *, json_: JsonOption = False) -> int:
     """Show how a study stands: its variants, verdicts and costs.
 
@@ -125,16 +127,16 @@ def study_show(folder: StudyArgument, *, json_: JsonOption = False) -> int:
     return 0
 
 
-@study.command(name="report")
+@study_app.command(name="report")
 def study_report(folder: StudyArgument, *, json_: JsonOption = False) -> int:
     """Write the page and the tables of a study again, from its results.
 
     Example: unpool study report studies/photos-study
     """
-    from unpool.commands.study.study import shown_study, write_record
+    from unpool.commands.study.study import shown_study, write_study_record
 
     result = shown_study(folder)
-    write_record(result.folder, result.study, result.results)
+    write_study_record(result.folder, result.study, result.results)
     files = {"page": result.folder.page, "csv": result.folder.csv, "markdown": result.folder.markdown}
     print_result(
         {name: str(file) for name, file in files.items()}
@@ -144,7 +146,7 @@ def study_report(folder: StudyArgument, *, json_: JsonOption = False) -> int:
     return 0
 
 
-@study.command(name="plans")
+@study_app.command(name="plans")
 def study_plans(name: Annotated[str | None, Parameter(help="Show this plan as TOML.")] = None) -> int:
     """List the plans that come with unpool, or show one as a TOML file to change.
 

@@ -10,6 +10,7 @@ from unpool.commands.events import Event, Progress
 from unpool.config.schema import DataSettings
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.options import MaskOptions
+from unpool.dataset.split import SplitShares
 from unpool.dataset.survey import survey_steps
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError
@@ -38,8 +39,7 @@ def check(
         folder,
         options,
         seed=seed if settings.split_seed is None else settings.split_seed,
-        val_share=settings.val_share,
-        test_share=settings.test_share,
+        shares=SplitShares(settings.val_share, settings.test_share),
         table=table,
         settled=settled,
     )

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from unpool.data.groups import group_of
 from unpool.dataset.pairing.folder import Folder
@@ -15,6 +15,16 @@ from unpool.wording import count_text, first_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.08, 0.45
 """Share of drawn pairs between which groups stay undivided; otherwise pictures are drawn one by one."""
+
+
+class SplitShares(NamedTuple):
+    """Shares of the training pairs: to validate on, above 0 and below 1, and to set aside as test pairs, 0 for none."""
+
+    val: float = 0.2
+    test: float = 0.0
+
+
+USUAL_SHARES = SplitShares()
 
 
 @dataclass(frozen=True)
@@ -48,18 +58,17 @@ class Split:
         return cls(train, val, test, str(data["origin"]), int(data["seed"]))
 
 
-def make_split(folder: Folder, seed: int, val_share: float = 0.2, test_share: float = 0.0) -> Split:
+def make_split(folder: Folder, seed: int, shares: SplitShares = USUAL_SHARES) -> Split:
     """Divide a folder's pairs into train, val and test.
 
-    The folder's own parts are kept. Where it has no test part and ``test_share`` is above 0, one is drawn from its
+    The folder's own parts are kept. Where it has no test part and the share of test is above 0, one is drawn from its
     train part; where it has no val part, one is drawn from what remains. Pairs whose names show one source
     (``unpool.data.groups.group_of``) stay together if that leaves a sensible share. The result depends on names, seed
     and shares only.
 
     Parameters
     ----------
-    val_share: share of the training pairs to validate on, between 0 and 1.
-    test_share: share of the training pairs to set aside as test pairs; 0 sets none aside.
+    shares: of the parts that are drawn.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def make_split(folder: Folder, seed: int, val_share: float = 0.2, test_share: fl
             "add a train part, or move the pairs out of these parts so that Unpool makes the split",
         )
     origins, rest = [origin] * bool(origin), tuple(sorted(train))
-    for part, share in (("test", test_share), ("val", val_share)):
+    for part, share in (("test", shares.test), ("val", shares.val)):
         if not parts[part] and (part == "val" or share):
             parts[part], how = _drawn_part(part, rest, seed, share, str(folder.root))
             rest = tuple(name for name in rest if name not in set(parts[part]))

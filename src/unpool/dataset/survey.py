@@ -26,7 +26,7 @@ from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.pairing.matching import holds_train_ids
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
-from unpool.dataset.split import Split, folder_split, make_split
+from unpool.dataset.split import USUAL_SHARES, Split, SplitShares, folder_split, make_split
 from unpool.dataset.survey_result import Survey
 from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
@@ -42,8 +42,7 @@ def survey(
     options: MaskOptions = BY_THE_MASKS,
     *,
     seed: int = 0,
-    val_share: float = 0.2,
-    test_share: float = 0.0,
+    shares: SplitShares = USUAL_SHARES,
     table: ClassTable | None = None,
     settled: str | None = None,
 ) -> Survey:
@@ -51,7 +50,7 @@ def survey(
 
     Parameters
     ----------
-    seed, val_share, test_share: of the split, see ``unpool.dataset.split.make_split``.
+    seed, shares: of the split, see ``unpool.dataset.split.make_split``.
     table: the class table by which the masks are read, as when a model is tested. No split is made then: pairs in
         none of the folder's own parts are test pairs. None chooses a table by the masks.
     settled: digest of the class file that lay beside the masks from which ``table`` was made. The same file is not
@@ -66,9 +65,7 @@ def survey(
     DataError: there are no pairs, or no class table can be made from the masks.
     UsageError: the classes or the ignored values of ``options`` cannot be read, or do not fit the masks.
     """
-    steps = survey_steps(
-        root, options, seed=seed, val_share=val_share, test_share=test_share, table=table, settled=settled
-    )
+    steps = survey_steps(root, options, seed=seed, shares=shares, table=table, settled=settled)
     return result_of(steps)
 
 
@@ -77,8 +74,7 @@ def survey_steps(
     options: MaskOptions = BY_THE_MASKS,
     *,
     seed: int = 0,
-    val_share: float = 0.2,
-    test_share: float = 0.0,
+    shares: SplitShares = USUAL_SHARES,
     table: ClassTable | None = None,
     settled: str | None = None,
 ) -> Generator[tuple[int, int], None, Survey]:
@@ -116,9 +112,7 @@ def survey_steps(
     if testing:
         unreadable = [_for_test(finding, usable, choice.table, in_folder) for finding in unreadable]
     findings = joined([*folder.findings, *unread, *findings, *choice.findings, *choice.mask_findings, *unreadable])
-    split, split_findings = (
-        (folder_split(folder, seed), []) if testing else _split(folder, seed, (val_share, test_share))
-    )
+    split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, shares)
     result = Survey(
         folder=folder,
         table=choice.table,
@@ -162,9 +156,9 @@ def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspect
     return read_ahead(lambda pair: inspect_pair(pair, kind), pairs, ahead=2 * READERS, threads=READERS)
 
 
-def _split(folder: Folder, seed: int, shares: tuple[float, float]) -> tuple[Split, list[Finding]]:
+def _split(folder: Folder, seed: int, shares: SplitShares) -> tuple[Split, list[Finding]]:
     try:
-        return make_split(folder, seed, *shares), []
+        return make_split(folder, seed, shares), []
     except DataError as error:
         return folder_split(folder, seed), [from_error(error, "no-split")]
 

@@ -159,10 +159,18 @@ class Record(_Part):
 
 
 class Origin(NamedTuple):
-    """The run from whose settings a training was changed, by its id, and its place in a study; None where unknown."""
+    """What is known of a training before it begins; None where it is not.
+
+    Attributes
+    ----------
+    parent: id of the run from whose settings it was changed.
+    study: its place in a study.
+    fingerprint: of the data that it has to have; other data are refused.
+    """
 
     parent: str | None = None
     study: StudyPlace | None = None
+    fingerprint: str | None = None
 
 
 UNKNOWN = Origin()

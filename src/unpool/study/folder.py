@@ -14,7 +14,7 @@ from unpool.io.files import atomic_path, write_json
 from unpool.study.records import Study, TaskResult
 from unpool.wording import decodable, problem_text
 
-MAX_BYTES = 64_000_000
+MAX_STUDY_BYTES = 64_000_000
 """The most bytes of a study's file that is read."""
 
 
@@ -92,7 +92,7 @@ def read_study(folder: StudyFolder) -> Study:
             "give the folder that unpool study named, or begin one with: unpool study DATA --vary key=value,value",
         )
     try:
-        return Study.model_validate(read_json(folder.study, MAX_BYTES))
+        return Study.model_validate(read_json(folder.study, MAX_STUDY_BYTES))
     except ValidationError as error:
         raise _odd(folder.study, problem_text(error.errors()[0])) from error
 
@@ -115,7 +115,7 @@ def read_results(folder: StudyFolder) -> dict[str, TaskResult]:
 def _results(folder: StudyFolder) -> Iterator[TaskResult]:
     for file in sorted(folder.results.glob("*.json")):
         try:
-            result = TaskResult.model_validate(read_json(file, MAX_BYTES))
+            result = TaskResult.model_validate(read_json(file, MAX_STUDY_BYTES))
             if _file(folder, result.key) != file:
                 raise _odd(file, f"the result of {result.key}")
         except ValidationError as error:

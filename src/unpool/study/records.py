@@ -10,17 +10,17 @@ from unpool.config.settings import merge
 from unpool.study.plan import StudyPlan
 from unpool.study.variants import Variant
 
-Count = Annotated[int, Field(ge=0, lt=1 << 63)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=1e10)]
-Score = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+_Seconds = Annotated[float, Field(ge=0, le=1e10)]
+_Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Task(_Form):
+class StudyTask(_Form):
     """A piece of work that one process does: a training up to a share of it, a test, or the proposal of variants.
 
     Attributes
@@ -30,9 +30,9 @@ class Task(_Form):
     """
 
     kind: Literal["train", "test", "propose"]
-    variant: Count
-    seed: Count = 0
-    share: Share = 1.0
+    variant: _Count
+    seed: _Count = 0
+    share: _Share = 1.0
 
     @property
     def key(self) -> str:
@@ -47,8 +47,8 @@ class Task(_Form):
         return TaskResult(key=self.key, variant=self.variant, seed=self.seed, **facts)
 
 
-class Probe(_Form):
-    """What a short rehearsal says about a variant.
+class VariantFacts(_Form):
+    """What a short rehearsal shows about a variant.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Probe(_Form):
     multiply_adds: for one picture of the size of the crops.
     """
 
-    variant: Count
+    variant: _Count
     steps: Annotated[int, Field(ge=1, le=10**9)]
-    step_seconds: Seconds
-    epoch_seconds: Seconds
-    parameters: Count
-    memory: Count
-    multiply_adds: Count
+    step_seconds: _Seconds
+    epoch_seconds: _Seconds
+    parameters: _Count
+    memory: _Count
+    multiply_adds: _Count
 
 
 class TaskResult(_Form):
@@ -75,28 +75,30 @@ class TaskResult(_Form):
     error: why the training or test failed; empty where it did not.
     score: mean IoU on the validation pictures (highest so far) or on the test pictures; None where it has none.
     seconds: time of the training so far, with the parts before this task; of a test its time.
+    picture_seconds: time to predict and score one validation picture; None where it was not measured.
     epochs: number of epochs so far; best_epoch: the one whose weights the model has.
     pictures, groups: names of the scored pictures, and the group of each.
     counts: hit, true and predicted pixels of each class in each picture (pictures, 3, classes).
     course: for each validation (share of the training, seconds, mean IoU, training loss).
-    proposed, probes: variants that a proposal made, and what a rehearsal said about them.
+    proposed, facts: variants that a proposal made, and what a rehearsal showed about them.
     run: path of the run folder in the study's folder.
     """
 
     key: str
-    variant: Count
-    seed: Count
+    variant: _Count
+    seed: _Count
     error: str = ""
-    score: Score | None = None
-    seconds: Seconds = 0.0
-    epochs: Count = 0
-    best_epoch: Count = 0
+    score: _Score | None = None
+    seconds: _Seconds = 0.0
+    picture_seconds: _Seconds | None = None
+    epochs: _Count = 0
+    best_epoch: _Count = 0
     pictures: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    counts: tuple[tuple[tuple[Count, ...], ...], ...] = ()
+    counts: tuple[tuple[tuple[_Count, ...], ...], ...] = ()
     course: tuple[tuple[float, float, float | None, float | None], ...] = ()
     proposed: tuple[Variant, ...] = ()
-    probes: tuple[Probe, ...] = ()
+    facts: tuple[VariantFacts, ...] = ()
     run: str = ""
 
 
@@ -128,21 +130,21 @@ class Study(_Form):
     plan: StudyPlan
     data: StudyData
     variants: tuple[Variant, ...]
-    probes: tuple[Probe, ...]
+    facts: tuple[VariantFacts, ...]
     total_steps: Annotated[int, Field(ge=1)] | None
     minutes: Annotated[float, Field(gt=0)] | None
-    shares: Annotated[tuple[Share, ...], Field(min_length=1)]
+    shares: Annotated[tuple[_Share, ...], Field(min_length=1)]
 
-    def probe(self, variant: int) -> Probe | None:
+    def facts_of(self, variant: int) -> VariantFacts | None:
         """Return what is known of a variant before its training."""
-        return next((each for each in self.probes if each.variant == variant), None)
+        return next((each for each in self.facts if each.variant == variant), None)
 
-    def settings_of(self, variant: Variant, probe: Probe, seed: int) -> dict[str, Any]:
+    def settings_of(self, variant: Variant, facts: VariantFacts, seed: int) -> dict[str, Any]:
         """Return the settings of one training, nested as ``unpool.config.schema.RunConfig``."""
-        budget = {"minutes": self.minutes} if self.minutes is not None else {"epochs": self.epochs_of(probe)}
+        budget = {"minutes": self.minutes} if self.minutes is not None else {"epochs": self.epochs_of(facts)}
         return merge(variant.settings, self.plan.data_settings, {"training": {"seed": seed, **budget}})
 
-    def epochs_of(self, probe: Probe) -> int:
+    def epochs_of(self, facts: VariantFacts) -> int:
         """Return the epochs of a full training of a variant: the same number of steps for all."""
         assert self.total_steps is not None
-        return max(round(self.total_steps / probe.steps), 1)
+        return max(round(self.total_steps / facts.steps), 1)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unpool.study.proposals import BATCHES
-from unpool.study.records import Study, Task, TaskResult
+from unpool.study.records import Study, StudyTask, TaskResult
 from unpool.study.variants import Variant
 from unpool.study.verdicts import wants_seed
 from unpool.wording import count_text
@@ -28,14 +28,14 @@ FINALISTS = 3
 """The most variants, apart from the baseline, that are left after the halvings."""
 
 RESERVED = 0.1
-"""Share of the minutes that is kept for tests, and for trainings that take longer than forecast."""
+"""_Share of the minutes that is kept for tests, and for trainings that take longer than forecast."""
 
 Results = Mapping[str, TaskResult]
 """Results of finished tasks, by the keys of the tasks."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class StudyStage:
     """Tasks that can be done at the same time, by any number of processes.
 
     Attributes
@@ -44,7 +44,7 @@ class Stage:
     """
 
     title: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[StudyTask, ...]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Position:
     stopped_adding: why no more seeds were added.
     """
 
-    stage: Stage | None = None
+    stage: StudyStage | None = None
     variants: dict[int, Variant] = field(default_factory=dict)
     ended: dict[int, str] = field(default_factory=dict)
     finalists: tuple[int, ...] = ()
@@ -115,16 +115,16 @@ def trainings(study_shares: Sequence[float], variants: int, seeds: int) -> float
     return total + (seeds - 1) * (variants + 1)
 
 
-def _stages(study: Study, results: Results, found: Position) -> Iterator[Stage]:
+def _stages(study: Study, results: Results, found: Position) -> Iterator[StudyStage]:
     """Yield one stage after the other and note in ``found`` what comes of it.
 
-    A stage is asked for only when all tasks of those before are in ``results``.
+    A stage follows only when all tasks of those before are in ``results``.
     """
     plan, first = study.plan, study.plan.first_seed
-    done: list[Task] = []
+    done: list[StudyTask] = []
 
-    def trained(variants: Sequence[int], seed: int, share: float) -> tuple[Task, ...]:
-        tasks = tuple(Task(kind="train", variant=number, seed=seed, share=share) for number in variants)
+    def trained(variants: Sequence[int], seed: int, share: float) -> tuple[StudyTask, ...]:
+        tasks = tuple(StudyTask(kind="train", variant=number, seed=seed, share=share) for number in variants)
         done.extend(tasks)
         return tasks
 
@@ -134,7 +134,7 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[Stage]:
             found.ended[variant.number] = f"not possible: {variant.refused}"
     racing = [variant.number for variant in study.variants if not variant.refused]
     for batch in range(BATCHES if plan.search else 0):
-        yield Stage("choosing settings to try", (proposal := Task(kind="propose", variant=batch),))
+        yield StudyStage("choosing settings to try", (proposal := StudyTask(kind="propose", variant=batch),))
         for variant in results[proposal.key].proposed:
             found.variants[variant.number] = variant
             if variant.refused:
@@ -142,11 +142,11 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[Stage]:
             else:
                 racing.append(variant.number)
         share = study.shares[0]
-        yield Stage(f"{count_text(len(racing), 'variant')}, {_part(share)}", trained(racing, first, share))
+        yield StudyStage(f"{count_text(len(racing), 'variant')}, {_part(share)}", trained(racing, first, share))
         racing = _without_failed(racing, first, share, results, found)
     for place, share in enumerate(study.shares):
         others = count_text(len(racing) - 1, "variant")
-        yield Stage(f"the baseline and {others}, {_part(share)}", trained(racing, first, share))
+        yield StudyStage(f"the baseline and {others}, {_part(share)}", trained(racing, first, share))
         racing = _without_failed(racing, first, share, results, found)
         if place + 1 < len(study.shares):
             racing = _better_half(racing, first, share, results, found)
@@ -164,14 +164,16 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[Stage]:
             break
         seed = first + count
         title = f"seed {seed} for the baseline and {count_text(len(wanting), 'variant')}"
-        yield Stage(title, trained(round_, seed, 1.0))
+        yield StudyStage(title, trained(round_, seed, 1.0))
         for number in round_:
-            if results[Task(kind="train", variant=number, seed=seed).key].error:
+            if results[StudyTask(kind="train", variant=number, seed=seed).key].error:
                 continue  # a variant whose training failed with one seed keeps those before
             found.seeds[number] = (*found.seeds[number], seed)
-    yield Stage(
+    yield StudyStage(
         "testing, once, on pictures that neither trained nor chose",
-        tuple(Task(kind="test", variant=number, seed=seed) for number, seeds in found.seeds.items() for seed in seeds),
+        tuple(
+            StudyTask(kind="test", variant=number, seed=seed) for number, seeds in found.seeds.items() for seed in seeds
+        ),
     )
 
 
@@ -182,7 +184,7 @@ def _part(share: float) -> str:
 def _without_failed(racing: Sequence[int], seed: int, share: float, results: Results, found: Position) -> list[int]:
     """Return the variants whose trainings did not fail, and note the others."""
     for number in racing:
-        if error := results[Task(kind="train", variant=number, seed=seed, share=share).key].error:
+        if error := results[StudyTask(kind="train", variant=number, seed=seed, share=share).key].error:
             found.ended[number] = f"failed: {error}"
     return [number for number in racing if number not in found.ended]
 
@@ -191,7 +193,7 @@ def _better_half(racing: Sequence[int], seed: int, share: float, results: Result
     """Return the baseline and the half of the variants with the higher validation scores; note the others."""
 
     def score(number: int) -> float:
-        return results[Task(kind="train", variant=number, seed=seed, share=share).key].score or 0.0
+        return results[StudyTask(kind="train", variant=number, seed=seed, share=share).key].score or 0.0
 
     ranked = sorted((number for number in racing if number), key=lambda number: (-score(number), number))
     kept = ranked if len(ranked) <= FINALISTS else ranked[: math.ceil(len(ranked) / 2)]
@@ -204,7 +206,7 @@ def _better_half(racing: Sequence[int], seed: int, share: float, results: Result
 
 
 def _affordable(
-    study: Study, results: Results, done: Sequence[Task], variants: Sequence[int], seed: int, found: Position
+    study: Study, results: Results, done: Sequence[StudyTask], variants: Sequence[int], seed: int, found: Position
 ) -> bool:
     """Return whether one more training of each of some variants fits into the minutes; note where it does not."""
     last: dict[tuple[int, int], float] = {}

@@ -129,15 +129,15 @@ def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) ->
 
 def change_text(changes: Mapping[str, Any]) -> str:
     """Return changed settings as a name: ``skip=add up=bilinear``."""
-    return shortened(" ".join(f"{key.rpartition('.')[2]}={value_text(value)}" for key, value in changes.items()), 200)
+    return shortened(" ".join(f"{key.rpartition('.')[2]}={setting_text(value)}" for key, value in changes.items()), 200)
 
 
-def value_text(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return the value of a setting as ``--set`` takes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(value_text, value))}]"
+        return f"[{','.join(map(setting_text, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

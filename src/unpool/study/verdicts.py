@@ -24,7 +24,7 @@ from unpool.metrics.seeds import (
     more_to_decide,
     score_with_interval,
 )
-from unpool.study.records import Task, TaskResult
+from unpool.study.records import StudyTask, TaskResult
 from unpool.wording import count_text
 
 Judging = Literal["train", "test"]
@@ -133,7 +133,7 @@ def wants_seed(results: Mapping[str, TaskResult], variant: int, seeds: Sequence[
 
 
 def _scored(results: Mapping[str, TaskResult], variant: int, seed: int, judging: Judging) -> TaskResult | None:
-    result = results.get(Task(kind=judging, variant=variant, seed=seed).key)
+    result = results.get(StudyTask(kind=judging, variant=variant, seed=seed).key)
     return result if result is not None and result.counts else None
 
 

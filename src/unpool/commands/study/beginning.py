@@ -1,4 +1,4 @@
-"""The beginning of a study: its variants are probed, the minutes are divided, and a forecast is made."""
+"""The beginning of a study: its variants are rehearsed, the minutes are divided, and a forecast is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import mean
 
 from unpool.commands.events import Event
-from unpool.commands.study.probing import probe_all
+from unpool.commands.study.rehearsals import rehearse_all
 from unpool.data.groups import group_of
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
@@ -15,7 +15,7 @@ from unpool.ledger.record import digest
 from unpool.metrics.intervals import members_of
 from unpool.metrics.seeds import VarianceComponents, detectable_difference
 from unpool.study.plan import StudyPlan
-from unpool.study.records import Probe, Study, StudyData
+from unpool.study.records import Study, StudyData, VariantFacts
 from unpool.study.stages import RESERVED, shares_for, trainings
 from unpool.study.variants import variants_of
 from unpool.wording import all_of, count_text, duration_text, first_of, minutes_text, on_one_line
@@ -36,7 +36,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
     DataError: there are too few pictures to judge.
     """
     data = study_data(survey)
-    variants, probes = yield from probe_all(survey, variants_of(plan), plan.data_settings)
+    variants, facts = yield from rehearse_all(survey, variants_of(plan), plan.data_settings)
     tried = sum(1 for variant in variants if variant.number and not variant.refused)
     attempts = tried + (plan.search.attempts if plan.search else 0)
     if not attempts:
@@ -46,7 +46,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
             "at least one variant that differs from the baseline",
             "change the plan, or give other values with --vary",
         )
-    total_steps, minutes, shares = _division(plan, probes, attempts)
+    total_steps, minutes, shares = _division(plan, facts, attempts)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Study(
         id=digest([plan.model_dump(mode="json"), data.fingerprint, created])[:12],
@@ -54,7 +54,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
         plan=plan,
         data=data,
         variants=variants,
-        probes=probes,
+        facts=facts,
         total_steps=total_steps,
         minutes=minutes,
         shares=shares,
@@ -114,9 +114,9 @@ def forecast_rows(study: Study) -> list[tuple[str, str]]:
 
 def forecast_seconds(study: Study) -> float:
     """Return the time of all trainings of a study, with as many seeds as each finalist gets at least."""
-    attempts = len(study.probes) - 1 + (study.plan.search.attempts if study.plan.search else 0)
-    each = mean(_full_seconds(study, probe) for probe in study.probes)
-    return trainings(study.shares, attempts, study.plan.seeds) * each
+    attempts = len(study.facts) - 1 + (study.plan.search.attempts if study.plan.search else 0)
+    mean_seconds = mean(_full_seconds(study, each) for each in study.facts)
+    return trainings(study.shares, attempts, study.plan.seeds) * mean_seconds
 
 
 def warnings_on(study: Study) -> list[str]:
@@ -138,13 +138,11 @@ def warnings_on(study: Study) -> list[str]:
 
 
 def _division(
-    plan: StudyPlan, probes: Sequence[Probe], attempts: int
+    plan: StudyPlan, facts: Sequence[VariantFacts], attempts: int
 ) -> tuple[int | None, float | None, tuple[float, ...]]:
     """Return the steps or the minutes of a full training, and the shares after which variants are given up."""
-    base = probes[0]
-    epoch = mean(
-        probe.epoch_seconds * base.steps / probe.steps for probe in probes
-    )  # of as many steps as the baseline's
+    base = facts[0]
+    epoch = mean(each.epoch_seconds * base.steps / each.steps for each in facts)  # of as many steps as the baseline's
     seconds = 60 * plan.minutes * (1 - RESERVED)
     shares = shares_for(attempts, halving=plan.halving, epochs=None)
     if plan.equal == "seconds":
@@ -164,18 +162,18 @@ def _division(
     return epochs * base.steps, None, shares
 
 
-def _full_seconds(study: Study, probe: Probe) -> float:
+def _full_seconds(study: Study, facts: VariantFacts) -> float:
     if study.minutes is not None:
         return 60 * study.minutes
-    return study.epochs_of(probe) * probe.epoch_seconds
+    return study.epochs_of(facts) * facts.epoch_seconds
 
 
 def _equal_text(study: Study) -> str:
     if study.minutes is not None:
         return f"{study.minutes:.3g} minutes for each training, whatever it does in them"
     steps = study.total_steps or 0
-    epochs = study.epochs_of(study.probes[0])
-    times = sorted(_full_seconds(study, probe) for probe in study.probes)
+    epochs = study.epochs_of(study.facts[0])
+    times = sorted(_full_seconds(study, each) for each in study.facts)
     return (
         f"{steps:,} steps for each training ({count_text(epochs, 'epoch')}), "
         f"{duration_text(times[0])} to {duration_text(times[-1])}"

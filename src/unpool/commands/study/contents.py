@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from typing import NamedTuple
 
 from unpool.commands.study.beginning import forecast_rows, warnings_on
 from unpool.commands.study.crops import read_crops
@@ -11,9 +12,9 @@ from unpool.commands.study.judging import Judgement, judgements, rules
 from unpool.metrics.intervals import Interval
 from unpool.report.study_contents import Attempt, AttemptCost, AttemptState, Course, CourseRow, StudyContents
 from unpool.study.folder import StudyFolder
-from unpool.study.records import Probe, Study, Task, TaskResult
+from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Position, position
-from unpool.study.variants import Variant, value_text
+from unpool.study.variants import Variant, setting_text
 from unpool.study.verdicts import score_of
 from unpool.wording import all_of, command_text, count_text
 
@@ -21,20 +22,29 @@ PICTURE, TRUTH = "picture", "truth"
 """Names of the crops without a prediction, in the place of a variant's."""
 
 
+class _View(NamedTuple):
+    """A study as far as it is: its folder, its results, where it stands, and its verdicts."""
+
+    folder: StudyFolder
+    study: Study
+    results: Mapping[str, TaskResult]
+    where: Position
+    judged: Mapping[int, Judgement]
+
+
 def study_contents(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> StudyContents:
     """Return what the page and the tables of a study show."""
     where = position(study, results)
     judged = judgements(study, results, where)
+    view = _View(folder, study, results, where, judged)
     pictures, truths = (read_crops(folder, name) for name in (PICTURE, TRUTH))
     names = [f"crop {number + 1}" for number in range(len(pictures))] if len(pictures) == len(truths) else []
-    attempts = [
-        _attempt(folder, study, results, where, variant, judged, len(names)) for variant in _in_order(where, judged)
-    ]
+    attempts = [_attempt(view, variant, len(names)) for variant in _in_order(where, judged)]
     return StudyContents(
         title=study.plan.question or f"A study of {study.data.name}: {all_of(_varied(study)) or study.plan.name}",
         subtitle=f"{study.data.name}, begun {study.created[:10]}"
         + ("" if where.stage is None else f"; not finished: {where.stage.title}"),
-        headline=headline(study, where, judged),
+        headline=study_headline(study, where, judged),
         attempts=attempts,
         facts=[("Study", forecast_rows(study))],
         crop_names=names,
@@ -52,7 +62,7 @@ def _varied(study: Study) -> list[str]:
     return list(dict.fromkeys([*keys, *(study.plan.search.ranges if study.plan.search else ())]))
 
 
-def headline(study: Study, where: Position, judged: Mapping[int, Judgement]) -> list[str]:
+def study_headline(study: Study, where: Position, judged: Mapping[int, Judgement]) -> list[str]:
     """Return what a study found, one sentence each, the most important first."""
     if where.stage is not None:
         return [f"The study is not finished: {where.stage.title}. All numbers are of validation pictures."]
@@ -86,29 +96,22 @@ def _in_order(where: Position, judged: Mapping[int, Judgement]) -> list[Variant]
     return [where.variants[number] for number in sorted(where.variants, key=place)]
 
 
-def _attempt(
-    folder: StudyFolder,
-    study: Study,
-    results: Mapping[str, TaskResult],
-    where: Position,
-    variant: Variant,
-    judged: Mapping[int, Judgement],
-    crops: int,
-) -> Attempt:
+def _attempt(view: _View, variant: Variant, crops: int) -> Attempt:
+    folder, study, results, where, judged = view
     number, shown = variant.number, read_crops(folder, variant.slug)
     seeds = where.seeds.get(number, ())
     trained = _newest(study, results, number)
-    tests = [result for seed in seeds if (result := results.get(Task(kind="test", variant=number, seed=seed).key))]
+    tests = [result for seed in seeds if (result := results.get(StudyTask(kind="test", variant=number, seed=seed).key))]
     score = score_of(results, number, seeds, "test")
     verdict = judged[number].verdict if number in judged else None
     difference = verdict.difference if verdict is not None else None
-    probe = next((each for each in _probes(study, results) if each.variant == number), None)
+    facts = next((each for each in _all_facts(study, results) if each.variant == number), None)
     validations = [result.score for result in trained if result.score is not None]
     full = [result.seconds for result in trained if result.key.endswith("until-1")]
-    pictures = sum(len(test.pictures) for test in tests)
+    predictions = [result.picture_seconds for result in trained if result.picture_seconds is not None]
     return Attempt(
         name=variant.name,
-        changes=[(key, value_text(value)) for key, value in variant.changes.items()],
+        changes=[(key, setting_text(value)) for key, value in variant.changes.items()],
         note=variant.note,
         state=_state(where, variant, trained, tests, seeds),
         ended=where.ended.get(number, ""),
@@ -125,12 +128,12 @@ def _attempt(
         shown=bool(difference and difference.shown),
         validation=mean(validations) if validations else None,
         cost=AttemptCost(
-            parameters=probe.parameters if probe else None,
-            multiply_adds=probe.multiply_adds if probe else None,
-            step_seconds=probe.step_seconds if probe else None,
+            parameters=facts.parameters if facts else None,
+            multiply_adds=facts.multiply_adds if facts else None,
+            step_seconds=facts.step_seconds if facts else None,
             training_seconds=mean(full) if full else None,
-            prediction_seconds=sum(test.seconds for test in tests) / pictures if pictures else None,
-            memory=probe.memory if probe else None,
+            prediction_seconds=mean(predictions) if predictions else None,
+            memory=facts.memory if facts else None,
         ),
         courses=[_course(result) for result in trained],
         given_up_at=_given_up_at(where, number, trained),
@@ -159,7 +162,7 @@ def _newest(study: Study, results: Mapping[str, TaskResult], number: int) -> lis
     newest: dict[int, TaskResult] = {}
     for seed in range(study.plan.first_seed, study.plan.first_seed + study.plan.seeds_at_most):
         for share in study.shares:
-            if result := results.get(Task(kind="train", variant=number, seed=seed, share=share).key):
+            if result := results.get(StudyTask(kind="train", variant=number, seed=seed, share=share).key):
                 newest[seed] = result
     return list(newest.values())
 
@@ -174,5 +177,5 @@ def _given_up_at(where: Position, number: int, trained: Sequence[TaskResult]) ->
     return None
 
 
-def _probes(study: Study, results: Mapping[str, TaskResult]) -> list[Probe]:
-    return [*study.probes, *(probe for result in results.values() for probe in result.probes)]
+def _all_facts(study: Study, results: Mapping[str, TaskResult]) -> list[VariantFacts]:
+    return [*study.facts, *(each for result in results.values() for each in result.facts)]

@@ -1,4 +1,4 @@
-"""The same crops under every variant: parts of validation pictures, as picture, as ground truth, and as predicted."""
+"""Crops to look at: parts of validation pictures with their ground truth, and as each variant predicts them."""
 
 from __future__ import annotations
 

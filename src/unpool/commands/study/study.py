@@ -29,8 +29,8 @@ from unpool.report.study_page import render_study
 from unpool.report.study_table import study_csv, study_markdown, study_text
 from unpool.study.claims import Alone, Claims, shared_claims
 from unpool.study.folder import StudyFolder, begin_study, read_results, read_study, write_result
-from unpool.study.plan import StudyPlan
-from unpool.study.records import Study, Task, TaskResult
+from unpool.study.plan import StudyPlan, plan_of
+from unpool.study.records import Study, StudyTask, TaskResult
 from unpool.study.stages import Position, position
 from unpool.study.variants import variants_of
 from unpool.wording import command_text, duration_text
@@ -39,8 +39,8 @@ WAIT = 2.0
 """Seconds between two looks for a task while other processes work."""
 
 ELSEWHERE = 120.0
-"""Seconds for which a task is left to the process that has its run, where that run is not in this folder. After that it
-is done here from the beginning, since that process may have ended."""
+"""Seconds for which a task is left to the process that has its run, where that run is not in this folder. After
+that it is done here from the beginning, since that process may have ended."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,33 @@ def study(
         _write_plain_crops(place)
         stopped_by = yield from _work(place, claims)
         results = read_results(folder)
-        write_record(folder, begun, results)
+        write_study_record(folder, begun, results)
         return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)), stopped_by)
 
 
-def write_record(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> None:
+def plan_in(out: Path | None, changes: Mapping[str, Any]) -> StudyPlan:
+    """Return the plan of the study in a folder, for a command that names no variants.
+
+    Parameters
+    ----------
+    changes: keys of the plan that the command line gives.
+
+    Raises
+    ------
+    UsageError: there is no study in the folder.
+    """
+    folder = StudyFolder(out) if out is not None else None
+    if folder is None or not folder.study.is_file():
+        raise UsageError(
+            "a study without variants",
+            "settings to vary, or a plan",
+            "give for example --vary skip=none,add,concat, or --plan unet-skips; `unpool study plans` lists plans",
+        )
+    given = {key: value for key, value in changes.items() if value is not None}
+    return plan_of({**read_study(folder).plan.model_dump(exclude_unset=True), **given}, "the command line")
+
+
+def write_study_record(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> None:
     """Write the page and the tables of a study. Raises RunError."""
     contents = study_contents(folder, study, results)
     write_text(folder.page, render_study(contents))
@@ -168,11 +190,13 @@ def _work(place: Workplace, claims: Claims) -> Generator[Event, None, int | None
                 return result.signal
             if claims.finish(task.key, result.model_dump(mode="json")):
                 write_result(folder, result)
-        write_record(folder, begun, read_results(folder))
+        write_study_record(folder, begun, read_results(folder))
         yield Message(f"  {_ending(place, task, result)}{_left(begun, results)}")
 
 
-def _free(place: Workplace, where: Position, results: Mapping[str, TaskResult], seen: dict[str, float]) -> list[Task]:
+def _free(
+    place: Workplace, where: Position, results: Mapping[str, TaskResult], seen: dict[str, float]
+) -> list[StudyTask]:
     """Return the tasks that can be done now; those whose training began here come first.
 
     Parameters
@@ -184,10 +208,10 @@ def _free(place: Workplace, where: Position, results: Mapping[str, TaskResult], 
     begun = {(result.variant, result.seed) for result in results.values()}
     now = time.monotonic()
 
-    def is_elsewhere(task: Task) -> bool:
+    def is_elsewhere(task: StudyTask) -> bool:
         return task.kind != "propose" and not place.run_of(task).state.is_file()
 
-    def is_left(task: Task) -> bool:
+    def is_left(task: StudyTask) -> bool:
         if not is_elsewhere(task) or (task.variant, task.seed) not in begun:
             return False
         return now - seen.setdefault(task.key, now) < ELSEWHERE
@@ -275,7 +299,7 @@ def _write_plain_crops(place: Workplace) -> None:
         write_image(place.folder.crops / f"{TRUTH}-{number}.png", crop.tinted(crop.sample.labels, colours))
 
 
-def _ending(place: Workplace, task: Task, result: TaskResult) -> str:
+def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
     """Return how a task ended."""
     if task.kind == "propose":
         return f"{len(result.proposed)} variants proposed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.study.crops import ShownCrop, shown_crops, write_crops
-from unpool.commands.study.probing import probe
+from unpool.commands.study.rehearsals import rehearse_variant
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import survey_by, test
 from unpool.commands.train.train import TrainedRun, train
@@ -31,7 +32,7 @@ from unpool.prediction.evaluation import evaluate_each, summarise
 from unpool.prediction.predictor import Predictor
 from unpool.study.folder import StudyFolder
 from unpool.study.proposals import proposed_settings
-from unpool.study.records import Probe, Study, Task, TaskResult
+from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Results
 from unpool.study.variants import Variant, variant_of
 from unpool.training.records import EpochRecord, StepRecord
@@ -62,7 +63,7 @@ class Workplace:
     machine: Machine
     test_survey: Survey | None = None
     variants: dict[int, Variant] = field(default_factory=dict)
-    probes: dict[int, Probe] = field(default_factory=dict)
+    facts: dict[int, VariantFacts] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: StudyFolder, study: Study, survey: Survey) -> Workplace:
@@ -76,23 +77,23 @@ class Workplace:
     def know(self, variants: dict[int, Variant], results: Results) -> None:
         """Take note of the variants of a study, and of what is known of each before its training."""
         self.variants = variants
-        self.probes = {each.variant: each for each in self.study.probes}
-        self.probes.update({each.variant: each for result in results.values() for each in result.probes})
+        self.facts = {each.variant: each for each in self.study.facts}
+        self.facts.update({each.variant: each for result in results.values() for each in result.facts})
 
-    def run_of(self, task: Task) -> RunFolder:
+    def run_of(self, task: StudyTask) -> RunFolder:
         """Return the run folder of a training or a test."""
         return RunFolder(self.folder.runs / self.variants[task.variant].slug / f"seed-{task.seed}")
 
-    def config_of(self, task: Task) -> RunConfig:
+    def config_of(self, task: StudyTask) -> RunConfig:
         """Return the configuration of a training."""
         return resolve(self.settings_of(task), self.variants[task.variant].name)
 
-    def settings_of(self, task: Task) -> dict[str, Any]:
+    def settings_of(self, task: StudyTask) -> dict[str, Any]:
         """Return the settings of a training, nested."""
-        return self.study.settings_of(self.variants[task.variant], self.probes[task.variant], task.seed)
+        return self.study.settings_of(self.variants[task.variant], self.facts[task.variant], task.seed)
 
 
-def do_task(place: Workplace, task: Task, results: Results) -> Generator[Event, None, TaskResult | Interrupted]:
+def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult | Interrupted]:
     """Do a task and return its result; a training or test that its settings make impossible has one with the error."""
     try:
         if task.kind == "propose":
@@ -104,7 +105,7 @@ def do_task(place: Workplace, task: Task, results: Results) -> Generator[Event, 
         return task.result(error=error.found)
 
 
-def _trained(place: Workplace, task: Task) -> Generator[Event, None, TaskResult | Interrupted]:
+def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
     """Train until a share of the training, from the state that is there; score the validation pictures at the end."""
     variant, run = place.variants[task.variant], place.run_of(task)
     machine = choose_machine(*(getattr(place.config_of(task).machine, key) for key in ("device", "precision")))
@@ -130,12 +131,16 @@ def _trained(place: Workplace, task: Task) -> Generator[Event, None, TaskResult 
     if task.share < 1:
         return result
     yield Progress(f"{variant.name}: validation pictures", 0, 1)
+    started = time.monotonic()
     evaluation = summarise(predictor.segmenter, evaluate_each(predictor, place.validation))
+    seconds = (time.monotonic() - started) / len(place.validation)
     counted = _counted(place, [(name, pixel_counts(each)) for name, each in evaluation.images])
-    return result.model_copy(update={**counted, "score": evaluation.scores.mean_iou})
+    return result.model_copy(update={**counted, "score": evaluation.scores.mean_iou, "picture_seconds": seconds})
 
 
-def _train_until(place: Workplace, task: Task, variant: Variant, run: RunFolder) -> Generator[Event, None, int | None]:
+def _train_until(
+    place: Workplace, task: StudyTask, variant: Variant, run: RunFolder
+) -> Generator[Event, None, int | None]:
     """Run the training of a task, and leave it after the epoch that reaches the task's share, with its state saved.
 
     Returns the number of the signal that stopped it, or None.
@@ -146,15 +151,14 @@ def _train_until(place: Workplace, task: Task, variant: Variant, run: RunFolder)
         study=StudyPlace(folder=str(place.folder.path.absolute()), variant=variant.name, note=variant.note),
     )
     training = train(
-        Path(place.study.data.folder),
+        place.survey,
         place.settings_of(task),
         run.path,
         resume=True,
-        survey=place.survey,
         origin=origin,
     )
-    probe, study = place.probes[task.variant], place.study
-    total = study.minutes or study.epochs_of(probe)
+    study = place.study
+    total = study.minutes or study.epochs_of(place.facts[task.variant])
     unit = "epochs" if study.minutes is None else "minutes"
     title = f"{variant.name}, seed {task.seed}: {unit}"
     try:
@@ -174,8 +178,8 @@ def _train_until(place: Workplace, task: Task, variant: Variant, run: RunFolder)
         training.close()
 
 
-def _tested(place: Workplace, task: Task) -> Generator[Event, None, TaskResult | Interrupted]:
-    """Score a model on the test pictures."""
+def _tested(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
+    """_Score a model on the test pictures."""
     run, study = place.run_of(task), place.study
     if not run.model.is_file():  # trained by a process on another machine, which has ended
         stopped_by = yield from _train_until(place, task, place.variants[task.variant], run)
@@ -186,7 +190,7 @@ def _tested(place: Workplace, task: Task) -> Generator[Event, None, TaskResult |
     if place.test_survey is None:
         place.test_survey = yield from survey_by(loaded, folder)
     options = TestOptions(which="test", device=given.device, precision=given.precision)
-    scoring = test(run.model, folder, options, fingerprint=study.data.fingerprint, survey=place.test_survey)
+    scoring = test(run.model, place.test_survey, options, fingerprint=study.data.fingerprint)
     tested = yield from _without_messages(scoring)
     record = read_record(tested.report.parent)
     counts = [(name, pixel_counts(each)) for name, each in tested.evaluation.images]
@@ -198,7 +202,7 @@ def _tested(place: Workplace, task: Task) -> Generator[Event, None, TaskResult |
     )
 
 
-def _proposal(place: Workplace, task: Task, results: Results) -> Generator[Event, None, TaskResult]:
+def _proposal(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult]:
     """Propose variants by what those before have reached, and rehearse each."""
     study, base = place.study, place.variants[0]
     tried = [
@@ -208,22 +212,22 @@ def _proposal(place: Workplace, task: Task, results: Results) -> Generator[Event
     ]
     number = max(place.variants) + 1
     common = merge(study.plan.data_settings, {"training": {"seed": study.plan.first_seed}})
-    variants, probes = [], []
+    variants, facts = [], []
     for planned in proposed_settings(study.plan, tried, task.variant):
         variant, config = variant_of(number, planned, base.settings)
         try:
             if config is not None:
-                probes.append(probe(place.survey, variant, common))
+                facts.append(rehearse_variant(place.survey, variant, common))
         except UnpoolError as error:
             variant = variant.model_copy(update={"refused": error.found})
         variants.append(variant)
         number += 1
-        yield Progress("probing variants", len(variants), len(variants) + 1)
-    return task.result(proposed=tuple(variants), probes=tuple(probes))
+        yield Progress("rehearsing variants", len(variants), len(variants) + 1)
+    return task.result(proposed=tuple(variants), facts=tuple(facts))
 
 
 def _first_look(study: Study, number: int) -> str:
-    return Task(kind="train", variant=number, seed=study.plan.first_seed, share=study.shares[0]).key
+    return StudyTask(kind="train", variant=number, seed=study.plan.first_seed, share=study.shares[0]).key
 
 
 def _counted(place: Workplace, counts: Sequence[tuple[str, PixelCounts]]) -> dict[str, Any]:

@@ -49,12 +49,11 @@ PANELS = 8
 
 def test(
     model: Path,
-    folder: Path,
+    data: Path | Survey,
     options: TestOptions = USUAL_OPTIONS,
     *,
     out: Path | None = None,
     fingerprint: str | None = None,
-    survey: Survey | None = None,
 ) -> Generator[Event, None, TestResult]:
     """Score a model on the original pixels of a folder's pictures.
 
@@ -64,15 +63,15 @@ def test(
     Parameters
     ----------
     model: a model file, or the run folder that holds one.
+    data: a folder of pictures and masks, or its survey by the model's class table, as ``survey_by`` makes it.
     out: folder of the report; by default ``test-<folder>`` next to the model, numbered if it exists.
     fingerprint: required fingerprint of the data; None for any data.
-    survey: of the folder by the model's class table, where there is one already, as ``survey_by`` makes it.
 
     Raises
     ------
     UsageError, DataError, ModelFileError, RunError: see the message.
     """
-    processes = join(options.device)
+    processes, folder = join(options.device), data if isinstance(data, Path) else data.folder.root
     path = model_file(model)
     loaded = load_model(path)
     with ExitStack() as claims:
@@ -81,8 +80,7 @@ def test(
             base = path.parent / f"test-{folder.resolve().name or 'data'}"
             target = str(claims.enter_context(new_folder(out, base)))
         place = Path(processes.agree_text(target))
-        if survey is None:
-            survey = yield from survey_by(loaded, folder)
+        survey = (yield from survey_by(loaded, data)) if isinstance(data, Path) else data
         require_unchanged(survey, fingerprint)
         require_no_errors(survey, testing=True)
         return (yield from _tested(path, loaded, survey, options, place))

@@ -85,34 +85,30 @@ class TrainedRun:
 
 
 def train(
-    folder: Path,
+    data: Path | Survey,
     settings: Mapping[str, Any],
     out: Path | None = None,
     *,
     resume: bool = False,
     save_every: float = SAVE_EVERY,
-    fingerprint: str | None = None,
-    survey: Survey | None = None,
     origin: Origin = UNKNOWN,
 ) -> Generator[Event, None, TrainedRun]:
     """Check a folder, train a network on it, and keep the best epoch.
 
     Parameters
     ----------
-    folder: pictures and masks in any layout that ``check`` reads.
+    data: a folder of pictures and masks in any layout that ``check`` reads, or its survey by the same settings.
     settings: nested as ``unpool.config.schema.RunConfig``; everything has a default.
     out: the run folder; by default the first free ``runs/<folder>-<net>``.
     resume: continue the run that the same command started; start one where there is none.
     save_every: seconds between saved states within an epoch; the end of an epoch is always saved.
-    fingerprint: of the data; other data are refused. None takes any.
-    survey: of the folder with the same settings of the data, where there is one already; None makes one.
-    origin: what the run was changed from, for its record.
+    origin: what is known of the run, for its record.
 
     Raises
     ------
     UsageError, DataError, RunError: the message has the details.
     """
-    config = resolve(settings)
+    config, folder = resolve(settings), data if isinstance(data, Path) else data.folder.root
     keep_memory()
     processes = join(config.machine.device)
     with ExitStack() as claims:
@@ -127,10 +123,12 @@ def train(
                 yield Message("nothing to resume yet: starting a new run")
         run = RunFolder(Path(processes.agree_text("" if run is None else str(run.path))))
         config = with_budget(config)
-        if survey is None:
-            survey = yield from check(folder, config.data, config.training.seed)
+        if isinstance(data, Path):
+            survey = yield from check(data, config.data, config.training.seed)
             yield Message(survey_page(survey))
-        require_unchanged(survey, fingerprint)
+        else:
+            survey = data
+        require_unchanged(survey, origin.fingerprint)
         require_no_errors(survey)
         return (yield from _trained_run(survey, run, config, processes, save_every, origin))
 

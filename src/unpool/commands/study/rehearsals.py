@@ -1,4 +1,4 @@
-"""The probing of variants before a study: whether each can be trained here, how fast a step is, and what it costs."""
+"""The rehearsals of variants before a study: whether each can be trained here, and what a step takes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from unpool.dataset.survey_result import Survey
 from unpool.errors import UnpoolError
 from unpool.machine.device import free_memory
 from unpool.nets.explain.explanation import explain
-from unpool.study.records import Probe
+from unpool.study.records import VariantFacts
 from unpool.study.variants import Variant
 from unpool.training.rehearsal import rehearse
 
 
-def probe_all(
+def rehearse_all(
     survey: Survey, variants: Sequence[Variant], common: Mapping[str, Any]
-) -> Generator[Event, None, tuple[tuple[Variant, ...], tuple[Probe, ...]]]:
+) -> Generator[Event, None, tuple[tuple[Variant, ...], tuple[VariantFacts, ...]]]:
     """Rehearse each variant; one that cannot be trained gets the reason as ``refused``.
 
     Parameters
@@ -34,23 +34,23 @@ def probe_all(
     UnpoolError: the baseline, which is the first variant, cannot be trained.
     """
     checked: list[Variant] = []
-    probes: list[Probe] = []
+    facts: list[VariantFacts] = []
     CHOICES.begin({})
     for done, variant in enumerate(variants):
-        yield Progress("probing variants", done, len(variants))
+        yield Progress("rehearsing variants", done, len(variants))
         try:
             if not variant.refused:
-                probes.append(probe(survey, variant, common))
+                facts.append(rehearse_variant(survey, variant, common))
             checked.append(variant)
         except UnpoolError as error:
             if not variant.number:
                 raise
             checked.append(variant.model_copy(update={"refused": f"{error.found}; {error.repair}"}))
-    yield Progress("probing variants", len(variants), len(variants))
-    return tuple(checked), tuple(probes)
+    yield Progress("rehearsing variants", len(variants), len(variants))
+    return tuple(checked), tuple(facts)
 
 
-def probe(survey: Survey, variant: Variant, common: Mapping[str, Any]) -> Probe:
+def rehearse_variant(survey: Survey, variant: Variant, common: Mapping[str, Any]) -> VariantFacts:
     """Rehearse one variant.
 
     Raises
@@ -63,7 +63,7 @@ def probe(survey: Survey, variant: Variant, common: Mapping[str, Any]) -> Probe:
     free = free_memory(setup.machine, config.machine.memory_gb, 1)
     result = rehearse(network, setup, config.training.parts, free)
     steps = setup.batches.steps
-    found = Probe(
+    found = VariantFacts(
         variant=variant.number,
         steps=steps,
         step_seconds=result.step_seconds,
