@@ -318,9 +318,10 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def process(place: str | None, folder: Path, tasks: list[str], seconds: float, machine: str = "") -> Iterator[Process]:
+def process(place: str | None, folder: Path, tasks: list[str], seconds: float, **more: Any) -> Iterator[Process]:
     """A process that does tasks, which is killed where it has not ended."""
-    given = {"storage": place, "folder": str(folder), "tasks": tasks, "seconds": seconds, "machine": machine}
+    given = {"storage": place, "folder": str(folder), "tasks": tasks, "seconds": seconds, "machine": "", "silence": 2}
+    given |= more
     program = [sys.executable, "-W", "error", str(Path(__file__).with_name("claiming.py")), json.dumps(given)]
     with (folder / "printed").open("ab") as printed:
         started = subprocess.Popen(program, stdout=printed, stderr=printed)
@@ -367,15 +368,16 @@ def test_the_task_of_a_killed_process_is_done_by_another(
     """On this machine the death is seen at once; on another, by its silence."""
     tasks = ["long", "other"]
     (tmp_path / "go").touch()
-    with process(place, tmp_path, tasks, 100, machine) as killed:
+    silence = 2 if machine else 1000
+    with process(place, tmp_path, tasks, 100, machine=machine, silence=silence) as killed:
         wait_until(lambda: notes(tmp_path) == [["long"]], tmp_path)
-        watching = opened()
+        watching = opened(signs=Signs(1, silence))
         assert not watching.claim("long")
         assert watching.workers() == 1
         killed.send_signal(signal.SIGKILL)
         if machine:
             assert not watching.claim("long")
-        with process(place, tmp_path, tasks, 0.1) as rest:
+        with process(place, tmp_path, tasks, 0.1, silence=silence) as rest:
             code = rest.wait(30)
     assert (code, (tmp_path / "printed").read_text()) == (0, "")
     assert sorted(map(sorted, notes(tmp_path))) == [["long"], ["long", "other"]]
