@@ -12,10 +12,10 @@ from unpool.study.storage import Signs
 from unpool.study.worker import Worker, this_worker
 
 
-def do(storage: str | None, folder: Path, tasks: list[str], seconds: float, machine: str | None) -> None:
+def do(storage: str | None, folder: Path, tasks: list[str], seconds: float, machine: str, silence: int) -> None:
     """Do the tasks that no other process has, each for some seconds, until all are done."""
     worker = Worker(machine, os.getpid()) if machine else this_worker()
-    claims = OptunaClaims(storage, folder, "study", worker=worker, signs=Signs(1, 2))
+    claims = OptunaClaims(storage, folder, "study", worker=worker, signs=Signs(1, silence))
     notes = folder / f"{os.getpid()}.notes"
     notes.touch()
     while not (folder / "go").exists():

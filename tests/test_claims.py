@@ -1,7 +1,6 @@
 """Claims: each task of a study is done once, by one of several processes, also where processes die or are silent."""
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -214,8 +213,9 @@ def test_a_task_is_given_back_when_the_work_ends(opened: Opened) -> None:
     assert second.claim("a")
 
 
-@PARALLEL
-@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize(
+    ("place", "taken"), [("file", True), ("file", False), ("postgresql", True)], indirect=["place"]
+)
 def test_a_silent_process_loses_its_task(taken: bool, opened: Opened) -> None:
     """A laptop that slept: its result counts where nobody has the task, and else not."""
     now = [0.0]
@@ -245,17 +245,51 @@ def test_a_silent_process_loses_its_task(taken: bool, opened: Opened) -> None:
 
 
 @PARALLEL
+def test_a_process_that_dies_before_its_first_sign_loses_its_task(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    dying, other = opened(ELSEWHERE), opened(clock=lambda: now[0])
+    monkeypatch.setattr(dying, "_sign", lambda _: None)
+    assert dying.claim("a")
+    assert not other.claim("a")
+    if other._storage.database is not None:
+        time.sleep(3.1)
+    now[0] = 2.1
+    assert other.claim("a")
+
+
+def test_tables_that_another_process_makes_meanwhile_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.exc import IntegrityError, OperationalError
+
+    from unpool.study import storage
+
+    real, tries = storage.RDBStorage, [IntegrityError, OperationalError]
+
+    def meanwhile(*words: Any, **options: Any) -> Any:
+        if tries:
+            raise tries.pop()("CREATE TABLE", {}, Exception("the table already exists"))
+        return real(*words, **options)
+
+    monkeypatch.setattr(storage, "RDBStorage", meanwhile)
+    claims = OptunaClaims(f"sqlite:///{tmp_path}/claims.db", tmp_path, "study")
+    assert not tries
+    assert claims.claim("a")
+    claims._storage.database.engine.dispose()  # type: ignore[union-attr]
+
+
+@PARALLEL
 def test_signs_of_life_keep_a_task(opened: Opened) -> None:
     first, second = opened(ELSEWHERE), opened()
     with first.working():
         assert first.claim("a")
-        for _ in range(8):
+        for _ in range(6):
             assert not second.claim("a")
             time.sleep(0.5)
         assert first.finish("a", {})
 
 
-@PARALLEL
+@pytest.mark.parametrize("place", ["file"], indirect=True)
 def test_a_sign_that_fails_is_given_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = opened(ELSEWHERE), opened()
     signs: list[str] = []
@@ -284,9 +318,10 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def process(place: str | None, folder: Path, tasks: list[str], seconds: float, machine: str = "") -> Iterator[Process]:
+def process(place: str | None, folder: Path, tasks: list[str], seconds: float, **more: Any) -> Iterator[Process]:
     """A process that does tasks, which is killed where it has not ended."""
-    given = {"storage": place, "folder": str(folder), "tasks": tasks, "seconds": seconds, "machine": machine}
+    given = {"storage": place, "folder": str(folder), "tasks": tasks, "seconds": seconds, "machine": "", "silence": 2}
+    given |= more
     program = [sys.executable, "-W", "error", str(Path(__file__).with_name("claiming.py")), json.dumps(given)]
     with (folder / "printed").open("ab") as printed:
         started = subprocess.Popen(program, stdout=printed, stderr=printed)
@@ -333,15 +368,16 @@ def test_the_task_of_a_killed_process_is_done_by_another(
     """On this machine the death is seen at once; on another, by its silence."""
     tasks = ["long", "other"]
     (tmp_path / "go").touch()
-    with process(place, tmp_path, tasks, 100, machine) as killed:
+    silence = 2 if machine else 1000
+    with process(place, tmp_path, tasks, 100, machine=machine, silence=silence) as killed:
         wait_until(lambda: notes(tmp_path) == [["long"]], tmp_path)
-        watching = opened()
+        watching = opened(signs=Signs(1, silence))
         assert not watching.claim("long")
         assert watching.workers() == 1
         killed.send_signal(signal.SIGKILL)
         if machine:
             assert not watching.claim("long")
-        with process(place, tmp_path, tasks, 0.1) as rest:
+        with process(place, tmp_path, tasks, 0.1, silence=silence) as rest:
             code = rest.wait(30)
     assert (code, (tmp_path / "printed").read_text()) == (0, "")
     assert sorted(map(sorted, notes(tmp_path))) == [["long"], ["long", "other"]]
@@ -498,11 +534,15 @@ def test_a_server_that_ends_is_a_typed_error(opened: Opened, monkeypatch: pytest
     assert claims.finish("a", {"second": True})
 
 
-def test_nothing_is_printed(opened: Opened, capfd: pytest.CaptureFixture[str], recwarn: Any) -> None:
-    for _ in range(2):
-        with (claims := opened()).working():
-            claims.claim("a")
-    logging.getLogger("optuna.storages.journal._file").warning("a lock takes long")
-    logging.getLogger("sqlalchemy.pool").error("no connection")
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
+@pytest.mark.parametrize("place", ["file", "sqlite"], indirect=True)
+def test_nothing_is_printed(place: str | None, tmp_path: Path) -> None:
+    """Neither what Optuna logs about a study, nor its warnings, nor those of the database's library."""
+    program = (
+        "import logging\nfrom pathlib import Path\nfrom unpool.study.claims import shared_claims\n"
+        f"for _ in range(2):\n  claims = shared_claims({place!r}, Path({str(tmp_path)!r}), 'study')\n"
+        "  claims.claim('a')\n"
+        "logging.getLogger('optuna.storages.journal._file').warning('a lock takes long')\n"
+        "logging.getLogger('sqlalchemy.pool').error('no connection')\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,4 +1,4 @@
-"""The storage of claims: an Optuna storage, a file on a shared disk or a database, whose faults become typed errors."""
+"""The storage of claims: an Optuna storage in a file or a database, whose faults become typed errors."""
 
 from __future__ import annotations
 
