@@ -20,7 +20,7 @@ from unpool.config.settings import merge, resolve
 from unpool.errors import DataError, ModelFileError, UsageError
 from unpool.io.destination import free_path
 from unpool.ledger.folders import FoundRun, read_record
-from unpool.ledger.record import ModelUsed, Record, file_digest, present_code
+from unpool.ledger.record import ModelUsed, Origin, Record, file_digest, present_code
 from unpool.ledger.text import score_text
 from unpool.machine.device import choose_machine
 from unpool.wording import command_text, on_one_line, problem_text
@@ -129,7 +129,9 @@ def changes_since(record: Record) -> Sequence[str]:
 
 def _train_again(record: Record, folder: Path, start: Path | None, out: Path) -> Generator[Event, None, TrainedRun]:
     settings = merge(record.settings, {"training": {"start": start and str(start)}})
-    trained = yield from train(folder, settings, out, fingerprint=record.data.fingerprint)
+    trained = yield from train(
+        folder, settings, out, fingerprint=record.data.fingerprint, origin=Origin(parent=record.id)
+    )
     if not trained.finished:
         words = ["unpool", "train", str(folder), "--recipe", str(out / "config.toml"), "--out", str(out), "--resume"]
         yield Message(f"to continue: {command_text(words)}")
