@@ -12,8 +12,8 @@ from unpool.wording import DASH, dotted_names
 WITHOUT_EFFECT = ("machine", "recipe", "config_version")
 """Parts of a configuration that do not change the result of a training."""
 
-SEED = "training.seed"
-_LAST = (SEED, "training.minutes", "training.epochs", "training.start")
+SEED_SETTING = "training.seed"
+_LAST = (SEED_SETTING, "training.minutes", "training.epochs", "training.start")
 """Settings that a list of changes ends with: they are no idea about the network or its training."""
 
 
@@ -57,7 +57,7 @@ def short_name(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def value_text(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return a value as ``--set`` takes it, where it is a text without its quotes; a dash for None."""
     if value is None:
         return DASH
@@ -68,13 +68,13 @@ def value_text(value: Any) -> str:
 
 def assignments_text(settings: Mapping[str, Any]) -> str:
     """Return settings as ``skip=add crop=64``."""
-    return " ".join(f"{short_name(name)}={value_text(value)}" for name, value in settings.items())
+    return " ".join(f"{short_name(name)}={setting_text(value)}" for name, value in settings.items())
 
 
 def changes_text(changes: Sequence[Change]) -> str:
     """Return changes with the values before them: ``skip=add (was concat), crop=64 (was 256)``."""
     return ", ".join(
-        f"{short_name(each.name)}={value_text(each.after)} (was {value_text(each.before)})" for each in changes
+        f"{short_name(each.name)}={setting_text(each.after)} (was {setting_text(each.before)})" for each in changes
     )
 
 

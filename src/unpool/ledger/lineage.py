@@ -1,4 +1,4 @@
-"""How runs belong together: the training that made a tested model, its tests, and what a training was changed from."""
+"""How runs belong together: a model's training and its tests, and what a training was changed from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from unpool.ledger.changes import assignments_text, changed_settings
 from unpool.ledger.folders import FoundRun
-from unpool.ledger.record import Record, StudyPlace
+from unpool.ledger.record import Record, RunKind, StudyPlace
 
 OF_TRAINING_FOLDER = " of the folder the model was trained on"
 """The end of the words for tested pictures that are from the folder of the training."""
@@ -66,7 +66,10 @@ class Lineage:
     def __init__(self, runs: Sequence[FoundRun]) -> None:
         newest_first = sorted(runs, key=lambda run: run.record.created, reverse=True)
         self._trainings = [run for run in newest_first if run.record.kind == "train"]
-        self._tests = [run for run in newest_first if run.record.kind == "test"]
+        self._by_model: dict[str, list[FoundRun]] = {}
+        for run in newest_first:
+            if run.record.model is not None:
+                self._by_model.setdefault(run.record.model.digest, []).append(run)
         self._changes = {id(run): _settings_of(run.record) for run in self._trainings}
         ids = {run.record.id for run in runs}
         self.letters = next(n for n in range(4, 9) if n == 8 or len({each[:n] for each in ids}) == len(ids))
@@ -77,12 +80,12 @@ class Lineage:
 
     def maker(self, test: FoundRun) -> FoundRun | None:
         """Return the training that made the model of a test, or None; of equal models the one in the named place."""
-        made = [run for run in self._trainings if _same_model(run, test)]
+        made = self._of_model(test, "train")
         return next((run for run in made if _is_in(test, run.folder)), made[0] if made else None)
 
     def tests(self, training: FoundRun) -> list[FoundRun]:
         """List the tests of the model that a training made, the newest first."""
-        return [run for run in self._tests if _same_model(run, training)]
+        return self._of_model(training, "test")
 
     def held_out(self, training: FoundRun) -> FoundRun | None:
         """Return the newest finished test of a training's model on pictures that had no part in the training."""
@@ -108,6 +111,12 @@ class Lineage:
         """Return the first letters of a run's id, which none of the runs shares."""
         return run.record.id[: self.letters]
 
+    def _of_model(self, run: FoundRun, kind: RunKind) -> list[FoundRun]:
+        """List the runs of a kind that have a run's model, the newest first."""
+        model = run.record.model
+        same = self._by_model.get(model.digest, []) if model is not None else []
+        return [each for each in same if each.record.kind == kind]
+
 
 def _part(record: Record) -> str:
     return next(iter(record.data.pictures), "").removesuffix(OF_TRAINING_FOLDER)
@@ -116,11 +125,6 @@ def _part(record: Record) -> str:
 def _settings_of(record: Record) -> frozenset[tuple[str, str]]:
     settings = {"net": record.net, **changed_settings(record)}
     return frozenset((name, json.dumps(value)) for name, value in settings.items())
-
-
-def _same_model(one: FoundRun, other: FoundRun) -> bool:
-    left, right = one.record.model, other.record.model
-    return left is not None and right is not None and left.digest == right.digest
 
 
 def _is_in(test: FoundRun, folder: Path) -> bool:

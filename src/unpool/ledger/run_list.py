@@ -10,7 +10,7 @@ from unpool.ledger.changes import assignments_text, changed_settings
 from unpool.ledger.folders import FoundRun, FoundRuns
 from unpool.ledger.lineage import Lineage, pictures_tested, standing
 from unpool.ledger.text import score_text, section
-from unpool.wording import DASH, PAGE_WIDTH, bytes_text, clock_text, on_one_line, shortened
+from unpool.wording import PAGE_WIDTH, bytes_text, clock_text, on_one_line, shortened
 
 COLUMNS = (
     "id", "kind", "created", "data", "net", "study", "variant", "changes", "from", "val mIoU", "test mIoU", "tested on",
@@ -20,7 +20,7 @@ COLUMNS = (
 
 _TELLING = ("kind", "data", "net", "study", "variant", "tested on", "state")
 _MAY_LACK = ("data", "tested on")  # a test whose training is unknown, a training without a test
-_FIRST_TO_GO = ("memory", "time", "created")
+_IF_THERE_IS_ROOM = ("created", "time", "memory")
 _OF_TESTS = ("id", "created", "tested on", "val mIoU", "test mIoU", "state", "folder")
 _RIGHT_ALIGNED = ("time", "memory")
 _NAME_LETTERS = 24  # of the name of data, a study or a variant
@@ -30,7 +30,7 @@ _FROM = "from: the run whose settings a training changed, or the training that a
 _NEAREST = "~: not recorded; the earlier training on the same data with the fewest other settings."
 _SEEN = "seen: the model was trained on pictures of this test."
 
-Row = dict[str, str]
+ListRow = dict[str, str]
 
 
 def runs_text(runs: FoundRuns, lineage: Lineage | None = None, *, wide: bool = False) -> str:
@@ -73,6 +73,8 @@ def _list(runs: Sequence[FoundRun], lineage: Lineage, *, wide: bool) -> str:
     drawn, shown = (rows, columns) if wide else _fitting(rows, columns)
     lines += _lines(drawn, shown)
     away = [name for name in columns if name not in shown]
+    away += ["changes in full"] if any(row["changes"].endswith("…") for row in drawn) else []
+    away += ["intervals"] if [row["test mIoU"] for row in drawn] != [row["test mIoU"] for row in rows] else []
     legend = [_FROM] if "from" in shown else []
     legend += [_NEAREST] if any(row["from"].startswith("~") for row in rows) else []
     legend += [_SEEN] if any(row["test mIoU"].endswith(" seen") for row in rows) else []
@@ -80,7 +82,7 @@ def _list(runs: Sequence[FoundRun], lineage: Lineage, *, wide: bool) -> str:
     return "\n".join([*lines, *(["", *legend] if legend else [])])
 
 
-def _facts(equal: Row, settings: str) -> list[str]:
+def _facts(equal: ListRow, settings: str) -> list[str]:
     """Return the lines above a list: what is the same in all runs that have it; and an empty line after them."""
     runs = [f"{name} {value}" for name, value in equal.items() if value and name not in _MAY_LACK]
     trainings = [f"data {equal['data']}"] if "data" in equal else []
@@ -103,7 +105,7 @@ def _training(run: FoundRun, lineage: Lineage) -> FoundRun | None:
     return run if run.record.kind == "train" else lineage.maker(run)
 
 
-def _row(run: FoundRun, lineage: Lineage, shared: Mapping[str, object]) -> Row:
+def _row(run: FoundRun, lineage: Lineage, shared: Mapping[str, object]) -> ListRow:
     record, training, study = run.record, _training(run, lineage), lineage.study(run)
     changed = changed_settings(training.record) if training is not None else {}
     changes = {name: value for name, value in changed.items() if name not in shared}
@@ -139,47 +141,53 @@ def _from(run: FoundRun, lineage: Lineage) -> str:
     record, letters = run.record, lineage.letters
     if record.kind == "test":
         made = lineage.maker(run)
-        return lineage.name(made) if made is not None else DASH
+        return lineage.name(made) if made is not None else ""
     if record.parent is not None:
         return record.parent[:letters]
     nearest = lineage.nearest(run)
-    return f"~{lineage.name(nearest)}" if nearest is not None else DASH
+    return f"~{lineage.name(nearest)}" if nearest is not None else ""
 
 
 def _name(name: str) -> str:
     return shortened(on_one_line(name), _NAME_LETTERS)
 
 
-def _fitting(rows: list[Row], columns: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Return rows and columns that fit on a page: fewer columns, shorter changes, and scores without intervals."""
-    kept = list(columns)
-    for name in _FIRST_TO_GO:
-        if _width(rows, kept) > PAGE_WIDTH and name in kept:
-            kept.remove(name)
+def _fitting(rows: list[ListRow], columns: Sequence[str]) -> tuple[list[ListRow], list[str]]:
+    """Return rows and columns that fit on a page: scores without intervals, shorter changes, fewer columns."""
     bare = [_without_intervals(row) for row in rows]
+    kept = [name for name in columns if name not in _IF_THERE_IS_ROOM]
     for names in (kept, [name for name in kept if name != "folder"]):
-        for drawn in (_shortened(rows, names), bare, _shortened(bare, names)):
+        for drawn in (rows, bare, _shortened(rows, names), _shortened(bare, names)):
             if _width(drawn, names) <= PAGE_WIDTH:
-                return drawn, names
+                return drawn, _with_more(drawn, names, columns)
     return drawn, names
 
 
-def _shortened(rows: list[Row], columns: Sequence[str]) -> list[Row]:
+def _with_more(rows: Sequence[ListRow], kept: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Return the columns that are kept, and others as long as they fit on the page."""
+    shown = set(kept)
+    for name in _IF_THERE_IS_ROOM:
+        if name in columns and _width(rows, [each for each in columns if each in shown | {name}]) <= PAGE_WIDTH:
+            shown.add(name)
+    return [name for name in columns if name in shown]
+
+
+def _shortened(rows: list[ListRow], columns: Sequence[str]) -> list[ListRow]:
     longest = max(len(row["changes"]) for row in rows)
     most = max(longest - max(_width(rows, columns) - PAGE_WIDTH, 0), _FEWEST_LETTERS)
     return [{**row, "changes": shortened(row["changes"], most)} for row in rows]
 
 
-def _without_intervals(row: Row) -> Row:
+def _without_intervals(row: ListRow) -> ListRow:
     bare = {name: re.sub(r" \[.*\]", "", row[name]) for name in ("val mIoU", "test mIoU")}
     return {**row, **bare}
 
 
-def _width(rows: Sequence[Row], columns: Sequence[str]) -> int:
+def _width(rows: Sequence[ListRow], columns: Sequence[str]) -> int:
     return max(map(len, _lines(rows, columns)))
 
 
-def _lines(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+def _lines(rows: Sequence[ListRow], columns: Sequence[str]) -> list[str]:
     cells = [list(columns), *([row[name] for name in columns] for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
     return ["  ".join(map(_padded, row, widths, columns)).rstrip() for row in cells]

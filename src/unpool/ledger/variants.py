@@ -11,7 +11,15 @@ from datetime import datetime
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from unpool.ledger.changes import SEED, assignments_text, changed_settings, in_order, setting, short_name, value_text
+from unpool.ledger.changes import (
+    SEED_SETTING,
+    assignments_text,
+    changed_settings,
+    in_order,
+    setting,
+    setting_text,
+    short_name,
+)
 from unpool.ledger.folders import FoundRun
 from unpool.ledger.lineage import Lineage, PicturesTested, pictures_tested, standing
 from unpool.wording import DASH, PAGE_WIDTH, count_text, on_one_line
@@ -32,7 +40,7 @@ class MeanScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Variant:
-    """The trainings of the same settings on the same data, the newest of each seed.
+    """The trainings of the same settings on the same data: of each seed the newest of the tested ones, or of all.
 
     Attributes
     ----------
@@ -103,7 +111,7 @@ class VariantTable:
         test = variant.test.text if variant.test is not None else DASH
         if variant.test is not None and variant.test.trainings < len(variant.ids):
             test += f" (of {variant.test.trainings})"
-        values = map(value_text, variant.values)
+        values = map(setting_text, variant.values)
         return [variant.data, *values, str(len(variant.ids)), variant.val.text, test, " ".join(variant.ids)]
 
     def _remarks(self) -> Iterable[str]:
@@ -135,9 +143,9 @@ def variant_table(runs: Sequence[FoundRun], lineage: Lineage) -> VariantTable:
     trainings = [run for run in runs if run.record.kind == "train"]
     scored = [run for run in trainings if run.state == "finished" and run.record.mean_iou is not None]
     groups: dict[tuple[str, ...], dict[int | None, FoundRun]] = {}
-    for run in sorted(scored, key=lambda run: run.record.created):
+    for run in sorted(scored, key=lambda run: (lineage.held_out(run) is not None, run.record.created)):
         groups.setdefault(_key(run), {})[run.record.seed] = run
-    members = [list(group.values()) for group in groups.values()]
+    members = [sorted(group.values(), key=lambda run: run.record.created) for group in groups.values()]
     names = _differing([group[0] for group in members])
     test = _usual_test([run for group in members for run in group], lineage)
     variants = [_variant(group, names, test, lineage) for group in members]
@@ -175,7 +183,7 @@ def _key(run: FoundRun) -> tuple[str, ...]:
 
 
 def _changed(run: FoundRun) -> dict[str, Any]:
-    return {name: value for name, value in changed_settings(run.record).items() if name != SEED}
+    return {name: value for name, value in changed_settings(run.record).items() if name != SEED_SETTING}
 
 
 def _differing(runs: Sequence[FoundRun]) -> list[str]:

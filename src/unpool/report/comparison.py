@@ -23,15 +23,15 @@ def comparison_text(
     comparison: Comparison,
     labels: Sequence[str],
     sources: Sequence[str],
-    changes: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    changes: Sequence[str],
+    notes: Sequence[str],
 ) -> str:
     """Return the tests, then a sentence and a table for each comparison, then the notes and the rule.
 
     Parameters
     ----------
     labels, sources: short name of each test, and its folder.
-    changes: for each comparison a sentence on the settings that differ; empty where they are unknown. None at all: ().
+    changes: for each comparison a sentence on the settings that differ; empty where they are unknown.
     notes: sentences on what makes a comparison unfair or pointless.
     """
     tests = [
@@ -39,7 +39,7 @@ def comparison_text(
         for label, source, mean_iou in zip(labels, sources, comparison.mean_ious, strict=True)
     ]
     parts = ["\n".join(aligned(tests))]
-    for each, change in zip(comparison.others, changes or [""] * len(comparison.others), strict=True):
+    for each, change in zip(comparison.others, changes, strict=True):
         sentences = [text for text in (sentence(comparison, each, labels), change) if text]
         parts.append("\n".join(textwrap.fill(on_one_line(text), PAGE_WIDTH) for text in sentences))
         if each.differences and not each.same:
@@ -97,10 +97,12 @@ def _certainty(
     fewest = fewest_units(comparisons)
     if units < fewest:
         alone = f"p = {_p_text(difference.alone)}"
-        certain = f"{alone} for this comparison alone, {p.removeprefix('p = ')}" if comparisons > 1 else alone
+        among = f" among {len(comparison.others) + 1} tests" if comparisons > 1 else ""
+        both = f"{alone} for this comparison alone, {_p_text(difference.p)} corrected for {comparisons}"
+        certain = both if comparisons > 1 else alone
         return (
             f"Not shown: {_tally(comparison, against, labels)}; {_exchanges(difference, units)}: {certain}. "
-            f"{count_text(units, unit)} cannot show a difference of any size: it takes at least {fewest}"
+            f"{count_text(units, unit)} cannot show a difference of any size{among}: it takes at least {fewest}"
             f"{_if_planned(comparison, difference)}."
         )
     if difference.p <= ALPHA:
@@ -178,7 +180,8 @@ def _amount(difference: Difference, column: Column, *, signed: bool = False) -> 
     interval = difference.interval or Interval(difference.value, difference.value)
     scale, digits = (100, column.digits - 2) if column.unit == "ratio" else (1, column.digits)
     nearest = min(abs(difference.value) or 1, *(map(abs, interval) if difference.shown else ()), 1)
-    if digits == 1 and (scale * (interval.high - interval.low) < _NARROW or scale * nearest < _NEAR_ZERO):
+    narrow = difference.interval is not None and scale * (interval.high - interval.low) < _NARROW
+    if digits == 1 and (narrow or scale * nearest < _NEAR_ZERO):
         digits = 2
     value = f"{scale * difference.value:{'+' if signed else ''}.{digits}f}"
     if difference.interval is None:
