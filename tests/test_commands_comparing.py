@@ -16,6 +16,7 @@ from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
 from unpool.commands.train.train import TrainedRun, train
 from unpool.errors import DataError, UnpoolError, UsageError
+from unpool.ledger.folders import read_record, write_record
 from unpool.metrics.intervals import pixel_counts
 
 NOT_A_TEST = r"no (counts of single pictures|valid JSON) \((.|\n)*(run unpool test|write it) again"
@@ -85,12 +86,15 @@ def test_the_command_line_says_a_sentence_or_json(good: Path, poor: Path, progra
     told = json.loads(program("compare", good, poor, "--json").out)
     assert [test["label"] for test in told["tests"]] == ["A", "B"]
     assert told["comparisons"][0]["sentence"] == sentence
-    assert set(told["comparisons"][0]["differences"]["mean_iou"]) == {"value", "interval", "error", "p", "shown"}
+    assert set(told["comparisons"][0]["differences"]["mean_iou"]) == {
+        "value", "interval", "error", "p", "alone", "shown"
+    }  # fmt: skip
 
 
 def test_a_test_against_itself_shows_nothing(good: Path) -> None:
-    assert compare([good, good]).sentences == ("no difference: the same counts on 7 pictures",)
-    assert "B" not in compare([good, good, good]).sentences[0].split(":")[1]
+    itself = compare([good, good])
+    assert itself.sentences == ("A and B: 0.0 points: the same counts on every picture (7 pictures)",)
+    assert itself.changes == ("A and B are tests of the same model.",)
 
 
 def test_the_order_of_the_pictures_does_not_matter(good: Path, poor: Path, tmp_path: Path) -> None:
@@ -282,3 +286,61 @@ def test_scores_that_are_no_document_are_refused_with_their_file(good: Path, tmp
         (tmp_path / "odd" / "scores.json").write_bytes(content.encode("utf-8", "surrogateescape"))
         with pytest.raises(DataError, match=r"odd/scores\.json: no (counts of single pictures|valid JSON) \(.+\)"):
             compare([good, tmp_path / "odd"])
+
+
+def test_what_was_changed_between_the_models_is_named(good: Path, poor: Path, run: TrainedRun) -> None:
+    (change,) = compare([good, poor]).changes
+    assert change == "Settings that differ: learning_rate (A 0.01, B 1e-06), epochs (A 3, B 1)."
+    words = " ".join(compare([poor, good]).text.split())
+    assert "Settings that differ: learning_rate (B 0.01, A 1e-06), epochs (B 3, A 1)." in words
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"seed": 5},
+            "have the same settings and different seeds (seed (A 0, B 5)): this difference comes from chance",
+        ),
+        ({}, "A and B have the same settings and the same seed."),
+        ({"seed": 5, "crop": 64}, "Settings that differ: crop (A 32, B 64), seed (A 0, B 5)."),
+    ],
+)
+def test_seeds_are_told_from_settings(
+    change: dict[str, Any], sentence: str, good: Path, poor: Path, run: TrainedRun, tmp_path: Path
+) -> None:
+    """The poor test gets the record of a training that differs from the good one's in nothing else."""
+    test = read_record(poor)
+    assert test.model is not None
+    model = test.model.model_copy(update={"file": str(tmp_path / "model.safetensors")})
+    shutil.copytree(poor, tmp_path / "test")
+    write_record(tmp_path / "test", test.model_copy(update={"model": model}))
+    training = read_record(run.folder)
+    settings = {**training.settings, "training": {**training.settings["training"], **change}}
+    write_record(tmp_path, training.model_copy(update={"settings": settings, "model": model}))
+    (found,) = compare([good, tmp_path / "test"]).changes
+    assert sentence in found
+    (tmp_path / "run.json").unlink()
+    assert compare([good, tmp_path / "test"]).changes == ("",)
+
+
+def test_two_ways_to_predict_with_one_model_are_named(run: TrainedRun, new: Path, good: Path, tmp_path: Path) -> None:
+    finish(score(run.folder, new, TestOptions(device="cpu", tta="mirror"), out=tmp_path / "mirror"))
+    (change,) = compare([good, tmp_path / "mirror"]).changes
+    ways = ("tta (A –, B mirror)", "tta (B mirror, A –)")
+    assert any(f"are tests of the same model, predicted in two ways: {way}." in change for way in ways)
+
+
+def test_pictures_that_had_a_part_in_the_training_are_noted(
+    run: TrainedRun, cells: Path, good: Path, poor: Path, tmp_path: Path, program: Program
+) -> None:
+    assert compare([good, poor]).notes == ()
+    finish(score(run.folder, cells, TestOptions(device="cpu"), out=tmp_path / "val"))
+    finish(score(run.folder, cells, TestOptions("all", device="cpu"), out=tmp_path / "all"))
+    (note,) = compare([tmp_path / "val", tmp_path / "val"]).notes
+    assert note.startswith("A and B were tested on their validation pictures, which chose the best epoch")
+    notes = compare([tmp_path / "all", tmp_path / "all" / "scores.json"]).notes
+    assert [each[:3] for each in notes] == ["A: ", "B: "]
+    assert "6 of the 8 pictures were trained on" in notes[0]
+    shown = program("compare", tmp_path / "all", tmp_path / "all")
+    assert "note: A: 6 of the 8 pictures were trained on" in shown.out

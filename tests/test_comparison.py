@@ -1,7 +1,9 @@
 """Paired comparisons: literal loops, counts by hand, how often chance is taken for a difference."""
 
+import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -127,26 +129,28 @@ def test_first_and_second_may_be_exchanged() -> None:
 
 
 def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.04, 0.001, 0.5, 0.02]) == pytest.approx([0.08, 0.004, 0.5, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([0.2]) == [0.2]
-    assert holm([]) == []
+    assert holm([0.01, 0.04, 0.03], 3) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.04, 0.001, 0.5, 0.02], 4) == pytest.approx([0.08, 0.004, 0.5, 0.06])
+    assert holm([0.04, 0.01], 3) == pytest.approx([0.08, 0.03])
+    assert holm([0.9, 0.8], 2) == [1.0, 1.0]
+    assert holm([0.2], 1) == [0.2]
+    assert holm([], 0) == []
 
 
 def test_each_score_is_corrected_by_itself() -> None:
     def one(p: float) -> Difference:
-        return Difference(0.1, Interval(0.05, 0.2), 0.03, p)
+        return Difference(0.1, Interval(0.05, 0.2), 0.03, p, p)
 
-    found = corrected([{"mean_iou": one(0.03), "mean_dice": one(0.01)}, {"mean_iou": one(0.01)}])
-    assert [each["mean_iou"].p for each in found] == [0.03, 0.02]
-    assert found[0]["mean_dice"].p == 0.01
+    found = corrected([{"mean_iou": one(0.03), "mean_dice": one(0.01)}, {"mean_iou": one(0.01)}], 3)
+    assert [each["mean_iou"].p for each in found] == [0.06, 0.03]
+    assert [each["mean_iou"].alone for each in found] == [0.03, 0.01]
+    assert found[0]["mean_dice"].p == 0.03
 
 
 def test_units_to_decide_by_hand() -> None:
     # 1.96 + 0.8416 = 2.8016 standard errors are wanted; 1.4008 are there, so four times the units: 300 more.
     def more(value: float, error: float, units: int = 100, comparisons: int = 1) -> int | None:
-        return units_to_decide(Difference(value, Interval(-1, 1), error, 0.2), units, comparisons)
+        return units_to_decide(Difference(value, Interval(-1, 1), error, 0.2, 0.2), units, comparisons)
 
     assert more(0.014008, 0.01) in (300, 301)
     assert more(-0.014008, 0.01) in (300, 301)
@@ -155,7 +159,7 @@ def test_units_to_decide_by_hand() -> None:
     assert more(0.001, 0.01) is None
     assert more(0.02, 0.0) is None
     assert more(0.02, 0.02, units=5) is None
-    assert units_to_decide(Difference(0.1, Interval(0.05, 0.2), 0.03, 0.01), 100) is None
+    assert units_to_decide(Difference(0.1, Interval(0.05, 0.2), 0.03, 0.01, 0.01), 100) is None
 
 
 def test_as_many_units_as_are_said_do_decide() -> None:
@@ -163,7 +167,7 @@ def test_as_many_units_as_are_said_do_decide() -> None:
     first, second = map(counts_of, pairs(2000, 1, 0.008))
     whole = count_differences(first, second)["mean_iou"]
     error = whole.error * math.sqrt(2000 / 20)
-    more = units_to_decide(Difference(whole.value, Interval(-1, 1), error, 1.0), 20)
+    more = units_to_decide(Difference(whole.value, Interval(-1, 1), error, 1.0, 1.0), 20)
     assert more is not None
     random = np.random.default_rng(0)
     draws = [random.choice(2000, 20 + more) for _ in range(60)]
@@ -184,12 +188,15 @@ def test_the_better_one_is_said_as_a_sentence() -> None:
     assert found.best == 1
     (versus,) = found.others
     assert (versus.other, versus.more, versus.same) == (0, None, False)
+    assert (versus.higher, versus.lower) == (7, 0)
     # a: IoU 63/70 and b, which is never true, 0: mean 0.45; with 51 of 70: 0.364.
     difference = versus.differences["mean_iou"]
     assert difference.value == pytest.approx((63 - 51) / 70 / 2)
     assert difference.interval is not None
     low, high = (f"{100 * end:.1f}" for end in difference.interval)
-    assert sentence(found, versus, "AB") == f"B is better by 8.6 [{low}, {high}] mean IoU points on 7 pictures"
+    assert sentence(found, versus, "AB") == (
+        f"B is 8.6 [{low}, {high}] mean IoU points above A on 7 pictures. Shown: p = 0.016."
+    )
 
 
 def test_what_cannot_be_told_apart_is_said() -> None:
@@ -199,9 +206,10 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     more = found.others[0].more
     assert more is not None
     said = sentence(found, found.others[0], "AB")
-    assert said.startswith("no difference shown; about ")
-    assert said.endswith(" more pictures would decide")
-    assert more <= int(said.split()[4]) <= 1.5 * more
+    size = r"A is 0\.\d+ \[-0\.\d+, \d\.\d+\] mean IoU points above B on 30 pictures"
+    assert re.match(rf"{size}\. Not shown: p = 0\.\d+; about ", said)
+    assert said.endswith(" more pictures would decide, if the difference is as measured.")
+    assert more <= int(said.split("; about ")[1].split()[0]) <= 1.5 * more
 
 
 def test_small_and_equal_sets_have_their_own_sentences() -> None:
@@ -209,16 +217,27 @@ def test_small_and_equal_sets_have_their_own_sentences() -> None:
         found = compare_tests([list(first), list(second)], alone(len(first)))
         return sentence(found, found.others[0], "AB")
 
-    assert said(binary([7]), binary([5])) == "no difference shown; 1 picture cannot show one; at least 6 are needed"
-    assert (
-        said(binary([7, 7]), binary([5, 6])) == "no difference shown; 2 pictures cannot show one; at least 6 are needed"
+    assert said(binary([7]), binary([5])) == (
+        "A is 10.0 mean IoU points above B on 1 picture. Not shown: one picture does not show how much pictures "
+        "differ; of the 2 possible exchanges 2 are as large: p = 1. 1 picture cannot show a difference of any size: "
+        "it takes at least 6."
     )
-    assert said(binary([7] * 9), binary([7] * 9)) == "no difference: the same counts on 9 pictures"
+    assert said(binary([7, 7, 4]), binary([5, 6, 5])) == (
+        "A is 3.3 [-5.0, 10.0] mean IoU points above B on 3 pictures. Not shown: A is above B on 2 of 3 pictures, "
+        "below on 1; of the 8 possible exchanges 6 are as large: p = 0.75. 3 pictures cannot show a difference of any "
+        "size: it takes at least 6."
+    )
+    one_equal = said(binary([7, 7, 5]), binary([5, 6, 5]))
+    assert "A is above B on 2 of 3 pictures, below on 0, equal on 1; " in one_equal
+    same = "A and B: 0.0 points: the same counts on every picture (9 pictures)"
+    assert said(binary([7] * 9), binary([7] * 9)) == same
     balanced = said(binary([7, 5] * 4), binary([5, 7] * 4))
-    assert balanced.startswith("no difference shown; at 0.0 [")
-    assert balanced.endswith("too small compared with its error to estimate how many more pictures would decide")
+    assert balanced.startswith("A and B are 0.0 [")
+    assert (
+        "mean IoU points apart on 8 pictures. Not shown: p = 1; it is too small compared with its error to" in balanced
+    )
     nothing = np.zeros((3, 3, 2), dtype=np.int64)
-    assert said(nothing, nothing) == "no mean IoU to compare: no pixel counts"
+    assert said(nothing, nothing) == "A and B: no mean IoU to compare: no pixel counts"
     single = compare_tests([[each] for each in (binary([7])[0], binary([5])[0])], ["x"])
     assert single.others[0].differences["mean_iou"].interval is None
     assert single.mean_ious[0] == (pytest.approx(0.35), None)
@@ -228,12 +247,45 @@ def test_of_several_the_best_meets_each_of_the_others() -> None:
     found = compare_tests([list(binary([k] * 12)) for k in (5, 9, 7, 9)], alone(12))
     assert found.best == 1
     assert [versus.other for versus in found.others] == [0, 2, 3]
-    assert found.others[0].differences["mean_iou"].p == pytest.approx(3 * 2 / 2**12)
-    text = comparison_text(found, "ABCD", ["one", "two", "three", "four"])
-    assert "B is better than A by 20.00 [20.00, 20.00] mean IoU points on 12 pictures" in text
-    assert "B and D: no difference: the same counts on 12 pictures" in text
-    assert "corrected for 3 comparisons (Holm)" in " ".join(text.split())
+    assert found.others[0].differences["mean_iou"].p == pytest.approx(6 * 2 / 2**12)
+    assert found.others[0].differences["mean_iou"].alone == 2 / 2**12
+    text = comparison_text(found, "ABCD", ["one", "two", "three", "four"], ["", "C wins.", ""], ["look"])
+    words = " ".join(text.split())
+    assert "B is 20.00 [20.00, 20.00] mean IoU points above A on 12 pictures. Shown: p = 0.0029, corrected for" in words
+    assert "B and D: 0.0 points: the same counts on every picture (12 pictures)" in text
+    assert "corrected (Holm) for all 6 comparisons of two of the 4 tests" in words
+    assert "\nC wins.\n" in text
+    assert "\n\nnote: look\n\n" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_few_pictures_of_several_tests_say_what_the_exact_test_can() -> None:
+    found = compare_tests([list(binary([k] * 6)) for k in (5, 9, 7)], alone(6))
+    assert sentence(found, found.others[0], "ABC") == (
+        "B is 20.00 [20.00, 20.00] mean IoU points above A on 6 pictures. Not shown: B is above A on all 6 pictures; "
+        "of the 64 possible exchanges 2 are as large: p = 0.031 for this comparison alone, 0.094 corrected for 3. "
+        "6 pictures cannot show a difference of any size among 3 tests: it takes at least 7; the "
+        "comparison of these two alone, with p = 0.031, would show it if they had been chosen before their scores "
+        "were seen."
+    )
+    fewer = compare_tests([list(binary([k] * 5)) for k in (5, 9, 7)], alone(5))
+    assert sentence(fewer, fewer.others[0], "ABC").endswith("it takes at least 7, and 6 for two tests alone.")
+
+
+@pytest.mark.parametrize(
+    ("interval", "p", "end"),
+    [
+        (Interval(-0.01, 0.3), 0.04, "Not shown: p = 0.04, but the interval contains 0."),
+        (Interval(0.01, 0.3), 0.0503, "Not shown: p = 0.0503; it is too small compared with its error to "),
+        (Interval(0.01, 0.3), 0.0499, "Shown: p = 0.05."),
+    ],
+)
+def test_a_sentence_never_shows_more_than_the_test(interval: Interval, p: float, end: str) -> None:
+    found = compare_tests([list(binary([7] * 8)), list(binary([6] * 8))], alone(8))
+    against = dataclasses.replace(
+        found.others[0], differences={"mean_iou": Difference(0.1, interval, 0.05, p, p)}, more=None
+    )
+    assert f". {end}" in sentence(found, against, "AB")
 
 
 def test_groups_are_exchanged_whole() -> None:
@@ -242,7 +294,7 @@ def test_groups_are_exchanged_whole() -> None:
     found = compare_tests([list(right), list(wrong)], groups)
     assert (found.unit, found.units, found.pictures) == ("group", 7, 14)
     assert found.others[0].differences["mean_iou"].p == 2 / 2**7
-    assert sentence(found, found.others[0], "AB").endswith("mean IoU points on 14 pictures in 7 groups")
+    assert sentence(found, found.others[0], "AB").endswith("on 14 pictures in 7 groups. Shown: p = 0.016.")
     rule = comparison_rule(found)
     assert "paired resamples of the 7 groups with seed 0" in rule
     assert "exact permutation test (128 permutations)" in rule
@@ -307,8 +359,8 @@ def test_a_measures_differences_stand_below_those_of_the_counts() -> None:
         measures=[SharedMeasure(two_columns(), [high, low, low])],
     )
     alone_p = measure_differences(two_columns(), high, low, alone(9))[two_columns().columns[0]].p
-    assert [versus.measures["two"][two_columns().columns[0]].p for versus in found.others] == [2 * alone_p] * 2
-    table = [line.split() for line in comparison_text(found, "ABC", ["x", "y", "z"]).splitlines() if line]
+    assert [versus.measures["two"][two_columns().columns[0]].p for versus in found.others] == [3 * alone_p] * 2
+    table = [line.split() for line in comparison_text(found, "ABC", ["x", "y", "z"], ["", ""], []).splitlines() if line]
     assert next(line for line in table if line[:2] == ["mean", "IoU"])[-1] == "A"
     assert next(line for line in table if line[:2] == ["two:", "ratio"])[-1] == "B"  # lower is better
 

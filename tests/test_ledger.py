@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -21,7 +22,8 @@ from runs import start, training, wait_for
 from unpool.checkpoint.models import load_model
 from unpool.cli.main import load_commands
 from unpool.commands.events import Message, finish
-from unpool.commands.runs.listing import list_runs, show_run
+from unpool.commands.run_folder import recipe_origin
+from unpool.commands.runs.listing import list_runs, note_run, show_run
 from unpool.commands.runs.rerun import rerun
 from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test as score
@@ -29,10 +31,26 @@ from unpool.commands.train import train as training_command
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.settings import resolve
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
-from unpool.ledger.folders import FoundRun, find_runs, read_record, run_named, write_record
-from unpool.ledger.record import RECORD_FILE, CodeUsed, DataUsed, Process, Record, digest, file_digest, present_code
+from unpool.ledger.changes import changes_between
+from unpool.ledger.folders import FoundRun, FoundRuns, find_runs, read_record, run_named, write_record
+from unpool.ledger.lineage import Lineage
+from unpool.ledger.record import (
+    RECORD_FILE,
+    UNKNOWN,
+    CodeUsed,
+    DataUsed,
+    ModelUsed,
+    Process,
+    Record,
+    StudyPlace,
+    digest,
+    file_digest,
+    present_code,
+)
+from unpool.ledger.run_list import runs_text
 from unpool.ledger.selection import RUN_ORDERS, RunFilter, select_runs
-from unpool.ledger.text import command_line, runs_text
+from unpool.ledger.text import command_line
+from unpool.ledger.variants import variant_table
 from unpool.training.records import StepRecord
 
 LATE = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -221,8 +239,8 @@ def test_a_file_that_is_no_record_is_listed_as_unreadable(content: str | None, w
     found = find_runs([tmp_path])
     assert ids(found.runs) == ["0badcafe"]
     text = runs_text(found)
-    assert len(text.splitlines()) == 4
-    assert f"unreadable: {file}: " in text
+    assert text.splitlines()[0].split()[:2] == ["id", "kind"]
+    assert f"\n\nunreadable: {file}: " in text
     with pytest.raises(DataError, match=f"{RECORD_FILE}: {why}"):
         run_named(str(file.parent), [])
 
@@ -274,7 +292,8 @@ def test_a_line_of_the_list_is_short_and_printable() -> None:
         data=DataUsed(name="a\x1b[31m\n" + "b" * 40, folder="/", fingerprint="", pictures={}), peak_bytes=10**9
     )
     text = runs_text(dataclasses.replace(find_runs([]), runs=tuple(found_runs(odd))))
-    assert len(text.splitlines()) == 2
+    assert len(rows_of(text)) == 2
+    assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
     assert "a\\x1b[31m\\nbbbbbbbbbbbb…" in text
     assert runs_text(find_runs([])) == "no runs"
@@ -284,21 +303,22 @@ def test_the_page_of_a_run(tested: Path, cells: Path, program: Program) -> None:
     shown = program("runs", "show", tested)
     test_id, own = (read_record(folder).id for folder in (tested / "test-cells", tested))
     assert (shown.code, shown.out.splitlines()[0]) == (0, f"{own}: train, finished")
-    for words in ("structure.width", "6 train, 2 val", "epochs", "state.pt", f"{test_id}  test", "test-cells/"):
+    for words in ("structure.width", "6 train, 2 val", "epochs", "state.pt", f"{test_id[:4]}  20", "test-cells/"):
         assert words in shown.out
     page = program("runs", "show", own[:7], "--among", tested.parent, "--json")
     plain = json.loads(page.out)
     assert [each["id"] for each in plain["tests"]] == [test_id]
     assert plain["command"] == f"unpool train {cells.resolve()} --recipe {tested / 'config.toml'}"
     test = json.loads(program("runs", "show", tested / "test-cells", "--json").out)
-    assert test["maker"]["id"] == own
+    assert test["maker"]["id"] == test["trained_by"] == own
     assert "--precision float32 --measures boundaries-of-truth" in test["command"]
 
 
 def test_the_list_on_the_command_line(tested: Path, program: Program, tmp_path: Path) -> None:
     everything = program("runs", tested.parent)
     assert everything.code == 0
-    assert [line.split()[1] for line in everything.out.splitlines()] == ["kind", "test", "train"]
+    table = [line.split() for line in everything.out.splitlines() if line[4:6] == "  "]
+    assert [line[1] for line in table] == ["kind", "test", "train"]
     tests = program(
         "runs", tested.parent, "--kind", "test", "--where", "measures=boundaries-of-truth", "--sort", "score", "--json"
     )
@@ -543,3 +563,253 @@ def test_a_condition_without_key_or_value_is_refused(where: str) -> None:
 @pytest.mark.parametrize("value", ["1e999", "nan", "9" * 5000, "[" * 5000, "[" * 99 + "]" * 99, "６４", '"\\ud800"'])
 def test_a_condition_with_an_odd_value_meets_no_run(value: str) -> None:
     assert not select_runs(found_runs(record()), RunFilter(where=(f"crop={value}",)))
+
+
+def training_of(identity: str, hours: int, **changes: Any) -> Record:
+    """Return the record of a training with its own model, made some hours late; ``changed`` are settings too."""
+    changed = changes.pop("changed", {})
+    nested: dict[str, Any] = {
+        "net": changes.get("net", "unet"),
+        "structure": {"skip": "concat"},
+        "training": {"seed": 0, "crop": 256},
+    }
+    for name, value in changed.items():
+        section, _, key = name.partition(".")
+        nested[section] = {**nested.get(section, {}), key: value}
+    given = {
+        "created": LATE + timedelta(hours=hours), "changed": changed, "settings": nested,
+        "seed": nested["training"]["seed"], "scores": {"mean_iou": 0.5 + hours / 100},
+        "model": ModelUsed(file=f"/runs/{identity}/model.safetensors", digest=identity),
+    }  # fmt: skip
+    return record(identity, **{**given, **changes})
+
+
+def scored(training: Record, identity: str, words: str = "all pictures", **changes: Any) -> Record:
+    """Return the record of a test of a training's model."""
+    data = DataUsed(name=changes.pop("name", "new"), folder="/new", fingerprint="e" * 64, pictures={words: 7})
+    given = {
+        "kind": "test", "created": training.created + timedelta(minutes=5), "data": data, "settings": {"tta": "none"},
+        "scores": {"mean_iou": 0.25}, "intervals": {"mean_iou": (0.2, 0.3)}, "model": training.model,
+    }  # fmt: skip
+    return record(identity, **{**given, **changes})
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Return the cells of a list's lines, by their ids."""
+    lines = [re.split(r"  +", line) for line in text.splitlines()]
+    start = next(k for k, cells in enumerate(lines) if cells[0] == "id")
+    end = next((k for k, cells in enumerate(lines) if k > start and cells == [""]), len(lines))
+    return {cells[0]: cells[1:] for cells in lines[start:end]}
+
+
+def listed_text(*records: Record, **how: Any) -> str:
+    return runs_text(FoundRuns(tuple(found_runs(*records)), ()), **how)
+
+
+FOUR = (
+    training_of("a0000000", 0, changed={"training.crop": 64}),
+    training_of("b0000000", 1, changed={"structure.skip": "add", "training.crop": 64}),
+    training_of(
+        "c0000000", 2, changed={"training.crop": 64, "structure.skip": "add", "loss.dice": 0.5}, parent="a0000000"
+    ),
+    training_of("d0000000", 3, changed={"training.seed": 1, "training.crop": 64, "machine.device": "cpu"}),
+)
+
+
+def test_the_list_shows_what_was_changed_and_from_which_run() -> None:
+    text = listed_text(*FOUR)
+    assert text.splitlines()[:3] == [
+        "all runs: kind train, net unet, state finished", "all trainings: data cells, crop=64", "",
+    ]  # fmt: skip
+    rows = {identity: cells[1:3] for identity, cells in rows_of(text).items()}
+    assert rows["id"] == ["changes", "from"]
+    assert rows["a000"] == ["0.500", "0:00"]  # nothing is changed, and nothing is earlier
+    assert rows["b000"] == ["skip=add", "~a000"]
+    assert rows["c000"] == ["skip=add dice=0.5", "a000"]  # recorded, though b000 is nearer
+    assert rows["d000"] == ["seed=1", "~a000"]
+    assert "~: not recorded" in text
+    assert "~" not in listed_text(FOUR[0], FOUR[2])
+
+
+def test_validation_and_test_scores_have_columns_of_their_own() -> None:
+    first, second = FOUR[:2]
+    tests = (
+        scored(first, "e0000000"),
+        scored(first, "e1000000", "the val split of the folder the model was trained on", scores={"mean_iou": 0.75}),
+        scored(second, "e2000000", "all pictures of the folder the model was trained on", scores={"mean_iou": 0.9}),
+    )
+    listing = listed_text(first, second, *tests, wide=True)
+    rows = rows_of(listing)
+    head = ["kind", "created", "changes", "from", "val mIoU", "test mIoU", "tested on", "time", "memory", "folder"]
+    assert rows["id"] == head
+    at = {name: next(line for line in listing.splitlines() if line.startswith("id")).index(name) for name in head}
+
+    def cell(identity: str, column: str) -> str:
+        line = next(line for line in listing.splitlines() if line.startswith(identity))
+        return re.split("  ", line[at[column] :])[0]
+
+    assert [cell("a000", name) for name in ("val mIoU", "test mIoU")] == ["0.500", "0.250 [0.200, 0.300]"]
+    assert [cell("b000", name) for name in ("val mIoU", "test mIoU")] == ["0.510", ""]  # its test has seen pictures
+    assert [cell("e000", name) for name in ("val mIoU", "test mIoU", "from")] == ["", "0.250 [0.200, 0.300]", "a000"]
+    assert cell("e100", "val mIoU").startswith("0.750 [")
+    assert cell("e100", "test mIoU") == ""
+    assert cell("e200", "test mIoU") == "0.900 [0.200, 0.300] seen"
+    assert cell("e200", "changes") == "skip=add"
+    assert "seen: the model was trained on pictures of this test." in listing
+
+
+@pytest.mark.parametrize("count", [1, 4, 20])
+def test_a_list_fits_on_a_page(count: int) -> None:
+    def many(width: int) -> list[Record]:
+        made = [
+            training_of(
+                f"{k:04}0000", k, net=f"net-{k % 3}", data=DataUsed(name="d" * 30, folder="/", fingerprint=str(k % 2),
+                pictures={}), changed={f"loss.setting_{j}": k * j for j in range(width)})
+            for k in range(count)
+        ]  # fmt: skip
+        return [*made, *(scored(each, f"{k:04}ffff", name=f"new-{k}") for k, each in enumerate(made))]
+
+    for width in (0, 1, 12):
+        for text in (listed_text(*many(width)), listed_text(*many(width)[:count])):
+            assert max(map(len, text.splitlines())) <= 100
+            assert len(rows_of(text)) == len(set(rows_of(text)))
+    wide = listed_text(*many(12), wide=True)
+    assert "setting_11=" in wide
+    assert "--wide" not in wide
+
+
+def test_a_study_is_selected_with_its_tests_and_named() -> None:
+    place = StudyPlace(folder="/studies/skips", variant="no skips", note="are they needed?")
+    inside = training_of("a0000000", 0, study=place)
+    runs = found_runs(inside, FOUR[1], scored(inside, "e0000000"), scored(FOUR[1], "e1000000"))
+    chosen = select_runs(runs, RunFilter(study="skips"))
+    assert sorted(ids(chosen)) == ["a0000000", "e0000000"]
+    assert select_runs(runs, RunFilter(study="other")) == ()
+    assert "study skips, variant no skips" in runs_text(FoundRuns(chosen, ()))
+    everything = runs_text(FoundRuns(tuple(runs), ()), wide=True)
+    assert "all runs: study" not in everything
+    assert {"study", "variant"} <= set(rows_of(everything)["id"])
+
+
+def test_a_record_with_parent_and_study_is_read_back(tmp_path: Path) -> None:
+    study = StudyPlace(folder="/studies/skips", variant="no skips", note="are they needed?")
+    put(tmp_path / "parent", "0000000a", changed={}, settings={"net": "unet", "loss": {"dice": 1.0}})
+    folder = put(
+        tmp_path / "run", "0000000b", parent="0000000a", study=study, changed={"loss.dice": 0.5},
+        settings={"net": "unet", "loss": {"dice": 0.5}},
+    )  # fmt: skip
+    assert read_record(folder).study == study
+    page = re.sub("  +", "  ", show_run("0000000b", [tmp_path]).text)
+    assert f"  changed from  0000000a, {tmp_path / 'parent'}\n  changes  dice=0.5 (was 1)\n" in page
+    assert "  study  /studies/skips\n  variant  no skips\n  tried because  are they needed?\n" in page
+    plain = json.loads((folder / RECORD_FILE).read_text())
+    del plain["parent"], plain["study"]
+    (folder / RECORD_FILE).write_text(json.dumps(plain))
+    assert read_record(folder).parent is None
+    assert "not recorded; the nearest earlier training" not in show_run("0000000b", [tmp_path]).text  # of one moment
+
+
+def test_notes_are_kept_and_never_replaced(tmp_path: Path, program: Program) -> None:
+    folder = put(tmp_path / "run")
+    first = program("runs", "note", "0bad", "masks \x1b[31m corrected", "--among", tmp_path)
+    assert (first.code, first.err) == (0, "")
+    write_record(folder, record(scores={"mean_iou": 0.5}))  # as a training that runs does
+    assert program("runs", "note", str(folder), "again", "--json").code == 0
+    with (folder / "notes.jsonl").open("a") as file:
+        file.write('{"text": 5}\n[]\n{"time": "9999-12-31T23:59:59-14:00", "text": "late"}\n')
+    found = run_named("0bad", [tmp_path])
+    assert [note.text for note in found.notes.entries] == ["masks \x1b[31m corrected", "again"]
+    for text in (list_runs([tmp_path]).text, show_run("0bad", [tmp_path]).text):
+        assert "masks \\x1b[31m corrected" in text
+        assert f"{folder / 'notes.jsonl'}: line 3: no note" in text
+        assert text.count("no note") == 3
+    plain = json.loads(program("runs", tmp_path, "--json").out)["runs"][0]
+    assert [note["text"] for note in plain["notes"]] == ["masks \x1b[31m corrected", "again"]
+    assert len(plain["odd_notes"]) == 3
+    for text in ("", "  \n", "x" * 10_001):
+        with pytest.raises(UsageError, match=r"a note (without a text|of 10,001 letters)"):
+            note_run("0bad", text, [tmp_path])
+    assert len((folder / "notes.jsonl").read_text().splitlines()) == 5
+
+
+def test_changes_against_scores_are_means_over_seeds() -> None:
+    add = {"structure.skip": "add", "training.crop": 64}
+    seeds = [
+        training_of(f"a{k}000000", k, changed={**add, "training.seed": k}, scores={"mean_iou": value})
+        for k, value in enumerate((0.7, 0.6, 0.8))
+    ]
+    again = training_of("a9000000", 9, changed={**add, "training.seed": 2}, scores={"mean_iou": 0.5})
+    other = training_of("b0000000", 1, changed={"training.crop": 64}, scores={"mean_iou": 0.65}, net="a|b")
+    stopped = training_of("b1000000", 1, state="stopped")
+    tests = [
+        scored(seeds[0], "e0000000", scores={"mean_iou": 0.3}),
+        scored(seeds[1], "e1000000", scores={"mean_iou": 0.5}),
+    ]
+    elsewhere = scored(other, "e2000000", name="other")
+    table = variant_table((), Lineage(()))
+    assert table.text == "no finished training with a score"
+    runs = found_runs(*seeds, again, other, stopped, *tests, elsewhere)
+    table = variant_table(runs, Lineage(runs))
+    assert [each.val for each in table.variants] == [
+        (pytest.approx(0.65), None, 1), (pytest.approx(0.6), pytest.approx(0.1), 3),
+    ]  # fmt: skip
+    assert table.settings == ("net", "structure.skip")
+    lines = [[cell.strip() for cell in re.split(r" \| |^\| | \|$", line)[1:-1]] for line in table.text.splitlines()[:4]]
+    assert lines[0] == ["net", "skip", "seeds", "val mIoU", "test mIoU", "runs"]
+    assert lines[2:] == [
+        ["a\\|b", "concat", "1", "0.650", "–", "b000"],
+        ["unet", "add", "3", "0.600 ± 0.100", "0.400 ± 0.141 (of 2)", "a000 a100 a900"],
+    ]
+    assert "test: new." in table.text
+    assert "The same in all: crop=64." in table.text
+    assert "Left out: 1 training not finished or without a score." in table.text
+    json.dumps(table.to_json())
+
+
+def test_trainings_with_other_validation_pictures_are_noted() -> None:
+    def drawn(identity: str, seed: int) -> Record:
+        data = FOUR[0].data.model_copy(update={"choice": f"val drawn at random with seed {seed}"})
+        return training_of(identity, seed, data=data, changed={"training.seed": seed})
+
+    for seeds, noted in (((0, 1), True), ((0, 0), False)):
+        runs = found_runs(*(drawn(f"{k}0000000", seed) for k, seed in enumerate(seeds)))
+        assert ("--set split_seed=0" in variant_table(runs, Lineage(runs)).text) == noted
+
+
+def test_changes_of_two_networks_are_those_from_their_defaults() -> None:
+    one = training_of("a0000000", 0, changed={"structure.skip": "add"})
+    one.settings["structure"]["width"] = 64  # the default of its network
+    other = training_of("b0000000", 1, net="segnet", changed={"loss.dice": 0.5})
+    other = other.model_copy(
+        update={"settings": {**other.settings, "net": "segnet", "structure": {"skip": "indices", "width": 8}}}
+    )
+    assert [each.name for each in changes_between(one, other)] == ["net", "structure.skip", "loss.dice"]
+    newer = one.model_copy(update={"settings": {**one.settings, "later": {"default": 1, "set": 2}}})
+    assert changes_between(one, newer) == []
+    newer = newer.model_copy(update={"changed": {**one.changed, "later.set": 2}})
+    assert changes_between(one, newer) == [("later.set", None, 2)]
+
+
+def test_a_training_from_the_settings_of_a_run_names_it(
+    tested: Path, cells: Path, tmp_path: Path, program: Program
+) -> None:
+    parent = read_record(tested).id
+    words = ["train", cells, "--recipe", tested / "config.toml", "--epochs", 1, "--out", tmp_path / "child"]
+    assert program(*words).code == 0
+    child = read_record(tmp_path / "child")
+    assert (child.parent, child.study) == (parent, None)
+    own = ["train", cells, "--recipe", tmp_path / "child" / "config.toml", "--epochs", 2, "--out", tmp_path / "child"]
+    assert program(*own, "--resume").code == 0
+    assert read_record(tmp_path / "child").parent == parent
+    again = finish(rerun(run_named(str(tmp_path / "child"), []), tmp_path / "again"))
+    assert again.after.parent == child.id
+    shutil.copy(tested / "config.toml", tmp_path / "config.toml")
+    assert recipe_origin(tmp_path / "config.toml") == recipe_origin(None) == recipe_origin(Path("unet")) == UNKNOWN
+    assert recipe_origin(tested / "test-cells" / "config.toml") == UNKNOWN  # the record of a test
+
+
+def test_a_run_that_continues_with_its_own_settings_is_not_its_own_parent(cells: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    finish(train(cells, tiny.settings(epochs=1), out))
+    finish(train(cells, tiny.settings(epochs=2), out, resume=True, origin=recipe_origin(out / "config.toml")))
+    assert read_record(out).parent is None

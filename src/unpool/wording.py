@@ -46,6 +46,12 @@ def count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def estimate_rounded_up(count: int) -> int:
+    """Round an estimated count up to a multiple of half its leading decimal place: more digits are not known."""
+    step = max(int(10 ** (len(str(count)) - 1)) // 2, 1)
+    return -(-count // step) * step
+
+
 def minutes_text(minutes: float) -> str:
     """Return minutes as a person gives them: ``1 minute``, ``2.5 minutes``."""
     return f"{minutes:g} minute{'' if minutes == 1 else 's'}"

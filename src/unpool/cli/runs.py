@@ -1,4 +1,4 @@
-"""``unpool runs``, ``runs show`` and ``runs rerun``: the ledger of trainings and tests."""
+"""``unpool runs`` and its commands ``table``, ``note``, ``show`` and ``rerun``: the ledger of trainings and tests."""
 
 from __future__ import annotations
 
@@ -20,40 +20,90 @@ AmongOption = Annotated[
 ]
 
 
+FoldersArgument = Annotated[list[Path] | None, Parameter(negative="", help="Folders to search; by default runs.")]
+NetOption = Annotated[str | None, Parameter(help="Only runs of this network.")]
+DataNameOption = Annotated[str | None, Parameter(help="Only runs on a folder of this name.")]
+StudyOption = Annotated[
+    str | None, Parameter(help="Only trainings of the study in a folder of this name, and their tests.")
+]
+WhereOption = Annotated[
+    list[str] | None,
+    Parameter(name="--where", negative="", help="Only runs whose run.json has this value, as key=value; repeatable."),
+]
+
+
 @runs.default
 def runs_list(
-    folders: Annotated[list[Path] | None, Parameter(negative="", help="Folders to search; by default runs.")] = None,
+    folders: FoldersArgument = None,
     *,
-    net: Annotated[str | None, Parameter(help="Only runs of this network.")] = None,
-    data: Annotated[str | None, Parameter(help="Only runs on a folder of this name.")] = None,
+    net: NetOption = None,
+    data: DataNameOption = None,
+    study: StudyOption = None,
     kind: Annotated[Literal["train", "test"] | None, Parameter(help="Only trainings, or only tests.")] = None,
     state: Annotated[
         Literal["running", "finished", "stopped", "failed", "interrupted"] | None,
         Parameter(help="Only runs in this state; interrupted means killed before the end."),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        Parameter(
-            name="--where", negative="", help="Only runs whose run.json has this value, as key=value; repeatable."
-        ),
-    ] = None,
+    where: WhereOption = None,
     sort: Annotated[
         Literal["created", "score", "seconds", "memory", "net", "data"],
         Parameter(help="Order: the newest, best, shortest or smallest run first, or names by the alphabet."),
     ] = "created",
     reverse: Annotated[bool, Parameter(negative="", help="Reverse the order.")] = False,
+    wide: Annotated[bool, Parameter(negative="", help="Show all columns, also where they do not fit.")] = False,
     json_: JsonOption = False,
 ) -> int:
-    """List trainings and tests.
+    """List trainings and tests: what was changed, from which run, and the scores.
 
     Example: unpool runs --kind test --sort score --where crop=256
     """
     from unpool.commands.runs.listing import list_runs
     from unpool.ledger.selection import RunFilter
 
-    wanted = RunFilter(net=net, data=data, kind=kind, state=state, where=tuple(where or ()))
-    listing = list_runs(folders or (), wanted, sort, reverse=reverse)
+    wanted = RunFilter(net=net, data=data, study=study, kind=kind, state=state, where=tuple(where or ()))
+    listing = list_runs(folders or (), wanted, sort, reverse=reverse, wide=wide)
     print_result(listing.to_json() if json_ else listing.text)
+    return 0
+
+
+@runs.command(name="table")
+def runs_table(
+    folders: FoldersArgument = None,
+    *,
+    net: NetOption = None,
+    data: DataNameOption = None,
+    study: StudyOption = None,
+    where: WhereOption = None,
+    json_: JsonOption = False,
+) -> int:
+    """Show changes against scores as a table in Markdown, with means over seeds.
+
+    Example: unpool runs table --data photos
+    """
+    from unpool.commands.runs.listing import table_runs
+    from unpool.ledger.selection import RunFilter
+
+    table = table_runs(folders or (), RunFilter(net=net, data=data, study=study, where=tuple(where or ())))
+    print_result(table.to_json() if json_ else table.text)
+    return 0
+
+
+@runs.command(name="note")
+def runs_note(
+    run: RunArgument,
+    text: Annotated[str, Parameter(help="The note.")],
+    *,
+    among: AmongOption = None,
+    json_: JsonOption = False,
+) -> int:
+    """Keep a note on a run, in notes.jsonl in its folder; the list shows it.
+
+    Example: unpool runs note 3f2a "trained before the masks were corrected"
+    """
+    from unpool.commands.runs.listing import note_run
+
+    noted = note_run(run, text, among or ())
+    print_result(noted.to_json() if json_ else f"noted on {noted.record.id}: {noted.folder}")
     return 0
 
 

@@ -53,13 +53,15 @@ def train(
     The run folder gets the model, the settings, the log and the state that --resume needs.
     Ctrl-C and SIGTERM save everything before they stop the training.
     """
+    from unpool.commands.run_folder import recipe_origin
     from unpool.commands.train.stages import train_in_stages as command
 
     settings = settings_of(
         recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, seed=seed, minutes=minutes, epochs=epochs,
         device=device, precision=precision,
     )  # fmt: skip
-    trained = run_command(command(data, settings, out, resume=resume), silent=json_)
+    steps = command(data, settings, out, resume=resume, origin=recipe_origin(recipe))
+    trained = run_command(steps, silent=json_)
     if json_:
         print_result(trained.to_json())
     else:

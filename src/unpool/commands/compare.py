@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from unpool.commands.compared_models import changes_sentence, compared_model, unfairness_notes
 from unpool.errors import DataError, UsageError
 from unpool.io.documents import read_json
 from unpool.metrics.comparison import Comparison, Difference, SharedMeasure, compare_tests
@@ -61,6 +62,7 @@ class _ClassNames(_Form):
 class _Written(_Form):
     """What a comparison reads of a scores.json; other keys may hold anything."""
 
+    warnings: list[str] = []
     confusion: _ClassNames
     images: list[_WrittenPicture]
     measures: dict[str, _MeasureRows] = {}
@@ -93,9 +95,10 @@ class WrittenMeasure(NamedTuple):
 
 @dataclass(frozen=True)
 class WrittenTest:
-    """A test as ``unpool test`` wrote it: its pictures by name, and its measures by key."""
+    """A test as ``unpool test`` wrote it: its warnings, its pictures by name, and its measures by key."""
 
     path: Path
+    warnings: tuple[str, ...]
     classes: tuple[str, ...]
     pictures: Mapping[str, TestedPicture]
     measures: Mapping[str, WrittenMeasure]
@@ -103,10 +106,18 @@ class WrittenTest:
 
 @dataclass(frozen=True)
 class CompareResult:
-    """The result of a comparison. The first test is called A, the next B, and so on."""
+    """The result of a comparison. The first test is called A, the next B, and so on.
+
+    Attributes
+    ----------
+    changes: for each comparison a sentence on the settings in which the models differ; empty where they are unknown.
+    notes: sentences on what makes a comparison unfair.
+    """
 
     tests: tuple[Path, ...]
     comparison: Comparison
+    changes: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def labels(self) -> str:
@@ -121,7 +132,8 @@ class CompareResult:
     @property
     def text(self) -> str:
         """The result as a page of text."""
-        return comparison_text(self.comparison, self.labels, [str(path) for path in self.tests])
+        sources = [str(path) for path in self.tests]
+        return comparison_text(self.comparison, self.labels, sources, self.changes, self.notes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON data."""
@@ -137,10 +149,15 @@ class CompareResult:
             "resamples": RESAMPLES,
             "seed": comparison.seed,
             "best": self.labels[comparison.best],
+            "corrected_for": comparison.comparisons,
+            "notes": list(self.notes),
             "comparisons": [
                 {
                     "other": self.labels[each.other],
                     "sentence": text,
+                    "changes": change,
+                    "higher": each.higher,
+                    "lower": each.lower,
                     "more": each.more,
                     "differences": {name: _to_json(difference) for name, difference in each.differences.items()},
                     "measures": {
@@ -148,7 +165,7 @@ class CompareResult:
                         for key, differences in each.measures.items()
                     },
                 }
-                for each, text in zip(comparison.others, self.sentences, strict=True)
+                for each, text, change in zip(comparison.others, self.sentences, self.changes, strict=True)
             ],
         }
 
@@ -178,7 +195,13 @@ def compare(paths: Sequence[Path]) -> CompareResult:
     names = sorted(tests[0].pictures)
     groups = [tests[0].pictures[name].group for name in names]
     counts = [[test.pictures[name].counts for name in names] for test in tests]
-    return CompareResult(tuple(paths), compare_tests(counts, groups, measures=_shared_measures(tests, names)))
+    comparison = compare_tests(counts, groups, measures=_shared_measures(tests, names))
+    models = [
+        compared_model(label, path if path.is_dir() else path.parent, test.warnings)
+        for label, path, test in zip(ascii_uppercase, paths, tests, strict=False)
+    ]
+    changes = tuple(changes_sentence(models[comparison.best], models[each.other]) for each in comparison.others)
+    return CompareResult(tuple(paths), comparison, changes, tuple(unfairness_notes(models)))
 
 
 def read_test(path: Path) -> WrittenTest:
@@ -206,7 +229,7 @@ def read_test(path: Path) -> WrittenTest:
             "the scores.json of this version's unpool test",
             "run unpool test again with the same model and folder",
         ) from error
-    return WrittenTest(path, classes, dict(rows), measures)
+    return WrittenTest(path, tuple(written.warnings), classes, dict(rows), measures)
 
 
 def require_comparable(one: WrittenTest, other: WrittenTest) -> None:
@@ -223,7 +246,8 @@ def require_comparable(one: WrittenTest, other: WrittenTest) -> None:
         raise UsageError(
             f"{both}: only one has {first_of(in_one_only, 3)}",
             "tests on the same pictures",
-            "run unpool test with both models on the same folder, with the same --split",
+            "run unpool test with both models on the same folder, with the same --split; trainings of different seeds "
+            "have different splits, unless they are trained with the same --set split_seed=0",
         )
     for name, picture in one.pictures.items():
         counterpart = other.pictures[name]

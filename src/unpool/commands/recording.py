@@ -18,6 +18,7 @@ from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
+from unpool.ledger.changes import WITHOUT_EFFECT
 from unpool.ledger.folders import read_record, sibling_runs, write_record
 from unpool.ledger.record import (
     UNKNOWN,
@@ -39,9 +40,6 @@ from unpool.metrics.intervals import HEADLINE, Intervals
 from unpool.prediction.evaluation import Evaluation
 from unpool.training.records import TrainingState
 from unpool.wording import decodable, dotted_names
-
-WITHOUT_EFFECT = ("machine", "recipe", "config_version")
-"""Parts of a configuration that do not change the result of a training."""
 
 
 def record_training(
@@ -172,7 +170,7 @@ def _training_record(job: TrainingJob, run: RunFolder, origin: Origin) -> Record
         "id": before.id,
         "created": before.created,
         "peak_bytes": before.peak_bytes,
-        "parent": before.parent or origin.parent,
+        "parent": before.parent or (origin.parent if origin.parent != before.id else None),
         "study": before.study or origin.study,
     }
     return record.model_copy(update=kept)

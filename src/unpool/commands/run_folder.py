@@ -12,9 +12,11 @@ from unpool.config.recipes import read_recipe
 from unpool.config.schema import RunConfig
 from unpool.config.settings import override, resolve
 from unpool.config.toml import to_toml
-from unpool.errors import UsageError
+from unpool.errors import DataError, UsageError
 from unpool.io.destination import is_unused, new_folder
 from unpool.io.files import write_text
+from unpool.ledger.folders import read_record
+from unpool.ledger.record import UNKNOWN, Origin
 from unpool.wording import dotted_names
 
 MODEL_FILE = "model.safetensors"
@@ -126,6 +128,17 @@ def resumed_config(run: RunFolder, requested: Mapping[str, Any]) -> RunConfig:
                 "leave the setting out, or start a new run without --resume",
             )
     return resumed
+
+
+def recipe_origin(recipe: Path | None) -> Origin:
+    """Return the run whose ``config.toml`` a training takes as its recipe; ``UNKNOWN`` for any other recipe."""
+    if recipe is None or RunFolder(recipe.parent).config.name != recipe.name:
+        return UNKNOWN
+    try:
+        record = read_record(recipe.parent)
+    except DataError:  # the file is a person's own, or its run has lost its record
+        return UNKNOWN
+    return Origin(parent=record.id) if record.kind == "train" else UNKNOWN
 
 
 def write_config(run: RunFolder, config: RunConfig) -> None:

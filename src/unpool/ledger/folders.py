@@ -16,6 +16,7 @@ from unpool.errors import DataError, UsageError
 from unpool.io.documents import read_json
 from unpool.io.files import write_json
 from unpool.io.folders import is_junk
+from unpool.ledger.notes import NO_NOTES, Notes, read_notes
 from unpool.ledger.record import RECORD_FILE, Record
 from unpool.wording import command_text, decodable, first_of, problem_text
 
@@ -42,15 +43,23 @@ class FoundRun:
     Attributes
     ----------
     state: as in its record; ``interrupted`` where the record has ``running`` and no process runs.
+    notes: those that a person keeps on it.
     """
 
     folder: Path
     record: Record
     state: str
+    notes: Notes = NO_NOTES
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data: the record with ``state`` and ``folder``."""
-        return {**self.record.to_json(), "state": self.state, "folder": decodable(str(self.folder))}
+        """Return plain JSON data: the record with ``state``, ``folder`` and ``notes``."""
+        return {
+            **self.record.to_json(),
+            "state": self.state,
+            "folder": decodable(str(self.folder)),
+            "notes": [note.to_json() for note in self.notes.entries],
+            "odd_notes": list(map(decodable, self.notes.odd)),
+        }
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def read_record(path: Path) -> Record:
 def run_in(folder: Path) -> FoundRun:
     """Return the run in a folder. Raises DataError where its record is missing or unreadable."""
     record = read_record(folder)
-    return FoundRun(folder, record, _state(record, folder))
+    return FoundRun(folder, record, _state(record, folder), read_notes(folder))
 
 
 def find_runs(roots: Sequence[Path]) -> FoundRuns:

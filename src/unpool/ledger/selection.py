@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from unpool.errors import UsageError
 from unpool.io.documents import json_value
 from unpool.ledger.folders import FoundRun
+from unpool.ledger.lineage import Lineage
 from unpool.wording import command_text, dotted_names, shortened
 
 RunOrder = Literal["created", "score", "seconds", "memory", "net", "data"]
@@ -34,12 +36,14 @@ class RunFilter:
     Attributes
     ----------
     data: the name of the data's folder.
+    study: the name of the folder of a study; of its trainings and of the tests of their models.
     where: conditions ``key=value`` on any value in the record. A key is a name in the record (``crop``) or the full
         path to it (``settings.training.crop``).
     """
 
     net: str | None = None
     data: str | None = None
+    study: str | None = None
     kind: str | None = None
     state: str | None = None
     where: tuple[str, ...] = ()
@@ -58,6 +62,10 @@ def select_runs(
     UsageError: a condition ``where`` without ``=``, or with a key that no record has.
     """
     kept = [run for run in runs if _meets(run, conditions)]
+    if conditions.study is not None:
+        lineage = Lineage(runs)
+        places = [(run, lineage.study(run)) for run in kept]
+        kept = [run for run, place in places if place is not None and Path(place.folder).name == conditions.study]
     for text in conditions.where:
         names, accepted = _condition(text, runs)
         kept = [

@@ -93,7 +93,7 @@ def difference_text(attempt: Attempt) -> tuple[str, str]:
     found = difference_range(attempt)
     if attempt.difference is None or found is None:
         return "", ""
-    digits = point_digits(found, shown=attempt.shown) if attempt.difference_interval else 1
+    digits = point_digits(attempt.difference, attempt.difference_interval, shown=attempt.shown)
     bracket = f"[{found.low:z.{digits}f}, {found.high:z.{digits}f}]" if attempt.difference_interval else ""
     return f"{attempt.difference:+z.{digits}f}", bracket
 

@@ -25,7 +25,7 @@ from unpool.metrics.seeds import (
     score_with_interval,
 )
 from unpool.study.records import StudyTask, TaskResult
-from unpool.wording import count_text
+from unpool.wording import count_text, estimate_rounded_up
 
 Judging = Literal["train", "test"]
 """The kind of tasks whose pictures judge: ``train`` has counts of validation pictures, ``test`` those of test ones."""
@@ -65,7 +65,7 @@ class Verdict:
             unknown = "seed" if difference.error_of_seeds is None else difference.unit
             return f"no verdict from one {unknown}, since another one could change it by as much; add {unknown}s"
         more = [
-            f"{count_text(_rounded(number), f'more {what}')}"
+            f"{count_text(estimate_rounded_up(number), f'more {what}')}"
             for what, number in ((difference.unit, self.more.units), ("seed", self.more.seeds))
             if number is not None
         ]
@@ -139,9 +139,3 @@ def _scored(results: Mapping[str, TaskResult], variant: int, seed: int, judging:
 
 def _p_text(p: float | None) -> str:
     return "unknown" if p is None else f"{p:.3f}" if p >= 0.001 else "below 0.001"
-
-
-def _rounded(count: int) -> int:
-    """Round a count up to a multiple of half its leading decimal place: a more precise number is not known."""
-    step = max(int(10 ** (len(str(count)) - 1)) // 2, 1)
-    return -(-count // step) * step

@@ -1,4 +1,7 @@
-"""``runs``: all runs as a list, and one run in full. It does not import torch, so that the list appears immediately."""
+"""``runs``: all runs as a list, changes against scores, and one run in full.
+
+It does not import torch, so that the list appears immediately.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unpool.ledger.folders import FoundRun, FoundRuns, find_runs, run_named
+from unpool.ledger.folders import FoundRun, FoundRuns, find_runs, run_in, run_named
+from unpool.ledger.lineage import Lineage
+from unpool.ledger.notes import add_note
+from unpool.ledger.run_list import runs_text
+from unpool.ledger.run_page import run_text
 from unpool.ledger.selection import RunFilter, RunOrder, select_runs
-from unpool.ledger.text import command_line, folder_files, run_text, runs_text
+from unpool.ledger.text import command_line, folder_files
+from unpool.ledger.variants import VariantTable, variant_table
 
 DEFAULT_ROOT = Path("runs")
 """The folder into which ``unpool train`` puts runs without ``--out``."""
@@ -17,19 +25,27 @@ DEFAULT_ROOT = Path("runs")
 
 @dataclass(frozen=True)
 class RunList:
-    """The result of ``runs``: the selected runs, and records that could not be read."""
+    """The result of ``runs``: the selected runs, and records that could not be read.
+
+    Attributes
+    ----------
+    lineage: of all runs that were found, the selected ones and the others.
+    wide: whether the text has all columns, however wide it is.
+    """
 
     found: FoundRuns
+    lineage: Lineage
+    wide: bool = False
 
     @property
     def text(self) -> str:
         """A list with one line for each run."""
-        return runs_text(self.found)
+        return runs_text(self.found, self.lineage, wide=self.wide)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {
-            "runs": [run.to_json() for run in self.found.runs],
+            "runs": [_with_relatives(run, self.lineage) for run in self.found.runs],
             "unreadable": [record.to_json() for record in self.found.unreadable],
         }
 
@@ -42,21 +58,23 @@ class ShownRun:
     ----------
     tests: tests of the model that the run made.
     maker: the training that made a test's model, where it was found.
+    lineage: of the runs that were searched.
     """
 
     run: FoundRun
     tests: tuple[FoundRun, ...]
     maker: FoundRun | None
+    lineage: Lineage
 
     @property
     def text(self) -> str:
         """A page with all facts of the run."""
-        return run_text(self.run, self.tests, self.maker)
+        return run_text(self.run, self.tests, self.maker, self.lineage)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {
-            **self.run.to_json(),
+            **_with_relatives(self.run, self.lineage),
             "command": command_line(self.run.folder, self.run.record),
             "files": folder_files(self.run.folder),
             "tests": [test.to_json() for test in self.tests],
@@ -70,6 +88,7 @@ def list_runs(
     order: RunOrder = "created",
     *,
     reverse: bool = False,
+    wide: bool = False,
 ) -> RunList:
     """List the runs in some folders and below them.
 
@@ -84,7 +103,16 @@ def list_runs(
     """
     found = find_runs(list(folders) or [DEFAULT_ROOT])
     selected = select_runs(found.runs, conditions or RunFilter(), order, reverse=reverse)
-    return RunList(FoundRuns(selected, found.unreadable))
+    return RunList(FoundRuns(selected, found.unreadable), Lineage(found.runs), wide)
+
+
+def table_runs(folders: Sequence[Path] = (), conditions: RunFilter | None = None) -> VariantTable:
+    """Return the changes of the selected trainings against their scores.
+
+    Parameters and errors are those of ``list_runs``.
+    """
+    listed = list_runs(folders, conditions)
+    return variant_table(listed.found.runs, listed.lineage)
 
 
 def show_run(name: str, roots: Sequence[Path] = ()) -> ShownRun:
@@ -103,13 +131,33 @@ def show_run(name: str, roots: Sequence[Path] = ()) -> ShownRun:
     places = list(roots) or [DEFAULT_ROOT]
     run = run_named(name, places)
     near = run.folder if run.record.kind == "train" else run.folder.absolute().parent
-    others = find_runs([near, *(place for place in places if place.is_dir())]).runs
-    related = [each for each in others if _same_model(each, run) and each.record.kind != run.record.kind]
-    tests = tuple(each for each in related if each.record.kind == "test")
-    makers = [each for each in related if each.record.kind == "train"]
-    return ShownRun(run, tests, makers[0] if makers else None)
+    lineage = Lineage(find_runs([near, *(place for place in places if place.is_dir())]).runs)
+    is_test = run.record.kind == "test"
+    return ShownRun(run, () if is_test else tuple(lineage.tests(run)), lineage.maker(run) if is_test else None, lineage)
 
 
-def _same_model(one: FoundRun, other: FoundRun) -> bool:
-    left, right = one.record.model, other.record.model
-    return left is not None and right is not None and left.digest == right.digest
+def note_run(name: str, text: str, roots: Sequence[Path] = ()) -> FoundRun:
+    """Keep a note on one run, and return the run with all its notes.
+
+    Parameters
+    ----------
+    name, roots: as in ``show_run``.
+
+    Raises
+    ------
+    UsageError: no run has this name, or several have it; or the note has no text.
+    DataError: the run's record cannot be read.
+    RunError: the note cannot be written.
+    """
+    run = run_named(name, list(roots) or [DEFAULT_ROOT])
+    add_note(run.folder, text)
+    return run_in(run.folder)
+
+
+def _with_relatives(run: FoundRun, lineage: Lineage) -> dict[str, Any]:
+    """Return a run as JSON data, with the ids of the runs that it belongs to; null for those that are not there."""
+    is_test = run.record.kind == "test"
+    maker, test = (lineage.maker(run), None) if is_test else (None, lineage.held_out(run))
+    nearest = None if is_test or run.record.parent is not None else lineage.nearest(run)
+    relatives = {"trained_by": maker, "held_out_test": test, "nearest": nearest}
+    return {**run.to_json(), **{name: each.record.id if each else None for name, each in relatives.items()}}

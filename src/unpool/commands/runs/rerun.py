@@ -129,7 +129,8 @@ def changes_since(record: Record) -> Sequence[str]:
 
 def _train_again(record: Record, folder: Path, start: Path | None, out: Path) -> Generator[Event, None, TrainedRun]:
     settings = merge(record.settings, {"training": {"start": start and str(start)}})
-    trained = yield from train(folder, settings, out, origin=Origin(fingerprint=record.data.fingerprint))
+    origin = Origin(parent=record.id, fingerprint=record.data.fingerprint)
+    trained = yield from train(folder, settings, out, origin=origin)
     if not trained.finished:
         words = ["unpool", "train", str(folder), "--recipe", str(out / "config.toml"), "--out", str(out), "--resume"]
         yield Message(f"to continue: {command_text(words)}")

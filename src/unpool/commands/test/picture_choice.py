@@ -10,10 +10,14 @@ from unpool.checkpoint.card import Card
 from unpool.data.samples import Pair
 from unpool.dataset.survey_result import Survey
 from unpool.errors import UsageError
+from unpool.ledger.lineage import OF_TRAINING_FOLDER
 from unpool.prediction.averaging import Averaging
 from unpool.wording import first_of
 
 Which = Literal["auto", "train", "val", "test", "all"]
+
+TRAINED_ON = "pictures were trained on"
+"""Words of a warning, by which a comparison finds it in scores.json."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def choose_pairs(survey: Survey, card: Card, which: Which) -> Choice:
     chosen = set(names)
     pairs = tuple(pair for pair in survey.folder.pairs if pair.name in chosen)
     part = "all pictures" if which == "all" else f"the {which} split"
-    origin = " of the folder the model was trained on" if same_folder else ""
+    origin = OF_TRAINING_FOLDER if same_folder else ""
     chose_epoch = same_folder and which == "val"
     return Choice(pairs, f"{part}{origin}", tuple(_warnings(survey, pairs, data, chose_epoch)))
 
@@ -74,9 +78,7 @@ def _warnings(survey: Survey, pairs: Sequence[Pair], data: dict[str, Any], chose
     trained_on = [pair.name for pair in pairs if survey.pictures[pair.name].digest in trained]
     if trained_on:
         names = first_of(trained_on, 3)
-        warnings.append(
-            f"{len(trained_on)} of the {len(pairs)} pictures were trained on ({names}): these scores are too good."
-        )
+        warnings.append(f"{len(trained_on)} of the {len(pairs)} {TRAINED_ON} ({names}): these scores are too good.")
     if chose_epoch:
         warnings.append(
             "The validation pictures were not trained on, but they chose the best epoch; "

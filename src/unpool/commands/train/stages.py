@@ -14,10 +14,16 @@ from unpool.commands.train.train import TrainedRun, train
 from unpool.config.schema import RunConfig, Stage
 from unpool.config.settings import merge, resolve
 from unpool.io.destination import made_folder, numbered_paths, require_writable
+from unpool.ledger.record import UNKNOWN, Origin
 
 
 def train_in_stages(
-    folder: Path, settings: Mapping[str, Any], out: Path | None = None, *, resume: bool = False
+    folder: Path,
+    settings: Mapping[str, Any],
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    origin: Origin = UNKNOWN,
 ) -> Generator[Event, None, TrainedRun]:
     """Run ``unpool.commands.train.train.train`` once for each stage of the recipe; each stage resumes by itself.
 
@@ -26,17 +32,17 @@ def train_in_stages(
     """
     config = with_budget(resolve(settings))
     if not config.stages:
-        return (yield from train(folder, settings, out, resume=resume))
+        return (yield from train(folder, settings, out, resume=resume, origin=origin))
     out = out or _path(default_run_path(folder, config), resume=resume)
     try:
-        return (yield from _all_stages(folder, settings, config, out, resume=resume))
+        return (yield from _all_stages(folder, settings, config, out, resume=resume, origin=origin))
     finally:
         with suppress(OSError):  # a training that was refused leaves nothing
             _stages_of(out).rmdir()
 
 
 def _all_stages(
-    folder: Path, settings: Mapping[str, Any], config: RunConfig, out: Path, *, resume: bool
+    folder: Path, settings: Mapping[str, Any], config: RunConfig, out: Path, *, resume: bool, origin: Origin
 ) -> Generator[Event, None, TrainedRun]:
     start = config.training.start
     last = len(config.stages)
@@ -44,7 +50,7 @@ def _all_stages(
         target = out if number == last else _stages_of(out) / f"{number}-{stage.net}"
         yield Message(f"stage {number} of {last}: {stage.net}, in {target}")
         given = merge(settings, {"net": stage.net, "stages": [], "training": _training(config, stage, start)})
-        trained = yield from train(folder, given, target, resume=resume)
+        trained = yield from train(folder, given, target, resume=resume, origin=origin)
         if not trained.finished:
             break
         start = str(trained.model)
