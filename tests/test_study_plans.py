@@ -17,7 +17,7 @@ from unpool.study.plan import (
     shipped_plans,
     vary_of,
 )
-from unpool.study.variants import change_text, variants_of
+from unpool.study.variants import variants_of
 
 
 def plan(**keys: object) -> StudyPlan:
@@ -138,9 +138,3 @@ def test_ranges_of_a_search() -> None:
     assert ranges["learning_rate"]["log"]
     with pytest.raises(UsageError, match="a range"):
         ranges_of(["skip=none..add"])
-
-
-def test_names_of_changes_are_short() -> None:
-    assert change_text({"structure.skip": "add", "training.learning_rate": 0.001, "bias": False}) == (
-        "skip=add learning_rate=0.001 bias=false"
-    )

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from unpool.config.schema import SECTIONS, RunConfig
 from unpool.config.settings import SEE_ALL, nearest_key
-from unpool.config.values import assignments_text, meaning_of, right_value, values_text
+from unpool.config.values import meaning_of, right_value, set_options_text, values_text
 from unpool.errors import UsageError
 from unpool.meaning import Meaning
 from unpool.nets.named import NAMED_NETS
@@ -50,7 +50,7 @@ class Setting:
 
     def assignment(self, net: str) -> str:
         """Return words for the command line that give the setting a value which this network takes."""
-        return assignments_text({self.name: right_value(self.field, self.defaults[net])})
+        return set_options_text({self.name: right_value(self.field, self.defaults[net])})
 
     def to_json(self, net: str) -> dict[str, Any]:
         """Return the setting as plain data, with its default in a network, or in the first that has the setting."""

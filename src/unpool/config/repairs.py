@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from unpool.config.values import assignments_text
+from unpool.config.values import set_options_text
 from unpool.errors import ObjectionError
 from unpool.nets.families import structure_of
 from unpool.nets.named import NAMED_NETS
@@ -63,7 +63,7 @@ def repair_text(build: Build, settings: Mapping[str, Any], given: Mapping[str, A
     """
     changes = repair(build, settings, given.keys())
     if changes is not None:
-        return f"add {assignments_text(changes)}"
+        return f"add {set_options_text(changes)}"
     loosened = [repair(build, settings, given.keys() - {name}) for name in given]
     ways = [changes for changes in loosened if changes is not None]
     if not ways:
@@ -71,7 +71,7 @@ def repair_text(build: Build, settings: Mapping[str, Any], given: Mapping[str, A
         ways = [] if of_any is None else [of_any]
     if not ways:
         return f"change {' or '.join(given)}"
-    texts = [assignments_text(changes) for changes in sorted(ways, key=len)[:MOST_WAYS]]
+    texts = [set_options_text(changes) for changes in sorted(ways, key=len)[:MOST_WAYS]]
     return f"change {'it' if len(texts) == 1 else 'one of them'}: {', or '.join(texts)}"
 
 

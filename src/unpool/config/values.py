@@ -74,7 +74,7 @@ def assignment(name: str, value: Any) -> str:
     return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def assignments_text(values: Mapping[str, Any]) -> str:
+def set_options_text(values: Mapping[str, Any]) -> str:
     """Return settings as words for the command line: ``--set skip=none --set bottom=false``."""
     return command_text(word for name, value in values.items() for word in ("--set", assignment(name, value)))
 

@@ -39,7 +39,7 @@ class MeanScore(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Variant:
+class VariantRow:
     """The trainings of the same settings on the same data: of each seed the newest of the tested ones, or of all.
 
     Attributes
@@ -70,7 +70,7 @@ class VariantTable:
     """
 
     settings: tuple[str, ...]
-    variants: tuple[Variant, ...]
+    variants: tuple[VariantRow, ...]
     shared: dict[str, Any]
     tested_on: PicturesTested | None
     other_pictures: bool
@@ -107,7 +107,7 @@ class VariantTable:
     def _head(self) -> list[str]:
         return ["data", *map(short_name, self.settings), "seeds", "val mIoU", "test mIoU", "runs"]
 
-    def _cells(self, variant: Variant) -> list[str]:
+    def _cells(self, variant: VariantRow) -> list[str]:
         test = variant.test.text if variant.test is not None else DASH
         if variant.test is not None and variant.test.trainings < len(variant.ids):
             test += f" (of {variant.test.trainings})"
@@ -161,10 +161,12 @@ def variant_table(runs: Sequence[FoundRun], lineage: Lineage) -> VariantTable:
     )
 
 
-def _variant(group: Sequence[FoundRun], names: Sequence[str], test: PicturesTested | None, lineage: Lineage) -> Variant:
+def _variant(
+    group: Sequence[FoundRun], names: Sequence[str], test: PicturesTested | None, lineage: Lineage
+) -> VariantRow:
     record = group[0].record
     tests = [found.record.mean_iou for run in group if (found := _test_on(test, run, lineage)) is not None]
-    return Variant(
+    return VariantRow(
         data=record.data.name,
         values=tuple(setting(record, name) for name in names),
         ids=tuple(map(lineage.name, group)),

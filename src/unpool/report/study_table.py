@@ -34,7 +34,11 @@ def study_csv(contents: StudyContents) -> str:
             attempt.difference, *(attempt.difference_interval or (None, None)),
         ]  # fmt: skip
         writer.writerow([
-            number, *map(text_cell, (attempt.name, changes_text(attempt), attempt.note, attempt.state, attempt.ended)),
+            number,
+            *map(
+                text_cell,
+                (attempt.name, attempt_changes_text(attempt), attempt.note, attempt.state, attempt.ended),
+            ),
             _cell(attempt.given_up_at), attempt.seeds, *map(_cell, numbers),
             "" if attempt.difference is None else "yes" if attempt.shown else "no",
             text_cell(attempt.verdict), _cell(attempt.validation), cost.parameters, cost.multiply_adds,
@@ -51,7 +55,7 @@ def study_markdown(contents: StudyContents) -> str:
     )  # fmt: skip
     rows = []
     for number, attempt in enumerate(map(with_finite_numbers, contents.attempts), 1):
-        words = (attempt.name, changes_text(attempt) or DASH, attempt.note or DASH)
+        words = (attempt.name, attempt_changes_text(attempt) or DASH, attempt.note or DASH)
         costs = cost_texts(attempt)
         rows.append((
             str(number), *map(_markdown, words), *(part or DASH for part in _difference(attempt, number)),
@@ -100,7 +104,7 @@ def study_text(contents: StudyContents) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def changes_text(attempt: Attempt) -> str:
+def attempt_changes_text(attempt: Attempt) -> str:
     """Return the settings that an attempt changes: ``maps = 32, decoder = bilinear``; an empty text for none."""
     return ", ".join(f"{name} = {value}" for name, value in attempt.changes)
 
@@ -148,7 +152,7 @@ def _difference(attempt: Attempt, number: int) -> tuple[str, str]:
 
 def _in_words(attempt: Attempt, number: int) -> list[str]:
     lines = _indented(f"{number} {attempt.name}{' (baseline)' if number == 1 else ''}", "")
-    for title, words in (("changed", changes_text(attempt)), ("why", attempt.note), ("result", attempt.verdict),
+    for title, words in (("changed", attempt_changes_text(attempt)), ("why", attempt.note), ("result", attempt.verdict),
                          ("end", attempt.ended)):  # fmt: skip
         lines += _indented(f"{title}: {words}", "  ") if words else []
     return lines

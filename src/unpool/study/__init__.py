@@ -1,1 +1,1 @@
-"""Studies of structures: a plan with variants, its stages, its folder of results, and the verdict on each variant."""
+"""Studies of structures: a plan with variants, its stages, its results, and the verdict on each variant."""

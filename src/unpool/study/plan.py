@@ -21,7 +21,10 @@ MOST_VARIANTS = 200
 """The most variants of a grid; more than that are searched, not tried one by one."""
 
 Scalar = bool | int | float | str
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_LETTERS = 200
+"""The most letters of a name."""
+
+Name = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
 
 
 class _Form(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 
 from unpool.errors import UsageError
 from unpool.study.plan import PlannedVariant, Range, Scalar, Search, StudyPlan
-from unpool.study.variants import change_text
+from unpool.study.variants import name_after
 
 BATCHES = 3
 """Batches of variants that are proposed one after the other, each with the results of those before."""
@@ -47,7 +47,7 @@ def proposed_settings(plan: StudyPlan, tried: Tried, batch: int) -> list[Planned
             study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=score))
     proposals = [study.ask(distributions).params for _ in range(batch_size(search, batch))]
     settings_of = [{name: _value(search.ranges[name], value) for name, value in each.items()} for each in proposals]
-    unique = {change_text(each): each for each in settings_of}
+    unique = {name_after(each): each for each in settings_of}
     return [PlannedVariant(name=name, set=each) for name, each in unique.items()]
 
 

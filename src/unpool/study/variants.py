@@ -12,8 +12,8 @@ from unpool.config.assignments import nested_settings
 from unpool.config.schema import RunConfig
 from unpool.config.settings import merge, resolve
 from unpool.errors import UsageError
-from unpool.study.plan import PlannedVariant, StudyPlan, combinations
-from unpool.wording import shortened
+from unpool.ledger.changes import assignments_text
+from unpool.study.plan import MOST_LETTERS, PlannedVariant, StudyPlan, combinations
 
 BASELINE = "baseline"
 
@@ -92,7 +92,7 @@ def variants_of(plan: StudyPlan) -> tuple[Variant, ...]:
 def planned_variants(plan: StudyPlan) -> list[PlannedVariant]:
     """Return the variants by name, then those of the grid, each named after what it changes."""
     grid = combinations(plan.vary) if plan.search is None else []
-    return [*plan.variant, *(PlannedVariant(name=change_text(each), set=each) for each in grid)]
+    return [*plan.variant, *(PlannedVariant(name=name_after(each), set=each) for each in grid)]
 
 
 def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) -> tuple[Variant, RunConfig | None]:
@@ -115,7 +115,7 @@ def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) ->
         refused = f"{error.found}; {error.repair}"
     usual = resolve(base, "the baseline")
     changes = {key: value for key, value in planned.set.items() if config is None or _differs(key, config, usual)}
-    name = planned.name if planned.name != change_text(planned.set) else change_text(changes) or planned.name
+    name = planned.name if planned.name != name_after(planned.set) or not changes else name_after(changes)
     return Variant(
         number=number,
         name=name,
@@ -127,18 +127,9 @@ def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) ->
     ), config
 
 
-def change_text(changes: Mapping[str, Any]) -> str:
-    """Return changed settings as a name: ``skip=add up=bilinear``."""
-    return shortened(" ".join(f"{key.rpartition('.')[2]}={setting_text(value)}" for key, value in changes.items()), 200)
-
-
-def setting_text(value: Any) -> str:
-    """Return the value of a setting as ``--set`` takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(setting_text, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def name_after(changes: Mapping[str, Any]) -> str:
+    """Return the name of a variant that has none of its own: ``skip=add up=bilinear``."""
+    return shortened(assignments_text(changes), MOST_LETTERS)
 
 
 def _differs(key: str, config: RunConfig, usual: RunConfig) -> bool:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from unpool.commands.study.beginning import forecast_rows, warnings_on
 from unpool.commands.study.crops import read_crops
 from unpool.commands.study.judging import Judgement, judgements, rules
+from unpool.ledger.changes import setting_text
 from unpool.metrics.intervals import Interval
 from unpool.report.study_contents import Attempt, AttemptCost, AttemptState, Course, CourseRow, StudyContents
 from unpool.study.folder import StudyFolder
 from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Position, position
-from unpool.study.variants import Variant, setting_text
+from unpool.study.variants import Variant
 from unpool.study.verdicts import score_of
 from unpool.wording import all_of, command_text, count_text
 
