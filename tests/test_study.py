@@ -80,6 +80,9 @@ def test_half_are_given_up_and_the_rest_is_judged_once(halved: StudyResult) -> N
         assert not list(run.glob("test-*"))
     tests = [result for key, result in halved.results.items() if key.endswith("test")]
     assert len(tests) == 8
+    assert where.ensemble in (0, *where.finalists)
+    assert halved.results[f"{where.ensemble:02}-ensemble"].pictures == tests[0].pictures
+    assert load_model(halved.folder.ensemble)
     assert {result.pictures for result in tests} == {tuple(sorted(halved.study.data.test))}
     last_training = max(
         run.record.updated for run in find_runs([halved.folder.runs]).runs if run.record.kind == "train"
@@ -270,7 +273,7 @@ def test_two_processes_share_a_study_and_one_is_killed(twelve: Path, tmp_path: P
     result = shown_study(out)
     where = position(result.study, result.results)
     assert where.stage is None
-    assert len(result.results) == 6 + 6
+    assert len(result.results) == 6 + 6 + 1
     for run in find_runs([runs]).runs:
         if run.record.kind == "train":
             assert (run.record.state, run.record.epochs) == ("finished", 6)

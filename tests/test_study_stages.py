@@ -72,7 +72,7 @@ def done(
 def seconds(results: Mapping[str, TaskResult]) -> float:
     longest: dict[tuple[int, int], float] = {}
     for each in results.values():
-        if each.key.endswith("test"):
+        if each.key.split("-")[-2] != "until":
             continue
         longest[each.variant, each.seed] = max(longest.get((each.variant, each.seed), 0), each.seconds)
     return sum(longest.values())
@@ -90,6 +90,8 @@ def test_the_better_half_trains_on_and_the_baseline_always() -> None:
     assert where.seeds == {0: (0, 1), 7: (0, 1), 8: (0, 1)}
     tests = sorted(key for key in results if key.endswith("test"))
     assert len(tests) == 6
+    assert where.ensemble == 8
+    assert "08-ensemble" in results
     assert all(key.split("-")[0] in ("00", "07", "08") for key in tests)
 
 

@@ -45,6 +45,11 @@ class StudyFolder:
         return self.path / "crops"
 
     @property
+    def ensemble(self) -> Path:
+        """The models of one variant's seeds as one model."""
+        return self.path / "ensemble" / "model.safetensors"
+
+    @property
     def page(self) -> Path:
         """The page of the study."""
         return self.path / "study.html"

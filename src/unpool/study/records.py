@@ -21,7 +21,10 @@ class _Form(BaseModel):
 
 
 class StudyTask(_Form):
-    """A piece of work that one process does: a training up to a share of it, a test, or the proposal of variants.
+    """A piece of work that one process does.
+
+    It is a training up to a share of it, a test of its model, the models of a variant's seeds as one model with its
+    test, or the proposal of variants.
 
     Attributes
     ----------
@@ -29,7 +32,7 @@ class StudyTask(_Form):
     share: part of the training, above 0 and at most 1.
     """
 
-    kind: Literal["train", "test", "propose"]
+    kind: Literal["train", "test", "ensemble", "propose"]
     variant: _Count
     seed: _Count = 0
     share: _Share = 1.0
@@ -39,6 +42,8 @@ class StudyTask(_Form):
         """The name of the task, which is the same for every process."""
         if self.kind == "propose":
             return f"propose-{self.variant}"
+        if self.kind == "ensemble":
+            return f"{self.variant:02}-ensemble"
         end = "test" if self.kind == "test" else f"until-{self.share:g}"
         return f"{self.variant:02}-seed-{self.seed}-{end}"
 
@@ -74,6 +79,7 @@ class TaskResult(_Form):
     variant, seed: as in the task.
     error: why the training or test failed; empty where it did not.
     score: mean IoU on the validation pictures (highest so far) or on the test pictures; None where it has none.
+    validation: of an ensemble its mean IoU on the validation pictures.
     seconds: time of the training so far, with the parts before this task; of a test its time.
     picture_seconds: time to predict and score one validation picture; None where it was not measured.
     epochs: number of epochs so far; best_epoch: the one whose weights the model has.
@@ -89,6 +95,7 @@ class TaskResult(_Form):
     seed: _Count
     error: str = ""
     score: _Score | None = None
+    validation: _Score | None = None
     seconds: _Seconds = 0.0
     picture_seconds: _Seconds | None = None
     epochs: _Count = 0

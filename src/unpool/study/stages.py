@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 from unpool.study.proposals import BATCHES
 from unpool.study.records import Study, StudyTask, TaskResult
@@ -28,7 +29,7 @@ FINALISTS = 3
 """The most variants, apart from the baseline, that are left after the halvings."""
 
 RESERVED = 0.1
-"""_Share of the minutes that is kept for tests, and for trainings that take longer than forecast."""
+"""Share of the minutes that is kept for tests, and for trainings that take longer than forecast."""
 
 Results = Mapping[str, TaskResult]
 """Results of finished tasks, by the keys of the tasks."""
@@ -59,6 +60,7 @@ class Position:
     finalists: numbers of the variants that were left after the halvings, without the baseline.
     seeds: seeds of the finalists, by the variant's number, in the order in which they were added.
     stopped_adding: why no more seeds were added.
+    ensemble: number of the variant whose models are joined to one; None where none has several seeds.
     """
 
     stage: StudyStage | None = None
@@ -67,6 +69,7 @@ class Position:
     finalists: tuple[int, ...] = ()
     seeds: dict[int, tuple[int, ...]] = field(default_factory=dict)
     stopped_adding: str = ""
+    ensemble: int | None = None
 
     @property
     def tried(self) -> int:
@@ -169,12 +172,23 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[StudySt
             if results[StudyTask(kind="train", variant=number, seed=seed).key].error:
                 continue  # a variant whose training failed with one seed keeps those before
             found.seeds[number] = (*found.seeds[number], seed)
-    yield StudyStage(
-        "testing, once, on pictures that neither trained nor chose",
-        tuple(
-            StudyTask(kind="test", variant=number, seed=seed) for number, seeds in found.seeds.items() for seed in seeds
-        ),
-    )
+    tests = [
+        StudyTask(kind="test", variant=number, seed=seed) for number in found.seeds for seed in found.seeds[number]
+    ]
+    found.ensemble = _highest(results, found)
+    if found.ensemble is not None:
+        tests.append(StudyTask(kind="ensemble", variant=found.ensemble))
+    yield StudyStage("testing, once, on pictures that neither trained nor chose", tuple(tests))
+
+
+def _highest(results: Results, found: Position) -> int | None:
+    """Return the variant with several seeds that has the highest mean score on the validation pictures."""
+
+    def score(number: int) -> float:
+        scores = [results[StudyTask(kind="train", variant=number, seed=seed).key].score for seed in found.seeds[number]]
+        return mean(each or 0.0 for each in scores)
+
+    return max((number for number in found.seeds if len(found.seeds[number]) > 1), key=score, default=None)
 
 
 def _part(share: float) -> str:

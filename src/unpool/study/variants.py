@@ -14,6 +14,7 @@ from unpool.config.settings import merge, resolve
 from unpool.errors import UsageError
 from unpool.ledger.changes import assignments_text
 from unpool.study.plan import MOST_LETTERS, PlannedVariant, StudyPlan, combinations
+from unpool.wording import shortened
 
 BASELINE = "baseline"
 

@@ -23,7 +23,7 @@ PICTURE, TRUTH = "picture", "truth"
 """Names of the crops without a prediction, in the place of a variant's."""
 
 
-class _View(NamedTuple):
+class StudyView(NamedTuple):
     """A study as far as it is: its folder, its results, where it stands, and its verdicts."""
 
     folder: StudyFolder
@@ -37,7 +37,7 @@ def study_contents(folder: StudyFolder, study: Study, results: Mapping[str, Task
     """Return what the page and the tables of a study show."""
     where = position(study, results)
     judged = judgements(study, results, where)
-    view = _View(folder, study, results, where, judged)
+    view = StudyView(folder, study, results, where, judged)
     pictures, truths = (read_crops(folder, name) for name in (PICTURE, TRUTH))
     names = [f"crop {number + 1}" for number in range(len(pictures))] if len(pictures) == len(truths) else []
     attempts = [_attempt(view, variant, len(names)) for variant in _in_order(where, judged)]
@@ -45,7 +45,7 @@ def study_contents(folder: StudyFolder, study: Study, results: Mapping[str, Task
         title=study.plan.question or f"A study of {study.data.name}: {all_of(_varied(study)) or study.plan.name}",
         subtitle=f"{study.data.name}, begun {study.created[:10]}"
         + ("" if where.stage is None else f"; not finished: {where.stage.title}"),
-        headline=study_headline(study, where, judged),
+        headline=study_headline(view),
         attempts=attempts,
         facts=[("Study", forecast_rows(study))],
         crop_names=names,
@@ -63,8 +63,9 @@ def _varied(study: Study) -> list[str]:
     return list(dict.fromkeys([*keys, *(study.plan.search.ranges if study.plan.search else ())]))
 
 
-def study_headline(study: Study, where: Position, judged: Mapping[int, Judgement]) -> list[str]:
+def study_headline(view: StudyView) -> list[str]:
     """Return what a study found, one sentence each, the most important first."""
+    where, judged = view.where, view.judged
     if where.stage is not None:
         return [f"The study is not finished: {where.stage.title}. All numbers are of validation pictures."]
     sure = [number for number, each in judged.items() if each.verdict and each.verdict.difference.shown]
@@ -79,9 +80,35 @@ def study_headline(study: Study, where: Position, judged: Mapping[int, Judgement
     given_up = [number for number in where.ended if not where.variants[number].refused]
     if given_up:
         sentences.append(f"{count_text(len(given_up), 'variant')} ended before the test, see below.")
+    sentences += _ensemble_sentences(view)
     if where.stopped_adding:
         sentences.append(f"No more seeds were added: {where.stopped_adding}.")
     return sentences
+
+
+def _ensemble_sentences(view: StudyView) -> list[str]:
+    """Return whether the models of the best variant's seeds are better together than alone, and the file."""
+    folder, _, results, where, _ = view
+    if where.ensemble is None:
+        return []
+    name, seeds = where.variants[where.ensemble].name, where.seeds[where.ensemble]
+    joined = results.get(StudyTask(kind="ensemble", variant=where.ensemble).key)
+    alone = {kind: score_of(results, where.ensemble, seeds, kind) for kind in ("train", "test")}
+    if joined is None or joined.score is None or joined.validation is None or not all(alone.values()):
+        return []
+    gains = [
+        100 * (together - score.value)
+        for together, score in ((joined.validation, alone["train"]), (joined.score, alone["test"]))
+        if score is not None
+    ]
+    outcome = "It does not help"
+    if min(gains) > 0:
+        outcome = f"It helps, and takes {len(seeds)} times as long: {folder.ensemble}"
+    return [
+        f"The {len(seeds)} models of {name} as one, with the mean of their probabilities: mean IoU {joined.score:.3f} "
+        f"on the test pictures, {gains[1]:+.1f} points from the mean of the single ones ({gains[0]:+.1f} on the "
+        f"validation pictures). {outcome}."
+    ]
 
 
 def _difference(judgement: Judgement) -> float:
@@ -97,7 +124,7 @@ def _in_order(where: Position, judged: Mapping[int, Judgement]) -> list[Variant]
     return [where.variants[number] for number in sorted(where.variants, key=place)]
 
 
-def _attempt(view: _View, variant: Variant, crops: int) -> Attempt:
+def _attempt(view: StudyView, variant: Variant, crops: int) -> Attempt:
     folder, study, results, where, judged = view
     number, shown = variant.number, read_crops(folder, variant.slug)
     seeds = where.seeds.get(number, ())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from unpool.checkpoint.models import load_model
+from unpool.commands.ensemble.ensemble import ensemble
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.study.crops import ShownCrop, shown_crops, write_crops
@@ -33,7 +34,7 @@ from unpool.prediction.predictor import Predictor
 from unpool.study.folder import StudyFolder
 from unpool.study.proposals import proposed_settings
 from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
-from unpool.study.stages import Results
+from unpool.study.stages import Results, position
 from unpool.study.variants import Variant, variant_of
 from unpool.training.records import EpochRecord, StepRecord
 
@@ -100,6 +101,8 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
             return (yield from _proposal(place, task, results))
         if task.kind == "test":
             return (yield from _tested(place, task))
+        if task.kind == "ensemble":
+            return (yield from _joined(place, task, results))
         return (yield from _trained(place, task))
     except (TrainingError, UsageError) as error:  # others, such as a full disk, are not the variant's
         return task.result(error=error.found)
@@ -108,7 +111,6 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
 def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
     """Train until a share of the training, from the state that is there; score the validation pictures at the end."""
     variant, run = place.variants[task.variant], place.run_of(task)
-    machine = choose_machine(*(getattr(place.config_of(task).machine, key) for key in ("device", "precision")))
     stopped_by = yield from _train_until(place, task, variant, run)
     if stopped_by is not None:
         return Interrupted(stopped_by)
@@ -125,7 +127,7 @@ def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskRe
     )
     if not run.model.is_file():
         return result.model_copy(update={"error": "no epoch had a validation score"})
-    predictor = Predictor(load_model(run.model).segmenter, machine)
+    predictor = Predictor(load_model(run.model).segmenter, _machine_of(place, task))
     if task.seed == place.study.plan.first_seed:
         write_crops(place.folder, variant, [crop.of_prediction(predictor) for crop in place.crops])
     if task.share < 1:
@@ -179,27 +181,50 @@ def _train_until(
 
 
 def _tested(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
-    """_Score a model on the test pictures."""
-    run, study = place.run_of(task), place.study
+    """Score a model on the test pictures."""
+    run = place.run_of(task)
     if not run.model.is_file():  # trained by a process on another machine, which has ended
         stopped_by = yield from _train_until(place, task, place.variants[task.variant], run)
         if stopped_by is not None:
             return Interrupted(stopped_by)
-    given = place.config_of(task).machine
-    loaded, folder = load_model(run.model), Path(study.data.folder)
+    return (yield from _test_of(place, task, run.model))
+
+
+def _test_of(place: Workplace, task: StudyTask, model: Path) -> Generator[Event, None, TaskResult]:
+    """Score a model on the test pictures."""
+    given, study = place.config_of(task).machine, place.study
     if place.test_survey is None:
-        place.test_survey = yield from survey_by(loaded, folder)
+        place.test_survey = yield from survey_by(load_model(model), Path(study.data.folder))
     options = TestOptions(which="test", device=given.device, precision=given.precision)
-    scoring = test(run.model, place.test_survey, options, fingerprint=study.data.fingerprint)
+    scoring = test(model, place.test_survey, options, fingerprint=study.data.fingerprint)
     tested = yield from _without_messages(scoring)
     record = read_record(tested.report.parent)
     counts = [(name, pixel_counts(each)) for name, each in tested.evaluation.images]
     return task.result(
         score=tested.evaluation.scores.mean_iou,
         seconds=record.seconds,
-        run=run.path.relative_to(place.folder.path).as_posix(),
+        run=model.parent.relative_to(place.folder.path).as_posix(),
         **_counted(place, counts),
     )
+
+
+def _joined(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult]:
+    """Join the models of a variant's seeds to one model, and score it on the validation and on the test pictures."""
+    seeds = position(place.study, results).seeds[task.variant]
+    runs = [place.run_of(task.model_copy(update={"seed": seed})) for seed in seeds]
+    models = [run.model for run in runs if run.model.is_file()]  # others are on machines that have ended
+    out = place.folder.ensemble
+    out.unlink(missing_ok=True)  # of a process that was killed
+    ensemble(models, out)
+    predictor = Predictor(load_model(out).segmenter, _machine_of(place, task))
+    validation = summarise(predictor.segmenter, evaluate_each(predictor, place.validation))
+    tested = yield from _test_of(place, task, out)
+    return tested.model_copy(update={"validation": validation.scores.mean_iou})
+
+
+def _machine_of(place: Workplace, task: StudyTask) -> Machine:
+    given = place.config_of(task).machine
+    return choose_machine(given.device, given.precision)
 
 
 def _proposal(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult]:
