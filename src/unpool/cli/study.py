@@ -37,6 +37,9 @@ def study_run(
         ),
     ] = None,
     plan: Annotated[str | None, Parameter(help="A TOML file, or a name that `unpool study plans` lists.")] = None,
+    name: Annotated[
+        str | None, Parameter(help="Name of the study; by default the plan's. In a database, each study needs its own.")
+    ] = None,
     search: Annotated[
         int | None,
         Parameter(converter=whole_number, help="Try this number of combinations, chosen by their results (optuna)."),
@@ -98,8 +101,8 @@ def study_run(
     from unpool.study.plan import plan_given
 
     given: dict[str, Any] = {
-        "net": net, "minutes": minutes, "epochs": epochs, "equal": equal, "seeds": seeds, "most_seeds": most_seeds,
-        "halving": halving, "test_share": test_share, "val_share": val_share, "question": note,
+        "name": name, "net": net, "minutes": minutes, "epochs": epochs, "equal": equal, "seeds": seeds,
+        "most_seeds": most_seeds, "halving": halving, "test_share": test_share, "val_share": val_share, "question": note,
     }  # fmt: skip
     if seed is not None:
         given |= {"first_seed": seed, "split_seed": seed}

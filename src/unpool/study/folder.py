@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from unpool.errors import DataError, RunError
 from unpool.io.documents import read_json
-from unpool.io.files import atomic_path, write_json
+from unpool.io.files import atomic_path, write_json, write_text
 from unpool.study.records import Study, TaskResult
 from unpool.wording import decodable, problem_text
 
@@ -81,6 +81,11 @@ def begin_study(folder: StudyFolder, study: Study) -> Study:
         if not folder.study.is_file():
             raise
     return read_study(folder)
+
+
+def write_study(folder: StudyFolder, study: Study) -> None:
+    """Write a study into its folder again, with another budget. Raises RunError."""
+    write_text(folder.study, study.model_dump_json(indent=2) + "\n")
 
 
 def read_study(folder: StudyFolder) -> Study:

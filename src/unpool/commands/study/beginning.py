@@ -49,7 +49,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
     total_steps, minutes, shares = _division(plan, facts, attempts)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Study(
-        id=digest([plan.model_dump(mode="json"), data.fingerprint, created])[:12],
+        id=study_id(plan, survey),
         created=created,
         plan=plan,
         data=data,
@@ -59,6 +59,12 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
         minutes=minutes,
         shares=shares,
     )
+
+
+def study_id(plan: StudyPlan, survey: Survey) -> str:
+    """Return what names a study for the processes that share it: the same for the same plan and pictures."""
+    given = plan.model_dump(mode="json", exclude={"minutes", "most_seeds"})
+    return digest([given, survey.fingerprint, survey.table.to_card()])[:12]
 
 
 def study_data(survey: Survey) -> StudyData:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool.commands.check import check, require_no_errors
-from unpool.commands.events import Event, Message
+from unpool.commands.events import Event, Message, Progress
 from unpool.commands.interruption import ending_text
-from unpool.commands.study.beginning import begun_study, forecast_seconds, forecast_text
+from unpool.commands.study.beginning import begun_study, forecast_seconds, forecast_text, study_id
 from unpool.commands.study.contents import PICTURE, TRUTH, study_contents
 from unpool.commands.study.trials import Interrupted, Workplace, do_task
 from unpool.config.settings import resolve
@@ -28,7 +28,7 @@ from unpool.processes import join
 from unpool.report.study_page import render_study
 from unpool.report.study_table import study_csv, study_markdown, study_text
 from unpool.study.claims import Alone, Claims, shared_claims
-from unpool.study.folder import StudyFolder, begin_study, read_results, read_study, write_result
+from unpool.study.folder import StudyFolder, begin_study, read_results, read_study, write_result, write_study
 from unpool.study.plan import StudyPlan, plan_of
 from unpool.study.records import Study, StudyTask, TaskResult
 from unpool.study.stages import Position, position
@@ -37,6 +37,9 @@ from unpool.wording import command_text, duration_text
 
 WAIT = 2.0
 """Seconds between two looks for a task while other processes work."""
+
+BEGINNING = "begin"
+"""The task of the process that begins a study in a database."""
 
 ELSEWHERE = 120.0
 """Seconds for which a task is left to the process that has its run, where that run is not in this folder. After
@@ -101,13 +104,11 @@ def study(
         settings = config.data.model_copy(update=plan.data_settings["data"])
         survey = yield from check(data, settings)
         require_no_errors(survey)
-        begun = yield from _begun(folder, survey, plan)
+        _require_free(folder)
+        common = shared_claims(storage, folder.path, study_id(plan, survey)) if storage is not None else None
+        begun = yield from _begun(folder, survey, plan, common)
         yield Message(forecast_text(begun))
-        claims: Claims = (
-            Alone()
-            if find_spec("optuna") is None and storage is None
-            else shared_claims(storage, folder.path, begun.id)
-        )
+        claims = common or (shared_claims(None, folder.path, begun.id) if shared else Alone())
         place = Workplace.of(folder, begun, survey)
         _write_plain_crops(place)
         stopped_by = yield from _work(place, claims)
@@ -161,9 +162,10 @@ def shown_study(path: Path) -> StudyResult:
 
 def _work(place: Workplace, claims: Claims) -> Generator[Event, None, int | None]:
     """Do tasks until the study is finished; return the number of a signal that stopped this process, or None."""
-    folder, begun, waited, title = place.folder, place.study, False, ""
+    folder, waited, title = place.folder, False, ""
     seen: dict[str, float] = {}
     while True:
+        begun = read_study(folder)  # another process may have been started with more --minutes
         results = _gathered(folder, claims)
         where = position(begun, results)
         _require_baseline(where)
@@ -223,29 +225,42 @@ def _gathered(folder: StudyFolder, claims: Claims) -> dict[str, TaskResult]:
     """Return all results, after those of other processes that are not in the folder were written there."""
     results = read_results(folder)
     for key, plain in claims.results().items():
-        if key not in results:
+        if key not in results and key != BEGINNING:
             results[key] = TaskResult.model_validate(plain)
             write_result(folder, results[key])
     return results
 
 
-def _begun(folder: StudyFolder, survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study]:
+def _require_free(folder: StudyFolder) -> None:
+    """Raise UsageError where a folder holds something else than a study."""
+    if not folder.study.is_file() and folder.path.exists() and not is_unused(folder.path):
+        raise UsageError(
+            f"{folder.path} is not empty and has no study.json",
+            "a new or empty folder, or the folder of a study",
+            "give another --out",
+        )
+
+
+def _begun(
+    folder: StudyFolder, survey: Survey, plan: StudyPlan, common: Claims | None
+) -> Generator[Event, None, Study]:
     """Return the study in a folder, or begin it.
+
+    Parameters
+    ----------
+    common: claims in a database, where the processes may have no common disk; None for a study in its folder alone.
 
     Raises
     ------
-    UsageError: the study in the folder has another plan, or the folder holds something else.
+    UsageError: the study in the folder has another plan.
     DataError: the data are not those of the study.
     """
     if not folder.study.is_file():
-        if folder.path.exists() and not is_unused(folder.path):
-            raise UsageError(
-                f"{folder.path} is not empty and has no study.json",
-                "a new or empty folder, or the folder of a study",
-                "give another --out",
-            )
-        begun = yield from begun_study(survey, plan)
-        begin_study(folder, begun)
+        if common is None:
+            new = yield from begun_study(survey, plan)
+        else:
+            new = yield from _agreed_study(survey, plan, common)
+        begin_study(folder, new)
         mark_output(folder.path, f"{folder.runs.name}/")
     begun = read_study(folder)
     if begun.plan.model_copy(update={"minutes": plan.minutes, "most_seeds": plan.most_seeds}) != plan:
@@ -260,7 +275,23 @@ def _begun(folder: StudyFolder, survey: Survey, plan: StudyPlan) -> Generator[Ev
             "the same pictures and masks",
             "put the data back as it was, or begin a new study with another --out",
         )
-    return begun.model_copy(update={"plan": plan})
+    if begun.plan != plan:
+        begun = begun.model_copy(update={"plan": plan})
+        write_study(folder, begun)
+    return begun
+
+
+def _agreed_study(survey: Survey, plan: StudyPlan, common: Claims) -> Generator[Event, None, Study]:
+    """Return the study that the first of several processes without a common disk has begun."""
+    while (plain := common.results().get(BEGINNING)) is None:
+        if common.claim(BEGINNING):
+            with common.working():
+                new = yield from begun_study(survey, plan)
+                common.finish(BEGINNING, new.model_dump(mode="json"))
+        else:
+            yield Progress("waiting for the process that begins the study", 0, 1)
+            time.sleep(WAIT)
+    return Study.model_validate(plain)
 
 
 def _require_baseline(where: Position) -> None:

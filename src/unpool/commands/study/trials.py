@@ -194,7 +194,7 @@ def _test_of(place: Workplace, task: StudyTask, model: Path) -> Generator[Event,
     """Score a model on the test pictures."""
     given, study = place.config_of(task).machine, place.study
     if place.test_survey is None:
-        place.test_survey = yield from survey_by(load_model(model), Path(study.data.folder))
+        place.test_survey = yield from survey_by(load_model(model), place.survey.folder.root)
     options = TestOptions(which="test", device=given.device, precision=given.precision)
     scoring = test(model, place.test_survey, options, fingerprint=study.data.fingerprint)
     tested = yield from _without_messages(scoring)
