@@ -102,7 +102,8 @@ def study_run(
 
     given: dict[str, Any] = {
         "name": name, "net": net, "minutes": minutes, "epochs": epochs, "equal": equal, "seeds": seeds,
-        "most_seeds": most_seeds, "halving": halving, "test_share": test_share, "val_share": val_share, "question": note,
+        "most_seeds": most_seeds, "halving": halving, "test_share": test_share, "val_share": val_share,
+        "question": note,
     }  # fmt: skip
     if seed is not None:
         given |= {"first_seed": seed, "split_seed": seed}

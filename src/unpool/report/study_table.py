@@ -79,14 +79,14 @@ def study_markdown(contents: StudyContents) -> str:
 def study_text(contents: StudyContents) -> str:
     """Return the study as text of at most 100 columns: what it found, the table of attempts, then each in words."""
     attempts = [with_finite_numbers(each) for each in contents.attempts]
-    header = ("attempt", "points", "interval", "score", "interval", "seeds", "training", "memory", "state")
+    header = ("attempt", "points", "interval", "score", "validation", "seeds", "training", "memory", "state")
     rows = []
     for number, attempt in enumerate(attempts, 1):
         difference, bracket = _difference(attempt, number)
         costs = cost_texts(attempt)
         rows.append((
             f"{number} {attempt.name}", difference or DASH, bracket or DASH, ratio_text(attempt.score),
-            interval_text(attempt.score_interval) or DASH, str(attempt.seeds), costs[3], costs[5], state_text(attempt),
+            ratio_text(attempt.validation), str(attempt.seeds), costs[3], costs[5], state_text(attempt),
         ))  # fmt: skip
     titles = [on_one_line(each) for each in (contents.title, contents.subtitle) if each]
     parts = [

@@ -109,9 +109,9 @@ def study(
         begun = yield from _begun(folder, survey, plan, common)
         yield Message(forecast_text(begun))
         claims = common or (shared_claims(None, folder.path, begun.id) if shared else Alone())
-        place = Workplace.of(folder, begun, survey)
+        place = Workplace.of(folder, begun, survey, claims)
         _write_plain_crops(place)
-        stopped_by = yield from _work(place, claims)
+        stopped_by = yield from _work(place)
         results = read_results(folder)
         write_study_record(folder, begun, results)
         return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)), stopped_by)
@@ -160,9 +160,9 @@ def shown_study(path: Path) -> StudyResult:
     return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)))
 
 
-def _work(place: Workplace, claims: Claims) -> Generator[Event, None, int | None]:
+def _work(place: Workplace) -> Generator[Event, None, int | None]:
     """Do tasks until the study is finished; return the number of a signal that stopped this process, or None."""
-    folder, waited, title = place.folder, False, ""
+    folder, claims, waited, title = place.folder, place.claims, False, ""
     seen: dict[str, float] = {}
     while True:
         begun = read_study(folder)  # another process may have been started with more --minutes
@@ -186,6 +186,8 @@ def _work(place: Workplace, claims: Claims) -> Generator[Event, None, int | None
         with claims.working():
             result = yield from do_task(place, task, results)
             if isinstance(result, Interrupted):
+                if result.signal is None:
+                    continue
                 claims.give_back(task.key)
                 again = command_text(["unpool", "study", begun.data.folder, "--out", folder.path, "--resume"])
                 yield Message(f"{ending_text(result.signal)}: everything is saved; continue with: {again}")

@@ -31,6 +31,7 @@ from unpool.machine.device import Machine, choose_machine
 from unpool.metrics.intervals import PixelCounts, pixel_counts
 from unpool.prediction.evaluation import evaluate_each, summarise
 from unpool.prediction.predictor import Predictor
+from unpool.study.claims import Claims
 from unpool.study.folder import StudyFolder
 from unpool.study.proposals import proposed_settings
 from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
@@ -42,9 +43,15 @@ _Result = TypeVar("_Result")
 
 
 class Interrupted(NamedTuple):
-    """A training that a signal stopped; everything is saved."""
+    """A training that did not reach its share: its state is saved.
 
-    signal: int
+    Attributes
+    ----------
+    signal: number of the signal that stopped it; None where another process has taken the task, because this one gave
+        no sign of life for long.
+    """
+
+    signal: int | None
 
 
 @dataclass
@@ -54,26 +61,25 @@ class Workplace:
     Attributes
     ----------
     survey: of the training data; test_survey: of the same folder by the class table of the models, once it is needed.
+    claims: which process does which task.
     """
 
     folder: StudyFolder
     study: Study
     survey: Survey
+    claims: Claims
     validation: SampleStore
     crops: Sequence[ShownCrop]
-    machine: Machine
     test_survey: Survey | None = None
     variants: dict[int, Variant] = field(default_factory=dict)
     facts: dict[int, VariantFacts] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: StudyFolder, study: Study, survey: Survey) -> Workplace:
+    def of(cls, folder: StudyFolder, study: Study, survey: Survey, claims: Claims) -> Workplace:
         """Return the workplace of a process that begins to work on a study."""
-        config = resolve(study.variants[0].settings, "the baseline")
         pairs = {pair.name: pair for pair in survey.folder.pairs}
         validation = SampleStore([pairs[name] for name in study.data.val], survey.table)
-        machine = choose_machine(config.machine.device, config.machine.precision)
-        return cls(folder, study, survey, validation, shown_crops(validation), machine)
+        return cls(folder, study, survey, claims, validation, shown_crops(validation))
 
     def know(self, variants: dict[int, Variant], results: Results) -> None:
         """Take note of the variants of a study, and of what is known of each before its training."""
@@ -111,9 +117,9 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
 def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
     """Train until a share of the training, from the state that is there; score the validation pictures at the end."""
     variant, run = place.variants[task.variant], place.run_of(task)
-    stopped_by = yield from _train_until(place, task, variant, run)
-    if stopped_by is not None:
-        return Interrupted(stopped_by)
+    interrupted = yield from _train_until(place, task, variant, run)
+    if interrupted is not None:
+        return interrupted
     rows = read_json_lines(run.log, dict).entries
     course = [(row["progress"], row["seconds"], row["mean_iou"], row["train_loss"]) for row in rows]
     known = [score for _, _, score, _ in course if score is not None]
@@ -142,11 +148,8 @@ def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskRe
 
 def _train_until(
     place: Workplace, task: StudyTask, variant: Variant, run: RunFolder
-) -> Generator[Event, None, int | None]:
-    """Run the training of a task, and leave it after the epoch that reaches the task's share, with its state saved.
-
-    Returns the number of the signal that stopped it, or None.
-    """
+) -> Generator[Event, None, Interrupted | None]:
+    """Run the training of a task, and leave it after the epoch that reaches the task's share, with its state saved."""
     baseline = place.folder.runs / place.variants[0].slug / f"seed-{task.seed}"
     origin = Origin(
         parent=_id_in(baseline) if task.variant else None,
@@ -169,13 +172,15 @@ def _train_until(
             if isinstance(event, StepRecord):
                 yield Progress(title, int(total * event.progress), math.ceil(total * task.share))
             elif isinstance(event, EpochRecord):
+                if not place.claims.holds(task.key):
+                    return Interrupted(None)
                 if task.share < 1 and event.progress >= task.share - 1e-9:
                     return None
             elif not isinstance(event, Message):
                 yield event
     except StopIteration as stop:
         trained: TrainedRun = stop.value
-        return trained.stopped_by
+        return None if trained.stopped_by is None else Interrupted(trained.stopped_by)
     finally:
         training.close()
 
@@ -184,9 +189,9 @@ def _tested(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskRes
     """Score a model on the test pictures."""
     run = place.run_of(task)
     if not run.model.is_file():  # trained by a process on another machine, which has ended
-        stopped_by = yield from _train_until(place, task, place.variants[task.variant], run)
-        if stopped_by is not None:
-            return Interrupted(stopped_by)
+        interrupted = yield from _train_until(place, task, place.variants[task.variant], run)
+        if interrupted is not None:
+            return interrupted
     return (yield from _test_of(place, task, run.model))
 
 
