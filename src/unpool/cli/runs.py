@@ -16,11 +16,15 @@ app.command(runs)
 RunArgument = Annotated[str, Parameter(help="Id of a run, its first characters, or the folder of the run.")]
 AmongOption = Annotated[
     list[Path] | None,
-    Parameter(name="--among", consume_multiple=True, negative="", help="Folders to search; by default runs."),
+    Parameter(
+        name="--among", consume_multiple=True, negative="", help="Folders to search; by default runs and studies."
+    ),
 ]
 
 
-FoldersArgument = Annotated[list[Path] | None, Parameter(negative="", help="Folders to search; by default runs.")]
+FoldersArgument = Annotated[
+    list[Path] | None, Parameter(negative="", help="Folders to search; by default runs and studies.")
+]
 NetOption = Annotated[str | None, Parameter(help="Only runs of this network.")]
 DataNameOption = Annotated[str | None, Parameter(help="Only runs on a folder of this name.")]
 StudyOption = Annotated[

@@ -19,8 +19,13 @@ from unpool.ledger.selection import RunFilter, RunOrder, select_runs
 from unpool.ledger.text import command_line, folder_files
 from unpool.ledger.variants import VariantTable, variant_table
 
-DEFAULT_ROOT = Path("runs")
-"""The folder into which ``unpool train`` puts runs without ``--out``."""
+USUAL_ROOTS = (Path("runs"), Path("studies"))
+"""The folders into which ``unpool train`` and ``unpool study`` put runs without ``--out``."""
+
+
+def usual_roots() -> list[Path]:
+    """Return the folders that are searched by default: those of ``USUAL_ROOTS`` that are there, or else the first."""
+    return [root for root in USUAL_ROOTS if root.is_dir()] or [USUAL_ROOTS[0]]
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,14 @@ def list_runs(
 
     Parameters
     ----------
-    folders: the folder ``runs`` if there are none.
+    folders: ``runs`` and ``studies`` if there are none.
 
     Raises
     ------
     DataError: a folder is missing.
     UsageError: a condition is not ``key=value`` with a known key.
     """
-    found = find_runs(list(folders) or [DEFAULT_ROOT])
+    found = find_runs(list(folders) or usual_roots())
     selected = select_runs(found.runs, conditions or RunFilter(), order, reverse=reverse)
     return RunList(FoundRuns(selected, found.unreadable), Lineage(found.runs), wide)
 
@@ -121,14 +126,14 @@ def show_run(name: str, roots: Sequence[Path] = ()) -> ShownRun:
     Parameters
     ----------
     name: an id, its first letters, or a run's folder.
-    roots: folders in which ids and related runs are searched; the folder ``runs`` if there are none.
+    roots: folders in which ids and related runs are searched; ``runs`` and ``studies`` if there are none.
 
     Raises
     ------
     UsageError: no run has this name, or several have it.
     DataError: the run's record cannot be read.
     """
-    places = list(roots) or [DEFAULT_ROOT]
+    places = list(roots) or usual_roots()
     run = run_named(name, places)
     near = run.folder if run.record.kind == "train" else run.folder.absolute().parent
     lineage = Lineage(find_runs([near, *(place for place in places if place.is_dir())]).runs)
@@ -149,7 +154,7 @@ def note_run(name: str, text: str, roots: Sequence[Path] = ()) -> FoundRun:
     DataError: the run's record cannot be read.
     RunError: the note cannot be written.
     """
-    run = run_named(name, list(roots) or [DEFAULT_ROOT])
+    run = run_named(name, list(roots) or usual_roots())
     add_note(run.folder, text)
     return run_in(run.folder)
 
