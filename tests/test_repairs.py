@@ -41,6 +41,12 @@ CHECKED = [
 ]  # fmt: skip
 """Words after ``unpool check CELLS`` that are refused."""
 
+TINY_STUDY = (
+    "--epochs 1 --seeds 1 --most-seeds 1 --device cpu --set width=4 --set depth=2 --set crop=32 --set batch_size=2 "
+    "--set precision=float32 --set compile=no"
+)
+"""Options of a study that takes seconds."""
+
 OTHERS = [
     "chek {cells}", "check {cells} surplus", "check", "compare {run}", "compare", "runs zz",
     "runs show zz", "runs {runs} --where zz", "runs {runs} --where zzz=1", "runs {runs} --where crops=32",
@@ -58,6 +64,10 @@ OTHERS = [
     "test {run} {tmp}/gone", "ensemble {run}", "ensemble {run} {run}", "ensemble {run} {run} --out {tmp}/e",
     "ensemble {run} --out {run}/e.safetensors", "ensemble {run} {tmp}/gone --out {tmp}/e.safetensors",
     "export {run} --to onix",
+    "study plans zz", "study show {tmp}", "study {cells} --plan zz", f"study {{cells}} {TINY_STUDY} --out {{tmp}}/w --vary skip",
+    f"study {{cells}} {TINY_STUDY} --out {{tmp}}/s", f"study {{cells}} {TINY_STUDY} --out {{tmp}}/t --vary skip=none",
+    f"study {{cells}} {TINY_STUDY} --out {{tmp}}/u --vary skop=none,add",
+    "study {cells} --vary seed=1,2", "study {cells} --vary skip=none,add --storage zz:/",
     "export {run} --to torch-export --pixels uint16 --out {tmp}/m.pt2", "demo --minutes nan", "demo --minutes 0",
 ]  # fmt: skip
 """Other command lines that are refused."""
@@ -78,7 +88,7 @@ def next_words(words: list[str], message: str) -> list[str] | None:
             words = with_setting(words, *assignment.split("=", 1))
         assert chosen[::2] == ["--set"] * (len(chosen) // 2), repair
         return None if "…" in assignments[1] else words
-    if option := re.search(r"(--[a-z-]+) (?!to |or |alone|is |when |once)([^\s,;?]+)", repair):
+    if option := re.search(r"(--[a-z-]+) (?!to |or |alone|is |when |once)([^\s,;?]+(?:,[^\s,;?]+)*)", repair):
         return with_option(words, option[1], option[2])
     if name := re.search(r"did you mean (--[a-z-]+)\?", repair):
         wrong = next(word for word in words if word.startswith("--") and word in message)

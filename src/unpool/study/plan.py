@@ -183,7 +183,7 @@ def plan_of(written: Mapping[str, Any], origin: str) -> StudyPlan:
         raise UsageError(
             f"{origin}: {problem_text(error.errors()[0])}",
             f"the plan of a study, with keys among {known}",
-            "correct it; `unpool study plans` shows the plans that come with unpool",
+            "correct the plan",
         ) from error
 
 

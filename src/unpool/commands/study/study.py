@@ -133,7 +133,7 @@ def plan_in(out: Path | None, changes: Mapping[str, Any]) -> StudyPlan:
         raise UsageError(
             "a study without variants",
             "settings to vary, or a plan",
-            "give for example --vary skip=none,add,concat, or --plan unet-skips; `unpool study plans` lists plans",
+            "give --vary skip=none,add,concat, or --plan unet-skips",
         )
     given = {key: value for key, value in changes.items() if value is not None}
     return plan_of({**read_study(folder).plan.model_dump(exclude_unset=True), **given}, "the command line")
