@@ -36,7 +36,7 @@ variance and that of the d_s would leave 5 %, but widen all intervals by 8 to 10
 
 A limit of any such analysis: a few pictures do not show what happens on rare ones. A variant that is a little better on
 most pictures and much worse on a few, and as good on average, is called better too often: in the made studies there, in
-15 % of those of 5 pictures, 8 % of 40 and 5 % of 160.
+16 % of those of 5 pictures, 8 % of 40 and 5 % of 160.
 """
 
 from __future__ import annotations
