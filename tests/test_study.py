@@ -268,7 +268,7 @@ def test_two_processes_share_a_study_and_one_is_killed(twelve: Path, tmp_path: P
     until(lambda: len(list(runs.glob("*/*/state.pt"))) >= 2, first, second)
     first.send_signal(signal.SIGKILL)
     text, _ = second.communicate(timeout=240)
-    first.wait(timeout=60)
+    first.communicate(timeout=60)
     assert second.returncode == 0, text
     result = shown_study(out)
     where = position(result.study, result.results)

@@ -6,7 +6,7 @@ tasks, and a study that was killed goes on where it was.
 1. Successive halving (Jamieson and Talwalkar, AISTATS 2016): all variants train for a part of the training with the
    first seed; the half with the higher validation scores trains on, from its own state; until a few are left, the
    finalists. The baseline always trains on.
-2. The finalists and the baseline are trained with further seeds, the same for all, so that they form pairs.
+2. The finalists and the baseline are trained with further seeds, the same for all: the same crops in the same order.
 3. Beyond the seeds that each finalist gets, a finalist gets one more as long as its verdict needs it and the budget
    allows it: ``unpool.study.verdicts.wants_seed``, which looks at validation pictures only.
 4. The test pictures are looked at for the first time, once, with all models that were trained to their end.
