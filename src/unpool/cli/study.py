@@ -64,11 +64,11 @@ def study_run(
     ] = None,
     test_share: Annotated[
         float | None,
-        Parameter(help="_Share of the pictures that judge; by default 0.25, if the folder has no test part."),
+        Parameter(help="Share of the pictures that judge; by default 0.25, if the folder has no test part."),
     ] = None,
     val_share: Annotated[
         float | None,
-        Parameter(help="_Share of the pictures that choose; by default 0.2, if the folder has no val part."),
+        Parameter(help="Share of the pictures that choose; by default 0.2, if the folder has no val part."),
     ] = None,
     seed: Annotated[
         int | None, Parameter(name="--seed", converter=whole_number, help="First seed, and seed of the split.")

@@ -113,6 +113,8 @@ def state_text(attempt: Attempt) -> str:
     """Return what became of an attempt, with the share of the training where it matters: ``given up at 25 %``."""
     if attempt.state == "given up" and attempt.given_up_at is not None:
         return f"given up at {attempt.given_up_at:.0%}".replace("%", " %")
+    if attempt.state == "running" and attempt.reached == 1:
+        return "trained"
     if attempt.state in ("running", "failed") and attempt.reached is not None:
         return f"{attempt.state} at {attempt.reached:.0%}".replace("%", " %")
     return attempt.state
