@@ -110,7 +110,12 @@ class TaskResult(_Form):
 
 
 class StudyData(_Form):
-    """The data of a study: the same pictures in the same parts for every variant."""
+    """The data of a study: the same pictures in the same parts for every variant.
+
+    Attributes
+    ----------
+    origin: how the parts were made; warnings: those of the survey of the folder.
+    """
 
     name: str
     folder: str
@@ -119,6 +124,7 @@ class StudyData(_Form):
     val: tuple[str, ...]
     test: tuple[str, ...]
     origin: str
+    warnings: tuple[str, ...] = ()
 
 
 class Study(_Form):

@@ -84,8 +84,14 @@ def study_data(survey: Survey) -> StudyData:
                 f"add pictures with masks, or give a larger share: --{part}-share 0.4",
             )
     root = survey.folder.root.resolve()
+    warnings = [f"{each.found}; {each.repair}" for each in survey.findings if each.severity == "warning"]
     return StudyData(
-        name=on_one_line(root.name), folder=str(root), fingerprint=survey.fingerprint, origin=split.origin, **parts
+        name=on_one_line(root.name),
+        folder=str(root),
+        fingerprint=survey.fingerprint,
+        origin=split.origin,
+        **parts,
+        warnings=tuple(warnings),
     )
 
 
@@ -127,7 +133,7 @@ def forecast_seconds(study: Study) -> float:
 
 def warnings_on(study: Study) -> list[str]:
     """Return warnings for the reader of a study, one sentence each."""
-    warnings = []
+    warnings = list(study.data.warnings)
     if study.total_steps is not None and study.total_steps < FEWEST_STEPS:
         warnings.append(
             f"each training has {study.total_steps} steps only, and the order of the variants may say little: give "

@@ -18,6 +18,7 @@ from unpool.commands.study.contents import PICTURE, TRUTH, study_contents
 from unpool.commands.study.trials import Interrupted, Workplace, do_task
 from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
+from unpool.dataset.survey_text import survey_page
 from unpool.errors import DataError, TrainingError, UsageError
 from unpool.io.destination import claimed, is_unused, numbered_paths, require_writable
 from unpool.io.files import write_text
@@ -103,6 +104,7 @@ def study(
         config = resolve({**variants_of(plan)[0].settings})
         settings = config.data.model_copy(update=plan.data_settings["data"])
         survey = yield from check(data, settings)
+        yield Message(survey_page(survey))
         require_no_errors(survey)
         _require_free(folder)
         common = shared_claims(storage, folder.path, study_id(plan, survey)) if storage is not None else None
