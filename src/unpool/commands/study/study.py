@@ -150,7 +150,7 @@ def write_study_record(folder: StudyFolder, study: Study, results: Mapping[str, 
 
 
 def shown_study(path: Path) -> StudyResult:
-    """Return the study in a folder as it stands, and write its page and tables again where the folder is writable.
+    """Return the study in a folder as it stands.
 
     Raises
     ------
