@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,22 @@ def test_another_plan_or_other_data_are_refused(halved: StudyResult, twelve: Pat
         finish(study(twelve, plan(vary=SKIPS, epochs=4), halved.folder.path))
     with pytest.raises(DataError, match="has changed"):
         finish(study(cells, plan(vary=FIVE, epochs=4), halved.folder.path))
+
+
+def test_the_budget_is_fixed_once_the_test_pictures_were_looked_at(halved: StudyResult, twelve: Path) -> None:
+    with pytest.raises(UsageError, match="looked at"):
+        finish(study(twelve, plan(vary=FIVE, epochs=4, most_seeds=5), halved.folder.path))
+
+
+def test_a_part_that_was_trained_is_not_trained_further(halved: StudyResult, twelve: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    shutil.copytree(halved.folder.path, out)
+    (out / "claims.log").unlink()
+    key = f"{next(iter(position(halved.study, halved.results).ended)):02}-seed-0-until-0.5"
+    (out / "results" / f"{key}.json").unlink()  # as if killed between the last epoch and the result
+    again = finish(study(twelve, plan(vary=FIVE, epochs=4), out))
+    before, after = halved.results[key], again.results[key]
+    assert (after.epochs, after.score, after.course) == (before.epochs, before.score, before.course)
 
 
 def test_a_folder_with_other_files_is_refused(twelve: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from unpool.study.plan import (
     shipped_plans,
     vary_of,
 )
-from unpool.study.variants import variants_of
+from unpool.study.variants import folder_name, variants_of
 
 
 def plan(**keys: object) -> StudyPlan:
@@ -138,3 +138,38 @@ def test_ranges_of_a_search() -> None:
     assert ranges["learning_rate"]["log"]
     with pytest.raises(UsageError, match="a range"):
         ranges_of(["skip=none..add"])
+
+
+def test_a_search_is_checked_before_it_begins() -> None:
+    def search(**ranges: object) -> StudyPlan:
+        return plan(search={"attempts": 5, "ranges": ranges})
+
+    with pytest.raises(UsageError, match="wdth"):
+        variants_of(search(wdth=[4, 8]))
+    with pytest.raises(UsageError, match="fair trainings"):
+        variants_of(search(seed=[1, 2]))
+    for odd in ([], [4], {"low": 1, "high": 9, "step": 0}, {"low": 9, "high": 1}, {"low": 0, "high": 1, "log": True}):
+        with pytest.raises(UsageError):
+            search(width=odd)
+    with pytest.raises(UsageError, match="together"):
+        plan(search={"attempts": 5, "ranges": {"width": [4, 8]}}, vary={"skip": ["none", "add"]})
+    with pytest.raises(UsageError, match="ranges"):
+        plan_given(None, {}, [], {}, [], 5)
+
+
+def test_names_are_folders_below_studies() -> None:
+    assert folder_name("../../../evil") == "evil"
+    assert folder_name("a/b\n\x00 ü") == "a-b"
+    assert len(folder_name("x" * 200)) == 60
+
+
+def test_two_variants_cannot_have_one_name() -> None:
+    twice = plan(variant=[{"name": "skip=add", "set": {"width": 8}}], vary={"skip": ["none", "add"]})
+    with pytest.raises(UsageError, match="two variants are called skip=add"):
+        variants_of(twice)
+
+
+@pytest.mark.parametrize("key", ["val_share", "test_share", "split_seed"])
+def test_the_division_of_the_pictures_is_an_option_of_the_study(key: str) -> None:
+    with pytest.raises(UsageError, match="--val-share"):
+        variants_of(plan(set={key: 0.4 if "share" in key else 3}, vary={"skip": ["none", "add"]}))

@@ -2,6 +2,7 @@
 
     UnpoolError            the base of all                               exit code
     ├── UsageError         the call or a setting is wrong                2
+    │   └── BusyError      another process writes into the folder        2
     ├── DataError          a picture, mask or folder is wrong            3
     ├── ModelFileError     a model file or checkpoint is unreadable      3
     └── RunError           the work began and could not be finished      1
@@ -49,6 +50,10 @@ class UsageError(UnpoolError):
     """The error of a wrong call, option or setting."""
 
     exit_code = 2
+
+
+class BusyError(UsageError):
+    """The error of a folder into which another process writes."""
 
 
 class DataError(UnpoolError):

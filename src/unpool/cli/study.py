@@ -112,7 +112,10 @@ def study_run(
         "machine.device": device, "machine.precision": precision,
     }  # fmt: skip
     named = plan is not None or bool(vary) or search is not None
-    wanted = plan_given(plan, given, set_ or [], options, vary or [], search) if named else plan_in(out, given)
+    if named:
+        wanted = plan_given(plan, given, set_ or [], options, vary or [], search)
+    else:
+        wanted = plan_in(out, given, [*(set_ or []), *(name for name, value in options.items() if value is not None)])
     result = run_command(command(data, wanted, out, resume=resume, storage=storage), silent=json_)
     print_result(result.to_json() if json_ else f"{result.text}\n\npage: {result.folder.page}")
     return 0 if result.stopped_by is None else STOPPED + result.stopped_by

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from unpool.errors import RunError, UsageError
+from unpool.errors import BusyError, RunError, UsageError
 from unpool.io.files import draft_beside, is_draft, writing
 from unpool.io.locks import lock
 from unpool.io.outputs import OUTPUT_MARK
@@ -124,7 +124,8 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    UsageError: another process has claimed the folder, or it cannot be made.
+    BusyError: another process has claimed the folder.
+    UsageError: it cannot be made.
     RunError: the system refuses to make it.
     """
     require_writable(folder)
@@ -206,7 +207,7 @@ def _locked(folder: Path) -> int | None:
         lock(handle, wait=False)
     except BlockingIOError as error:
         os.close(handle)
-        raise UsageError(
+        raise BusyError(
             f"{folder}: another unpool command is writing into this folder",
             "one command at a time for each --out",
             "wait until it ends, or give another --out",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
 from unpool.errors import DataError, RunError
 from unpool.io.documents import read_json
-from unpool.io.files import atomic_path, write_json, write_text
+from unpool.io.files import atomic_path, write_text
 from unpool.study.records import Study, TaskResult
 from unpool.wording import decodable, problem_text
 
@@ -109,21 +110,27 @@ def read_study(folder: StudyFolder) -> Study:
 
 def write_result(folder: StudyFolder, result: TaskResult) -> None:
     """Write the result of a task, atomically. Raises RunError."""
-    write_json(_file(folder, result.key), result.model_dump(mode="json"))
+    write_text(_file(folder, result.key), result.model_dump_json() + "\n")
 
 
-def read_results(folder: StudyFolder) -> dict[str, TaskResult]:
+def read_results(folder: StudyFolder, known: Mapping[str, TaskResult] = MappingProxyType({})) -> dict[str, TaskResult]:
     """Return the results in a study's folder, by the keys of their tasks.
+
+    Parameters
+    ----------
+    known: results that were read before; a result never changes.
 
     Raises
     ------
     DataError: one of them cannot be read.
     """
-    return {result.key: result for result in _results(folder)}
+    return {**known, **{result.key: result for result in _results(folder, known)}}
 
 
-def _results(folder: StudyFolder) -> Iterator[TaskResult]:
+def _results(folder: StudyFolder, known: Container[str]) -> Iterator[TaskResult]:
     for file in sorted(folder.results.glob("*.json")):
+        if file.stem in known:
+            continue
         try:
             result = TaskResult.model_validate(read_json(file, MAX_STUDY_BYTES))
             if _file(folder, result.key) != file:

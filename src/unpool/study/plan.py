@@ -21,6 +21,8 @@ MOST_VARIANTS = 200
 """The most variants of a grid; more than that are searched, not tried one by one."""
 
 Scalar = bool | int | float | str
+Setting = Scalar | list[Any]
+"""The value of a setting, as TOML and ``--set`` write it."""
 MOST_LETTERS = 200
 """The most letters of a name."""
 
@@ -35,7 +37,7 @@ class PlannedVariant(_Form):
     """A variant: its name, the settings that differ from the baseline, and why it is tried."""
 
     name: Name
-    set: dict[str, Any]
+    set: dict[str, Setting]
     note: str = ""
 
 
@@ -48,7 +50,7 @@ class Range(_Form):
     low: int | float
     high: int | float
     log: bool = False
-    step: int | float | None = None
+    step: Annotated[int | float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -62,8 +64,8 @@ class Range(_Form):
 class Search(_Form):
     """A search: the number of variants to try, and for each setting a list of values or a range."""
 
-    attempts: Annotated[int, Field(ge=2, le=10_000)]
-    ranges: dict[str, Range | list[Scalar]]
+    attempts: Annotated[int, Field(ge=3, le=10_000)]
+    ranges: Annotated[dict[str, Range | Annotated[list[Setting], Field(min_length=2)]], Field(min_length=1)]
 
 
 class StudyPlan(_Form):
@@ -90,10 +92,10 @@ class StudyPlan(_Form):
     name: Name = "study"
     question: str = ""
     net: str = "unet"
-    set: dict[str, Any] = {}
+    set: dict[str, Setting] = {}
     note: str = ""
     variant: tuple[PlannedVariant, ...] = ()
-    vary: dict[str, list[Any]] = {}
+    vary: dict[str, Annotated[list[Setting], Field(min_length=2)]] = {}
     search: Search | None = None
     minutes: Annotated[float, Field(gt=0, le=1e6)] = 60.0
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
@@ -114,6 +116,8 @@ class StudyPlan(_Form):
             raise ValueError(f"the name {twice[0]} twice; the baseline is called baseline")
         if not (self.variant or self.vary or self.search):
             raise ValueError("no variants: write [[variant]] tables, [vary] or [search]")
+        if self.vary and self.search:
+            raise ValueError("[vary] and [search] together: write the values into [search.ranges]")
         if self.epochs is not None and self.equal == "seconds":
             raise ValueError("epochs, and equal = 'seconds': leave out one of them")
         return self
@@ -147,7 +151,7 @@ def read_plan(plan: Path | str, changes: Mapping[str, Any]) -> StudyPlan:
     UsageError: neither the file nor the plan exists, or the file is no plan.
     """
     path: Path | Traversable = Path(plan)
-    if not Path(plan).exists() and str(plan) in shipped_plans():
+    if str(plan) in shipped_plans() and not Path(plan).exists():
         path = resources.files("unpool").joinpath("plans", f"{plan}.toml")
     try:
         written = read_toml(path)
@@ -158,7 +162,9 @@ def read_plan(plan: Path | str, changes: Mapping[str, Any]) -> StudyPlan:
             "a TOML file" if found_file else f"a TOML file, or one of {', '.join(shipped_plans())}",
             "correct the file" if found_file else "check the path or the name",
         ) from error
-    merged = {"name": Path(plan).stem, **written, **changes}
+    merged = {"name": Path(plan).stem[:MOST_LETTERS], **written, **changes}
+    if isinstance(written.get("search"), dict) and "search" in changes:
+        merged["search"] = {**written["search"], **changes["search"]}
     if isinstance(written.get("set"), dict):
         settings = merge(nested_settings(written["set"]), nested_settings(changes.get("set", {})))
         merged["set"] = dict(dotted_names(settings))
@@ -213,7 +219,7 @@ def plan_given(
     settings = dict(dotted_names(parse_assignments(assignments)))
     changes["set"] = settings | {key: value for key, value in options.items() if value is not None}
     if search is not None:
-        changes["search"] = {"attempts": search, "ranges": ranges_of(vary)}
+        changes["search"] = {"attempts": search, **({"ranges": ranges_of(vary)} if vary else {})}
     elif vary:
         changes["vary"] = vary_of(vary)
     return plan_of(changes, "the command line") if plan is None else read_plan(plan, changes)
@@ -254,7 +260,8 @@ def ranges_of(texts: Sequence[str]) -> dict[str, Any]:
             ranges[key.strip()] = lists[key.strip()]
             continue
         ends = [value_of(low), value_of(high)]
-        if not key.strip() or key.strip() in ranges or any(isinstance(end, bool | str) for end in ends):
+        numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+        if not key.strip() or key.strip() in ranges or not numbers:
             raise UsageError(
                 f"--vary {text}", "each setting once, with a range", "write for example --vary width=8..32"
             )

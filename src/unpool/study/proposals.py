@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpool.errors import UsageError
-from unpool.study.plan import PlannedVariant, Range, Scalar, Search, StudyPlan
+from unpool.study.plan import PlannedVariant, Range, Search, Setting, StudyPlan
 from unpool.study.variants import name_after
 
 BATCHES = 3
@@ -70,7 +70,7 @@ def imported_optuna() -> Any:
     return optuna
 
 
-def _distribution(values: Range | Sequence[Scalar]) -> Any:
+def _distribution(values: Range | Sequence[Setting]) -> Any:
     """Return optuna's distribution of the values of a setting."""
     distributions = imported_optuna().distributions
     if not isinstance(values, Range):
@@ -81,15 +81,15 @@ def _distribution(values: Range | Sequence[Scalar]) -> Any:
     return kind(values.low, values.high, log=values.log, step=step)
 
 
-def _stored(values: Range | Sequence[Scalar], value: Any) -> Any:
+def _stored(values: Range | Sequence[Setting], value: Any) -> Any:
     """Return what the sampler knows a value by."""
     return value if isinstance(values, Range) else str(list(values).index(value))
 
 
-def _value(values: Range | Sequence[Scalar], sampled: Any) -> Any:
+def _value(values: Range | Sequence[Setting], sampled: Any) -> Any:
     """Return the value of a setting from what the sampler gave; numbers with three digits, which a person reads."""
     if not isinstance(values, Range):
         return values[int(sampled)]
-    if isinstance(sampled, int):
-        return sampled
-    return float(f"{sampled:.3g}")
+    rounded = float(f"{sampled:.3g}")
+    short = not isinstance(sampled, int) and values.step is None and values.low <= rounded <= values.high
+    return rounded if short else sampled

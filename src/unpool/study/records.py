@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unpool.config.settings import merge
 from unpool.study.plan import StudyPlan
@@ -88,9 +88,10 @@ class TaskResult(_Form):
     course: for each validation (share of the training, seconds, mean IoU, training loss).
     proposed, facts: variants that a proposal made, and what a rehearsal showed about them.
     run: path of the run folder in the study's folder.
+    members: number of the models of an ensemble.
     """
 
-    key: str
+    key: Annotated[str, Field(pattern=r"^[a-z0-9.+-]{1,100}$")]
     variant: _Count
     seed: _Count
     error: str = ""
@@ -107,6 +108,16 @@ class TaskResult(_Form):
     proposed: tuple[Variant, ...] = ()
     facts: tuple[VariantFacts, ...] = ()
     run: str = ""
+    members: _Count = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not len(self.pictures) == len(self.groups) == len(self.counts):
+            raise ValueError("other numbers of pictures, groups and counts")
+        shapes = {tuple(map(len, picture)) for picture in self.counts}
+        if len(shapes) > 1 or any(len(shape) != 3 or len(set(shape)) > 1 for shape in shapes):
+            raise ValueError("counts that are not three numbers for each class of each picture")
+        return self
 
 
 class StudyData(_Form):
@@ -135,6 +146,7 @@ class Study(_Form):
     variants: the baseline, and those that the plan names; a search adds others.
     total_steps: steps of a full training; minutes: its length where ``plan.equal`` is ``seconds``.
     shares: parts of the training after which variants are given up; the last is 1.
+    precision: number type of the convolutions, the same on every machine, for variants that do not set their own.
     """
 
     version: Literal[1] = 1
@@ -147,6 +159,22 @@ class Study(_Form):
     total_steps: Annotated[int, Field(ge=1)] | None
     minutes: Annotated[float, Field(gt=0)] | None
     shares: Annotated[tuple[_Share, ...], Field(min_length=1)]
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        possible = [each.number for each in self.variants if not each.refused]
+        if [each.number for each in self.variants] != list(range(len(self.variants))) or possible[:1] != [0]:
+            raise ValueError("variants that are not numbered from the baseline, 0, upwards")
+        if [each.variant for each in self.facts] != possible:
+            raise ValueError("facts of other variants than those that can be trained")
+        if self.shares[-1] != 1 or list(self.shares) != sorted(set(self.shares)):
+            raise ValueError("shares of the training that do not rise to 1")
+        if (self.total_steps is None) == (self.minutes is None):
+            raise ValueError("a length in steps and in minutes, or in neither")
+        if not (self.data.val and self.data.test):
+            raise ValueError("no pictures to choose or to judge by")
+        return self
 
     def facts_of(self, variant: int) -> VariantFacts | None:
         """Return what is known of a variant before its training."""
@@ -155,7 +183,12 @@ class Study(_Form):
     def settings_of(self, variant: Variant, facts: VariantFacts, seed: int) -> dict[str, Any]:
         """Return the settings of one training, nested as ``unpool.config.schema.RunConfig``."""
         budget = {"minutes": self.minutes} if self.minutes is not None else {"epochs": self.epochs_of(facts)}
-        return merge(variant.settings, self.plan.data_settings, {"training": {"seed": seed, **budget}})
+        return merge(
+            {"machine": {"precision": self.precision}},
+            variant.settings,
+            self.plan.data_settings,
+            {"training": {"seed": seed, **budget}},
+        )
 
     def epochs_of(self, facts: VariantFacts) -> int:
         """Return the epochs of a full training of a variant: the same number of steps for all."""

@@ -163,15 +163,19 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[StudySt
             wanting = [number for number in wanting if wants_seed(results, number, found.seeds[number], tried)]
             found.stopped_adding = "" if wanting else "the verdicts need no more seeds"
         round_ = [0, *wanting]
-        if not wanting or not _affordable(study, results, done, round_, first, found):
+        if not wanting or (count >= plan.seeds and not _affordable(study, results, done, round_, first, found)):
             break
         seed = first + count
         title = f"seed {seed} for the baseline and {count_text(len(wanting), 'variant')}"
         yield StudyStage(title, trained(round_, seed, 1.0))
         for number in round_:
-            if results[StudyTask(kind="train", variant=number, seed=seed).key].error:
-                continue  # a variant whose training failed with one seed keeps those before
-            found.seeds[number] = (*found.seeds[number], seed)
+            if error := results[StudyTask(kind="train", variant=number, seed=seed).key].error:
+                found.ended[number] = f"failed with seed {seed}: {error}"  # to judge its other seeds alone is unfair
+                del found.seeds[number]
+                racing.remove(number)
+            else:
+                found.seeds[number] = (*found.seeds[number], seed)
+        found.finalists = tuple(number for number in racing if number)
     tests = [
         StudyTask(kind="test", variant=number, seed=seed) for number in found.seeds for seed in found.seeds[number]
     ]

@@ -32,6 +32,10 @@ FIXED_KEYS = (
 """Settings that no variant can change, because the study sets them, or because they would make it unfair."""
 
 
+DIVIDING = ("data.val_share", "data.test_share", "data.split_seed")
+"""Settings that divide the pictures; the plan has keys of its own for them."""
+
+
 class Variant(BaseModel):
     """A variant of a study; the first one is the baseline.
 
@@ -56,8 +60,7 @@ class Variant(BaseModel):
     @property
     def slug(self) -> str:
         """A name for its folders: the number, and those letters of the name that every file system takes."""
-        letters = re.sub(r"[^A-Za-z0-9.]+", "-", self.name).strip("-.")
-        return f"{self.number:02}-{letters[:60].rstrip('-.') or 'variant'}"
+        return f"{self.number:02}-{folder_name(self.name) or 'variant'}"
 
 
 def variants_of(plan: StudyPlan) -> tuple[Variant, ...]:
@@ -73,12 +76,19 @@ def variants_of(plan: StudyPlan) -> tuple[Variant, ...]:
     """
     base = merge({"net": plan.net}, nested_settings(plan.set))
     _require_variable(plan.set, "the settings of all variants", ("data", "machine"))
+    _require_variable(plan.search.ranges if plan.search else {}, "the ranges of the search")
     known = {BASELINE: resolve(base, "the baseline")}
     variants = [Variant(number=0, name=BASELINE, settings=base, note=plan.note)]
     for planned in planned_variants(plan):
         variant, config = variant_of(len(variants), planned, base)
         same = next((name for name, each in known.items() if each == config), None)
         if same is None:
+            if variant.name in [each.name for each in variants]:
+                raise UsageError(
+                    f"two variants are called {variant.name}",
+                    "a name for each",
+                    "give the one in the plan another name",
+                )
             variants.append(variant)
             known |= {variant.name: config} if config is not None else {}
         elif planned in plan.variant:
@@ -128,6 +138,11 @@ def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) ->
     ), config
 
 
+def folder_name(name: str) -> str:
+    """Return those letters of a name that every file system takes, at most 60."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:60].rstrip("-.")
+
+
 def name_after(changes: Mapping[str, Any]) -> str:
     """Return the name of a variant that has none of its own: ``skip=add up=bilinear``."""
     return shortened(assignments_text(changes), MOST_LETTERS)
@@ -146,9 +161,9 @@ def _require_variable(values: Mapping[str, Any], whose: str, allowed: Sequence[s
     for key in values:
         ((section, names),) = nested_settings({key: None}).items()
         full = f"{section}.{next(iter(names))}" if isinstance(names, dict) else section
-        if (section in FIXED and section not in allowed) or (full in FIXED_KEYS and section not in allowed):
+        if full in DIVIDING or ((section in FIXED or full in FIXED_KEYS) and section not in allowed):
             raise UsageError(
                 f"{whose} change {full}",
                 "settings that can differ between fair trainings",
-                "leave it out; data, split, seeds, budget and device are the same for all variants",
+                "leave it out; options of their own set what is the same for all: --val-share, --seeds, --minutes",
             )

@@ -8,20 +8,26 @@ from statistics import mean
 
 from unpool.commands.events import Event
 from unpool.commands.study.rehearsals import rehearse_all
+from unpool.config.settings import resolve
 from unpool.data.groups import group_of
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UsageError
 from unpool.ledger.record import digest
+from unpool.machine.device import choose_machine
 from unpool.metrics.intervals import members_of
 from unpool.metrics.seeds import VarianceComponents, detectable_difference
 from unpool.study.plan import StudyPlan
+from unpool.study.proposals import imported_optuna
 from unpool.study.records import Study, StudyData, VariantFacts
 from unpool.study.stages import RESERVED, shares_for, trainings
 from unpool.study.variants import variants_of
-from unpool.wording import all_of, count_text, duration_text, first_of, minutes_text, on_one_line
+from unpool.wording import all_of, count_text, decodable, duration_text, first_of, minutes_text, on_one_line
 
 FEWEST_STEPS = 60
 """Steps of a full training below which a study is too short to judge structures."""
+
+MOST_UNEVEN = 0.05
+"""The largest share by which the steps of a variant may differ without a warning."""
 
 USUAL_SPREAD = VarianceComponents(seed=0.008**2, unit=0.015**2, residual=0.01**2)
 """Variances of a difference in mean IoU, for the forecast alone; measured in the study of docs/studies.md."""
@@ -36,6 +42,8 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
     DataError: there are too few pictures to judge.
     """
     data = study_data(survey)
+    if plan.search is not None:
+        imported_optuna()  # so that a search without it is refused before any work
     variants, facts = yield from rehearse_all(survey, variants_of(plan), plan.data_settings)
     tried = sum(1 for variant in variants if variant.number and not variant.refused)
     attempts = tried + (plan.search.attempts if plan.search else 0)
@@ -47,6 +55,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
             "change the plan, or give other values with --vary",
         )
     total_steps, minutes, shares = _division(plan, facts, attempts)
+    given = resolve(variants[0].settings, "the baseline").machine
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Study(
         id=study_id(plan, survey),
@@ -58,6 +67,7 @@ def begun_study(survey: Survey, plan: StudyPlan) -> Generator[Event, None, Study
         total_steps=total_steps,
         minutes=minutes,
         shares=shares,
+        precision="bfloat16" if choose_machine(given.device, given.precision).reduced else "float32",
     )
 
 
@@ -87,7 +97,7 @@ def study_data(survey: Survey) -> StudyData:
     warnings = [f"{each.found}; {each.repair}" for each in survey.findings if each.severity == "warning"]
     return StudyData(
         name=on_one_line(root.name),
-        folder=str(root),
+        folder=decodable(str(root)),
         fingerprint=survey.fingerprint,
         origin=split.origin,
         **parts,
@@ -139,6 +149,19 @@ def warnings_on(study: Study) -> list[str]:
             f"each training has {study.total_steps} steps only, and the order of the variants may say little: give "
             "more --minutes, fewer variants or fewer --seeds"
         )
+    if study.total_steps is not None:
+        uneven = {each.variant: study.epochs_of(each) * each.steps for each in study.facts}
+        warnings += [
+            f"{study.variants[number].name} gets {steps:,} steps, not {study.total_steps:,}: its epochs have another "
+            "number of steps; give more --minutes or --epochs, so that whole epochs come nearer"
+            for number, steps in uneven.items()
+            if abs(steps - study.total_steps) > MOST_UNEVEN * study.total_steps
+        ]
+        if forecast_seconds(study) > 60 * study.plan.minutes:
+            warnings.append(
+                f"the trainings take about {duration_text(forecast_seconds(study))}, more than the "
+                f"{minutes_text(study.plan.minutes)} of the plan; each finalist gets its seeds all the same"
+            )
     units = _units(study)
     if units < 5:
         warnings.append(

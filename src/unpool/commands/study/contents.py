@@ -17,7 +17,7 @@ from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Position, position
 from unpool.study.variants import Variant
 from unpool.study.verdicts import score_of
-from unpool.wording import all_of, command_text, count_text
+from unpool.wording import all_of, command_text, count_text, on_one_line
 
 PICTURE, TRUTH = "picture", "truth"
 """Names of the crops without a prediction, in the place of a variant's."""
@@ -103,11 +103,11 @@ def _ensemble_sentences(view: StudyView) -> list[str]:
     ]
     outcome = "It does not help"
     if min(gains) > 0:
-        outcome = f"It helps, and takes {len(seeds)} times as long: {folder.ensemble}"
+        outcome = f"It helps, and takes {joined.members} times as long: {folder.ensemble}"
     return [
-        f"The {len(seeds)} models of {name} as one, with the mean of their probabilities: mean IoU {joined.score:.3f} "
-        f"on the test pictures, {gains[1]:+.1f} points from the mean of the single ones ({gains[0]:+.1f} on the "
-        f"validation pictures). {outcome}."
+        f"The {joined.members} models of {name} as one, with the mean of their probabilities: mean IoU "
+        f"{joined.score:.3f} on the test pictures, {gains[1]:+.1f} points from the mean of the single ones "
+        f"({gains[0]:+.1f} on the validation pictures). {outcome}."
     ]
 
 
@@ -138,11 +138,11 @@ def _attempt(view: StudyView, variant: Variant, crops: int) -> Attempt:
     full = [result.seconds for result in trained if result.key.endswith("until-1")]
     predictions = [result.picture_seconds for result in trained if result.picture_seconds is not None]
     return Attempt(
-        name=variant.name,
+        name=on_one_line(variant.name),
         changes=[(key, setting_text(value)) for key, value in variant.changes.items()],
-        note=variant.note,
+        note=on_one_line(variant.note),
         state=_state(where, variant, trained, tests, seeds),
-        ended=where.ended.get(number, ""),
+        ended=on_one_line(where.ended.get(number, "")),
         seeds=len(seeds),
         score=score.value if score else None,
         score_interval=score.interval if score else None,
@@ -180,7 +180,7 @@ def _state(
         return "refused"
     if (ended := where.ended.get(variant.number, "")) != "":
         return "failed" if ended.startswith("failed") else "given up"
-    if tests and len(tests) == len(seeds):
+    if tests and len(tests) == len(seeds) and all(test.counts for test in tests):
         return "judged"
     return "running" if trained else "waiting"
 

@@ -12,7 +12,7 @@ from unpool.commands.train.rehearsal import validation_seconds
 from unpool.config.settings import merge, resolve
 from unpool.convolution.choices import CHOICES
 from unpool.dataset.survey_result import Survey
-from unpool.errors import UnpoolError
+from unpool.errors import DataError, TrainingError, UsageError
 from unpool.machine.device import free_memory
 from unpool.nets.explain.explanation import explain
 from unpool.study.records import VariantFacts
@@ -42,7 +42,7 @@ def rehearse_all(
             if not variant.refused:
                 facts.append(rehearse_variant(survey, variant, common))
             checked.append(variant)
-        except UnpoolError as error:
+        except (UsageError, DataError, TrainingError) as error:
             if not variant.number:
                 raise
             checked.append(variant.model_copy(update={"refused": f"{error.found}; {error.repair}"}))

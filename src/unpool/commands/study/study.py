@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from unpool.commands.check import check, require_no_errors
 from unpool.commands.events import Event, Message, Progress
@@ -19,7 +21,7 @@ from unpool.commands.study.trials import Interrupted, Workplace, do_task
 from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
 from unpool.dataset.survey_text import survey_page
-from unpool.errors import DataError, TrainingError, UsageError
+from unpool.errors import BusyError, DataError, TrainingError, UsageError
 from unpool.io.destination import claimed, is_unused, numbered_paths, require_writable
 from unpool.io.files import write_text
 from unpool.io.outputs import mark_output
@@ -33,8 +35,8 @@ from unpool.study.folder import StudyFolder, begin_study, read_results, read_stu
 from unpool.study.plan import StudyPlan, plan_of
 from unpool.study.records import Study, StudyTask, TaskResult
 from unpool.study.stages import Position, position
-from unpool.study.variants import variants_of
-from unpool.wording import command_text, duration_text
+from unpool.study.variants import folder_name, variants_of
+from unpool.wording import command_text, duration_text, problem_text
 
 WAIT = 2.0
 """Seconds between two looks for a task while other processes work."""
@@ -43,8 +45,13 @@ BEGINNING = "begin"
 """The task of the process that begins a study in a database."""
 
 ELSEWHERE = 120.0
-"""Seconds for which a task is left to the process that has its run, where that run is not in this folder. After
-that it is done here from the beginning, since that process may have ended."""
+"""Seconds for which a task is left to the process that has its run, where that run is not in this folder and nobody
+works. After that it is done here from the beginning, since that process may have ended."""
+
+REST = 60.0
+"""Seconds after which a task is tried again whose folder another process was writing into."""
+
+_Form = TypeVar("_Form", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -119,12 +126,13 @@ def study(
         return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)), stopped_by)
 
 
-def plan_in(out: Path | None, changes: Mapping[str, Any]) -> StudyPlan:
+def plan_in(out: Path | None, changes: Mapping[str, Any], settings: Sequence[str]) -> StudyPlan:
     """Return the plan of the study in a folder, for a command that names no variants.
 
     Parameters
     ----------
     changes: keys of the plan that the command line gives.
+    settings: settings that it gives, which cannot change.
 
     Raises
     ------
@@ -136,6 +144,12 @@ def plan_in(out: Path | None, changes: Mapping[str, Any]) -> StudyPlan:
             "a study without variants",
             "settings to vary, or a plan",
             "give --vary skip=none,add,concat, or --plan unet-skips",
+        )
+    if settings:
+        raise UsageError(
+            f"{settings[0]} for the study in {out}",
+            "the settings that it was begun with",
+            "leave it out, or begin a new study with --vary or --plan",
         )
     given = {key: value for key, value in changes.items() if value is not None}
     return plan_of({**read_study(folder).plan.model_dump(exclude_unset=True), **given}, "the command line")
@@ -166,9 +180,11 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
     """Do tasks until the study is finished; return the number of a signal that stopped this process, or None."""
     folder, claims, waited, title = place.folder, place.claims, False, ""
     seen: dict[str, float] = {}
+    resting: dict[str, float] = {}
+    results: dict[str, TaskResult] = {}
     while True:
-        begun = read_study(folder)  # another process may have been started with more --minutes
-        results = _gathered(folder, claims)
+        begun = place.study = read_study(folder)  # another process may have been started with more --minutes
+        results = _gathered(folder, claims, results)
         where = position(begun, results)
         _require_baseline(where)
         if where.stage is None:
@@ -177,7 +193,11 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
         if where.stage.title != title:
             title = where.stage.title
             yield Message(f"\n{title}")
-        task = next((task for task in _free(place, where, results, seen) if claims.claim(task.key)), None)
+        if claims.workers():
+            seen.clear()  # what is elsewhere is left to those who work
+        now = time.monotonic()
+        free = (task for task in _free(place, where, results, seen) if resting.get(task.key, now) <= now)
+        task = next((task for task in free if claims.claim(task.key)), None)
         if task is None:
             if not waited:
                 waited = True
@@ -186,7 +206,12 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
             continue
         waited = False
         with claims.working():
-            result = yield from do_task(place, task, results)
+            try:
+                result = yield from do_task(place, task, results)
+            except BusyError:  # a process that seemed to be dead still writes there
+                claims.give_back(task.key)
+                resting[task.key] = time.monotonic() + REST
+                continue
             if isinstance(result, Interrupted):
                 if result.signal is None:
                     continue
@@ -196,8 +221,9 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
                 return result.signal
             if claims.finish(task.key, result.model_dump(mode="json")):
                 write_result(folder, result)
-        write_study_record(folder, begun, read_results(folder))
-        yield Message(f"  {_ending(place, task, result)}{_left(begun, results)}")
+                results[task.key] = result
+        write_study_record(folder, begun, results)
+        yield Message(f"  {_ending(place, task, result)}{_left(begun, task, results)}")
 
 
 def _free(
@@ -225,14 +251,38 @@ def _free(
     return sorted((task for task in tasks if not is_left(task)), key=is_elsewhere)
 
 
-def _gathered(folder: StudyFolder, claims: Claims) -> dict[str, TaskResult]:
+def _gathered(folder: StudyFolder, claims: Claims, known: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
     """Return all results, after those of other processes that are not in the folder were written there."""
-    results = read_results(folder)
+    results = read_results(folder, known)
     for key, plain in claims.results().items():
         if key not in results and key != BEGINNING:
-            results[key] = TaskResult.model_validate(plain)
-            write_result(folder, results[key])
+            result = _from_others(TaskResult, plain)
+            if result.key != key:
+                raise _odd_claims(f"the result of {key} is named {result.key}")
+            results[key] = result
+            write_result(folder, result)
     return results
+
+
+def _from_others(form: type[_Form], plain: Mapping[str, Any]) -> _Form:
+    """Return what another process has put where the claims are.
+
+    Raises
+    ------
+    DataError: it has another form, as from another version of unpool.
+    """
+    try:
+        return form.model_validate(plain)
+    except ValidationError as error:
+        raise _odd_claims(problem_text(error.errors()[0])) from error
+
+
+def _odd_claims(why: str) -> DataError:
+    return DataError(
+        f"the claims of this study hold something odd ({why})",
+        "results as this version of unpool study writes them",
+        "run the same version of unpool in all processes, or begin a new study",
+    )
 
 
 def _require_free(folder: StudyFolder) -> None:
@@ -259,14 +309,23 @@ def _begun(
     UsageError: the study in the folder has another plan.
     DataError: the data are not those of the study.
     """
-    if not folder.study.is_file():
-        if common is None:
-            new = yield from begun_study(survey, plan)
-        else:
-            new = yield from _agreed_study(survey, plan, common)
-        begin_study(folder, new)
-        mark_output(folder.path, f"{folder.runs.name}/")
+    while not folder.study.is_file():
+        try:
+            with claimed(folder.path):
+                if not folder.study.is_file():
+                    new = yield from begun_study(survey, plan) if common is None else _agreed(survey, plan, common)
+                    begin_study(folder, new)
+                    mark_output(folder.path, f"{folder.runs.name}/")
+        except BusyError:
+            yield Progress("waiting for the process that begins the study", 0, 1)
+            time.sleep(WAIT)
     begun = read_study(folder)
+    if common is not None and (yield from _agreed(survey, plan, common, begun)) != begun:
+        raise UsageError(
+            f"the study in {folder.path} is not the one in the database",
+            "one study, with one budget",
+            "give another --name for a study of its own, or another --out to join the one in the database",
+        )
     if begun.plan.model_copy(update={"minutes": plan.minutes, "most_seeds": plan.most_seeds}) != plan:
         raise UsageError(
             f"the study in {folder.path} has another plan",
@@ -280,22 +339,36 @@ def _begun(
             "put the data back as it was, or begin a new study with another --out",
         )
     if begun.plan != plan:
+        if common is not None or any(key.endswith("-test") for key in read_results(folder)):
+            raise UsageError(
+                f"another budget for the study in {folder.path}, "
+                + ("which a database keeps" if common is not None else "whose test pictures have been looked at"),
+                "the --minutes and --most-seeds that it was begun with",
+                "leave them out, or begin a new study with another --out",
+            )
         begun = begun.model_copy(update={"plan": plan})
         write_study(folder, begun)
     return begun
 
 
-def _agreed_study(survey: Survey, plan: StudyPlan, common: Claims) -> Generator[Event, None, Study]:
-    """Return the study that the first of several processes without a common disk has begun."""
+def _agreed(
+    survey: Survey, plan: StudyPlan, common: Claims, begun: Study | None = None
+) -> Generator[Event, None, Study]:
+    """Return the study that the first of several processes without a common disk has begun.
+
+    Parameters
+    ----------
+    begun: the study that this process would put there; None to begin one.
+    """
     while (plain := common.results().get(BEGINNING)) is None:
         if common.claim(BEGINNING):
             with common.working():
-                new = yield from begun_study(survey, plan)
+                new = begun or (yield from begun_study(survey, plan))
                 common.finish(BEGINNING, new.model_dump(mode="json"))
         else:
             yield Progress("waiting for the process that begins the study", 0, 1)
             time.sleep(WAIT)
-    return Study.model_validate(plain)
+    return _from_others(Study, plain)
 
 
 def _require_baseline(where: Position) -> None:
@@ -318,7 +391,8 @@ def _require_one_process(plan: StudyPlan) -> None:
 
 
 def _default_path(data: Path, plan: StudyPlan, *, resume: bool) -> Path:
-    base, newest = Path("studies") / f"{data.resolve().name or 'data'}-{plan.name}", None
+    name = f"{data.resolve().name or 'data'}-{folder_name(plan.name) or 'study'}"
+    base, newest = Path("studies") / name, None
     for path in numbered_paths(base):
         if not path.exists():
             return newest if resume and newest is not None else path
@@ -339,6 +413,8 @@ def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
     if task.kind == "propose":
         return f"{len(result.proposed)} variants proposed"
     name = place.variants[task.variant].name
+    if task.kind == "ensemble":
+        return f"{result.members} models of {name} as one: test mean IoU {result.score or 0:.4f}"
     if result.error:
         return f"{name}, seed {task.seed}: failed: {result.error}"
     score = "unknown" if result.score is None else f"{result.score:.4f}"
@@ -347,8 +423,10 @@ def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
     return f"{name}, seed {task.seed}{part}: {which} mean IoU {score}"
 
 
-def _left(study: Study, results: Mapping[str, TaskResult]) -> str:
+def _left(study: Study, task: StudyTask, results: Mapping[str, TaskResult]) -> str:
     """Return the time of the trainings that are left by the forecast, in words; an empty text where it is over."""
+    if task.kind != "train":
+        return ""
     longest: dict[tuple[int, int], float] = {}
     for each in results.values():
         if each.course:

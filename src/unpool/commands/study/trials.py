@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,12 +23,13 @@ from unpool.config.settings import merge, resolve
 from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.dataset.survey_result import Survey
-from unpool.errors import TrainingError, UnpoolError, UsageError
+from unpool.errors import DataError, TrainingError, UnpoolError, UsageError
 from unpool.io.documents import read_json_lines
 from unpool.ledger.folders import read_record
 from unpool.ledger.record import Origin, StudyPlace
 from unpool.machine.device import Machine, choose_machine
 from unpool.metrics.intervals import PixelCounts, pixel_counts
+from unpool.nets.ensemble import MOST_MEMBERS
 from unpool.prediction.evaluation import evaluate_each, summarise
 from unpool.prediction.predictor import Predictor
 from unpool.study.claims import Claims
@@ -38,6 +39,8 @@ from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.stages import Results, position
 from unpool.study.variants import Variant, variant_of
 from unpool.training.records import EpochRecord, StepRecord
+
+ROUNDING = 1e-9
 
 _Result = TypeVar("_Result")
 
@@ -101,7 +104,7 @@ class Workplace:
 
 
 def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult | Interrupted]:
-    """Do a task and return its result; a training or test that its settings make impossible has one with the error."""
+    """Do a task and return its result; a training that its settings make impossible has one with the error."""
     try:
         if task.kind == "propose":
             return (yield from _proposal(place, task, results))
@@ -110,7 +113,9 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
         if task.kind == "ensemble":
             return (yield from _joined(place, task, results))
         return (yield from _trained(place, task))
-    except (TrainingError, UsageError) as error:  # others, such as a full disk, are not the variant's
+    except TrainingError as error:  # others, such as a full disk, are not the variant's
+        if task.kind != "train":
+            raise
         return task.result(error=error.found)
 
 
@@ -120,7 +125,7 @@ def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskRe
     interrupted = yield from _train_until(place, task, variant, run)
     if interrupted is not None:
         return interrupted
-    rows = read_json_lines(run.log, dict).entries
+    rows = _rows_until(run, task.share)
     course = [(row["progress"], row["seconds"], row["mean_iou"], row["train_loss"]) for row in rows]
     known = [score for _, _, score, _ in course if score is not None]
     result = task.result(
@@ -155,6 +160,8 @@ def _train_until(
         parent=_id_in(baseline) if task.variant else None,
         study=StudyPlace(folder=str(place.folder.path.absolute()), variant=variant.name, note=variant.note),
     )
+    if task.share < 1 and run.log.is_file() and _reaches(read_json_lines(run.log, dict).entries, task.share):
+        return None  # this process, or one before it, was killed after the last epoch of the part
     training = train(
         place.survey,
         place.settings_of(task),
@@ -174,7 +181,7 @@ def _train_until(
             elif isinstance(event, EpochRecord):
                 if not place.claims.holds(task.key):
                     return Interrupted(None)
-                if task.share < 1 and event.progress >= task.share - 1e-9:
+                if task.share < 1 and event.progress >= task.share - ROUNDING:
                     return None
             elif not isinstance(event, Message):
                 yield event
@@ -183,6 +190,20 @@ def _train_until(
         return None if trained.stopped_by is None else Interrupted(trained.stopped_by)
     finally:
         training.close()
+
+
+def _reaches(rows: Sequence[Mapping[str, Any]], share: float) -> bool:
+    return any(row["progress"] >= share - ROUNDING for row in rows)
+
+
+def _rows_until(run: RunFolder, share: float) -> list[dict[str, Any]]:
+    """Return the rows of a training's log up to the epoch that reached a share of the training."""
+    rows: list[dict[str, Any]] = []
+    for row in read_json_lines(run.log, dict).entries:
+        rows.append(row)
+        if share < 1 and _reaches([row], share):
+            break
+    return rows
 
 
 def _tested(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
@@ -217,14 +238,16 @@ def _joined(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
     """Join the models of a variant's seeds to one model, and score it on the validation and on the test pictures."""
     seeds = position(place.study, results).seeds[task.variant]
     runs = [place.run_of(task.model_copy(update={"seed": seed})) for seed in seeds]
-    models = [run.model for run in runs if run.model.is_file()]  # others are on machines that have ended
+    models = [run.model for run in runs if run.model.is_file()][:MOST_MEMBERS]  # others are on another machine
+    if len(models) < 2:
+        return task.result()
     out = place.folder.ensemble
     out.unlink(missing_ok=True)  # of a process that was killed
     ensemble(models, out)
     predictor = Predictor(load_model(out).segmenter, _machine_of(place, task))
     validation = summarise(predictor.segmenter, evaluate_each(predictor, place.validation))
     tested = yield from _test_of(place, task, out)
-    return tested.model_copy(update={"validation": validation.scores.mean_iou})
+    return tested.model_copy(update={"validation": validation.scores.mean_iou, "members": len(models)})
 
 
 def _machine_of(place: Workplace, task: StudyTask) -> Machine:
@@ -241,14 +264,18 @@ def _proposal(place: Workplace, task: StudyTask, results: Results) -> Generator[
         if (result := results.get(_first_look(study, number))) is not None and not result.error
     ]
     number = max(place.variants) + 1
+    known = [resolve(each.settings) for each in place.variants.values() if not each.refused]
     common = merge(study.plan.data_settings, {"training": {"seed": study.plan.first_seed}})
     variants, facts = [], []
     for planned in proposed_settings(study.plan, tried, task.variant):
         variant, config = variant_of(number, planned, base.settings)
+        if config in known:
+            continue  # tried already: its name and its score are known
         try:
             if config is not None:
+                known.append(config)
                 facts.append(rehearse_variant(place.survey, variant, common))
-        except UnpoolError as error:
+        except (UsageError, TrainingError, DataError) as error:
             variant = variant.model_copy(update={"refused": error.found})
         variants.append(variant)
         number += 1
