@@ -237,7 +237,7 @@ def _free(
     """
     assert where.stage is not None
     tasks = [task for task in where.stage.tasks if task.key not in results]
-    begun = {(result.variant, result.seed) for result in results.values()}
+    begun = {(result.variant, result.seed) for result in results.values() if result.run}
     now = time.monotonic()
 
     def is_elsewhere(task: StudyTask) -> bool:
