@@ -23,6 +23,7 @@ from unpool.errors import DataError, UsageError
 from unpool.ledger.folders import find_runs, read_record
 from unpool.study.folder import StudyFolder, read_results, read_study
 from unpool.study.plan import StudyPlan
+from unpool.study.proposals import proposed_settings
 from unpool.study.stages import position
 
 SET: dict[str, Any] = {
@@ -225,17 +226,17 @@ def test_equal_seconds_give_every_training_the_same_time(twelve: Path, tmp_path:
 def test_a_search_proposes_in_batches_and_remembers(twelve: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     ranges = {"skip": ["none", "add", "concat"], "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
-    given = plan(search={"attempts": 4, "ranges": ranges}, seeds=1, most_seeds=1, epochs=1)
+    given = plan(search={"attempts": 3, "ranges": ranges}, seeds=1, most_seeds=1, epochs=1)
     result = finish(study(twelve, given, tmp_path / "s"))
     where = position(result.study, result.results)
-    assert len(where.variants) == 5
-    for variant in list(where.variants.values())[1:]:
+    assert [variant.number for variant in where.variants.values()] == [0, 1, 2, 3]
+    for batch in range(3):
+        variant = where.variants[batch + 1]
         assert variant.given.keys() == ranges.keys()
         assert 1e-4 <= variant.given["learning_rate"] <= 1e-2
-    again = finish(study(twelve, given, tmp_path / "again"))
-    assert [v.given for v in position(again.study, again.results).variants.values()] == [
-        v.given for v in where.variants.values()
-    ]
+        before = [where.variants[number] for number in range(1, batch + 1)]
+        tried = [(each.given, result.results[f"{each.number:02}-seed-0-until-1"].score) for each in before]
+        assert [planned.set for planned in proposed_settings(given, tried, batch)] == [variant.given]
 
 
 def test_a_damaged_result_is_named(halved: StudyResult, tmp_path: Path) -> None:
