@@ -101,9 +101,9 @@ def _ensemble_sentences(view: StudyView) -> list[str]:
         for together, score in ((joined.validation, alone["train"]), (joined.score, alone["test"]))
         if score is not None
     ]
-    outcome = "It does not help"
+    outcome = "It was not better on both"
     if min(gains) > 0:
-        outcome = f"It helps, and takes {joined.members} times as long: {folder.ensemble}"
+        outcome = f"It was better on both, and takes {joined.members} times as long: {folder.ensemble}"
     return [
         f"The {joined.members} models of {name} as one, with the mean of their probabilities: mean IoU "
         f"{joined.score:.3f} on the test pictures, {gains[1]:+.1f} points from the mean of the single ones "
