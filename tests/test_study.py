@@ -113,7 +113,7 @@ def test_the_record_has_every_variant_and_its_costs(halved: StudyResult) -> None
     for variant in halved.study.variants:
         for text in (page, csv, markdown, halved.text):
             assert variant.name in text
-    assert "given up after 50% of the training" in page
+    assert "given up after 50 % of the training" in page
     assert "points" in halved.text
     assert page.count("data:image/") == 2 * (2 + 6)
 

@@ -84,9 +84,9 @@ def test_the_better_half_trains_on_and_the_baseline_always() -> None:
     where, results = done(begun, lambda task: 0.5 + 0.02 * task.variant)
     assert where.finalists == (7, 8)
     assert sorted(where.ended) == [1, 2, 3, 4, 5, 6]
-    assert "after 25% of the training" in where.ended[1]
+    assert "after 25 % of the training" in where.ended[1]
     assert "place 8 of 8" in where.ended[1]
-    assert "after 50% of the training" in where.ended[5]
+    assert "after 50 % of the training" in where.ended[5]
     assert where.seeds == {0: (0, 1), 7: (0, 1), 8: (0, 1)}
     tests = sorted(key for key in results if key.endswith("test"))
     assert len(tests) == 6

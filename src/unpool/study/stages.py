@@ -196,7 +196,7 @@ def _highest(results: Results, found: Position) -> int | None:
 
 
 def _part(share: float) -> str:
-    return "trained to the end" if share == 1 else f"trained for {share:.0%} of the training"
+    return "trained to the end" if share == 1 else f"trained for {share * 100:g} % of the training"
 
 
 def _without_failed(racing: Sequence[int], seed: int, share: float, results: Results, found: Position) -> list[int]:
@@ -217,7 +217,7 @@ def _better_half(racing: Sequence[int], seed: int, share: float, results: Result
     kept = ranked if len(ranked) <= FINALISTS else ranked[: math.ceil(len(ranked) / 2)]
     for place, number in enumerate(ranked[len(kept) :], start=len(kept) + 1):
         found.ended[number] = (
-            f"given up after {share:.0%} of the training: validation mean IoU {score(number):.3f}, place {place} of "
+            f"given up after {share * 100:g} % of the training: validation mean IoU {score(number):.3f}, place {place} of "
             f"{len(ranked)}; the last that went on had {score(kept[-1]):.3f}"
         )
     return [0, *sorted(kept)]

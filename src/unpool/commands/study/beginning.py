@@ -220,7 +220,7 @@ def _stages_text(study: Study, attempts: int) -> str:
         return f"all {attempts} variants are trained to the end"
     parts, left = [], attempts
     for share in study.shares:
-        parts.append(f"{left} to {share:.0%}" if share < 1 else f"{left} to the end")
+        parts.append(f"{left} to {share * 100:g} %" if share < 1 else f"{left} to the end")
         left = -(-left // 2)
     return f"{', '.join(parts)}; the baseline always to the end"
 

@@ -419,7 +419,7 @@ def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
         return f"{name}, seed {task.seed}: failed: {result.error}"
     score = "unknown" if result.score is None else f"{result.score:.4f}"
     which = "test" if task.kind == "test" else "validation"
-    part = f" after {task.share:.0%}" if task.share < 1 else ""
+    part = f" after {task.share * 100:g} %" if task.share < 1 else ""
     return f"{name}, seed {task.seed}{part}: {which} mean IoU {score}"
 
 
