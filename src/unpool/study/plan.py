@@ -1,4 +1,4 @@
-"""The plan of a study: its baseline, its variants, its seeds and its budget, from a TOML file or the command line."""
+"""The plan of a study: its baseline, variants, seeds and budget, from a TOML file or the command line."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_VARIANTS = 200
 """The most variants of a grid; more than that are searched, not tried one by one."""
 
 Scalar = bool | int | float | str
-Setting = Scalar | list[Any]
+SettingValue = Scalar | list[Any]
 """The value of a setting, as TOML and ``--set`` write it."""
-MOST_LETTERS = 200
+LONGEST_NAME_OF_VARIANT = 200
 """The most letters of a name."""
 
-Name = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME_OF_VARIANT)]
 
 
 class _Form(BaseModel):
@@ -37,7 +37,7 @@ class PlannedVariant(_Form):
     """A variant: its name, the settings that differ from the baseline, and why it is tried."""
 
     name: Name
-    set: dict[str, Setting]
+    set: dict[str, SettingValue]
     note: str = ""
 
 
@@ -65,7 +65,7 @@ class Search(_Form):
     """A search: the number of variants to try, and for each setting a list of values or a range."""
 
     attempts: Annotated[int, Field(ge=3, le=10_000)]
-    ranges: Annotated[dict[str, Range | Annotated[list[Setting], Field(min_length=2)]], Field(min_length=1)]
+    ranges: Annotated[dict[str, Range | Annotated[list[SettingValue], Field(min_length=2)]], Field(min_length=1)]
 
 
 class StudyPlan(_Form):
@@ -92,10 +92,10 @@ class StudyPlan(_Form):
     name: Name = "study"
     question: str = ""
     net: str = "unet"
-    set: dict[str, Setting] = {}
+    set: dict[str, SettingValue] = {}
     note: str = ""
     variant: tuple[PlannedVariant, ...] = ()
-    vary: dict[str, Annotated[list[Setting], Field(min_length=2)]] = {}
+    vary: dict[str, Annotated[list[SettingValue], Field(min_length=2)]] = {}
     search: Search | None = None
     minutes: Annotated[float, Field(gt=0, le=1e6)] = 60.0
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
@@ -162,7 +162,7 @@ def read_plan(plan: Path | str, changes: Mapping[str, Any]) -> StudyPlan:
             "a TOML file" if found_file else f"a TOML file, or one of {', '.join(shipped_plans())}",
             "correct the file" if found_file else "check the path or the name",
         ) from error
-    merged = {"name": Path(plan).stem[:MOST_LETTERS], **written, **changes}
+    merged = {"name": Path(plan).stem[:LONGEST_NAME_OF_VARIANT], **written, **changes}
     if isinstance(written.get("search"), dict) and "search" in changes:
         merged["search"] = {**written["search"], **changes["search"]}
     if isinstance(written.get("set"), dict):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unpool.errors import UsageError
-from unpool.study.plan import PlannedVariant, Range, Search, Setting, StudyPlan
+from unpool.study.plan import PlannedVariant, Range, Search, SettingValue, StudyPlan
 from unpool.study.variants import name_after
 
 BATCHES = 3
@@ -70,7 +70,7 @@ def imported_optuna() -> Any:
     return optuna
 
 
-def _distribution(values: Range | Sequence[Setting]) -> Any:
+def _distribution(values: Range | Sequence[SettingValue]) -> Any:
     """Return optuna's distribution of the values of a setting."""
     distributions = imported_optuna().distributions
     if not isinstance(values, Range):
@@ -81,12 +81,12 @@ def _distribution(values: Range | Sequence[Setting]) -> Any:
     return kind(values.low, values.high, log=values.log, step=step)
 
 
-def _stored(values: Range | Sequence[Setting], value: Any) -> Any:
+def _stored(values: Range | Sequence[SettingValue], value: Any) -> Any:
     """Return what the sampler knows a value by."""
     return value if isinstance(values, Range) else str(list(values).index(value))
 
 
-def _value(values: Range | Sequence[Setting], sampled: Any) -> Any:
+def _value(values: Range | Sequence[SettingValue], sampled: Any) -> Any:
     """Return the value of a setting from what the sampler gave; numbers with three digits, which a person reads."""
     if not isinstance(values, Range):
         return values[int(sampled)]

@@ -217,8 +217,8 @@ def _better_half(racing: Sequence[int], seed: int, share: float, results: Result
     kept = ranked if len(ranked) <= FINALISTS else ranked[: math.ceil(len(ranked) / 2)]
     for place, number in enumerate(ranked[len(kept) :], start=len(kept) + 1):
         found.ended[number] = (
-            f"given up after {share * 100:g} % of the training: validation mean IoU {score(number):.3f}, place {place} of "
-            f"{len(ranked)}; the last that went on had {score(kept[-1]):.3f}"
+            f"given up after {share * 100:g} % of the training: validation mean IoU {score(number):.3f}, place {place} "
+            f"of {len(ranked)}; the last that went on had {score(kept[-1]):.3f}"
         )
     return [0, *sorted(kept)]
 

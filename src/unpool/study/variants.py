@@ -13,7 +13,7 @@ from unpool.config.schema import RunConfig
 from unpool.config.settings import merge, resolve
 from unpool.errors import UsageError
 from unpool.ledger.changes import assignments_text
-from unpool.study.plan import MOST_LETTERS, PlannedVariant, StudyPlan, combinations
+from unpool.study.plan import LONGEST_NAME_OF_VARIANT, PlannedVariant, StudyPlan, combinations
 from unpool.wording import shortened
 
 BASELINE = "baseline"
@@ -145,7 +145,7 @@ def folder_name(name: str) -> str:
 
 def name_after(changes: Mapping[str, Any]) -> str:
     """Return the name of a variant that has none of its own: ``skip=add up=bilinear``."""
-    return shortened(assignments_text(changes), MOST_LETTERS)
+    return shortened(assignments_text(changes), LONGEST_NAME_OF_VARIANT)
 
 
 def _differs(key: str, config: RunConfig, usual: RunConfig) -> bool:

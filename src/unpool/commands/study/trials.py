@@ -40,7 +40,7 @@ from unpool.study.stages import Results, position
 from unpool.study.variants import Variant, variant_of
 from unpool.training.records import EpochRecord, StepRecord
 
-ROUNDING = 1e-9
+_ROUNDING = 1e-9
 
 _Result = TypeVar("_Result")
 
@@ -181,7 +181,7 @@ def _train_until(
             elif isinstance(event, EpochRecord):
                 if not place.claims.holds(task.key):
                     return Interrupted(None)
-                if task.share < 1 and event.progress >= task.share - ROUNDING:
+                if task.share < 1 and event.progress >= task.share - _ROUNDING:
                     return None
             elif not isinstance(event, Message):
                 yield event
@@ -193,7 +193,7 @@ def _train_until(
 
 
 def _reaches(rows: Sequence[Mapping[str, Any]], share: float) -> bool:
-    return any(row["progress"] >= share - ROUNDING for row in rows)
+    return any(row["progress"] >= share - _ROUNDING for row in rows)
 
 
 def _rows_until(run: RunFolder, share: float) -> list[dict[str, Any]]:
