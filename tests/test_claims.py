@@ -291,7 +291,8 @@ def test_signs_of_life_keep_a_task(opened: Opened) -> None:
 
 @pytest.mark.parametrize("place", ["file"], indirect=True)
 def test_a_sign_that_fails_is_given_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = opened(ELSEWHERE), opened()
+    signs_of_life = Signs(1, 5)
+    first, second = opened(ELSEWHERE, signs=signs_of_life), opened(signs=signs_of_life)
     signs: list[str] = []
     sign = first._sign
 
@@ -304,7 +305,7 @@ def test_a_sign_that_fails_is_given_again(opened: Opened, monkeypatch: pytest.Mo
     assert first.claim("a")
     monkeypatch.setattr(first, "_sign", second_works)
     with first.working():
-        for _ in range(6):
+        for _ in range(14):
             assert not second.claim("a")
             time.sleep(0.5)
         assert first.finish("a", {})

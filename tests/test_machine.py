@@ -38,7 +38,7 @@ def test_batches_are_channels_last() -> None:
 def test_a_machine_describes_itself() -> None:
     assert tiny.CPU.describe().startswith("cpu, ")
     assert tiny.CPU.describe().endswith("float32")
-    assert Machine(torch.device("cpu"), reduced=True).describe().endswith("bfloat16 convolutions")
+    assert "bfloat16 convolutions" in Machine(torch.device("cpu"), reduced=True).describe()
 
 
 def test_the_units_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

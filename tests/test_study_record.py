@@ -169,8 +169,10 @@ def test_a_far_interval_leaves_the_axis_with_an_arrow():
 
 def test_a_difference_that_rounds_to_zero_has_no_minus_and_a_sure_one_does_not_touch_zero():
     near = replace(judged(2, 0.0), difference=-0.01, difference_interval=Interval(-0.8, -0.02))
-    assert difference_text(replace(near, shown=False)) == ("+0.0", "[-0.8, 0.0]")
-    assert difference_text(replace(near, shown=True)) == ("-0.01", "[-0.80, -0.02]")
+    for shown in (False, True):
+        assert difference_text(replace(near, shown=shown)) == ("-0.01", "[-0.80, -0.02]")
+    assert difference_text(replace(near, difference=-0.001)) == ("+0.00", "[-0.80, -0.02]")
+    assert difference_text(replace(near, difference=-0.0, difference_interval=None)) == ("+0.0", "")
 
 
 def test_names_and_words_are_escaped_everywhere():
