@@ -239,6 +239,14 @@ def test_a_search_proposes_in_batches_and_remembers(twelve: Path, tmp_path: Path
         assert [planned.set for planned in proposed_settings(given, tried, batch)] == [variant.given]
 
 
+def test_without_optuna_one_process_does_a_study(twelve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool.commands.study.study.find_spec", lambda _: None)
+    given = plan(vary={"skip": ["concat", "none"]}, epochs=1, seeds=1, most_seeds=1)
+    result = finish(study(twelve, given, tmp_path / "s"))
+    assert position(result.study, result.results).stage is None
+    assert not (tmp_path / "s" / "claims.log").exists()
+
+
 def test_a_damaged_result_is_named(halved: StudyResult, tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "copy")
     folder.results.mkdir(parents=True)

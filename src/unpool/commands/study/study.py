@@ -106,8 +106,6 @@ def study(
     require_writable(folder.path)
     shared = storage is not None or find_spec("optuna") is not None
     with ExitStack() as held:
-        if not shared:
-            held.enter_context(claimed(folder.path))
         config = resolve({**variants_of(plan)[0].settings})
         settings = config.data.model_copy(update=plan.data_settings["data"])
         survey = yield from check(data, settings)
@@ -116,6 +114,8 @@ def study(
         _require_free(folder)
         common = shared_claims(storage, folder.path, study_id(plan, survey)) if storage is not None else None
         begun = yield from _begun(folder, survey, plan, common)
+        if not shared:
+            held.enter_context(claimed(folder.path))
         yield Message(forecast_text(begun))
         claims = common or (shared_claims(None, folder.path, begun.id) if shared else Alone())
         place = Workplace.of(folder, begun, survey, claims)
