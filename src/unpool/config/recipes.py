@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from unpool.config.settings import require_tables
-from unpool.errors import DataError, UsageError
-from unpool.io.documents import read_toml
+from unpool.config.shipped import read_own_or_shipped, shipped_names
+
+RECIPES = "recipes"
+"""The folder of the package with the recipes."""
 
 
 def paper_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package."""
-    files = resources.files("unpool").joinpath("recipes").iterdir()
-    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+    return shipped_names(RECIPES)
 
 
 def read_recipe(recipe: Path | str) -> dict[str, Any]:
@@ -25,17 +24,6 @@ def read_recipe(recipe: Path | str) -> dict[str, Any]:
     ------
     UsageError: neither the file nor the recipe exists, or the file is not TOML.
     """
-    path: Path | Traversable = Path(recipe)
-    if not Path(recipe).exists() and str(recipe) in paper_recipes():
-        path = resources.files("unpool").joinpath("recipes", f"{recipe}.toml")
-    try:
-        settings = read_toml(path)
-    except DataError as error:
-        found_file = not isinstance(error.__cause__, OSError)
-        raise UsageError(
-            error.found,
-            "a TOML file" if found_file else f"a TOML file, or one of {', '.join(paper_recipes())}",
-            "correct the file" if found_file else "check the path or the name",
-        ) from error
-    require_tables(settings, str(path))
+    settings = read_own_or_shipped(recipe, RECIPES)
+    require_tables(settings, str(recipe))
     return settings

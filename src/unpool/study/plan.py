@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unpool.config.assignments import nested_settings, parse_assignments, value_of
 from unpool.config.settings import merge
-from unpool.errors import DataError, UsageError
-from unpool.io.documents import read_toml
+from unpool.config.shipped import read_own_or_shipped, shipped_file, shipped_names
+from unpool.errors import UsageError
 from unpool.wording import dotted_names, first_of, problem_text
 
 MOST_VARIANTS = 200
 """The most variants of a grid; more than that are searched, not tried one by one."""
+
+PLANS = "plans"
+"""The folder of the package with the plans."""
 
 Scalar = bool | int | float | str
 SettingValue = Scalar | list[Any]
@@ -135,8 +136,7 @@ class StudyPlan(_Form):
 
 def shipped_plans() -> tuple[str, ...]:
     """Return the names of the plans that come with the package."""
-    files = resources.files("unpool").joinpath("plans").iterdir()
-    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+    return shipped_names(PLANS)
 
 
 def read_plan(plan: Path | str, changes: Mapping[str, Any]) -> StudyPlan:
@@ -150,18 +150,7 @@ def read_plan(plan: Path | str, changes: Mapping[str, Any]) -> StudyPlan:
     ------
     UsageError: neither the file nor the plan exists, or the file is no plan.
     """
-    path: Path | Traversable = Path(plan)
-    if str(plan) in shipped_plans() and not Path(plan).exists():
-        path = resources.files("unpool").joinpath("plans", f"{plan}.toml")
-    try:
-        written = read_toml(path)
-    except DataError as error:
-        found_file = not isinstance(error.__cause__, OSError)
-        raise UsageError(
-            error.found,
-            "a TOML file" if found_file else f"a TOML file, or one of {', '.join(shipped_plans())}",
-            "correct the file" if found_file else "check the path or the name",
-        ) from error
+    written = read_own_or_shipped(plan, PLANS)
     merged = {"name": Path(plan).stem[:LONGEST_NAME_OF_VARIANT], **written, **changes}
     if isinstance(written.get("search"), dict) and "search" in changes:
         merged["search"] = {**written["search"], **changes["search"]}
@@ -239,7 +228,7 @@ def plan_text(name: str) -> str:
     """Return the TOML text of a plan that comes with the package. Raises UsageError for another name."""
     if name not in shipped_plans():
         raise UsageError(f"no plan is called {name}", f"one of {', '.join(shipped_plans())}", "give one of them")
-    return resources.files("unpool").joinpath("plans", f"{name}.toml").read_text(encoding="utf-8").rstrip()
+    return shipped_file(PLANS, name).read_text(encoding="utf-8").rstrip()
 
 
 def ranges_of(texts: Sequence[str]) -> dict[str, Any]:
