@@ -117,34 +117,22 @@ class SeedScore:
 
 
 @dataclass(frozen=True)
-class SeedDifference:
+class SeedDifference(SeedScore):
     """A score of a variant minus that of a baseline, as a mean over the seeds.
+
+    The interval is at level 1 - 0.05 / comparisons, so that the intervals of all comparisons hold together with 95 %.
+    The error of the seeds is None where all seeds of both models have the same counts: the chance of the training is
+    unknown then, and the interval is one over units only. Where only one of the models has the same counts with all
+    seeds, it counts as one that is the same with any seed.
 
     Attributes
     ----------
-    value, per_seed: mean over the seeds, and the difference of each.
-    interval: at level 1 - 0.05 / comparisons, so that the intervals of all comparisons hold together with 95 %; over
-        the chances whose errors are known, and None where neither is.
     p: two-sided p-value times the comparisons, at most 1; None where an error is None, since then no verdict is
         possible.
-    error_of_seeds: part of the standard error; None with one seed, or where all seeds have the same counts: the chance
-        of the training is unknown, and the interval is one over units only. Where this is so for one of the models
-        only, it counts as one that is the same with any seed.
-    error_of_units: part of the standard error; None with one unit.
-    components: None where an error is.
-    unit, units: kind of the units, and their number; units without a counted pixel are left out.
     comparisons: number of variants that were tried.
     """
 
-    value: float
-    interval: Interval | None
     p: float | None
-    error_of_seeds: float | None
-    error_of_units: float | None
-    components: VarianceComponents | None
-    per_seed: tuple[float, ...]
-    unit: Unit
-    units: int
     comparisons: int
 
     @property
@@ -205,18 +193,8 @@ def difference_of(
         raise UsageError(f"comparisons {comparisons}", "1 or more", "count the variants that were tried")
     table = _Table.of(np.stack([variant, baseline]), groups, score)
     analysis = _Analysis.of(table.values, table.without, table.seeds_differ)
-    return SeedDifference(
-        value=analysis.value,
-        interval=analysis.interval(ALPHA / comparisons, -1.0),
-        p=analysis.p(comparisons),
-        error_of_seeds=_root(analysis.of_seeds),
-        error_of_units=_root(analysis.of_units),
-        components=analysis.components,
-        per_seed=analysis.per_seed,
-        unit=table.unit,
-        units=analysis.units,
-        comparisons=comparisons,
-    )
+    mean = analysis.mean(ALPHA / comparisons, -1.0, table.unit)
+    return SeedDifference(**vars(mean), p=analysis.p(comparisons), comparisons=comparisons)
 
 
 def score_with_interval(counts: PixelCounts, groups: Sequence[str], score: str = "mean_iou") -> SeedScore:
@@ -234,17 +212,7 @@ def score_with_interval(counts: PixelCounts, groups: Sequence[str], score: str =
     UsageError: the shape, ``groups`` or ``score`` is wrong.
     """
     table = _Table.of(counts[None], groups, score)
-    analysis = _Analysis.of(table.values, table.without, table.seeds_differ)
-    return SeedScore(
-        value=analysis.value,
-        interval=analysis.interval(ALPHA, 0.0),
-        error_of_seeds=_root(analysis.of_seeds),
-        error_of_units=_root(analysis.of_units),
-        components=analysis.components,
-        per_seed=analysis.per_seed,
-        unit=table.unit,
-        units=analysis.units,
-    )
+    return _Analysis.of(table.values, table.without, table.seeds_differ).mean(ALPHA, 0.0, table.unit)
 
 
 def clear_already(difference: SeedDifference) -> bool:
@@ -395,6 +363,19 @@ class _Analysis(NamedTuple):
         seed = max(seeds * of_seeds - residual / units, 0.0)
         components = VarianceComponents(seed, units * of_units, residual)
         return _Analysis(value, of_seeds, freedom, of_units, components, per_seed, units)
+
+    def mean(self, level: float, low: float, unit: Unit) -> SeedScore:
+        """Return the mean over the seeds with its errors and its ``interval``, for units of this kind."""
+        return SeedScore(
+            value=self.value,
+            interval=self.interval(level, low),
+            error_of_seeds=_root(self.of_seeds),
+            error_of_units=_root(self.of_units),
+            components=self.components,
+            per_seed=self.per_seed,
+            unit=unit,
+            units=self.units,
+        )
 
     def interval(self, level: float, low: float) -> Interval | None:
         """Return the interval that misses the truth with a chance of ``level``, within ``low``..1."""
