@@ -96,8 +96,7 @@ def test_half_are_given_up_and_the_rest_is_judged_once(halved: StudyResult) -> N
 def test_a_training_in_parts_is_the_training_in_one_piece(halved: StudyResult, twelve: Path, tmp_path: Path) -> None:
     where = position(halved.study, halved.results)
     number = where.finalists[0]
-    variant, facts = where.variants[number], halved.study.facts_of(number)
-    assert facts is not None
+    variant, facts = where.variants[number], where.facts[number]
     whole = finish(train(twelve, halved.study.settings_of(variant, facts, 0), tmp_path / "whole"))
     run = halved.folder.runs / variant.slug / "seed-0"
     assert weights_digest(whole.model) == weights_digest(run / "model.safetensors")
@@ -264,7 +263,7 @@ def test_a_page_of_a_study_that_has_only_begun(halved: StudyResult, tmp_path: Pa
     folder.path.mkdir()
     folder.study.write_bytes(halved.folder.study.read_bytes())
     begun = shown_study(folder.path)
-    write_study_record(folder, begun.study, begun.results)
+    write_study_record(folder, begun.contents)
     assert "not finished" in begun.text
     assert folder.page.is_file()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 _Step = TypeVar("_Step")
@@ -11,16 +11,16 @@ _Result = TypeVar("_Result")
 
 
 def mapped(
-    generator: Generator[_Step, None, _Result], event_of: Callable[[_Step], _Event]
+    generator: Generator[_Step, None, _Result], events_of: Callable[[_Step], Iterable[_Event]]
 ) -> Generator[_Event, None, _Result]:
-    """Yield ``event_of(value)`` for every value that a generator yields, and return the generator's result."""
+    """Yield the events of every value that a generator yields, in their order, and return the generator's result."""
     while True:
         try:
             step = next(generator)
         except StopIteration as stop:
             result: _Result = stop.value
             return result
-        yield event_of(step)
+        yield from events_of(step)
 
 
 def result_of(generator: Generator[_Step, None, _Result], show: Callable[[_Step], object] | None = None) -> _Result:

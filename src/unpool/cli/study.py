@@ -143,7 +143,7 @@ def study_report(folder: StudyArgument, *, json_: JsonOption = False) -> int:
     from unpool.commands.study.study import shown_study, write_study_record
 
     result = shown_study(folder)
-    write_study_record(result.folder, result.study, result.results)
+    write_study_record(result.folder, result.contents)
     files = {"page": result.folder.page, "csv": result.folder.csv, "markdown": result.folder.markdown}
     print_result(
         {name: str(file) for name, file in files.items()}

@@ -43,7 +43,7 @@ def check(
         table=table,
         settled=settled,
     )
-    return (yield from mapped(steps, lambda step: Progress("reading pictures and masks", *step)))
+    return (yield from mapped(steps, lambda step: [Progress("reading pictures and masks", *step)]))
 
 
 def require_unchanged(survey: Survey, fingerprint: str | None) -> None:

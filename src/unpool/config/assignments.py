@@ -28,11 +28,11 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, text = assignment.partition("=")
         if not key.strip() or not equals:
             if key.strip():
-                _section_and_name(key.strip())
+                section_and_name(key.strip())
             right = right_assignment(key.strip().rpartition(".")[2]) or f"{key.strip() or 'key'}=…"
             example = command_text(["--set", right])
             raise UsageError(f"--set {shortened(assignment, 80)}", "key=value", f"write for example {example}")
-        section, name = _section_and_name(key.strip())
+        section, name = section_and_name(key.strip())
         table = settings if section is None else settings.setdefault(section, {})
         if name in table:
             raise UsageError(f"--set {name} twice", "each setting once", f"leave out one --set {name}=…")
@@ -49,7 +49,7 @@ def nested_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for key, value in values.items():
-        section, name = _section_and_name(key)
+        section, name = section_and_name(key)
         table = settings if section is None else settings.setdefault(section, {})
         if name in table:
             raise UsageError(f"{name} twice", "each setting once", f"leave out one {name}")
@@ -66,7 +66,13 @@ def value_of(text: str) -> Any:
     return table["value"] if table.keys() == {"value"} else text.strip()
 
 
-def _section_and_name(key: str) -> tuple[str | None, str]:
+def section_and_name(key: str) -> tuple[str | None, str]:
+    """Return the section and the name of a setting; the section is None for one outside of all.
+
+    Raises
+    ------
+    UsageError: an unknown or ambiguous key.
+    """
     section, dot, name = key.rpartition(".")
     key = shortened(key, 80)
     if not dot and name in RunConfig.model_fields and name not in SECTIONS:

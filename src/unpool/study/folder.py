@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from unpool.errors import DataError, RunError
 from unpool.io.documents import read_json
 from unpool.io.files import atomic_path, write_text
-from unpool.study.records import Study, TaskResult
+from unpool.study.records import Results, Study, TaskResult
 from unpool.wording import decodable, problem_text
 
 MAX_STUDY_BYTES = 64_000_000
@@ -66,22 +66,14 @@ class StudyFolder:
         return self.path / "attempts.md"
 
 
-def begin_study(folder: StudyFolder, study: Study) -> Study:
-    """Write a study into its folder, unless another process has begun one there; return the one that is there.
-
-    Raises
-    ------
-    RunError: the folder cannot be written.
-    DataError: the study that is there cannot be read.
-    """
-    folder.path.mkdir(parents=True, exist_ok=True)
+def begin_study(folder: StudyFolder, study: Study) -> None:
+    """Write a study into its folder, unless another process has begun one there. Raises RunError."""
     try:
         with atomic_path(folder.study, replace=False) as draft:
             draft.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except RunError:
         if not folder.study.is_file():
             raise
-    return read_study(folder)
 
 
 def write_study(folder: StudyFolder, study: Study) -> None:
@@ -113,7 +105,7 @@ def write_result(folder: StudyFolder, result: TaskResult) -> None:
     write_text(_file(folder, result.key), result.model_dump_json() + "\n")
 
 
-def read_results(folder: StudyFolder, known: Mapping[str, TaskResult] = MappingProxyType({})) -> dict[str, TaskResult]:
+def read_results(folder: StudyFolder, known: Results = MappingProxyType({})) -> dict[str, TaskResult]:
     """Return the results in a study's folder, by the keys of their tasks.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -120,6 +121,10 @@ class TaskResult(_Form):
         return self
 
 
+Results = Mapping[str, TaskResult]
+"""Results of finished tasks, by the keys of the tasks."""
+
+
 class StudyData(_Form):
     """The data of a study: the same pictures in the same parts for every variant.
 
@@ -175,10 +180,6 @@ class Study(_Form):
         if not (self.data.val and self.data.test):
             raise ValueError("no pictures to choose or to judge by")
         return self
-
-    def facts_of(self, variant: int) -> VariantFacts | None:
-        """Return what is known of a variant before its training."""
-        return next((each for each in self.facts if each.variant == variant), None)
 
     def settings_of(self, variant: Variant, facts: VariantFacts, seed: int) -> dict[str, Any]:
         """Return the settings of one training, nested as ``unpool.config.schema.RunConfig``."""

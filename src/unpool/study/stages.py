@@ -15,12 +15,12 @@ tasks, and a study that was killed goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
 from unpool.study.proposals import BATCHES
-from unpool.study.records import Study, StudyTask, TaskResult
+from unpool.study.records import Results, Study, StudyTask, TaskResult, VariantFacts
 from unpool.study.variants import Variant
 from unpool.study.verdicts import wants_seed
 from unpool.wording import count_text
@@ -30,9 +30,6 @@ FINALISTS = 3
 
 RESERVED = 0.1
 """Share of the minutes that is kept for tests, and for trainings that take longer than forecast."""
-
-Results = Mapping[str, TaskResult]
-"""Results of finished tasks, by the keys of the tasks."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class Position:
     ----------
     stage: the stage with tasks to do; None where the study is finished.
     variants: the baseline and all variants so far, by their numbers.
+    facts: what a rehearsal showed about those that can be trained, by their numbers.
     ended: why a variant was not trained or tested further, by its number.
     finalists: numbers of the variants that were left after the halvings, without the baseline.
     seeds: seeds of the finalists, by the variant's number, in the order in which they were added.
@@ -65,6 +63,7 @@ class Position:
 
     stage: StudyStage | None = None
     variants: dict[int, Variant] = field(default_factory=dict)
+    facts: dict[int, VariantFacts] = field(default_factory=dict)
     ended: dict[int, str] = field(default_factory=dict)
     finalists: tuple[int, ...] = ()
     seeds: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -118,6 +117,14 @@ def trainings(study_shares: Sequence[float], variants: int, seeds: int) -> float
     return total + (seeds - 1) * (variants + 1)
 
 
+def training_seconds(results: Iterable[TaskResult]) -> dict[tuple[int, int], float]:
+    """Return the time of each training so far, by variant and seed, from the results of its parts."""
+    seconds: dict[tuple[int, int], float] = {}
+    for each in results:
+        seconds[each.variant, each.seed] = max(seconds.get((each.variant, each.seed), 0.0), each.seconds)
+    return seconds
+
+
 def _stages(study: Study, results: Results, found: Position) -> Iterator[StudyStage]:
     """Yield one stage after the other and note in ``found`` what comes of it.
 
@@ -131,19 +138,10 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[StudySt
         done.extend(tasks)
         return tasks
 
-    for variant in study.variants:
-        found.variants[variant.number] = variant
-        if variant.refused:
-            found.ended[variant.number] = f"not possible: {variant.refused}"
-    racing = [variant.number for variant in study.variants if not variant.refused]
+    racing = _possible(study.variants, study.facts, found)
     for batch in range(BATCHES if plan.search else 0):
         yield StudyStage("choosing settings to try", (proposal := StudyTask(kind="propose", variant=batch),))
-        for variant in results[proposal.key].proposed:
-            found.variants[variant.number] = variant
-            if variant.refused:
-                found.ended[variant.number] = f"not possible: {variant.refused}"
-            else:
-                racing.append(variant.number)
+        racing += _possible(results[proposal.key].proposed, results[proposal.key].facts, found)
         share = study.shares[0]
         yield StudyStage(f"{count_text(len(racing), 'variant')}, {_part(share)}", trained(racing, first, share))
         racing = _without_failed(racing, first, share, results, found)
@@ -183,6 +181,15 @@ def _stages(study: Study, results: Results, found: Position) -> Iterator[StudySt
     if found.ensemble is not None:
         tests.append(StudyTask(kind="ensemble", variant=found.ensemble))
     yield StudyStage("testing, once, on pictures that neither trained nor chose", tuple(tests))
+
+
+def _possible(variants: Iterable[Variant], facts: Iterable[VariantFacts], found: Position) -> list[int]:
+    """Note variants and what is known of them, and return the numbers of those that can be trained."""
+    known = {variant.number: variant for variant in variants}
+    found.variants |= known
+    found.facts |= {each.variant: each for each in facts}
+    found.ended |= {number: f"not possible: {each.refused}" for number, each in known.items() if each.refused}
+    return [number for number, each in known.items() if not each.refused]
 
 
 def _highest(results: Results, found: Position) -> int | None:
@@ -227,11 +234,8 @@ def _affordable(
     study: Study, results: Results, done: Sequence[StudyTask], variants: Sequence[int], seed: int, found: Position
 ) -> bool:
     """Return whether one more training of each of some variants fits into the minutes; note where it does not."""
-    last: dict[tuple[int, int], float] = {}
-    for task in done:
-        last[task.variant, task.seed] = max(last.get((task.variant, task.seed), 0.0), results[task.key].seconds)
-    spent = sum(last.values())
-    needed = sum(last[number, seed] for number in variants)
+    seconds = training_seconds(results[task.key] for task in done)
+    spent, needed = sum(seconds.values()), sum(seconds[number, seed] for number in variants)
     if spent + needed <= 60 * study.plan.minutes * (1 - RESERVED / 2):
         return True
     found.stopped_adding = (

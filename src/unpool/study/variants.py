@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from unpool.config.assignments import nested_settings
+from unpool.config.assignments import nested_settings, section_and_name
 from unpool.config.schema import RunConfig
 from unpool.config.settings import merge, resolve
 from unpool.errors import UsageError
@@ -30,7 +30,6 @@ FIXED_KEYS = (
     "training.validate_every",
 )
 """Settings that no variant can change, because the study sets them, or because they would make it unfair."""
-
 
 DIVIDING = ("data.val_share", "data.test_share", "data.split_seed")
 """Settings that divide the pictures; the plan has keys of its own for them."""
@@ -80,7 +79,7 @@ def variants_of(plan: StudyPlan) -> tuple[Variant, ...]:
     known = {BASELINE: resolve(base, "the baseline")}
     variants = [Variant(number=0, name=BASELINE, settings=base, note=plan.note)]
     for planned in planned_variants(plan):
-        variant, config = variant_of(len(variants), planned, base)
+        variant, config = variant_of(len(variants), planned, base, known[BASELINE])
         same = next((name for name, each in known.items() if each == config), None)
         if same is None:
             if variant.name in [each.name for each in variants]:
@@ -106,12 +105,14 @@ def planned_variants(plan: StudyPlan) -> list[PlannedVariant]:
     return [*plan.variant, *(PlannedVariant(name=name_after(each), set=each) for each in grid)]
 
 
-def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) -> tuple[Variant, RunConfig | None]:
+def variant_of(
+    number: int, planned: PlannedVariant, base: Mapping[str, Any], usual: RunConfig
+) -> tuple[Variant, RunConfig | None]:
     """Return a variant, and its configuration; None where no training can have these settings.
 
     Parameters
     ----------
-    base: settings of the baseline, nested.
+    base, usual: settings of the baseline, nested, and its configuration.
 
     Raises
     ------
@@ -124,7 +125,6 @@ def variant_of(number: int, planned: PlannedVariant, base: Mapping[str, Any]) ->
         config = resolve(settings, planned.name)
     except UsageError as error:
         refused = f"{error.found}; {error.repair}"
-    usual = resolve(base, "the baseline")
     changes = {key: value for key, value in planned.set.items() if config is None or _differs(key, config, usual)}
     name = planned.name if planned.name != name_after(planned.set) or not changes else name_after(changes)
     return Variant(
@@ -149,19 +149,16 @@ def name_after(changes: Mapping[str, Any]) -> str:
 
 
 def _differs(key: str, config: RunConfig, usual: RunConfig) -> bool:
-    nested = nested_settings({key: None})
-    ((section, names),) = nested.items()
-    if not isinstance(names, dict):
-        return bool(getattr(config, section) != getattr(usual, section))
-    (name,) = names
-    return bool(getattr(getattr(config, section), name, None) != getattr(getattr(usual, section), name, None))
+    section, name = section_and_name(key)
+    mine, its = (each if section is None else getattr(each, section) for each in (config, usual))
+    return bool(getattr(mine, name, None) != getattr(its, name, None))
 
 
 def _require_variable(values: Mapping[str, Any], whose: str, allowed: Sequence[str] = ()) -> None:
     for key in values:
-        ((section, names),) = nested_settings({key: None}).items()
-        full = f"{section}.{next(iter(names))}" if isinstance(names, dict) else section
-        if full in DIVIDING or ((section in FIXED or full in FIXED_KEYS) and section not in allowed):
+        section, name = section_and_name(key)
+        full = name if section is None else f"{section}.{name}"
+        if full in DIVIDING or ((full in FIXED_KEYS or (section or name) in FIXED) and section not in allowed):
             raise UsageError(
                 f"{whose} change {full}",
                 "settings that can differ between fair trainings",

@@ -7,7 +7,7 @@ end does not make false verdicts more frequent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,7 @@ from unpool.metrics.seeds import (
     more_to_decide,
     score_with_interval,
 )
-from unpool.study.records import StudyTask, TaskResult
+from unpool.study.records import Results, StudyTask, TaskResult
 from unpool.wording import count_text, estimate_rounded_up
 
 Judging = Literal["train", "test"]
@@ -75,9 +75,7 @@ class Verdict:
         return f"no difference shown {on} (p = {_p_text(difference.p)}); {outlook}"
 
 
-def verdict_on(
-    results: Mapping[str, TaskResult], variant: int, seeds: Sequence[int], judging: Judging, tried: int
-) -> Verdict | None:
+def verdict_on(results: Results, variant: int, seeds: Sequence[int], judging: Judging, tried: int) -> Verdict | None:
     """Return the verdict on a variant, or None where variant and baseline share no seed whose pictures were scored.
 
     Parameters
@@ -95,9 +93,7 @@ def verdict_on(
     return Verdict(difference, more_to_decide(difference))
 
 
-def score_of(
-    results: Mapping[str, TaskResult], variant: int, seeds: Sequence[int], judging: Judging
-) -> SeedScore | None:
+def score_of(results: Results, variant: int, seeds: Sequence[int], judging: Judging) -> SeedScore | None:
     """Return the mean IoU of a variant over its seeds, with its interval; None without a result."""
     scored = [seed for seed in seeds if _scored(results, variant, seed, judging) is not None]
     if not scored:
@@ -106,7 +102,7 @@ def score_of(
 
 
 def counts_of(
-    results: Mapping[str, TaskResult], variant: int, seeds: Sequence[int], judging: Judging
+    results: Results, variant: int, seeds: Sequence[int], judging: Judging
 ) -> tuple[PixelCounts, tuple[str, ...]]:
     """Return pixel counts (seeds, pictures, 3, classes) of a variant, and the group of each picture.
 
@@ -124,7 +120,7 @@ def counts_of(
     return np.array([result.counts for result in found], dtype=np.int64), found[0].groups
 
 
-def wants_seed(results: Mapping[str, TaskResult], variant: int, seeds: Sequence[int], tried: int) -> bool:
+def wants_seed(results: Results, variant: int, seeds: Sequence[int], tried: int) -> bool:
     """Return whether one more seed is worth its time, judged on the validation pictures."""
     verdict = verdict_on(results, variant, seeds, "train", tried)
     if verdict is None or clear_already(verdict.difference):
@@ -132,7 +128,7 @@ def wants_seed(results: Mapping[str, TaskResult], variant: int, seeds: Sequence[
     return verdict.difference.shown or verdict.difference.p is None or verdict.more.seeds is not None
 
 
-def _scored(results: Mapping[str, TaskResult], variant: int, seed: int, judging: Judging) -> TaskResult | None:
+def _scored(results: Results, variant: int, seed: int, judging: Judging) -> TaskResult | None:
     result = results.get(StudyTask(kind=judging, variant=variant, seed=seed).key)
     return result if result is not None and result.counts else None
 

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from unpool.commands.study.beginning import forecast_rows, warnings_on
 from unpool.commands.study.crops import read_crops
-from unpool.commands.study.judging import Judgement, judgements, rules
+from unpool.commands.study.judging import rules, verdicts
 from unpool.ledger.changes import setting_text
 from unpool.metrics.intervals import Interval
 from unpool.report.study_contents import Attempt, AttemptCost, AttemptState, Course, CourseRow, StudyContents
 from unpool.study.folder import StudyFolder
-from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
+from unpool.study.records import Results, Study, StudyTask, TaskResult
 from unpool.study.stages import Position, position
 from unpool.study.variants import Variant
-from unpool.study.verdicts import score_of
+from unpool.study.verdicts import Verdict, score_of
 from unpool.wording import all_of, command_text, count_text, on_one_line
 
 PICTURE, TRUTH = "picture", "truth"
@@ -28,15 +28,15 @@ class StudyView(NamedTuple):
 
     folder: StudyFolder
     study: Study
-    results: Mapping[str, TaskResult]
+    results: Results
     where: Position
-    judged: Mapping[int, Judgement]
+    judged: Mapping[int, Verdict]
 
 
-def study_contents(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> StudyContents:
+def study_contents(folder: StudyFolder, study: Study, results: Results) -> StudyContents:
     """Return what the page and the tables of a study show."""
     where = position(study, results)
-    judged = judgements(study, results, where)
+    judged = verdicts(results, where)
     view = StudyView(folder, study, results, where, judged)
     pictures, truths = (read_crops(folder, name) for name in (PICTURE, TRUTH))
     names = [f"crop {number + 1}" for number in range(len(pictures))] if len(pictures) == len(truths) else []
@@ -68,15 +68,11 @@ def study_headline(view: StudyView) -> list[str]:
     where, judged = view.where, view.judged
     if where.stage is not None:
         return [f"The study is not finished: {where.stage.title}. All numbers are of validation pictures."]
-    sure = [number for number, each in judged.items() if each.verdict and each.verdict.difference.shown]
-    ordered = sorted(judged, key=lambda number: -_difference(judged[number]))
     sentences = []
-    if not any(_difference(judged[number]) > 0 for number in sure):
+    if not any(each.difference.shown and each.difference.value > 0 for each in judged.values()):
         sentences.append("No variant was shown to be better than the baseline.")
-    for number in ordered:
-        verdict = judged[number].verdict
-        if verdict is not None:
-            sentences.append(f"{where.variants[number].name}: {verdict.sentence}.")
+    ordered = sorted(judged, key=lambda number: -judged[number].difference.value)
+    sentences += [f"{where.variants[number].name}: {judged[number].sentence}." for number in ordered]
     given_up = [number for number in where.ended if not where.variants[number].refused]
     if given_up:
         sentences.append(f"{count_text(len(given_up), 'variant')} ended before the test, see below.")
@@ -111,15 +107,11 @@ def _ensemble_sentences(view: StudyView) -> list[str]:
     ]
 
 
-def _difference(judgement: Judgement) -> float:
-    return judgement.verdict.difference.value if judgement.verdict else 0.0
-
-
-def _in_order(where: Position, judged: Mapping[int, Judgement]) -> list[Variant]:
+def _in_order(where: Position, judged: Mapping[int, Verdict]) -> list[Variant]:
     """Return the baseline, the judged variants from the best to the worst, and then the others."""
 
     def place(number: int) -> tuple[bool, bool, float, int]:
-        return number > 0, number not in judged, -_difference(judged[number]) if number in judged else 0.0, number
+        return number > 0, number not in judged, -judged[number].difference.value if number in judged else 0.0, number
 
     return [where.variants[number] for number in sorted(where.variants, key=place)]
 
@@ -131,9 +123,8 @@ def _attempt(view: StudyView, variant: Variant, crops: int) -> Attempt:
     trained = _newest(study, results, number)
     tests = [result for seed in seeds if (result := results.get(StudyTask(kind="test", variant=number, seed=seed).key))]
     score = score_of(results, number, seeds, "test")
-    verdict = judged[number].verdict if number in judged else None
+    verdict, facts = judged.get(number), where.facts.get(number)
     difference = verdict.difference if verdict is not None else None
-    facts = next((each for each in _all_facts(study, results) if each.variant == number), None)
     validations = [result.score for result in trained if result.score is not None]
     full = [result.seconds for result in trained if result.key.endswith("until-1")]
     predictions = [result.picture_seconds for result in trained if result.picture_seconds is not None]
@@ -185,7 +176,7 @@ def _state(
     return "running" if trained else "waiting"
 
 
-def _newest(study: Study, results: Mapping[str, TaskResult], number: int) -> list[TaskResult]:
+def _newest(study: Study, results: Results, number: int) -> list[TaskResult]:
     """Return the newest result of each training of a variant, in the order of the seeds."""
     newest: dict[int, TaskResult] = {}
     for seed in range(study.plan.first_seed, study.plan.first_seed + study.plan.seeds_at_most):
@@ -203,7 +194,3 @@ def _given_up_at(where: Position, number: int, trained: Sequence[TaskResult]) ->
     if where.ended.get(number, "").startswith("given up") and trained and trained[-1].course:
         return trained[-1].course[-1][0]
     return None
-
-
-def _all_facts(study: Study, results: Mapping[str, TaskResult]) -> list[VariantFacts]:
-    return [*study.facts, *(each for result in results.values() for each in result.facts)]

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-from unpool.study.records import Study, TaskResult
+from unpool.study.records import Results, Study
 from unpool.study.stages import Position
 from unpool.study.verdicts import Verdict, verdict_on
 from unpool.wording import count_text
 
 
-class Judgement(NamedTuple):
-    """A verdict on a variant; None where the test pictures were not looked at with it."""
-
-    verdict: Verdict | None
-
-
-def judgements(study: Study, results: Mapping[str, TaskResult], where: Position) -> dict[int, Judgement]:
+def verdicts(results: Results, where: Position) -> dict[int, Verdict]:
     """Return the verdict on each variant that was tested, by its number; none before all tests are done."""
     if where.stage is not None:
         return {}
-    return {
-        number: Judgement(verdict_on(results, number, where.seeds[number], "test", where.tried))
-        for number in where.finalists
-    }
+    found = {each: verdict_on(results, each, where.seeds[each], "test", where.tried) for each in where.finalists}
+    return {number: verdict for number, verdict in found.items() if verdict is not None}
 
 
 def rules(study: Study, where: Position) -> list[str]:

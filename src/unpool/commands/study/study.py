@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from unpool.commands.interruption import ending_text
 from unpool.commands.study.beginning import begun_study, forecast_seconds, forecast_text, study_id
 from unpool.commands.study.contents import PICTURE, TRUTH, study_contents
 from unpool.commands.study.trials import Interrupted, Workplace, do_task
+from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
 from unpool.dataset.survey_text import survey_page
@@ -28,13 +29,14 @@ from unpool.io.outputs import mark_output
 from unpool.io.write.images import write_image
 from unpool.machine.process_memory import keep_memory
 from unpool.processes import join
+from unpool.report.study_contents import StudyContents
 from unpool.report.study_page import render_study
 from unpool.report.study_table import study_csv, study_markdown, study_text
 from unpool.study.claims import Alone, Claims, shared_claims
 from unpool.study.folder import StudyFolder, begin_study, read_results, read_study, write_result, write_study
 from unpool.study.plan import StudyPlan, plan_of
-from unpool.study.records import Study, StudyTask, TaskResult
-from unpool.study.stages import Position, position
+from unpool.study.records import Results, Study, StudyTask, TaskResult
+from unpool.study.stages import Position, position, training_seconds
 from unpool.study.variants import folder_name, variants_of
 from unpool.wording import command_text, duration_text, problem_text
 
@@ -60,15 +62,20 @@ class StudyResult:
 
     Attributes
     ----------
-    text: the record as a page of text.
+    contents: what the page and the tables show.
     stopped_by: number of the signal that stopped this process before the study's end, or None.
     """
 
     folder: StudyFolder
     study: Study
-    results: Mapping[str, TaskResult]
-    text: str
+    results: Results
+    contents: StudyContents
     stopped_by: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The record as a page of text."""
+        return study_text(self.contents)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data."""
@@ -100,13 +107,13 @@ def study(
     ------
     UsageError, DataError, RunError: the message has the details.
     """
-    _require_one_process(plan)
+    config = resolve(variants_of(plan)[0].settings)
+    _require_one_process(config)
     keep_memory()
     folder = StudyFolder(out if out is not None else _default_path(data, plan, resume=resume))
     require_writable(folder.path)
     shared = storage is not None or find_spec("optuna") is not None
     with ExitStack() as held:
-        config = resolve({**variants_of(plan)[0].settings})
         settings = config.data.model_copy(update=plan.data_settings["data"])
         survey = yield from check(data, settings)
         yield Message(survey_page(survey))
@@ -121,9 +128,9 @@ def study(
         place = Workplace.of(folder, begun, survey, claims)
         _write_plain_crops(place)
         stopped_by = yield from _work(place)
-        results = read_results(folder)
-        write_study_record(folder, begun, results)
-        return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)), stopped_by)
+        shown = shown_study(folder.path)
+        write_study_record(folder, shown.contents)
+        return replace(shown, stopped_by=stopped_by)
 
 
 def plan_in(out: Path | None, changes: Mapping[str, Any], settings: Sequence[str]) -> StudyPlan:
@@ -155,9 +162,8 @@ def plan_in(out: Path | None, changes: Mapping[str, Any], settings: Sequence[str
     return plan_of({**read_study(folder).plan.model_dump(exclude_unset=True), **given}, "the command line")
 
 
-def write_study_record(folder: StudyFolder, study: Study, results: Mapping[str, TaskResult]) -> None:
+def write_study_record(folder: StudyFolder, contents: StudyContents) -> None:
     """Write the page and the tables of a study. Raises RunError."""
-    contents = study_contents(folder, study, results)
     write_text(folder.page, render_study(contents))
     write_text(folder.csv, study_csv(contents))
     write_text(folder.markdown, study_markdown(contents))
@@ -173,7 +179,7 @@ def shown_study(path: Path) -> StudyResult:
     folder = StudyFolder(path)
     begun = read_study(folder)
     results = read_results(folder)
-    return StudyResult(folder, begun, results, study_text(study_contents(folder, begun, results)))
+    return StudyResult(folder, begun, results, study_contents(folder, begun, results))
 
 
 def _work(place: Workplace) -> Generator[Event, None, int | None]:
@@ -185,18 +191,17 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
     while True:
         begun = place.study = read_study(folder)  # another process may have been started with more --minutes
         results = _gathered(folder, claims, results)
-        where = position(begun, results)
+        where = place.where = position(begun, results)
         _require_baseline(where)
         if where.stage is None:
             return None
-        place.know(where.variants, results)
         if where.stage.title != title:
             title = where.stage.title
             yield Message(f"\n{title}")
         if claims.workers():
             seen.clear()  # what is elsewhere is left to those who work
         now = time.monotonic()
-        free = (task for task in _free(place, where, results, seen) if resting.get(task.key, now) <= now)
+        free = (task for task in _free(place, results, seen) if resting.get(task.key, now) <= now)
         task = next((task for task in free if claims.claim(task.key)), None)
         if task is None:
             if not waited:
@@ -222,21 +227,19 @@ def _work(place: Workplace) -> Generator[Event, None, int | None]:
             if claims.finish(task.key, result.model_dump(mode="json")):
                 write_result(folder, result)
                 results[task.key] = result
-        write_study_record(folder, begun, results)
+        write_study_record(folder, study_contents(folder, begun, results))
         yield Message(f"  {_ending(place, task, result)}{_left(begun, task, results)}")
 
 
-def _free(
-    place: Workplace, where: Position, results: Mapping[str, TaskResult], seen: dict[str, float]
-) -> list[StudyTask]:
+def _free(place: Workplace, results: Results, seen: dict[str, float]) -> list[StudyTask]:
     """Return the tasks that can be done now; those whose training began here come first.
 
     Parameters
     ----------
     seen: when each task was seen for the first time, whose run is not in this folder.
     """
-    assert where.stage is not None
-    tasks = [task for task in where.stage.tasks if task.key not in results]
+    assert place.where.stage is not None
+    tasks = [task for task in place.where.stage.tasks if task.key not in results]
     begun = {(result.variant, result.seed) for result in results.values() if result.run}
     now = time.monotonic()
 
@@ -251,7 +254,7 @@ def _free(
     return sorted((task for task in tasks if not is_left(task)), key=is_elsewhere)
 
 
-def _gathered(folder: StudyFolder, claims: Claims, known: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
+def _gathered(folder: StudyFolder, claims: Claims, known: Results) -> dict[str, TaskResult]:
     """Return all results, after those of other processes that are not in the folder were written there."""
     results = read_results(folder, known)
     for key, plain in claims.results().items():
@@ -379,8 +382,7 @@ def _require_baseline(where: Position) -> None:
         )
 
 
-def _require_one_process(plan: StudyPlan) -> None:
-    config = resolve(variants_of(plan)[0].settings)
+def _require_one_process(config: RunConfig) -> None:
     if join(config.machine.device).count > 1:
         raise UsageError(
             "unpool study under torchrun",
@@ -412,7 +414,7 @@ def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
     """Return how a task ended."""
     if task.kind == "propose":
         return f"{len(result.proposed)} variants proposed"
-    name = place.variants[task.variant].name
+    name = place.where.variants[task.variant].name
     if task.kind == "ensemble":
         return f"{result.members} models of {name} as one: test mean IoU {result.score or 0:.4f}"
     if result.error:
@@ -423,13 +425,10 @@ def _ending(place: Workplace, task: StudyTask, result: TaskResult) -> str:
     return f"{name}, seed {task.seed}{part}: {which} mean IoU {score}"
 
 
-def _left(study: Study, task: StudyTask, results: Mapping[str, TaskResult]) -> str:
+def _left(study: Study, task: StudyTask, results: Results) -> str:
     """Return the time of the trainings that are left by the forecast, in words; an empty text where it is over."""
     if task.kind != "train":
         return ""
-    longest: dict[tuple[int, int], float] = {}
-    for each in results.values():
-        if each.course:
-            longest[each.variant, each.seed] = max(longest.get((each.variant, each.seed), 0.0), each.seconds)
-    left = forecast_seconds(study) - sum(longest.values())
+    spent = training_seconds(each for each in results.values() if each.course)
+    left = forecast_seconds(study) - sum(spent.values())
     return f"   (about {duration_text(left)} of training left)" if left > 0 else ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from unpool.checkpoint.models import load_model
 from unpool.commands.ensemble.ensemble import ensemble
@@ -24,6 +24,7 @@ from unpool.data.batches import SampleStore
 from unpool.data.groups import group_of
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, TrainingError, UnpoolError, UsageError
+from unpool.generators import mapped
 from unpool.io.documents import read_json_lines
 from unpool.ledger.folders import read_record
 from unpool.ledger.record import Origin, StudyPlace
@@ -35,14 +36,12 @@ from unpool.prediction.predictor import Predictor
 from unpool.study.claims import Claims
 from unpool.study.folder import StudyFolder
 from unpool.study.proposals import proposed_settings
-from unpool.study.records import Study, StudyTask, TaskResult, VariantFacts
-from unpool.study.stages import Results, position
+from unpool.study.records import Results, Study, StudyTask, TaskResult
+from unpool.study.stages import Position
 from unpool.study.variants import Variant, variant_of
 from unpool.training.records import EpochRecord, StepRecord
 
 _ROUNDING = 1e-9
-
-_Result = TypeVar("_Result")
 
 
 class Interrupted(NamedTuple):
@@ -65,6 +64,7 @@ class Workplace:
     ----------
     survey: of the training data; test_survey: of the same folder by the class table of the models, once it is needed.
     claims: which process does which task.
+    where: where the study stands, with all variants so far.
     """
 
     folder: StudyFolder
@@ -74,8 +74,7 @@ class Workplace:
     validation: SampleStore
     crops: Sequence[ShownCrop]
     test_survey: Survey | None = None
-    variants: dict[int, Variant] = field(default_factory=dict)
-    facts: dict[int, VariantFacts] = field(default_factory=dict)
+    where: Position = field(default_factory=Position)
 
     @classmethod
     def of(cls, folder: StudyFolder, study: Study, survey: Survey, claims: Claims) -> Workplace:
@@ -84,23 +83,17 @@ class Workplace:
         validation = SampleStore([pairs[name] for name in study.data.val], survey.table)
         return cls(folder, study, survey, claims, validation, shown_crops(validation))
 
-    def know(self, variants: dict[int, Variant], results: Results) -> None:
-        """Take note of the variants of a study, and of what is known of each before its training."""
-        self.variants = variants
-        self.facts = {each.variant: each for each in self.study.facts}
-        self.facts.update({each.variant: each for result in results.values() for each in result.facts})
-
     def run_of(self, task: StudyTask) -> RunFolder:
         """Return the run folder of a training or a test."""
-        return RunFolder(self.folder.runs / self.variants[task.variant].slug / f"seed-{task.seed}")
+        return RunFolder(self.folder.runs / self.where.variants[task.variant].slug / f"seed-{task.seed}")
 
     def config_of(self, task: StudyTask) -> RunConfig:
         """Return the configuration of a training."""
-        return resolve(self.settings_of(task), self.variants[task.variant].name)
+        return resolve(self.settings_of(task), self.where.variants[task.variant].name)
 
     def settings_of(self, task: StudyTask) -> dict[str, Any]:
         """Return the settings of a training, nested."""
-        return self.study.settings_of(self.variants[task.variant], self.facts[task.variant], task.seed)
+        return self.study.settings_of(self.where.variants[task.variant], self.where.facts[task.variant], task.seed)
 
 
 def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult | Interrupted]:
@@ -111,7 +104,7 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
         if task.kind == "test":
             return (yield from _tested(place, task))
         if task.kind == "ensemble":
-            return (yield from _joined(place, task, results))
+            return (yield from _joined(place, task))
         return (yield from _trained(place, task))
     except TrainingError as error:  # others, such as a full disk, are not the variant's
         if task.kind != "train":
@@ -121,7 +114,7 @@ def do_task(place: Workplace, task: StudyTask, results: Results) -> Generator[Ev
 
 def _trained(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
     """Train until a share of the training, from the state that is there; score the validation pictures at the end."""
-    variant, run = place.variants[task.variant], place.run_of(task)
+    variant, run = place.where.variants[task.variant], place.run_of(task)
     interrupted = yield from _train_until(place, task, variant, run)
     if interrupted is not None:
         return interrupted
@@ -155,22 +148,16 @@ def _train_until(
     place: Workplace, task: StudyTask, variant: Variant, run: RunFolder
 ) -> Generator[Event, None, Interrupted | None]:
     """Run the training of a task, and leave it after the epoch that reaches the task's share, with its state saved."""
-    baseline = place.folder.runs / place.variants[0].slug / f"seed-{task.seed}"
+    baseline = place.folder.runs / place.where.variants[0].slug / f"seed-{task.seed}"
     origin = Origin(
         parent=_id_in(baseline) if task.variant else None,
         study=StudyPlace(folder=str(place.folder.path.absolute()), variant=variant.name, note=variant.note),
     )
-    if task.share < 1 and run.log.is_file() and _reaches(read_json_lines(run.log, dict).entries, task.share):
+    if task.share < 1 and any(_reaches(row["progress"], task.share) for row in _rows_until(run, task.share)):
         return None  # this process, or one before it, was killed after the last epoch of the part
-    training = train(
-        place.survey,
-        place.settings_of(task),
-        run.path,
-        resume=True,
-        origin=origin,
-    )
+    training = train(place.survey, place.settings_of(task), run.path, resume=True, origin=origin)
     study = place.study
-    total = study.minutes or study.epochs_of(place.facts[task.variant])
+    total = study.minutes or study.epochs_of(place.where.facts[task.variant])
     unit = "epochs" if study.minutes is None else "minutes"
     title = f"{variant.name}, seed {task.seed}: {unit}"
     try:
@@ -181,7 +168,7 @@ def _train_until(
             elif isinstance(event, EpochRecord):
                 if not place.claims.holds(task.key):
                     return Interrupted(None)
-                if task.share < 1 and event.progress >= task.share - _ROUNDING:
+                if task.share < 1 and _reaches(event.progress, task.share):
                     return None
             elif not isinstance(event, Message):
                 yield event
@@ -192,25 +179,22 @@ def _train_until(
         training.close()
 
 
-def _reaches(rows: Sequence[Mapping[str, Any]], share: float) -> bool:
-    return any(row["progress"] >= share - _ROUNDING for row in rows)
+def _reaches(progress: float, share: float) -> bool:
+    return progress >= share - _ROUNDING
 
 
 def _rows_until(run: RunFolder, share: float) -> list[dict[str, Any]]:
-    """Return the rows of a training's log up to the epoch that reached a share of the training."""
-    rows: list[dict[str, Any]] = []
-    for row in read_json_lines(run.log, dict).entries:
-        rows.append(row)
-        if share < 1 and _reaches([row], share):
-            break
-    return rows
+    """Return the rows of a training's log up to the epoch that reached a share of the training; none without a log."""
+    rows = read_json_lines(run.log, dict).entries if run.log.is_file() else []
+    reached = (number for number, row in enumerate(rows, start=1) if share < 1 and _reaches(row["progress"], share))
+    return rows[: next(reached, None)]
 
 
 def _tested(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult | Interrupted]:
     """Score a model on the test pictures."""
     run = place.run_of(task)
     if not run.model.is_file():  # trained by a process on another machine, which has ended
-        interrupted = yield from _train_until(place, task, place.variants[task.variant], run)
+        interrupted = yield from _train_until(place, task, place.where.variants[task.variant], run)
         if interrupted is not None:
             return interrupted
     return (yield from _test_of(place, task, run.model))
@@ -223,7 +207,7 @@ def _test_of(place: Workplace, task: StudyTask, model: Path) -> Generator[Event,
         place.test_survey = yield from survey_by(load_model(model), place.survey.folder.root)
     options = TestOptions(which="test", device=given.device, precision=given.precision)
     scoring = test(model, place.test_survey, options, fingerprint=study.data.fingerprint)
-    tested = yield from _without_messages(scoring)
+    tested = yield from mapped(scoring, lambda event: [] if isinstance(event, Message) else [event])
     record = read_record(tested.report.parent)
     counts = [(name, pixel_counts(each)) for name, each in tested.evaluation.images]
     return task.result(
@@ -234,9 +218,9 @@ def _test_of(place: Workplace, task: StudyTask, model: Path) -> Generator[Event,
     )
 
 
-def _joined(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult]:
+def _joined(place: Workplace, task: StudyTask) -> Generator[Event, None, TaskResult]:
     """Join the models of a variant's seeds to one model, and score it on the validation and on the test pictures."""
-    seeds = position(place.study, results).seeds[task.variant]
+    seeds = place.where.seeds[task.variant]
     runs = [place.run_of(task.model_copy(update={"seed": seed})) for seed in seeds]
     models = [run.model for run in runs if run.model.is_file()][:MOST_MEMBERS]  # others are on another machine
     if len(models) < 2:
@@ -257,18 +241,18 @@ def _machine_of(place: Workplace, task: StudyTask) -> Machine:
 
 def _proposal(place: Workplace, task: StudyTask, results: Results) -> Generator[Event, None, TaskResult]:
     """Propose variants by what those before have reached, and rehearse each."""
-    study, base = place.study, place.variants[0]
+    study, base = place.study, place.where.variants[0]
     tried = [
-        (place.variants[number].given, result.score)
-        for number in place.variants
+        (place.where.variants[number].given, result.score)
+        for number in place.where.variants
         if (result := results.get(_first_look(study, number))) is not None and not result.error
     ]
-    number = max(place.variants) + 1
-    known = [resolve(each.settings) for each in place.variants.values() if not each.refused]
+    number = max(place.where.variants) + 1
+    known = [resolve(each.settings) for each in place.where.variants.values() if not each.refused]
     common = merge(study.plan.data_settings, {"training": {"seed": study.plan.first_seed}})
     variants, facts = [], []
     for planned in proposed_settings(study.plan, tried, task.variant):
-        variant, config = variant_of(number, planned, base.settings)
+        variant, config = variant_of(number, planned, base.settings, known[0])
         if config in known:
             continue  # tried already: its name and its score are known
         try:
@@ -296,17 +280,6 @@ def _counted(place: Workplace, counts: Sequence[tuple[str, PixelCounts]]) -> dic
         "groups": tuple(groups[name] for name, _ in ordered),
         "counts": tuple(tuple(map(tuple, each.tolist())) for _, each in ordered),
     }
-
-
-def _without_messages(command: Generator[Event, None, _Result]) -> Generator[Event, None, _Result]:
-    while True:
-        try:
-            event = next(command)
-        except StopIteration as stop:
-            result: _Result = stop.value
-            return result
-        if not isinstance(event, Message):
-            yield event
 
 
 def _id_in(folder: Path) -> str | None:
