@@ -21,6 +21,9 @@ from unpool.wording import dotted_names
 
 MODEL_FILE = "model.safetensors"
 
+VALIDATION_PICTURES = 6
+"""Number of validation pictures that are written at the end of a training."""
+
 
 @dataclass(frozen=True)
 class RunFolder:

@@ -55,6 +55,11 @@ class Evaluation:
     images: tuple[tuple[str, Scores], ...]
     loss: float | None
 
+    @property
+    def total_loss(self) -> float:
+        """Sum over counted pixels of -log p(true class)."""
+        return (self.loss or 0.0) * self.matrix.pixels
+
 
 def evaluate_each(
     predictor: Predictor, samples: Iterable[Sample], measures: Sequence[Measure] = ()
@@ -147,13 +152,11 @@ def summarise(segmenter: Segmenter, results: Iterable[ImageResult]) -> Evaluatio
         matrix = matrix + result.matrix
         images.append((result.name, scores(result.matrix)))
         loss += result.loss
-    return Evaluation(matrix, scores(matrix), tuple(images), loss / matrix.pixels if matrix.pixels else None)
+    return _evaluation(matrix, tuple(images), loss)
 
 
-def total_of(
-    segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]
-) -> tuple[Scores, float | None, Sequence[tuple[str, Scores]]]:
-    """Return scores and mean loss over the pictures of all processes, and this process's own (name, scores).
+def total_of(segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Callable[[Tensor], Tensor]) -> Evaluation:
+    """Return the evaluation of the pictures of all processes; its ``images`` are this process's own.
 
     Parameters
     ----------
@@ -162,6 +165,15 @@ def total_of(
     """
     own = summarise(segmenter, results)
     counts = sum_up(torch.from_numpy(own.matrix.counts.copy()))
-    matrix = ConfusionMatrix(own.matrix.names, counts.numpy())
-    loss = float(sum_up(torch.tensor([(own.loss or 0.0) * own.matrix.pixels], dtype=torch.float64)))
-    return scores(matrix), loss / matrix.pixels if matrix.pixels else None, own.images
+    loss = float(sum_up(torch.tensor([own.total_loss], dtype=torch.float64)))
+    return _evaluation(ConfusionMatrix(own.matrix.names, counts.numpy()), own.images, loss)
+
+
+def joined(first: Evaluation, second: Evaluation) -> Evaluation:
+    """Return the evaluation of two sets of pictures together."""
+    loss = first.total_loss + second.total_loss
+    return _evaluation(first.matrix + second.matrix, (*first.images, *second.images), loss)
+
+
+def _evaluation(matrix: ConfusionMatrix, images: tuple[tuple[str, Scores], ...], total_loss: float) -> Evaluation:
+    return Evaluation(matrix, scores(matrix), images, total_loss / matrix.pixels if matrix.pixels else None)

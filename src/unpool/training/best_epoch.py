@@ -5,18 +5,18 @@ from __future__ import annotations
 from math import isfinite
 from typing import Literal
 
-from unpool.metrics.scores import Scores
+from unpool.prediction.evaluation import Evaluation
 from unpool.training.records import TrainingState
 
 Criterion = Literal["mean_iou", "mean_dice", "global_accuracy", "class_accuracy", "loss"]
 """What epochs are compared by: a validation score, or the validation loss."""
 
 
-def criterion_value(criterion: Criterion, scores: Scores, loss: float | None) -> float | None:
+def criterion_value(criterion: Criterion, evaluation: Evaluation) -> float | None:
     """Return the value by which an epoch is compared, higher is better; None where it does not exist."""
     if criterion == "loss":
-        return None if loss is None else -loss
-    score: float | None = getattr(scores, criterion)
+        return None if evaluation.loss is None else -evaluation.loss
+    score: float | None = getattr(evaluation.scores, criterion)
     return score
 
 

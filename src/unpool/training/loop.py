@@ -47,7 +47,7 @@ def training(segmenter: Segmenter, setup: TrainingSetup, state: TrainingState) -
         state.epoch += 1
         validation = None
         if progress >= 1.0 or validation_is_due(setup, state):
-            validation = validate(segmenter, setup, state)
+            validation = validate(segmenter, setup, state, last=progress >= 1.0)
             state.seconds = processes.agree(time.monotonic() - started)
         yield _end_epoch(state, validation, setup, progress)
 
@@ -96,16 +96,16 @@ def _end_epoch(
     state: TrainingState, validation: Validation | None, setup: TrainingSetup, progress: float
 ) -> EpochRecord:
     """Choose the best epoch so far, add the epoch's record to the history, and clear the epoch's sums."""
-    value = criterion_value(setup.best, validation.scores, validation.loss) if validation else None
+    value = criterion_value(setup.best, validation.compared) if validation else None
     best = note_if_best(state, value)
-    sums, scores = state.sums, validation.scores if validation else None
+    sums, scores = state.sums, validation.evaluation.scores if validation else None
     record = EpochRecord(
         epoch=state.epoch,
         steps=state.step,
         train_loss=sums.mean(sums.loss),
         terms={name: total / sums.counted for name, total in sums.terms.items()},
         learning_rate=setup.optimiser.param_groups[0]["lr"],
-        val_loss=validation.loss if validation else None,
+        val_loss=validation.evaluation.loss if validation else None,
         mean_iou=scores.mean_iou if scores else None,
         mean_dice=scores.mean_dice if scores else None,
         global_accuracy=scores.global_accuracy if scores else None,
@@ -119,6 +119,7 @@ def _end_epoch(
         seconds=state.seconds,
         waiting=sums.waiting,
         skipped=sums.skipped,
+        validated=validation.pictures if validation else None,
     )
     state.history.append(record.to_json())
     state.sums = EpochSums(in_a_row=sums.in_a_row)

@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from unpool.errors import TrainingError
 from unpool.wording import problem_text
 
+_ADDED_TO_STATE: Mapping[str, Any] = {"reserved": 0.0, "validated_every": 1}
+_ADDED_TO_ROWS: Mapping[str, Any] = {"validated": None}
+"""Fields that older checkpoints do not have, with the values that their trainings had."""
+
 NONFINITE_LIMIT = 5
 """Number of steps in a row without a finite loss after which training stops."""
 
@@ -31,12 +35,13 @@ class Budget:
     def progress(self, state: TrainingState, steps: int) -> float:
         """Return the share of the training that is done, 0..1; an epoch has ``steps`` steps.
 
-        Under a time budget, the duration of the last validation is reserved for the next one.
+        Of a time budget, ``state.reserved`` seconds are for what comes before the first step and after the last
+        validation, and as many as a validation of all pictures takes are for that last validation.
         """
         if self.epochs is not None:
             return min((state.epoch * steps + state.sums.done) / (self.epochs * steps), 1.0)
         assert self.minutes is not None
-        return min((state.seconds + state.last_validation) / (60 * self.minutes), 1.0)
+        return min((state.seconds + state.last_validation) / max(60 * self.minutes - state.reserved, 1e-9), 1.0)
 
 
 @dataclass
@@ -98,7 +103,9 @@ class TrainingState:
     epoch: number of finished epochs.
     step: number of steps done.
     seconds: wall time so far, over all parts of an interrupted run.
-    validation_seconds: seconds of it spent on validation; last_validation: seconds of the last validation.
+    reserved: seconds of a time budget that are not for steps and validations: the preparation, and the last files.
+    validation_seconds: seconds spent on validation; last_validation: seconds that all pictures take, by the last one.
+    validated_every: a validation takes every n-th picture, and the last one takes all.
     best_score: highest validation score so far, None before the first; best_epoch: the epoch that reached it.
     parts: parts in which a batch is computed, one after the other.
     compiled: whether the step is compiled. It and ``parts`` change the rounding, so a resumed run keeps both.
@@ -109,8 +116,10 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    reserved: float = 0.0
     validation_seconds: float = 0.0
     last_validation: float = 0.0
+    validated_every: int = 1
     best_score: float | None = None
     best_epoch: int = 0
     parts: int = 1
@@ -126,11 +135,12 @@ class TrainingState:
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainingState:
         """Return the state that ``to_plain`` wrote. Raises ValueError on other data."""
         _require_fields(EpochSums, plain.get("sums"))
-        fields = {**plain, "sums": EpochSums(**plain["sums"])}
+        fields = {**_ADDED_TO_STATE, **plain, "sums": EpochSums(**plain["sums"])}
         _require_fields(cls, fields)
         state = cls(**fields)
         sums = state.sums
-        if min(state.seconds, state.validation_seconds, state.last_validation, sums.counted, sums.skipped) < 0:
+        times = (state.seconds, state.reserved, state.validation_seconds, state.last_validation)
+        if min(*times, sums.counted, sums.skipped) < 0:
             raise ValueError("a time or a count below 0")
         if max(state.epoch, state.best_epoch, state.step, state.parts, sums.done) >= 1 << 63:
             raise ValueError("a count of more than 64 bits")
@@ -140,6 +150,8 @@ class TrainingState:
             )
         if not (0 <= sums.done <= state.step and 1 <= state.parts <= 4096):
             raise ValueError(f"{sums.done} of {state.step} steps in this epoch, in {state.parts} parts")
+        if state.validated_every < 1:
+            raise ValueError(f"every {state.validated_every}-th validation picture")
         for row in state.history:
             epoch_row(row)
         return state
@@ -187,6 +199,7 @@ class EpochRecord:
     progress: share of the training that is done, 0..1.
     seconds: wall time from the start of the training; waiting: seconds of this epoch that the loop waited for data.
     skipped: number of steps of this epoch that were left out because their loss was not finite.
+    validated: number of validation pictures that were predicted; None where the epoch was not validated.
     """
 
     epoch: int
@@ -208,6 +221,7 @@ class EpochRecord:
     seconds: float
     waiting: float
     skipped: int
+    validated: int | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON data."""
@@ -223,7 +237,8 @@ def epoch_row(plain: Any) -> dict[str, Any]:
     """
     if not isinstance(plain, dict):
         raise ValueError("no row of an epoch")
-    _require_fields(EpochRecord, {name: value for name, value in plain.items() if name != "remarks"}, finite=False)
+    row = {name: value for name, value in plain.items() if name != "remarks"}
+    _require_fields(EpochRecord, {**_ADDED_TO_ROWS, **row}, finite=False)
     return plain
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +11,21 @@ from dataclasses import dataclass
 from unpool.data.batches import Batch
 from unpool.data.groups import group_of
 from unpool.metrics.intervals import HEADLINE, bootstrap
-from unpool.metrics.scores import Scores
-from unpool.prediction.evaluation import evaluate_each, total_of
+from unpool.prediction.evaluation import Evaluation, evaluate_each, joined, total_of
 from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 from unpool.training import batch_statistics
 from unpool.training.records import TrainingState
 from unpool.training.setup import TrainingSetup
 
-VALIDATION_SHARE = 0.15
-"""Largest share of a time budget that validation takes."""
+VALIDATION_SHARE = 0.06
+"""Largest share of a time budget that validations take before the last one."""
+
+LONG_VALIDATION = 0.1
+"""Share of a time budget above which a validation of all pictures is only made at the end."""
+
+FEWEST_PICTURES = 8
+"""The fewest pictures of a validation, where there are as many."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +34,40 @@ class Validation:
 
     Attributes
     ----------
-    loss: mean cross-entropy of a counted pixel, without class weights; None where no pixel counts.
-    images: name and scores of each picture; empty where several processes share the pictures.
+    evaluation: of all pictures that were predicted; its loss is without class weights.
+    compared: of the pictures that every validation predicts, by which epochs are compared.
+    pictures: number of pictures that were predicted.
+    whole: whether ``evaluation.images`` has them all, which it has not where several processes share the pictures.
     """
 
-    scores: Scores
-    loss: float | None
-    images: Sequence[tuple[str, Scores]] = ()
+    evaluation: Evaluation
+    compared: Evaluation
+    pictures: int
+    whole: bool
 
     def intervals(self) -> dict[str, list[float]]:
         """Return the 95 % interval [low, high] of each score, by name; empty with fewer than two pictures."""
-        if len(self.images) < 2:
+        images = self.evaluation.images
+        if len(images) < 2 or not self.whole:
             return {}
-        intervals = bootstrap(self.images, group_of(name for name, _ in self.images))
+        intervals = bootstrap(images, group_of(name for name, _ in images))
         known = {name: getattr(intervals, name, None) for name in HEADLINE}
         return {name: list(interval) for name, interval in known.items() if interval}
+
+
+def validated_every(pictures: int, seconds: float, minutes: float) -> int:
+    """Return n, where validations before the last one take every n-th of the pictures: 1, or more to save time.
+
+    Parameters
+    ----------
+    pictures: number of validation pictures.
+    seconds: time that all of them take.
+    minutes: time of the training.
+    """
+    if seconds <= LONG_VALIDATION * 60 * minutes:
+        return 1
+    wanted = 2 * seconds / (VALIDATION_SHARE * 60 * minutes)  # so that there is time for two
+    return max(1, min(math.ceil(wanted), pictures // FEWEST_PICTURES))
 
 
 def validation_is_due(setup: TrainingSetup, state: TrainingState) -> bool:
@@ -54,20 +79,37 @@ def validation_is_due(setup: TrainingSetup, state: TrainingState) -> bool:
         return False
     if setup.budget.epochs is not None:
         return True
-    return state.validation_seconds + state.last_validation <= VALIDATION_SHARE * state.seconds
+    seconds = state.last_validation / state.validated_every
+    return state.validation_seconds + seconds <= VALIDATION_SHARE * state.seconds
 
 
-def validate(segmenter: Segmenter, setup: TrainingSetup, state: TrainingState) -> Validation:
-    """Score the validation pictures on their original pixels, each picture in one of the processes."""
+def validate(segmenter: Segmenter, setup: TrainingSetup, state: TrainingState, *, last: bool) -> Validation:
+    """Score validation pictures on their original pixels, each picture in one of the processes.
+
+    Parameters
+    ----------
+    last: whether the training ends here; then all pictures are predicted, otherwise every
+        ``state.validated_every``-th.
+    """
     started, processes = time.monotonic(), setup.processes
     if setup.recompute:
         batch_statistics.recompute(segmenter.network, _plain_crops(setup, state), setup.machine)
     segmenter.network.eval()
-    own = evaluate_each(Predictor(segmenter, setup.machine), processes.share(setup.validation))
-    scores, loss, images = total_of(segmenter, own, processes.sum_counts)
-    state.last_validation = processes.agree(time.monotonic() - started)
-    state.validation_seconds += state.last_validation
-    return Validation(scores, loss, images if processes.count == 1 else ())
+    predictor, count = Predictor(segmenter, setup.machine), len(setup.validation)
+
+    def evaluated(places: Sequence[int]) -> Evaluation:
+        own = (setup.validation[place] for place in processes.share(places))
+        return total_of(segmenter, evaluate_each(predictor, own), processes.sum_counts)
+
+    always = range(0, count, state.validated_every)
+    compared = evaluation = evaluated(always)
+    if last and len(always) < count:
+        evaluation = joined(compared, evaluated([place for place in range(count) if place not in always]))
+    pictures = count if last else len(always)
+    seconds = processes.agree(time.monotonic() - started)
+    state.last_validation = seconds * count / pictures
+    state.validation_seconds += seconds
+    return Validation(evaluation, compared, pictures, processes.count == 1)
 
 
 def _plain_crops(setup: TrainingSetup, state: TrainingState) -> Iterator[Batch]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unpool.config.schema import TrainingSettings
 from unpool.errors import UsageError
+from unpool.training.records import TrainingState
 from unpool.training.rehearsal import Rehearsal
 from unpool.wording import bytes_text, count_text, duration_text, minutes_text
 
@@ -20,7 +21,7 @@ class Forecast:
     Attributes
     ----------
     steps: steps of an epoch.
-    epoch_seconds: time of an epoch with its validation.
+    epoch_seconds: time of an epoch with a validation.
     given: the settings, which have a budget.
     free: bytes of free memory; None is unknown.
     """
@@ -52,8 +53,16 @@ class Forecast:
             "give fewer --epochs or --minutes",
         )
 
-    def text(self, compiled: str) -> str:
-        """Return the forecast as a page of text; ``compiled`` says whether the step is compiled, and why."""
+    def text(self, compiled: str, state: TrainingState, pictures: int) -> str:
+        """Return the forecast as a page of text.
+
+        Parameters
+        ----------
+        compiled: whether the step is compiled, and why.
+        state: of the training that begins.
+        pictures: number of validation pictures.
+        """
+        every = state.validated_every
         found = self.rehearsal
         free = "" if self.free is None else f" of {bytes_text(self.free)} that are free"
         rows = [
@@ -63,7 +72,11 @@ class Forecast:
                 f"{duration_text(found.step_seconds)} per step, "
                 f"{duration_text(self.epoch_seconds)} per epoch with its validation",
             ),
-            ("forecast", self._budget_text()),
+            ("forecast", self._budget_text(state)),
+            (
+                "validation",
+                f"every {every}. of {pictures} pictures, to save time; all of them at the end" if every > 1 else "",
+            ),
             ("memory", f"a step takes about {bytes_text(found.peak_bytes)}{free}"),
             ("in parts", f"each batch is computed in {found.parts} parts, to fit" if found.parts > 1 else ""),
             ("compiled", compiled),
@@ -77,9 +90,9 @@ class Forecast:
             return text
         return text + "; it should fall: lower --set learning_rate=… if the training does not learn"
 
-    def _budget_text(self) -> str:
+    def _budget_text(self, state: TrainingState) -> str:
         if self.given.epochs is not None:
             return f"{count_text(self.given.epochs, 'epoch')} in about {duration_text(self.minutes * 60)}"
-        epochs = self.minutes * 60 / self.epoch_seconds
+        epochs = (self.minutes * 60 - state.reserved - state.last_validation) / self.epoch_seconds
         steps = max(int(epochs * self.steps), 1)
         return f"about {steps:,} steps ({epochs:.1f} epochs) in {minutes_text(self.given.minutes or 0)}"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 
 from unpool.commands.events import Event, Message, Progress
+from unpool.commands.run_folder import VALIDATION_PICTURES
 from unpool.commands.train.forecast import Forecast
 from unpool.commands.train.preparation import TrainingJob
 from unpool.convolution.choices import CHOICES
@@ -15,15 +16,27 @@ from unpool.prediction.evaluation import evaluate_each
 from unpool.prediction.predictor import Predictor
 from unpool.training.compilation import compiles, missing, worth_compiling
 from unpool.training.records import TrainingState
-from unpool.training.rehearsal import rehearse
+from unpool.training.rehearsal import Rehearsal, rehearse
 from unpool.training.step import in_parts
+from unpool.training.validation import validated_every
 
 FORWARD = 0.35
 """Share of a training step that its forward half takes."""
 
 
-def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, None]:
-    """Rehearse a new training; write into ``state`` the parts of a batch and whether the step is compiled.
+CLOSING_SECONDS = 4.0
+"""Seconds for starting the program, and for the files after the last validation, without the pictures among them."""
+
+
+def rehearsal(job: TrainingJob, state: TrainingState, began: float | None = None) -> Generator[Event, None, None]:
+    """Rehearse a new training; write into ``state`` what the rehearsal found.
+
+    That is the parts of a batch, whether the step is compiled, how many pictures a validation takes, and the time that
+    is reserved.
+
+    Parameters
+    ----------
+    began: the clock (``time.monotonic``) from which a time budget counts; None counts from the first step.
 
     Raises
     ------
@@ -36,22 +49,33 @@ def rehearsal(job: TrainingJob, state: TrainingState) -> Generator[Event, None, 
     free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
     result = rehearse(job.segmenter.network, setup, given.training.parts, free)
     validation = validation_seconds(job, result.step_seconds)
+    if given.training.minutes is not None:
+        state.validated_every = validated_every(len(setup.validation), validation, given.training.minutes)
     steps = setup.batches.steps
-    forecast = Forecast(result, steps, result.step_seconds * steps + validation, given.training, free)
+    epoch_seconds = result.step_seconds * steps + validation / state.validated_every
+    forecast = Forecast(result, steps, epoch_seconds, given.training, free)
     forecast.require_reasonable()
     state.parts = result.parts
-    if given.training.minutes is not None:  # the last validation needs time; this stands for its duration until then
-        state.last_validation = min(validation, 60 * given.training.minutes / 2)
     state.compiled, reason = worth_compiling(
         given.machine.compile, forecast.minutes, job.segmenter.network, setup.machine, setup.processes
     )
     if state.compiled:
         yield Progress("compiling", 0, 1)
         reason = _compile(job, state) or reason
+    if given.training.minutes is not None:
+        spent = 0.0 if began is None else time.monotonic() - began + closing_seconds(job, validation, result)
+        _reserve(state, 60 * given.training.minutes, setup.processes.agree(spent), validation)
     yield Progress("rehearsing", 1, 1)
     if measured := CHOICES.measured.text_since(before):
         yield Message(measured)
-    yield Message(forecast.text(f"{'yes' if state.compiled else 'no'}, {reason}"))
+    yield Message(forecast.text(f"{'yes' if state.compiled else 'no'}, {reason}", state, len(setup.validation)))
+
+
+def _reserve(state: TrainingState, budget: float, spent: float, validation: float) -> None:
+    """Reserve seconds of a budget: what other things than training take, at most half, and the last validation."""
+    state.reserved = min(spent, budget / 2)
+    # This stands for the duration of the last validation until one has been measured.
+    state.last_validation = min(validation, (budget - state.reserved) / 2)
 
 
 def compile_resumed(job: TrainingJob, state: TrainingState) -> Generator[Event, None, None]:
@@ -87,6 +111,20 @@ def validation_seconds(job: TrainingJob, step_seconds: float) -> float:
     setup = job.setup
     seconds = setup.processes.agree(_measured_validation(job))
     return seconds + (FORWARD * step_seconds * setup.batches.steps if setup.recompute else 0.0)
+
+
+def closing_seconds(job: TrainingJob, validation: float, result: Rehearsal) -> float:
+    """Return the seconds that a training takes beside its preparation, its steps and its validations.
+
+    They are for the start of the program, the step that the end of the time interrupts, and the files after the last
+    validation.
+
+    Parameters
+    ----------
+    validation: seconds that the prediction of all validation pictures takes.
+    """
+    pictures = len(job.setup.validation)
+    return CLOSING_SECONDS + result.step_seconds + validation * min(VALIDATION_PICTURES, pictures) / pictures
 
 
 def _measured_validation(job: TrainingJob) -> float:

@@ -16,13 +16,12 @@ from unpool.commands.check import check, require_no_errors, require_unchanged
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.interruption import ending_text, interruptible
 from unpool.commands.recording import note_earlier_training, record_training
-from unpool.commands.run_folder import RunFolder, new_run, resumed_config, run_to_resume
+from unpool.commands.run_folder import VALIDATION_PICTURES, RunFolder, new_run, resumed_config, run_to_resume
 from unpool.commands.train.diagnosis_facts import facts_of
 from unpool.commands.train.plan import plan
 from unpool.commands.train.preparation import TrainingJob, prepare, with_budget
 from unpool.commands.train.rehearsal import compile_resumed, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
-from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
 from unpool.convolution.choices import CHOICES
 from unpool.dataset.survey_result import Survey
@@ -32,7 +31,7 @@ from unpool.io.write.images import write_image
 from unpool.ledger.record import UNKNOWN, Origin
 from unpool.machine.process_memory import keep_memory
 from unpool.prediction.predictor import Predictor
-from unpool.processes import Processes, join
+from unpool.processes import join
 from unpool.report.pictures import displayable, overlay
 from unpool.training.diagnosis.symptoms import diagnose
 from unpool.training.loop import training
@@ -40,9 +39,6 @@ from unpool.training.records import EpochRecord, StepRecord, TrainingState
 
 SAVE_EVERY = 60.0
 """Seconds between saved states within an epoch: the most time that a power cut costs."""
-
-VALIDATION_PICTURES = 6
-"""Number of validation pictures that are written at the end."""
 
 LONGEST_NAME = 50
 """Letters of a sample's name in that of its validation picture: names have up to 255 bytes, letters up to 4."""
@@ -108,6 +104,7 @@ def train(
     ------
     UsageError, DataError, RunError: the message has the details.
     """
+    began = time.monotonic()
     config, folder = resolve(settings), data if isinstance(data, Path) else data.folder.root
     keep_memory()
     processes = join(config.machine.device)
@@ -130,35 +127,31 @@ def train(
             survey = data
         require_unchanged(survey, origin.fingerprint)
         require_no_errors(survey)
-        return (yield from _trained_run(survey, run, config, processes, save_every, origin))
+        yield Progress("preparing", 0, 1)
+        job = prepare(survey, config, processes)
+        yield Progress("preparing", 1, 1)
+        return (yield from _trained_run(job, run, began, save_every, origin))
 
 
 def _trained_run(
-    survey: Survey,
-    run: RunFolder,
-    config: RunConfig,
-    processes: Processes,
-    save_every: float,
-    origin: Origin,
+    job: TrainingJob, run: RunFolder, began: float, save_every: float, origin: Origin
 ) -> Generator[Event, None, TrainedRun]:
     """Train in a folder that is claimed, from the start or from its checkpoint."""
-    yield Progress("preparing", 0, 1)
-    job = prepare(survey, config, processes)
-    yield Progress("preparing", 1, 1)
     state = yield from found_state(run, job)
     yield Message(plan(job, run.path))
     if state is None:
         yield from note_earlier_training(job, run)
         CHOICES.begin({})
         state = TrainingState()
-        yield from rehearsal(job, state)
+        # A study compares equal times of training, without what comes before and after.
+        yield from rehearsal(job, state, began if origin.study is None else None)
         begin(run, job, state)
     else:
         if job.setup.budget.progress(state, job.setup.batches.steps) < 1:
             yield from compile_resumed(job, state)
         yield Message(f"resumed after step {state.step} (epoch {state.epoch} finished, {state.seconds:.0f} s so far)")
     stopped_by = yield from record_training(job, run, state, _train(job, run, state, save_every), origin)
-    if stopped_by is None and processes.first:  # a system that stops a process does not wait for pictures
+    if stopped_by is None and job.setup.processes.first:  # a system that stops a process does not wait for pictures
         yield from _write_pictures(job, run)
     return TrainedRun(
         folder=run.path,
