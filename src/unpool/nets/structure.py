@@ -430,7 +430,7 @@ class Structure(NetworkStructure):
         encoder = self.widths[stage - 2] if self.skip_from == "pooled" and stage > 1 else width
         skip = classes if self.squeeze else encoder
         grown = classes if self.squeeze else width
-        if self.skip == "add" and self.join == "before" and self.joins_at(stage):
+        if self.skip == "add" and self.join == "before" and self.joins_at(stage) and not self.unpools:
             grown = skip
         if self.up == "transposed" and stage == 1 and not self.up_halves_last:
             grown = below

@@ -116,7 +116,9 @@ def _objections_to_maps(structure: Structure) -> Iterator[ObjectionError]:
         if structure.skip == "add" and structure.joins_at(stage) and added != maps.skip:
             yield ObjectionError(
                 f"stage {stage} would add {maps.skip} maps to {added}",
-                *_others(structure, {"join": "before"}, {"up_halves_last": True}, {"growth": 1}),
+                *_others(
+                    structure, {"join": "before"}, {"up_halves_last": True}, {"growth": 1}, {"skip_from": "convolved"},
+                ),
                 {"skip": "concat"}, {"skip": "none"},
             )  # fmt: skip
         if structure.decoder_depthwise and any(width != maps.fused for width in maps.convolved):
