@@ -368,6 +368,7 @@ def test_full_decoder_restores_what_a_valid_encoder_lost() -> None:
         ({"skip": "index"}, "set skip=none, or skip=add, or skip=concat, or up=unpool"),
         ({"up": "unpool", "skip": "none"}, "set skip=index"),
         ({"up": "unpool", "skip": "index", "padding": "valid", "bottom": False}, "set padding=same"),
+        ({"up": "unpool", "skip": "add", "skip_from": "pooled", "bottom": False}, "or skip_from=convolved"),
         ({"kernel": 4}, "set kernel=5"),
         ({"block": "residual"}, "set encoder_convolutions=3 and decoder_convolutions=3"),
         ({"dropout_after": ("decoder9",)}, "set dropout_after"),

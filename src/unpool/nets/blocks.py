@@ -158,6 +158,12 @@ def convolutions(
     return nn.Sequential(*layers)
 
 
+def strided_stem(structure: Structure, channels: int) -> nn.Module:
+    """Build the convolution that halves the size of the picture, with its normalisation and ReLU."""
+    convolution = Convolution(channels, structure.width, 2, stride=2, bias=structure.bias)
+    return _followed(convolution, structure, relu=structure.encoder_relu)
+
+
 def crop_to(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Crop (N, C, H, W) at the centre to at most ``size`` (rows, columns)."""
     pairs = zip(maps.shape[2:], size, strict=True)
@@ -190,6 +196,16 @@ def bilinear_start(weight: Tensor) -> None:
         weight[own, own] = bilinear_kernel(weight.shape[-1]).to(weight)
 
 
+def score_start(weight: Tensor) -> None:
+    """Draw a transposed convolution's weight (in, out, k, k) of stride k by He's rule.
+
+    Each output reads ``in`` values there. torch counts ``out * k * k`` of them, which are few for few classes: the
+    first logits would be large. A weight without numbers stays as it is.
+    """
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=(2 / weight.shape[0]) ** 0.5)
+
+
 def he_initialise(module: nn.Module) -> None:
     """Draw normal weights of variance 2 / fan-in and set biases to 0 (He et al., arXiv 1502.01852).
 
@@ -204,16 +220,20 @@ def he_initialise(module: nn.Module) -> None:
 def _convolution(
     structure: Structure, channels: int, width: int, padding: Padding, *, relu: bool, depthwise: bool
 ) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        Convolution(
-            channels,
-            width,
-            structure.kernel,
-            padding=padding_of(padding, structure.kernel),
-            bias=structure.bias,
-            groups=width if depthwise else 1,
-        )
-    ]
+    convolution = Convolution(
+        channels,
+        width,
+        structure.kernel,
+        padding=padding_of(padding, structure.kernel),
+        bias=structure.bias,
+        groups=width if depthwise else 1,
+    )
+    return _followed(convolution, structure, relu=relu)
+
+
+def _followed(convolution: Convolution, structure: Structure, *, relu: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [convolution]
+    width = convolution.out_channels
     if structure.norm == "batch":
         layers.append(BatchNorm(width))
     elif structure.norm == "group":

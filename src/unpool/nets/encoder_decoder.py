@@ -13,11 +13,14 @@ from unpool.nets.blocks import (
     MaxPooling,
     ScoreConvolution,
     SkipMerge,
+    UpConvolution,
     UpSampling,
     bilinear_start,
     convolutions,
     crop_to,
     he_initialise,
+    score_start,
+    strided_stem,
 )
 from unpool.nets.explain.layer_names import layer_name
 from unpool.nets.explain.records import LayerPart, LayerPlace
@@ -51,6 +54,8 @@ class EncoderDecoder(Network):
                      +-> encoder 2 ----- skip ----> decoder 2 --+
                              |                          ^
                              +-------> bottom ----------+
+
+    A strided stem halves the size before encoder 1, and its head doubles it.
     """
 
     structure: Structure
@@ -61,8 +66,12 @@ class EncoderDecoder(Network):
             # Caffe divides alpha by the window, as torch does (SegNet-Basic: size 5, alpha 1e-4, beta 0.75).
             nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0) if structure.input_norm == "lrn" else nn.Identity()
         )
-        self.encoder = nn.ModuleList()
+        self.stem: nn.Module = nn.Identity()
         channels = in_channels
+        if structure.stem == "strided":
+            self.stem = strided_stem(structure, channels)
+            channels = structure.width
+        self.encoder = nn.ModuleList()
         for stage in range(1, structure.depth + 1):
             self.encoder.append(EncoderStage(structure, stage, channels))
             channels = structure.widths[stage - 1]
@@ -80,19 +89,24 @@ class EncoderDecoder(Network):
             self.decoder.append(decoder_stage)
             channels = decoder_stage.out_channels
         self.head: nn.Module = nn.Identity()
-        if not structure.squeeze:
+        if structure.stem == "strided":
+            self.head = UpConvolution(channels, classes, 2, 2)
+        elif not structure.squeeze:
             padding = structure.head_kernel // 2
             self.head = ScoreConvolution(channels, classes, structure.head_kernel, padding=padding)
         self.apply(he_initialise)
         if structure.up_start == "bilinear":
-            for module in self.modules():
+            for module in self.decoder.modules():
                 if isinstance(module, nn.ConvTranspose2d):
                     bilinear_start(module.weight)
+        if isinstance(self.head, UpConvolution):
+            score_start(self.head.weight)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits of a batch. Raises UsageError for a batch that the network cannot take."""
         self.require_input(image)
         maps = self.input_norm(image)  # (N, in_channels, H, W)
+        maps = self.stem(maps)  # -> (N, width, H/2, W/2), in networks with a stem
         skips: list[SkipConnection] = []
         for stage in self.encoder:  # down the left side of the U
             maps, skip = stage(maps)  # (N, C, H, W) -> (N, width, H/2, W/2)

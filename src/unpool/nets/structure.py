@@ -39,6 +39,7 @@ PADDING_MEANINGS = {
 }
 
 POOLING = Window(2, 2)
+STEM = Window(2, 2)
 UP_LAYERS: dict[str, Layer] = {"unpool": BLOCKS, "nearest": BLOCKS, "bilinear": BILINEAR}
 
 
@@ -77,7 +78,7 @@ class Structure(NetworkStructure):
     width: Annotated[
         int,
         Meaning(
-            "feature maps of the first stage; stage i has width * growth**(i-1) of them",
+            "feature maps of the first stage, and of a stem; stage i has width * growth**(i-1) of them",
             "parameters, and the time of large networks, grow with its square; the memory of a step in proportion",
         ),
     ] = Field(32, ge=1, le=4096)
@@ -96,12 +97,26 @@ class Structure(NetworkStructure):
             "a lower value leaves out most parameters of the deepest stages",
         ),
     ] = Field(64, ge=1, le=64)
+    stem: Annotated[
+        Literal["none", "strided"],
+        Meaning(
+            "what stands between the picture and the first stage, and its counterpart at the end",
+            "a strided stem takes about a quarter of the time and memory, since every stage has a quarter of the "
+            "pixels; it loses details below two pixels",
+            {
+                "none": "nothing: the first stage has the resolution of the picture, and a convolution gives the "
+                "logits",
+                "strided": "a 2x2 convolution of stride 2, which halves the resolution; a 2x2 transposed convolution "
+                "of stride 2 gives the logits, at the picture's resolution",
+            },
+        ),
+    ] = "none"
     depth: Annotated[
         int,
         Meaning(
             "stages of the encoder; a 2x2 max-pooling follows each, and the decoder mirrors them",
-            "with pooling_rounding=floor the sides of tiles are multiples of 2**depth; with growth=2 one more stage "
-            "takes about four times the parameters",
+            "with pooling_rounding=floor the sides of tiles are multiples of 2**depth, or with a stem of 2**(depth+1); "
+            "with growth=2 one more stage takes about four times the parameters",
         ),
     ] = Field(4, ge=1, le=MOST_STAGES)
     bottom: Annotated[
@@ -130,7 +145,7 @@ class Structure(NetworkStructure):
     kernel: Annotated[
         int,
         Meaning(
-            "side of every convolution in pixels, odd",
+            "side of every convolution of the stages in pixels, odd",
             "parameters and operations grow with its square; the pixels read around a tile in proportion",
         ),
     ] = Field(3, ge=1, le=15)
@@ -197,7 +212,7 @@ class Structure(NetworkStructure):
             "what a pooling does with an odd last row or column",
             choices={
                 "floor": "drops it; such sizes are not legal, and a prediction extends them to the next legal size",
-                "ceil": "pools it by itself, as Caffe does; every size is legal",
+                "ceil": "pools it by itself, as Caffe does; every size is legal, or with a stem every even size",
             },
         ),
     ] = "floor"
@@ -247,7 +262,8 @@ class Structure(NetworkStructure):
         bool,
         Meaning(
             "whether 1x1 convolutions reduce the encoder's maps and the decoder's input to one map a class (FCN's "
-            "dimension reduction); the last stage of the decoder then gives the logits",
+            "dimension reduction); the last stage of the decoder then gives the logits, or the maps from which a "
+            "stem's transposed convolution makes them",
             "less: the decoder then computes one map a class",
         ),
     ] = False
@@ -273,7 +289,7 @@ class Structure(NetworkStructure):
     up_start: Annotated[
         Literal["he", "bilinear"],
         Meaning(
-            "first weights of a transposed convolution",
+            "first weights of the transposed convolutions in the decoder's stages",
             choices={"he": "random, by He's rule", "bilinear": "linear interpolation of each map"},
         ),
     ] = "he"
@@ -309,7 +325,7 @@ class Structure(NetworkStructure):
     head_kernel: Annotated[
         int,
         Meaning(
-            "side in pixels of the last convolution, which gives the logits; odd",
+            "side in pixels of the last convolution, which gives the logits; odd, and 1 with a stem, which replaces it",
             "its parameters and operations, few of all, grow with its square",
         ),
     ] = Field(1, ge=1, le=15)
@@ -317,7 +333,12 @@ class Structure(NetworkStructure):
     @property
     def stride(self) -> int:
         """Pixels of the picture between neighbouring pixels below the last pooling."""
-        return 1 << self.depth
+        return self.stem_stride << self.depth
+
+    @property
+    def stem_stride(self) -> int:
+        """Pixels of the picture between neighbouring pixels of the first stage."""
+        return 2 if self.stem == "strided" else 1
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -339,7 +360,7 @@ class Structure(NetworkStructure):
         """Pixels of the picture between neighbours of the finest maps or pooling indices that reach the logits."""
         if self.skip == "none":
             return self.stride
-        return 2 if self.skip_from == "pooled" else 1
+        return self.stem_stride * (2 if self.skip_from == "pooled" else 1)
 
     @property
     def unpools(self) -> bool:
@@ -356,7 +377,7 @@ class Structure(NetworkStructure):
         """Decoder stages that keep feature maps of the encoder, with the place where these leave the encoder."""
         if not self.keeps_maps:
             return {}
-        # Stage 1 keeps the picture itself (pool0), although nothing is added there.
+        # Stage 1 keeps the picture itself, or the stem's maps (pool0), although nothing is added there.
         return {
             stage: f"pool{stage - 1}" if self.skip_from == "pooled" else f"encoder{stage}"
             for stage in range(1, self.depth + 1)
@@ -390,6 +411,10 @@ class Structure(NetworkStructure):
     def output_size(self, size: int) -> int | None:
         """Return the output size for an input of ``size`` pixels, or None where the network cannot run."""
         least = 2 if self.looks_at_everything else 1  # a single pixel has no deviation to divide by
+        if self.stem == "strided":
+            if size % 2 or size < 2 * least:
+                return None
+            size = STEM.size(size)
         encoder_sizes: list[tuple[int, int]] = []  # of each stage: before its pooling, of the maps that it sends
         for stage in range(1, self.depth + 1):
             entered = size
@@ -411,18 +436,20 @@ class Structure(NetworkStructure):
             size = self._convolved(self.decoder_count(stage), self.decoder_pads, size)
             if joins and self.join == "after":
                 size = min(size, sent)
-        return size if size >= least else None
+        return size * self.stem_stride if size >= least else None
 
     def deepest_path(self) -> list[Layer]:
         """Return the layers from the picture through the bottom to the logits; every other path reads less."""
         down: list[Layer] = []
-        up: list[Layer] = []
+        up: list[Layer] = [Window(self.head_kernel, 1, *padding_border("same", self.head_kernel))]
+        if self.stem == "strided":
+            down, up = [STEM], [BLOCKS]
         for stage in range(1, self.depth + 1):
             down += [*self._layers(self.encoder_count(stage), self.padding), POOLING]
             up = [self._up_layer(), *self._layers(self.decoder_count(stage), self.decoder_pads), *up]
         if self.bottom:
             down += self._layers(self.encoder_count(self.depth + 1), self.padding)
-        return [*down, *up, Window(self.head_kernel, 1, *padding_border("same", self.head_kernel))]
+        return [*down, *up]
 
     def decoder_maps(self, stage: int, below: int, classes: int) -> DecoderMaps:
         """Return the numbers of feature maps of a decoder stage that gets ``below`` maps."""
@@ -430,7 +457,7 @@ class Structure(NetworkStructure):
         encoder = self.widths[stage - 2] if self.skip_from == "pooled" and stage > 1 else width
         skip = classes if self.squeeze else encoder
         grown = classes if self.squeeze else width
-        if self.skip == "add" and self.join == "before" and self.joins_at(stage):
+        if self.skip == "add" and self.join == "before" and self.joins_at(stage) and not self.unpools:
             grown = skip
         if self.up == "transposed" and stage == 1 and not self.up_halves_last:
             grown = below

@@ -50,6 +50,9 @@ def _objections_to_convolutions(structure: Structure) -> Iterator[ObjectionError
         side = getattr(structure, name)
         if side % 2 == 0:
             yield ObjectionError(f"a centred convolution needs an odd kernel, {name} is {side}", {name: side + 1})
+    if structure.stem == "strided" and structure.head_kernel != 1:
+        reason = f"a strided stem has a 2x2 transposed convolution as its head, head_kernel is {structure.head_kernel}"
+        yield ObjectionError(reason, {"head_kernel": 1}, {"stem": "none"})
     for name in COUNTS:
         counts = getattr(structure, name)
         if isinstance(counts, tuple) and len(counts) != structure.depth:
@@ -116,7 +119,9 @@ def _objections_to_maps(structure: Structure) -> Iterator[ObjectionError]:
         if structure.skip == "add" and structure.joins_at(stage) and added != maps.skip:
             yield ObjectionError(
                 f"stage {stage} would add {maps.skip} maps to {added}",
-                *_others(structure, {"join": "before"}, {"up_halves_last": True}, {"growth": 1}),
+                *_others(
+                    structure, {"join": "before"}, {"up_halves_last": True}, {"growth": 1}, {"skip_from": "convolved"},
+                ),
                 {"skip": "concat"}, {"skip": "none"},
             )  # fmt: skip
         if structure.decoder_depthwise and any(width != maps.fused for width in maps.convolved):
