@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from unpool import optim
 from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.models import load_model
 from unpool.commands.run_folder import model_file
-from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig
+from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig, TrainingSettings
 from unpool.config.settings import merge, resolve
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler, SampleStore, crop_size
@@ -26,12 +27,13 @@ from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, TrainingError, UsageError
 from unpool.losses.class_weights import balanced_weights, median_frequency_weights
 from unpool.losses.loss import Loss, LossFactors
-from unpool.machine.device import choose_machine, free_memory
+from unpool.machine.device import Machine, choose_machine, free_memory
 from unpool.nets.families import network_of
 from unpool.nets.network import Network
 from unpool.nets.weights import begin_with
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
+from unpool.shapes import Size
 from unpool.training.records import Budget
 from unpool.training.setup import TrainingSetup
 from unpool.wording import bytes_text
@@ -74,11 +76,8 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     DataError: validation pictures of a pixel type that no training picture has.
     """
     _require_trained_types(survey)
-    sizes = [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
-    crop = _crop(config, sizes)
     machine = choose_machine(config.machine.device, config.machine.precision)
-    free = free_memory(machine, config.machine.memory_gb, processes.neighbours)
-    _require_trainable(config, crop, survey.channels, len(survey.table), free)
+    crop = _crop_for(config, survey, machine, processes)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
@@ -89,20 +88,14 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     validated = store(survey.split.val, cache // 5)
     config = _with_orientation(config, trained, len(survey.table))
     given = config.training
-    torch.manual_seed(given.seed)
-    network = network_of(config.structure, survey.channels, len(survey.table))
-    fresh: tuple[str, ...] = ()
-    if given.start is not None:
-        start = load_model(model_file(Path(given.start))).segmenter.network
-        fresh = begin_with(network, start.state_dict(), given.start)
+    network, fresh = _network(config, survey)
     normalisation = training_normalisation(trained, survey.channels)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
     segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
-    machine.place(network)  # before the optimiser, which keeps references to the parameters
     setup = TrainingSetup(
         batches=CropSampler(
             samples=trained,
-            areas=[rows * columns for rows, columns in sizes],
+            areas=[rows * columns for rows, columns in _sizes(survey)],
             crop=crop,
             batch_size=given.batch_size,
             augmentation=_augmentation(config.augmentation),
@@ -111,7 +104,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         ),
         validation=validated,
         loss=_loss(config.loss, survey),
-        optimiser=optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay, given.momentum),
+        optimiser=_placed(network, machine, given),
         learning_rate=given.learning_rate,
         budget=Budget(given.epochs, given.minutes),
         machine=machine,
@@ -124,6 +117,55 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         processes=processes,
     )
     return TrainingJob(config, survey, segmenter, setup, fresh)
+
+
+def with_structure(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
+    """Return the training with another structure of its network; its pictures are not read again.
+
+    Parameters
+    ----------
+    changes: choices of the structure.
+
+    Raises
+    ------
+    UsageError: the choices do not fit together, or the crops are too small for the network.
+    """
+    config, setup = resolve(merge(job.config.model_dump(), {"structure": changes})), job.setup
+    crop = _crop_for(config, job.survey, setup.machine, setup.processes)
+    network, fresh = _network(config, job.survey)
+    optimiser = _placed(network, setup.machine, config.training)
+    setup = replace(setup, batches=replace(setup.batches, crop=crop), optimiser=optimiser)
+    return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh)
+
+
+def _network(config: RunConfig, survey: Survey) -> tuple[Network, tuple[str, ...]]:
+    """Return a network with its first weights, and the names of those that are not from the model it starts with."""
+    given = config.training
+    torch.manual_seed(given.seed)
+    network = network_of(config.structure, survey.channels, len(survey.table))
+    if given.start is None:
+        return network, ()
+    start = load_model(model_file(Path(given.start))).segmenter.network
+    return network, begin_with(network, start.state_dict(), given.start)
+
+
+def _placed(network: Network, machine: Machine, given: TrainingSettings) -> Optimizer:
+    """Place a network on the machine, and return its optimiser, which keeps references to the parameters there."""
+    machine.place(network)
+    return optim.optimiser(network, given.optimiser, given.learning_rate, given.weight_decay, given.momentum)
+
+
+def _sizes(survey: Survey) -> list[Size]:
+    """Return rows and columns of each training picture."""
+    return [(survey.pictures[name].rows, survey.pictures[name].columns) for name in survey.split.train]
+
+
+def _crop_for(config: RunConfig, survey: Survey, machine: Machine, processes: Processes) -> Crop:
+    """Return the crop of a training that is possible here."""
+    crop = _crop(config, _sizes(survey))
+    free = free_memory(machine, config.machine.memory_gb, processes.neighbours)
+    _require_trainable(config, crop, survey.channels, len(survey.table), free)
+    return crop
 
 
 def _loss(given: LossSettings, survey: Survey) -> Loss:
@@ -149,7 +191,7 @@ def _emphasis(given: LossSettings) -> Emphasis | None:
     return None if given.emphasis == "none" else Emphasis(given.emphasis, given.strength, given.sigma)
 
 
-def _crop(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> Crop:
+def _crop(config: RunConfig, sizes: Sequence[Size]) -> Crop:
     """Return the crop for pictures of these sizes; its margin is the border that the network loses."""
     structure = config.structure
     if len(set(sizes)) == 1 and max(sizes[0]) <= config.training.crop:
