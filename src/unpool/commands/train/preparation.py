@@ -119,22 +119,25 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     return TrainingJob(config, survey, segmenter, setup, fresh)
 
 
-def with_structure(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
-    """Return the training with another structure of its network; its pictures are not read again.
+def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
+    """Return the training with another network, other crops or another batch size; its pictures are not read again.
 
     Parameters
     ----------
-    changes: choices of the structure.
+    changes: settings of the structure, and ``crop`` and ``batch_size`` of the training, nested.
 
     Raises
     ------
-    UsageError: the choices do not fit together, or the crops are too small for the network.
+    UsageError: the settings do not fit together, or the crops are too small for the network.
     """
-    config, setup = resolve(merge(job.config.model_dump(), {"structure": changes})), job.setup
+    config, setup = resolve(merge(job.config.model_dump(), changes)), job.setup
     crop = _crop_for(config, job.survey, setup.machine, setup.processes)
     network, fresh = _network(config, job.survey)
-    optimiser = _placed(network, setup.machine, config.training)
-    setup = replace(setup, batches=replace(setup.batches, crop=crop), optimiser=optimiser)
+    setup = replace(
+        setup,
+        batches=replace(setup.batches, crop=crop, batch_size=config.training.batch_size),
+        optimiser=_placed(network, setup.machine, config.training),
+    )
     return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh)
 
 

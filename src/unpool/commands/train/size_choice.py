@@ -1,96 +1,152 @@
-"""The choice of a network's size: the largest one that the minutes of a training are enough for on this machine."""
+"""The choice of a training's size, its network and its crops: the largest that its minutes are enough for here."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from unpool.commands.events import Event, Message, Progress
-from unpool.commands.train.preparation import TrainingJob, with_structure
+from unpool.commands.train.preparation import TrainingJob, with_settings
 from unpool.machine.device import free_memory
 from unpool.training.rehearsal import rehearse
-from unpool.wording import count_text, duration_text, minutes_text
+from unpool.wording import duration_text, minutes_text
 
 LONG_MINUTES = 60.0
-"""Minutes from which a training gets the network as it is named."""
+"""Minutes from which a training is as large as its settings name it."""
 
 USABLE = 0.85
 """Share of the rest of a time budget that a training spends on its steps; validations and files take the rest."""
 
 
-class Size(NamedTuple):
-    """A size of the network, and the fewest steps in which it learns more than the size before it.
+@dataclass(frozen=True)
+class TrainingSize:
+    """A size of training.
 
     Attributes
     ----------
-    width: feature maps of the first stage.
+    settings: nested as ``unpool.config.schema.RunConfig``; a person's own settings stay as they are.
+    steps: the fewest steps in which it learns more than the size before it learns in the same time.
     """
 
-    width: int
+    settings: Mapping[str, Mapping[str, Any]]
     steps: int
 
-
-SIZES = (Size(8, 0), Size(16, 700), Size(32, 2000))
-"""From the smallest; ``docs/minutes.md`` has the measurements."""
-
-CHOSEN = frozenset({"width", "stem"})
-"""Choices of the structure that decide the size. A person who makes one of them makes this choice."""
+    @property
+    def words(self) -> str:
+        """The settings as a person writes them."""
+        return " ".join(f"{key}={value}" for values in self.settings.values() for key, value in values.items())
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A size with the time of its step here."""
+class TimedSize:
+    """A size, the training in this size, and the time of its step on this machine."""
 
-    size: Size
+    size: TrainingSize
     job: TrainingJob
     step_seconds: float
 
     def steps_in(self, seconds: float) -> int:
-        """Return the steps that fit into some seconds."""
+        """Return the number of steps in some seconds."""
         return int(seconds / self.step_seconds)
 
 
-def choosable(settings: Mapping[str, Any]) -> bool:
-    """Return whether a training by these settings leaves the size of its network to this choice.
+DEARER = 2.5
+"""Time of a step in a size as a multiple of that in the size before it, measured on three processors."""
 
-    Only the default network has sizes to choose from; networks of papers are as their papers have them.
+SIZES = (
+    TrainingSize({"structure": {"width": 8}, "training": {"crop": 128, "batch_size": 8}}, 0),
+    TrainingSize({"structure": {"width": 16}, "training": {"crop": 128, "batch_size": 8}}, 700),
+    TrainingSize({"structure": {"width": 32}, "training": {"crop": 256, "batch_size": 4}}, 2000),
+)
+"""From the smallest. ``docs/minutes.md`` has the measurements."""
+
+
+def sizes_for(settings: Mapping[str, Any]) -> tuple[TrainingSize, ...]:
+    """Return the sizes that a training by these settings can have, without what the settings name themselves.
+
+    There are none where nothing is left to choose: only the default network has sizes (networks of papers are as their
+    papers have them), and only where it does not begin with the weights of another model, for a number of minutes.
     """
     training = settings.get("training", {})
-    return (
-        settings.get("net", "unet") == "unet"
-        and not CHOSEN & set(settings.get("structure", {}))
-        and training.get("epochs") is None
-        and training.get("start") is None
-    )
+    bound = training.get("epochs") is not None or training.get("start") is not None
+    if settings.get("net", "unet") != "unet" or bound:
+        return ()
+    sizes: list[TrainingSize] = []
+    for size in SIZES:
+        left = {
+            section: {key: value for key, value in values.items() if key not in settings.get(section, {})}
+            for section, values in size.settings.items()
+        }
+        if not any(left.values()):
+            return ()
+        sizes.append(TrainingSize(left, size.steps))
+    return tuple(sizes)
 
 
-def with_size_that_fits(job: TrainingJob, began: float) -> Generator[Event, None, TrainingJob]:
-    """Return the training with the largest network for which its minutes are enough, and say so.
+def with_fitting_size(
+    job: TrainingJob, settings: Mapping[str, Any], began: float
+) -> Generator[Event, None, TrainingJob]:
+    """Return the training in the largest size for which its minutes are enough on this machine, and say so.
 
     Steps of each size are timed, from the smallest on, until the next would not get the steps that it needs.
 
     Parameters
     ----------
-    job: a training by minutes.
+    settings: those that a person gave, nested.
     began: the clock (``time.monotonic``) from which the minutes count.
     """
+    sizes, minutes = sizes_for(settings), job.config.training.minutes
+    if not sizes or minutes is None or minutes >= LONG_MINUTES:
+        return job
+    fitting: list[TimedSize] = []
+    too_large: TimedSize | None = None
+    for number, size in enumerate(sizes):
+        yield Progress("choosing the size", number, len(sizes))
+        if fitting and fitting[-1].steps_in(_left(job, began)) < size.steps:
+            # A step of a larger size takes longer, so this one does not fit either.
+            too_large = TimedSize(size, job, fitting[-1].step_seconds * DEARER)
+            break
+        timed = _timed(job, size)
+        if fitting and timed.steps_in(_left(job, began)) < size.steps:
+            too_large = timed
+            break
+        fitting.append(timed)
+    yield Progress("choosing the size", len(sizes), len(sizes))
+    yield Message(_text(fitting[-1], too_large, minutes, _left(job, began)))
+    return fitting[-1].job
+
+
+def _left(job: TrainingJob, began: float) -> float:
+    """Return the seconds that a time budget still has for steps."""
     minutes = job.config.training.minutes
     assert minutes is not None
-    if minutes >= LONG_MINUTES:
-        return job
-    tried: list[Tried] = []
-    for size in SIZES:
-        left = USABLE * (60 * minutes - job.setup.processes.agree(time.monotonic() - began))
-        # No size takes less time for a step than a smaller one.
-        if tried and tried[-1].steps_in(left) < size.steps:
-            break
-        yield Progress("choosing the size", len(tried), len(SIZES))
-        each = _try(job, size)
-        if tried and each.steps_in(left) < size.steps:
-            break
-        tried.append(each)
-    yield Progress("choosing the size", len(SIZES), len(SIZES))
-    yield Message(_text(tried, minutes, left))
-    return tried[-1].job
+    return USABLE * (60 * minutes - job.setup.processes.agree(time.monotonic() - began))
+
+
+def _timed(job: TrainingJob, size: TrainingSize) -> TimedSize:
+    sized = with_settings(job, size.settings)
+    setup, given = sized.setup, sized.config
+    free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
+    result = rehearse(sized.segmenter.network, setup, given.training.parts, free)
+    return TimedSize(size, sized, result.step_seconds)
+
+
+def _text(chosen: TimedSize, larger: TimedSize | None, minutes: float, seconds: float) -> str:
+    """Return what was chosen and why, and what more minutes would bring."""
+    rows = [
+        ("size", f"{chosen.size.words}: {minutes_text(minutes)} are enough for about "
+         f"{chosen.steps_in(seconds):,} steps of {duration_text(chosen.step_seconds)}"),
+    ]  # fmt: skip
+    if larger is not None:
+        needed = math.ceil(larger.size.steps * larger.step_seconds / USABLE / 60)
+        rows.append(
+            (
+                "more minutes",
+                f"from about {min(needed, int(LONG_MINUTES))} minutes on, {larger.size.words}, which then score "
+                "higher; --set chooses now",
+            )
+        )
+    return "\n".join(["Size", *(f"  {label:<15}{value}" for label, value in rows)])

@@ -22,6 +22,7 @@ from unpool.commands.train.plan import plan
 from unpool.commands.train.preparation import TrainingJob, prepare, with_budget
 from unpool.commands.train.rehearsal import compile_resumed, rehearsal
 from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
+from unpool.commands.train.size_choice import with_fitting_size
 from unpool.config.settings import resolve
 from unpool.convolution.choices import CHOICES
 from unpool.dataset.survey_result import Survey
@@ -130,14 +131,16 @@ def train(
         yield Progress("preparing", 0, 1)
         job = prepare(survey, config, processes)
         yield Progress("preparing", 1, 1)
-        return (yield from _trained_run(job, run, began, save_every, origin))
+        state = yield from found_state(run, job)
+        if state is None and origin.study is None:  # a study compares the sizes that it names
+            job = yield from with_fitting_size(job, settings, began)
+        return (yield from _trained_run(job, run, state, began, save_every, origin))
 
 
 def _trained_run(
-    job: TrainingJob, run: RunFolder, began: float, save_every: float, origin: Origin
+    job: TrainingJob, run: RunFolder, state: TrainingState | None, began: float, save_every: float, origin: Origin
 ) -> Generator[Event, None, TrainedRun]:
     """Train in a folder that is claimed, from the start or from its checkpoint."""
-    state = yield from found_state(run, job)
     yield Message(plan(job, run.path))
     if state is None:
         yield from note_earlier_training(job, run)
