@@ -23,6 +23,7 @@ ANOTHER: dict[str, str] = {
     "structure.width": "16",
     "structure.growth": "1",
     "structure.widest": "2",
+    "structure.stem": "strided",
     "structure.depth": "2",
     "structure.bottom": "false",
     "structure.encoder_convolutions": "[1, 2, 3, 3]",

@@ -63,6 +63,7 @@ def points() -> tuple[Structure, ...]:
         "up_start": ["he", "bilinear"], "up_halves_last": [True, False],
         "decoder_depthwise": [False, False, False, True],
         "dropout_after": [(), ("encoder1",), ("pool1", "decoder1"), ("bottom",)], "head_kernel": [1, 3],
+        "stem": ["none", "strided"],
     }  # fmt: skip
     found: dict[str, Structure] = {}
     refused = 0

@@ -127,6 +127,8 @@ class EncoderDecoder(Network):
         match room:
             case "input_norm" | "encoder":
                 return LayerPlace("encoder", number + 1, part)
+            case "stem":
+                return LayerPlace("encoder", 1, "stem")
             case "bottom" | "squeeze":
                 return LayerPlace("bottom", depth + 1, part)
             case "decoder":

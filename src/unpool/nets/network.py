@@ -92,7 +92,7 @@ class NetworkStructure(BaseModel, ABC):
         """Decoder stages that keep feature maps of the encoder, with the place where these leave the encoder.
 
         A place is ``encoder2`` (after the convolutions of stage 2) or ``pool2`` (after its pooling); ``pool0`` is the
-        picture.
+        input of stage 1: the picture, or the maps of a stem.
         """
 
     @abstractmethod

@@ -86,7 +86,7 @@ def _draw_u(canvas: Canvas, facts: Explanation) -> dict[str, str]:
             last = _box(canvas, layer, below)
             canvas.arrow(f"M{last.middle:.1f} {leaving[layer.stage].low + 17:.1f}V{last.y - 17:.1f}", colour, width=2.6)
             block = []
-        elif layer.kind in ("up-convolution", "interpolation", "unpooling"):
+        elif layer.kind in ("up-convolution", "interpolation", "unpooling") and layer.side != "head":
             grown = _box_at(scale, last.middle, middle, layer)
             canvas.arrow(f"M{last.middle:.1f} {last.y - 17:.1f}V{grown.low + 18:.1f}", colour, width=2.6)
             last, block = grown, []
@@ -329,10 +329,11 @@ def _draw_legend(canvas: Canvas, legend: dict[str, str], y: float) -> None:
 def _label(layer: LayerFacts) -> str:
     """Return the name of a layer for the legend, as the papers write it."""
     kernel = f" {layer.kernel}x{layer.kernel}"
+    by = f", stride {layer.stride}" if layer.stride > 1 else ""
     follows = [ABBREVIATIONS.get(word, word) for word in layer.after if word != "dropout"]
     words = {
         "normalisation": "LRN",
-        "convolution": "conv" + kernel,
+        "convolution": "conv" + kernel + by,
         "pooling": "max-pooling 2x2",
         "unpooling": "unpooling",
         "up-convolution": "up-conv" + kernel,

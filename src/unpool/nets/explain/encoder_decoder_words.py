@@ -38,7 +38,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         count, decoder = structure.encoder_count(structure.depth + 1), self._decoder_counts()
         encoder = _counts(self._encoder_counts())
         return Choices(
-            encoder=f"{structure.depth} stages of {encoder} convolutions {kernel}{self._block()}",
+            encoder=f"{self._short_stem()}{structure.depth} stages of {encoder} convolutions {kernel}{self._block()}",
             maps=listed(structure.widths),
             bottom=f"{count} convolutions of {structure.bottom_width} maps" if structure.bottom else "nothing",
             padding=structure.padding
@@ -47,7 +47,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             after_convolution=self._after_convolution(),
             skips=self._short_skips(),
             up=up,
-            decoder=f"{self._short_counts(decoder)}{self._block()}" if any(decoder) else "no convolutions",
+            decoder=(f"{self._short_counts(decoder)}{self._block()}" if any(decoder) else "no convolutions")
+            + (", a 2x2 up-convolution to the classes" if structure.stem == "strided" else ""),
             dropout=listed(f"after {place}" for place in structure.dropout_after) or "none",
         )
 
@@ -57,7 +58,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         lrn = "Local response normalisation comes first. " if structure.input_norm == "lrn" else ""
         followers = self._followers(self._encoder_counts(), relu=structure.encoder_relu) + self._residual()
         stages = (
-            f"{lrn}The encoder has {structure.depth} stages. {self._stage_convolutions()}, {followers}. A stage ends "
+            f"{lrn}{self._stem()}The encoder has {structure.depth} stages. {self._stage_convolutions()}, {followers}. "
+            "A stage ends "
             f"with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. {self._stage_maps()}"
         )
         lost = structure.kernel - 1
@@ -81,12 +83,7 @@ class EncoderDecoderWords(NetworkWords[Structure]):
 
     def decoder(self, facts: Explanation) -> str:
         """Describe how the decoder makes a map of classes from the smallest maps."""
-        structure = self.structure
-        last = _square(structure.head_kernel)
-        head = f"A last {last} convolution without normalisation or ReLU gives one map per class."
-        if structure.squeeze:
-            head = "It gives one map per class, because 1x1 convolutions have reduced the maps before."
-        return f"Each decoder stage doubles the size by {self._up()}. {self._convolves()} {head} {SOFTMAX}"
+        return f"Each decoder stage doubles the size by {self._up()}. {self._convolves()} {self._head()} {SOFTMAX}"
 
     def skips(self, facts: Explanation) -> str:
         """Describe what the decoder learns from the encoder, and how many bytes that takes."""
@@ -119,9 +116,10 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         """Return notes on the names of the layers."""
         if not has_unet_names(self.structure):
             return ()
+        stem = " stem_d0a makes map a of stage 0 from the picture." if self.structure.stem == "strided" else ""
         return (
             "In a name, d means down, u means up, the number is the stage from 0, and a letter is the map within the "
-            "stage: conv_d0a-b makes map b from map a in stage 0 on the way down. A second c (d3cc) means cropped.",
+            f"stage: conv_d0a-b makes map b from map a in stage 0 on the way down. A second c (d3cc) means cropped.{stem}",
         )
 
     def padding(self) -> str:
@@ -131,6 +129,11 @@ class EncoderDecoderWords(NetworkWords[Structure]):
             "floor": "Pooling halves the size, so every stage needs an even size.",
             "ceil": "Pooling rounds up, so an odd size keeps its last pixel.",
         }[self.structure.pooling_rounding]
+        if self.structure.stem == "strided":
+            rounding += (
+                " The stem halves the size of the picture, which must be even, and the last up-convolution doubles it: "
+                "so the picture loses or gains two pixels where the maps lose or gain one."
+            )
         return (
             f"A {_square(kernel)} convolution makes n pixels into n - {kernel - 1} (valid), n (same) or "
             f"n + {kernel - 1} (full). Where encoder and decoder differ, the table names both. {rounding} In the "
@@ -166,6 +169,19 @@ class EncoderDecoderWords(NetworkWords[Structure]):
 
     def _residual(self) -> str:
         return ", with a sum around all but the first and last" if self.structure.block == "residual" else ""
+
+    def _short_stem(self) -> str:
+        return "a strided stem, then " if self.structure.stem == "strided" else ""
+
+    def _stem(self) -> str:
+        structure = self.structure
+        if structure.stem == "none":
+            return ""
+        followers = self._followers((1,), relu=structure.encoder_relu)
+        return (
+            f"A stem, a 2x2 convolution of stride 2 to {structure.width} maps, {followers}, halves the size of the "
+            "picture. "
+        )
 
     def _rounding(self) -> str:
         return " and rounds up" if self.structure.pooling_rounding == "ceil" else ""
@@ -224,6 +240,16 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         followers = self._followers(counts, relu=structure.decoder_relu) + self._residual()
         subject = "It then has" if len(set(counts)) == 1 else "From the bottom up, the stages then have"
         return f"{subject} {_convolutions(counts, structure.kernel)}{seen}, {followers}."
+
+    def _head(self) -> str:
+        structure = self.structure
+        last = f"A last {_square(structure.head_kernel)} convolution"
+        if structure.stem == "strided":
+            last = "A last 2x2 up-convolution of stride 2"
+        if not structure.squeeze:
+            return f"{last} without normalisation or ReLU gives one map per class."
+        reduced = "It gives one map per class, because 1x1 convolutions have reduced the maps before."
+        return f"{reduced} {last} doubles their size." if structure.stem == "strided" else reduced
 
     def _densified(self) -> str:
         if not self.structure.decoder_count(self.structure.depth):

@@ -45,8 +45,11 @@ def _unet_name(structure: Structure, place: LayerPlace, part: LayerPart, index: 
             return f"{word}_d{level}{last}c_u{level}a-b"
         case "squeeze":
             return f"reduce_d{level}{last}"
+        case "stem":
+            return "stem_d0a"
         case "classifier":
-            return f"conv_u0{_letter(1 + structure.decoder_count(1))}-score"
+            up = "up" if structure.stem == "strided" else ""
+            return f"{up}conv_u0{_letter(1 + structure.decoder_count(1))}-score"
         case _:
             return "norm_d0a"
 
@@ -83,6 +86,10 @@ def _segnet_name(structure: Structure, place: LayerPlace, part: LayerPart, index
             return f"add{stage}" if structure.skip == "add" else f"concat{stage}"
         case "squeeze":
             return f"reduce{stage}"
+        case "stem":
+            return "stem"
+        case "classifier" if structure.stem == "strided":
+            return "deconv_classifier"
         case "classifier":
             mirror = structure.decoder_count(1) == structure.encoder_count(1) - 1 > 0
             return "conv1_1_D" if mirror else "conv_classifier"
@@ -113,6 +120,8 @@ def _fusionnet_name(structure: Structure, place: LayerPlace, part: LayerPart, in
             return f"merge{place.stage}"
         case "squeeze":
             return f"reduce{place.stage}"
+        case "stem":
+            return "stem"
         case "classifier":
             return "out"
         case _:

@@ -171,6 +171,7 @@ class LayerReader:
                 bytes_output=layer.bytes_output,
                 bytes_kept=self._claim(),
                 bytes_held=held,
+                stride=_window(layer.geometry).stride if layer.geometry else 1,
                 merges_skip=layer.part == "join",
             )
         )
@@ -198,7 +199,7 @@ class LayerReader:
         kernel, padding = module.kernel_size[0], int(module.padding[0])
         window = Window(kernel, module.stride[0], padding, padding - module.output_padding[0])
         place = self.network.place_of(path)
-        part, index = "up-convolution" if up else place.part, 0
+        part, index = "up-convolution" if up and place.part != "classifier" else place.part, 0
         if part == "convolution":
             self._counts[place.side, place.stage] += 1
             index = self._counts[place.side, place.stage]
@@ -210,6 +211,8 @@ class LayerReader:
                 Transposed(window) if up else window, kernel, module, work, index,
             )
         )  # fmt: skip
+        if part == "stem":
+            self._bytes["pool0"] = _bytes(output)
 
     def _pooling(
         self, path: str, _: nn.Module, inputs: tuple[Tensor], output: tuple[Tensor, PoolingIndices | None]
@@ -261,6 +264,10 @@ class LayerReader:
     def _residual_ends(self, path: str, _: nn.Module, __: Any, output: Tensor) -> None:
         self._record(_WorkedLayer(path, "residual", "add", output, output.shape[1], _size(output)))
         del self._waiting["residual"]
+
+
+def _window(layer: Layer) -> Window:
+    return layer.window if isinstance(layer, Transposed) else layer
 
 
 def _size(maps: Tensor) -> Size:

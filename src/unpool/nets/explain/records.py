@@ -10,7 +10,7 @@ from unpool.shapes import Size
 
 Side = Literal["encoder", "bottom", "decoder", "head"]
 LayerPart = Literal[
-    "norm", "convolution", "pooling", "up", "up-convolution", "residual", "squeeze", "join", "classifier"
+    "norm", "stem", "convolution", "pooling", "up", "up-convolution", "residual", "squeeze", "join", "classifier"
 ]
 LayerKind = Literal[
     "normalisation", "convolution", "pooling", "unpooling", "up-convolution", "interpolation", "add", "concatenate"
@@ -46,6 +46,7 @@ class LayerFacts:
     across: whether the layer works on a skip connection, and not on the path through the bottom.
     rows, columns, channels: of its output.
     kernel: side of its window in pixels, 0 where it has none.
+    stride: pixels from one window to the next: of its input, or of its output where it makes maps larger.
     after: operations that follow it: normalisation, ReLU, dropout.
     parameters: its own and those of its normalisation; ``trained`` tells whether training changes its own.
     receptive_field: pixels of the picture, along one side, that one of its output pixels depends on.
@@ -75,6 +76,7 @@ class LayerFacts:
     bytes_output: int
     bytes_kept: int
     bytes_held: int
+    stride: int = 1
     merges_skip: bool = False
 
     @property
