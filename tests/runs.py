@@ -18,7 +18,7 @@ from unpool.checkpoint.models import load_model
 from unpool.commands.events import finish
 from unpool.commands.train.train import train
 
-CLOCKS = ("seconds", "waiting", "validation_seconds", "last_validation")
+CLOCKS = ("seconds", "reserved", "waiting", "validation_seconds", "last_validation")
 
 
 def weights(folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:

@@ -26,6 +26,7 @@ from unpool.training.objective import objective
 from unpool.training.records import Budget, EpochRecord, EpochSums, StepRecord, TrainingState
 from unpool.training.setup import TrainingSetup
 from unpool.training.step import train_step
+from unpool.training.validation import validated_every
 
 DATA, HELD_OUT = tiny.samples(5), tiny.samples(2, seed=9)
 every_net = pytest.mark.parametrize("net", list(tiny.STRUCTURES))
@@ -145,6 +146,40 @@ def test_progress_by_hand() -> None:
     assert Budget(epochs=4).progress(state, steps=10) == pytest.approx(15 / 40)
     assert Budget(epochs=1).progress(state, steps=10) == 1.0
     assert Budget(minutes=1).progress(state, steps=10) == pytest.approx(36 / 60)
+    state.reserved = 12  # of the minute 48 seconds are left, for steps and the last validation
+    assert Budget(minutes=1).progress(state, steps=10) == pytest.approx(36 / 48)
+
+
+def test_pictures_of_a_validation_by_hand() -> None:
+    assert validated_every(100, seconds=30, minutes=5) == 1  # a tenth of 300 s
+    assert validated_every(100, seconds=31, minutes=5) == 4  # two validations in 6 %, which is 18 s: 9 s are 1 in 3.4
+    assert validated_every(100, seconds=600, minutes=5) == 12  # 8 pictures are the fewest
+    assert validated_every(5, seconds=600, minutes=5) == 1
+
+
+def test_a_long_validation_takes_some_pictures_and_the_last_one_all() -> None:
+    seen: list[str] = []
+
+    class Watched(list[Sample]):
+        def __getitem__(self, index: Any) -> Any:
+            seen.append(super().__getitem__(index).name)
+            return super().__getitem__(index)
+
+    held_out = tiny.samples(5, seed=7)
+    names = [sample.name for sample in held_out]
+    model, _ = start()
+    state = TrainingState(validated_every=2)
+    setup = tiny.setup(model, DATA, Watched(held_out), budget=Budget(epochs=3))
+    first, second, last = fit(model, setup, state)
+    assert seen == [names[0], names[2], names[4]] * 3 + [names[1], names[3]]
+    assert (first.validated, second.validated, last.validated) == (3, 3, 5)
+    whole = summarise(model, evaluate_each(Predictor(model, tiny.CPU), held_out))
+    assert last.mean_iou == whole.scores.mean_iou
+    assert last.val_loss == pytest.approx(whole.loss)
+    part = summarise(model, evaluate_each(Predictor(model, tiny.CPU), held_out[::2]))
+    compared = [first.mean_iou, second.mean_iou, part.scores.mean_iou]
+    assert state.best_score == max(compared)  # epochs are compared by the pictures that all of them predicted
+    assert state.best_epoch == compared.index(max(compared)) + 1
 
 
 class Clock:

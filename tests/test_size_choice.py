@@ -1,0 +1,117 @@
+"""The size of a training: the largest that its minutes are enough for, and never against a person's settings."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import tiny
+from unpool.commands.check import check
+from unpool.commands.events import Message, finish
+from unpool.commands.train import size_choice
+from unpool.commands.train.preparation import TrainingJob, prepare
+from unpool.commands.train.size_choice import SIZES, sizes_for, with_fitting_size
+from unpool.commands.train.train import train
+from unpool.config.settings import resolve
+from unpool.nets.network import Network
+
+SECONDS = {8: 0.1, 16: 0.25, 32: 1.0}
+"""Seconds of a step, by the width of the network."""
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give steps the times of ``SECONDS``; return the widths that are timed."""
+    widths: list[int] = []
+
+    def rehearse(network: Network, *_: object) -> SimpleNamespace:
+        widths.append(network.structure.width)  # type: ignore[attr-defined]
+        return SimpleNamespace(step_seconds=SECONDS[widths[-1]])
+
+    monkeypatch.setattr(size_choice, "rehearse", rehearse)
+    monkeypatch.setattr(size_choice, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    return widths
+
+
+def chosen(folder: Path, minutes: float, **settings: Mapping[str, Any]) -> tuple[TrainingJob, str]:
+    """Return the training of the chosen size, and the message about the choice."""
+    given = {**settings, "training": {"minutes": minutes, **settings.get("training", {})}}
+    survey = finish(check(folder, resolve(given).data, 0))
+    messages: list[str] = []
+    job = finish(
+        with_fitting_size(prepare(survey, resolve(given)), given, 0.0),
+        lambda event: messages.append(event.text) if isinstance(event, Message) else None,
+    )
+    return job, "\n".join(messages)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_set(tmp_path_factory.mktemp("cells"), 5)
+
+
+def test_only_a_free_choice_is_made() -> None:
+    assert sizes_for({}) == SIZES
+    assert sizes_for({"net": "unet", "training": {"minutes": 5}}) == SIZES
+    for bound in (
+        {"net": "unet-2015"},
+        {"net": "segnet"},
+        {"training": {"epochs": 3}},
+        {"training": {"start": "runs/a"}},
+        {"structure": {"width": 12}, "training": {"crop": 64, "batch_size": 2}},
+    ):
+        assert sizes_for(bound) == ()
+    left = sizes_for({"structure": {"width": 12}})
+    assert [size.steps for size in left] == [size.steps for size in SIZES]
+    assert all("width" not in size.settings["structure"] for size in left)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "width", "timed_widths"),
+    [
+        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 700 would be needed of the next size
+        (2, 8, [8, 16]),  # 1020 steps of 0.1 s, but 408 of 0.25 s
+        (5, 16, [8, 16]),  # 1020 steps of 0.25 s; the next size needs 2000
+        (12, 16, [8, 16, 32]),  # 2448 steps of 0.25 s, but 612 of 1 s
+        (40, 32, [8, 16, 32]),  # 2040 steps of 1 s
+    ],
+)
+def test_the_largest_size_with_enough_steps(
+    folder: Path, timed: list[int], minutes: float, width: int, timed_widths: list[int]
+) -> None:
+    job, text = chosen(folder, minutes)
+    assert job.config.structure.width == job.segmenter.network.structure.width == width  # type: ignore[attr-defined]
+    assert timed == timed_widths
+    assert f"width={width}" in text
+    assert ("more minutes" in text) == (width < 32)
+
+
+def test_settings_of_a_person_stay(folder: Path, timed: list[int]) -> None:
+    job, text = chosen(folder, 5, structure={"width": 16}, training={"crop": 48})
+    assert (job.config.structure.width, job.config.training.crop) == (16, 48)  # type: ignore[attr-defined]
+    assert "width" not in text
+
+
+def test_an_hour_gets_the_network_as_it_is_named(folder: Path, timed: list[int]) -> None:
+    job, text = chosen(folder, 60)
+    assert job.config == resolve({**job.config.model_dump()})
+    assert (job.config.structure.width, timed, text) == (32, [], "")  # type: ignore[attr-defined]
+
+
+def test_a_training_says_its_size_and_keeps_it_in_its_settings(folder: Path, tmp_path: Path) -> None:
+    messages: list[str] = []
+    finish(
+        train(folder, {"training": {"minutes": 0.05}}, tmp_path / "run"),
+        lambda event: messages.append(event.text) if isinstance(event, Message) else None,
+    )
+    stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    smallest = SIZES[0].settings
+    assert stored["structure"]["width"] == smallest["structure"]["width"]
+    assert any(text.startswith("Size\n") and "width=8" in text for text in messages)
+    resumed = finish(train(folder, {"training": {"minutes": 0.1}}, tmp_path / "run", resume=True))
+    assert resumed.finished
+    again = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert again["structure"] == stored["structure"]
