@@ -95,9 +95,11 @@ def test_the_model_is_the_best_epochs_and_not_the_last(
 ) -> None:
     validate, scripted = loop.validate, iter([0.2, 0.9, 0.5])
 
-    def doctored(*given: Any) -> Any:
-        found = validate(*given)
-        return dataclasses.replace(found, scores=dataclasses.replace(found.scores, mean_iou=next(scripted)))
+    def doctored(*given: Any, last: bool) -> Any:
+        found = validate(*given, last=last)
+        scores = dataclasses.replace(found.evaluation.scores, mean_iou=next(scripted))
+        evaluation = dataclasses.replace(found.evaluation, scores=scores)
+        return dataclasses.replace(found, evaluation=evaluation, compared=evaluation)
 
     monkeypatch.setattr(loop, "validate", doctored)
     out, after = tmp_path / "run", []

@@ -285,9 +285,11 @@ def test_until_an_epoch_is_the_best_the_model_is_the_newest(
     """Where nothing can be scored, an interruption changes nothing either."""
     validate = loop.validate
 
-    def unscored(*given: Any) -> Any:
-        found = validate(*given)
-        return dataclasses.replace(found, scores=dataclasses.replace(found.scores, mean_iou=None))
+    def unscored(*given: Any, last: bool) -> Any:
+        found = validate(*given, last=last)
+        unknown = dataclasses.replace(found.evaluation.scores, mean_iou=None)
+        evaluation = dataclasses.replace(found.evaluation, scores=unknown)
+        return dataclasses.replace(found, evaluation=evaluation, compared=evaluation)
 
     monkeypatch.setattr(loop, "validate", unscored)
     whole = finish(train(cells, SETTINGS["unet"], tmp_path / "whole"))
