@@ -32,6 +32,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,8 +68,8 @@ BEST_PEER = "smp-tuned"
 WITHHELD_SEED = 2018
 """Seed by which the withheld pictures are drawn; no training has it, so their own draws are other ones."""
 
-SCORING_S = 40.0
-"""Seconds for the scoring of a training, in the estimate of the whole time."""
+SCORING_S, ON_TOP_S = 40.0, 90.0
+"""Seconds for the scoring of a training and for the short trainings on a set, in the estimate of the whole time."""
 
 SHORT = 0.05
 """Minutes of the short trainings that measure what comes on top of ``--minutes``."""
@@ -433,8 +434,8 @@ def run_all(given: argparse.Namespace) -> int:
     machine = json.loads(output_of([*prefix, sys.executable, record.__file__]))["machine"]
     runner = Runner(given.label, prefix, machine, work, out, given.device, given.keep, given.quick)
     todo = _possible(_unfinished(planned(given), runner), given, work)
-    minutes = sum(cell.budget + SCORING_S / 60 for cell, _ in todo)
-    _say(f"{len(todo)} trainings to run, about {minutes:.0f} minutes: {given.label}, {machine_text(machine)}")
+    _say(f"{len(todo)} trainings to run, about {_minutes(todo, runner):.0f} minutes: {given.label}, "
+         f"{machine_text(machine)}")  # fmt: skip
     failed = 0
     for number, (cell, place) in enumerate(todo, start=1):
         _say(f"{number} of {len(todo)}  {datetime.now().astimezone():%H:%M}  {cell.text()}")
@@ -448,6 +449,13 @@ def run_all(given: argparse.Namespace) -> int:
         score = place.data.score
         _say(f"  {score.title} {_number(line['scores'][score.key], score)}, {line['steps']} steps, {_s(line)} s")
     return failed
+
+
+def _minutes(todo: Sequence[tuple[Cell, Place]], runner: Runner) -> float:
+    """Return an estimate of the minutes that these trainings and their scoring take."""
+    measured = {line["data"] for line in runner.finished() if line["kind"] == "on-top"}
+    unmeasured = {cell.data for cell, _ in todo if cell.contender == OURS} - measured
+    return sum(cell.budget + SCORING_S / 60 for cell, _ in todo) + len(unmeasured) * ON_TOP_S / 60
 
 
 def _unfinished(cells: Sequence[Cell], runner: Runner) -> list[Cell]:
@@ -645,4 +653,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit ends the training that runs, a signal alone not
     main()
