@@ -503,6 +503,12 @@ class Row(NamedTuple):
         """The scores of the seeds."""
         return [line["scores"][self.data.score.key] for line in self.lines]
 
+    @property
+    def precision(self) -> float | None:
+        """The mean average precision of objects; None where the masks hold no objects."""
+        found = [line["scores"].get("average_precision") for line in self.lines]
+        return None if None in found else mean(map(float, found))
+
     def mean_of(self, key: str) -> float:
         """Return the mean of a number over the seeds."""
         return mean(float(line[key]) for line in self.lines)
@@ -532,7 +538,8 @@ def markdown(lines: Sequence[Mapping[str, Any]]) -> str:
         days = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         packages = ", ".join(f"{name} {version}" for name, version in own[-1]["versions"].items())
         parts.append(f"{label}: {machine_text(own[-1]['machine'])}; {days}; {packages}.\n")
-        parts.append(_table(rows_of(own)))
+        rows = rows_of(own)
+        parts += [_table([row for row in rows if row.data == data]) for data in dict.fromkeys(row.data for row in rows)]
     keys = dict.fromkeys(line["contender"] for line in lines if line["kind"] == "training")
     notes = [f"* {TITLES[key]}: {RECIPES[key].about}." for key in keys if key in RECIPES]
     parts.append("\n".join(["±: standard deviation over the seeds. Seconds: the whole process.\n", *notes]) + "\n")
@@ -540,26 +547,26 @@ def markdown(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = ["| data, score | minutes | program | score | seeds | steps | seconds |", "|---|---|---|---|---|---|---|"]
+    """Return the rows of one set as a table under a line that names the score."""
+    data, number = rows[0].data, rows[0].lines[-1]["scored"]
+    better = "" if data.score.higher else ", lower is better"
+    objects = any(row.precision is not None for row in rows)
+    heads = ["minutes", "program", data.score.title, *["AP of objects"] * objects, "seeds", "steps", "seconds"]
+    lines = [f"{data.title}: {data.score.title} on {data.tested.format(number)}{better}.\n"]
+    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
-        score = row.data.score
-        tested = row.data.tested.format(row.lines[-1]["scored"])
-        better = "" if score.higher else " (lower is better)"
-        cells = [
-            f"{row.data.title}: {score.title}{better} on {tested}",
-            f"{row.budget:g}",
-            TITLES[row.contender],
-            row.score_text(),
-            str(len(row.lines)),
-            f"{row.mean_of('steps'):.0f}",
-            f"{row.mean_of('wall_s'):.0f}",
-        ]
+        cells = [f"{row.budget:g}", TITLES[row.contender], row.score_text()]
+        cells += ["–" if row.precision is None else f"{row.precision:.3f}"] * objects
+        cells += [str(len(row.lines)), f"{row.mean_of('steps'):.0f}", f"{row.mean_of('wall_s'):.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def curve(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the score against the seconds, a panel for each set and label, as the text of an SVG file."""
+    """Draw the mean score against the seconds, a panel for each set and label, as the text of an SVG file.
+
+    Small points are single seeds.
+    """
     panels = [
         (label, data, [row for row in rows_of([line for line in lines if line["label"] == label]) if row.data == data])
         for label in dict.fromkeys(line["label"] for line in lines)
@@ -576,6 +583,8 @@ def curve(lines: Sequence[Mapping[str, Any]]) -> str:
             each.set(xlabel="seconds", ylabel=data.score.title + ("" if data.score.higher else ", lower is better"))
         for each in axes[len(panels) :]:
             each.set_axis_off()
+        named = dict(pair[::-1] for each in axes for pair in zip(*each.get_legend_handles_labels(), strict=True))
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(columns + 1, 3), fontsize=8)
         text = svg_element(figure)
     # A file in a page follows the reader's light or dark theme by itself; it does not inherit the page's colour.
     theme = "svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#d1d7e0}}"
@@ -590,9 +599,8 @@ def _draw(axes: Any, rows: Sequence[Row]) -> None:
         axes.plot(seconds, means, color=colour, marker="o", markersize=4, label=TITLES[contender])
         single = [(line["wall_s"], score) for row in own for line, score in zip(row.lines, row.scores, strict=True)]
         axes.plot(*zip(*single, strict=True), ".", color=colour, alpha=0.5, markersize=4)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.06 * max(row.mean_of("wall_s") for row in rows))
     axes.grid(axis="y", color=CURRENT_COLOUR, alpha=0.12, linewidth=0.6)
-    axes.legend(fontsize=8)
 
 
 def _number(value: float | None, score: Score) -> str:
