@@ -47,3 +47,7 @@ def write_results(results: Mapping[str, Any], table: str, target: str | None) ->
         sys.stdout.write(text)
     else:
         Path(target).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(circumstances()))
