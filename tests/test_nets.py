@@ -326,6 +326,15 @@ def test_an_odd_size_is_not_legal_with_a_stem(rounding: str) -> None:
     assert legal == ([8, 16, 24] if rounding == "floor" else list(range(2, 25, 2)))
 
 
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_a_stem_does_not_normalise_a_single_pixel(norm: str) -> None:
+    given = {"stem": "strided", "width": 8, "depth": 1, "norm": norm, "padding": "full", "pooling_rounding": "ceil"}
+    structure = Structure.model_validate(given)
+    side = structure.legal_size(1)
+    assert side == 4
+    assert EncoderDecoder(structure, 1, 2).train()(torch.randn(1, 1, side, side)).isfinite().all()
+
+
 @pytest.mark.parametrize("name", STEMMED)
 def test_a_stem_halves_and_a_head_doubles_the_size(name: str) -> None:
     structure = slim(stemmed(named_net(name).structure))
