@@ -26,6 +26,7 @@ STRUCTURES = {
     "segnet-basic": {},
     "bilinear": {"up": "bilinear", "skip": "add"},
     "wide ups": {"up_kernel": 3, "skip": "none"},
+    "stem": {"stem": "strided"},
 }
 
 

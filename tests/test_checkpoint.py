@@ -132,6 +132,26 @@ def test_a_card_of_version_1_is_read_and_completed(saved: Path) -> None:
     assert "U-Net" in found["citation"]
 
 
+def test_a_card_from_before_stems_is_a_network_without_one(saved: Path) -> None:
+    new = load_model(saved)
+    assert new.card["structure"]["stem"] == "none"
+    rewrite(saved, lambda card: card["structure"].pop("stem"))
+    found = load_model(saved)
+    assert found.segmenter.network.structure == new.segmenter.network.structure
+    image = torch.randn(1, 1, 32, 48)
+    with torch.inference_mode():
+        assert torch.equal(found.segmenter.network(image), new.segmenter.network(image))
+
+
+def test_a_stem_is_kept(tmp_path: Path) -> None:
+    model, path = tiny.segmenter(stem="strided"), tmp_path / "model.safetensors"
+    save_model(path, model, {})
+    found, card = load_model(path)
+    assert card["structure"]["stem"] == "strided"
+    assert (card["size_rule"]["smallest"], card["size_rule"]["step"]) == (8, 8)
+    assert found.network.structure == model.network.structure
+
+
 def test_a_licence_is_kept(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", perturbed(), {}, "CC-BY-4.0")
     assert load_model(tmp_path / "model.safetensors").card["licence"] == "CC-BY-4.0"

@@ -28,6 +28,7 @@ from unpool.data.training_normalisation import nearly_constant, training_normali
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
 from unpool.nets.named import named_net
+from unpool.nets.structure import Structure
 from unpool.training.diagnosis.case import TrainingFacts
 from unpool.training.diagnosis.symptoms import ALIVE, DEAD_EPOCHS, diagnose
 from unpool.training.records import EpochRecord, StepRecord
@@ -426,6 +427,13 @@ def test_constant_pictures_are_known(kind: str, step: float) -> None:
 )
 def test_the_detail_of_networks(net: str, pixels: int) -> None:
     assert named_net(net).structure.detail == pixels
+
+
+@pytest.mark.parametrize(
+    ("changes", "pixels"), [({}, 2), ({"skip": "none"}, 32), ({"skip": "add", "skip_from": "pooled"}, 4)]
+)
+def test_the_detail_behind_a_stem(changes: dict[str, Any], pixels: int) -> None:
+    assert Structure(stem="strided", depth=4, **changes).detail == pixels
 
 
 # Real trainings

@@ -81,6 +81,25 @@ def test_settings_change_the_network(program: Program) -> None:
     assert "added" in said.out
 
 
+def test_a_stem_in_words(program: Program) -> None:
+    said = program("explain", "unet", "--set", "stem=strided", "--size", 64)
+    assert max(map(len, said.out.splitlines())) <= 100
+    page = " ".join(said.out.split())
+    for words in (
+        "64 32 16 8 4 2 4 8 16 32 64",
+        "A stem, a 2x2 convolution of stride 2 to 32 maps, followed by batch normalisation and ReLU, halves",
+        "A last 2x2 up-convolution of stride 2 without normalisation or ReLU gives one map per class",
+        "stem_d0a makes map a of stage 0 from the picture",
+        "The stem halves the size of the picture, which must be even",
+    ):
+        assert words in page, words
+    both = program("explain", "unet", "fcn-basic", "--set", "stem=strided")
+    assert "a strided stem, then 4 stages" in " ".join(both.out.split())
+    assert "A last 2x2 up-convolution of stride 2 doubles their size" in " ".join(both.out.split())
+    assert "a 2x2 convolution of stride 2, which halves" in program("explain", "--settings", "stem").out
+    refused(program("explain", "unet", "--set", "stem=strided", "--size", 65), 2, "--size 64x64")
+
+
 def test_what_cannot_be_is_refused(program: Program, tmp_path: Path) -> None:
     refused(program("explain", "unet-2015", "--size", "570"), 2, "570 x 570", "556 or 572", "--size 572x572")
     refused(program("explain", "unte"), 2, "unte", "did you mean")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from test_nets import STEMMED, stemmed
 from unpool.errors import UsageError
 from unpool.geometry import Transposed, Window, receptive_field
 from unpool.nets.explain.explanation import explain
@@ -201,6 +202,61 @@ def test_every_parameter_belongs_to_a_layer_and_every_name_to_one(name: str) -> 
     names = [each.paper_name for each in facts.layers]
     assert len(set(names)) == len(names)
     assert all(skip.stored_bytes > 0 for skip in facts.skips)
+
+
+@pytest.mark.parametrize("name", STEMMED)
+def test_layers_of_a_network_with_a_stem_have_names_of_their_own(name: str) -> None:
+    with torch.device("meta"):
+        network = network_of(stemmed(named_net(name).structure), 2, 3)
+    facts = explain(network, (376, 376) if name == "unet-2015" else (384, 448), name)
+    assert sum(each.parameters for each in facts.layers) == facts.parameters
+    names = [each.paper_name for each in facts.layers]
+    assert len(set(names)) == len(names)
+    stem = next(each for each in facts.layers if each.kernel)
+    assert (stem.name, stem.side, stem.size) == ("stem.0", "encoder", (facts.size[0] // 2, facts.size[1] // 2))
+    assert (facts.layers[-1].name, facts.layers[-1].side, facts.layers[-1].size) == ("head", "head", facts.output)
+    assert facts.receptive_field == receptive_field(network.structure.deepest_path())
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "head"),
+    [("unet", "stem_d0a", "upconv_u0d-score"), ("segnet", "stem", "deconv_classifier"), ("fusionnet", "stem", "out")],
+)
+def test_the_names_of_a_stem_and_its_head(name: str, stem: str, head: str) -> None:
+    with torch.device("meta"):
+        network = network_of(stemmed(named_net(name).structure), 1, 2)
+    names = [each.paper_name for each in explain(network, (384, 384), name).layers]
+    assert [each for each in names if "stem" in each] == [stem]
+    assert names[-1] == head
+
+
+def test_the_cost_of_a_stem_by_hand() -> None:
+    structure = Structure(width=2, depth=1, bottom=False, encoder_convolutions=1, decoder_convolutions=0, norm="none",
+                          skip="none", up="nearest", stem="strided")  # fmt: skip
+    with torch.device("meta"):
+        network = network_of(structure, 3, 5)
+    facts = explain(network, (8, 12), "small")
+    stem, convolution, pooling, _, head = facts.layers
+    assert (stem.parameters, head.parameters) == (3 * 2 * 4 + 2, 2 * 5 * 4 + 5)
+    assert (stem.multiply_adds, head.multiply_adds) == (24 * 4 * 3 * 2, 24 * 4 * 2 * 5)
+    assert (stem.kind, head.kind, stem.stride, convolution.stride, head.stride) == (
+        "convolution", "up-convolution", 2, 1, 2,
+    )  # fmt: skip
+    assert facts.sizes == ((8, 12), (4, 6), (2, 3), (4, 6), (8, 12))
+    assert [each.receptive_field for each in facts.layers] == [2, 6, 8, 8, 8]
+    assert (stem.bytes_held, head.bytes_held) == ((3 * 96 + 2 * 24) * 4, (2 * 24 + 5 * 96) * 4)
+    # kept: the picture and the ReLU's result; the next ReLU's; 6 windows of 2 maps at 2 bits; what the head reads
+    assert [each.bytes_kept for each in facts.layers] == [(3 * 96 + 2 * 24) * 4, 2 * 24 * 4, 3, 0, 2 * 24 * 4]
+    assert pooling.size == (2, 3)
+
+
+def test_the_maps_of_a_stem_wait_for_the_end_in_place_of_the_picture() -> None:
+    structure = Structure(width=4, depth=1, norm="none", skip_from="pooled", stem="strided")
+    with torch.device("meta"):
+        network = network_of(structure, 3, 2)
+    facts = explain(network, (8, 12), "small")
+    (first, _) = [each for each in facts.layers if each.side == "bottom"]
+    assert first.bytes_held == (4 * 6 + 8 * 6 + 4 * 24) * 4
 
 
 def test_the_cost_of_a_small_network_by_hand() -> None:

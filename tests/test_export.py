@@ -30,7 +30,10 @@ def test_positions_are_mirrored_as_numpy_mirrors_a_picture() -> None:
         assert mirrored_positions(torch.arange(-7, side + 9), side).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("changes", [{}, {"padding": "valid", "depth": 1}, {"norm": "group", "width": 8}])
+@pytest.mark.parametrize("changes", [
+    {}, {"padding": "valid", "depth": 1}, {"norm": "group", "width": 8}, {"stem": "strided"},
+    {"stem": "strided", "padding": "valid", "depth": 1},
+])  # fmt: skip
 def test_the_graph_is_what_prediction_computes(changes: dict[str, Any]) -> None:
     model = tiny.segmenter(**changes)
     module = ExportModule(model, "uint8", "probabilities")

@@ -4,10 +4,14 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
+from test_nets import stemmed
 from unpool.commands.explain import explained
+from unpool.nets.explain.explanation import explain
 from unpool.nets.explain.records import Explanation
-from unpool.nets.named import NAMED_NETS
+from unpool.nets.families import network_of
+from unpool.nets.named import NAMED_NETS, named_net
 from unpool.report.figure import figure_svg
 from unpool.report.prose import is_u_shaped
 
@@ -58,6 +62,28 @@ def test_fcn_is_drawn_with_its_fused_scores() -> None:
     drawn = words(figure_svg(facts_of("fcn-8s")))
     assert "conv 1x1 to 21 maps, crop 5" in drawn
     assert "conv 1x1 to 21 maps, crop 9" in drawn
+
+
+@pytest.mark.parametrize(("name", "shape"), [("unet", "U"), ("segnet", "row"), ("fcn-basic", "row")])
+def test_a_stem_is_drawn_smaller_than_the_picture_and_the_head_as_large(name: str, shape: str) -> None:
+    with torch.device("meta"):
+        network = network_of(stemmed(named_net(name).structure), 3, 11)
+    facts = explain(network, (384, 384), name)
+    assert is_u_shaped(facts) == (shape == "U")
+    text = figure_svg(facts)
+    drawn = words(text)
+    assert "conv 2x2, stride 2 + BN + ReLU" in drawn
+    assert "up-conv 2x2" in drawn
+    root = ElementTree.fromstring(text)
+    boxes = sorted(
+        (float(box.attrib["x"]), float(box.attrib["height"])) for box in root.findall(f"{SVG}g/{SVG}rect")
+        if float(box.attrib["height"]) > 11  # those of the legend are smaller
+    )  # fmt: skip
+    heights = [height for _, height in boxes]
+    picture, ends = heights[0], heights[-1 if shape == "U" else -2 :]
+    assert ends == [picture] * len(ends)
+    assert heights.count(picture) == len(ends) + 1 + (name == "fcn-basic")  # which normalises the picture
+    assert any(0.5 < height / picture < 0.8 for height in heights)
 
 
 def test_dropout_is_marked() -> None:

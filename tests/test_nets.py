@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from unpool.errors import UsageError
+from unpool.geometry import Border, receptive_field
 from unpool.losses.loss import Loss
 from unpool.nets.blocks import ScoreConvolution, UpConvolution, crop_to
 from unpool.nets.encoder_decoder import EncoderDecoder, SkipConnection
@@ -26,11 +27,19 @@ POINTS = 200
 
 every_net = pytest.mark.parametrize("name", list(NAMED_NETS))
 
+STEMMED = ("unet", "unet-2015", "segnet", "segnet-basic", "fcn-basic", "fusionnet")
+"""Networks that have a strided stem added in some tests: of all ways up, with all kinds of skip connections."""
+
 
 def slim(structure: NetworkStructure) -> NetworkStructure:
     """The same structure with few feature maps."""
     changes: dict[str, Any] = {"width": 1} if isinstance(structure, FCNStructure) else {"width": 4}
     return type(structure)(**{**structure.model_dump(), **changes})
+
+
+def stemmed(structure: NetworkStructure) -> Structure:
+    """The same structure with a strided stem."""
+    return Structure(**{**structure.model_dump(), "stem": "strided", "head_kernel": 1})
 
 
 def small(name: str, in_channels: int = 1, classes: int = 3) -> nn.Module:
@@ -255,6 +264,118 @@ def test_a_point_is_deterministic_and_tiles_exactly(point: int) -> None:
     assert torch.allclose(part, expected, atol=1e-9, rtol=1e-9), structure
 
 
+@cache
+def shallow_points() -> tuple[Structure, ...]:
+    """Points whose logits depend on few pixels, which can be found by lighting one row after the other."""
+    changes = {"norm": "none", "depth": 1, "kernel": 3}
+    chosen = (point for point in points() if point.halo is not None and not point.unpools)
+    return tuple(Structure(**{**point.model_dump(), **changes, "dropout_after": ()}) for point in chosen)
+
+
+@pytest.mark.parametrize("number", range(0, len(shallow_points()), 2))
+def test_a_point_reads_the_pixels_of_its_receptive_field_and_halo(number: int) -> None:
+    """Weights are positive, so whatever depends on the row that is lit becomes positive."""
+    structure = shallow_points()[number]
+    network = EncoderDecoder(structure, 1, 2).eval().double()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.fill_(0 if "bias" in name else 1)
+    field, halo = receptive_field(structure.deepest_path()), structure.halo
+    assert halo is not None
+    side, narrow = structure.legal_size(2 * field + 3 * structure.stride), structure.legal_size(1)
+    rows = torch.eye(side, dtype=torch.double)[:, None, :, None].expand(-1, -1, -1, narrow)
+    with torch.inference_mode():
+        logits = torch.cat([network(part) for part in rows.split(32)])
+    reads = logits[:, 0].amax(2) > 0  # (rows of the picture, rows of the logits)
+    first = structure.stride * -(-(side - reads.shape[1] + field) // (2 * structure.stride))
+    block = [reads[:, row].nonzero().flatten() for row in range(first, first + structure.stride)]
+    assert max(int(lit[-1] - lit[0]) + 1 for lit in block) == field
+    assert min(int(lit[0]) for lit in block) == first - halo.before
+    assert max(int(lit[-1]) for lit in block) == first + structure.stride - 1 + halo.after
+
+
+# --- a strided stem -------------------------------------------------------------------------------------------------
+
+
+def test_the_sizes_of_a_stem_by_hand() -> None:
+    """568 becomes 284 in the stem and then follows figure 1 of the U-Net: 284 to 100 pixels, which the head doubles."""
+    structure = stemmed(named_net("unet-2015").structure)
+    assert [size for size in range(300, 480) if structure.output_size(size)] == [376, 408, 440, 472]
+    assert structure.output_size(376) == 2 * 4
+    assert structure.output_size(568) == 200
+    assert structure.output_size(572) is None  # 286 becomes 282 before the first pooling, 141 after it, then 137
+    assert structure.stride == 32
+    assert structure.detail == 2
+
+
+def test_the_pixels_around_a_stem_by_hand() -> None:
+    """Pixels 0 to 3 are 0 and 1 after the stem, whose convolutions read -1 to 2: -2 to 5 of the picture."""
+    structure = Structure(
+        stem="strided", depth=1, bottom=False, encoder_convolutions=1, decoder_convolutions=0, skip="none"
+    )
+    assert structure.stride == structure.detail == 4
+    assert structure.halo == Border(2, 2)
+    assert receptive_field(structure.deepest_path()) == 8
+    assert [size for size in range(1, 14) if structure.output_size(size)] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_an_odd_size_is_not_legal_with_a_stem(rounding: str) -> None:
+    structure = Structure.model_validate({"stem": "strided", "depth": 2, "pooling_rounding": rounding})
+    legal = [size for size in range(1, 26) if structure.output_size(size)]
+    assert legal == ([8, 16, 24] if rounding == "floor" else list(range(2, 25, 2)))
+
+
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_a_stem_does_not_normalise_a_single_pixel(norm: str) -> None:
+    given = {"stem": "strided", "width": 8, "depth": 1, "norm": norm, "padding": "full", "pooling_rounding": "ceil"}
+    structure = Structure.model_validate(given)
+    side = structure.legal_size(1)
+    assert side == 4
+    assert EncoderDecoder(structure, 1, 2).train()(torch.randn(1, 1, side, side)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", STEMMED)
+def test_a_stem_halves_and_a_head_doubles_the_size(name: str) -> None:
+    structure = slim(stemmed(named_net(name).structure))
+    network = EncoderDecoder(structure, 2, 3).eval()
+    side = structure.legal_size(64)
+    sizes: dict[str, tuple[int, ...]] = {}
+    for path in ("stem", "head"):
+        network.get_submodule(path).register_forward_hook(
+            lambda _m, taken, made, path=path: sizes.update({path: (*taken[0].shape[2:], *made.shape[1:])})
+        )
+    with torch.inference_mode():
+        network(torch.zeros(1, 2, side, side))
+    out = structure.output_size(side)
+    assert sizes["stem"] == (side, side, 4, side // 2, side // 2)
+    assert sizes["head"] == (out // 2, out // 2, 3, out, out)
+
+
+def test_a_stem_adds_its_names_and_no_others() -> None:
+    plain, other = Structure(width=4, depth=1), Structure(width=4, depth=1, stem="strided")
+    names, found = (set(EncoderDecoder(each, 1, 2).state_dict()) for each in (plain, other))
+    assert not any("stem" in name for name in names)
+    assert found - names == {
+        f"stem.{name}" for name in (
+            "0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked",
+        )
+    }  # fmt: skip
+    assert names <= found
+
+
+@pytest.mark.parametrize("name", ["unet", "fcn-basic"])
+def test_the_first_logits_of_a_stem_are_no_larger_than_those_of_others(name: str) -> None:
+    def spread(structure: NetworkStructure) -> float:
+        torch.manual_seed(0)
+        network = network_of(structure, 1, 2).train()
+        with torch.no_grad():
+            return float(network(torch.randn(2, 1, 128, 128)).std())
+
+    structure = named_net(name).structure
+    assert spread(stemmed(structure)) < 2 * spread(structure)
+
+
 # --- what is peculiar -----------------------------------------------------------------------------------------------
 
 
@@ -371,6 +492,7 @@ def test_full_decoder_restores_what_a_valid_encoder_lost() -> None:
         ({"up": "unpool", "skip": "index", "padding": "valid", "bottom": False}, "set padding=same"),
         ({"up": "unpool", "skip": "add", "skip_from": "pooled", "bottom": False}, "or skip_from=convolved"),
         ({"kernel": 4}, "set kernel=5"),
+        ({"stem": "strided", "head_kernel": 3}, "set head_kernel=1, or stem=none"),
         ({"block": "residual"}, "set encoder_convolutions=3 and decoder_convolutions=3"),
         ({"dropout_after": ("decoder9",)}, "set dropout_after"),
         ({"encoder_convolutions": (1, 2)}, r"set encoder_convolutions=\(1, 2, 2, 2\), or depth=2"),
@@ -420,9 +542,9 @@ def test_a_score_convolution_is_torchs_convolution() -> None:
 
 HEAP = """
 import torch
-from unpool.nets.blocks import ScoreConvolution
-for classes in (2, 11):
-    layer = ScoreConvolution(4096, classes, 1)
+from unpool.nets.blocks import ScoreConvolution, UpConvolution
+layers = [ScoreConvolution(4096, classes, 1) for classes in (2, 11)]
+for layer in (*layers, UpConvolution(4096, 2, 2, 2)):
     for _ in range(20):
         maps = torch.randn(1, 4096, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16):

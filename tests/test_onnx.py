@@ -62,6 +62,8 @@ def assert_equal_in_onnx(model: Segmenter, output: Any = "probabilities") -> Non
         ("segnet-basic", {"depth": 2, "kernel": 3}, "classes"),
         ("fcn-32s", {}, "probabilities"),
         ("unet-2015", {"depth": 1, "dropout_after": ()}, "probabilities"),
+        ("unet", {"depth": 1, "stem": "strided"}, "probabilities"),
+        ("segnet-basic", {"depth": 1, "kernel": 3, "stem": "strided"}, "classes"),
     ],
 )
 def test_small_networks_in_onnx(net: str, changes: dict[str, Any], output: str) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ def picture(rows: int, columns: int, channels: int = 1) -> np.ndarray:
     return np.random.default_rng(rows).integers(0, 256, (rows, columns, channels), dtype=np.uint8)
 
 
-def lively(net: str) -> Segmenter:
+def lively(net: str, **structure: Any) -> Segmenter:
     """A segmenter with running statistics and biases that are not 0."""
-    model = tiny.segmenter(net)
+    model = tiny.segmenter(net, **structure)
     with torch.no_grad():
         for module in model.network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -50,6 +51,16 @@ def test_tiles_equal_the_whole(net: str, size: tuple[int, int]) -> None:
     whole = logits(model, image, 1024)
     assert np.isfinite(whole).all()
     for tile in (32, 45, 64):
+        np.testing.assert_allclose(logits(model, image, tile), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"padding": "valid"}, {"pooling_rounding": "ceil"}])
+@pytest.mark.parametrize("size", [(97, 131), (1, 90)])
+def test_tiles_with_a_stem_equal_the_whole(changes: dict[str, str], size: tuple[int, int]) -> None:
+    model, image = lively("unet", stem="strided", **changes), picture(*size)
+    whole = logits(model, image, 1024)
+    assert np.isfinite(whole).all()
+    for tile in (32, 45):
         np.testing.assert_allclose(logits(model, image, tile), whole, atol=1e-5)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import tiny
-from test_nets import awake, every_net, points, slim
+from test_nets import STEMMED, awake, every_net, points, slim, stemmed
 from unpool.class_table import ClassTable
 from unpool.convolution.operation import convolve
 from unpool.machine.device import Machine
@@ -81,6 +81,12 @@ def test_points_of_the_space_by_rows_are_themselves(number: int) -> None:
     same_by_rows(structure, dice.randint(50, 130), dice.randint(20, 60), dice)
 
 
+@pytest.mark.parametrize("name", STEMMED)
+def test_a_stem_by_rows_is_itself(name: str) -> None:
+    structure = slim(stemmed(named_net(name).structure))
+    same_by_rows(structure, 260, 60, random.Random(1))
+
+
 def test_what_looks_at_whole_maps_is_not_taken_by_rows() -> None:
     network = lively(Structure(width=8, depth=2, norm="group"))
     with pytest.raises(TypeError, match="group_norm"):
@@ -125,9 +131,17 @@ def _storages() -> dict[int, int]:
 
 
 @every_net
-@torch.inference_mode()
 def test_folding_is_rounding(name: str) -> None:
-    structure = slim(named_net(name).structure)
+    folds(slim(named_net(name).structure))
+
+
+@pytest.mark.parametrize("name", STEMMED)
+def test_folding_into_a_stem_is_rounding(name: str) -> None:
+    folds(slim(stemmed(named_net(name).structure)))
+
+
+@torch.inference_mode()
+def folds(structure: NetworkStructure) -> None:
     structure = type(structure)(**{**structure.model_dump(), "norm": "batch"})
     network, image = lively(structure), picture(structure, 96, 64)
     before = {key: value.clone() for key, value in network.state_dict().items()}

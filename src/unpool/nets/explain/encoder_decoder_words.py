@@ -119,7 +119,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         stem = " stem_d0a makes map a of stage 0 from the picture." if self.structure.stem == "strided" else ""
         return (
             "In a name, d means down, u means up, the number is the stage from 0, and a letter is the map within the "
-            f"stage: conv_d0a-b makes map b from map a in stage 0 on the way down. A second c (d3cc) means cropped.{stem}",
+            "stage: conv_d0a-b makes map b from map a in stage 0 on the way down. A second c (d3cc) means "
+            f"cropped.{stem}",
         )
 
     def padding(self) -> str:
