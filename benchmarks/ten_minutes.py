@@ -5,9 +5,8 @@
     python benchmarks/ten_minutes.py --table results.jsonl --markdown table.md --svg curve.svg
 
 All train on the same pictures for the same wall time, on the cores that this program may use. The time is from the
-start of a process until its model is written, with imports, reading, rehearsal, compiling and validation. ``unpool
-train`` counts ``--minutes`` from its first step, so a short training before measures what comes on top, and the budget
-is shortened by that. That training also fills the caches that Unpool makes once on a machine.
+start of a process until its model is written, with imports, reading, rehearsal, compiling and validation; the tables
+have the seconds that it took. A first training on a machine also measures convolutions, which later ones remember.
 
 FOLDER has the sub-folders of the sets; those that are absent are left out:
 
@@ -68,11 +67,8 @@ BEST_PEER = "smp-tuned"
 WITHHELD_SEED = 2018
 """Seed by which the withheld pictures are drawn; no training has it, so their own draws are other ones."""
 
-SCORING_S, ON_TOP_S = 40.0, 90.0
-"""Seconds for the scoring of a training and for the short trainings on a set, in the estimate of the whole time."""
-
-SHORT = 0.05
-"""Minutes of the short trainings that measure what comes on top of ``--minutes``."""
+SCORING_S = 40.0
+"""Seconds for the scoring of a training, in the estimate of the whole time."""
 
 COLOURS = (BLUE, ORANGE, "#3f9b63", "#8a63b5", "#777777", "#b04a5a")
 
@@ -335,16 +331,13 @@ class Runner:
         return found
 
     def _ours(self, cell: Cell, place: Place, folder: Path) -> dict[str, Any]:
-        extra = 0.0 if self.quick else self._on_top(place)
-        minutes = max(cell.budget - extra / 60, SHORT / 10)
-        trained, wall = self._trained(place, folder / "run", minutes, cell.seed)
+        trained, wall = self._trained(place, folder / "run", cell.budget, cell.seed)
         words = ["-m", "unpool", "test", str(folder / "run"), str(place.tested), "--split", place.split]
         tested = json.loads(self._call([*words, "--out", str(folder / "test"), "--json", *self._device()]))
         objects = tested["measures"].get("objects")
         precision = objects and [*objects["scores"].values()][-1]["average_precision"]
         return {
             "wall_s": wall,
-            "minutes": minutes,
             "steps": trained["history"][-1]["steps"],
             "epochs": len(trained["history"]),
             "best_epoch": trained["best_epoch"],
@@ -360,22 +353,6 @@ class Runner:
         started = time.time()
         text = self._call([*words, "--out", str(run), "--json", *self._device()])
         return json.loads(text), time.time() - started
-
-    def _on_top(self, place: Place) -> float:
-        """Return the seconds of a training on a set that its ``--minutes`` do not count, measured once."""
-        name = place.data.name
-        known = [line for line in self.finished() if line["kind"] == "on-top" and line["data"] == name]
-        if not known:
-            seconds = []
-            for number in range(2):  # the first one fills the caches
-                run = self.work / "runs" / f"{self.label}-{name}-on-top-{number}"
-                shutil.rmtree(run, ignore_errors=True)
-                trained, wall = self._trained(place, run, SHORT, 0)
-                seconds.append(wall - float(trained["history"][-1]["seconds"]))
-                shutil.rmtree(run)
-            self.add({"kind": "on-top", "data": name, "first_s": seconds[0], "seconds": seconds[1]})
-            return seconds[1]
-        return float(known[-1]["seconds"])
 
     def _device(self) -> list[str]:
         return [] if self.device == "auto" else ["--device", self.device]
@@ -434,7 +411,7 @@ def run_all(given: argparse.Namespace) -> int:
     machine = json.loads(output_of([*prefix, sys.executable, record.__file__]))["machine"]
     runner = Runner(given.label, prefix, machine, work, out, given.device, given.keep, given.quick)
     todo = _possible(_unfinished(planned(given), runner), given, work)
-    _say(f"{len(todo)} trainings to run, about {_minutes(todo, runner):.0f} minutes: {given.label}, "
+    _say(f"{len(todo)} trainings to run, about {_minutes(todo):.0f} minutes: {given.label}, "
          f"{machine_text(machine)}")  # fmt: skip
     failed = 0
     for number, (cell, place) in enumerate(todo, start=1):
@@ -451,11 +428,9 @@ def run_all(given: argparse.Namespace) -> int:
     return failed
 
 
-def _minutes(todo: Sequence[tuple[Cell, Place]], runner: Runner) -> float:
+def _minutes(todo: Sequence[tuple[Cell, Place]]) -> float:
     """Return an estimate of the minutes that these trainings and their scoring take."""
-    measured = {line["data"] for line in runner.finished() if line["kind"] == "on-top"}
-    unmeasured = {cell.data for cell, _ in todo if cell.contender == OURS} - measured
-    return sum(cell.budget + SCORING_S / 60 for cell, _ in todo) + len(unmeasured) * ON_TOP_S / 60
+    return sum(cell.budget + SCORING_S / 60 for cell, _ in todo)
 
 
 def _unfinished(cells: Sequence[Cell], runner: Runner) -> list[Cell]:

@@ -54,25 +54,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_a_free_choice_is_made() -> None:
-    assert sizes_for({}) == SIZES
-    assert sizes_for({"net": "unet", "training": {"minutes": 5}}) == SIZES
+    for orientation, sizes in SIZES.items():
+        assert (
+            sizes_for({}, orientation) == sizes_for({"net": "unet", "training": {"minutes": 5}}, orientation) == sizes
+        )
     for bound in (
         {"net": "unet-2015"},
         {"net": "segnet"},
         {"training": {"epochs": 3}},
         {"training": {"start": "runs/a"}},
-        {"structure": {"width": 12}, "training": {"crop": 64, "batch_size": 2}},
+        {"structure": {"width": 12, "stem": "none"}, "training": {"crop": 64, "batch_size": 2}},
     ):
-        assert sizes_for(bound) == ()
-    left = sizes_for({"structure": {"width": 12}})
-    assert [size.steps for size in left] == [size.steps for size in SIZES]
+        assert sizes_for(bound, "free") == ()
+    left = sizes_for({"structure": {"width": 12}}, "free")
+    assert [size.steps for size in left] == [size.steps for size in SIZES["free"]]
     assert all("width" not in size.settings["structure"] for size in left)
 
 
 @pytest.mark.parametrize(
     ("minutes", "width", "timed_widths"),
     [
-        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 700 would be needed of the next size
+        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 800 would be needed of the next size
         (2, 8, [8, 16]),  # 1020 steps of 0.1 s, but 408 of 0.25 s
         (5, 16, [8, 16]),  # 1020 steps of 0.25 s; the next size needs 2000
         (12, 16, [8, 16, 32]),  # 2448 steps of 0.25 s, but 612 of 1 s
@@ -108,7 +110,7 @@ def test_a_training_says_its_size_and_keeps_it_in_its_settings(folder: Path, tmp
         lambda event: messages.append(event.text) if isinstance(event, Message) else None,
     )
     stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    smallest = SIZES[0].settings
+    smallest = SIZES["free"][0].settings
     assert stored["structure"]["width"] == smallest["structure"]["width"]
     assert any(text.startswith("Size\n") and "width=8" in text for text in messages)
     resumed = finish(train(folder, {"training": {"minutes": 0.1}}, tmp_path / "run", resume=True))

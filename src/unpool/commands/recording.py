@@ -12,7 +12,7 @@ from typing import Any
 from unpool.checkpoint.models import weights_digest
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, model_file
-from unpool.commands.train.preparation import TrainingJob, orientation_settings
+from unpool.commands.train.preparation import TrainingJob, suited_settings
 from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
@@ -155,7 +155,7 @@ def _training_record(job: TrainingJob, run: RunFolder, origin: Origin) -> Record
         net=config.net,
         data=_data(job.survey, {"train": len(split.train), "val": len(split.val)}, split.origin),
         settings=config.model_dump(mode="json"),
-        changed=_changed(config),
+        changed=_changed(config, len(job.survey.table)),
         seed=config.training.seed,
         machine=job.setup.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
         start=_model(model_file(Path(config.training.start))) if config.training.start is not None else None,
@@ -232,9 +232,9 @@ def _data_key(survey: Survey) -> tuple[str, dict[str, Any]]:
     return survey.fingerprint, survey.table.to_card()
 
 
-def _changed(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that differ from the defaults and were not measured on the pictures."""
-    defaults = resolve({"net": config.net, "augmentation": orientation_settings(config.augmentation.orientation)})
+def _changed(config: RunConfig, classes: int) -> dict[str, Any]:
+    """Return the settings that differ from the defaults and from those that suit the pictures."""
+    defaults = resolve({"net": config.net, **suited_settings(config.augmentation.orientation, classes)})
     usual = dict(dotted_names(defaults.model_dump(mode="json")))
     settings = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in settings if name not in usual or usual[name] != value}

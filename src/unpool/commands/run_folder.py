@@ -122,8 +122,8 @@ def resumed_config(run: RunFolder, requested: Mapping[str, Any]) -> RunConfig:
     before, after = dict(dotted_names(stored.model_dump())), dict(dotted_names(resumed.model_dump()))
     for key, value in after.items():
         may_change = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
-        # The stored orientation is the one that was measured on the pictures.
-        may_change |= key == "augmentation.orientation" and value == "auto"
+        # The stored values are those that suit the pictures.
+        may_change |= key in ("augmentation.orientation", "loss.class_weights") and value == "auto"
         if value != before.get(key) and not may_change:
             raise UsageError(
                 f"{key} = {value!r}, but the run in {run.path} was started with {before.get(key)!r}",

@@ -196,16 +196,17 @@ class LossSettings(_Section, LossFactors):
     """The settings of the loss, which is a sum of terms, each times its factor."""
 
     class_weights: Annotated[
-        Literal["balanced", "median-frequency", "none"] | tuple[Weight, ...],
+        Literal["auto", "balanced", "median-frequency", "none"] | tuple[Weight, ...],
         Meaning(
             "weights of the classes in the cross-entropy: a word, or a number for each class",
             choices={
+                "auto": "none for two classes, balanced for more",
                 "balanced": "the square root of median-frequency, within 1/class_weight_cap and class_weight_cap",
                 "median-frequency": "median share / share of the pixels of a class (Eigen and Fergus, as in SegNet)",
                 "none": "all classes count alike",
             },
         ),
-    ] = "balanced"
+    ] = "auto"
     class_weight_cap: Annotated[
         float, Meaning("largest weight of class_weights=balanced; 1 divided by it is the smallest")
     ] = Field(3.0, ge=1, le=1e6)

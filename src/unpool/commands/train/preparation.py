@@ -86,7 +86,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
 
     trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss))
     validated = store(survey.split.val, cache // 5)
-    config = _with_orientation(config, trained, len(survey.table))
+    config = _suited(config, trained, len(survey.table))
     given = config.training
     network, fresh = _network(config, survey)
     normalisation = training_normalisation(trained, survey.channels)
@@ -178,7 +178,7 @@ def _loss(given: LossSettings, survey: Survey) -> Loss:
     elif given.class_weights == "median-frequency":
         trained = survey.split.train
         weights = median_frequency_weights(survey.class_pixels(trained), survey.pixels_with_class(trained))
-    elif given.class_weights != "none":
+    elif isinstance(given.class_weights, tuple):
         weights = given.class_weights
         if len(weights) != len(survey.table):
             raise UsageError(
@@ -262,26 +262,33 @@ def _require_trained_types(survey: Survey) -> None:
             )
 
 
-def _with_orientation(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
-    """Return the configuration with the augmentation that suits the pictures' orientation."""
-    given = config.augmentation
-    orientation = given.orientation
+def _suited(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
+    """Return the configuration with the settings that suit the pictures, where a person did not choose them."""
+    orientation = config.augmentation.orientation
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
-    chosen = {key: value for key, value in orientation_settings(orientation).items() if getattr(given, key) is None}
-    return resolve(merge(config.model_dump(), {"augmentation": {**chosen, "orientation": orientation}}))
+    suited = suited_settings(orientation, classes)
+    chosen = {key: value for key, value in suited["augmentation"].items() if getattr(config.augmentation, key) is None}
+    changes: dict[str, Any] = {"augmentation": {**chosen, "orientation": orientation}}
+    if config.loss.class_weights == "auto":
+        changes["loss"] = suited["loss"]
+    return resolve(merge(config.model_dump(), changes))
 
 
-def orientation_settings(orientation: str) -> dict[str, Any]:
-    """Return the settings of the augmentation for pictures that are ``free`` or ``upright``."""
+def suited_settings(orientation: str, classes: int) -> dict[str, dict[str, Any]]:
+    """Return the settings for pictures that are ``free`` or ``upright``, with this number of classes, nested."""
     free = orientation == "free"
     return {
-        "orientation": orientation,
-        "flip_rows": free,
-        "flip_columns": True,
-        "rotation": 180.0 if free else 5.0,
-        "elastic": 4.0 if free else 0.0,
+        "augmentation": {
+            "orientation": orientation,
+            "flip_rows": free,
+            "flip_columns": True,
+            "rotation": 180.0 if free else 5.0,
+            "elastic": 4.0 if free else 0.0,
+        },
+        # Dice balances two classes already: of nuclei it found more without weights (docs/minutes.md).
+        "loss": {"class_weights": "none" if classes == 2 else "balanced"},
     }
 
 

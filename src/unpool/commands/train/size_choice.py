@@ -56,16 +56,35 @@ class TimedSize:
 DEARER = 2.5
 """Time of a step in a size as a multiple of that in the size before it, measured on three processors."""
 
-SIZES = (
-    TrainingSize({"structure": {"width": 8}, "training": {"crop": 128, "batch_size": 8}}, 0),
-    TrainingSize({"structure": {"width": 16}, "training": {"crop": 128, "batch_size": 8}}, 700),
-    TrainingSize({"structure": {"width": 32}, "training": {"crop": 256, "batch_size": 4}}, 2000),
-)
-"""From the smallest. ``docs/minutes.md`` has the measurements."""
+AS_NAMED = TrainingSize({"structure": {"width": 32, "stem": "none"}, "training": {"crop": 256, "batch_size": 4}}, 2000)
+"""The largest size: the default network with its default crops."""
+
+SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
+    "free": (
+        TrainingSize({"structure": {"width": 8, "stem": "none"}, "training": {"crop": 128, "batch_size": 8}}, 0),
+        TrainingSize({"structure": {"width": 16, "stem": "none"}, "training": {"crop": 128, "batch_size": 8}}, 800),
+        AS_NAMED,
+    ),
+    "upright": (
+        TrainingSize({"structure": {"width": 16, "stem": "strided"}, "training": {"crop": 256, "batch_size": 8}}, 0),
+        TrainingSize({"structure": {"width": 32, "stem": "strided"}, "training": {"crop": 256, "batch_size": 8}}, 1500),
+        AS_NAMED,
+    ),
+}
+"""The sizes for pictures that are free (cells, satellites) or upright (streets, rooms), from the smallest.
+
+``docs/minutes.md`` has the measurements: more crops in a step, from more pictures, brought most of all that was tried,
+and scenes need crops that show how their parts lie to each other.
+"""
 
 
-def sizes_for(settings: Mapping[str, Any]) -> tuple[TrainingSize, ...]:
+def sizes_for(settings: Mapping[str, Any], orientation: str) -> tuple[TrainingSize, ...]:
     """Return the sizes that a training by these settings can have, without what the settings name themselves.
+
+    Parameters
+    ----------
+    settings: those that a person gave, nested.
+    orientation: of the pictures, ``free`` or ``upright``.
 
     There are none where nothing is left to choose: only the default network has sizes (networks of papers are as their
     papers have them), and only where it does not begin with the weights of another model, for a number of minutes.
@@ -75,7 +94,7 @@ def sizes_for(settings: Mapping[str, Any]) -> tuple[TrainingSize, ...]:
     if settings.get("net", "unet") != "unet" or bound:
         return ()
     sizes: list[TrainingSize] = []
-    for size in SIZES:
+    for size in SIZES[orientation]:
         left = {
             section: {key: value for key, value in values.items() if key not in settings.get(section, {})}
             for section, values in size.settings.items()
@@ -98,7 +117,7 @@ def with_fitting_size(
     settings: those that a person gave, nested.
     began: the clock (``time.monotonic``) from which the minutes count.
     """
-    sizes, minutes = sizes_for(settings), job.config.training.minutes
+    sizes, minutes = sizes_for(settings, job.config.augmentation.orientation), job.config.training.minutes
     if not sizes or minutes is None or minutes >= LONG_MINUTES:
         return job
     fitting: list[TimedSize] = []
