@@ -16,6 +16,7 @@ from unpool.commands.train.preparation import TrainingJob, prepare
 from unpool.commands.train.size_choice import SIZES, sizes_for, with_fitting_size
 from unpool.commands.train.train import train
 from unpool.config.settings import resolve
+from unpool.errors import TrainingError
 from unpool.nets.network import Network
 
 SECONDS = {8: 0.1, 16: 0.25, 32: 1.0}
@@ -68,7 +69,29 @@ def test_only_a_free_choice_is_made() -> None:
         assert sizes_for(bound, "free") == ()
     left = sizes_for({"structure": {"width": 12}}, "free")
     assert [size.steps for size in left] == [size.steps for size in SIZES["free"]]
-    assert all("width" not in size.settings["structure"] for size in left)
+    assert all("structure" not in size.settings for size in left)
+    assert sizes_for({"structure": {"skip": "add"}, "training": {"crop": 64}}, "upright")[0].settings == {
+        "structure": {"width": 16, "stem": "strided"},
+        "training": {"batch_size": 8},
+    }
+
+
+def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    upright = {"augmentation": {"orientation": "upright"}}
+    job, text = chosen(folder, 5, **upright, structure={"head_kernel": 3})  # no stem has such a head
+    assert (job.config.structure.stem, timed) == ("none", [32])  # type: ignore[attr-defined]
+    assert "width=32" in text
+
+    def short_of_memory(network: Network, *_: object) -> SimpleNamespace:
+        if network.structure.width > 8:  # type: ignore[attr-defined]
+            raise TrainingError("one crop takes 9 GB", "memory", "give a smaller crop")
+        return SimpleNamespace(step_seconds=0.01)
+
+    monkeypatch.setattr(size_choice, "rehearse", short_of_memory)
+    job, _ = chosen(folder, 50)
+    assert job.config.structure.width == 8  # type: ignore[attr-defined]
+    with pytest.raises(TrainingError, match="9 GB"):
+        chosen(folder, 50, **upright)
 
 
 @pytest.mark.parametrize(

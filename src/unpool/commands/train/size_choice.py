@@ -10,6 +10,8 @@ from typing import Any
 
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.train.preparation import TrainingJob, with_settings
+from unpool.convolution.choices import CHOICES
+from unpool.errors import TrainingError, UsageError
 from unpool.machine.device import free_memory
 from unpool.training.rehearsal import rehearse
 from unpool.wording import duration_text, minutes_text
@@ -93,16 +95,21 @@ def sizes_for(settings: Mapping[str, Any], orientation: str) -> tuple[TrainingSi
     bound = training.get("epochs") is not None or training.get("start") is not None
     if settings.get("net", "unet") != "unet" or bound:
         return ()
-    sizes: list[TrainingSize] = []
-    for size in SIZES[orientation]:
-        left = {
-            section: {key: value for key, value in values.items() if key not in settings.get(section, {})}
-            for section, values in size.settings.items()
-        }
-        if not any(left.values()):
-            return ()
-        sizes.append(TrainingSize(left, size.steps))
-    return tuple(sizes)
+    sizes = (_without(size.settings, settings) for size in SIZES[orientation])
+    left = tuple(TrainingSize(each, size.steps) for each, size in zip(sizes, SIZES[orientation], strict=True))
+    return left if all(size.settings for size in left) else ()
+
+
+def _without(settings: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return settings of a size without those that a person gave. Who gives a part of the network's size gives it."""
+    named = {section: set(given.get(section, {})) for section in settings}
+    if named["structure"] & set(settings["structure"]):
+        named["structure"] |= set(settings["structure"])
+    left = {
+        section: {key: value for key, value in values.items() if key not in named[section]}
+        for section, values in settings.items()
+    }
+    return {section: values for section, values in left.items() if values}
 
 
 def with_fitting_size(
@@ -120,6 +127,8 @@ def with_fitting_size(
     sizes, minutes = sizes_for(settings, job.config.augmentation.orientation), job.config.training.minutes
     if not sizes or minutes is None or minutes >= LONG_MINUTES:
         return job
+    CHOICES.begin({})
+    before = CHOICES.measured
     fitting: list[TimedSize] = []
     too_large: TimedSize | None = None
     for number, size in enumerate(sizes):
@@ -128,12 +137,23 @@ def with_fitting_size(
             # A step of a larger size takes longer, so this one does not fit either.
             too_large = TimedSize(size, job, fitting[-1].step_seconds * DEARER)
             break
-        timed = _timed(job, size)
+        try:
+            timed = _timed(job, size)
+        except UsageError:  # it does not go together with the person's settings, such as a stem with head_kernel=3
+            continue
+        except TrainingError:
+            if not fitting:
+                raise
+            break  # more memory than there is
         if fitting and timed.steps_in(_left(job, began)) < size.steps:
             too_large = timed
             break
         fitting.append(timed)
     yield Progress("choosing the size", len(sizes), len(sizes))
+    if measured := CHOICES.measured.text_since(before):
+        yield Message(measured)
+    if not fitting:
+        return job
     yield Message(_text(fitting[-1], too_large, minutes, _left(job, began)))
     return fitting[-1].job
 
