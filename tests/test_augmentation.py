@@ -14,7 +14,7 @@ from torch import Tensor
 import tiny
 from unpool.class_table import IGNORE_ID
 from unpool.data import augmentation
-from unpool.data.augmentation import Augmentation, Crop, _smooth, augmented_crop
+from unpool.data.augmentation import Augmentation, Crop, CroppedSample, _smooth, augmented_crop
 from unpool.data.samples import Sample
 from unpool.normalisation import ChannelConstants, Normalisation
 
@@ -267,3 +267,35 @@ def test_the_noise_is_normal() -> None:
     assert abs(float(grain.mean())) < 0.02 * strength
     assert float((grain.abs() < strength).float().mean()) == pytest.approx(0.6827, abs=0.01)
     assert (torch.corrcoef(grain) - torch.eye(3)).abs().max() < 0.02  # each channel's own
+
+
+def test_whole_pixels_are_taken_as_interpolation_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops that are only mirrored need no interpolation, and give the same values without it."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (61, 47, 3)).astype(np.uint8)
+    sample = Sample("a", image, np.zeros(image.shape[:2], np.uint8), None)
+    normalisation = Normalisation(3, {"uint8": ChannelConstants((9.0, 8.0, 7.0), (3.0, 4.0, 5.0))})
+    mirrored = dataclasses.replace(Augmentation().none(), flip_rows=True, flip_columns=True)
+    crops = (Crop(32, 16), Crop(16, 32, margin=5), Crop(96, 64))  # the last is larger than the picture
+
+    def cut() -> list[CroppedSample]:
+        pairs = [(crop, seed) for crop in crops for seed in range(8)]
+        return [augmented_crop(sample, c, mirrored, normalisation, np.random.default_rng(seed)) for c, seed in pairs]
+
+    taken = cut()
+    calls: list[bool] = []
+    whole_pixels = augmentation._whole_pixels
+    monkeypatch.setattr(augmentation, "_whole_pixels", lambda *given: calls.append(whole_pixels(*given) is not None))
+    plain = cut()
+    assert all(calls[:16])
+    for one, other in zip(taken, plain, strict=True):
+        torch.testing.assert_close(one.image, other.image, atol=2e-5, rtol=0)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_rotated_and_bent_crops_are_interpolated() -> None:
+    random = np.random.default_rng(0)
+    for change in ({"rotation": 5.0}, {"scale": 0.2}, {"elastic": 2.0}):
+        moved = dataclasses.replace(Augmentation().none(), **change)
+        rows, columns = augmentation._field((40.5, 30.5), (32, 32), moved, random)
+        assert augmentation._whole_pixels(rows, columns) is None

@@ -120,11 +120,12 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
 
 
 def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
-    """Return the training with another network, other crops or another batch size; its pictures are not read again.
+    """Return the training with another network, other crops or another learning rate; no picture is read again.
 
     Parameters
     ----------
-    changes: settings of the structure, and ``crop`` and ``batch_size`` of the training, nested.
+    changes: settings of the structure and of the augmentation, and ``crop``, ``batch_size`` and ``learning_rate`` of
+        the training, nested.
 
     Raises
     ------
@@ -135,8 +136,14 @@ def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
     network, fresh = _network(config, job.survey)
     setup = replace(
         setup,
-        batches=replace(setup.batches, crop=crop, batch_size=config.training.batch_size),
+        batches=replace(
+            setup.batches,
+            crop=crop,
+            batch_size=config.training.batch_size,
+            augmentation=_augmentation(config.augmentation),
+        ),
         optimiser=_placed(network, setup.machine, config.training),
+        learning_rate=config.training.learning_rate,
     )
     return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh)
 

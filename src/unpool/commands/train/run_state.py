@@ -109,7 +109,7 @@ def save(job: TrainingJob, run: RunFolder, state: TrainingState, *, best: bool =
 
 
 def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: EpochRecord) -> None:
-    """Save the state after an epoch, the model where the epoch is the best, a line of the log, and the curves.
+    """Save the state after an epoch, the model where the epoch is the best, and a line of the log.
 
     Raises
     ------
@@ -120,7 +120,18 @@ def keep_epoch(job: TrainingJob, run: RunFolder, state: TrainingState, record: E
     save(job, run, state, best=record.best)
     with _with_resume_advice():
         append_text(run.log, _log_line(state.history[-1]))
-        write_text(run.curves, curves_svg(state.history))
+
+
+def draw_curves(job: TrainingJob, run: RunFolder, state: TrainingState) -> None:
+    """Draw the course of the training so far.
+
+    Raises
+    ------
+    RunError: the file cannot be written; nothing is lost.
+    """
+    if job.setup.processes.first and state.history:
+        with _with_resume_advice():
+            write_text(run.curves, curves_svg(state.history))
 
 
 def _require_room(run: RunFolder, job: TrainingJob) -> None:

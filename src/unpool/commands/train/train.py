@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -21,7 +22,7 @@ from unpool.commands.train.diagnosis_facts import facts_of
 from unpool.commands.train.plan import plan
 from unpool.commands.train.preparation import TrainingJob, prepare, with_budget
 from unpool.commands.train.rehearsal import compile_resumed, rehearsal
-from unpool.commands.train.run_state import begin, found_state, keep_epoch, save
+from unpool.commands.train.run_state import begin, draw_curves, found_state, keep_epoch, save
 from unpool.commands.train.size_choice import with_fitting_size
 from unpool.config.settings import resolve
 from unpool.convolution.choices import CHOICES
@@ -40,6 +41,9 @@ from unpool.training.records import EpochRecord, StepRecord, TrainingState
 
 SAVE_EVERY = 60.0
 """Seconds between saved states within an epoch: the most time that a power cut costs."""
+
+DRAW_EVERY = 20.0
+"""Seconds between drawings of the curves, which take half a second; they are drawn at the end too."""
 
 LONGEST_NAME = 50
 """Letters of a sample's name in that of its validation picture: names have up to 255 bytes, letters up to 4."""
@@ -170,13 +174,16 @@ def _train(
     job: TrainingJob, run: RunFolder, state: TrainingState, save_every: float
 ) -> Generator[Event, None, int | None]:
     """Train and save the state from time to time; return the signal that stopped the training, or None."""
-    saved_at, facts = time.monotonic(), facts_of(job)
+    saved_at, drawn_at, facts = time.monotonic(), -math.inf, facts_of(job)
     with interruptible() as interruption:
         for record in training(job.segmenter, job.setup, state):
             if isinstance(record, EpochRecord):
                 state.history[-1]["remarks"] = diagnose(facts, state.history)
                 keep_epoch(job, run, state, record)
                 saved_at = time.monotonic()
+                if record.progress >= 1 or saved_at - drawn_at > DRAW_EVERY:
+                    draw_curves(job, run, state)
+                    drawn_at = saved_at
             elif time.monotonic() + _until_next(record, state) - saved_at > save_every:
                 save(job, run, state)
                 saved_at = time.monotonic()
@@ -184,6 +191,7 @@ def _train(
                 yield record
             except GeneratorExit:  # the caller is gone: a closed terminal, a broken pipe, a stopped notebook cell
                 save(job, run, state)
+                draw_curves(job, run, state)
                 raise
             yield from map(Message, _remarks(record, state))
             if CHOICES.missing:
@@ -195,6 +203,7 @@ def _train(
             stop = int(job.setup.processes.agree(interruption.signal or 0))
             if stop:
                 save(job, run, state)
+                draw_curves(job, run, state)
                 yield Message(
                     f"{ending_text(stop)}: everything is saved; the same command with --resume continues from here"
                 )
