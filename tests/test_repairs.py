@@ -35,8 +35,8 @@ CHECKED = [
     "--set block=residual --set encoder_convolutions=3 --set decoder_convolutions=3 --set padding=valid",
     "--set dropout_after=encoder4", "--set dropout_after=['encoder9']",
     "--set decoder_depthwise=true", "--set skip=none --set skip_from=pooled", "--set depth=100",
-    "--set stem=strided --set head_kernel=3",
-    "--set width=1000000000", "--set net=fcn-32s --set upsampling=learned", "--set net=fcn-32s --set at_once=true",
+    "--set stem=strided --set head_kernel=3", "--set width=1000000000",
+    "--set net=fcn-32s --set upsampling=learned", "--set net=fcn-32s --set at_once=true",
     "--set net=fcn-8s --set padding=3", "--set net=fcn-8s --set padding=-3", "--set net=segnet --set padding=valid",
     "--set net=fusionnet --set decoder_convolutions=2",
 ]  # fmt: skip
