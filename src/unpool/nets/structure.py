@@ -325,7 +325,8 @@ class Structure(NetworkStructure):
     head_kernel: Annotated[
         int,
         Meaning(
-            "side in pixels of the last convolution, which gives the logits; odd, and 1 with a stem, which replaces it",
+            "side in pixels of the last convolution, which gives the logits; odd, and 1 with a stem, whose transposed "
+            "convolution stands in its place",
             "its parameters and operations, few of all, grow with its square",
         ),
     ] = Field(1, ge=1, le=15)

@@ -59,8 +59,8 @@ class EncoderDecoderWords(NetworkWords[Structure]):
         followers = self._followers(self._encoder_counts(), relu=structure.encoder_relu) + self._residual()
         stages = (
             f"{lrn}{self._stem()}The encoder has {structure.depth} stages. {self._stage_convolutions()}, {followers}. "
-            "A stage ends "
-            f"with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. {self._stage_maps()}"
+            f"A stage ends with 2x2 max-pooling of stride 2, which halves the size{self._rounding()}. "
+            f"{self._stage_maps()}"
         )
         lost = structure.kernel - 1
         border = {
