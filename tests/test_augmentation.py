@@ -289,7 +289,7 @@ def test_whole_pixels_are_taken_as_interpolation_would(monkeypatch: pytest.Monke
     plain = cut()
     assert all(calls[:16])
     for one, other in zip(taken, plain, strict=True):
-        torch.testing.assert_close(one.image, other.image, atol=2e-5, rtol=0)
+        torch.testing.assert_close(one.image, other.image, atol=1e-3, rtol=0)  # of 83 grey levels
         assert torch.equal(one.labels, other.labels)
 
 

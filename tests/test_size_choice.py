@@ -64,7 +64,7 @@ def test_only_a_free_choice_is_made() -> None:
         {"net": "segnet"},
         {"training": {"epochs": 3}},
         {"training": {"start": "runs/a"}},
-        {"structure": {"width": 12, "stem": "none"}, "training": {"crop": 64, "batch_size": 2}},
+        resolve({}).model_dump(),
     ):
         assert sizes_for(bound, "free") == ()
     left = sizes_for({"structure": {"width": 12}}, "free")
@@ -97,7 +97,7 @@ def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], mo
 @pytest.mark.parametrize(
     ("minutes", "width", "timed_widths"),
     [
-        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 800 would be needed of the next size
+        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 700 would be needed of the next size
         (2, 8, [8, 16]),  # 1020 steps of 0.1 s, but 408 of 0.25 s
         (5, 16, [8, 16]),  # 1020 steps of 0.25 s; the next size needs 2000
         (12, 16, [8, 16, 32]),  # 2448 steps of 0.25 s, but 612 of 1 s

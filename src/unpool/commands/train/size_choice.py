@@ -83,7 +83,7 @@ AS_NAMED = TrainingSize(
 SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
     "free": (
         TrainingSize(_short(8, "none", 128), 0),
-        TrainingSize(_short(16, "none", 128), 300),
+        TrainingSize(_short(16, "none", 128), 700),
         AS_NAMED,
     ),
     "upright": (
