@@ -70,10 +70,9 @@ def test_only_a_free_choice_is_made() -> None:
     left = sizes_for({"structure": {"width": 12}}, "free")
     assert [size.steps for size in left] == [size.steps for size in SIZES["free"]]
     assert all("structure" not in size.settings for size in left)
-    assert sizes_for({"structure": {"skip": "add"}, "training": {"crop": 64}}, "upright")[0].settings == {
-        "structure": {"width": 16, "stem": "strided"},
-        "training": {"batch_size": 8},
-    }
+    settings = sizes_for({"structure": {"skip": "add"}, "training": {"crop": 64}}, "upright")[0].settings
+    assert settings["structure"] == {"width": 16, "stem": "strided"}
+    assert settings["training"] == {"batch_size": 8, "learning_rate": 3e-3}
 
 
 def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
