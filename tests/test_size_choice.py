@@ -139,3 +139,10 @@ def test_a_training_says_its_size_and_keeps_it_in_its_settings(folder: Path, tmp
     assert resumed.finished
     again = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
     assert again["structure"] == stored["structure"]
+
+
+def test_the_docs_have_the_sizes() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "minutes.md").read_text(encoding="utf-8")
+    for sizes in SIZES.values():
+        for size in sizes:
+            assert f"| {size.words} | {size.steps or 'any number'} |" in docs
