@@ -54,7 +54,7 @@ def training_of(net: str, folder: Path, run: Callable[..., object]) -> dict[str,
     """
     data = tiny.write_set(folder / "cells", 8)
     out = folder / net
-    run("train", data, "--epochs", 2, "--out", out, *tiny.options(net))
+    run("train", data, "--epochs", 2, "--out", out, "--set", "class_weights=balanced", *tiny.options(net))
     run("test", out, data, "--split", "all", "--device", "cpu", "--out", folder / f"{net}-test")
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     scores = json.loads((folder / f"{net}-test" / "scores.json").read_text())

@@ -17,7 +17,7 @@ def record(**changes: Any) -> EpochRecord:
         "epoch": 2, "steps": 40, "train_loss": 0.5, "terms": {"cross_entropy": 0.3, "dice": 0.2}, "learning_rate": 1e-3,
         "val_loss": 0.4, "mean_iou": 0.75, "mean_dice": 0.8, "global_accuracy": 0.9, "class_accuracy": 0.85,
         "class_iou": {}, "class_recall": {}, "predicted_shares": {}, "intervals": {}, "best": True, "progress": 0.25,
-        "seconds": 60.0, "waiting": 0.1, "skipped": 0,
+        "seconds": 60.0, "waiting": 0.1, "skipped": 0, "validated": 4,
     }  # fmt: skip
     return EpochRecord(**{**given, **changes})
 

@@ -370,7 +370,9 @@ def test_no_history_breaks_the_diagnosis(rows: Rows, rate: float) -> None:
 
 
 def test_facts_are_those_of_the_survey_and_the_settings(cells: Path) -> None:
-    config = resolve({**tiny.settings(epochs=1, optimiser="sgd"), "loss": {"class_weight_cap": 1.0}})
+    config = resolve(
+        {**tiny.settings(epochs=1, optimiser="sgd"), "loss": {"class_weights": "balanced", "class_weight_cap": 1.0}}
+    )
     survey = finish(check(cells, config.data))
     facts = facts_of(prepare(survey, config))
     masks = {name: read_image(cells / "masks" / f"{name}.png") for name in survey.split.train}

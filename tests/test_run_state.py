@@ -19,7 +19,7 @@ from unpool.checkpoint.models import load_model
 from unpool.commands.events import Message, finish
 from unpool.commands.run_folder import RunFolder
 from unpool.commands.train.preparation import TrainingJob, prepare
-from unpool.commands.train.run_state import begin, found_state, keep_epoch
+from unpool.commands.train.run_state import begin, draw_curves, found_state, keep_epoch
 from unpool.config.settings import resolve
 from unpool.dataset.survey import survey
 from unpool.errors import ModelFileError, RunError
@@ -140,10 +140,15 @@ def test_where_only_the_log_or_the_curves_cannot_be_written_nothing_is_lost(
     name: str, cells: Path, second: Second
 ) -> None:
     path = getattr(second.run, name)
-    path.unlink()
+    path.unlink(missing_ok=True)
     path.mkdir()
-    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume continues from them"):
+
+    def keep_and_draw() -> None:
         keep_epoch(second.job, second.run, second.state, second.record)
+        draw_curves(second.job, second.run, second.state)
+
+    with pytest.raises(RunError, match=rf"{path.name}: cannot be written(.|\n)*--resume continues from them"):
+        keep_and_draw()
     path.rmdir()
     assert found_again(second.run, cells, second) == 2
 

@@ -13,7 +13,7 @@ from unpool.commands.check import check
 from unpool.commands.events import Message, finish
 from unpool.commands.train import size_choice
 from unpool.commands.train.preparation import TrainingJob, prepare
-from unpool.commands.train.size_choice import SIZES, sizes_for, with_fitting_size
+from unpool.commands.train.size_choice import TRAINING_SIZES, sizes_for, with_fitting_size
 from unpool.commands.train.train import train
 from unpool.config.settings import resolve
 from unpool.errors import TrainingError
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_a_free_choice_is_made() -> None:
-    for orientation, sizes in SIZES.items():
+    for orientation, sizes in TRAINING_SIZES.items():
         assert (
             sizes_for({}, orientation) == sizes_for({"net": "unet", "training": {"minutes": 5}}, orientation) == sizes
         )
@@ -68,7 +68,7 @@ def test_only_a_free_choice_is_made() -> None:
     ):
         assert sizes_for(bound, "free") == ()
     left = sizes_for({"structure": {"width": 12}}, "free")
-    assert [size.steps for size in left] == [size.steps for size in SIZES["free"]]
+    assert [size.steps for size in left] == [size.steps for size in TRAINING_SIZES["free"]]
     assert all("structure" not in size.settings for size in left)
     settings = sizes_for({"structure": {"skip": "add"}, "training": {"crop": 64}}, "upright")[0].settings
     assert settings["structure"] == {"width": 16, "stem": "strided"}
@@ -132,7 +132,7 @@ def test_a_training_says_its_size_and_keeps_it_in_its_settings(folder: Path, tmp
         lambda event: messages.append(event.text) if isinstance(event, Message) else None,
     )
     stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    smallest = SIZES["free"][0].settings
+    smallest = TRAINING_SIZES["free"][0].settings
     assert stored["structure"]["width"] == smallest["structure"]["width"]
     assert any(text.startswith("Size\n") and "width=8" in text for text in messages)
     resumed = finish(train(folder, {"training": {"minutes": 0.1}}, tmp_path / "run", resume=True))
@@ -143,6 +143,6 @@ def test_a_training_says_its_size_and_keeps_it_in_its_settings(folder: Path, tmp
 
 def test_the_docs_have_the_sizes() -> None:
     docs = (Path(__file__).parents[1] / "docs" / "minutes.md").read_text(encoding="utf-8")
-    for sizes in SIZES.values():
+    for sizes in TRAINING_SIZES.values():
         for size in sizes:
             assert f"| {size.words} | {size.steps or 'any number'} |" in docs

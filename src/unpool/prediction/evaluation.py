@@ -169,7 +169,7 @@ def total_of(segmenter: Segmenter, results: Iterable[ImageResult], sum_up: Calla
     return _evaluation(ConfusionMatrix(own.matrix.names, counts.numpy()), own.images, loss)
 
 
-def joined(first: Evaluation, second: Evaluation) -> Evaluation:
+def joint_evaluation(first: Evaluation, second: Evaluation) -> Evaluation:
     """Return the evaluation of two sets of pictures together."""
     loss = first.total_loss + second.total_loss
     return _evaluation(first.matrix + second.matrix, (*first.images, *second.images), loss)

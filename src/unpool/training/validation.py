@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from unpool.data.batches import Batch
 from unpool.data.groups import group_of
 from unpool.metrics.intervals import HEADLINE, bootstrap
-from unpool.prediction.evaluation import Evaluation, evaluate_each, joined, total_of
+from unpool.prediction.evaluation import Evaluation, evaluate_each, joint_evaluation, total_of
 from unpool.prediction.predictor import Predictor
 from unpool.segmenter import Segmenter
 from unpool.training import batch_statistics
@@ -104,7 +104,7 @@ def validate(segmenter: Segmenter, setup: TrainingSetup, state: TrainingState, *
     always = range(0, count, state.validated_every)
     compared = evaluation = evaluated(always)
     if last and len(always) < count:
-        evaluation = joined(compared, evaluated([place for place in range(count) if place not in always]))
+        evaluation = joint_evaluation(compared, evaluated([place for place in range(count) if place not in always]))
     pictures = count if last else len(always)
     seconds = processes.agree(time.monotonic() - started)
     state.last_validation = seconds * count / pictures

@@ -62,7 +62,7 @@ class TimedSize:
 DEARER = 2.5
 """Time of a step in a size as a multiple of that in the size before it, measured on three processors."""
 
-SHORT = {"rotation": 0.0, "scale": 0.0, "elastic": 0.0, "noise": 0.0}
+LITTLE_AUGMENTATION = {"rotation": 0.0, "scale": 0.0, "elastic": 0.0, "noise": 0.0}
 """The augmentation of a short training: crops are mirrored, and contrast and brightness vary.
 
 Pixels need no interpolation then, which took a third of the time of a small network's step on two cores.
@@ -71,7 +71,7 @@ Pixels need no interpolation then, which took a third of the time of a small net
 
 def _short(width: int, stem: str, crop: int) -> dict[str, dict[str, Any]]:
     training = {"crop": crop, "batch_size": 8, "learning_rate": 3e-3}
-    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": SHORT}
+    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": LITTLE_AUGMENTATION}
 
 
 AS_NAMED = TrainingSize(
@@ -80,7 +80,7 @@ AS_NAMED = TrainingSize(
 )
 """The largest size: the default network with its default crops."""
 
-SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
+TRAINING_SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
     "free": (
         TrainingSize(_short(8, "none", 128), 0),
         TrainingSize(_short(16, "none", 128), 700),
@@ -114,8 +114,8 @@ def sizes_for(settings: Mapping[str, Any], orientation: str) -> tuple[TrainingSi
     bound = training.get("epochs") is not None or training.get("start") is not None
     if settings.get("net", "unet") != "unet" or bound:
         return ()
-    sizes = (_without(size.settings, settings) for size in SIZES[orientation])
-    left = tuple(TrainingSize(each, size.steps) for each, size in zip(sizes, SIZES[orientation], strict=True))
+    sizes = (_without(size.settings, settings) for size in TRAINING_SIZES[orientation])
+    left = tuple(TrainingSize(each, size.steps) for each, size in zip(sizes, TRAINING_SIZES[orientation], strict=True))
     return left if all(size.settings for size in left) else ()
 
 
