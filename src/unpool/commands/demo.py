@@ -93,7 +93,7 @@ def _demonstration(out: Path, settings: Mapping[str, Any]) -> Generator[Event, N
 
 def _next_commands(out: Path, net: str, minutes: float) -> str:
     """Return the commands that train with one change, and say whether the change is an improvement."""
-    change, run, known, new = "learning_rate=0.003", out / "run-2", out / "cells", out / "new-cells"
+    change, run, known, new = "width=16", out / "run-2", out / "cells", out / "new-cells"
     budget = ["--net", net, "--minutes", f"{minutes:g}"]
     commands = [
         ["unpool", "train", known, *budget, "--set", change, "--out", run],

@@ -37,13 +37,24 @@ class TrainingSize:
     steps: int
 
     @property
+    def values(self) -> dict[str, Any]:
+        """The settings by their short names."""
+        return {key: value for section in self.settings.values() for key, value in section.items()}
+
+    @property
     def words(self) -> str:
-        """The settings as a person writes them, those that switch something off as words."""
-        values = [pair for section in self.settings.values() for pair in section.items()]
-        off = [key for key, value in values if value == 0]
-        texts = (f"{value:g}" if isinstance(value, float) else str(value) for _, value in values)
-        text = " ".join(f"{key}={text}" for (key, value), text in zip(values, texts, strict=True) if value != 0)
-        return text + (f", without {all_of(off)}" if off else "")
+        """The settings as a person writes them, and those that are switched off as words."""
+        off = [key for key, value in self.values.items() if value == 0]
+        return _assignments(self.values) + (f", without {all_of(off)}" if off else "")
+
+
+def _assignments(values: Mapping[str, Any]) -> str:
+    """Return the settings that are not switched off as a person writes them."""
+    return " ".join(
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in values.items()
+        if value != 0
+    )
 
 
 @dataclass(frozen=True)
@@ -194,17 +205,17 @@ def _timed(job: TrainingJob, size: TrainingSize) -> TimedSize:
 
 def _text(chosen: TimedSize, larger: TimedSize | None, minutes: float, seconds: float) -> str:
     """Return what was chosen and why, and what more minutes would bring."""
+    settings, off, without = chosen.size.words.partition(", without ")
     rows = [
-        ("size", f"{chosen.size.words}: {minutes_text(minutes)} are enough for about "
-         f"{chosen.steps_in(seconds):,} steps of {duration_text(chosen.step_seconds)}"),
+        ("settings", settings),
+        ("without", without if off else ""),
+        ("because", f"{minutes_text(minutes)} are enough for about {chosen.steps_in(seconds):,} steps of "
+         f"{duration_text(chosen.step_seconds)} here"),
     ]  # fmt: skip
     if larger is not None:
         needed = math.ceil(larger.size.steps * larger.step_seconds / USABLE / 60)
+        changed = {key: value for key, value in larger.size.values.items() if chosen.size.values.get(key) != value}
         rows.append(
-            (
-                "more minutes",
-                f"from about {min(needed, int(LONG_MINUTES))} minutes on, {larger.size.words}, which then score "
-                "higher; --set chooses now",
-            )
+            ("more minutes", f"from about {min(needed, int(LONG_MINUTES))} on, {_assignments(changed)} scores higher")
         )
-    return "\n".join(["Size", *(f"  {label:<15}{value}" for label, value in rows)])
+    return "\n".join(["Size", *(f"  {label:<15}{value}" for label, value in rows if value)])
