@@ -71,12 +71,15 @@ class TimedSize:
 
 
 DEARER = 2.5
-"""Time of a step in a size as a multiple of that in the size before it, measured on three processors."""
+"""A guess at the time of a step in a size that was not timed, as a multiple of that in the size before it.
+
+``width`` 8, 16 and 32 with the same crops: 0.148, 0.351 and 0.983 s (two cores with AVX-512 bfloat16).
+"""
 
 LITTLE_AUGMENTATION = {"rotation": 0.0, "scale": 0.0, "elastic": 0.0, "noise": 0.0}
 """The augmentation of a short training: crops are mirrored, and contrast and brightness vary.
 
-Pixels need no interpolation then, which took a third of the time of a small network's step on two cores.
+Whole pixels are taken then, without interpolation.
 """
 
 
@@ -216,6 +219,6 @@ def _text(chosen: TimedSize, larger: TimedSize | None, minutes: float, seconds: 
         needed = math.ceil(larger.size.steps * larger.step_seconds / USABLE / 60)
         changed = {key: value for key, value in larger.size.values.items() if chosen.size.values.get(key) != value}
         rows.append(
-            ("more minutes", f"from about {min(needed, int(LONG_MINUTES))} on, {_assignments(changed)} scores higher")
+            ("more minutes", f"from about {min(needed, int(LONG_MINUTES))} on, the next size: {_assignments(changed)}")
         )
     return "\n".join(["Size", *(f"  {label:<15}{value}" for label, value in rows if value)])
