@@ -11,7 +11,7 @@ import pytest
 import tiny
 from unpool.commands.check import check
 from unpool.commands.events import Message, finish
-from unpool.commands.train import size_choice
+from unpool.commands.train import rehearsal, size_choice
 from unpool.commands.train.preparation import TrainingJob, prepare
 from unpool.commands.train.size_choice import TRAINING_SIZES, sizes_for, with_fitting_size
 from unpool.commands.train.train import train
@@ -32,7 +32,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         widths.append(network.structure.width)  # type: ignore[attr-defined]
         return SimpleNamespace(step_seconds=SECONDS[widths[-1]])
 
-    monkeypatch.setattr(size_choice, "rehearse", rehearse)
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse)
     monkeypatch.setattr(size_choice, "time", SimpleNamespace(monotonic=lambda: 0.0))
     return widths
 
@@ -86,7 +86,7 @@ def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], mo
             raise TrainingError("one crop takes 9 GB", "memory", "give a smaller crop")
         return SimpleNamespace(step_seconds=0.01)
 
-    monkeypatch.setattr(size_choice, "rehearse", short_of_memory)
+    monkeypatch.setattr(rehearsal, "rehearse", short_of_memory)
     job, _ = chosen(folder, 50)
     assert job.config.structure.width == 8  # type: ignore[attr-defined]
     with pytest.raises(TrainingError, match="9 GB"):

@@ -8,16 +8,14 @@ from typing import Any
 
 from unpool.commands.events import Event, Progress
 from unpool.commands.train.preparation import prepare
-from unpool.commands.train.rehearsal import validation_seconds
+from unpool.commands.train.rehearsal import rehearsed, validation_seconds
 from unpool.config.settings import merge, resolve
 from unpool.convolution.choices import CHOICES
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, TrainingError, UsageError
-from unpool.machine.device import free_memory
 from unpool.nets.explain.explanation import explain
 from unpool.study.records import VariantFacts
 from unpool.study.variants import Variant
-from unpool.training.rehearsal import rehearse
 
 
 def rehearse_all(
@@ -60,8 +58,7 @@ def rehearse_variant(survey: Survey, variant: Variant, common: Mapping[str, Any]
     config = resolve(merge(variant.settings, common, {"training": {"epochs": 1}}), variant.name)
     job = prepare(survey, config)
     setup, network = job.setup, job.segmenter.network
-    free = free_memory(setup.machine, config.machine.memory_gb, 1)
-    result = rehearse(network, setup, config.training.parts, free)
+    result, _ = rehearsed(job)
     steps = setup.batches.steps
     found = VariantFacts(
         variant=variant.number,

@@ -46,8 +46,7 @@ def rehearsal(job: TrainingJob, state: TrainingState, began: float | None = None
     setup, given = job.setup, job.config
     yield Progress("rehearsing", 0, 1)
     before = CHOICES.measured
-    free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
-    result = rehearse(job.segmenter.network, setup, given.training.parts, free)
+    result, free = rehearsed(job)
     validation = validation_seconds(job, result.step_seconds)
     if given.training.minutes is not None:
         state.validated_every = validated_every(len(setup.validation), validation, given.training.minutes)
@@ -69,6 +68,18 @@ def rehearsal(job: TrainingJob, state: TrainingState, began: float | None = None
     if measured := CHOICES.measured.text_since(before):
         yield Message(measured)
     yield Message(forecast.text(f"{'yes' if state.compiled else 'no'}, {reason}", state, len(setup.validation)))
+
+
+def rehearsed(job: TrainingJob) -> tuple[Rehearsal, int | None]:
+    """Rehearse a training in the memory that is free; return the result, and the bytes that were free if known.
+
+    Raises
+    ------
+    TrainingError: the first batch gives no finite loss, or the memory does not hold one crop.
+    """
+    setup, given = job.setup, job.config
+    free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
+    return rehearse(job.segmenter.network, setup, given.training.parts, free), free
 
 
 def _reserve(state: TrainingState, budget: float, spent: float, validation: float) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.train.preparation import TrainingJob, with_settings
+from unpool.commands.train.rehearsal import rehearsed
 from unpool.convolution.choices import CHOICES
 from unpool.errors import TrainingError, UsageError
-from unpool.machine.device import free_memory
-from unpool.training.rehearsal import rehearse
 from unpool.wording import all_of, duration_text, minutes_text
 
 LONG_MINUTES = 60.0
@@ -200,10 +199,7 @@ def _left(job: TrainingJob, began: float) -> float:
 
 def _timed(job: TrainingJob, size: TrainingSize) -> TimedSize:
     sized = with_settings(job, size.settings)
-    setup, given = sized.setup, sized.config
-    free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
-    result = rehearse(sized.segmenter.network, setup, given.training.parts, free)
-    return TimedSize(size, sized, result.step_seconds)
+    return TimedSize(size, sized, rehearsed(sized)[0].step_seconds)
 
 
 def _text(chosen: TimedSize, larger: TimedSize | None, minutes: float, seconds: float) -> str:
