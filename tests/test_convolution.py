@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from unpool.convolution import choices, operation, ways, winograd
 from unpool.convolution.choices import Measured, WayChoices, fastest, key_of
-from unpool.convolution.choices_file import ChoicesFile, cache_folder
+from unpool.convolution.choices_file import ChoicesFile
 from unpool.convolution.operation import convolve, torch_alone, up_convolve
 from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
 from unpool.convolution.winograd import Tiling
@@ -322,17 +322,6 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
     with file.locked():
         file.add("key", "way")
     assert file.read() == {}
-
-
-def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "unpool"
-    monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
-    assert cache_folder() == Path.home() / ".cache" / "unpool"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr("platform.system", lambda: "Windows")
-    monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    assert cache_folder() is None
 
 
 def _measure(

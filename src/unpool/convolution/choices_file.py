@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 import torch
 
 from unpool.errors import DataError, RunError
+from unpool.io.cache import cache_folder
 from unpool.io.documents import read_json
 from unpool.io.files import write_json
 from unpool.io.locks import lock, unlock
@@ -79,21 +78,6 @@ class ChoicesFile:
             if handle is not None:
                 unlock(handle)
                 os.close(handle)
-
-
-def cache_folder() -> Path | None:
-    """Return the folder for files that can be made again, by the system's convention; None where there is no home."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if given.is_absolute():  # the convention passes over other paths
-        return given / "unpool"
-    if platform.system() == "Windows":
-        local = os.environ.get("LOCALAPPDATA")
-        return Path(local) / "unpool" / "cache" if local else None
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "unpool"
 
 
 def _version_of(package: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unpool.convolution.choices_file import cache_folder
+from unpool.io.cache import cache_folder
 
 Floats: TypeAlias = NDArray[np.float32]
 
