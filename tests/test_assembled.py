@@ -39,14 +39,17 @@ def test_an_assembled_file_is_made_once_and_again_when_a_source_changes(
         return np.full((2, 3), 7 + len(made), np.uint8)
 
     path = assembled_file([source], "page 0", "a/page: 0", make)
-    assert path.is_relative_to(tmp_path / "cache" / "unpool") and path.name == "a_page_ 0.tif"
-    assert assembled_file([source], "page 0", "a/page: 0", make) == path and len(made) == 1
+    assert path.is_relative_to(tmp_path / "cache" / "unpool")
+    assert path.name == "a_page_ 0.tif"
+    assert assembled_file([source], "page 0", "a/page: 0", make) == path
+    assert len(made) == 1
     assert read_image(path)[0, 0, 0] == 8
     assert assembled_file([source], "page 1", "a", make).parent != path.parent
     source.write_text("three")
     os.utime(source, ns=(1, 1))
     again = assembled_file([source], "page 0", "a/page: 0", make)
-    assert again != path and read_image(again)[0, 0, 0] == 10
+    assert again != path
+    assert read_image(again)[0, 0, 0] == 10
 
 
 @pytest.mark.parametrize(
