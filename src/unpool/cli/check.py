@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from unpool.cli.options import (
     ClassesOption,
     DataOption,
@@ -26,19 +31,28 @@ def check(
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     set_: SettingsOption = None,
+    page: Annotated[
+        bool,
+        Parameter(negative="", help="Also write a page with pictures, FOLDER-check.html, into the current folder."),
+    ] = False,
     json_: JsonOption = False,
 ) -> int:
     """Show the content of a folder, and what is wrong with it.
 
-    Example: unpool check photos --masks instances
+    Example: unpool check photos --page
 
     Exit code 3 if no model can be trained on the folder until it is repaired.
     """
     from unpool.commands.check import check as command
+    from unpool.commands.check_pictures import page_path, write_check_page
     from unpool.config.settings import resolve
     from unpool.dataset.survey_text import survey_page
+    from unpool.wording import command_text
 
     config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, seed=seed))
+    path = page_path(data) if page else None
     survey = run_command(command(data, config.data, config.training.seed), silent=json_)
     print_result(survey.to_json() if json_ else survey_page(survey))
+    if path:
+        run_command(write_check_page(survey, path, command_text(["unpool", *sys.argv[1:]])), silent=json_)
     return BAD_DATA if survey.errors else 0

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable
 
-from unpool.class_table import value_text
+from unpool.class_table import ClassTable, value_text
 from unpool.dataset.findings import Finding
 from unpool.dataset.picture_facts import PictureFacts
 from unpool.dataset.survey_result import Survey
@@ -18,11 +18,12 @@ _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
 
 def survey_page(survey: Survey) -> str:
     """Return the page of ``unpool check``, 100 columns wide: the content, the findings, and a verdict."""
-    parts = [_about(survey), _classes(survey), _split(survey), _findings(survey), [_verdict(survey)]]
+    about = [line for label, text in folder_facts(survey) for line in _labelled(label, text)]
+    parts = [about, _classes(survey), _split(survey), _findings(survey), [verdict_line(survey)]]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _verdict(survey: Survey) -> str:
+def verdict_line(survey: Survey) -> str:
     """Return one line that says whether the folder can be used."""
     counts = Counter(finding.severity for finding in survey.findings)
     ready = "Ready to train" if survey.split.train else "Ready to test"
@@ -33,7 +34,8 @@ def _verdict(survey: Survey) -> str:
     return f"{ready}."
 
 
-def _about(survey: Survey) -> list[str]:
+def folder_facts(survey: Survey) -> list[tuple[str, str]]:
+    """Return what is in a folder, as label and text: its layout, its pairs, their sizes and pixels, the network."""
     folder, facts = survey.folder, list(survey.pictures.values())
     pairs = f"{len(folder.pairs)}"
     if len(facts) < len(folder.pairs):
@@ -57,7 +59,7 @@ def _about(survey: Survey) -> list[str]:
     ]
     if survey.table.kind == "instances":
         lines.append(("objects", f"{sum(fact.objects or 0 for fact in facts):,} in {len(facts)} pictures"))
-    return [line for label, text in lines for line in _labelled(label, text)]
+    return lines
 
 
 def _form(fact: PictureFacts) -> str:
@@ -68,7 +70,7 @@ def _classes(survey: Survey) -> list[str]:
     table = survey.table
     shares = survey.class_shares(survey.pictures)
     present = [sum(fact.class_pixels[k] > 0 for fact in survey.pictures.values()) for k in range(len(table))]
-    values = [_values(survey, k) for k in range(len(table))]
+    values = [mask_values_text(table, k) for k in range(len(table))]
     ignored = sum(fact.ignored_pixels for fact in survey.pictures.values())
     all_pixels = ignored + sum(survey.class_pixels(survey.pictures))
     names = [on_one_line(name) for name in table.names]
@@ -104,10 +106,11 @@ def _finding(finding: Finding) -> Iterable[str]:
         yield from _labelled("", f"to do: {finding.repair}")
 
 
-def _values(survey: Survey, k: int) -> str:
-    if survey.table.kind == "instances":
+def mask_values_text(table: ClassTable, k: int) -> str:
+    """Return the mask values of class ``k`` in words: ``0``, ``1/3`` or ``1 and up``."""
+    if table.kind == "instances":
         return "0" if k == 0 else "1 and up"
-    return "/".join(map(value_text, survey.table.values[k]))
+    return "/".join(map(value_text, table.values[k]))
 
 
 def _labelled(label: str, text: str) -> list[str]:
