@@ -35,6 +35,7 @@ from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
 from unpool.shapes import Size
 from unpool.training.records import Budget
+from unpool.training.rehearsal import Rehearsal
 from unpool.training.setup import TrainingSetup
 from unpool.wording import bytes_text
 
@@ -50,6 +51,7 @@ class TrainingJob:
     ----------
     config: the configuration with every choice made.
     fresh: names of tensors that do not come from the model that the training starts with.
+    rehearsal: of this training on this machine, where it was rehearsed already.
     """
 
     config: RunConfig
@@ -57,6 +59,7 @@ class TrainingJob:
     segmenter: Segmenter
     setup: TrainingSetup
     fresh: tuple[str, ...] = ()
+    rehearsal: Rehearsal | None = None
 
 
 def with_budget(config: RunConfig) -> RunConfig:

@@ -24,7 +24,7 @@ FORWARD = 0.35
 """Share of a training step that its forward half takes."""
 
 
-CLOSING_SECONDS = 7.0
+CLOSING_SECONDS = 9.0
 """Seconds for starting the program, and for the files after the last validation, without the pictures among them."""
 
 
@@ -71,7 +71,9 @@ def rehearsal(job: TrainingJob, state: TrainingState, began: float | None = None
 
 
 def rehearsed(job: TrainingJob) -> tuple[Rehearsal, int | None]:
-    """Rehearse a training in the memory that is free; return the result, and the bytes that were free if known.
+    """Rehearse a training in the memory that is free; return the result, and the bytes that are free if known.
+
+    A training that was rehearsed already is not rehearsed again.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def rehearsed(job: TrainingJob) -> tuple[Rehearsal, int | None]:
     """
     setup, given = job.setup, job.config
     free = free_memory(setup.machine, given.machine.memory_gb, setup.processes.neighbours)
-    return rehearse(job.segmenter.network, setup, given.training.parts, free), free
+    return job.rehearsal or rehearse(job.segmenter.network, setup, given.training.parts, free), free
 
 
 def _reserve(state: TrainingState, budget: float, spent: float, validation: float) -> None:

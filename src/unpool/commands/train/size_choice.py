@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unpool.commands.events import Event, Message, Progress
@@ -199,7 +199,8 @@ def _left(job: TrainingJob, began: float) -> float:
 
 def _timed(job: TrainingJob, size: TrainingSize) -> TimedSize:
     sized = with_settings(job, size.settings)
-    return TimedSize(size, sized, rehearsed(sized)[0].step_seconds)
+    result, _ = rehearsed(sized)
+    return TimedSize(size, replace(sized, rehearsal=result), result.step_seconds)
 
 
 def _text(chosen: TimedSize, larger: TimedSize | None, minutes: float, seconds: float) -> str:
