@@ -1,4 +1,4 @@
-"""The cache folder: files that Unpool can make again, outside the person's folders; it may be deleted at any time."""
+"""The cache folder: files that Unpool can make again, outside the folders of a person; it may be deleted."""
 
 from __future__ import annotations
 
