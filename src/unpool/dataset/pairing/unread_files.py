@@ -15,10 +15,6 @@ _ARCHIVES = frozenset({".zip", ".tar", ".tar.gz", ".7z", ".rar"})
 
 PICTURE_FORMATS = _ARCHIVES | frozenset(
     [
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
         ".pfm",
         ".npy",
         ".npz",

@@ -13,6 +13,7 @@ from typing import Any
 from tifffile import COMPRESSION
 
 from unpool.errors import DataError
+from unpool.io.read.pillow_blocks import FAX, pillow_decodes
 from unpool.io.read.webp import webp_size
 from unpool.shapes import Size
 from unpool.wording import all_of
@@ -24,9 +25,7 @@ _LZMA_MEMORY = 1 << 28
 """The most bytes of LZMA's dictionary; its highest preset takes 64 MiB."""
 
 _BY_PACKAGE = {5: "lzw_decode", 34926: "zstd_decode", 50000: "zstd_decode"}
-"""Functions of the optional package imagecodecs that inflate, at most to a number of bytes."""
-
-_FAX = frozenset({2, 3, 4})
+"""Functions of the optional package imagecodecs that inflate, at most to a number of bytes, where Pillow cannot."""
 
 
 def check_coding(frame: Any, path: Path) -> None:
@@ -38,13 +37,13 @@ def check_coding(frame: Any, path: Path) -> None:
     """
     compression, bits, predictor = int(frame.compression), int(frame.bitspersample), int(frame.predictor)
     coded = _compression_text(compression)
-    if compression not in {1, *_INFLATERS, *_BY_PACKAGE, *_PICTURE_SIZES, *_FAX}:
+    if compression not in {1, *_INFLATERS, *_BY_PACKAGE, *_PICTURE_SIZES, *FAX}:
         raise DataError(
             f"{path}: a TIFF {coded}, which is not read",
-            "a TIFF without compression, or with deflate",
+            "a TIFF without compression, or with deflate, LZW, JPEG or PackBits",
             "save the file uncompressed",
         )
-    by_package = compression in {*_BY_PACKAGE, *_PICTURE_SIZES, *_FAX}
+    by_package = compression in {*_BY_PACKAGE, *_PICTURE_SIZES, *FAX} and not pillow_decodes(frame)
     by_samples = compression not in _PICTURE_SIZES
     needs = [
         *([coded] if by_package else []),
@@ -54,7 +53,7 @@ def check_coding(frame: Any, path: Path) -> None:
     if needs and find_spec("imagecodecs") is None:
         raise DataError(
             f"{path}: a TIFF {all_of(needs)}",
-            "a TIFF of 8, 16 or 32 bits without compression, or with deflate",
+            "a TIFF of 8, 16 or 32 bits without compression, or with deflate, LZW, JPEG or PackBits",
             "pip install 'unpool[codecs]', or save the file uncompressed, with 8, 16 or 32 bits",
         )
 
@@ -100,6 +99,12 @@ def check_coded_size(data: bytes, compression: int, block: Size) -> None:
         rows, columns = _PICTURE_SIZES[compression](data)
         if rows * columns > 2 * block[0] * block[1]:
             raise ValueError(f"it is a picture of {rows} x {columns} pixels")
+
+
+def require_jpeg_end(data: bytes) -> None:
+    """Raise ValueError where the data of a JPEG is cut off: a decoder would paint the rest grey."""
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise ValueError("its JPEG data has no end")
 
 
 def _deflate(data: bytes, most: int) -> bytes:

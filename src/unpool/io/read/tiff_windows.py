@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, FILLORDER
 
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
+from unpool.io.read.pillow_blocks import BYTE_CODES, bytes_of_block, picture_of_block, pillow_decodes
 from unpool.io.read.raster import MAX_BYTES, Header, Raster, broken, check_size, decoding
 from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
 from unpool.io.read.tiff import TiffPicture, block_size, tiff_picture
-from unpool.io.read.tiff_coding import JPEG, check_coded_size, check_coding, inflated, is_inflated
+from unpool.io.read.tiff_coding import (
+    JPEG,
+    check_coded_size,
+    check_coding,
+    inflated,
+    is_inflated,
+    require_jpeg_end,
+)
 from unpool.shapes import Region, region_size
 from unpool.wording import size_text
 
@@ -202,7 +210,9 @@ class _Blocks:
 
 def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
     """Return a function from the bytes of a block, its page and its number to its pixels (rows, columns, channels)."""
-    plain = frame
+    plain, by_pillow = frame, pillow_decodes(frame)
+    if by_pillow and int(frame.compression) not in BYTE_CODES:
+        return _picture_decoder(frame)
     if is_inflated(frame.compression):
         # inflated here, within bounds; tifffile decodes the rest as it decodes a page without compression
         plain = copy(frame)
@@ -211,16 +221,20 @@ def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
             plain.__dict__.pop(stale, None)
     plain.init_decode()
     rows, columns = block_size(frame)
-    size = rows * -(-columns * frame.shaped[4] * frame.bitspersample // 8)
+    row_bytes = -(-columns * frame.shaped[4] * frame.bitspersample // 8)
 
     def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
         options = {}
         if data is not None and plain is not frame:
-            data = inflated(data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data, frame.compression, size)
+            data = data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data
+            if by_pillow:
+                data = bytes_of_block(data, frame.compression, (_rows_of(frame, segment), row_bytes))
+            else:
+                data = inflated(data, frame.compression, rows * row_bytes)
         elif data is not None and frame.compression in JPEG:
             options = {"jpegtables": page.jpegtables, "jpegheader": frame.jpegheader}
-            if frame.jpegheader is None and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-                raise ValueError("its JPEG data has no end")  # the decoder would paint the rest grey
+            if frame.jpegheader is None:
+                require_jpeg_end(data)
         if data is not None and frame.jpegheader is None:
             check_coded_size(data, frame.compression, (rows, columns))
         pixels, _, shape = plain.decode(data, segment, **options)
@@ -230,6 +244,33 @@ def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
         return block
 
     return decoded
+
+
+def _picture_decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
+    """Return a function as ``_decoder`` does, for blocks that are a JPEG, or in fax codes, which Pillow decodes."""
+    columns, is_jpeg = block_size(frame)[1], frame.compression in JPEG
+
+    def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
+        size = _rows_of(frame, segment), columns
+        if data is None:
+            return np.full((*size, frame.shaped[4]), frame.nodata, frame.dtype)
+        if is_jpeg:
+            require_jpeg_end(data)
+            check_coded_size(data, frame.compression, block_size(frame))
+        elif frame.fillorder == 2:
+            data = data.translate(_REVERSED_BITS)
+        return picture_of_block(data, frame, page.jpegtables if is_jpeg else None, size)
+
+    return decoded
+
+
+def _rows_of(frame: Any, segment: int) -> int:
+    """Return the rows of a block; the last strip of a plane has fewer than the others."""
+    height = block_size(frame)[0]
+    if frame.is_tiled:
+        return height
+    rows = int(frame.shaped[2])
+    return min(height, rows - segment % -(-rows // height) * height)
 
 
 def _place_text(page: Any, index: int) -> str:
