@@ -103,14 +103,18 @@ def stored_arrays(file: BinaryIO, path: Path) -> tuple[StoredArray, ...]:
 def array_header(file: BinaryIO, path: Path) -> Header:
     """Read the header of the one picture in a file of arrays. Raises DataError where there is none, or several."""
     array = _only_array(file, path)
-    return _header(array, one_picture(array, path), path)
+    return page_header(array, one_picture(array, path))
 
 
 def array_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode the one picture in a file of arrays. Raises DataError where there is none, or several."""
-    array = _only_array(file, path)
+    return picture_of_array(_only_array(file, path), path)
+
+
+def picture_of_array(array: StoredArray, path: Path) -> Raster:
+    """Read the picture in an array, while its file is open. Raises DataError where it is none, or too large."""
     layout = one_picture(array, path)
-    header = _header(array, layout, path)
+    header = page_header(array, layout)
     check_size(path, header)
     with decoding(path):
         return Raster(header, page_pixels(array.read(), layout, 0))
@@ -135,6 +139,18 @@ def array_layout(array: StoredArray) -> ArrayLayout | None:
     return None
 
 
+def array_page_layout(array: StoredArray) -> ArrayLayout | None:
+    """Return how an array holds a stack; None where it does not. A short first axis is of pages here, not channels."""
+    shape = array.shape
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 3 and (inner := _three(*shape)) and inner.channel_axis != 2 and shape[0] > 1:
+        return ArrayLayout(shape[0], shape[1], shape[2], 1, None)
+    if len(shape) == 4 and (inner := _three(*shape[1:])) and inner.pages == 1:
+        return inner._replace(pages=shape[0])
+    return None
+
+
 def _three(first: int, second: int, last: int) -> ArrayLayout | None:
     if min(first, second, last) < 1:
         return None
@@ -142,7 +158,9 @@ def _three(first: int, second: int, last: int) -> ArrayLayout | None:
         return ArrayLayout(1, first, second, last, 2)
     if first <= MOST_CHANNELS < last:
         return ArrayLayout(1, second, last, first, 0)
-    return ArrayLayout(first, second, last, 1, None) if first > MOST_CHANNELS < last else None
+    if min(first, second, last) > MOST_CHANNELS and not first == second != last:
+        return ArrayLayout(first, second, last, 1, None)
+    return None  # slices along the last axis, or an axis too short to tell
 
 
 def one_picture(array: StoredArray, path: Path) -> ArrayLayout:
@@ -159,7 +177,7 @@ def one_picture(array: StoredArray, path: Path) -> ArrayLayout:
 
 def page_pixels(array: NDArray[Any], layout: ArrayLayout, page: int) -> NDArray[Any]:
     """Return the pixels (rows, columns[, channels]) of one picture of an array."""
-    inner = 2 if layout.channel_axis is None else 3
+    inner = 2 if layout.channel_axis is None else 3  # axes of a page
     pages = array.reshape(-1, *array.shape[-inner:])
     pixels: NDArray[Any] = pages[page]
     if layout.channel_axis is not None:
@@ -167,7 +185,8 @@ def page_pixels(array: NDArray[Any], layout: ArrayLayout, page: int) -> NDArray[
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
-def _header(array: StoredArray, layout: ArrayLayout, path: Path) -> Header:
+def page_header(array: StoredArray, layout: ArrayLayout) -> Header:
+    """Return the header of a picture, or of a page of a stack, in an array."""
     dtype = array.dtype
     form = "rgb" if layout.channels == 3 else "channels"
     if layout.channels == 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.pillow_blocks import BYTE_CODES, bytes_of_block, picture_of_block, pillow_decodes
 from unpool.io.read.raster import MAX_BYTES, Header, Raster, broken, check_size, decoding
 from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
-from unpool.io.read.tiff import TiffPicture, block_size, tiff_picture
+from unpool.io.read.tiff import TiffPicture, TiffStack, block_size, tiff_picture
 from unpool.io.read.tiff_coding import (
     JPEG,
     check_coded_size,
@@ -37,7 +37,7 @@ def tiff_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a TIFF file. Raises DataError."""
     with decoding(path):
         picture = tiff_picture(file, path)
-        return _raster(picture, _reader(file, path, picture, BlockCache(0)), path)
+        return _raster(picture, _reader(file, path, picture, _planes(picture, picture.header.channels), BlockCache(0)), path)
 
 
 def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
@@ -52,7 +52,7 @@ def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredP
     with decoding(path):
         picture = tiff_picture(file, path)
         frame, header = picture.series.keyframe, picture.header
-        read = _reader(file, path, picture, BlockCache(cache))
+        read = _reader(file, path, picture, _planes(picture, header.channels), BlockCache(cache))
         if frame.is_final:
             return StoredPicture(header, read, (1, header.columns), 0, picture.palette, placement=picture.placement)
         if _block_bytes(frame) > BLOCK_LIMIT:
@@ -62,9 +62,34 @@ def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredP
         return StoredPicture(header, read, block_size(frame), cache, picture.palette, placement=picture.placement)
 
 
-def _reader(file: BinaryIO, path: Path, picture: TiffPicture, cache: BlockCache) -> Callable[[Region], NDArray[Any]]:
+def tiff_page_reader(file: BinaryIO, path: Path, stack: TiffStack) -> Callable[[int], Raster]:
+    """Return a function from the number of a page, from 0, to its pixels. Raises DataError as ``tiff_raster``.
+
+    Parameters
+    ----------
+    file: stays open as long as pages are read.
+    """
+    picture = stack.picture
+    check_size(path, picture.header)
+    with decoding(path):
+        planes = _planes(picture, picture.header.channels * len(stack.pages))
+        _reader(file, path, picture, planes, BlockCache(0))
+
+    def page(number: int) -> Raster:
+        own = [planes[k] for k in stack.pages[number]]
+        width = own[0].channels.stop - own[0].channels.start
+        own = [each._replace(channels=slice(k * width, (k + 1) * width)) for k, each in enumerate(own)]
+        with decoding(path):
+            return _raster(picture, _reader(file, path, picture, own, BlockCache(0)), path)
+
+    return page
+
+
+def _reader(
+    file: BinaryIO, path: Path, picture: TiffPicture, planes: list[_Plane], cache: BlockCache
+) -> Callable[[Region], NDArray[Any]]:
     """Return a function from a region to its stored pixels. Raises DataError where nothing here can decode them."""
-    planes, frame, change = _planes(picture), picture.series.keyframe, picture.series.transform
+    frame, change = picture.series.keyframe, picture.series.transform
     if frame.is_final:
         read = _Rows(file, path, picture.header, planes).window
     else:
@@ -81,8 +106,7 @@ def _raster(picture: TiffPicture, read: Callable[[Region], NDArray[Any]], path: 
     return Raster(header, read((slice(0, header.rows), slice(0, header.columns))), picture.palette)
 
 
-@dataclass(frozen=True)
-class _Plane:
+class _Plane(NamedTuple):
     """A page, or one plane of a page whose channels are stored apart.
 
     Attributes
@@ -96,10 +120,10 @@ class _Plane:
     channels: slice
 
 
-def _planes(picture: TiffPicture) -> list[_Plane]:
-    """Return the planes of a picture in the order of its channels."""
+def _planes(picture: TiffPicture, channels: int) -> list[_Plane]:
+    """Return the planes of a file in the order of its channels, of which all pages together have this many."""
     _, _, _, _, together = picture.series.keyframe.shaped
-    separate = picture.header.channels // together // len(picture.series.pages)
+    separate = channels // together // len(picture.series.pages)
     pairs = [(page, sample) for page in picture.series.pages for sample in range(separate)]
     return [_Plane(*pair, slice(place * together, (place + 1) * together)) for place, pair in enumerate(pairs)]
 
