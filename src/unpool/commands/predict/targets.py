@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple
 
 from unpool.dataset.pairing.folder import FolderContents
 from unpool.dataset.pairing.pictures import PicturesAlone, pictures_of_folder, pictures_of_pattern
-from unpool.dataset.pairing.unread_files import unread_files, unread_text
+from unpool.dataset.pairing.unread_files import unread_files, unread_repair, unread_text
 from unpool.errors import DataError, UsageError
 from unpool.io.destination import ignores_case, require_short, require_writable
 from unpool.io.files import safe_child
 from unpool.io.folders import require_letters
 from unpool.io.outputs import journal_names
+from unpool.io.read.arrays import ARRAY_SUFFIXES
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.part_folder import require_own
@@ -111,7 +112,8 @@ def _targets_of(text: str, written: Container[Path]) -> FoundTargets:
         root, alone = path, pictures_of_folder(path)
     elif glob.has_magic(text) and not path.exists():
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
-        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
+        known = IMAGE_SUFFIXES | ARRAY_SUFFIXES
+        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in known]
         alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()])
     else:
         root, alone = path.parent, PicturesAlone((path,) if os.path.lexists(path) else (), ())
@@ -134,7 +136,7 @@ def _no_picture(text: str, *, written: bool) -> DataError:
         return DataError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
         if unread := unread_files(FolderContents(path)):
-            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
+            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread_repair(unread))
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"

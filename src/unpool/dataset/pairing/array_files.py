@@ -76,6 +76,19 @@ def with_arrays(folder: Folder) -> Folder:
     return replace(folder, pairs=tuple(sorted(pairs, key=lambda pair: pair.name)))
 
 
+def pictures_in(path: Path) -> list[Path]:
+    """Return the pictures, or the slices of pictures, in a file of arrays that holds their masks too; else none.
+
+    Raises
+    ------
+    DataError: the file is broken.
+    """
+    with open_file(path) as opened:
+        roles = _roles(stored_arrays(opened, path))
+        pair = Pair(path.stem, path, path, None)
+        return [each.image for role in roles for each in _pairs(pair, role, named=len(roles) > 1)]
+
+
 def _roles(arrays: Sequence[StoredArray]) -> list[_Roles]:
     """Return the pictures and masks among the arrays of a file, by their names; none where that is unclear."""
     by_split: dict[str | None, dict[str | None, list[StoredArray]]] = {}

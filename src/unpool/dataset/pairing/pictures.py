@@ -34,6 +34,8 @@ def pictures_of_folder(root: Path) -> PicturesAlone:
     DataError: see ``unpool.io.folders.find_files``.
     """
     contents = FolderContents(root)
+    if not contents.files and contents.has_arrays:
+        contents = FolderContents(root, arrays=True)
     masks, notes = _masks_of_pairs(contents)
     masks |= {file.path for file in contents.files if file.kind == "mask"}
     alone = _without(contents.files, masks, root)
