@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unpool.commands.predict.targets import FoundTargets, Target
 from unpool.dataset.pairing.array_files import pictures_in
-from unpool.dataset.pairing.stacks import slice_picture
+from unpool.dataset.pairing.stacks import page_mark, slice_picture
 from unpool.errors import DataError
 from unpool.io.read.arrays import ARRAY_SUFFIXES
 from unpool.io.read.images import image_info
@@ -28,7 +28,7 @@ def with_slices_of_stacks(found: FoundTargets, channels: int) -> FoundTargets:
     for target in found.targets:
         slices = _slices(target.source, channels)
         if slices:
-            own = [Target(path, target.name.with_name(path.stem)) for path in slices]
+            own = [Target(path, target.name.with_name(target.name.name + mark)) for mark, path in slices]
             targets += own
             notes.append(
                 f"{target.source}: {count_text(len(own), 'picture')} in one file; a mask for each: {own[0].name}"
@@ -39,14 +39,17 @@ def with_slices_of_stacks(found: FoundTargets, channels: int) -> FoundTargets:
     return FoundTargets(targets, (*found.notes, *notes))
 
 
-def _slices(path: Path, channels: int) -> list[Path]:
-    """Return the files of the pages of a stack, or of the pictures in a file of arrays; none for every other file."""
+def _slices(path: Path, channels: int) -> list[tuple[str, Path]]:
+    """Return the files of the pages of a stack, or of the pictures in a file of arrays; none for every other file.
+
+    Each has the end of its name, such as ``_page_1``.
+    """
     if path.suffix.lower() not in STACK_SUFFIXES | ARRAY_SUFFIXES or _is_picture(path, channels):
         return []
     try:
         with open_stack(path) as stack:
             if stack and _fits(stack.header.channels, channels):
-                return [slice_picture(path, stack, page) for page in range(stack.pages)]
+                return [(page_mark(k, stack.pages), slice_picture(path, stack, k)) for k in range(stack.pages)]
         return pictures_in(path) if path.suffix.lower() in ARRAY_SUFFIXES else []
     except DataError:
         return []

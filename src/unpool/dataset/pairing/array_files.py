@@ -76,8 +76,10 @@ def with_arrays(folder: Folder) -> Folder:
     return replace(folder, pairs=tuple(sorted(pairs, key=lambda pair: pair.name)))
 
 
-def pictures_in(path: Path) -> list[Path]:
+def pictures_in(path: Path) -> list[tuple[str, Path]]:
     """Return the pictures, or the slices of pictures, in a file of arrays that holds their masks too; else none.
+
+    Each has the end of its name, such as ``_page_1``; empty for a picture alone.
 
     Raises
     ------
@@ -85,8 +87,9 @@ def pictures_in(path: Path) -> list[Path]:
     """
     with open_file(path) as opened:
         roles = _roles(stored_arrays(opened, path))
-        pair = Pair(path.stem, path, path, None)
-        return [each.image for role in roles for each in _pairs(pair, role, named=len(roles) > 1)]
+        pair = Pair("", path, path, None)
+        pairs = [each for role in roles for each in _pairs(pair, role, named=len(roles) > 1)]
+        return [(each.name.replace("/", "_"), each.image) for each in pairs]
 
 
 def _roles(arrays: Sequence[StoredArray]) -> list[_Roles]:

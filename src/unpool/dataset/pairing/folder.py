@@ -13,7 +13,6 @@ from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
 from unpool.io.folders import FoundFiles, find_files, is_junk
 from unpool.io.read.arrays import ARRAY_SUFFIXES
-from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -63,10 +62,20 @@ class FolderContents:
 
     @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
-        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``."""
-        paths = self.found.files if self.arrays else self.found.pictures
-        suffixes = IMAGE_SUFFIXES | ARRAY_SUFFIXES
-        return tuple(placed_file(self.root, path) for path in paths if path.suffix.lower() in suffixes)
+        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``.
+
+        A file of arrays beside a picture file of the same name is left out: a person has converted it.
+        """
+        pictures = self.found.pictures
+        if not self.arrays:
+            return tuple(placed_file(self.root, path) for path in pictures)
+        known = set(pictures)
+        converted = {path.with_suffix("") for path in pictures}
+        return tuple(
+            placed_file(self.root, path)
+            for path in self.found.files
+            if path in known or (path.suffix.lower() in ARRAY_SUFFIXES and path.with_suffix("") not in converted)
+        )
 
     @cached_property
     def has_arrays(self) -> bool:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from unpool.wording import command_text, python_line
 
-
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"})
 """Suffixes, in lower case, of archives that Python unpacks."""
 
@@ -85,9 +84,12 @@ _MICROSCOPE = "in Fiji: File, Import, Bio-Formats; then File, Save As, Tiff, int
 _FIJI = ForeignFormat("a format of microscopes", repair=_MICROSCOPE)
 _SLIDE = ForeignFormat(
     "a scanned slide",
-    repair="pip install openslide-python openslide-bin tifffile, then cut out what you need with "
-    "openslide.OpenSlide(FILE).read_region((left, top), 0, (width, height)); or vips tiffsave FILE FILE.tif --tile "
-    "--pyramid --bigtiff --compression deflate",
+    "openslide-python openslide-bin",
+    "numpy, openslide, tifffile",
+    "[tifffile.imwrite(t + '.tif', (numpy.asarray(s.read_region((x, y), 0, (512, 512)).convert('RGB')) for y in "
+    "range(0, s.dimensions[1], 512) for x in range(0, s.dimensions[0], 512)), shape=(*s.dimensions[::-1], 3), "
+    "dtype='uint8', tile=(512, 512), compression='zlib', bigtiff=True, photometric='rgb') for s in "
+    "[openslide.OpenSlide(f)]]",
 )
 _PILLOW = ForeignFormat("pictures", "", "PIL.Image", "PIL.Image.open(f).save(t + '.png')")
 _CAMERA = _arrays("raw pictures of a camera", "rawpy", "rawpy", "rawpy.imread(f).postprocess()")
@@ -138,8 +140,10 @@ FOREIGN_FORMATS: Mapping[str, ForeignFormat] = {
     **dict.fromkeys((".oib", ".oif"), _arrays("of Olympus' microscopes", "oiffile", "oiffile", "oiffile.imread(f)")),
     **dict.fromkeys((".lsm", ".stk"), _TIFF_LIKE),
     **dict.fromkeys((".vsi", ".dv"), _FIJI),
-    **dict.fromkeys((".svs", ".ndpi", ".scn", ".mrxs", ".bif"), _SLIDE),
-    **dict.fromkeys((".mrc", ".rec"), _arrays("a volume of electron microscopy", "mrcfile", "mrcfile", "mrcfile.read(f)")),
+    **dict.fromkeys((".ndpi", ".scn", ".mrxs", ".bif"), _SLIDE),
+    **dict.fromkeys(
+        (".mrc", ".rec"), _arrays("a volume of electron microscopy", "mrcfile", "mrcfile", "mrcfile.read(f)")
+    ),
     ".parquet": _PARQUET,
     **dict.fromkeys((".tfrecord", ".tfrecords"), _TFRECORD),
     ".npy": _arrays("arrays of NumPy, which are read where no picture files are pairs", "", "numpy", "numpy.load(f)"),
@@ -147,7 +151,8 @@ FOREIGN_FORMATS: Mapping[str, ForeignFormat] = {
         "arrays of NumPy, which are read where no picture files are pairs",
         "",
         "numpy, tifffile",
-        "[tifffile.imwrite(f'{t}_{n}.tif', a, photometric='minisblack') for n, a in numpy.load(f).items() if a.ndim > 1]",
+        "[tifffile.imwrite(f'{t}_{n}.tif', a, photometric='minisblack') for n, a in numpy.load(f).items() "
+        "if a.ndim > 1]",
     ),
     ".mat": ForeignFormat(
         "arrays of MATLAB, which are read where no picture files are pairs",

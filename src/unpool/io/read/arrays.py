@@ -228,7 +228,9 @@ def _with_values(array: StoredArray) -> str:
     if array.dtype.kind not in "bui" or np.prod(array.shape) > _MOST_MAT:
         return str(array)
     values = np.unique(array.read())
-    return f"{array} with the values {first_of([str(value) for value in values], 8)}" if len(values) <= 8 else str(array)
+    return (
+        f"{array} with the values {first_of([str(value) for value in values], 8)}" if len(values) <= 8 else str(array)
+    )
 
 
 def _npy(file: BinaryIO, path: Path, name: str) -> StoredArray:
@@ -261,9 +263,11 @@ def _npy_head(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dty
     if length > _MOST_HEAD:
         raise broken(path, f"a head of {length:,} bytes")
     head = ast.literal_eval(file.read(length).decode("utf-8"))
-    if not isinstance(head["descr"], str) or np.dtype(head["descr"]).kind not in "buif":
+    kind = head["descr"]
+    if not isinstance(kind, str) or np.dtype(kind).kind not in "buif":
+        what = "Python objects, which may run code and are not opened" if "O" in str(kind) else f"the type {kind}"
         raise DataError(
-            f"{path}: an array of {'Python objects, which may run code and are not opened' if '|O' in str(head['descr']) else head['descr']}",
+            f"{path}: an array of {what}",
             "an array of numbers",
             "save the masks or pictures as PNG or TIFF in the program that wrote the file; in Cellpose: File, Save "
             "masks as PNG",
@@ -271,7 +275,7 @@ def _npy_head(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dty
     shape = tuple(int(side) for side in head["shape"])
     if min(shape, default=1) < 0:
         raise broken(path, f"an array of {size_text(shape)}")
-    return shape, bool(head["fortran_order"]), np.dtype(head["descr"])
+    return shape, bool(head["fortran_order"]), np.dtype(kind)
 
 
 def _npz(file: BinaryIO, path: Path) -> Iterator[StoredArray]:

@@ -17,7 +17,7 @@ from unpool.io.read.raster import Header, Raster, decoding
 from unpool.orientation import Orientation
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"}
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".svs"}
 )
 """Suffixes, in lower case, by which picture files in a folder are recognised."""
 

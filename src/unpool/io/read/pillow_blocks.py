@@ -49,7 +49,8 @@ def pillow_decodes(frame: Any) -> bool:
         return bits == 1 and int(frame.samplesperpixel) == 1 and int(frame.photometric) in (0, 1)
     if compression != JPEG_BLOCKS or bits != 8 or frame.jpegheader is not None:
         return False
-    return _COLOUR_CHANNELS.get(int(frame.photometric)) == int(frame.shaped[4]) or frame.shaped[4] == 1
+    channels, alpha = int(frame.shaped[4]), len(frame.extrasamples)
+    return channels == 1 or (alpha < 2 and _COLOUR_CHANNELS.get(int(frame.photometric)) == channels - alpha)
 
 
 @cache
@@ -101,14 +102,14 @@ def picture_of_block(data: bytes, frame: Any, tables: bytes | None, size: Size) 
         tags[258] = _SHORT, [8] * channels
         if tables:
             tags[347] = _UNDEFINED, tables
+        if channels > 1 and len(frame.extrasamples):
+            tags[338] = _SHORT, [int(frame.extrasamples[0])]
         if photometric == 6:
             tags[530] = _SHORT, [int(each) for each in frame.subsampling or (2, 2)]
     return _decoded(data, int(frame.compression), size, tags).reshape(*size, channels)
 
 
-def _decoded(
-    data: bytes, compression: int, size: Size, tags: Mapping[int, tuple[int, Sequence[int]]]
-) -> NDArray[Any]:
+def _decoded(data: bytes, compression: int, size: Size, tags: Mapping[int, tuple[int, Sequence[int]]]) -> NDArray[Any]:
     rows, columns = size
     whole = {
         **{256: (_LONG, [columns]), 257: (_LONG, [rows]), 259: (_SHORT, [compression]), 278: (_LONG, [rows])},

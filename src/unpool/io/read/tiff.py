@@ -139,13 +139,15 @@ def _picture(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, layout: _
 
 def _pages(series: tifffile.TiffPageSeries) -> tuple[tuple[tuple[int, ...], ...], _Layout] | None:
     """Return the planes of each page, and the layout of a page; None where the axes are none of a stack."""
-    kept = [(axis, size) for axis, size in zip(series.axes.upper(), series.shape, strict=True) if size > 1 or axis in "YX"]
+    kept = [
+        (axis, size) for axis, size in zip(series.axes.upper(), series.shape, strict=True) if size > 1 or axis in "YX"
+    ]
     axes = "".join(axis for axis, _ in kept)
     front, _, behind = axes.partition("YX")
     if axes.count("YX") != 1 or behind not in ("", "S") or not front.strip("S"):
         return None
     named = "C" if len(front.replace("S", "")) > 1 else ""  # channels alone may be slices
-    channels = [k for k, axis in enumerate(front) if axis == "S" or axis == named]
+    channels = [k for k, axis in enumerate(front) if axis in ("S", named)]
     sizes = [size for _, size in kept]
     planes = np.arange(prod(sizes[: len(front)])).reshape(sizes[: len(front)])
     planes = np.moveaxis(planes, channels, range(len(front) - len(channels), len(front)))
@@ -185,8 +187,13 @@ def _check_ome(text: str, path: Path) -> None:
 
 
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
-    """Return the series of the picture: neither smaller copies nor GDAL's masks of valid pixels are pictures."""
+    """Return the series of the picture: neither smaller copies nor GDAL's masks of valid pixels are pictures.
+
+    Of an Aperio slide it is the scan, not the thumbnail and the photographs of the label and the whole glass.
+    """
     pictures = [series for series in tiff.series if not series.keyframe.is_reduced and not series.keyframe.is_mask]
+    if tiff.is_svs:
+        pictures = [series for series in pictures if series.name == "Baseline"] or pictures
     if len(pictures) != 1:
         raise DataError(
             f"{path}: {len(pictures)} pictures of different sizes or kinds",

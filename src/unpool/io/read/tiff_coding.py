@@ -14,6 +14,7 @@ from tifffile import COMPRESSION
 
 from unpool.errors import DataError
 from unpool.io.read.pillow_blocks import FAX, pillow_decodes
+from unpool.io.read.tiff_samples import makes_samples
 from unpool.io.read.webp import webp_size
 from unpool.shapes import Size
 from unpool.wording import all_of
@@ -44,7 +45,7 @@ def check_coding(frame: Any, path: Path) -> None:
             "save the file uncompressed",
         )
     by_package = compression in {*_BY_PACKAGE, *_PICTURE_SIZES, *FAX} and not pillow_decodes(frame)
-    by_samples = compression not in _PICTURE_SIZES
+    by_samples = compression not in _PICTURE_SIZES and not is_sampled_here(frame)
     needs = [
         *([coded] if by_package else []),
         *([f"with samples of {bits} bits"] if by_samples and bits not in (1, 8, 16, 32, 64) else []),
@@ -91,6 +92,11 @@ def inflated(data: bytes, compression: int, size: int) -> bytes:
 def is_inflated(compression: int) -> bool:
     """Return whether ``inflated`` undoes a compression; others give pixels, not bytes."""
     return compression in _INFLATERS or compression in _BY_PACKAGE
+
+
+def is_sampled_here(frame: Any) -> bool:
+    """Return whether the samples of a page (of tifffile) are made here from its bytes, not by tifffile."""
+    return makes_samples(frame) and (frame.compression == 1 or is_inflated(frame.compression))
 
 
 def check_coded_size(data: bytes, compression: int, block: Size) -> None:

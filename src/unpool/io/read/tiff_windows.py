@@ -25,8 +25,10 @@ from unpool.io.read.tiff_coding import (
     check_coding,
     inflated,
     is_inflated,
+    is_sampled_here,
     require_jpeg_end,
 )
+from unpool.io.read.tiff_samples import samples_of_block
 from unpool.shapes import Region, region_size
 from unpool.wording import size_text
 
@@ -37,7 +39,9 @@ def tiff_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a TIFF file. Raises DataError."""
     with decoding(path):
         picture = tiff_picture(file, path)
-        return _raster(picture, _reader(file, path, picture, _planes(picture, picture.header.channels), BlockCache(0)), path)
+        return _raster(
+            picture, _reader(file, path, picture, _planes(picture, picture.header.channels), BlockCache(0)), path
+        )
 
 
 def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
@@ -234,9 +238,11 @@ class _Blocks:
 
 def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
     """Return a function from the bytes of a block, its page and its number to its pixels (rows, columns, channels)."""
-    plain, by_pillow = frame, pillow_decodes(frame)
-    if by_pillow and int(frame.compression) not in BYTE_CODES:
+    if pillow_decodes(frame) and int(frame.compression) not in BYTE_CODES:
         return _picture_decoder(frame)
+    if is_sampled_here(frame):
+        return _sample_decoder(frame)
+    plain = frame
     if is_inflated(frame.compression):
         # inflated here, within bounds; tifffile decodes the rest as it decodes a page without compression
         plain = copy(frame)
@@ -244,28 +250,46 @@ def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
         for stale in ("decode", "hash"):
             plain.__dict__.pop(stale, None)
     plain.init_decode()
-    rows, columns = block_size(frame)
-    row_bytes = -(-columns * frame.shaped[4] * frame.bitspersample // 8)
 
     def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
         options = {}
         if data is not None and plain is not frame:
-            data = data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data
-            if by_pillow:
-                data = bytes_of_block(data, frame.compression, (_rows_of(frame, segment), row_bytes))
-            else:
-                data = inflated(data, frame.compression, rows * row_bytes)
+            data = _plain_bytes(data, frame, segment)
         elif data is not None and frame.compression in JPEG:
             options = {"jpegtables": page.jpegtables, "jpegheader": frame.jpegheader}
             if frame.jpegheader is None:
                 require_jpeg_end(data)
         if data is not None and frame.jpegheader is None:
-            check_coded_size(data, frame.compression, (rows, columns))
+            check_coded_size(data, frame.compression, block_size(frame))
         pixels, _, shape = plain.decode(data, segment, **options)
         if pixels is None:
             return np.full(shape[1:], frame.nodata, frame.dtype)
         block: NDArray[Any] = pixels[0]
         return block
+
+    return decoded
+
+
+def _plain_bytes(data: bytes, frame: Any, segment: int) -> bytes:
+    """Return the bytes of a block, without compression and in the usual order of bits."""
+    rows, columns = block_size(frame)
+    row_bytes = -(-columns * frame.shaped[4] * frame.bitspersample // 8)
+    data = data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data
+    if frame.compression == 1:
+        return data
+    if pillow_decodes(frame):
+        return bytes_of_block(data, frame.compression, (_rows_of(frame, segment), row_bytes))
+    return inflated(data, frame.compression, rows * row_bytes)
+
+
+def _sample_decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
+    """Return a function as ``_decoder`` does, for blocks whose samples are made here."""
+
+    def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
+        size = _rows_of(frame, segment), block_size(frame)[1]
+        if data is None:
+            return np.full((*size, frame.shaped[4]), frame.nodata, frame.dtype)
+        return samples_of_block(_plain_bytes(data, frame, segment), frame, size)
 
     return decoded
 
