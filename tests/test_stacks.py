@@ -162,7 +162,7 @@ def test_stacks_of_numpy(tmp_path: Path) -> None:
     for name, pixels in (("X_train", pictures), ("y_train", masks), ("X_test", pictures[:4]), ("y_test", masks[:4])):
         np.save(tmp_path / f"{name}.npy", pixels)
     found = survey(tmp_path)
-    assert_slices(found.folder, "X_train", pictures, masks)
+    assert_slices(found.folder, "train/X_train", pictures, masks)
     assert (len(found.split.train) + len(found.split.val), len(found.split.test)) == (20, 4)
 
 

@@ -333,6 +333,22 @@ def test_many_directories_and_large_tables_are_refused(tmp_path: Path, monkeypat
     refused(path, r"its directories announce .* MB, and it has 4\.0 MB")
 
 
+def test_the_picture_of_a_slide_is_its_scan(tmp_path: Path) -> None:
+    scan = np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8)
+    about = "Aperio Image Library v10\r\n70x90 (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.5"
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": None, "compression": "zlib"}
+    with tifffile.TiffWriter(tmp_path / "s.svs") as writer:
+        writer.write(scan, tile=(16, 16), description=about, **options)
+        writer.write(scan[::5, ::5], description="Aperio Image Library v10\r\n70x90 -> 14x18", **options)
+        writer.write(scan[::4, ::4], tile=(16, 16), description=about, **options)
+        writer.write(scan[:30, :30], subfiletype=1, description="Aperio label 30x30", **options)
+        writer.write(scan[:30, :60], subfiletype=9, description="Aperio macro 60x30", **options)
+    assert (read_image(tmp_path / "s.svs") == scan).all()
+    with open_picture(tmp_path / "s.svs") as picture:
+        assert picture.block == (16, 16)
+        assert (picture.window(slice(20, 50), slice(3, 60)) == scan[20:50, 3:60]).all()
+
+
 @pytest.mark.parametrize("axes", ["ZYX", "TYX", "PYX", "ZCYX", "YXZ"])
 def test_named_axes_are_no_channels(tmp_path: Path, axes: str) -> None:
     shape = [{"Y": 20, "X": 30, "C": 2}.get(axis, 3) for axis in axes]

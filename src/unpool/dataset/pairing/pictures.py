@@ -63,7 +63,8 @@ def _masks_of_pairs(contents: FolderContents) -> tuple[set[Path], tuple[str, ...
         return set(), (f"{error.found}; no file is left out as a mask",)
     if folder is None:
         return set(), ()
-    return {pair.mask for pair in folder.pairs}.union(folder.unpaired_masks), ()
+    masks = {pair.mask for pair in folder.pairs if pair.mask != pair.image}  # else both are arrays in one file
+    return masks.union(folder.unpaired_masks), ()
 
 
 def _without(files: Sequence[PlacedFile], masks: set[Path], root: Path) -> PicturesAlone:

@@ -25,7 +25,7 @@ ARRAY_SUFFIXES = frozenset({".npy", ".npz", ".mat"})
 """Suffixes, in lower case, of files of arrays."""
 
 NPY_MARK, ZIP_MARK, MAT_MARK, MAT_73_MARK = b"\x93NUMPY", b"PK\x03\x04", b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
-MOST_CHANNELS = 16
+CHANNEL_AXIS = 16
 """The longest axis that is taken as channels, as of a TIFF's pages without a name."""
 
 MOST_ARRAYS = 1000
@@ -103,7 +103,7 @@ def stored_arrays(file: BinaryIO, path: Path) -> tuple[StoredArray, ...]:
 def array_header(file: BinaryIO, path: Path) -> Header:
     """Read the header of the one picture in a file of arrays. Raises DataError where there is none, or several."""
     array = _only_array(file, path)
-    return page_header(array, one_picture(array, path))
+    return page_header(array, picture_layout(array, path))
 
 
 def array_raster(file: BinaryIO, path: Path) -> Raster:
@@ -113,7 +113,7 @@ def array_raster(file: BinaryIO, path: Path) -> Raster:
 
 def picture_of_array(array: StoredArray, path: Path) -> Raster:
     """Read the picture in an array, while its file is open. Raises DataError where it is none, or too large."""
-    layout = one_picture(array, path)
+    layout = picture_layout(array, path)
     header = page_header(array, layout)
     check_size(path, header)
     with decoding(path):
@@ -123,7 +123,7 @@ def picture_of_array(array: StoredArray, path: Path) -> Raster:
 def array_layout(array: StoredArray) -> ArrayLayout | None:
     """Return how an array holds a picture, or a stack of pictures of one channel or of several; None where unclear.
 
-    An axis of at most ``MOST_CHANNELS`` is the channels, where it is the last or the first, and the others are longer.
+    An axis of at most ``CHANNEL_AXIS`` is the channels, where it is the last or the first, and the others are longer.
     A third long axis in front is a stack.
     """
     shape = array.shape
@@ -154,21 +154,21 @@ def array_page_layout(array: StoredArray) -> ArrayLayout | None:
 def _three(first: int, second: int, last: int) -> ArrayLayout | None:
     if min(first, second, last) < 1:
         return None
-    if last <= MOST_CHANNELS < first or last == 1 or (last in (3, 4) and first > MOST_CHANNELS // 2):
+    if last <= CHANNEL_AXIS < first or last == 1 or (last in (3, 4) and first > CHANNEL_AXIS // 2):
         return ArrayLayout(1, first, second, last, 2)
-    if first <= MOST_CHANNELS < last:
+    if first <= CHANNEL_AXIS < last:
         return ArrayLayout(1, second, last, first, 0)
-    if min(first, second, last) > MOST_CHANNELS and not first == second != last:
+    if min(first, second, last) > CHANNEL_AXIS and not first == second != last:
         return ArrayLayout(first, second, last, 1, None)
     return None  # slices along the last axis, or an axis too short to tell
 
 
-def one_picture(array: StoredArray, path: Path) -> ArrayLayout:
+def picture_layout(array: StoredArray, path: Path) -> ArrayLayout:
     """Return the layout of an array that holds one picture. Raises DataError where it does not."""
     layout = array_layout(array)
     if layout is None or layout.pages > 1:
         raise DataError(
-            f"{path}: {array} is no picture of rows, columns and up to {MOST_CHANNELS} channels",
+            f"{path}: {array} is no picture of rows, columns and up to {CHANNEL_AXIS} channels",
             "one picture in each array; a stack of slices needs a mask of as many slices",
             "save each picture as an array of its own, or as a PNG or TIFF",
         )
@@ -213,7 +213,7 @@ def several_arrays(path: Path, arrays: Sequence[StoredArray]) -> DataError:
     loader, call = ("scipy.io", "scipy.io.loadmat") if path.suffix.lower() == ".mat" else ("numpy", "numpy.load")
     code = (
         f"import glob, {loader}, sys, tifffile; [tifffile.imwrite(f[:-4] + '.tif', "
-        f"{call}(f){{access}}) for f in glob.glob(sys.argv[1] + '/*{path.suffix}')]"
+        f"{call}(f){{access}}) for f in glob.glob(glob.escape(sys.argv[1]) + '/*{path.suffix}')]"
     )
     lines = [f"for {each.name}: {python_line(code.format(access=each.access), path.parent)}" for each in arrays[:2]]
     return DataError(
@@ -329,12 +329,12 @@ def _numbers(name: str, access: str, value: Any, depth: int) -> Iterator[StoredA
     if not isinstance(value, np.ndarray) or not depth or not value.size:
         return
     if value.dtype.names:
-        for place in list(np.ndindex(value.shape))[:MOST_CHANNELS]:
+        for place in list(np.ndindex(value.shape))[:CHANNEL_AXIS]:
             for field in value.dtype.names:
                 inner = f"{access}[{field!r}][{','.join(map(str, place))}]"
                 yield from _numbers(f"{name}.{field}", inner, value[field][place], depth - 1)
     elif value.dtype == object:
-        for number, place in enumerate(list(np.ndindex(value.shape))[:MOST_CHANNELS], 1):
+        for number, place in enumerate(list(np.ndindex(value.shape))[:CHANNEL_AXIS], 1):
             inner = f"{access}[{','.join(map(str, place))}]"
             shown = name if value.size == 1 else f"{name}{{{number}}}"
             yield from _numbers(shown, inner, value[place], depth - 1)

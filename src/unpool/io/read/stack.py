@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+from numpy.typing import NDArray
 
 from unpool.errors import DataError
 from unpool.io.read.arrays import StoredArray, array_page_layout, is_arrays, page_header, page_pixels, stored_arrays
@@ -68,7 +70,7 @@ def stack_of_array(array: StoredArray, path: Path) -> Stack | None:
         return None
     header = page_header(array, layout)
     check_size(path, header)
-    held = []
+    held: list[NDArray[Any]] = []
 
     def read(page: int) -> Raster:
         if not held:

@@ -189,10 +189,10 @@ def _check_ome(text: str, path: Path) -> None:
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     """Return the series of the picture: neither smaller copies nor GDAL's masks of valid pixels are pictures.
 
-    Of an Aperio slide it is the scan, not the thumbnail and the photographs of the label and the whole glass.
+    Of a scanned slide it is the scan, not the thumbnail and the photographs of the label and the whole glass.
     """
     pictures = [series for series in tiff.series if not series.keyframe.is_reduced and not series.keyframe.is_mask]
-    if tiff.is_svs:
+    if tiff.is_svs or tiff.is_ndpi:
         pictures = [series for series in pictures if series.name == "Baseline"] or pictures
     if len(pictures) != 1:
         raise DataError(
@@ -222,8 +222,8 @@ def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
     return DataError(
         f"{path}: a stack of {size_text(series.shape)} (axes {series.axes})",
         f"one picture: rows, columns and channels; up to {MAX_UNNAMED_CHANNELS} pages without a name are taken as "
-        "channels, slices in depth (Z) and frames in time (T) are not",
-        "save each page as a picture of its own",
+        "channels, slices in depth (Z) and frames in time (T) are not; a stack has a mask of as many pages",
+        "save each page as a picture of its own, or the mask as a file of as many pages",
     )
 
 

@@ -18,7 +18,7 @@ def makes_samples(frame: Any) -> bool:
     bits, predictor = int(frame.bitspersample), int(frame.predictor)
     if predictor == FLOAT_PREDICTOR:
         return np.dtype(frame.dtype).kind == "f"
-    return bits in (2, 4) and predictor == 1 and np.dtype(frame.dtype) == np.uint8
+    return bits in (2, 4) and predictor == 1 and bool(np.dtype(frame.dtype) == np.uint8)
 
 
 def samples_of_block(data: bytes, frame: Any, size: Size) -> NDArray[Any]:
