@@ -204,19 +204,6 @@ def test_tiff_where_0_is_white(tmp_path: Path) -> None:
     assert read_image(tmp_path / "w.tif").ravel().tolist() == [255, 0]
 
 
-def test_tiff_compression_without_the_codecs(tmp_path: Path) -> None:
-    pytest.importorskip("PIL")
-    try:
-        import imagecodecs  # noqa: F401
-    except ImportError:
-        pass
-    else:
-        pytest.skip("imagecodecs is installed")
-    Image.fromarray(GREY).save(tmp_path / "l.tif", compression="tiff_lzw")
-    with pytest.raises(DataError, match=r"compressed as LZW.*\n.*\n.*unpool\[codecs\]"):
-        read_image(tmp_path / "l.tif")
-
-
 @pytest.mark.parametrize("name", ["c.png", "c.jpg", "c.bmp", "c.webp", "c.gif", "c.tif"])
 def test_a_file_that_is_cut_off_is_an_error(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)

@@ -118,6 +118,12 @@ def command_text(words: Iterable[object]) -> str:
     return " ".join(map(_shell_word, map(str, words)))
 
 
+def python_line(code: str, *words: object) -> str:
+    """Return a command line that runs a line of Python; ``words`` are its arguments, from ``sys.argv[1]``."""
+    plain = code.isprintable() and not set(code) & set('"$`\\!')
+    return f'python -c "{code}" {command_text(words)}' if plain else command_text(["python", "-c", code, *words])
+
+
 def _shell_word(word: str) -> str:
     shown = on_one_line(word)
     if shown == word:

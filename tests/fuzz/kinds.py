@@ -26,6 +26,7 @@ from unpool.io.outputs import read_journal, written_names
 from unpool.io.read.file_facts import size_and_placement
 from unpool.io.read.images import load_picture
 from unpool.io.read.masks import load_mask
+from unpool.io.read.stack import open_stack
 from unpool.io.read.windows import open_picture
 from unpool.ledger.folders import find_runs
 from unpool.ledger.selection import RunFilter, select_runs
@@ -89,6 +90,12 @@ def as_mask(folder: Path) -> int:
     """Read a mask as it is, and as colours."""
     path = _picture(folder)
     return load_mask(path).values.nbytes + load_mask(path, "colours").values.nbytes
+
+
+def as_stack(folder: Path) -> int:
+    """Read the first and the last page of a stack."""
+    with open_stack(_picture(folder)) as stack:
+        return sum(stack.read(page).pixels.nbytes for page in (0, stack.pages - 1)) if stack else 0
 
 
 def as_prediction(folder: Path) -> int:
@@ -186,7 +193,8 @@ KINDS = {
         Kind("png", PICTURES, 4),
         Kind("jpeg", PICTURES, 2),
         Kind("bitmap", PICTURES, 3),
-        Kind("tiff", PICTURES, 8),
+        Kind("tiff", (*PICTURES, as_stack), 8),
+        Kind("arrays", (*PICTURES, as_stack), 2),
         Kind("zarr", PICTURES, 3, "zarr"),
         Kind("dataset", (as_data,), 4),
         Kind("recipe", (as_recipe,), 2),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.io
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
@@ -55,7 +56,8 @@ val_share=0.3
 def seeds_of(kind: str, folder: Path) -> list[Tree]:
     """Return the seeds of a kind. ``folder`` is for the files of a training; it must stay while the seeds are read."""
     makers = {
-        "png": _pngs, "jpeg": _jpegs, "bitmap": _bitmaps, "tiff": _tiffs, "zarr": _zarrs, "dataset": _datasets,
+        "png": _pngs, "jpeg": _jpegs, "bitmap": _bitmaps, "tiff": _tiffs, "arrays": _arrays, "zarr": _zarrs,
+        "dataset": _datasets,
         "recipe": lambda: iter([{"recipe.toml": RECIPE}]), "settings": lambda: iter([{"words.txt": WORDS}]),
     }  # fmt: skip
     if kind in makers:
@@ -120,6 +122,10 @@ def _bitmaps() -> Iterator[Tree]:
         ("picture.webp", Image.fromarray(_colour(4)), {}),
     ):
         yield {name: _saved(image, name.rpartition(".")[2].upper(), **options)}
+    for image in (Image.fromarray(_grey()), Image.fromarray(_colour()), Image.fromarray(_grey("bool"))):
+        yield {"picture.pnm": _saved(image, "PPM")}
+    yield {"picture.pgm": b"P2\n37 40 # as text\n255\n" + b" ".join(b"%d" % value for value in _grey().ravel())}
+    yield {"picture.pgm": b"P5\n37 40\n4095\n" + (_grey("int") * 16).astype(">u2").tobytes()}
 
 
 def _tiffs() -> Iterator[Tree]:
@@ -152,6 +158,7 @@ def _tiffs() -> Iterator[Tree]:
         (Image.fromarray(_colour()), "tiff_lzw"),
         (Image.fromarray(_colour()), "jpeg"),
         (Image.fromarray(_grey()), "tiff_adobe_deflate"),
+        (Image.fromarray(_grey("bool")), "group3"),
     ):
         yield {"picture.tif": _saved(image, "TIFF", compression=compression)}
     buffer = io.BytesIO()
@@ -159,6 +166,22 @@ def _tiffs() -> Iterator[Tree]:
         writer.write(_grey(), subifds=1, tile=(16, 16), compression="zlib")
         writer.write(_grey()[::2, ::2], subfiletype=1, tile=(16, 16))
     yield {"picture.tif": buffer.getvalue()}
+
+
+def _arrays() -> Iterator[Tree]:
+    for pixels in (_grey(), _colour(), _grey("float32"), np.moveaxis(_colour(5), -1, 0), _grey("int64").T):
+        buffer = io.BytesIO()
+        np.save(buffer, pixels)
+        yield {"picture.npy": buffer.getvalue()}
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, image=_colour())
+        yield {"picture.npz": buffer.getvalue()}
+    for compressed in (False, True):
+        buffer = io.BytesIO()
+        truth = {"Segmentation": _ids(), "note": "cells"}
+        scipy.io.savemat(buffer, {"groundTruth": truth}, do_compression=compressed)
+        yield {"picture.mat": buffer.getvalue()}
 
 
 def _zarrs() -> Iterator[Tree]:

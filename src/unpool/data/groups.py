@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 _PLACE = r"(?:x|y|r|c|z|row|col|tile|patch|crop|slice|frame|part|page|sec|section)[_\-. ]?\d+"
 _TILE = re.compile(rf"[_\-. ]{_PLACE}(?:[_\-. ]?{_PLACE})*$", re.IGNORECASE)
+_SLICE = re.compile(r"[_\-. ](?:z|slice|frame|page|sec|section)[_\-. ]?(\d+)$", re.IGNORECASE)
 _COUNTERS = re.compile(r"(?:[_\-. (]+[a-z]?\d+\)?)+$", re.IGNORECASE)
 _COUNTER = re.compile(r"[_\-. (]+[a-z]?\d+\)?$", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d")
@@ -34,6 +35,20 @@ def group_of(names: Iterable[str]) -> dict[str, str]:
     stems = {name: _COUNTERS.sub("", text) for name, text in bare.items()}
     sizes = Counter(stems.values())
     return stems if len(sizes) > 1 and min(sizes.values()) > 1 and all(stems.values()) else bare
+
+
+def slices_of(names: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
+    """Return the slices of each stack or film, in their order; None where some name is not that of a slice.
+
+    ``a_page_3`` is the third slice of ``a``; the words are slice, page, frame, section, sec and z.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        number = _SLICE.search(name)
+        if number is None:
+            return None
+        found.setdefault(name[: number.start()], []).append((int(number[1]), name))
+    return {source: tuple(name for _, name in sorted(slices)) for source, slices in found.items()}
 
 
 def _by_folder(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from unpool.data.groups import group_of
+from unpool.data.groups import group_of, slices_of
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
@@ -63,8 +63,8 @@ def make_split(folder: Folder, seed: int, shares: SplitShares = USUAL_SHARES) ->
 
     The folder's own parts are kept. Where it has no test part and the share of test is above 0, one is drawn from its
     train part; where it has no val part, one is drawn from what remains. Pairs whose names show one source
-    (``unpool.data.groups.group_of``) stay together if that leaves a sensible share. The result depends on names, seed
-    and shares only.
+    (``unpool.data.groups.group_of``) stay together if that leaves a sensible share; of stacks that are too few for
+    that, neighbouring slices at one end stay together. The result depends on names, seed and shares only.
 
     Parameters
     ----------
@@ -128,7 +128,15 @@ def _drawn_part(part: str, names: Sequence[str], seed: int, share: float, root: 
     sizes = Counter(groups.values())
     chosen = _near_share(sizes, seed, share * len(names))
     drawn = tuple(sorted(name for name in names if groups[name] in chosen))
-    if len(sizes) == len(names):
+    alone = len(sizes) == len(names)
+    slices = slices_of(names) if alone or not SMALLEST_SHARE <= len(drawn) / len(names) <= LARGEST_SHARE else None
+    if slices:
+        stacks = "the stack" if len(slices) == 1 else f"each of {len(slices)} stacks"
+        return _end_blocks(slices, seed, share), (
+            f"{part}: neighbouring slices at one end of {stacks}, the end drawn with seed {seed}, because slices that "
+            "are neighbours look alike"
+        )
+    if alone:
         return drawn, f"{part} drawn at random with seed {seed}; file names show no groups of related pictures"
     if SMALLEST_SHARE <= len(drawn) / len(names) <= LARGEST_SHARE:
         return drawn, (
@@ -139,6 +147,18 @@ def _drawn_part(part: str, names: Sequence[str], seed: int, share: float, root: 
     return tuple(sorted(chosen)), (
         f"{part} drawn at random with seed {seed}, because the {len(sizes)} groups are too few or too unequal"
     )
+
+
+def _end_blocks(slices: Mapping[str, Sequence[str]], seed: int, share: float) -> tuple[str, ...]:
+    """Draw a share of the slices of each stack, one or more in all, from its beginning or its end."""
+    counts = {stack: min(round(share * len(names)), len(names) - 1) for stack, names in slices.items()}
+    if not any(counts.values()):
+        counts[max(slices, key=lambda stack: len(slices[stack]))] = 1
+    drawn: list[str] = []
+    for stack, names in slices.items():
+        at_end = _drawn(("begin", "end"), seed + len(drawn))[0] == "end"
+        drawn += names[len(names) - counts[stack] :] if at_end else names[: counts[stack]]
+    return tuple(sorted(drawn))
 
 
 def _near_share(sizes: Mapping[str, int], seed: int, target: float) -> set[str]:

@@ -24,6 +24,7 @@ from unpool.commands.predict.results import (
     open_results,
     write_bands,
 )
+from unpool.commands.predict.slices import with_slices_of_stacks
 from unpool.commands.predict.targets import (
     ExtraOutputs,
     file_ids,
@@ -153,7 +154,7 @@ def predict(
         machine = replace(machine, pixels_at_once=min(machine.pixels_at_once, THRIFTY_PIXELS))
     limit = MemoryLimit.of(options.memory, machine, processes.neighbours)
     predictor = Predictor(segmenter, machine, TILE, options.averaging, limit)
-    targets, notes = find_targets(inputs, out)
+    targets, notes = with_slices_of_stacks(find_targets(inputs, out), segmenter.normalisation.channels)
     require_writable(out)
     outputs = [outputs_of(target, out, extras) for target in targets]
     refuse_collisions(targets, outputs)

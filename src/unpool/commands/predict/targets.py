@@ -12,18 +12,23 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from unpool.dataset.pairing.folder import FolderContents
+from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
 from unpool.dataset.pairing.pictures import PicturesAlone, pictures_of_folder, pictures_of_pattern
-from unpool.dataset.pairing.unread_files import unread_files, unread_text
+from unpool.dataset.pairing.unread_files import full_suffix, unread_files, unread_repair, unread_text
 from unpool.errors import DataError, UsageError
 from unpool.io.destination import ignores_case, require_short, require_writable
 from unpool.io.files import safe_child
 from unpool.io.folders import require_letters
 from unpool.io.outputs import journal_names
+from unpool.io.read.arrays import ARRAY_SUFFIXES
+from unpool.io.read.formats import read_header
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.part_folder import require_own
 from unpool.io.write.suffix import mask_suffix_of_file
 from unpool.prediction.result import Kept
+
+_EXPECTED = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
 
 ProbabilityType = Literal["float32", "uint16", "uint8"]
 """The pixel type of files of probabilities; integers hold the probability times the type's largest number, rounded."""
@@ -111,14 +116,29 @@ def _targets_of(text: str, written: Container[Path]) -> FoundTargets:
         root, alone = path, pictures_of_folder(path)
     elif glob.has_magic(text) and not path.exists():
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
-        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in IMAGE_SUFFIXES]
+        known = IMAGE_SUFFIXES | ARRAY_SUFFIXES
+        matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in known]
         alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()])
     else:
         root, alone = path.parent, PicturesAlone((path,) if os.path.lexists(path) else (), ())
+        _refuse_foreign(path)
     pictures = [p for p in alone.files if Path(os.path.realpath(p)) not in written or p == path]
     if not pictures:
         raise _no_picture(text, written=bool(alone.files))
     return FoundTargets([_target(p, root) for p in pictures], alone.notes)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise DataError where a file has the suffix of a format that is not read, unless it can be read all the same."""
+    suffix = full_suffix(path)
+    if suffix not in FOREIGN_FORMATS or suffix in ARRAY_SUFFIXES or not path.is_file():
+        return
+    try:
+        read_header(path)
+    except DataError as error:
+        what = FOREIGN_FORMATS[suffix]
+        repair = what.repair_text(path.parent, path.name[len(path.name) - len(suffix) :])
+        raise DataError(f"{path}: {what.what}, which is not read", _EXPECTED, repair) from error
 
 
 def _target(source: Path, root: Path) -> Target:
@@ -129,12 +149,12 @@ def _target(source: Path, root: Path) -> Target:
 
 def _no_picture(text: str, *, written: bool) -> DataError:
     path = Path(text)
-    expected = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
+    expected = _EXPECTED
     if written:
         return DataError(f"{text}: only files that unpool wrote into --out", expected, "give another --out")
     if path.is_dir():
         if unread := unread_files(FolderContents(path)):
-            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread[0].repair)
+            return DataError(f"{text}: no picture found, but {unread_text(unread)}", expected, unread_repair(unread))
         found = "no picture found" if any(path.iterdir()) else "the folder is empty"
         return DataError(f"{text}: {found}", expected, "put pictures into it, or check the path")
     found = "no picture found" if glob.has_magic(text) else "no such file or folder"

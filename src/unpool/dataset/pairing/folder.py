@@ -12,6 +12,7 @@ from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
 from unpool.io.folders import FoundFiles, find_files, is_junk
+from unpool.io.read.arrays import ARRAY_SUFFIXES
 from unpool.wording import decodable, first_of
 
 _EXPECTED = "a folder with pictures and masks"
@@ -47,10 +48,12 @@ class FolderContents:
     Attributes
     ----------
     instances: the masks hold object numbers.
+    arrays: files of arrays count as picture files.
     """
 
     root: Path
     instances: bool = False
+    arrays: bool = False
 
     @cached_property
     def found(self) -> FoundFiles:
@@ -59,8 +62,25 @@ class FolderContents:
 
     @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
-        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``."""
-        return tuple(placed_file(self.root, path) for path in self.found.pictures)
+        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``.
+
+        A file of arrays beside a picture file of the same name is left out: a person has converted it.
+        """
+        pictures = self.found.pictures
+        if not self.arrays:
+            return tuple(placed_file(self.root, path) for path in pictures)
+        known = set(pictures)
+        converted = {path.with_suffix("") for path in pictures}
+        return tuple(
+            placed_file(self.root, path)
+            for path in self.found.files
+            if path in known or (path.suffix.lower() in ARRAY_SUFFIXES and path.with_suffix("") not in converted)
+        )
+
+    @cached_property
+    def has_arrays(self) -> bool:
+        """Whether there are files of arrays. Raises DataError as ``found``."""
+        return any(path.suffix.lower() in ARRAY_SUFFIXES for path in self.found.files)
 
     @cached_property
     def others(self) -> tuple[PlacedFile, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from unpool.dataset.findings import Finding
+from unpool.dataset.pairing.array_files import pair_in_array_files, with_arrays
 from unpool.dataset.pairing.folder import Folder, FolderContents
+from unpool.dataset.pairing.foreign_formats import ARCHIVE_SUFFIXES
 from unpool.dataset.pairing.lone_files import with_lone_files
 from unpool.dataset.pairing.name_lists import split_by_name_lists
 from unpool.dataset.pairing.one_folder import pair_one_folder
@@ -16,7 +18,11 @@ from unpool.dataset.pairing.pair_lists import pair_by_lists
 from unpool.dataset.pairing.partners import no_masks
 from unpool.dataset.pairing.separate_folders import pair_separate_folders
 from unpool.dataset.pairing.split_lists import unused_lists
+from unpool.dataset.pairing.stacks import pair_stack_files, with_slices
+from unpool.dataset.pairing.unread_files import full_suffix
 from unpool.errors import DataError
+from unpool.io.read.arrays import ARRAY_SUFFIXES
+from unpool.wording import python_line
 
 Layout: TypeAlias = Callable[[FolderContents], Folder | None]
 """A function that pairs the files of a folder, or returns None where the folder has another layout.
@@ -24,8 +30,11 @@ Layout: TypeAlias = Callable[[FolderContents], Folder | None]
 It raises DataError where the folder has its layout and something in it is wrong.
 """
 
-LAYOUTS: tuple[Layout, ...] = (pair_by_lists, pair_separate_folders, pair_one_folder)
+LAYOUTS: tuple[Layout, ...] = (pair_by_lists, pair_separate_folders, pair_one_folder, pair_stack_files)
 """The known layouts. They are tried in this order, and the first that returns pairs decides."""
+
+ARRAY_LAYOUTS: tuple[Layout, ...] = (pair_in_array_files, *LAYOUTS)
+"""The layouts where files of arrays count as picture files, which are tried where no picture files are pairs."""
 
 
 def find_pairs(root: Path, instances: bool = False) -> Folder:
@@ -41,26 +50,51 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
     """
     root = Path(root)
     if not root.is_dir():
-        found = "this is a file" if root.exists() else "there is no such folder"
-        raise DataError(f"{root}: {found}", "a folder with pictures and masks", "check the path")
+        raise _no_folder(root)
     contents = FolderContents(root, instances)
     try:
         folder = first_layout(contents)
         if folder is None:
-            raise no_masks(contents)
+            raise no_masks(replace(contents, arrays=contents.has_arrays))
     except DataError as error:
         if not contents.left_out:
             raise
         found = f"{error.found}; {contents.left_out}"
         raise DataError(found, error.expected, f"{error.repair}; delete a mark that hides your own files") from error
+    if any({pair.image.suffix.lower(), pair.mask.suffix.lower()} & ARRAY_SUFFIXES for pair in folder.pairs):
+        contents = replace(contents, arrays=True)
     folder = split_by_name_lists(contents, replace(folder, others=tuple(file.path for file in contents.others)))
-    folder = with_lone_files(contents, folder)
+    folder = with_arrays(with_slices(with_lone_files(contents, folder)))
     return replace(folder, findings=(*folder.findings, *unused_lists(contents, folder), *_own_outputs(contents)))
+
+
+def _no_folder(root: Path) -> DataError:
+    expected = "a folder with pictures and masks"
+    if not root.exists():
+        return DataError(f"{root}: there is no such folder", expected, "check the path")
+    suffix = full_suffix(root)
+    if suffix in ARCHIVE_SUFFIXES:
+        folder = root.with_name(root.name[: len(root.name) - len(suffix)])
+        unpack = python_line("import shutil, sys; shutil.unpack_archive(sys.argv[1], sys.argv[2])", root, folder)
+        return DataError(f"{root}: this is an archive", expected, f"{unpack}, then give {folder}")
+    return DataError(f"{root}: this is a file", expected, "give the folder that holds it")
 
 
 def first_layout(contents: FolderContents) -> Folder | None:
     """Return the pairs of a folder by the first layout that fits; None where none does. Raises DataError."""
-    return next((folder for layout in LAYOUTS if (folder := layout(contents))), None)
+    try:
+        folder = _first(LAYOUTS, contents)
+    except DataError:
+        folder = _first(ARRAY_LAYOUTS, replace(contents, arrays=True)) if contents.has_arrays else None
+        if folder is None:
+            raise
+    if folder is None and contents.has_arrays:
+        folder = _first(ARRAY_LAYOUTS, replace(contents, arrays=True))
+    return folder
+
+
+def _first(layouts: Iterable[Layout], contents: FolderContents) -> Folder | None:
+    return next((folder for layout in layouts if (folder := layout(contents))), None)
 
 
 def _own_outputs(contents: FolderContents) -> Iterator[Finding]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.belonging import belonging_by
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
+from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
-from unpool.dataset.pairing.unread_files import PICTURE_FORMATS, full_suffix
+from unpool.dataset.pairing.unread_files import full_suffix
 from unpool.dataset.pairing.words import DERIVED_WORDS
 from unpool.wording import count_text, first_of
 
@@ -146,11 +147,13 @@ def _cause(contents: FolderContents, folder: Folder, lone: Sequence[Path], partn
     unread = [
         file.path
         for file in contents.others
-        if full_suffix(file.path) in PICTURE_FORMATS and composed(file.path.name.split(".")[0]) in stems
+        if full_suffix(file.path) in FOREIGN_FORMATS and composed(file.path.name.split(".")[0]) in stems
     ]
     if unread:
         place, suffix = unread[0].relative_to(contents.root).as_posix(), full_suffix(unread[0])
-        return f"; {place} is there, but {suffix} files are not read", f"save the {suffix} files as PNG or TIFF"
+        what, written = FOREIGN_FORMATS[suffix].what, unread[0].name[len(unread[0].name) - len(suffix) :]
+        repair = FOREIGN_FORMATS[suffix].repair_text(contents.root, written)
+        return f"; {place} is there, but {suffix} files ({what}) are not read", repair
     others = {*folder.unpaired_masks, *folder.unpaired_images} - {*lone}
     same = next((path for path in sorted(others) if composed(path.stem) in stems), None)
     if same:

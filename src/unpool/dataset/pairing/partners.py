@@ -11,7 +11,7 @@ from pathlib import Path
 from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile, composed, no_layout
 from unpool.dataset.pairing.split_lists import names_picture
-from unpool.dataset.pairing.unread_files import DRAWING_FORMATS, UnreadFiles, unread_files, unread_text
+from unpool.dataset.pairing.unread_files import DRAWING_FORMATS, UnreadFiles, unread_files, unread_repair, unread_text
 from unpool.errors import DataError
 from unpool.wording import count_text, decodable, first_of
 
@@ -40,7 +40,7 @@ def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequ
         f"{contents.root}: no picture and mask have the same name (pictures: {image_names}; masks: {mask_names})"
         + (f"; {unread_text(unread)}" if unread else ""),
         "masks with the names of their pictures, or with one word more, such as x_mask for x",
-        (f"{unread[0].repair}; or " if unread else "") + "rename the masks after their pictures",
+        (f"{unread_repair(unread)}; or " if unread else "") + "rename the masks after their pictures",
     )
 
 
@@ -105,8 +105,8 @@ def _unreadable(contents: FolderContents, found: str, unread: Sequence[UnreadFil
         return error
     return DataError(
         f"{contents.root}: {found}, but {unread_text(unread)}",
-        "pictures and masks as PNG, TIFF, JPEG, BMP, GIF or WebP files",
-        unread[0].repair,
+        "pictures and masks as PNG, TIFF, JPEG, BMP, GIF, WebP, PNM or NPY files",
+        unread_repair(unread),
     )
 
 
@@ -121,7 +121,7 @@ def _drawings(contents: FolderContents) -> list[UnreadFiles]:
     own += [path for path in files[:50] if path not in own and names_picture(path, stems)]
     counts = Counter((path.parent, path.suffix.lower()) for path in own)
     return [
-        UnreadFiles(decodable(folder.relative_to(contents.root).as_posix()), suffix, count, "mask")
+        UnreadFiles(contents.root, decodable(folder.relative_to(contents.root).as_posix()), suffix, count, "mask")
         for (folder, suffix), count in counts.most_common()
     ]
 

@@ -34,6 +34,8 @@ def pictures_of_folder(root: Path) -> PicturesAlone:
     DataError: see ``unpool.io.folders.find_files``.
     """
     contents = FolderContents(root)
+    if not contents.files and contents.has_arrays:
+        contents = FolderContents(root, arrays=True)
     masks, notes = _masks_of_pairs(contents)
     masks |= {file.path for file in contents.files if file.kind == "mask"}
     alone = _without(contents.files, masks, root)
@@ -61,7 +63,8 @@ def _masks_of_pairs(contents: FolderContents) -> tuple[set[Path], tuple[str, ...
         return set(), (f"{error.found}; no file is left out as a mask",)
     if folder is None:
         return set(), ()
-    return {pair.mask for pair in folder.pairs}.union(folder.unpaired_masks), ()
+    masks = {pair.mask for pair in folder.pairs if pair.mask != pair.image}  # else both are arrays in one file
+    return masks.union(folder.unpaired_masks), ()
 
 
 def _without(files: Sequence[PlacedFile], masks: set[Path], root: Path) -> PicturesAlone:

@@ -3,129 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile
+from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
 from unpool.wording import count_text, decodable, first_of
-
-_ARCHIVES = frozenset({".zip", ".tar", ".tar.gz", ".7z", ".rar"})
-
-PICTURE_FORMATS = _ARCHIVES | frozenset(
-    [
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-        ".npy",
-        ".npz",
-        ".mat",
-        ".jp2",
-        ".j2k",
-        ".jxl",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".dcm",
-        ".dicom",
-        ".ima",
-        ".nii",
-        ".nii.gz",
-        ".mha",
-        ".mhd",
-        ".nrrd",
-        ".hdr",
-        ".czi",
-        ".lif",
-        ".nd2",
-        ".oib",
-        ".oif",
-        ".lsm",
-        ".vsi",
-        ".svs",
-        ".ndpi",
-        ".scn",
-        ".mrxs",
-        ".ims",
-        ".stk",
-        ".dv",
-        ".mrc",
-        ".rec",
-        ".h5",
-        ".hdf5",
-        ".hdf",
-        ".nc",
-        ".zarr",
-        ".parquet",
-        ".tfrecord",
-        ".exr",
-        ".tga",
-        ".psd",
-        ".svg",
-        ".pdf",
-        ".ico",
-        ".eps",
-        ".dng",
-        ".cr2",
-        ".nef",
-        ".arw",
-        ".raw",
-        ".bin",
-        ".pt",
-        ".pth",
-        ".pkl",
-        ".rle",
-    ]
-)
-"""Suffixes, in lower case, of files that hold pictures or masks in formats that are not read."""
 
 DRAWING_FORMATS = frozenset({".json", ".geojson", ".xml", ".txt", ".csv", ".yaml", ".seg", ".roi", ".shp", ".qpdata"})
 """Suffixes of files in which annotation tools keep outlines. They count as masks in a folder of masks only."""
 
 
 class UnreadFiles(NamedTuple):
-    """The files of one suffix in one folder that are not read, of which ``kind`` is ``image``, ``mask`` or None."""
+    """The files of one suffix in one folder that are not read, of which ``kind`` is ``image``, ``mask`` or None.
 
+    Attributes
+    ----------
+    root: the folder that was searched; ``folder`` is the place of the files in it.
+    written: the suffix as the first file has it, with its capital letters.
+    """
+
+    root: Path
     folder: str
     suffix: str
     number: int
     kind: str | None
+    written: str = ""
 
     def __str__(self) -> str:
         where = "the folder itself" if self.folder == "." else f"{self.folder}/"
         verb = "which is not read" if self.number == 1 else "which are not read"
         without = f"{self.number:,} files without suffix"
         files = count_text(self.number, f"{self.suffix} file") if self.suffix else without
-        return f"{where} holds {files}, {verb}"
+        what = f" ({FOREIGN_FORMATS[self.suffix].what})" if self.suffix in FOREIGN_FORMATS else ""
+        return f"{where} holds {files}{what}, {verb}"
 
     @property
     def repair(self) -> str:
         """What a person can do about them."""
         if self.suffix in DRAWING_FORMATS:
             return "export masks from the annotation tool as PNG files, one for each picture, into masks/"
-        if self.suffix in _ARCHIVES:
-            return "unpack the archive"
         if not self.suffix:
             return "give the files the suffix of their format, such as .png, or save them as PNG or TIFF"
-        return "save them as PNG or TIFF"
+        return FOREIGN_FORMATS[self.suffix].repair_text(self.root, self.written or self.suffix)
 
 
 def unread_files(contents: FolderContents) -> list[UnreadFiles]:
     """Return the files that are not read where pictures or masks may be, the most frequent first."""
     counts: Counter[tuple[str, str, str | None]] = Counter()
+    written: dict[str, str] = {}
     for file in _whole(contents.others):
         suffix = full_suffix(file.path)
+        written.setdefault(suffix, file.path.name[len(file.path.name) - len(suffix) :])
         if (
-            suffix in PICTURE_FORMATS
+            suffix in FOREIGN_FORMATS
             or (suffix in DRAWING_FORMATS and file.kind == "mask")
             or (not suffix and file.kind)
         ):
             folder = decodable(file.path.parent.relative_to(contents.root).as_posix())
             counts[folder, suffix, file.kind] += 1
-    found = [UnreadFiles(folder, suffix, count, kind) for (folder, suffix, kind), count in counts.most_common()]
+    found = [
+        UnreadFiles(contents.root, folder, suffix, count, kind, written[suffix])
+        for (folder, suffix, kind), count in counts.most_common()
+    ]
     return [each for each in found if each.suffix or each.number > 1]  # a lone one is a README or a LICENSE
 
 
@@ -134,10 +76,16 @@ def unread_text(files: Iterable[UnreadFiles]) -> str:
     return first_of([str(each) for each in files], 3, "; ")
 
 
+def unread_repair(files: Sequence[UnreadFiles]) -> str:
+    """Return what a person can do about files that are not read, for the two most frequent formats."""
+    repairs = list(dict.fromkeys(each.repair for each in files))
+    return "; and ".join(repairs[:2])
+
+
 def full_suffix(path: Path) -> str:
-    """Return a file's suffix in lower case, with the one before ``.gz``."""
+    """Return a file's suffix in lower case, with the one before ``.gz`` and other compressions."""
     suffix = path.suffix.lower()
-    return Path(path.stem).suffix.lower() + suffix if suffix == ".gz" else suffix
+    return Path(path.stem).suffix.lower() + suffix if suffix in (".gz", ".bz2", ".xz") else suffix
 
 
 def _whole(files: Iterable[PlacedFile]) -> Iterable[PlacedFile]:

@@ -37,6 +37,10 @@ IMAGE_FOLDERS = frozenset(
         "leftimg8bit",
         "pictures",
         "photos",
+        "volume",
+        "volumes",
+        "stack",
+        "stacks",
         "x",
     ]
 )
@@ -114,7 +118,7 @@ MASK_WORDS = [
 ]
 """Words that a mask's name has before or after the part that it shares with its picture, as in ``x_mask``."""
 
-IMAGE_WORDS = ["image", "img", "raw", "sat", "leftimg8bit", "0000", "input", "training", "test"]
+IMAGE_WORDS = ["image", "img", "raw", "sat", "leftimg8bit", "0000", "input", "training", "test", "volume", "stack"]
 """Words that a picture's name has before or after the part that it shares with its mask, as in ``img_x``."""
 
 DERIVED_WORDS = frozenset(

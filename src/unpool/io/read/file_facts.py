@@ -6,8 +6,7 @@ from pathlib import Path
 
 from unpool.errors import DataError
 from unpool.io.placement import Placement
-from unpool.io.read.bitmaps import bitmap_header
-from unpool.io.read.formats import is_tiff, open_file
+from unpool.io.read.formats import is_tiff, open_file, stored_header
 from unpool.io.read.tiff import tiff_picture
 from unpool.io.read.windows import open_picture
 from unpool.io.read.zarr import is_zarr
@@ -27,7 +26,7 @@ def size_and_placement(path: Path) -> tuple[Size, Placement]:
                 return picture.shape[:2], picture.placement
         with open_file(path) as file:
             if not is_tiff(file, path):
-                header, placement = bitmap_header(file, path), Placement()
+                header, placement = stored_header(file, path), Placement()
             else:
                 _, header, _, placement = tiff_picture(file, path)
     except DataError:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unpool.errors import DataError
+from unpool.io.read.arrays import array_header, array_raster, is_arrays
 from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
+from unpool.io.read.pnm import is_pnm, pnm_header, pnm_raster
 from unpool.io.read.raster import Header, Raster, broken, check_size
 from unpool.io.read.tiff import tiff_header
 from unpool.io.read.tiff_windows import tiff_raster
@@ -20,9 +22,19 @@ TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 def read_header(path: Path) -> Header:
     """Read the header of a picture file, without decoding pixels. Raises DataError."""
     with open_file(path) as file:
-        header = tiff_header(file, path) if is_tiff(file, path) else bitmap_header(file, path)
+        header = stored_header(file, path)
         check_size(path, header)
         return header
+
+
+def stored_header(file: BinaryIO, path: Path) -> Header:
+    """Read the header of an open picture file of any size. Raises DataError."""
+    if is_tiff(file, path):
+        return tiff_header(file, path)
+    start = first_bytes(file)
+    if is_pnm(start):
+        return pnm_header(file, path)
+    return array_header(file, path) if is_arrays(start) else bitmap_header(file, path)
 
 
 def read_raster(path: Path, content: bytes | None = None) -> Raster:
@@ -43,7 +55,26 @@ def read_raster(path: Path, content: bytes | None = None) -> Raster:
 
 
 def _decode(file: BinaryIO, path: Path) -> Raster:
-    return tiff_raster(file, path) if is_tiff(file, path) else bitmap_raster(file, path)
+    if is_tiff(file, path):
+        return tiff_raster(file, path)
+    raster = plain_raster(file, path)
+    return bitmap_raster(file, path) if raster is None else raster
+
+
+def plain_raster(file: BinaryIO, path: Path) -> Raster | None:
+    """Decode a portable anymap or a file of arrays; return None for every other file. Raises DataError."""
+    start = first_bytes(file)
+    if is_pnm(start):
+        return pnm_raster(file, path)
+    return array_raster(file, path) if is_arrays(start) else None
+
+
+def first_bytes(file: BinaryIO) -> bytes:
+    """Return the first bytes of an open file, which show its format; the next read begins at its start again."""
+    file.seek(0)
+    start = file.read(128)
+    file.seek(0)
+    return start
 
 
 def is_tiff(file: BinaryIO, path: Path) -> bool:

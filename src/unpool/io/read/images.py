@@ -16,7 +16,9 @@ from unpool.io.read.formats import read_header, read_raster
 from unpool.io.read.raster import Header, Raster, decoding
 from unpool.orientation import Orientation
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".svs"}
+)
 """Suffixes, in lower case, by which picture files in a folder are recognised."""
 
 _CHANNELS = {"grey-alpha": 1, "rgba": 3, "cmyk": 3, "palette": 3}

@@ -67,7 +67,7 @@ def load_mask(path: Path, kind: MaskKind | None = None, content: bytes | None = 
     with decoding(path):
         raster = read_raster(path, content)
         palette = None if raster.palette is None else tuple((int(r), int(g), int(b)) for r, g, b in raster.palette)
-        values = _in_kind(_stored_values(raster, path), raster, kind, path)
+        values = _in_kind(stored_values(raster, path), raster, kind, path)
         return MaskPicture(raster.header.orientation.apply(values), palette, raster.header)
 
 
@@ -91,7 +91,8 @@ def value_among_colours(source: str, value: int) -> DataError:
     )
 
 
-def _stored_values(raster: Raster, path: Path) -> NDArray[Any]:
+def stored_values(raster: Raster, path: Path) -> NDArray[Any]:
+    """Return the values of a decoded mask, in the file's own form and direction. Raises DataError as ``read_mask``."""
     header, pixels = raster.header, raster.pixels
     if header.form in ("rgba", "grey-alpha"):
         pixels = _without_alpha(pixels, path)

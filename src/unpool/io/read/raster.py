@@ -112,7 +112,7 @@ def broken(path: Path, why: str) -> DataError:
     """Return the error of a file that cannot be decoded."""
     return DataError(
         f"{path}: cannot be read as a picture ({why})",
-        "a complete PNG, JPEG, TIFF, BMP, GIF or WebP file",
+        "a complete PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or NPY file",
         "open it in an image viewer; copy or save it again if it is damaged, or move it out of the folder",
     )
 

@@ -70,6 +70,19 @@ class TiffPicture(NamedTuple):
     placement: Placement
 
 
+class TiffStack(NamedTuple):
+    """A TIFF as a stack: pictures of one size and kind, which are its pages.
+
+    Attributes
+    ----------
+    picture: the file, with the header of a page.
+    pages: for each page, the numbers of its planes in the file, in the order of its channels.
+    """
+
+    picture: TiffPicture
+    pages: tuple[tuple[int, ...], ...]
+
+
 def tiff_header(file: BinaryIO, path: Path) -> Header:
     """Read the header of a TIFF file, of any size. Raises DataError."""
     return tiff_picture(file, path).header
@@ -83,20 +96,66 @@ def tiff_picture(file: BinaryIO, path: Path) -> TiffPicture:
     file: stays open as long as pages are read.
     """
     with decoding(path):
-        alone = OneFile(file)
-        check_directories(alone, path)
-        tiff = tifffile.TiffFile(cast(BinaryIO, alone), name=str(path))
-        if tiff.is_ome:
-            _check_ome(tiff.ome_metadata or "", path)
+        tiff = _opened(file, path)
         series = _only_series(tiff, path)
-        header = _header(series, _layout(series, path), path)
-        check_size(path, header, (1, 1))
-        if header.rows * header.columns * header.pixel_bytes > MAX_ANNOUNCED * alone.size:
-            size = size_text((header.rows, header.columns))
-            raise broken(path, f"it announces {size} pixels and has {alone.size:,} bytes")
-        _check_pages(series, header, path)
-        palette = _palette(series.keyframe) if header.form == "palette" else None
-        return TiffPicture(series, header, palette, tiff_placement(tiff, series))
+        return _picture(tiff, series, _layout(series, path), path)
+
+
+def tiff_stack(file: BinaryIO, path: Path) -> TiffStack | None:
+    """Find the pages of a TIFF that can be read as a stack; None where it has one page. Raises DataError.
+
+    The pages lie along all axes but rows, columns, samples and, where there is another one, the axis of channels. So
+    six pages are six pictures here, and six channels for ``tiff_picture``: only the mask shows which are meant.
+    """
+    with decoding(path):
+        tiff = _opened(file, path)
+        series = _only_series(tiff, path)
+        found = _pages(series)
+        if found is None or len(found[0]) < 2:
+            return None
+        return TiffStack(_picture(tiff, series, found[1], path), found[0])
+
+
+def _opened(file: BinaryIO, path: Path) -> tifffile.TiffFile:
+    alone = OneFile(file)
+    check_directories(alone, path)
+    tiff = tifffile.TiffFile(cast(BinaryIO, alone), name=str(path))
+    if tiff.is_ome:
+        _check_ome(tiff.ome_metadata or "", path)
+    return tiff
+
+
+def _picture(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, layout: _Layout, path: Path) -> TiffPicture:
+    """Return a picture of this layout, once its pages and blocks are known to be in the file."""
+    header, size = _header(series, layout, path), tiff.filehandle.size
+    check_size(path, header, (1, 1))
+    if prod(series.shape) * np.dtype(header.dtype).itemsize > MAX_ANNOUNCED * size:
+        shown = size_text((header.rows, header.columns))
+        raise broken(path, f"it announces {shown} pixels and has {size:,} bytes")
+    _check_pages(series, header, path)
+    palette = _palette(series.keyframe) if header.form == "palette" else None
+    return TiffPicture(series, header, palette, tiff_placement(tiff, series))
+
+
+def _pages(series: tifffile.TiffPageSeries) -> tuple[tuple[tuple[int, ...], ...], _Layout] | None:
+    """Return the planes of each page, and the layout of a page; None where the axes are none of a stack."""
+    kept = [
+        (axis, size) for axis, size in zip(series.axes.upper(), series.shape, strict=True) if size > 1 or axis in "YX"
+    ]
+    axes = "".join(axis for axis, _ in kept)
+    front, _, behind = axes.partition("YX")
+    if axes.count("YX") != 1 or behind not in ("", "S") or not front.strip("S"):
+        return None
+    named = "C" if len(front.replace("S", "")) > 1 else ""  # channels alone may be slices
+    channels = [k for k, axis in enumerate(front) if axis in ("S", named)]
+    sizes = [size for _, size in kept]
+    planes = np.arange(prod(sizes[: len(front)])).reshape(sizes[: len(front)])
+    planes = np.moveaxis(planes, channels, range(len(front) - len(channels), len(front)))
+    count = prod(sizes[k] for k in channels)
+    together = sizes[-1] if behind else 1
+    rows, columns = sizes[len(front)], sizes[len(front) + 1]
+    layout = _Layout(rows, columns, count * together, None if count * together == 1 else 0)
+    return tuple(tuple(map(int, page)) for page in planes.reshape(-1, count)), layout
 
 
 def _check_ome(text: str, path: Path) -> None:
@@ -128,8 +187,13 @@ def _check_ome(text: str, path: Path) -> None:
 
 
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
-    """Return the series of the picture: neither smaller copies nor GDAL's masks of valid pixels are pictures."""
+    """Return the series of the picture: neither smaller copies nor GDAL's masks of valid pixels are pictures.
+
+    Of a scanned slide it is the scan, not the thumbnail and the photographs of the label and the whole glass.
+    """
     pictures = [series for series in tiff.series if not series.keyframe.is_reduced and not series.keyframe.is_mask]
+    if tiff.is_svs or tiff.is_ndpi:
+        pictures = [series for series in pictures if series.name == "Baseline"] or pictures
     if len(pictures) != 1:
         raise DataError(
             f"{path}: {len(pictures)} pictures of different sizes or kinds",
@@ -158,8 +222,8 @@ def _stack(path: Path, series: tifffile.TiffPageSeries) -> DataError:
     return DataError(
         f"{path}: a stack of {size_text(series.shape)} (axes {series.axes})",
         f"one picture: rows, columns and channels; up to {MAX_UNNAMED_CHANNELS} pages without a name are taken as "
-        "channels, slices in depth (Z) and frames in time (T) are not",
-        "save each page as a picture of its own",
+        "channels, slices in depth (Z) and frames in time (T) are not; a stack has a mask of as many pages",
+        "save each page as a picture of its own, or the mask as a file of as many pages",
     )
 
 

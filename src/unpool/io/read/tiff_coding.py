@@ -13,6 +13,8 @@ from typing import Any
 from tifffile import COMPRESSION
 
 from unpool.errors import DataError
+from unpool.io.read.pillow_blocks import FAX, pillow_decodes
+from unpool.io.read.tiff_samples import makes_samples
 from unpool.io.read.webp import webp_size
 from unpool.shapes import Size
 from unpool.wording import all_of
@@ -24,9 +26,7 @@ _LZMA_MEMORY = 1 << 28
 """The most bytes of LZMA's dictionary; its highest preset takes 64 MiB."""
 
 _BY_PACKAGE = {5: "lzw_decode", 34926: "zstd_decode", 50000: "zstd_decode"}
-"""Functions of the optional package imagecodecs that inflate, at most to a number of bytes."""
-
-_FAX = frozenset({2, 3, 4})
+"""Functions of the optional package imagecodecs that inflate, at most to a number of bytes, where Pillow cannot."""
 
 
 def check_coding(frame: Any, path: Path) -> None:
@@ -38,14 +38,14 @@ def check_coding(frame: Any, path: Path) -> None:
     """
     compression, bits, predictor = int(frame.compression), int(frame.bitspersample), int(frame.predictor)
     coded = _compression_text(compression)
-    if compression not in {1, *_INFLATERS, *_BY_PACKAGE, *_PICTURE_SIZES, *_FAX}:
+    if compression not in {1, *_INFLATERS, *_BY_PACKAGE, *_PICTURE_SIZES, *FAX}:
         raise DataError(
             f"{path}: a TIFF {coded}, which is not read",
-            "a TIFF without compression, or with deflate",
+            "a TIFF without compression, or with deflate, LZW, JPEG or PackBits",
             "save the file uncompressed",
         )
-    by_package = compression in {*_BY_PACKAGE, *_PICTURE_SIZES, *_FAX}
-    by_samples = compression not in _PICTURE_SIZES
+    by_package = compression in {*_BY_PACKAGE, *_PICTURE_SIZES, *FAX} and not pillow_decodes(frame)
+    by_samples = compression not in _PICTURE_SIZES and not is_sampled_here(frame)
     needs = [
         *([coded] if by_package else []),
         *([f"with samples of {bits} bits"] if by_samples and bits not in (1, 8, 16, 32, 64) else []),
@@ -54,7 +54,7 @@ def check_coding(frame: Any, path: Path) -> None:
     if needs and find_spec("imagecodecs") is None:
         raise DataError(
             f"{path}: a TIFF {all_of(needs)}",
-            "a TIFF of 8, 16 or 32 bits without compression, or with deflate",
+            "a TIFF of 8, 16 or 32 bits without compression, or with deflate, LZW, JPEG or PackBits",
             "pip install 'unpool[codecs]', or save the file uncompressed, with 8, 16 or 32 bits",
         )
 
@@ -94,12 +94,23 @@ def is_inflated(compression: int) -> bool:
     return compression in _INFLATERS or compression in _BY_PACKAGE
 
 
+def is_sampled_here(frame: Any) -> bool:
+    """Return whether the samples of a page (of tifffile) are made here from its bytes, not by tifffile."""
+    return makes_samples(frame) and (frame.compression == 1 or is_inflated(frame.compression))
+
+
 def check_coded_size(data: bytes, compression: int, block: Size) -> None:
     """Raise ValueError where a block that is a picture of its own, such as a JPEG, has more pixels than its place."""
     if compression in _PICTURE_SIZES:
         rows, columns = _PICTURE_SIZES[compression](data)
         if rows * columns > 2 * block[0] * block[1]:
             raise ValueError(f"it is a picture of {rows} x {columns} pixels")
+
+
+def require_jpeg_end(data: bytes) -> None:
+    """Raise ValueError where the data of a JPEG is cut off: a decoder would paint the rest grey."""
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise ValueError("its JPEG data has no end")
 
 
 def _deflate(data: bytes, most: int) -> bytes:

@@ -8,17 +8,27 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, FILLORDER
 
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
+from unpool.io.read.pillow_blocks import BYTE_CODES, bytes_of_block, picture_of_block, pillow_decodes
 from unpool.io.read.raster import MAX_BYTES, Header, Raster, broken, check_size, decoding
 from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
-from unpool.io.read.tiff import TiffPicture, block_size, tiff_picture
-from unpool.io.read.tiff_coding import JPEG, check_coded_size, check_coding, inflated, is_inflated
+from unpool.io.read.tiff import TiffPicture, TiffStack, block_size, tiff_picture
+from unpool.io.read.tiff_coding import (
+    JPEG,
+    check_coded_size,
+    check_coding,
+    inflated,
+    is_inflated,
+    is_sampled_here,
+    require_jpeg_end,
+)
+from unpool.io.read.tiff_samples import samples_of_block
 from unpool.shapes import Region, region_size
 from unpool.wording import size_text
 
@@ -29,7 +39,9 @@ def tiff_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a TIFF file. Raises DataError."""
     with decoding(path):
         picture = tiff_picture(file, path)
-        return _raster(picture, _reader(file, path, picture, BlockCache(0)), path)
+        return _raster(
+            picture, _reader(file, path, picture, _planes(picture, picture.header.channels), BlockCache(0)), path
+        )
 
 
 def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
@@ -44,7 +56,7 @@ def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredP
     with decoding(path):
         picture = tiff_picture(file, path)
         frame, header = picture.series.keyframe, picture.header
-        read = _reader(file, path, picture, BlockCache(cache))
+        read = _reader(file, path, picture, _planes(picture, header.channels), BlockCache(cache))
         if frame.is_final:
             return StoredPicture(header, read, (1, header.columns), 0, picture.palette, placement=picture.placement)
         if _block_bytes(frame) > BLOCK_LIMIT:
@@ -54,9 +66,34 @@ def open_tiff(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredP
         return StoredPicture(header, read, block_size(frame), cache, picture.palette, placement=picture.placement)
 
 
-def _reader(file: BinaryIO, path: Path, picture: TiffPicture, cache: BlockCache) -> Callable[[Region], NDArray[Any]]:
+def tiff_page_reader(file: BinaryIO, path: Path, stack: TiffStack) -> Callable[[int], Raster]:
+    """Return a function from the number of a page, from 0, to its pixels. Raises DataError as ``tiff_raster``.
+
+    Parameters
+    ----------
+    file: stays open as long as pages are read.
+    """
+    picture = stack.picture
+    check_size(path, picture.header)
+    with decoding(path):
+        planes = _planes(picture, picture.header.channels * len(stack.pages))
+        _reader(file, path, picture, planes, BlockCache(0))
+
+    def page(number: int) -> Raster:
+        own = [planes[k] for k in stack.pages[number]]
+        width = own[0].channels.stop - own[0].channels.start
+        own = [each._replace(channels=slice(k * width, (k + 1) * width)) for k, each in enumerate(own)]
+        with decoding(path):
+            return _raster(picture, _reader(file, path, picture, own, BlockCache(0)), path)
+
+    return page
+
+
+def _reader(
+    file: BinaryIO, path: Path, picture: TiffPicture, planes: list[_Plane], cache: BlockCache
+) -> Callable[[Region], NDArray[Any]]:
     """Return a function from a region to its stored pixels. Raises DataError where nothing here can decode them."""
-    planes, frame, change = _planes(picture), picture.series.keyframe, picture.series.transform
+    frame, change = picture.series.keyframe, picture.series.transform
     if frame.is_final:
         read = _Rows(file, path, picture.header, planes).window
     else:
@@ -73,8 +110,7 @@ def _raster(picture: TiffPicture, read: Callable[[Region], NDArray[Any]], path: 
     return Raster(header, read((slice(0, header.rows), slice(0, header.columns))), picture.palette)
 
 
-@dataclass(frozen=True)
-class _Plane:
+class _Plane(NamedTuple):
     """A page, or one plane of a page whose channels are stored apart.
 
     Attributes
@@ -88,10 +124,10 @@ class _Plane:
     channels: slice
 
 
-def _planes(picture: TiffPicture) -> list[_Plane]:
-    """Return the planes of a picture in the order of its channels."""
+def _planes(picture: TiffPicture, channels: int) -> list[_Plane]:
+    """Return the planes of a file in the order of its channels, of which all pages together have this many."""
     _, _, _, _, together = picture.series.keyframe.shaped
-    separate = picture.header.channels // together // len(picture.series.pages)
+    separate = channels // together // len(picture.series.pages)
     pairs = [(page, sample) for page in picture.series.pages for sample in range(separate)]
     return [_Plane(*pair, slice(place * together, (place + 1) * together)) for place, pair in enumerate(pairs)]
 
@@ -202,6 +238,10 @@ class _Blocks:
 
 def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
     """Return a function from the bytes of a block, its page and its number to its pixels (rows, columns, channels)."""
+    if pillow_decodes(frame) and int(frame.compression) not in BYTE_CODES:
+        return _picture_decoder(frame)
+    if is_sampled_here(frame):
+        return _sample_decoder(frame)
     plain = frame
     if is_inflated(frame.compression):
         # inflated here, within bounds; tifffile decodes the rest as it decodes a page without compression
@@ -210,19 +250,17 @@ def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
         for stale in ("decode", "hash"):
             plain.__dict__.pop(stale, None)
     plain.init_decode()
-    rows, columns = block_size(frame)
-    size = rows * -(-columns * frame.shaped[4] * frame.bitspersample // 8)
 
     def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
         options = {}
         if data is not None and plain is not frame:
-            data = inflated(data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data, frame.compression, size)
+            data = _plain_bytes(data, frame, segment)
         elif data is not None and frame.compression in JPEG:
             options = {"jpegtables": page.jpegtables, "jpegheader": frame.jpegheader}
-            if frame.jpegheader is None and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-                raise ValueError("its JPEG data has no end")  # the decoder would paint the rest grey
+            if frame.jpegheader is None:
+                require_jpeg_end(data)
         if data is not None and frame.jpegheader is None:
-            check_coded_size(data, frame.compression, (rows, columns))
+            check_coded_size(data, frame.compression, block_size(frame))
         pixels, _, shape = plain.decode(data, segment, **options)
         if pixels is None:
             return np.full(shape[1:], frame.nodata, frame.dtype)
@@ -230,6 +268,57 @@ def _decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
         return block
 
     return decoded
+
+
+def _plain_bytes(data: bytes, frame: Any, segment: int) -> bytes:
+    """Return the bytes of a block, without compression and in the usual order of bits."""
+    rows, columns = block_size(frame)
+    row_bytes = -(-columns * frame.shaped[4] * frame.bitspersample // 8)
+    data = data.translate(_REVERSED_BITS) if frame.fillorder == 2 else data
+    if frame.compression == 1:
+        return data
+    if pillow_decodes(frame):
+        return bytes_of_block(data, frame.compression, (_rows_of(frame, segment), row_bytes))
+    return inflated(data, frame.compression, rows * row_bytes)
+
+
+def _sample_decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
+    """Return a function as ``_decoder`` does, for blocks whose samples are made here."""
+
+    def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
+        size = _rows_of(frame, segment), block_size(frame)[1]
+        if data is None:
+            return np.full((*size, frame.shaped[4]), frame.nodata, frame.dtype)
+        return samples_of_block(_plain_bytes(data, frame, segment), frame, size)
+
+    return decoded
+
+
+def _picture_decoder(frame: Any) -> Callable[[bytes | None, Any, int], NDArray[Any]]:
+    """Return a function as ``_decoder`` does, for blocks that are a JPEG, or in fax codes, which Pillow decodes."""
+    columns, is_jpeg = block_size(frame)[1], frame.compression in JPEG
+
+    def decoded(data: bytes | None, page: Any, segment: int) -> NDArray[Any]:
+        size = _rows_of(frame, segment), columns
+        if data is None:
+            return np.full((*size, frame.shaped[4]), frame.nodata, frame.dtype)
+        if is_jpeg:
+            require_jpeg_end(data)
+            check_coded_size(data, frame.compression, block_size(frame))
+        elif frame.fillorder == 2:
+            data = data.translate(_REVERSED_BITS)
+        return picture_of_block(data, frame, page.jpegtables if is_jpeg else None, size)
+
+    return decoded
+
+
+def _rows_of(frame: Any, segment: int) -> int:
+    """Return the rows of a block; the last strip of a plane has fewer than the others."""
+    height = block_size(frame)[0]
+    if frame.is_tiled:
+        return height
+    rows = int(frame.shaped[2])
+    return min(height, rows - segment % -(-rows // height) * height)
 
 
 def _place_text(page: Any, index: int) -> str:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from unpool.errors import UsageError
 from unpool.io.placement import Placement
 from unpool.io.png_chunks import PNG_MARK
+from unpool.io.read.arrays import is_arrays
 from unpool.io.read.bitmaps import open_bitmap
-from unpool.io.read.formats import is_tiff, open_file
+from unpool.io.read.formats import first_bytes, is_tiff, open_file, plain_raster, stored_header
 from unpool.io.read.images import ImageInfo, as_displayed, info_from_header
 from unpool.io.read.png_windows import open_png
+from unpool.io.read.pnm import is_pnm
 from unpool.io.read.raster import Raster, check_size, decoding
-from unpool.io.read.stored_picture import StoredPicture, check_allowed
+from unpool.io.read.stored_picture import StoredPicture, check_allowed, decoded_picture
 from unpool.io.read.tiff_windows import open_tiff
 from unpool.io.read.zarr import is_zarr, open_zarr
 from unpool.shapes import Region, Size, region_size
@@ -131,9 +133,15 @@ def open_picture(path: Path, cache: int = CACHE, allowed: float = inf) -> Iterat
 def _stored_picture(file: BinaryIO, path: Path, cache: int, allowed: float) -> StoredPicture:
     if is_tiff(file, path):
         return open_tiff(file, path, cache, allowed)
-    start = file.read(len(PNG_MARK))
-    file.seek(0)
-    png = open_png(file, path, cache) if start == PNG_MARK else None
+    start = first_bytes(file)
+    if is_pnm(start) or is_arrays(start):
+        header = stored_header(file, path)
+        needed = 2 * header.rows * header.columns * header.pixel_bytes
+        check_allowed(path, f"{path.suffix[1:].upper()} file", needed, cache, allowed)
+        raster = plain_raster(file, path)
+        assert raster is not None
+        return decoded_picture(raster)
+    png = open_png(file, path, cache) if start.startswith(PNG_MARK) else None
     if png is not None:
         return png
     file.seek(0)
