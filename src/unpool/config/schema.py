@@ -58,6 +58,16 @@ class DataSettings(_Section):
             example=[255],
         ),
     ] = None
+    borders: Annotated[
+        int | None,
+        Meaning(
+            "width in pixels of an object's border where another object is near, learned as a class of its own so that "
+            "predict --objects separates them; masks and scores count it as object; 0: none; without it, 2 where masks "
+            "are object numbers",
+            "one more map in the last layer",
+            example=2,
+        ),
+    ] = Field(None, ge=0, le=64)
     val_share: Annotated[
         float,
         Meaning(
