@@ -32,6 +32,7 @@ class Kept(NamedTuple):
 
 
 CLASS_IDS = Kept()
+INSIDE = Kept(inside=True)
 PROBABILITIES = Kept(probabilities=True)
 UNCERTAINTY = Kept(confidence=True, variance=True)
 """The maps that ``Prediction.uncertainty`` is computed from."""
