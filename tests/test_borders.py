@@ -128,7 +128,7 @@ def test_an_ensemble_needs_one_width() -> None:
 
 def test_borders_need_object_numbers(cells: Path) -> None:
     survey = finish(check(cells, DataSettings()))
-    with pytest.raises(UsageError, match=r"borders=2 with masks of values.*object numbers"):
+    with pytest.raises(UsageError, match=r"borders=2 with masks of values(.|\n)*object numbers"):
         prepare(survey, resolve({**tiny.settings(), "data": {"borders": 2}}))
     assert prepare(survey, resolve(tiny.settings())).config.data.borders == 0
 

@@ -18,7 +18,7 @@ from unpool.errors import DataError, UsageError
 from unpool.io.pixel_size import PixelSize, pixel_size_of, stated_pixel_size
 from unpool.io.read.windows import open_picture
 from unpool.objects.measurements import PictureMeasurements, measured_objects
-from unpool.objects.separation import PLAIN, ObjectStream
+from unpool.objects.separation import BY_PROBABILITY, ObjectStream
 
 pytest.importorskip("skimage")
 
@@ -88,7 +88,7 @@ def test_strips_measure_what_the_whole_does(height: int) -> None:
     inside = np.full(prediction.shape, 255, np.uint8)
 
     def measured(height: int) -> tuple[Any, Any]:
-        found, stream = PictureMeasurements((40, 36), 3), ObjectStream(36, PLAIN)
+        found, stream = PictureMeasurements((40, 36), 3), ObjectStream(36, BY_PROBABILITY)
         for top in range(0, 40, height):
             part = slice(top, top + height)
             found.add_rows(prediction[part], pixels[part])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unpool.objects.flooding import basins, renumbered
-from unpool.objects.separation import BORDERED, PLAIN, ObjectStream, Separation, separated
+from unpool.objects.separation import BY_BORDERS, BY_PROBABILITY, ObjectStream, Separation, separated
 
 SURE = Separation(core=0.5, smoothing=0.0, depth=1.0, share=0.0)
 
@@ -80,11 +80,11 @@ def test_two_discs_that_touch_are_two_objects() -> None:
 
 def test_a_disc_and_a_bar_stay_whole() -> None:
     bar = discs((20, 30, 12))
-    assert separated(bar, sure(bar), PLAIN).max() == 1
+    assert separated(bar, sure(bar), BY_PROBABILITY).max() == 1
     bar = np.zeros((20, 60), np.uint8)
     bar[6:14, 3:57] = 1
-    assert separated(bar, sure(bar), PLAIN).max() == 1
-    assert separated(bar, sure(bar), BORDERED).max() == 1
+    assert separated(bar, sure(bar), BY_PROBABILITY).max() == 1
+    assert separated(bar, sure(bar), BY_BORDERS).max() == 1
 
 
 def test_evidence_cuts_what_has_no_neck() -> None:
@@ -92,7 +92,7 @@ def test_evidence_cuts_what_has_no_neck() -> None:
     bar[4:16, 4:56] = 1
     inside = sure(bar)
     inside[:, 28:32] = 60
-    found = separated(bar, inside, BORDERED)
+    found = separated(bar, inside, BY_BORDERS)
     assert found.max() == 2
     assert ((found > 0) == (bar > 0)).all()
     assert np.count_nonzero(found == 1) == np.count_nonzero(found == 2)
@@ -101,13 +101,16 @@ def test_evidence_cuts_what_has_no_neck() -> None:
 def test_components_that_nobody_is_sure_of_are_objects_too() -> None:
     specks = np.zeros((9, 12), np.uint8)
     specks[1:3, 1:4], specks[5, 7] = 1, 1
-    assert separated(specks, np.zeros_like(specks), PLAIN).tolist() == renumbered(specks * [[1] * 6 + [2] * 6]).tolist()
+    assert (
+        separated(specks, np.zeros_like(specks), BY_PROBABILITY).tolist()
+        == renumbered(specks * [[1] * 6 + [2] * 6]).tolist()
+    )
 
 
 def test_classes_do_not_join() -> None:
     two = np.zeros((6, 12), np.uint8)
     two[1:5, 1:6], two[1:5, 6:11] = 1, 2
-    found = separated(two, sure(two), PLAIN)
+    found = separated(two, sure(two), BY_PROBABILITY)
     assert found[2, 2] == 1
     assert found[2, 8] == 2
     assert found.max() == 2
@@ -120,8 +123,8 @@ def test_strips_of_any_height_give_the_objects_of_the_whole(seed: int, heights: 
     smooth = ndimage.gaussian_filter(random.normal(size=(rows, 24)), 2.0)
     prediction = (smooth > -0.02).astype(np.uint8) + (smooth > 0.06)
     inside = random.integers(0, 256, prediction.shape).astype(np.uint8)
-    whole = separated(prediction, inside, PLAIN)
-    stream, top, parts = ObjectStream(24, PLAIN), 0, []
+    whole = separated(prediction, inside, BY_PROBABILITY)
+    stream, top, parts = ObjectStream(24, BY_PROBABILITY), 0, []
     keys = np.zeros(prediction.shape, np.int64)
     for height in heights:
         bottom = top + height
@@ -143,7 +146,7 @@ def test_rows_that_are_finished_are_not_held() -> None:
     prediction = np.zeros((300, 20), np.uint8)
     for top in range(2, 300, 12):
         prediction[top : top + 8, 3:14] = 1
-    stream, most = ObjectStream(20, PLAIN), 0
+    stream, most = ObjectStream(20, BY_PROBABILITY), 0
     for top in range(0, 300, 10):
         stream.add(prediction[top : top + 10], sure(prediction[top : top + 10]), last=top == 290)
         most = max(most, stream.held)

@@ -8,15 +8,12 @@ stands high enough above the place.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-try:
-    from unpool.convolution.machine_code import compiled
-except ImportError:  # numba is missing: the same loops run, at a hundredth of the speed
-    compiled = cast(Any, lambda function: function)
 
 
 def basins(heights: NDArray[np.float64], inside: NDArray[np.bool_], depth: float, share: float) -> NDArray[np.int32]:
@@ -38,7 +35,7 @@ def basins(heights: NDArray[np.float64], inside: NDArray[np.bool_], depth: float
     order = places[np.argsort(-padded.ravel()[places], kind="stable")]
     width = padded.shape[1]
     steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
-    _flood_from_peaks(padded.ravel(), owners, order, steps, np.array([depth, share]))
+    _flooding()(padded.ravel(), owners, order, steps, np.array([depth, share]))
     flooded = owners.reshape(padded.shape)[1:-1, 1:-1]
     return renumbered(flooded)
 
@@ -102,4 +99,11 @@ def _flood_from_peaks(
         owners[place] = root
 
 
-_flood_from_peaks = compiled(_flood_from_peaks)
+@cache
+def _flooding() -> Callable[..., None]:
+    """Return ``_flood_from_peaks`` as machine code; without numba the same loops run, at a hundredth of the speed."""
+    try:
+        from unpool.convolution.machine_code import compiled  # noqa: PLC0415 - numba takes time to import
+    except ImportError:
+        return _flood_from_peaks
+    return compiled(_flood_from_peaks)

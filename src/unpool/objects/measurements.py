@@ -15,7 +15,7 @@ from unpool.errors import UsageError
 from unpool.objects.separation import CompleteObjects
 from unpool.shapes import Region
 
-Measured = dict[str, float]
+ObjectFacts = dict[str, float]
 """The measurements of an object or a class by their names; NaN where there is none."""
 
 SHAPE_COLUMNS = (
@@ -69,9 +69,9 @@ class ClassSums:
         self.sums = self.sums + values.sum(axis=0)
         self.squares = self.squares + (values**2).sum(axis=0)
 
-    def measured(self, all_pixels: int, objects: int) -> Measured:
+    def measured(self, all_pixels: int, objects: int) -> ObjectFacts:
         """Return area, share of the picture, number of objects, and mean and deviation of each channel."""
-        found: Measured = {"area": self.pixels, "share": self.pixels / all_pixels, "objects": objects}
+        found: ObjectFacts = {"area": self.pixels, "share": self.pixels / all_pixels, "objects": objects}
         for number in range(np.size(self.sums) if self.pixels else 0):
             mean = float(np.ravel(self.sums)[number]) / self.pixels
             variance = float(np.ravel(self.squares)[number]) / self.pixels - mean**2
@@ -93,7 +93,7 @@ class PictureMeasurements:
 
     size: tuple[int, int]
     class_count: int
-    objects: dict[int, Measured] = field(default_factory=dict)
+    objects: dict[int, ObjectFacts] = field(default_factory=dict)
     classes: dict[int, int] = field(default_factory=dict)
     sums: list[ClassSums] = field(default_factory=list)
 
@@ -124,11 +124,11 @@ class PictureMeasurements:
         for measured in measured_objects(ids, pixels, top, self.size):
             self.objects[int(keys[int(measured.pop("number")) - int(keys[0] != 0)])] = measured
 
-    def object_rows(self, numbers: dict[int, int]) -> list[tuple[int, int, Measured]]:
+    def object_rows(self, numbers: dict[int, int]) -> list[tuple[int, int, ObjectFacts]]:
         """Return number, class id and measurements of each object, in the order of the numbers."""
         return sorted((numbers[key], self.classes[key], measured) for key, measured in self.objects.items())
 
-    def class_rows(self) -> list[Measured]:
+    def class_rows(self) -> list[ObjectFacts]:
         """Return the measurements of each class."""
         counts = np.bincount(list(self.classes.values()), minlength=self.class_count)
         pixels = self.size[0] * self.size[1]
@@ -137,7 +137,7 @@ class PictureMeasurements:
 
 def measured_objects(
     ids: NDArray[np.integer[Any]], pixels: NDArray[Any], top: int, size: tuple[int, int]
-) -> Sequence[Measured]:
+) -> Sequence[ObjectFacts]:
     """Return the measurements of the objects in some rows of a picture, with their ``number``, in its order.
 
     Parameters
@@ -154,7 +154,7 @@ def measured_objects(
     for cells in zip(*table.values(), strict=True):
         value = dict(zip(table, [float(cell) for cell in cells], strict=True))
         box = [value[f"bbox-{k}"] for k in range(4)]
-        measured: Measured = {
+        measured: ObjectFacts = {
             "number": value["label"],
             "area": value["area"],
             "perimeter": value["perimeter"],

@@ -71,16 +71,16 @@ class Separation:
         return surface[1:-1, 1:-1]
 
 
-PLAIN = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
+BY_PROBABILITY = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
 """The separation by probabilities alone."""
 
-BORDERED = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
+BY_BORDERS = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
 """The separation of a network that learned the borders of objects."""
 
 
 def separation_for(borders: int) -> Separation:
     """Return the separation of a network's predictions, which learned borders of this width; 0 for none."""
-    return BORDERED if borders else PLAIN
+    return BY_BORDERS if borders else BY_PROBABILITY
 
 
 def separated(prediction: Labels, inside: NDArray[np.uint8], separation: Separation) -> ObjectIds:

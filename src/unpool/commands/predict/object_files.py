@@ -21,7 +21,7 @@ from unpool.io.write.band_form import BandForm
 from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
 from unpool.io.write.tiff import write_tiff
 from unpool.io.write.unfinished import UnfinishedBands
-from unpool.objects.measurements import Measured, PictureMeasurements
+from unpool.objects.measurements import ObjectFacts, PictureMeasurements
 from unpool.objects.separation import ObjectStream, Separation
 from unpool.prediction.result import Prediction
 
@@ -182,7 +182,7 @@ def open_object_writer(
     Parameters
     ----------
     paths: of the TIFF and of the measurements.
-    key: digest of everything that the bands depend on; None begins anew.
+    key: digest of everything that the bands depend on; None starts again.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def object_evidence(band: Prediction) -> NDArray[np.uint8]:
     return np.stack([band.prediction, band.inside], axis=-1)
 
 
-def _plain(measured: Measured) -> dict[str, float | None]:
+def _plain(measured: ObjectFacts) -> dict[str, float | None]:
     return {name: value if np.isfinite(value) else None for name, value in measured.items()}
 
 
