@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool.checkpoint.models import weights_digest
-from unpool.class_table import ClassTable
 from unpool.commands.events import Event, Message
 from unpool.commands.run_folder import RunFolder, model_file
-from unpool.commands.train.preparation import BORDERS, TrainingJob, suited_settings
+from unpool.commands.train.preparation import TrainingJob, suited_settings
 from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig
 from unpool.config.settings import resolve
@@ -156,7 +155,7 @@ def _training_record(job: TrainingJob, run: RunFolder, origin: Origin) -> Record
         net=config.net,
         data=_data(job.survey, {"train": len(split.train), "val": len(split.val)}, split.origin),
         settings=config.model_dump(mode="json"),
-        changed=_changed(config, job.survey.table),
+        changed=_changed(config, len(job.survey.table)),
         seed=config.training.seed,
         machine=job.setup.machine.describe() + (f", {processes} processes" if processes > 1 else ""),
         start=_model(model_file(Path(config.training.start))) if config.training.start is not None else None,
@@ -233,11 +232,9 @@ def _data_key(survey: Survey) -> tuple[str, dict[str, Any]]:
     return survey.fingerprint, survey.table.to_card()
 
 
-def _changed(config: RunConfig, table: ClassTable) -> dict[str, Any]:
-    """Return the settings that differ from the defaults and from those that suit the pictures and the masks."""
-    borders = BORDERS if table.kind == "instances" else 0
-    suited = suited_settings(config.augmentation.orientation, len(table), borders)
-    defaults = resolve({"net": config.net, **suited})
+def _changed(config: RunConfig, classes: int) -> dict[str, Any]:
+    """Return the settings that differ from the defaults and from those that suit the pictures."""
+    defaults = resolve({"net": config.net, **suited_settings(config.augmentation.orientation, classes)})
     usual = dict(dotted_names(defaults.model_dump(mode="json")))
     settings = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in settings if name not in usual or usual[name] != value}

@@ -59,15 +59,13 @@ class DataSettings(_Section):
         ),
     ] = None
     borders: Annotated[
-        int | None,
+        int,
         Meaning(
-            "width in pixels of an object's border where another object is near, learned as a class of its own so that "
-            "predict --objects separates them; masks and scores count it as object; 0: none; without it, 2 where masks "
-            "are object numbers",
+            "width in pixels of the border along the edge of each object, learned as a class of its own, "
+            "which predict --objects looks at; masks and scores count it as object; it needs masks of object numbers; 0: none",
             "one more map in the last layer",
-            example=2,
         ),
-    ] = Field(None, ge=0, le=64)
+    ] = Field(0, ge=0, le=64)
     val_share: Annotated[
         float,
         Meaning(

@@ -1,4 +1,4 @@
-"""Borders: the pixels of an object that are near another one, which a network may learn as a class of their own."""
+"""Borders: the pixels along the edge of an object, which a network may learn as a class of their own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BORDER = 2
 def with_borders(labels: Labels, instances: NDArray[np.int32], width: int) -> Labels:
     """Return labels in which the borders of objects have the label ``BORDER``.
 
-    A pixel of an object belongs to its border if a pixel of another object lies within ``width`` pixels of it, from
-    centre to centre. So two objects that touch have a border of ``width`` pixels each. Background stays background, and
-    an object that touches no other has no border.
+    A pixel of an object belongs to its border if a pixel outside the object, of another object or of the background,
+    lies within ``width`` pixels of it, from centre to centre. So two objects that touch have a border of ``width``
+    pixels each between them. Background stays background. Ignored pixels count as background.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def with_borders(labels: Labels, instances: NDArray[np.int32], width: int) -> La
     reach = np.arange(-width, width + 1)
     disc = reach[:, None] ** 2 + reach**2 <= width * width
     numbers = np.where(labels == IGNORE_ID, 0, instances)
-    nothing = np.iinfo(np.int32).max
     highest = ndimage.maximum_filter(numbers, footprint=disc, mode="nearest")
-    lowest = ndimage.minimum_filter(np.where(numbers == 0, nothing, numbers), footprint=disc, mode="nearest")
+    lowest = ndimage.minimum_filter(numbers, footprint=disc, mode="nearest")
     near = (highest != numbers) | (lowest != numbers)
     return np.where((labels == OBJECT) & near, np.uint8(BORDER), labels)

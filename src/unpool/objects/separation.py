@@ -71,10 +71,10 @@ class Separation:
         return surface[1:-1, 1:-1]
 
 
-BY_PROBABILITY = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
+BY_PROBABILITY = Separation(core=0.5, smoothing=1.0, depth=0.5, share=0.15)
 """The separation by probabilities alone."""
 
-BY_BORDERS = Separation(core=0.5, smoothing=1.0, depth=0.75, share=0.1)
+BY_BORDERS = Separation(core=0.5, smoothing=1.0, depth=0.5, share=0.15)
 """The separation of a network that learned the borders of objects."""
 
 

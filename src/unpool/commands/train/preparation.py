@@ -38,9 +38,6 @@ from unpool.training.records import Budget
 from unpool.training.setup import TrainingSetup
 from unpool.wording import bytes_text
 
-BORDERS = 0
-"""Width in pixels of the borders that a network learns where masks hold object numbers."""
-
 DEFAULT_MINUTES = 10.0
 """Budget of a training without ``--epochs`` and ``--minutes``."""
 
@@ -79,7 +76,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     DataError: validation pictures of a pixel type that no training picture has.
     """
     _require_trained_types(survey)
-    config = _with_borders(config, survey)
+    _require_numbers(config.data.borders, survey)
     machine = choose_machine(config.machine.device, config.machine.precision)
     crop = _crop_for(config, survey, machine, processes)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
@@ -88,14 +85,14 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     def store(names: Sequence[str], limit: int, emphasis: Emphasis | None = None, borders: int = 0) -> SampleStore:
         return SampleStore([pairs[name] for name in names], survey.table, limit, emphasis, borders)
 
-    trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss), config.data.borders or 0)
+    trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss), config.data.borders)
     validated = store(survey.split.val, cache // 5)
     config = _suited(config, trained, len(survey.table))
     given = config.training
     network, fresh = _network(config, survey)
     normalisation = training_normalisation(trained, survey.channels)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
-    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen, config.data.borders or 0)
+    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen, config.data.borders)
     setup = TrainingSetup(
         batches=CropSampler(
             samples=trained,
@@ -168,23 +165,14 @@ def _outputs(config: RunConfig, survey: Survey) -> int:
     return len(survey.table) + bool(config.data.borders)
 
 
-def _with_borders(config: RunConfig, survey: Survey) -> RunConfig:
-    """Return the configuration with the borders that suit the masks, where a person did not choose them.
-
-    Raises
-    ------
-    UsageError: borders are to be learned, and the masks hold no object numbers.
-    """
-    numbered = survey.table.kind == "instances"
-    if config.data.borders is None:
-        return resolve(merge(config.model_dump(), {"data": {"borders": BORDERS if numbered else 0}}))
-    if config.data.borders and not numbered:
+def _require_numbers(borders: int, survey: Survey) -> None:
+    """Raise UsageError where borders are to be learned, and the masks hold no object numbers."""
+    if borders and survey.table.kind != "instances":
         raise UsageError(
-            f"borders={config.data.borders} with masks of {survey.table.kind}",
+            f"borders={borders} with masks of {survey.table.kind}",
             "masks of object numbers, in which it is known where one object ends and the next begins",
             "leave borders out, or give --masks instances if every value of the masks numbers an object",
         )
-    return config
 
 
 def _placed(network: Network, machine: Machine, given: TrainingSettings) -> Optimizer:
@@ -305,7 +293,7 @@ def _suited(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunCo
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
-    suited = suited_settings(orientation, classes, config.data.borders or 0)
+    suited = suited_settings(orientation, classes)
     chosen = {key: value for key, value in suited["augmentation"].items() if getattr(config.augmentation, key) is None}
     changes: dict[str, Any] = {"augmentation": {**chosen, "orientation": orientation}}
     if config.loss.class_weights == "auto":
@@ -313,11 +301,10 @@ def _suited(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunCo
     return resolve(merge(config.model_dump(), changes))
 
 
-def suited_settings(orientation: str, classes: int, borders: int) -> dict[str, dict[str, Any]]:
+def suited_settings(orientation: str, classes: int) -> dict[str, dict[str, Any]]:
     """Return the settings for pictures that are ``free`` or ``upright``, with this number of classes, nested."""
     free = orientation == "free"
     return {
-        "data": {"borders": borders},
         "augmentation": {
             "orientation": orientation,
             "flip_rows": free,
