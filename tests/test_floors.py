@@ -16,7 +16,7 @@ FLOORS = {
     "orientation": 1, "processes": 1, "read_ahead": 1, "tiling": 1,
     "io": 2,
     "convolution": 3,
-    "data": 4, "losses": 4, "metrics": 4, "nets": 4, "optim": 4,
+    "data": 4, "losses": 4, "metrics": 4, "nets": 4, "objects": 4, "optim": 4,
     "segmenter": 5,
     "checkpoint": 6, "config": 6, "dataset": 6, "ledger": 6,
     "prediction": 7, "study": 7,

@@ -34,6 +34,7 @@ CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0,
 CPU = Machine(torch.device("cpu"), reduced=False)
 NO_CHANGE = Augmentation().none()
 SIZES = ((48, 56), (49, 63), (64, 48))
+EXTRAS = ("overlays", "probabilities", "uncertainty", "objects")
 STRUCTURES: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
     "segnet-basic": {"width": 4, "depth": 2, "kernel": 3},
@@ -122,7 +123,7 @@ def setup(model: Segmenter, data: list[Sample], validation: list[Sample], **chan
 
 def predict(model: Path, inputs: list[str], out: Path, **options: Any) -> Generator[Event, None, Predicted]:
     """The command ``predict`` with the options of both its records by name."""
-    extras = {name: options.pop(name) for name in ("overlays", "probabilities", "uncertainty") if name in options}
+    extras = {name: options.pop(name) for name in EXTRAS if name in options}
     return predicting.predict(model, inputs, out, ExtraOutputs(**extras), predicting.PredictionOptions(**options))
 
 

@@ -29,8 +29,9 @@ from unpool.machine.device import Machine, Precision, choose_machine
 from unpool.nets.network import Network
 from unpool.orientation import OrientationSet
 from unpool.prediction.averaging import Averaging
+from unpool.prediction.evaluation import separated_prediction
 from unpool.prediction.predictor import Predictor
-from unpool.prediction.result import CLASS_IDS, PROBABILITIES, UNCERTAINTY, Kept, Prediction
+from unpool.prediction.result import CLASS_IDS, INSIDE, PROBABILITIES, UNCERTAINTY, Kept, Prediction
 from unpool.segmenter import Segmenter
 
 Image: TypeAlias = NDArray[Any] | str | Path
@@ -94,6 +95,16 @@ class Model:
             values, or with a value that seems to mean missing data.
         """
         return self._predicted(image, tta, samples, CLASS_IDS).prediction
+
+    def objects(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.int32]:
+        """Return the number of every pixel's object: int32 (rows, columns), from 1; 0 for background.
+
+        Objects that touch are separated as ``unpool predict --objects`` does. Parameters and errors are those of
+        ``Model.predict``.
+        """
+        objects = separated_prediction(self._predicted(image, tta, samples, INSIDE), self.segmenter.borders)
+        assert objects is not None
+        return objects
 
     def probabilities(self, image: Image, *, tta: OrientationSet = "none", samples: int = 0) -> NDArray[np.float32]:
         """Return the probability of every class: float32 (K, rows, columns).

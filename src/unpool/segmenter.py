@@ -41,7 +41,10 @@ class Segmenter:
     Attributes
     ----------
     net: name of the network, as in ``unpool.nets.named.NAMED_NETS``.
+    network: it has an output for each class, and where it learned borders of objects, one more for these.
     seen: the appearance of the training pictures, which new pictures are compared with; None where it is not known.
+    borders: width in pixels of the borders of objects that the network learned, see ``unpool.data.borders``; 0 where
+        it learned none.
     """
 
     net: str
@@ -49,6 +52,38 @@ class Segmenter:
     normalisation: Normalisation
     classes: ClassTable
     seen: SeenPictures | None = None
+    borders: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Number of the network's outputs: the classes, and the borders of objects where it learned them."""
+        return len(self.classes) + (self.borders > 0)
+
+    def class_logits(self, logits: Tensor, axis: int = 0) -> Tensor:
+        """Return the logits of the classes, of which the last one has the probability of its borders too.
+
+        Parameters
+        ----------
+        logits: of the network; ``axis`` is that of its outputs.
+        """
+        if not self.borders:
+            return logits
+        last = logits.narrow(axis, len(self.classes) - 1, 2).logsumexp(axis, keepdim=True)
+        return torch.cat([logits.narrow(axis, 0, len(self.classes) - 1), last], axis)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each class, and behind them that of borders where the network learned them.
+
+        The probability of borders is also a part of that of the last class, the objects'.
+
+        Parameters
+        ----------
+        logits: of the network, (outputs, rows, columns).
+        """
+        probabilities = logits.softmax(dim=0)
+        if self.borders:
+            probabilities[-2] += probabilities[-1]
+        return probabilities
 
     def frame(self, size: Size) -> Frame:
         """Return the smallest input whose output covers a picture of (rows, columns).

@@ -105,6 +105,7 @@ class _Normalisation(_Form):
 class _Card(_Form):
     net: str
     in_channels: int = Field(ge=1, le=4096)
+    borders: int = Field(0, ge=0, le=64)
     normalisation: _Normalisation
     licence: str | None = None
     citation: str | None = None

@@ -106,11 +106,14 @@ def load_model(path: Path) -> LoadedModel:
         for name, tensor in tensors.items():
             if tensor.dtype != (torch.int64 if name.endswith("num_batches_tracked") else torch.float32):
                 raise ValueError(f"{name} is {tensor.dtype}")
-        network = restored(structure_of(card["structure"]), int(card["in_channels"]), len(classes), tensors)
+        borders = int(card.get("borders", 0))
+        outputs = len(classes) + (borders > 0)
+        network = restored(structure_of(card["structure"]), int(card["in_channels"]), outputs, tensors)
         if normalisation.channels != network.in_channels:
             raise ValueError("the normalisation has another channel count than the network")
         require_form_of_card(card)
-        segmenter = Segmenter(str(card["net"]), network, normalisation, classes, seen_of(card, normalisation))
+        seen = seen_of(card, normalisation)
+        segmenter = Segmenter(str(card["net"]), network, normalisation, classes, seen, borders)
         card = completed(card, network.structure)
         if card["probe"] is not None:
             Probe.from_card(card["probe"])

@@ -126,7 +126,7 @@ def probe_of(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> Probe | Non
     size = (max(SMALLEST[0], stride + 1), max(SMALLEST[1], stride * 3 // 2))
     image = probe_picture(segmenter.normalisation, pixels, size)
     own = segmenter.network
-    copy = restored(own.structure, own.in_channels, len(segmenter.classes), tensors)
+    copy = restored(own.structure, own.in_channels, segmenter.outputs, tensors)
     logits = probe_logits(replace(segmenter, network=copy), image)
     if not torch.isfinite(logits).all():
         return None
@@ -171,13 +171,13 @@ def compare_probe(probe: Probe, image: NDArray[Any], logits: Tensor) -> ProbeRes
 
 @torch.inference_mode()
 def probe_logits(segmenter: Segmenter, image: NDArray[Any]) -> Tensor:
-    """Return the logits of a picture in one piece, float32 (K, rows, columns), in float32 on the CPU."""
+    """Return the classes' logits for a picture in one piece, float32 (K, rows, columns), in float32 on the CPU."""
     inputs = segmenter.prepare(image, "the probe")
     top, left = segmenter.frame((image.shape[0], image.shape[1])).offset
     with torch.autocast("cpu", enabled=False):
         logits = segmenter.network(inputs)
     own: Tensor = logits[0, :, top : top + image.shape[0], left : left + image.shape[1]].float()
-    return own
+    return segmenter.class_logits(own)
 
 
 def probe_picture(normalisation: Normalisation, pixels: str, size: tuple[int, int]) -> NDArray[Any]:

@@ -42,6 +42,18 @@ def predict(
             help="Also write 1 - confidence; with --samples, the variance of each class.",
         ),
     ] = False,
+    objects: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Also separate objects that touch: their numbers in objects/, a row for each in objects.csv, and one "
+            "for each picture and class in classes.csv.",
+        ),
+    ] = False,
+    pixel_size: Annotated[
+        str | None,
+        Parameter(help="Size of a pixel for --objects, such as 0.65um; by default what each file states."),
+    ] = None,
     tta: TtaOption = "none",
     samples: SamplesOption = 0,
     memory: Annotated[
@@ -67,9 +79,15 @@ def predict(
     from unpool.commands.predict.predict import PredictionOptions
     from unpool.commands.predict.predict import predict as command
     from unpool.commands.predict.targets import ExtraOutputs
+    from unpool.errors import UsageError
+    from unpool.io.pixel_size import pixel_size_of
     from unpool.prediction.averaging import Averaging
 
-    extras = ExtraOutputs(overlay, probabilities, uncertainty)
+    if pixel_size is not None and not objects:
+        raise UsageError(
+            "--pixel-size without --objects", "objects to be measured", "add --objects, or leave --pixel-size out"
+        )
+    extras = ExtraOutputs(overlay, probabilities, uncertainty, objects)
     options = PredictionOptions(
         averaging=Averaging(tta, samples),
         overwrite=overwrite,
@@ -78,6 +96,7 @@ def predict(
         memory=bytes_of(memory),
         device=device or "auto",
         precision=precision or "auto",
+        pixel_size=pixel_size_of(pixel_size),
     )
     result = run_command(command(model, inputs, out, extras, options), silent=json_)
     if json_:

@@ -36,7 +36,8 @@ def test(
             negative="",
             help="Measures in addition to the counts of pixels: boundaries (BF score, boundary IoU, distances), "
             "boundaries-of-truth (the BF score as SegNet's paper defines it), objects (SEG, average precision; by "
-            "default for masks of object numbers), membranes (V_rand, V_info and errors of ISBI 2012; the first class "
+            "default for masks of object numbers), separated-objects (touching ones separated as predict "
+            "--objects does; by default too), membranes (V_rand, V_info and errors of ISBI 2012; the first class "
             "is the membrane), membranes-second (the second class is the membrane), calibration (confidence against "
             "accuracy; by default), uncertainty (whether it finds the wrong pixels; by default with --samples).",
         ),

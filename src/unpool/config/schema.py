@@ -58,6 +58,14 @@ class DataSettings(_Section):
             example=[255],
         ),
     ] = None
+    borders: Annotated[
+        int,
+        Meaning(
+            "width in pixels of the border along the edge of each object, learned as a class of its own, which predict "
+            "--objects looks at; masks and scores count it as object; it needs masks of object numbers; 0: none",
+            "one more map in the last layer",
+        ),
+    ] = Field(0, ge=0, le=64)
     val_share: Annotated[
         float,
         Meaning(

@@ -50,14 +50,21 @@ class SampleStore(Sequence[Sample]):
     ----------
     limit: bytes of samples to keep.
     emphasis: computed when a pair is read, and kept with the sample; None for none.
+    borders: width in pixels of the borders of objects in the labels; 0 for none.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], table: ClassTable, limit: int = 4 << 30, emphasis: Emphasis | None = None
+        self,
+        pairs: Sequence[Pair],
+        table: ClassTable,
+        limit: int = 4 << 30,
+        emphasis: Emphasis | None = None,
+        borders: int = 0,
     ) -> None:
         self.pairs = tuple(pairs)
         self._table = table
         self._emphasis = emphasis
+        self._borders = borders
         self._kept: dict[int, Sample] = {}
         self._free = limit
 
@@ -72,7 +79,7 @@ class SampleStore(Sequence[Sample]):
             return self._kept[index]
         pair = self.pairs[index]
         with _naming_files(f"{pair.image} with {pair.mask}"):
-            sample = read_sample(pair, self._table, self._emphasis)
+            sample = read_sample(pair, self._table, self._emphasis, self._borders)
         if sample.nbytes <= self._free:
             self._free -= sample.nbytes
             self._kept[index] = sample

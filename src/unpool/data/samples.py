@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.class_table import ClassTable, Labels
+from unpool.data.borders import with_borders
 from unpool.data.weight_maps import Emphasis, emphasis_map
 from unpool.errors import DataError
 from unpool.io.read.images import read_image
@@ -40,7 +41,8 @@ class Sample:
     Attributes
     ----------
     image: (rows, columns, channels) in the stored pixel type: uint8, uint16 or float32.
-    labels: uint8 (rows, columns): class ids, or ``IGNORE_ID`` where a pixel counts nowhere.
+    labels: uint8 (rows, columns): class ids, or ``IGNORE_ID`` where a pixel counts nowhere. Where a network learns
+        borders, the label behind the last class is that of borders, see ``unpool.data.borders``.
     instances: int32 (rows, columns): object numbers, 0 for background; None unless the table is of kind
         ``instances``.
     emphasis: float16 (rows, columns): weights added to those of the classes, see ``unpool.data.weight_maps``; None
@@ -60,8 +62,12 @@ class Sample:
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None) -> Sample:
+def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None, borders: int = 0) -> Sample:
     """Read a pair, and compute its emphasis if one is given.
+
+    Parameters
+    ----------
+    borders: width in pixels of the borders of objects in the labels, of a table of object numbers; 0 for none.
 
     Raises
     ------
@@ -79,4 +85,6 @@ def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None)
     labels = table.encode(mask, str(pair.mask))
     instances = mask.astype(np.int32) if table.kind == "instances" else None
     weights = emphasis_map(labels, instances, emphasis).astype(np.float16) if emphasis else None
+    if borders and instances is not None:
+        labels = with_borders(labels, instances, borders)
     return Sample(pair.name, image, labels, instances, weights)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from unpool.class_table import IGNORE_ID
 from unpool.data.samples import Sample
 
 UPRIGHT_ABOVE = 0.06
@@ -28,7 +27,7 @@ def vertical_displacement(samples: Iterable[Sample], classes: int) -> float:
     for sample in samples:
         height = sample.labels.shape[0]
         for row, line in enumerate(sample.labels):
-            counts = np.bincount(line[line != IGNORE_ID], minlength=classes)
+            counts = np.bincount(line[line < classes], minlength=classes)  # without ignored pixels and borders
             pixels += counts
             moments += counts * ((row + 0.5) / height)
     if not pixels.sum():

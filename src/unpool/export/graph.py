@@ -41,6 +41,7 @@ class ExportModule(nn.Module):
         super().__init__()
         self.rule = _size_rule(segmenter)
         self.output = output
+        self.class_logits = segmenter.class_logits
         self.dtype = torch.float16 if half else torch.float32
         self.network = copy.deepcopy(segmenter.network).to(self.dtype)
         constants = segmenter.normalisation.constants[pixels]
@@ -69,7 +70,7 @@ class ExportModule(nn.Module):
 
     def _network_logits(self, maps: Tensor) -> Tensor:
         logits: Tensor = self.network(maps.to(self.dtype))
-        return logits.float()
+        return self.class_logits(logits.float(), 1)
 
 
 def mirrored_positions(positions: Tensor, side: int) -> Tensor:

@@ -37,6 +37,8 @@ class Evidence(NamedTuple):
     probabilities: float32 (K, rows, columns); None unless a measure needs them.
     variance: float32 (rows, columns), the variance over the averaged predictions, averaged over the classes; None
         unless dropout is sampled.
+    separated: int32 (rows, columns), the numbers of the predicted objects, touching ones separated, 0 for background;
+        None unless a measure needs them.
     """
 
     labels: Labels
@@ -45,6 +47,7 @@ class Evidence(NamedTuple):
     confidence: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     variance: NDArray[np.float32] | None = None
+    separated: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Measure:
     table: function that returns the scores (rows, columns) for the numbers (N, n) of N pictures; N may be 1.
     diagram: function that draws the numbers (N, n) of a set; None for no drawing.
     probabilities: whether ``numbers`` reads the probabilities of all classes.
+    separated: whether ``numbers`` reads the separated objects.
     """
 
     key: str
@@ -110,6 +114,7 @@ class Measure:
     table: Callable[[Numbers], ScoreTable]
     diagram: Callable[[Numbers], Diagram] | None = None
     probabilities: bool = False
+    separated: bool = False
 
 
 @dataclass(frozen=True)

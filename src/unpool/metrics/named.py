@@ -8,13 +8,14 @@ from unpool.metrics.boundaries import boundaries
 from unpool.metrics.calibration import calibration
 from unpool.metrics.measures import Measure
 from unpool.metrics.membranes import membranes
-from unpool.metrics.objects import objects
+from unpool.metrics.objects import objects, separated_objects
 from unpool.metrics.uncertainty import uncertainty
 
 MEASURES: Mapping[str, Callable[[Sequence[str]], Measure]] = {
     "boundaries": boundaries,
     "boundaries-of-truth": lambda names: boundaries(names, "truth"),
     "objects": objects,
+    "separated-objects": separated_objects,
     "membranes": membranes,
     "membranes-second": lambda names: membranes(names, membrane=1),
     "calibration": lambda _: calibration(),

@@ -12,7 +12,7 @@ place of the tile. So neither the order of pictures nor the number of processes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -99,14 +99,19 @@ class Mean(NamedTuple):
     variance: Tensor
 
 
-def mean_of(runs: Iterable[Tensor]) -> Mean:
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=0)
+
+
+def mean_of(runs: Iterable[Tensor], probabilities_of: Callable[[Tensor], Tensor] = _softmax) -> Mean:
     """Average the probabilities of several runs, of which one at a time is in memory.
 
     Parameters
     ----------
     runs: logits (K, rows, columns) of each run; at least one.
+    probabilities_of: from the logits of a run to its probabilities.
     """
-    each = map(_softmax, runs)  # a function, so that the logits are freed immediately
+    each = map(probabilities_of, runs)  # a function, so that the logits are freed immediately
     mean = next(each)
     squares, count = torch.zeros_like(mean), 1
     for count, probabilities in enumerate(each, start=2):
@@ -115,10 +120,6 @@ def mean_of(runs: Iterable[Tensor]) -> Mean:
         # Welford's sum stays exact where the variance is small
         squares += away.mul_(probabilities.sub_(mean))
     return Mean(mean, (squares / count).clamp_min(0))
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=0)
 
 
 def require_dropout(segmenter: Segmenter, averaging: Averaging) -> None:

@@ -15,6 +15,7 @@ from unpool.data.samples import Sample
 from unpool.metrics.confusion import ConfusionMatrix
 from unpool.metrics.measures import Evidence, Measure, Numbers
 from unpool.metrics.scores import Scores, scores
+from unpool.objects.separation import ObjectIds, separated, separation_for
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import Kept, Prediction
 from unpool.processes import Processes
@@ -70,6 +71,7 @@ def evaluate_each(
         confidence=bool(measures),
         probabilities=any(measure.probabilities for measure in measures),
         variance=bool(measures),
+        inside=any(measure.separated for measure in measures),
     )
     for sample in samples:
         rows, columns = sample.labels.shape
@@ -80,10 +82,25 @@ def evaluate_each(
             labels = torch.from_numpy(sample.labels[tile.rows, tile.columns].astype(np.int64))
             loss += float(F.cross_entropy(tile.logits[None], labels[None], ignore_index=IGNORE_ID, reduction="sum"))
         matrix = ConfusionMatrix.of(classes.names, sample.labels, predicted.prediction)
-        yield ImageResult(sample.name, matrix, loss, _measured(sample, predicted, measures))
+        objects = separated_prediction(predicted, predictor.segmenter.borders)
+        yield ImageResult(sample.name, matrix, loss, _measured(sample, predicted, measures, objects))
 
 
-def _measured(sample: Sample, predicted: Prediction, measures: Sequence[Measure]) -> tuple[Numbers, ...]:
+def separated_prediction(predicted: Prediction, borders: int) -> ObjectIds | None:
+    """Return the objects of a picture's prediction, touching ones separated; None where ``inside`` is not kept.
+
+    Parameters
+    ----------
+    borders: width of the borders that the network learned; 0 for none.
+    """
+    if predicted.inside is None:
+        return None
+    return separated(predicted.prediction, predicted.inside, separation_for(borders))
+
+
+def _measured(
+    sample: Sample, predicted: Prediction, measures: Sequence[Measure], objects: ObjectIds | None
+) -> tuple[Numbers, ...]:
     if predicted.confidence is None:
         return ()
     variance = None if predicted.variance is None else predicted.variance.mean(axis=0)
@@ -94,6 +111,7 @@ def _measured(sample: Sample, predicted: Prediction, measures: Sequence[Measure]
         predicted.confidence,
         predicted.probabilities,
         variance,
+        objects,
     )
     return tuple(measure.numbers(evidence) for measure in measures)
 

@@ -135,18 +135,18 @@ class Predictor:
             numbers = range(len(overlap.rows)) if rows is None else rows
             means = self._means(image, source, list(overlap.regions(numbers)), halo)
             for region, maps in blend(overlap, means, numbers):
-                yield _mean_logits(region, maps, source)
+                yield self._mean_logits(region, maps, source)
             return
         if halo is None:
             kept = [extent(size)][: 1 if rows is None else len(rows)]
         else:
             kept = list(regions(size, self.tile, halo.stride, rows))
         if self.averaging.once:
-            yield from _plain_logits(self._runs(image, source, kept, halo), source)
+            yield from self._plain_logits(self._runs(image, source, kept, halo), source)
             return
         means = self._means(image, source, kept, halo)
         for region in kept:
-            yield _mean_logits(region, next(means), source)
+            yield self._mean_logits(region, next(means), source)
 
     def tile_rows(self, size: Size) -> list[slice]:
         """Return the rows of a picture of (rows, columns) that are finished with each row of tiles."""
@@ -248,29 +248,35 @@ class Predictor:
             yield from self._placed.runs(window, source, self.averaging)
 
     def _means(self, image: Pixels, source: str, kept: Sequence[Region], halo: Halo | None) -> Iterator[Means]:
-        """Yield the mean probabilities of each region; with dropout samples their variance too."""
+        """Yield the mean ``Segmenter.probabilities`` of each region; with dropout samples their variance too."""
         runs = self._runs(image, source, kept, halo)
         for _ in kept:
             logits = (join_rows(run.parts) for run in islice(runs, self.averaging.runs))
             if self.averaging.once:
-                yield (next(logits).softmax(dim=0),)
+                yield (self.segmenter.probabilities(next(logits)),)
             else:
-                yield tuple(mean_of(logits))[: 2 if self.averaging.samples else 1]
+                mean = mean_of(logits, self.segmenter.probabilities)
+                yield tuple(mean)[: 2 if self.averaging.samples else 1]
 
+    def _plain_logits(self, runs: Iterator[RunLogits], source: str) -> Iterator[TileLogits]:
+        borders = self.segmenter.borders > 0
+        for run in runs:
+            top, columns = run.region[0].start, run.region[1]
+            for logits in run.parts:
+                _require_finite(logits, source)
+                rows = slice(top, top + logits.shape[1])
+                border = logits.softmax(dim=0)[-1] if borders else None
+                yield TileLogits(rows, columns, self.segmenter.class_logits(logits), border=border)
+                top += logits.shape[1]
 
-def _plain_logits(runs: Iterator[RunLogits], source: str) -> Iterator[TileLogits]:
-    for run in runs:
-        top, columns = run.region[0].start, run.region[1]
-        for logits in run.parts:
-            _require_finite(logits, source)
-            yield TileLogits(slice(top, top + logits.shape[1]), columns, logits)
-            top += logits.shape[1]
-
-
-def _mean_logits(region: Region, maps: Means, source: str) -> TileLogits:
-    mean, *variance = maps
-    _require_finite(mean, source)
-    return TileLogits(*region, mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), *variance)
+    def _mean_logits(self, region: Region, maps: Means, source: str) -> TileLogits:
+        mean, *variances = maps
+        _require_finite(mean, source)
+        classes = len(self.segmenter.classes)
+        variance = variances[0][:classes] if variances else None
+        border = mean[classes] if self.segmenter.borders else None
+        logits = mean[:classes].clamp_min(torch.finfo(mean.dtype).tiny).log()
+        return TileLogits(*region, logits, variance, border)
 
 
 def _require_finite(logits: Tensor, source: str) -> None:

@@ -22,14 +22,17 @@ class Kept(NamedTuple):
     confidence: the predicted class's probability.
     probabilities: the probability of every class.
     variance: the variance of every class's probability; kept only where dropout is sampled.
+    inside: how sure it is that a pixel lies inside an object.
     """
 
     confidence: bool = False
     probabilities: bool = False
     variance: bool = False
+    inside: bool = False
 
 
 CLASS_IDS = Kept()
+INSIDE = Kept(inside=True)
 PROBABILITIES = Kept(probabilities=True)
 UNCERTAINTY = Kept(confidence=True, variance=True)
 """The maps that ``Prediction.uncertainty`` is computed from."""
@@ -45,12 +48,14 @@ class TileLogits:
     logits: float32 (K, rows, columns), on the CPU. Where orientations, samples or tiles are averaged, the logarithm of
         the mean probability: its softmax, argmax and cross-entropy are those of the mean.
     variance: float32 (K, rows, columns), the variance of the samples' probabilities; None where dropout is not sampled.
+    border: float32 (rows, columns), the probability of the border of an object; None where the network learned none.
     """
 
     rows: slice
     columns: slice
     logits: Tensor
     variance: Tensor | None = None
+    border: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Prediction:
     probabilities: float32 (K, rows, columns), summing to 1; None where they are not kept.
     variance: float32 (K, rows, columns), the variance of each class's probability over the orientations and samples
         that are averaged; None where it is not kept.
+    inside: uint8 (rows, columns), round(255 p) of the probability p that a pixel belongs to the predicted class and not
+        to a border; None where it is not kept.
     top: the number of its first row in the picture.
     """
 
@@ -71,6 +78,7 @@ class Prediction:
     confidence: NDArray[np.float32] | None
     probabilities: NDArray[np.float32] | None
     variance: NDArray[np.float32] | None = None
+    inside: NDArray[np.uint8] | None = None
     top: int = 0
 
     @classmethod
@@ -81,12 +89,13 @@ class Prediction:
             np.empty(size, dtype=np.float32) if keep.confidence else None,
             np.empty((classes, *size), dtype=np.float32) if keep.probabilities else None,
             np.empty((classes, *size), dtype=np.float32) if keep.variance else None,
+            np.empty(size, dtype=np.uint8) if keep.inside else None,
             top,
         )
 
     def arrays(self) -> list[NDArray[Any]]:
         """Return the arrays themselves, always in the same order."""
-        arrays = (self.prediction, self.confidence, self.probabilities, self.variance)
+        arrays = (self.prediction, self.confidence, self.probabilities, self.variance, self.inside)
         return [array for array in arrays if array is not None]
 
     def fill(self, tile: TileLogits) -> None:
@@ -95,9 +104,14 @@ class Prediction:
         self.prediction[rows, columns] = most_probable(tile)
         if self.variance is not None and tile.variance is not None:
             self.variance[:, rows, columns] = tile.variance.numpy()
-        if self.confidence is None and self.probabilities is None:
+        if self.confidence is None and self.probabilities is None and self.inside is None:
             return
         probabilities = tile.logits.softmax(dim=0)
+        if self.inside is not None:
+            inside = probabilities.amax(dim=0)
+            if tile.border is not None:
+                inside = (inside - tile.border).clamp_min(0)
+            self.inside[rows, columns] = (255 * inside).round().to(torch.uint8).numpy()
         if self.confidence is not None:
             self.confidence[rows, columns] = probabilities.amax(dim=0).numpy()
         if self.probabilities is not None:

@@ -48,7 +48,7 @@ def fitting_tile(predictor: Predictor, picture: PictureFile, source: str, band_b
     fits = size[0] <= predictor.tile[0] and size[1] <= predictor.tile[1]
     if limit is None or (fits and not limit.strict):
         return predictor.tile
-    summed = summed_bytes(len(predictor.segmenter.classes), sampled=predictor.averaging.samples > 0)
+    summed = summed_bytes(predictor.segmenter.outputs, sampled=predictor.averaging.samples > 0)
     cost = TileBytes(picture_memory(predictor, picture), band_bytes, summed)
     room = limit.left(predictor.machine) - (0 if picture.in_memory else picture.cached_bytes)
     structure = predictor.segmenter.network.structure
@@ -63,7 +63,7 @@ def picture_memory(predictor: Predictor, image: TypedPixels, *, at_once: bool = 
     at_once: whether the window is computed in one piece even where the network could compute it by rows.
     """
     channels, averaged = image.shape[2], at_once or not predictor.averaging.once
-    window = READING * image.dtype.itemsize * channels + AVERAGING * len(predictor.segmenter.classes) * averaged
+    window = READING * image.dtype.itemsize * channels + AVERAGING * predictor.segmenter.outputs * averaged
     if predictor.by_rows and not at_once:
         return predictor.window_memory._replace(window=window)
     return predictor.window_memory._replace(window=window + NORMAL * channels, piece=inf)

@@ -42,9 +42,10 @@ def card_sections(card: Mapping[str, Any], file: NamedTexts, tests: NamedTexts =
 
 
 def _network(card: Mapping[str, Any]) -> str:
+    borders = f" and borders of objects, {card['borders']} pixels wide" if card.get("borders") else ""
     return (
         f"{card['net']}, {count_text(card['in_channels'], 'channel')} in, "
-        f"{count_text(len(card['classes']['classes']), 'class')} out"
+        f"{count_text(len(card['classes']['classes']), 'class')}{borders} out"
     )
 
 

@@ -50,7 +50,7 @@ def join_segmenters(segmenters: Mapping[str, Segmenter]) -> Segmenter:
             )
         for own, values in zip((network.scale, network.shift), change, strict=True):
             own[number] = torch.tensor(values)[:, None, None]
-    return Segmenter(ENSEMBLE, network, normalisation, first.classes, _seen(members))
+    return Segmenter(ENSEMBLE, network, normalisation, first.classes, _seen(members), first.borders)
 
 
 def _require_members(segmenters: Mapping[str, Segmenter]) -> None:
@@ -74,6 +74,15 @@ def _require_same_classes(source: str, segmenter: Segmenter, first: Segmenter) -
             f"{source}: the classes {own.describe_values()} (masks of {own.kind})",
             f"those of the first model: {wanted.describe_values()} (masks of {wanted.kind})",
             "give models that were trained on the same classes",
+        )
+    if segmenter.borders != first.borders:
+        own_borders, wanted_borders = (
+            f"borders of {each.borders} pixels" if each.borders else "no borders" for each in (segmenter, first)
+        )
+        raise UsageError(
+            f"{source}: a network that learned {own_borders} of objects",
+            f"{wanted_borders}, as the first model",
+            "give models that were trained with the same --set borders=…",
         )
     if segmenter.network.in_channels != first.network.in_channels:
         raise UsageError(

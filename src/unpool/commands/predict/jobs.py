@@ -14,6 +14,7 @@ import numpy as np
 from unpool.commands.predict.targets import Outputs, Target
 from unpool.io.destination import free_bytes
 from unpool.io.outputs import JournalEntry, output_name, read_journal, stamp_of
+from unpool.io.pixel_size import PixelSize
 from unpool.io.read.file_facts import picture_size
 from unpool.ledger.record import digest, present_code
 from unpool.prediction.predictor import Predictor
@@ -45,7 +46,9 @@ class JobShare(NamedTuple):
     processes: Processes
 
 
-def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -> PictureJob:
+def job_of(
+    target: Target, outputs: Outputs, predictor: Predictor, model: str, pixel_size: PixelSize | None = None
+) -> PictureJob:
     """Return the job of a picture.
 
     Its key is a digest of the model, the picture (name, size and time of its file), the arithmetic and the outputs.
@@ -53,6 +56,7 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
     Parameters
     ----------
     model: digest of the model file.
+    pixel_size: the one that a person gives, for measurements.
     """
     try:
         file = target.source.stat()
@@ -61,7 +65,7 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
         picture = [str(target.source)]
     averaging, machine = predictor.averaging, predictor.machine
     arithmetic = [str(machine.device), machine.reduced, *averaging.options(), averaging.seed]
-    written = [outputs.probability_type, *map(str, outputs.paths())]
+    written = [outputs.probability_type, *map(str, outputs.paths()), *(pixel_size or ())]
     return PictureJob(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
 
 

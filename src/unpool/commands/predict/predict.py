@@ -15,6 +15,9 @@ from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.predict.familiarity import Familiarity
 from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
+from unpool.commands.predict.measurement_tables import refuse_tables, write_tables
+from unpool.commands.predict.object_files import ObjectRequest
+from unpool.commands.predict.pixel_sizes import PixelSizes
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
@@ -43,11 +46,14 @@ from unpool.dataset.pairing.words import folder_role
 from unpool.errors import RunError, UnpoolError
 from unpool.io.destination import claimed, require_writable
 from unpool.io.outputs import mark_output, note_files
+from unpool.io.pixel_size import PixelSize
 from unpool.io.read.file_facts import picture_size
 from unpool.io.read.windows import CACHE, PictureFile, open_picture
 from unpool.ledger.record import digest, file_digest
 from unpool.machine.device import Precision, choose_machine, out_of_memory
 from unpool.machine.process_memory import keep_memory, return_memory, trim_memory
+from unpool.objects.measurements import regionprops_table
+from unpool.objects.separation import separation_for
 from unpool.prediction.averaging import ONCE, Averaging
 from unpool.prediction.memory_limit import CACHE_SHARE, MemoryLimit
 from unpool.prediction.predictor import TILE, Predictor
@@ -56,7 +62,7 @@ from unpool.prediction.tile_check import Mismatch, tile_mismatch
 from unpool.prediction.tile_choice import fitting_tile
 from unpool.processes import Processes, join
 from unpool.shapes import Size
-from unpool.wording import count_text, first_of
+from unpool.wording import all_of, count_text, first_of
 
 SMALL_BLOCK, BLOCK = 1 << 22, 1 << 27
 """Bytes from which the C library returns a block immediately under ``--memory``: in general, and for windows by
@@ -79,6 +85,7 @@ class PredictionOptions:
     verify: before the first picture, compare tiles with the picture in one piece, on a part of one picture, see
         ``unpool.prediction.tile_check``.
     memory: bytes that the process may hold; by default half of what is free, at most 4 GB.
+    pixel_size: of all pictures, for measurements of objects; None takes what each file states.
     """
 
     averaging: Averaging = ONCE
@@ -88,6 +95,7 @@ class PredictionOptions:
     memory: float | None = None
     device: str = "auto"
     precision: Precision = "auto"
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +107,14 @@ class Predicted:
     written: picture and mask of each prediction.
     failed: pictures that could not be predicted, with the reason.
     warnings: how pictures differ from those that the model saw, a sentence for each kind of difference.
+    tables: the tables of objects and of classes, where objects were requested.
     """
 
     folder: Path
     written: tuple[tuple[Path, Path], ...]
     failed: tuple[tuple[Path, str], ...]
     warnings: tuple[str, ...] = ()
+    tables: tuple[Path, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -113,6 +123,7 @@ class Predicted:
             "written": [{"image": str(image), "mask": str(mask)} for image, mask in self.written],
             "failed": [{"image": str(image), "reason": reason} for image, reason in self.failed],
             "warnings": list(self.warnings),
+            "tables": [str(table) for table in self.tables],
         }
 
 
@@ -145,6 +156,8 @@ def predict(
     ModelFileError: the model cannot be read.
     RunError: tiles that should equal the picture in one piece do not.
     """
+    if extras.objects:
+        regionprops_table()  # refused before any work where it is missing
     keep_memory() if options.memory is None else return_memory(SMALL_BLOCK)
     processes = join(options.device)
     path = model_file(model)
@@ -162,16 +175,21 @@ def predict(
     predictor = predictor.alone()  # weights are copied while small blocks are still returned
     del segmenter
     model_digest = file_digest(path)
-    jobs = [job_of(target, files, predictor, model_digest) for target, files in zip(targets, outputs, strict=True)]
+    jobs = [
+        job_of(target, files, predictor, model_digest, options.pixel_size)
+        for target, files in zip(targets, outputs, strict=True)
+    ]
     with claimed(out) if processes.first else nullcontext():
         resumed = resumed_jobs(jobs, out) if options.resume else ResumedJobs()
         if options.overwrite:
             resumed = resumed._replace(begun=frozenset(jobs))
         refuse_existing((job.outputs for job in jobs if job not in resumed.begun), resume=options.resume)
+        if extras.objects and not options.overwrite:
+            refuse_tables(out, resume=options.resume)
         yield from _announced(len(targets), resumed, predictor, card)
         room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
         yield from (Message(f"note: {note}") for note in (*notes, room) if note)
-        run = _PredictionRun(predictor, out)
+        run = _PredictionRun(predictor, out, options.pixel_size)
         if predictor.by_rows and options.memory is not None:
             return_memory(BLOCK)
         if options.verify:
@@ -198,8 +216,9 @@ def _announced(pictures: int, resumed: ResumedJobs, predictor: Predictor, card: 
 class _PredictionRun:
     """One call of the command: its predictor and folder, what it found, and whether it has explained blending."""
 
-    def __init__(self, predictor: Predictor, out: Path) -> None:
+    def __init__(self, predictor: Predictor, out: Path, pixel_size: PixelSize | None) -> None:
         self._predictor, self._out = predictor, out
+        self._pixel_sizes = PixelSizes(pixel_size)
         self._explained = False
         self._familiarity = Familiarity(predictor.segmenter.seen)
 
@@ -267,8 +286,20 @@ class _PredictionRun:
         yield from (Message(f"note: {warning}") for warning in unsaid)
         if measured := CHOICES.measured.text_since(before):
             yield Message(measured)
-        yield from _summary([job.source for job in jobs], failed, self._out, processes)
-        return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings))
+        missed = yield from _summary([job.source for job in jobs], failed, self._out, processes)
+        tables = (yield from self._tables(jobs, missed)) if processes.first else ()
+        return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings), tables)
+
+    def _tables(self, jobs: Sequence[PictureJob], missed: Sequence[Path]) -> Generator[Event, None, tuple[Path, ...]]:
+        """Write the tables of the pictures that were measured, and return their paths; none without measurements."""
+        files = [job.outputs.measurements for job in jobs if job.source not in missed]
+        measured = [file for file in files if file is not None]
+        if not measured:
+            return ()
+        tables = write_tables(self._out.resolve(), measured)
+        note_files(self._out, tables, "tables", done=True)
+        yield Message(f"objects and classes: {all_of([str(self._out / path.name) for path in tables])}")
+        return tables
 
     def predict(
         self, job: PictureJob, processes: Processes, *, may_replace: bool, named: bool
@@ -299,13 +330,22 @@ class _PredictionRun:
                     return ()
                 self._note(job, done=False)
                 sampled, key = predictor.averaging.samples > 0, _band_key(job, predictor, picture)
-                table = predictor.segmenter.classes
-                return stack.enter_context(open_results(job.outputs, picture, table, sampled=sampled, key=key))
+                request = self._object_request(job, predictor, picture)
+                return stack.enter_context(open_results(job.outputs, picture, request, sampled=sampled, key=key))
 
             results = together_or_none(results_opened, processes)
+            if note := self._pixel_sizes.new_note() if job.outputs.objects else "":
+                yield Message(f"note: {note}")
             yield from self._write(job, predictor, picture, results, processes, named=named)
         if processes.first:
             self._note(job, done=True)
+
+    def _object_request(self, job: PictureJob, predictor: Predictor, picture: PictureFile) -> ObjectRequest:
+        segmenter = predictor.segmenter
+        size = self._pixel_sizes.of(job.source, picture) if job.outputs.objects else None
+        assert predictor.memory is not None
+        separation = separation_for(segmenter.borders)
+        return ObjectRequest(str(job.target.name), segmenter.classes, separation, size, predictor.memory.bytes)
 
     def _note(self, job: PictureJob, *, done: bool) -> None:
         """Note the files of a job in the folder's journal, and mark the folder, before a file takes its place."""
@@ -375,13 +415,15 @@ def _reason(error: Exception, source: Path) -> str:
 
 def _summary(
     sources: Sequence[Path], failed: Sequence[tuple[Path, str]], out: Path, processes: Processes
-) -> Generator[Event, None, None]:
+) -> Generator[Event, None, list[Path]]:
+    """Name what was written and what was not; return the pictures that no process could predict."""
     missed = _missed(sources, failed, processes)
     elsewhere = [str(source) for source in missed if source not in dict(failed)]
     if elsewhere:
         yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
     skipped = f"; {count_text(len(missed), 'picture')} could not be predicted" if missed else ""
     yield Message(f"{count_text(len(sources) - len(missed), 'mask')} in {out}{skipped}")
+    return missed
 
 
 def _missed(sources: Sequence[Path], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.class_table import ClassTable, Labels
+from unpool.commands.predict.object_files import ObjectRequest, object_evidence, open_object_writer
 from unpool.commands.predict.targets import Outputs, ProbabilityType
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
@@ -87,12 +88,13 @@ class ResultFile:
 
 @contextmanager
 def open_results(
-    outputs: Outputs, picture: PictureFile, table: ClassTable, *, sampled: bool, key: str | None
+    outputs: Outputs, picture: PictureFile, request: ObjectRequest, *, sampled: bool, key: str | None
 ) -> Iterator[tuple[ResultFile, ...]]:
     """Begin to write the files of a picture, or continue after the rows that are written already.
 
     Parameters
     ----------
+    request: the class table, and how objects are separated and measured where they are written.
     sampled: whether dropout is sampled, so that uncertainty has a map for each class.
     key: digest of everything that the files depend on; rows of another key are removed. None writes each file in one
         piece, from a single band.
@@ -102,6 +104,7 @@ def open_results(
     RunError, UsageError: see ``unpool.io.write.bands.open_band_writer``.
     """
     rows, columns, _ = picture.shape
+    table = request.table
     with ExitStack() as stack:
 
         def writer(path: Path, channels: int, dtype: str) -> Writer:
@@ -123,6 +126,10 @@ def open_results(
             levels = _levels(picture)
             colours = writer(outputs.overlay, 3, "uint8")
             results.append(ResultFile(colours, lambda band: _overlay(band, picture, table, levels)))
+        if outputs.objects and outputs.measurements:
+            paths = outputs.objects, outputs.measurements
+            objects = stack.enter_context(open_object_writer(paths, picture, request, key))
+            results.append(ResultFile(objects, object_evidence))
         mask = outputs.mask
         if key is None:
             at_once = _AtOnce(lambda labels: write_mask(mask, labels, table))
@@ -140,7 +147,7 @@ def band_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
         count += classes * (2 * 4 + 2 * np.dtype(outputs.probability_type).itemsize)
     if outputs.uncertainty:
         count += 4 * 4 * (classes if sampled else 1)
-    return count + (6.0 if outputs.overlay else 0.0)
+    return count + (6.0 if outputs.overlay else 0.0) + (6.0 if outputs.objects else 0.0)
 
 
 def done_rows(results: Sequence[ResultFile]) -> int:

@@ -44,11 +44,14 @@ class ExtraOutputs:
     probabilities: pixel type of a TIFF (rows, columns, classes) in ``probabilities``; None writes none.
     uncertainty: whether to write a float32 TIFF into ``uncertainty``: the variance of each class's probability
         (rows, columns, classes) where dropout is sampled, else 1 - confidence (rows, columns).
+    objects: whether to separate objects, and to write their numbers into ``objects``, an int32 TIFF (rows, columns),
+        and their measurements into ``measurements``.
     """
 
     overlays: bool = False
     probabilities: ProbabilityType | None = None
     uncertainty: bool = False
+    objects: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,21 @@ class Outputs:
     probabilities: Path | None
     uncertainty: Path | None
     probability_type: ProbabilityType = "float32"
+    objects: Path | None = None
+    measurements: Path | None = None
 
     def paths(self) -> tuple[Path, ...]:
         """Return the files that are requested."""
-        paths = (self.mask, self.overlay, self.probabilities, self.uncertainty)
+        paths = (
+            self.mask, self.overlay, self.probabilities, self.uncertainty, self.objects, self.measurements
+        )  # fmt: skip
         return tuple(path for path in paths if path is not None)
 
     @property
     def keep(self) -> Kept:
         """The maps that the files are written from, in addition to the class ids."""
         unsure = self.uncertainty is not None
-        return Kept(confidence=unsure, probabilities=self.probabilities is not None, variance=unsure)
+        return Kept(unsure, self.probabilities is not None, variance=unsure, inside=self.objects is not None)
 
 
 class FoundTargets(NamedTuple):
@@ -179,6 +186,8 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
         probabilities=extra(extras.probabilities is not None, "probabilities", ".tif"),
         uncertainty=extra(extras.uncertainty, "uncertainty", ".tif"),
         probability_type=extras.probabilities or "float32",
+        objects=extra(extras.objects, "objects", ".tif"),
+        measurements=extra(extras.objects, "measurements", ".jsonl"),
     )
 
 

@@ -162,12 +162,13 @@ def _image_means(evaluation: Evaluation, groups: Mapping[str, str]) -> MeasureRe
 def usual_measures(classes: ClassTable, averaging: Averaging) -> tuple[str, ...]:
     """Return the measures of a test without ``--measures``.
 
-    They are calibration, uncertainty if dropout is sampled, and objects if the masks hold object numbers.
+    They are calibration, uncertainty if dropout is sampled, and objects, as they are and separated, if the masks hold
+    object numbers.
     """
     return (
         "calibration",
         *(["uncertainty"] if averaging.samples else []),
-        *(["objects"] if classes.kind == "instances" else []),
+        *(["objects", "separated-objects"] if classes.kind == "instances" else []),
     )
 
 

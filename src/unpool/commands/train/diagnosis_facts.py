@@ -28,7 +28,7 @@ def facts_of(job: TrainingJob) -> TrainingFacts:
         val_pictures=_pictures_with_class(job, val),
         train_count=len(train),
         val_count=len(val),
-        weights=tuple(job.setup.loss.weights or (1.0,) * classes),
+        weights=tuple(job.setup.loss.weights or (1.0,) * classes)[:classes],
         balanced=given.loss.class_weights == "balanced",
         weight_cap=given.loss.class_weight_cap,
         thickness=_thickness(job),
@@ -57,4 +57,4 @@ def _thickness(job: TrainingJob) -> tuple[float | None, ...]:
         return (None,) * classes
     samples = job.setup.batches.samples
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(MEASURED, len(samples))).astype(int))
-    return typical_thickness((samples[int(index)] for index in chosen), classes)
+    return typical_thickness((samples[int(index)] for index in chosen), job.segmenter.outputs)[:classes]

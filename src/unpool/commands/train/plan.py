@@ -34,9 +34,10 @@ def plan(job: TrainingJob, run: Path) -> str:
 
 def _network_text(job: TrainingJob) -> str:
     parameters = sum(p.numel() for p in job.segmenter.network.parameters())
+    borders = " and borders of objects" if job.segmenter.borders else ""
     return (
         f"{job.config.net}, {parameters:,} parameters, {count_text(job.survey.channels, 'channel')} in, "
-        f"{count_text(len(job.segmenter.classes), 'class')} out"
+        f"{count_text(len(job.segmenter.classes), 'class')}{borders} out"
     )
 
 

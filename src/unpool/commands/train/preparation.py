@@ -79,22 +79,23 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     DataError: validation pictures of a pixel type that no training picture has.
     """
     _require_trained_types(survey)
+    _require_numbers(config.data.borders, survey)
     machine = choose_machine(config.machine.device, config.machine.precision)
     crop = _crop_for(config, survey, machine, processes)
     pairs = {pair.name: pair for pair in survey.folder.pairs}
     cache = int(config.data.cache_gb * (1 << 30))
 
-    def store(names: Sequence[str], limit: int, emphasis: Emphasis | None = None) -> SampleStore:
-        return SampleStore([pairs[name] for name in names], survey.table, limit, emphasis)
+    def store(names: Sequence[str], limit: int, emphasis: Emphasis | None = None, borders: int = 0) -> SampleStore:
+        return SampleStore([pairs[name] for name in names], survey.table, limit, emphasis, borders)
 
-    trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss))
+    trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss), config.data.borders)
     validated = store(survey.split.val, cache // 5)
     config = _suited(config, trained, len(survey.table))
     given = config.training
     network, fresh = _network(config, survey)
     normalisation = training_normalisation(trained, survey.channels)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
-    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen)
+    segmenter = Segmenter(config.net, network, normalisation, survey.table, seen, config.data.borders)
     setup = TrainingSetup(
         batches=CropSampler(
             samples=trained,
@@ -106,7 +107,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
             seed=given.seed,
         ),
         validation=validated,
-        loss=_loss(config.loss, survey),
+        loss=_loss(config.loss, survey, segmenter.outputs),
         optimiser=_placed(network, machine, given),
         learning_rate=given.learning_rate,
         budget=Budget(given.epochs, given.minutes),
@@ -155,11 +156,26 @@ def _network(config: RunConfig, survey: Survey) -> tuple[Network, tuple[str, ...
     """Return a network with its first weights, and the names of those that are not from the model it starts with."""
     given = config.training
     torch.manual_seed(given.seed)
-    network = network_of(config.structure, survey.channels, len(survey.table))
+    network = network_of(config.structure, survey.channels, _outputs(config, survey))
     if given.start is None:
         return network, ()
     start = load_model(model_file(Path(given.start))).segmenter.network
     return network, begin_with(network, start.state_dict(), given.start)
+
+
+def _outputs(config: RunConfig, survey: Survey) -> int:
+    """Return the number of the network's outputs, as ``Segmenter.outputs`` counts them."""
+    return len(survey.table) + bool(config.data.borders)
+
+
+def _require_numbers(borders: int, survey: Survey) -> None:
+    """Raise UsageError where borders are to be learned, and the masks hold no object numbers."""
+    if borders and survey.table.kind != "instances":
+        raise UsageError(
+            f"borders={borders} with masks of {survey.table.kind}",
+            "masks of object numbers, in which it is known where one object ends and the next begins",
+            "leave borders out, or give --masks instances if every value of the masks numbers an object",
+        )
 
 
 def _placed(network: Network, machine: Machine, given: TrainingSettings) -> Optimizer:
@@ -177,11 +193,11 @@ def _crop_for(config: RunConfig, survey: Survey, machine: Machine, processes: Pr
     """Return the crop of a training that is possible here."""
     crop = _crop(config, _sizes(survey))
     free = free_memory(machine, config.machine.memory_gb, processes.neighbours)
-    _require_trainable(config, crop, survey.channels, len(survey.table), free)
+    _require_trainable(config, crop, survey.channels, _outputs(config, survey), free)
     return crop
 
 
-def _loss(given: LossSettings, survey: Survey) -> Loss:
+def _loss(given: LossSettings, survey: Survey, outputs: int) -> Loss:
     weights: tuple[float, ...] | None = None
     if given.class_weights == "balanced":
         weights = balanced_weights(survey.class_shares(survey.split.train), given.class_weight_cap)
@@ -196,6 +212,8 @@ def _loss(given: LossSettings, survey: Survey) -> Loss:
                 f"one for each of {len(survey.table)} classes: {', '.join(survey.table.names)}",
                 "write them in this order",
             )
+    if weights and outputs > len(weights):
+        weights = (*weights, weights[-1])  # a border is a part of the objects
     factors = {field.name: getattr(given, field.name) for field in fields(LossFactors)}
     return Loss(weights, given.division, **factors)
 

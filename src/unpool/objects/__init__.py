@@ -1,0 +1,1 @@
+"""Single objects in a prediction of classes: touching ones separated, numbered and measured."""
