@@ -11,6 +11,7 @@ from unpool.cli.options import (
     RecipeOption,
     SeedOption,
     SettingsOption,
+    SnapOption,
     settings_of,
 )
 from unpool.cli.program import BAD_DATA, app, print_result, run_command
@@ -23,6 +24,7 @@ def check(
     masks: MasksOption = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    snap: SnapOption = None,
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     set_: SettingsOption = None,
@@ -38,7 +40,7 @@ def check(
     from unpool.config.settings import resolve
     from unpool.dataset.survey_text import survey_page
 
-    config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, seed=seed))
+    config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, snap=snap, seed=seed))
     survey = run_command(command(data, config.data, config.training.seed), silent=json_)
     print_result(survey.to_json() if json_ else survey_page(survey))
     return BAD_DATA if survey.errors else 0
