@@ -1,5 +1,6 @@
 """Class tables that lie beside the masks of published sets and of tools, and masks that number objects."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from test_survey_ways import blobs, objects
 from unpool.dataset.mask_values.class_names import names_in_folder
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.survey import survey
-from unpool.errors import DataError
+from unpool.errors import DataError, UsageError
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "doors"
 
@@ -282,3 +283,26 @@ def test_cases() -> None:
     with pytest.raises(DataError, match=r"--classes 0-127=background 128-255=object") as refusal:
         survey(folder)
     assert survey(folder, pasted(refusal.value.repair)).errors == ()
+
+
+def test_the_digest_of_a_class_file_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """Models keep it, so that a person who named the classes in another way need not do so in a test."""
+    one = "((NamedClass(name='cell', value=1, colour=(1, 2, 3)),), None)"
+    two = "((NamedClass(name='a', value=None, colour=None), NamedClass(name='b', value=None, colour=None)), None)"
+    for text, known in (("1 cell 1 2 3\n", one), ("a\nb\n", two)):
+        (tmp_path / "classes.txt").write_text(text)
+        names = names_in_folder(tmp_path, [tmp_path / "classes.txt"], "")
+        assert names is not None
+        assert names.digest == hashlib.sha256(known.encode()).hexdigest()
+
+
+def test_one_name_of_the_objects_is_enough_for_object_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    made(tmp_path, [objects(rng).astype(np.uint16) for _ in range(5)])
+    (tmp_path / "classes.txt").write_text("cell\n")
+    assert survey(tmp_path, MaskOptions(kind="instances")).table.names == ("background", "cell")
+    (tmp_path / "classes.txt").write_text("cell\ndirt\nrest\n")
+    with pytest.raises(UsageError, match=r"3 class names \(classes\.txt\)") as refusal:
+        survey(tmp_path, MaskOptions(kind="instances"))
+    names = pasted(refusal.value.repair).classes
+    assert survey(tmp_path, MaskOptions(kind="instances", classes=names)).table.names == ("background", "object")

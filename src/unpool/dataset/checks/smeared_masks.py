@@ -12,15 +12,13 @@ from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.commands import MOST_PASTED, named_option, placeholders, ranges_option
 from unpool.dataset.mask_values.peaks import peaks
-from unpool.dataset.mask_values.readings import SNAP, around_values, snapping_option
+from unpool.dataset.mask_values.readings import APART, SNAP, around_values, snapping_option
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.mask_values.usual_values import MAX_VALUES
 from unpool.wording import first_of
 
 DRAWN_IN_MASK = 0.02
 """Share of a mask's pixels from which a value counts as drawn, not smeared."""
-APART = 48
-"""Smallest distance of two classes whose masks can be read by the nearest value, however they were smeared."""
 MADE_AGAIN = "export the mask again from the drawing tool as PNG, and resize masks by nearest neighbour only"
 NEAR = 24
 """Grey levels around a drawn value in which smearing leaves other values."""
@@ -93,12 +91,10 @@ def ranges_or_nearest(tallies: Sequence[MaskTally], names: ClassNames | None, ta
         return f"{SNAP} {named_option(table)}" if _apart(table.named_values(), table.kind) else ""
     greys = [each for tally in tallies if tally.bits <= 8 and (each := tally.as_kind("values"))]
     found = peaks(greys, "values") if len(greys) == len(tallies) else ()
-    if not found:
+    if not found or (names is not None and names.stated and around_values(greys, names, "values")):
         return snapping_option(tallies, names)
-    if names is not None and names.stated and around_values(found, names, "values"):
-        return snapping_option(tallies, names)
-    bare = [named.name for named in names.classes] if names else []
-    return ranges_option(found, bare if len(bare) == len(found) else placeholders(found, "values"))
+    given = names.in_order if names else ()
+    return ranges_option(found, given if len(given) == len(found) else placeholders(found, "values"))
 
 
 def _apart(values: Set[int], kind: MaskKind) -> bool:

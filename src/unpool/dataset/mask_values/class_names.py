@@ -71,6 +71,15 @@ class ClassNames:
         return all(not named.bare for named in self.classes)
 
     @property
+    def in_order(self) -> tuple[str, ...]:
+        """The names in the order of their values, or as they are given without values; none where colours decide."""
+        if all(named.bare for named in self.classes):
+            return tuple(named.name for named in self.classes)
+        if any(named.value is None for named in self.classes):
+            return ()
+        return tuple(named.name for named in sorted(self.classes, key=_order))
+
+    @property
     def digest(self) -> str:
         """A digest of the classes, as they are named, in hex."""
         # As earlier versions wrote it, which the cards of their models keep.

@@ -282,7 +282,7 @@ def _values_in_order(present: list[int], names: ClassNames, ignore: tuple[int, .
         f"{count_text(count, 'class name')} ({names.source}) for the mask values {first_of(list(map(str, kept)), 12)}",
         "a name for each value, in their order; the background is a class too",
         f"name every value: {_each_named(kept, 'values', names)}"
-        + (f"; or leave values out, as with {left}" if len(kept) > count else ""),
+        + (f"; or leave values out, as with {left}" if len(kept) > count > 1 else ""),
     )
 
 

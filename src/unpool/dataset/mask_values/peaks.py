@@ -15,13 +15,15 @@ from unpool.dataset.mask_values.tally import MaskTally
 WIDTH = {"values": 24.0, "colours": 40.0}
 """Distance from a peak up to which smearing leaves values: JPEG moves colours farther than greys."""
 _CORE = {"values": 4.0, "colours": 20.0}
-_SHARP = 0.4
-"""Least share of a peak's pixels that lie in its core; pictures have no peaks."""
+_SHARP, _SHARPER = 0.4, 0.7
+"""Least share of a peak's pixels that lie in its core, and of one beside another; pictures have no peaks."""
 _LEAST = 0.005
 """Least share of all pixels in a peak."""
-_CLEAR = 0.05
-"""Least share of all pixels in a peak whose width touches that of another."""
-_NEAR = 0.85
+_UNCLEAR = {"values": 0.04, "colours": 0.025}
+"""Least share of all pixels that are no peak from which they may be a class that was smeared beyond recognition."""
+_BESIDE = 0.01
+"""Least share of all pixels in a peak of colours beside another."""
+_NEAR = {"values": 0.85, "colours": 0.9}
 """Least share of the pixels in all peaks."""
 _MOST = {"values": 4, "colours": 16}
 """Most peaks; more of them would cover all greys."""
@@ -49,14 +51,17 @@ def peaks(tallies: Sequence[MaskTally], kind: MaskKind) -> tuple[int, ...]:
         if share < _LEAST:
             break
         beside = bool(found) and bool(_distances(np.array(found), top).min() <= 2 * width)
-        sharp = int(pixels[distances <= _CORE[kind]].sum()) >= _SHARP * share * everything
-        if beside and share >= _CLEAR and kind == "values":
+        core = int(pixels[distances <= _CORE[kind]].sum()) / everything
+        sharp = core >= _SHARP * share
+        if beside:
+            sharp = kind == "colours" and share >= _BESIDE and core >= _SHARPER * share
+        if not sharp and share >= _UNCLEAR[kind]:
             return ()
-        if sharp and not (beside and share < _CLEAR):
+        if sharp:
             found.append(top)
             near += int(pixels[around].sum())
         values, pixels, places = values[~around], pixels[~around], places[~around]
-    if not 2 <= len(found) <= _MOST[kind] or near < _NEAR * everything:
+    if not 2 <= len(found) <= _MOST[kind] or near < _NEAR[kind] * everything:
         return ()
     return tuple(sorted(_flat(peak) for peak in found))
 

@@ -35,6 +35,10 @@ from unpool.wording import first_of
 SNAP = "--snap"
 DRAWN_UNNAMED = 0.02
 """Share of a mask's pixels from which a value that has no name seems to be drawn."""
+APART = 48
+"""Smallest distance of two classes whose masks can be read by the nearest value, however they were smeared."""
+MOST_FAR, DRAWN_FAR = 0.2, 0.01
+"""Most pixels, and most of one value, that are far from all named values in masks that were smeared."""
 MOVED_FAR = 0.25
 """Share of the smallest distance of two named values from which a value is far from the nearest."""
 
@@ -151,30 +155,37 @@ def snapping_option(tallies: Sequence[MaskTally], names: ClassNames | None) -> s
     coloured = 2 * sum(not tally.grey for tally in tallies) > len(tallies)
     kind: MaskKind = "colours" if coloured else "values"
     converted = [each for tally in tallies if (each := tally.as_kind(kind))]
+    if names is not None and names.stated and around_values(converted, names, kind):
+        stated = [(value_text(_value(named, kind)), named.name) for named in names.classes]
+        return f"{SNAP} {classes_option(stated)}" if names.by_hand else SNAP
     found = peaks(converted, kind) if converted else ()
     if not found:
         return ""
-    if names is not None and names.stated and around_values(found, names, kind):
-        stated = [(value_text(_value(named, kind)), named.name) for named in names.classes]
-        return f"{SNAP} {classes_option(stated)}" if names.by_hand else SNAP
-    given = [named.name for named in names.classes] if names else []
+    given = names.in_order if names and kind == "values" else ()
     texts = [value_text(unflatten_value(value, kind)) for value in found]
     chosen = given if len(given) == len(found) else placeholders(found, kind)
     return f"{SNAP} {classes_option(zip(texts, chosen, strict=True))}"
 
 
-def around_values(found: Sequence[int], names: ClassNames, kind: MaskKind) -> bool:
-    """Return whether smeared values lie around the values or colours that the names have.
+def around_values(tallies: Sequence[MaskTally], names: ClassNames, kind: MaskKind) -> bool:
+    """Return whether smeared values lie around the values or colours that the names have, and each is far from others.
 
     Parameters
     ----------
-    found: flat values of the peaks.
+    tallies: of masks in the form of ``kind``.
     """
     stated = [named.value if kind == "values" else named.colour for named in names.classes]
-    values = [flatten_value(value) for value in stated if value is not None]
-    return len(values) == len(stated) and all(
-        min(value_distance(peak, value, kind) for value in values) <= WIDTH[kind] for peak in found
-    )
+    values = {flatten_value(value) for value in stated if value is not None}
+    gaps = [value_distance(one, other, kind) for one, other in combinations(values, 2)]
+    if None in stated or min(gaps, default=0) < APART:
+        return False
+    totals = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
+    targets = tuple((unflatten_value(value, kind),) for value in sorted(values))
+    texts = tuple(map(str, range(len(targets))))
+    table = ClassTable(kind, texts, targets, (), distinct_colours(len(targets)), snap=True)
+    distances = table.nearest(np.array([*totals], dtype=np.int64)).distances.tolist()
+    far = [pixels for pixels, distance in zip(totals.values(), distances, strict=True) if distance > WIDTH[kind]]
+    return sum(far) <= MOST_FAR * totals.total() and max(far, default=0) <= DRAWN_FAR * totals.total()
 
 
 def settled_table(table: ClassTable, tallies: Sequence[MaskTally]) -> ClassTable:
