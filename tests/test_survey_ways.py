@@ -384,7 +384,8 @@ def test_255_that_may_be_a_class_is_asked_about(tmp_path: Path) -> None:
     made(tmp_path, [np.array([0, 15, 255], np.uint8)[blobs(rng, 2)] for _ in range(6)])
     found = survey(tmp_path)
     assert found.table.values == ((0,), (15,), (255,))
-    assert "--ignore 255" in finding(found, "ignore-value").repair
+    assert finding(found, "void-or-class").severity == "error"
+    assert "--ignore 255" in finding(found, "void-or-class").repair
     assert survey(tmp_path, MaskOptions(ignore=[255])).table.values == ((0,), (15,))
 
 

@@ -3,6 +3,9 @@
 In labels a pixel is a class id 0..K-1, or ``IGNORE_ID`` where it counts nowhere. In a mask it has the value that a
 drawing tool wrote: an id, 0 or 255, a grey, a palette index, an RGB colour or an object number. Only the class table
 knows both: ``ClassTable.encode`` turns a mask into labels, and ``ClassTable.decode`` turns class ids into mask values.
+
+A class may have several values, and ranges of single values, as masks need that JPEG has smeared. A table that snaps
+reads every value as the nearest one that it names.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import colorsys
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +41,41 @@ Labels: TypeAlias = NDArray[np.uint8]
 """Class ids or ``IGNORE_ID``, (rows, columns)."""
 
 
+_UNKNOWN = -1
+"""The class id of a value that a table does not know."""
+_TOGETHER = 1 << 16
+"""Most values that are compared with all named colours at a time."""
+
+
+class ValueRange(NamedTuple):
+    """All single values from ``low`` to ``high``, which mean one class; their class id is ``IGNORE_ID`` if none."""
+
+    low: int
+    high: int
+    class_id: int
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+class NearestValues(NamedTuple):
+    """The reading of flat mask values by a table: an array for each attribute, with an item for each value.
+
+    Attributes
+    ----------
+    ids: class ids, ``IGNORE_ID``, or -1 for a value that the table does not know.
+    named: the flat value of the table that each is read as: itself, the first of its range, or the nearest one.
+    distances: how far ``named``, or its range, is from the value; in colours the straight line through RGB.
+    """
+
+    ids: NDArray[np.int64]
+    named: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class ClassTable:
     """The classes of one data set, with the mask values that mean them.
@@ -49,6 +89,8 @@ class ClassTable:
         For ``instances``: ``((0,), (1,))``.
     ignore: mask values of pixels that count nowhere.
     colours: K RGB colours 0..255 for display.
+    ranges: further values of the classes, for ``values`` only; the value that a class is written with may be in one.
+    snap: whether a value that is in no class is read as the nearest one that is, or that is ignored.
     """
 
     kind: MaskKind
@@ -56,6 +98,8 @@ class ClassTable:
     values: tuple[tuple[MaskValue, ...], ...]
     ignore: tuple[MaskValue, ...]
     colours: tuple[Colour, ...]
+    ranges: tuple[ValueRange, ...] = ()
+    snap: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -71,16 +115,38 @@ class ClassTable:
                 f"class name used twice: {', '.join(twice)}", "a name of its own for every class", "rename one of them"
             )
         assert len(self.values) == len(self.colours) == count
+        assert not (self.ranges and self.kind != "values")
+        assert not (self.snap and self.kind == "instances")
         seen: dict[MaskValue, str] = {}
         for name, values in [*zip(self.names, self.values, strict=True), ("ignore", self.ignore)]:
             for value in values:
                 if value in seen:
-                    raise UsageError(
-                        f"mask value {value} is given to both '{seen[value]}' and '{name}'",
-                        "every mask value to mean one class",
-                        "remove it from one of the two",
-                    )
+                    raise _given_twice(value_text(value), seen[value], name)
                 seen[value] = name
+        self._refuse_ranges_that_overlap()
+
+    def _refuse_ranges_that_overlap(self) -> None:
+        for one, other in pairwise(self._named if self.ranges else ()):
+            if other.low <= one.high:
+                shared = ValueRange(other.low, min(one.high, other.high), 0)
+                text = str(shared.low if shared.low == shared.high else shared)
+                raise _given_twice(text, self._name(one.class_id), self._name(other.class_id))
+
+    def _name(self, class_id: int) -> str:
+        return "ignore" if class_id == IGNORE_ID else self.names[class_id]
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the table reads values that nobody named one by one: it has ranges, or it snaps."""
+        return self.snap or bool(self.ranges)
+
+    @cached_property
+    def _named(self) -> tuple[ValueRange, ...]:
+        """The flat values and ranges of all classes, sorted; a value is a range of one."""
+        owned = [(flatten_value(value), k) for k, values in enumerate(self.values) for value in values]
+        owned += [(flatten_value(value), IGNORE_ID) for value in self.ignore]
+        single = [ValueRange(v, v, k) for v, k in owned if not any(r.class_id == k and v in r for r in self.ranges)]
+        return tuple(sorted([*self.ranges, *single]))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -104,22 +170,43 @@ class ClassTable:
         self.check_form(mask.ndim == 3, source)
         pixels = flatten_colours(mask) if mask.ndim == 3 else mask.astype(np.int64)
         if self.kind == "instances":
-            labels = (pixels > 0).astype(np.uint8)
-            labels[np.isin(pixels, self.ignore)] = IGNORE_ID
-            return labels
+            return self.nearest(pixels).ids.astype(np.uint8)
         distinct, inverse = np.unique(pixels, return_inverse=True)
-        self.check_values(distinct.tolist(), source)
-        lookup = self.lookup()
-        ids = np.array([lookup[value] for value in distinct.tolist()], dtype=np.uint8)
-        return ids[inverse].reshape(pixels.shape)
+        ids = self.nearest(distinct).ids
+        if (ids == _UNKNOWN).any():
+            raise self._unknown(distinct[ids == _UNKNOWN].tolist(), source)
+        return ids.astype(np.uint8)[inverse].reshape(pixels.shape)
 
-    def lookup(self) -> dict[int, int]:
-        """Return the class id, or ``IGNORE_ID``, of each flat mask value, see ``unpool.class_table.flatten_value``.
+    def nearest(self, flat: NDArray[Any]) -> NearestValues:
+        """Return the reading of flat mask values (N,), see ``unpool.class_table.flatten_value``."""
+        flat = flat.astype(np.int64)
+        if self.kind == "instances":
+            ignored = np.isin(flat, self.ignore)
+            return NearestValues(np.where(ignored, IGNORE_ID, flat > 0), flat, np.zeros(flat.shape))
+        lows, highs, owners = (np.array(column) for column in zip(*self._named, strict=True))
+        if self.kind == "colours" and self.snap:
+            places, distances = _nearest_colours(flat, lows)
+            return NearestValues(owners[places], lows[places], distances)
+        before = np.clip(np.searchsorted(lows, flat, side="right") - 1, 0, None)
+        after = np.minimum(before + 1, len(lows) - 1)
+        to_before, to_after = (np.maximum(lows[k] - flat, 0) + np.maximum(flat - highs[k], 0) for k in (before, after))
+        places, distances = np.where(to_after < to_before, after, before), np.minimum(to_before, to_after)
+        if self.snap:
+            return NearestValues(owners[places], lows[places], distances.astype(float))
+        known = distances == 0
+        return NearestValues(
+            np.where(known, owners[places], _UNKNOWN), np.where(known, lows[places], flat), np.zeros(flat.shape)
+        )
 
-        For ``instances`` the value 1 stands for every object.
-        """
-        ids = {flatten_value(value): k for k, values in enumerate(self.values) for value in values}
-        return ids | {flatten_value(value): IGNORE_ID for value in self.ignore}
+    def ids_of(self, values: Iterable[int]) -> dict[int, int]:
+        """Return the class id, or ``IGNORE_ID``, of each of these flat mask values that the table knows."""
+        flat = list(values)
+        ids = self.nearest(np.array(flat, dtype=np.int64)).ids.tolist()
+        return {value: k for value, k in zip(flat, ids, strict=True) if k != _UNKNOWN}
+
+    def named_values(self) -> set[int]:
+        """Return the flat values of all classes and of the ignored pixels, without the ranges."""
+        return {flatten_value(value) for values in (*self.values, self.ignore) for value in values}
 
     def check_values(self, values: Iterable[int], source: str) -> None:
         """Refuse flat mask values that are in no class and not ignored.
@@ -128,15 +215,19 @@ class ClassTable:
         ------
         DataError: names ``source`` and the first of these values.
         """
-        lookup = self.lookup()
-        unknown = [value for value in values if value not in lookup and self.kind != "instances"]
+        given = list(values)
+        known = self.ids_of(given)
+        unknown = [value for value in given if value not in known]
         if unknown:
-            texts = first_of([value_text(unflatten_value(value, self.kind)) for value in unknown], 5)
-            raise DataError(
-                f"{source}: mask value{f' {texts} is' if len(unknown) == 1 else f's {texts} are'} in no class",
-                f"one of {self.describe_values()}",
-                "correct the mask, or name the value with --classes or --ignore",
-            )
+            raise self._unknown(unknown, source)
+
+    def _unknown(self, values: list[int], source: str) -> DataError:
+        texts = first_of([value_text(unflatten_value(value, self.kind)) for value in values], 5)
+        return DataError(
+            f"{source}: mask value{f' {texts} is' if len(values) == 1 else f's {texts} are'} in no class",
+            f"one of {self.describe_values()}",
+            "correct the mask, or name the value with --classes or --ignore",
+        )
 
     def check_form(self, coloured: bool, source: str) -> None:
         """Refuse a colour mask where the table has single values, and the reverse. Raises DataError."""
@@ -160,17 +251,28 @@ class ClassTable:
 
     def describe_values(self) -> str:
         """Return one line with every mask value and its class: ``0 background, 255 cell``."""
-        parts = [
-            f"{'/'.join(map(value_text, values))} {name}" for name, values in zip(self.names, self.values, strict=True)
-        ]
+        parts = [f"{'/'.join(self.value_texts(k))} {name}" for k, name in enumerate(self.names)]
         if self.kind == "instances":
             parts = [f"0 {self.names[0]}", f"1 and above {self.names[1]}"]
-        parts += [f"{value_text(v)} ignored" for v in self.ignore]
-        return ", ".join(parts)
+        parts += [f"{text} ignored" for text in self.value_texts(IGNORE_ID)]
+        return ", ".join(parts) + (", and every other value as the nearest of these" if self.snap else "")
+
+    def value_texts(self, class_id: int) -> list[str]:
+        """Return the ranges and the mask values of a class, or of ``IGNORE_ID``, as a person writes them.
+
+        The value that a class is written with comes first, or its range.
+        """
+        values = self.ignore if class_id == IGNORE_ID else self.values[class_id]
+        ranges = [each for each in self.ranges if each.class_id == class_id]
+        texts = []
+        for value in values:
+            own = [each for each in ranges if value in each]
+            texts.append(str(own[0]) if own else value_text(value))
+        return list(dict.fromkeys([*texts, *map(str, ranges)]))
 
     def to_card(self) -> dict[str, Any]:
         """Return the table as JSON data, which ``ClassTable.from_card`` reads."""
-        return {
+        card: dict[str, Any] = {
             "kind": self.kind,
             "classes": [
                 {"name": name, "values": [_plain(v) for v in values], "colour": list(colour)}
@@ -178,6 +280,10 @@ class ClassTable:
             ],
             "ignore": [_plain(v) for v in self.ignore],
         }
+        # Only where they are used, so that the card of every other table stays as earlier versions wrote it.
+        if self.ranges:
+            card["ranges"] = [list(each) for each in self.ranges]
+        return {**card, "snap": True} if self.snap else card
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> ClassTable:
@@ -194,7 +300,33 @@ class ClassTable:
             values=tuple(tuple(_from_plain(v, coloured) for v in c["values"]) for c in classes),
             ignore=tuple(_from_plain(v, coloured) for v in card["ignore"]),
             colours=tuple(_colour(c["colour"]) for c in classes),
+            ranges=tuple(_range(each, card["kind"], len(classes)) for each in card.get("ranges", ())),
+            snap=_flag(card.get("snap", False)),
         )
+
+
+def _given_twice(value: str, one: str, other: str) -> UsageError:
+    return UsageError(
+        f"mask value {value} is given to both '{one}' and '{other}'",
+        "every mask value to mean one class",
+        "remove it from one of the two",
+    )
+
+
+def _nearest_colours(flat: NDArray[np.int64], named: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the place of the nearest named colour for each flat colour, and its distance; of equal ones the first."""
+    places, distances = np.zeros(flat.shape, np.int64), np.zeros(flat.shape)
+    targets = _channels(named)
+    for start in range(0, len(flat), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        squared = ((_channels(flat[part])[:, None] - targets) ** 2).sum(axis=2)
+        places[part] = squared.argmin(axis=1)
+        distances[part] = np.sqrt(squared.min(axis=1))
+    return places, distances
+
+
+def _channels(flat: NDArray[np.int64]) -> NDArray[np.int32]:
+    return np.stack([flat >> 16, flat >> 8 & 255, flat & 255], axis=-1).astype(np.int32)
 
 
 def flatten_colours(mask: NDArray[Any]) -> NDArray[np.int64]:
@@ -211,6 +343,13 @@ def flatten_value(value: MaskValue) -> int:
 def unflatten_value(number: int, kind: MaskKind) -> MaskValue:
     """Return the mask value of a flat mask value, see ``unpool.class_table.flatten_value``."""
     return (number >> 16 & 255, number >> 8 & 255, number & 255) if kind == "colours" else number
+
+
+def value_distance(one: int, other: int, kind: MaskKind) -> float:
+    """Return the distance of two flat mask values; of colours the straight line through RGB."""
+    if kind != "colours":
+        return float(abs(one - other))
+    return float(_nearest_colours(np.array([one]), np.array([other]))[1][0])
 
 
 def value_text(value: MaskValue) -> str:
@@ -247,6 +386,19 @@ def _from_plain(value: int | Iterable[int], coloured: bool) -> MaskValue:
         return _colour(value)  # type: ignore[arg-type]
     if not isinstance(value, int) or value < 0:
         raise ValueError(f"mask value {value}")
+    return value
+
+
+def _range(parts: Iterable[int], kind: str, classes: int) -> ValueRange:
+    low, high, class_id = (int(part) for part in parts)
+    if kind != "values" or not 0 <= low <= high or not (0 <= class_id < classes or class_id == IGNORE_ID):
+        raise ValueError(f"range {low}-{high} of class {class_id} in masks of {kind}")
+    return ValueRange(low, high, class_id)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"snap is {value}")
     return value
 
 

@@ -16,6 +16,7 @@ from unpool.cli.options import (
     RecipeOption,
     SeedOption,
     SettingsOption,
+    SnapOption,
     settings_of,
 )
 from unpool.cli.program import BAD_DATA, app, print_result, run_command
@@ -28,6 +29,7 @@ def check(
     masks: MasksOption = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    snap: SnapOption = None,
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     set_: SettingsOption = None,
@@ -49,7 +51,7 @@ def check(
     from unpool.dataset.survey_text import survey_page
     from unpool.wording import command_text
 
-    config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, seed=seed))
+    config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, snap=snap, seed=seed))
     path = page_path(data) if page else None
     survey = run_command(command(data, config.data, config.training.seed), silent=json_)
     print_result(survey.to_json() if json_ else survey_page(survey))

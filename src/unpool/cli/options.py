@@ -27,7 +27,7 @@ ClassesOption = Annotated[
         name="--classes",
         consume_multiple=True,
         negative="",
-        help='Class names in order, or "value=name", or "#rrggbb=name".',
+        help='Class names in order, or "value=name", "1,3=name", "0-127=name" or "#rrggbb=name".',
     ),
 ]
 IgnoreOption = Annotated[
@@ -35,6 +35,10 @@ IgnoreOption = Annotated[
     Parameter(
         name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours of ignored pixels."
     ),
+]
+SnapOption = Annotated[
+    bool | None,
+    Parameter(name="--snap", negative="", help="Read mask values without a name as the nearest one that has a name."),
 ]
 SettingsOption = Annotated[
     list[str] | None,
@@ -78,7 +82,7 @@ SamplesOption = Annotated[
 ]
 
 SECTION_OF_OPTION = {
-    "masks": "data", "classes": "data", "ignore": "data",
+    "masks": "data", "classes": "data", "ignore": "data", "snap": "data",
     "seed": "training", "minutes": "training", "epochs": "training",
     "device": "machine", "precision": "machine",
 }  # fmt: skip

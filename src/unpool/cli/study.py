@@ -16,6 +16,7 @@ from unpool.cli.options import (
     MasksOption,
     PrecisionOption,
     SettingsOption,
+    SnapOption,
     whole_number,
 )
 from unpool.cli.program import STOPPED, app, print_result, run_command
@@ -83,6 +84,7 @@ def study_run(
     masks: MasksOption = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    snap: SnapOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     set_: SettingsOption = None,
@@ -108,7 +110,7 @@ def study_run(
     if seed is not None:
         given |= {"first_seed": seed, "split_seed": seed}
     options = {
-        "data.masks": masks, "data.classes": classes, "data.ignore": ignore,
+        "data.masks": masks, "data.classes": classes, "data.ignore": ignore, "data.snap": snap,
         "machine.device": device, "machine.precision": precision,
     }  # fmt: skip
     named = plan is not None or bool(vary) or search is not None

@@ -18,6 +18,7 @@ from unpool.cli.options import (
     RecipeOption,
     SeedOption,
     SettingsOption,
+    SnapOption,
     settings_of,
     whole_number,
 )
@@ -39,6 +40,7 @@ def train(
     masks: MasksOption = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    snap: SnapOption = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -57,8 +59,8 @@ def train(
     from unpool.commands.train.stages import train_in_stages as command
 
     settings = settings_of(
-        recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, seed=seed, minutes=minutes, epochs=epochs,
-        device=device, precision=precision,
+        recipe, set_, net=net, masks=masks, classes=classes, ignore=ignore, snap=snap, seed=seed, minutes=minutes,
+        epochs=epochs, device=device, precision=precision,
     )  # fmt: skip
     steps = command(data, settings, out, resume=resume, origin=recipe_origin(recipe))
     trained = run_command(steps, silent=json_)

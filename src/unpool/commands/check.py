@@ -34,7 +34,7 @@ def check(
         error. None makes a table from the masks.
     settled: digest of the class file that lay beside the model's training data, see ``unpool.dataset.survey``.
     """
-    options = MaskOptions(settings.masks, settings.classes, settings.ignore)
+    options = MaskOptions(settings.masks, settings.classes, settings.ignore, settings.snap)
     steps = survey_steps(
         folder,
         options,

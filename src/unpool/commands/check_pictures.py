@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unpool.class_table import value_text
+from unpool.class_table import IGNORE_ID
 from unpool.commands.events import Event, Message, Progress
 from unpool.data.samples import Pair, read_sample
 from unpool.dataset.survey_result import Survey
@@ -142,7 +142,7 @@ def _class_rows(survey: Survey) -> Sequence[ClassRow]:
     ignored = sum(fact.ignored_pixels for fact in facts)
     if ignored or table.ignore:
         pixels = ignored + sum(survey.class_pixels(survey.pictures))
-        values = "/".join(map(value_text, table.ignore))
+        values = "/".join(table.value_texts(IGNORE_ID))
         count = sum(fact.ignored_pixels > 0 for fact in facts)
         rows.append(ClassRow("ignored (of all pixels)", values, None, ignored / max(pixels, 1), count))
     return rows

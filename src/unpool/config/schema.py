@@ -46,9 +46,9 @@ class DataSettings(_Section):
     classes: Annotated[
         tuple[str, ...],
         Meaning(
-            "names of the classes in the order of their ids, or value=name, or #rrggbb=name; without them, the survey "
-            "decides",
-            example=["background", "cell"],
+            "names of the classes in the order of their ids, or value=name, value,value=name, low-high=name or "
+            "#rrggbb=name; without them, the survey decides",
+            example=["0=background", "1,3=cell", "2=ignore"],
         ),
     ] = ()
     ignore: Annotated[
@@ -66,6 +66,13 @@ class DataSettings(_Section):
             "one more map in the last layer",
         ),
     ] = Field(0, ge=0, le=64)
+    snap: Annotated[
+        bool,
+        Meaning(
+            "whether every mask value that has no name is read as the nearest one that has, as for masks that JPEG has "
+            "smeared"
+        ),
+    ] = False
     val_share: Annotated[
         float,
         Meaning(

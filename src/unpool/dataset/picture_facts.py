@@ -84,12 +84,12 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
     assert info is not None
     assert inspection.appearance is not None
     assert readable is not None
-    lookup = table.lookup()
+    ids = table.ids_of(readable.counts)
     counts = dict.fromkeys([*range(len(table)), IGNORE_ID], 0)
     for value, pixels in readable.counts.items():
-        counts[lookup.get(value, 1)] += pixels
+        counts[ids[value]] += pixels
     ignored = counts.pop(IGNORE_ID)
-    objects = sum(lookup.get(value, 1) == 1 for value in readable.counts) if table.kind == "instances" else None
+    objects = sum(k == 1 for k in ids.values()) if table.kind == "instances" else None
     return PictureFacts(
         name=inspection.name,
         rows=info.rows,

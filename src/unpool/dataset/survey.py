@@ -8,8 +8,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.class_table import IGNORE_ID, ClassTable, MaskKind
+from unpool.class_table import ClassTable, MaskKind, unflatten_value
 from unpool.data.samples import Pair
+from unpool.dataset.checks.dummy_masks import dummy_masks
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
 from unpool.dataset.checks.whole_set import whole_set_findings
 from unpool.dataset.findings import SEVERITIES, Finding, from_error, joined
@@ -19,18 +20,21 @@ from unpool.dataset.mask_values.class_names import (
     names_in_folder,
     unread_class_files,
 )
+from unpool.dataset.mask_values.known_sets import known_set
 from unpool.dataset.mask_values.model_names import WITHOUT_FILE, unknown_value_repair
+from unpool.dataset.mask_values.new_table import unnamed_value_repair
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
+from unpool.dataset.mask_values.readings import stated_table
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
-from unpool.dataset.pairing.matching import holds_train_ids
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
 from unpool.dataset.split import USUAL_SHARES, Split, SplitShares, folder_split, make_split
 from unpool.dataset.survey_result import Survey
 from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
 from unpool.generators import result_of
+from unpool.io.read.masks import read_mask
 from unpool.read_ahead import read_ahead
 
 READERS = 2
@@ -86,12 +90,12 @@ def survey_steps(
     folder = find_pairs(root, instances=kind == "instances")
     in_folder = _names_in_folder(folder, names, testing)
     names = names or in_folder
-    if table is None and options.ignore is None and names is None and holds_train_ids(folder.pairs):
-        options = replace(options, ignore=(IGNORE_ID,))
-        found = f"the masks hold Cityscapes' ids to train on: {IGNORE_ID} is ignored"
-        folder = replace(folder, findings=(*folder.findings, Finding("note", "train-ids", found)))
+    if table is None and options.ignore is None and kind in ("auto", "values"):
+        names = names or known_set(folder.pairs)
+    reading = _reading(folder, names, options) if table is None else table if table.approximate else None
+    form: MaskKind | None = reading.kind if reading else "instances" if kind == "instances" else None
     inspections: list[Inspection] = []
-    for inspection in _inspected(folder.pairs, "instances" if kind == "instances" else None):
+    for inspection in _inspected(folder.pairs, form, reading):
         inspections.append(inspection)
         yield len(inspections), len(folder.pairs)
     findings = [finding for inspection in inspections for finding in inspection.findings]
@@ -100,7 +104,7 @@ def survey_steps(
         raise no_mask(findings)
     try:
         choice = (
-            choose_table(folder, tallies, options, names)
+            choose_table(folder, tallies, options, names, reading)
             if table is None
             else given_table(table, tallies.values(), None if in_folder and in_folder.digest == settled else in_folder)
         )
@@ -109,8 +113,11 @@ def survey_steps(
     usable = {name: tally for name, tally in tallies.items() if name not in choice.left_out}
     facts, unreadable = picture_facts(inspections, usable, choice.table)
     unread = unread_class_files(folder.root, folder.others, names)
-    if testing:
-        unreadable = [_for_test(finding, usable, choice.table, in_folder) for finding in unreadable]
+    unreadable = [_with_repair(finding, usable, choice.table, in_folder, testing) for finding in unreadable]
+    if dummies := dummy_masks(folder, facts):
+        folder = replace(folder, pairs=tuple(pair for pair in folder.pairs if pair.name not in dummies.files))
+        facts = {name: fact for name, fact in facts.items() if name not in dummies.files}
+        unread = [*unread, dummies]
     findings = joined([*folder.findings, *unread, *findings, *choice.findings, *choice.mask_findings, *unreadable])
     split, split_findings = (folder_split(folder, seed), []) if testing else _split(folder, seed, shares)
     result = Survey(
@@ -140,20 +147,39 @@ def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) 
         return None
 
 
-def _for_test(
-    finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None
+def _reading(folder: Folder, names: ClassNames | None, options: MaskOptions) -> ClassTable | None:
+    """Return the table of ranges or of nearest values by which the masks are read; None without one."""
+    coloured = options.snap and any(_is_coloured(pair.mask) for pair in folder.pairs[:3])
+    return stated_table(names, options, coloured)
+
+
+def _is_coloured(path: Path) -> bool:
+    """Return whether a mask has colours other than greys; one that cannot be read has none."""
+    try:
+        pixels = read_mask(path)
+    except DataError:
+        return False
+    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
+
+
+def _with_repair(
+    finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None, testing: bool
 ) -> Finding:
-    """Return the error of a mask that a model's table cannot read, with a repair for a test."""
+    """Return the error of a mask that the table cannot read, with a repair that names the values."""
     if finding.code != "unknown-value":
         return finding
     readable = [each for tally in tallies.values() if (each := tally.as_kind(table.kind))]
-    unknown = sorted({value for tally in readable for value in tally.counts} - table.lookup().keys())
-    return replace(finding, repair=unknown_value_repair(table, unknown, names.source if names else None))
+    values = {value for tally in readable for value in tally.counts}
+    unknown = sorted(values - table.ids_of(values).keys())
+    if testing:
+        return replace(finding, repair=unknown_value_repair(table, unknown, names.source if names else None))
+    repair = unnamed_value_repair(table, [unflatten_value(value, table.kind) for value in unknown])
+    return replace(finding, repair=f"correct the mask; {repair}")
 
 
-def _inspected(pairs: Sequence[Pair], kind: MaskKind | None) -> Iterator[Inspection]:
+def _inspected(pairs: Sequence[Pair], kind: MaskKind | None, reading: ClassTable | None) -> Iterator[Inspection]:
     """Yield the inspection of each pair, in order, while threads read the next pairs."""
-    return read_ahead(lambda pair: inspect_pair(pair, kind), pairs, ahead=2 * READERS, threads=READERS)
+    return read_ahead(lambda pair: inspect_pair(pair, kind, reading), pairs, ahead=2 * READERS, threads=READERS)
 
 
 def _split(folder: Folder, seed: int, shares: SplitShares) -> tuple[Split, list[Finding]]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
 
-from unpool.class_table import ClassTable, value_text
+from unpool.class_table import IGNORE_ID, ClassTable
 from unpool.dataset.findings import Finding
 from unpool.dataset.picture_facts import PictureFacts
 from unpool.dataset.survey_result import Survey
 from unpool.wording import PAGE_WIDTH, all_of, count_text, first_of, on_one_line, size_text
 
 _BAR_WIDTH = 24
+_OPTIONS = re.compile(
+    r"(?:--snap )?--(?:classes|ignore)(?: (?:'[^']*'(?![\w'])|[^\s=;]+=[^\s;,]+|\d+(?![^\s;,])))+|--snap|--masks \w+"
+)
+"""Options with the values that follow, as a person copies them."""
+_NO_BREAK = "\0"
 _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
 
 
@@ -82,7 +88,7 @@ def _classes(survey: Survey) -> list[str]:
             f"{value:>{value_width}}  {name:{name_width}}  {share:>7.2%}  {_bar(share):{_BAR_WIDTH}}  {count:>8}"
         )
     if table.ignore:
-        value, share = "/".join(map(value_text, table.ignore)), ignored / max(all_pixels, 1)
+        value, share = "/".join(table.value_texts(IGNORE_ID)), ignored / max(all_pixels, 1)
         lines.append(f"{value:>{value_width}}  {'(ignored)':{name_width}}  {share:>7.2%} of all pixels")
     return lines
 
@@ -110,17 +116,21 @@ def mask_values_text(table: ClassTable, k: int) -> str:
     """Return the mask values of class ``k`` in words: ``0``, ``1/3`` or ``1 and up``."""
     if table.kind == "instances":
         return "0" if k == 0 else "1 and up"
-    return "/".join(map(value_text, table.values[k]))
+    return "/".join(table.value_texts(k))
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        on_one_line(text),
+    """Return a text as lines with a label; options with their values stay on one line, so that they can be copied."""
+    whole = _OPTIONS.sub(lambda options: options[0].replace(" ", _NO_BREAK), on_one_line(text))
+    lines = textwrap.wrap(
+        whole,
         PAGE_WIDTH,
         initial_indent=f"{label:9}",
         subsequent_indent=" " * 9,
         break_on_hyphens=False,
+        break_long_words=_NO_BREAK not in whole,
     )
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def _counted(counts: Counter[str]) -> str:

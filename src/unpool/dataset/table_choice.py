@@ -8,19 +8,34 @@ from functools import partial
 from typing import NamedTuple
 
 from unpool.class_table import ClassTable, MaskKind
+from unpool.dataset.checks.class_meaning import class_meaning, missing_background
 from unpool.dataset.checks.inverted_masks import inverted_masks
-from unpool.dataset.checks.object_numbers import refuse_object_numbers
+from unpool.dataset.checks.object_numbers import numbers_of_several_regions, refuse_object_numbers
 from unpool.dataset.checks.rare_values import rare_value_findings
-from unpool.dataset.checks.smeared_masks import common_values, smeared, smeared_objects
+from unpool.dataset.checks.smeared_masks import (
+    common_values,
+    ranges_or_nearest,
+    smeared,
+    smeared_objects,
+    with_way_in,
+)
 from unpool.dataset.checks.smoothed_ids import smoothed_ids
 from unpool.dataset.checks.two_ways import two_ways_findings
 from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.known_sets import counted_as_the_masks
 from unpool.dataset.mask_values.model_names import table_by_names
-from unpool.dataset.mask_values.new_table import choose_kind, instance_table, make_table
+from unpool.dataset.mask_values.new_table import (
+    choose_kind,
+    instance_table,
+    make_table,
+    names_notes,
+    with_display_colours,
+)
 from unpool.dataset.mask_values.options import MaskOptions
 from unpool.dataset.mask_values.palettes import colours_agree, exchanged_colours, palette_conflict
+from unpool.dataset.mask_values.readings import reading_findings, settled_table, unnamed_values
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
@@ -44,7 +59,11 @@ class TableChoice(NamedTuple):
 
 
 def choose_table(
-    folder: Folder, tallies: Mapping[str, MaskTally], options: MaskOptions, names: ClassNames | None
+    folder: Folder,
+    tallies: Mapping[str, MaskTally],
+    options: MaskOptions,
+    names: ClassNames | None,
+    reading: ClassTable | None = None,
 ) -> TableChoice:
     """Choose the class table of a folder, and find the masks that do not fit the others.
 
@@ -52,21 +71,32 @@ def choose_table(
     ----------
     tallies: of every mask that can be read, by pair name.
     names: the class names that a person or a file gives.
+    reading: the table of ranges or of nearest values by which the tallies were made; None without one.
 
     Raises
     ------
     DataError: the masks hold object numbers or too many values, or no mask is usable.
     UsageError: the ignored values do not fit the masks.
     """
+    every = list(tallies.values())
+    if reading is not None:
+        return _read_choice(reading, every, names)
+    if options.snap:
+        raise unnamed_values(every, names)
     if options.kind == "instances":
-        made = instance_table(names, options.ignore)
-        return given_table(made.table, tallies.values())
-    if options.kind == "auto":
-        refuse_object_numbers(folder.pairs, list(tallies.values()))
-    common = common_values(tallies.values())
-    wrong = [finding for tally in tallies.values() if (finding := smeared(tally, common))]
-    exact = [tally for name, tally in tallies.items() if name not in files_of(wrong)]
-    kind = choose_kind(exact, options.kind)
+        choice = given_table(instance_table(names, options.ignore).table, every)
+        several = numbers_of_several_regions(folder.pairs, every)
+        return choice._replace(mask_findings=(*choice.mask_findings, *several))
+    plain = [(tally.as_kind("values") if tally.grey else None) or tally for tally in every]
+    if names:
+        names = counted_as_the_masks(names, {value for tally in plain if not tally.colour for value in tally.counts})
+    own = {coloured: stated_values(names, "colours" if coloured else "values", plain) for coloured in (True, False)}
+    if options.kind == "auto" and not all(own[tally.colour].issuperset(tally.counts) for tally in plain):
+        refuse_object_numbers(folder.pairs, every)
+    common = common_values(plain)
+    wrong = [finding for tally in plain if (finding := smeared(tally, common, own[tally.colour]))]
+    exact = [tally for tally in plain if tally.name not in files_of(wrong)]
+    kind = choose_kind(exact or plain, options.kind)
     conflict = palette_conflict(exact) if options.kind == "auto" and kind == "values" else None
     if conflict and colours_agree(exact):
         kind, conflict = "colours", None
@@ -78,13 +108,25 @@ def choose_table(
     wrong += [way for way in ways if way.severity == "error"]
     usable = [tally for tally in fitting if tally.name not in files_of(wrong)]
     if not usable:
-        raise _not_usable(wrong, folder, kind)
+        raise _not_usable(with_way_in(wrong, ranges_or_nearest(every, names)), folder, kind)
     camvid = all(pair.mask.parent.name.endswith("annot") for pair in folder.pairs)
     made = make_table(usable, kind, names, options.ignore, camvid)
     warnings = [way for way in ways if way.severity != "error"]
     warnings += smoothed_ids(usable) if kind == "values" else []
+    if names is None and not made.known:
+        warnings += class_meaning(made.table, usable)
+    elif names is not None and made.by_order and not names.by_hand:
+        warnings += missing_background(made.table, usable)
+    wrong = with_way_in(wrong, ranges_or_nearest(every, names, made.table))
     findings = (*wrong, *warnings, *([conflict] if conflict else []))
     return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
+
+
+def _read_choice(reading: ClassTable, tallies: Sequence[MaskTally], names: ClassNames | None) -> TableChoice:
+    """Return the choice of a table of ranges or of nearest values, by which the masks were counted."""
+    table = with_display_colours(settled_table(reading, tallies), tallies, names)
+    notes = names_notes(names, by_order=False) if names else []
+    return TableChoice(table, (*notes, *reading_findings(table, tallies)), (), frozenset())
 
 
 def _not_usable(wrong: Sequence[Finding], folder: Folder, kind: MaskKind) -> DataError:
@@ -117,6 +159,7 @@ def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNam
     of_masks = [finding for tally in tallies if (finding := check(tally))]
     of_masks += inverted_masks(tallies, table.kind, frozenset())
     errors = [finding for finding in of_masks if finding.severity == "error"]
+    findings = (*findings, *reading_findings(table, tallies))
     return TableChoice(table, findings, tuple(of_masks), frozenset(files_of(errors)))
 
 

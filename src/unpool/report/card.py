@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unpool.class_table import ClassTable, value_text
+from unpool.class_table import IGNORE_ID, ClassTable, value_text
 from unpool.ledger.text import TITLES
 from unpool.metrics.intervals import Interval
 from unpool.report.sections import Section, Table
@@ -51,12 +51,23 @@ def _network(card: Mapping[str, Any]) -> str:
 
 def _class_table(classes: ClassTable) -> Table:
     """Return the table of ids, names, mask values and display colours."""
+    merged = classes.approximate or any(len(values) > 1 for values in classes.values)
     rows = [
-        (str(k), name, " ".join(map(value_text, values)), value_text(colour))
+        (
+            str(k),
+            name,
+            " ".join(classes.value_texts(k)),
+            *([value_text(values[0])] if merged else []),
+            value_text(colour),
+        )
         for k, (name, values, colour) in enumerate(zip(classes.names, classes.values, classes.colours, strict=True))
     ]
-    ignored = [(DASH, "ignored", " ".join(map(value_text, classes.ignore)), DASH)] if classes.ignore else []
-    return Table(("id", "class", "in masks", "colour"), (*rows, *ignored), wide=True)
+    ignored = " ".join(classes.value_texts(IGNORE_ID))
+    further = [("ignored", ignored)] if ignored else []
+    further += [("the nearest of these", "all others")] if classes.snap else []
+    rows += [(DASH, name, values, *([DASH] if merged else []), DASH) for name, values in further]
+    heading = ("id", "class", "in masks", *(["predicted as"] if merged else []), "colour")
+    return Table(heading, tuple(rows), wide=True)
 
 
 def _picture_rows(card: Mapping[str, Any]) -> NamedTexts:

@@ -14,6 +14,7 @@ from scipy import ndimage
 from unpool.class_table import IGNORE_ID, flatten_colours
 from unpool.data.samples import Pair
 from unpool.dataset.checks.rare_values import smoothed_values
+from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.new_table import choose_kind
 from unpool.dataset.mask_values.tally import KEPT, MaskTally
 from unpool.dataset.mask_values.usual_values import MAX_VALUES
@@ -22,6 +23,16 @@ from unpool.io.read.masks import read_mask
 
 _CLASS_STEP = 1000
 """What Cityscapes and others multiply a class by, to add the number of an object."""
+_GAPS = 0.5
+"""Most missing numbers for each one in a channel; colours that were drawn are far from each other."""
+_DARK = 31
+"""Largest value of a channel whose colours nobody can tell from black."""
+_SEVERAL = 0.25
+"""Share of the object numbers with several regions from which the numbers may not be those of objects."""
+_FEWEST = 3
+"""Smallest number of masks in which colours of one mask each tell anything."""
+_DRAWN = 16
+"""Typical number of pixels of a colour from which it was drawn, and does not come from smoothing."""
 _OWN = 0.8
 """Share of the values, in one mask only, from which they may be drawn at random for each object."""
 
@@ -48,15 +59,46 @@ def refuse_object_numbers(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -
     suspicion = _suspicion(used)
     if suspicion and all(_is_object_mask(read_mask(masks[name])) for name in suspicion.names):
         each = "colour" if used[0].colour else "value"
-        instances = "use --masks instances (0 background, every other number an object)"
-        if used[0].colour:
-            instances = "use --masks instances (black is background, every other colour an object)"
-        raise DataError(
-            f"the masks seem to number objects: {suspicion.reason}, and each {each} is one connected region, "
-            f"as in {masks[suspicion.names[0]]}",
-            f"masks whose {each}s mean classes",
-            f"{instances}, or --masks {each}s if they are classes",
-        )
+        shown = f"{suspicion.reason}, and each {each} is one connected region, as in {masks[suspicion.names[0]]}"
+        raise _number_objects(shown, each)
+    if reason := _colours_of_one_mask(used):
+        raise _number_objects(reason, "colour")
+
+
+def _number_objects(shown: str, each: str) -> DataError:
+    black = "black is background" if each == "colour" else "0 background"
+    return DataError(
+        f"the masks seem to number objects: {shown}",
+        f"masks whose {each}s mean classes",
+        f"use --masks instances ({black}, every other {'colour' if each == 'colour' else 'number'} an object), or "
+        f"--masks {each}s if they are classes",
+    )
+
+
+def numbers_of_several_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -> list[Finding]:
+    """Return the warning of masks in which many object numbers have several regions, as where neighbours alone differ.
+
+    Parameters
+    ----------
+    tallies: of masks that are read as object numbers.
+    """
+    masks = {pair.name: pair.mask for pair in pairs}
+    for tally in sorted(tallies, key=lambda tally: -len(tally.counts))[:3]:
+        regions = _regions(read_mask(masks[tally.name], "instances"))
+        several = sum(count > 1 for count in regions.values())
+        if several > _SEVERAL * len(regions):
+            number, most = max(regions.items(), key=lambda item: item[1])
+            found = (
+                f"{several} of {len(regions)} object numbers in {tally.name} have several regions each, such as "
+                f"{number} with {most}; every number counts as one object"
+            )
+            repair = "if each region is one object, number the regions, for example with scipy.ndimage.label"
+            return [
+                Finding(
+                    "warning", "object-regions", found, "a number of its own for every object", repair, (tally.name,)
+                )
+            ]
+    return []
 
 
 def _suspicion(used: Sequence[MaskTally]) -> _Suspicion | None:
@@ -65,6 +107,21 @@ def _suspicion(used: Sequence[MaskTally]) -> _Suspicion | None:
         return None
     names = [tally.name for tally in sorted(used, key=lambda tally: -len(tally.counts))[:3]]
     return next((_Suspicion(reason, names) for reason in _reasons(used)), None)
+
+
+def _colours_of_one_mask(used: Sequence[MaskTally]) -> str | None:
+    """Return why colours number objects, connected or not, as in panoptic masks: nearly each is in one mask only."""
+    if len(used) < _FEWEST or not used[0].colour or any(tally.lossy for tally in used):
+        return None
+    smoothed = smoothed_values(used)
+    masks_with = Counter(value for tally in used for value in tally.counts.keys() - smoothed if value)
+    own = {value for value, count in masks_with.items() if count == 1}
+    if len(own) < max(2 * len(used), _OWN * len(masks_with)):
+        return None
+    pixels = sorted(count for tally in used for value, count in tally.counts.items() if value in own)
+    if pixels[len(pixels) // 2] < _DRAWN:
+        return None
+    return f"there are {len(masks_with)} colours, and {len(own)} of them are in one mask only"
 
 
 def _reasons(used: Sequence[MaskTally]) -> Iterator[str]:
@@ -103,9 +160,11 @@ def _refuse_numbers_in_a_channel(used: Sequence[MaskTally]) -> None:
     """
     colours = {value for tally in used if tally.colour for value in tally.counts if value}
     for channel, shift in (("red", 16), ("green", 8), ("blue", 0)):
-        if colours and colours == {number << shift for number in range(1, len(colours) + 1)}:
+        numbers = {value >> shift & 255 for value in colours}
+        alone = colours == {number << shift for number in numbers}
+        if colours and alone and max(numbers) <= max(len(numbers) * (1 + _GAPS), _DARK * (len(numbers) > 2)):
             raise DataError(
-                f"the colours of the masks are the numbers 0 to {len(colours)} in the {channel} channel",
+                f"the colours of the masks are the numbers 0 to {max(numbers)} in the {channel} channel",
                 "colours that were drawn, or one channel of values",
                 "use --masks instances if they number objects, or --masks colours if each is a class",
             )
@@ -134,15 +193,20 @@ def _refuse_numbers_after_classes(used: Sequence[MaskTally], masks: Mapping[str,
 
 def _is_object_mask(values: NDArray[np.integer]) -> bool:
     """Return whether nearly every value but 0 of a mask is one connected region. Colours are (rows, columns, 3)."""
-    flat = flatten_colours(values) if values.ndim == 3 else values
-    present, places = np.unique(flat, return_inverse=True)
+    regions = _regions(flatten_colours(values) if values.ndim == 3 else values)
+    return len(regions) > 1 and sum(count == 1 for count in regions.values()) >= 0.9 * len(regions)
+
+
+def _regions(values: NDArray[np.integer]) -> dict[int, int]:
+    """Return the number of connected regions of each value but 0; nothing for a mask of more values than are kept."""
+    present, places = np.unique(values, return_inverse=True)
     if len(present) > KEPT:
-        return False
-    numbers = places.reshape(flat.shape) + int(present[0] != 0)
-    single = total = 0
-    for number, region in enumerate(ndimage.find_objects(numbers), 1):
-        if region is not None:
-            _, parts = ndimage.label(numbers[region] == number, structure=np.ones((3, 3)))
-            single += parts == 1
-            total += 1
-    return total > 1 and single >= 0.9 * total
+        return {}
+    shift = int(present[0] != 0)
+    numbers = places.reshape(values.shape) + shift
+    regions = {}
+    for number, box in enumerate(ndimage.find_objects(numbers), 1):
+        if box is not None:
+            _, parts = ndimage.label(numbers[box] == number, structure=np.ones((3, 3)))
+            regions[int(present[number - shift])] = parts
+    return regions

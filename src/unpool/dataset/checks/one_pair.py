@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.appearance.picture import Appearance, appearance_of
-from unpool.class_table import MaskKind
+from unpool.class_table import ClassTable, MaskKind
 from unpool.data.samples import Pair
 from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
@@ -62,12 +62,13 @@ class _PairFindings:
         self.findings.append(Finding(severity, code, f"{name}: {found}", expected, repair, (name,)))
 
 
-def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
+def inspect_pair(pair: Pair, kind: MaskKind | None, reading: ClassTable | None = None) -> Inspection:
     """Read a pair and inspect it; a broken file becomes a finding and raises nothing.
 
     Parameters
     ----------
     kind: how to read the mask, see ``unpool.io.read.masks.load_mask``.
+    reading: a table by which the mask's values are read, see ``unpool.dataset.mask_values.tally.tally_mask``.
     """
     findings = _PairFindings(pair)
     picture, image_digest = _loaded(partial(load_picture, pair.image), pair.image, "broken-image", findings)
@@ -83,7 +84,7 @@ def inspect_pair(pair: Pair, kind: MaskKind | None) -> Inspection:
     return Inspection(
         name=pair.name,
         image=picture.info if picture else None,
-        tally=tally_mask(pair.name, mask) if mask else None,
+        tally=tally_mask(pair.name, mask, picture.pixels if picture else None, reading) if mask else None,
         digest=hashlib.sha256(image_digest + mask_digest).hexdigest(),
         pixels_digest=_pixels_digest(picture.pixels) if picture else "",
         thumb=thumbnail(picture.pixels, far) if picture else None,

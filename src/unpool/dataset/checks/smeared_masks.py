@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
+from itertools import combinations, pairwise
 
-from unpool.class_table import MaskKind, unflatten_value, value_text
+from unpool.class_table import ClassTable, MaskKind, unflatten_value, value_distance, value_text
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.commands import MOST_PASTED, named_option, placeholders, ranges_option
+from unpool.dataset.mask_values.peaks import peaks
+from unpool.dataset.mask_values.readings import APART, SNAP, around_values, snapping_option
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.mask_values.usual_values import MAX_VALUES
 from unpool.wording import first_of
 
 DRAWN_IN_MASK = 0.02
 """Share of a mask's pixels from which a value counts as drawn, not smeared."""
+MADE_AGAIN = "export the mask again from the drawing tool as PNG, and resize masks by nearest neighbour only"
 NEAR = 24
 """Grey levels around a drawn value in which smearing leaves other values."""
 
 
-def smeared(tally: MaskTally, common: frozenset[int]) -> Finding | None:
+def smeared(tally: MaskTally, common: frozenset[int], stated: Set[int]) -> Finding | None:
     """Return the error of a mask whose values were smeared by JPEG or by resizing; None for a usable mask.
 
     Parameters
     ----------
     common: the values that most masks of the set hold, see ``unpool.dataset.checks.smeared_masks.common_values``.
+    stated: flat values that a person named, in the mask's own form; they are always accepted.
     """
-    if tally.palette is not None or tally.distinct <= 2:
+    if tally.palette is not None or tally.distinct <= 2 or tally.counts.keys() <= stated:
         return None
     if tally.colour and not tally.grey:
-        wrong = tally.distinct > MAX_VALUES
+        wrong = tally.distinct - len(stated & tally.counts.keys()) > MAX_VALUES
     elif tally.lossy:
         values = sorted(tally.counts)
         wrong = tally.distinct > 16 or min(b - a for a, b in pairwise(values)) <= 8
     else:
-        wrong = tally.bits <= 8 and _has_smeared_values(tally, common)
+        wrong = tally.bits <= 8 and _has_smeared_values(tally, common | stated)
     return _finding(tally) if wrong else None
 
 
@@ -59,9 +66,41 @@ def _finding(tally: MaskTally) -> Finding:
         "smeared-mask",
         f"{tally.name}: {tally.distinct:,} different mask values, {len(rare):,} of them rare ({rare_texts})",
         "only the values that were drawn" + ("; JPEG does not keep them exactly" if tally.lossy else ""),
-        "export the mask again from the drawing tool as PNG, and resize masks by nearest neighbour only",
+        MADE_AGAIN,
         (tally.name,),
     )
+
+
+def with_way_in(findings: Sequence[Finding], command: str) -> list[Finding]:
+    """Return the findings of smeared masks with options by which these masks can be read as they are."""
+    if not command:
+        return list(findings)
+    way = f"read them as they are with {command}; or "
+    return [replace(f, repair=way + f.repair) if f.code == "smeared-mask" else f for f in findings]
+
+
+def ranges_or_nearest(tallies: Sequence[MaskTally], names: ClassNames | None, table: ClassTable | None = None) -> str:
+    """Return the options by which smeared masks can be read as they are; empty where their values show none.
+
+    Parameters
+    ----------
+    tallies: of all masks.
+    table: the table of the masks that are not smeared; None where all are.
+    """
+    if table is not None:
+        return f"{SNAP} {named_option(table)}" if _apart(table.named_values(), table.kind) else ""
+    greys = [each for tally in tallies if tally.bits <= 8 and (each := tally.as_kind("values"))]
+    found = peaks(greys, "values") if len(greys) == len(tallies) else ()
+    if not found or (names is not None and names.stated and around_values(greys, names, "values")):
+        return snapping_option(tallies, names)
+    given = names.in_order if names else ()
+    return ranges_option(found, given if len(given) == len(found) else placeholders(found, "values"))
+
+
+def _apart(values: Set[int], kind: MaskKind) -> bool:
+    """Return whether a few values are far enough from each other for smeared masks to be read by the nearest."""
+    gaps = [value_distance(one, other, kind) for one, other in combinations(values, 2)]
+    return len(values) <= MOST_PASTED and min(gaps) >= APART
 
 
 def _has_smeared_values(tally: MaskTally, common: frozenset[int]) -> bool:

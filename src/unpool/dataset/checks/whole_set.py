@@ -123,7 +123,7 @@ def _classes(survey: Survey, testing: bool, named: bool) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 f"absent-in-{part}",
-                f"no pixel of class {', '.join(absent)} in {part}",
+                f"no pixel of class {first_of(absent, 12)} in {part}",
                 "every class in train and in val",
                 f"add pictures of it to {part}{'' if val_given else ', or try another --seed'}",
             )
@@ -161,7 +161,7 @@ def _empty_masks(survey: Survey, testing: bool) -> Iterator[Finding]:
 
 def _lossy_masks(survey: Survey, inspections: Sequence[Inspection]) -> Iterator[Finding]:
     lossy = [i.name for i in inspections if i.tally is not None and i.tally.lossy and i.name in survey.pictures]
-    if lossy:
+    if lossy and not survey.table.approximate:
         found = f"{count_text(len(lossy), 'JPEG mask')}, with exact values only by luck: {first_of(lossy)}"
         yield Finding("note", "lossy-mask", found, "", "save masks as PNG", tuple(lossy))
 

@@ -5,33 +5,39 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unpool.class_table import Colour, value_from_text
+from unpool.class_table import value_from_text
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_lines import LONGEST_LINE, Line, lines_of, named_classes
+from unpool.dataset.mask_values.class_objects import STRUCTURED, classes_of_json, colour_of_parts
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.errors import DataError, UsageError
 from unpool.io.documents import json_value, yaml_value
 from unpool.io.text_files import read_text
 from unpool.wording import decodable, first_of
 
-_TEXTS = ("classes.txt", "codes.txt", "class_names.txt", "labels.txt", "labelmap.txt", "label_colors.txt")
+_TEXTS = (
+    "classes.txt", "codes.txt", "class_names.txt", "labels.txt", "labelmap.txt", "label_colors.txt", "obj.names",
+)  # fmt: skip
 _YAMLS = ("classes.yaml", "classes.yml", "data.yaml", "data.yml", "dataset.yaml")
-_TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv", "_classes.csv")
-_JSONS = ("classes.json", "dataset.json")
+_ADE20K = ("objectinfo150.txt", "objectinfo150.csv")
+_TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv", "_classes.csv", *_ADE20K)
+_JSONS = ("classes.json", *STRUCTURED)
 CLASS_FILES = (*_TEXTS, *_YAMLS, *_TABLES, *_JSONS)
 """Names of files with class names."""
 
 _LIKE_CLASS_FILE = re.compile(
     r"_?(?:class|label|categor|code)(?:e?s|y|ies)?[ _-]?(?:names?|map|list|dict|colou?rs?|ids?)?"
-    r"\.(?:txt|csv|tsv|json|xml|ya?ml|names|pbtxt|xlsx?)|obj\.names|meta\.json",
+    r"\.(?:txt|csv|tsv|json|xml|ya?ml|names|pbtxt|xlsx?)",
     re.IGNORECASE,
 )
-_FORMS = "name, value=name or #rrggbb=name"
+_FORMS = "name, value=name, value,value=name, low-high=name or #rrggbb=name"
+_RANGE = re.compile(r"([0-9]{1,9})\s*[-–]\s*([0-9]{1,9})")
 _MOST_BYTES = 1_000_000
 BY_HAND = "--classes"
 """The source of names that a person gives with the option."""
@@ -46,26 +52,57 @@ class ClassNames:
     classes: in the person's order.
     ignore: flat values to ignore; None where the person does not say.
     source: ``--classes`` or the name of a file.
+    remark: how the classes were read, where that is not plain; empty otherwise.
     """
 
     classes: tuple[NamedClass, ...]
     ignore: tuple[int, ...] | None
     source: str
+    remark: str = ""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the person gives the names with the option."""
+        return self.source == BY_HAND
+
+    @property
+    def stated(self) -> bool:
+        """Whether every class has a value or a colour."""
+        return all(not named.bare for named in self.classes)
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        """The names in the order of their values, or as they are given without values; none where colours decide."""
+        if all(named.bare for named in self.classes):
+            return tuple(named.name for named in self.classes)
+        if any(named.value is None for named in self.classes):
+            return ()
+        return tuple(named.name for named in sorted(self.classes, key=_order))
 
     @property
     def digest(self) -> str:
         """A digest of the classes, as they are named, in hex."""
-        return hashlib.sha256(repr((self.classes, self.ignore)).encode()).hexdigest()
+        # As earlier versions wrote it, which the cards of their models keep.
+        classes = ", ".join(
+            f"NamedClass(name={c.name!r}, value={c.value!r}, colour={c.colour!r})" for c in self.classes
+        )
+        text = f"(({classes}{',' * (len(self.classes) == 1)}), {self.ignore!r})"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def names_by_hand(items: Sequence[str]) -> ClassNames:
-    """Read ``name``, ``value=name`` and ``#rrggbb=name``. Raises UsageError for other texts, and for a name twice."""
-    classes = tuple(_by_hand(item.strip()) for item in items)
+    """Read ``name``, ``value=name``, ``value,value=name``, ``low-high=name`` and ``#rrggbb=name``.
+
+    Raises
+    ------
+    UsageError: another text, or a name twice.
+    """
+    classes = tuple(named for item in items for named in _by_hand(item.strip()))
     if twice := _twice(classes):
         raise UsageError(
             f"{BY_HAND} names '{twice}' twice",
             "a name of its own for every class",
-            f"rename one, or give one name to two values: {BY_HAND} 1={twice} 2={twice}",
+            f"rename one, or give one name to two values: {BY_HAND} 1,2={shlex.quote(twice)}",
         )
     return ClassNames(classes, None, BY_HAND)
 
@@ -88,9 +125,10 @@ def names_in_folder(root: Path, files: Sequence[Path], otherwise: str) -> ClassN
     known = [path for path in files if path.name.lower() in CLASS_FILES]
     for paths in ([p for p in known if p.parent == root], [p for p in known if p.parent != root]):
         read = [names for path in sorted(paths) if (names := _names_of(path, root, otherwise))]
-        if len({names.digest for names in read}) > 1:
+        read.sort(key=_detail, reverse=True)
+        if not all(_agree(read[0], names) for names in read[1:]):
             raise DataError(
-                f"{root}: several files with class names: {first_of([names.source for names in read])}",
+                f"{root}: several files with class names: {first_of(sorted(names.source for names in read))}",
                 "one file with class names, or files that name the same classes",
                 f"keep the right one in the folder, or {otherwise}",
             )
@@ -126,17 +164,17 @@ def _names_of(path: Path, root: Path, otherwise: str) -> ClassNames | None:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is larger than 1 MB")
-        classes, ignore = _reader(path)(path)
+        classes, ignore, remark = _reader(path)(path)
     except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
         raise _broken(path, str(error).split("\n")[0], otherwise) from error
-    names = ClassNames(tuple(classes), ignore, source)
+    names = ClassNames(tuple(classes), ignore, source, remark)
     if twice := _twice(names.classes):
         raise _broken(path, f"it names '{twice}' twice", otherwise)
     return names if names.classes else None
 
 
 _COLUMNS = (
-    ("value", "pixel value", "id", "index", "class id"),
+    ("value", "pixel value", "id", "idx", "index", "class id"),
     ("name", "class name", "class", "label"),
     ("r",),
     ("g",),
@@ -144,7 +182,8 @@ _COLUMNS = (
 )
 """Headings of the columns of a table: value, name, red, green, blue."""
 
-_Read = tuple[Sequence[NamedClass], tuple[int, ...] | None]
+_Read = tuple[Sequence[NamedClass], tuple[int, ...] | None, str]
+"""The classes of a file, the values that it ignores, and a remark."""
 
 
 def _reader(path: Path) -> Callable[[Path], _Read]:
@@ -163,51 +202,98 @@ def _broken(path: Path, why: str, otherwise: str) -> DataError:
     )
 
 
-def _by_hand(item: str) -> NamedClass:
+def _detail(names: ClassNames) -> tuple[int, int]:
+    """Return how much a file says about its classes: the number of values, and of colours."""
+    return sum(n.value is not None for n in names.classes), sum(n.colour is not None for n in names.classes)
+
+
+def _agree(one: ClassNames, other: ClassNames) -> bool:
+    """Return whether two files can both be right: the same names of the same values and colours.
+
+    Names without values stand for 0, 1, …; a file may leave out the classes that count nowhere.
+    """
+    if one.digest == other.digest:
+        return True
+    if one.ignore is not None and other.ignore is not None and set(one.ignore) != set(other.ignore):
+        return False
+    ignored = {*(one.ignore or ()), *(other.ignore or ())}
+    columns = []
+    for names in (one, other):
+        counted = [named for named in names.classes if not named.ignored and named.value not in ignored]
+        columns.append(counted if all(n.value is None for n in counted) else sorted(counted, key=_order))
+    if [named.name for named in columns[0]] != [named.name for named in columns[1]]:
+        return False
+    for place, (left, right) in enumerate(zip(*columns, strict=True)):
+        values = {place if named.value is None else named.value for named in (left, right)}
+        if len(values) > 1 or (left.colour and right.colour and left.colour != right.colour):
+            return False
+    return True
+
+
+def _order(named: NamedClass) -> int:
+    return -1 if named.value is None else named.value
+
+
+def _by_hand(item: str) -> list[NamedClass]:
     before, mark, name = item.partition("=")
     name = name.strip()
     if not mark:
         name, before = item, ""
     if not name:
-        raise UsageError(f"--classes {item or '(empty)'} has no name", _FORMS, "add the name")
+        raise UsageError(f"{BY_HAND} {item or '(empty)'} has no name", _FORMS, "add the name")
     if not before:
-        return NamedClass(name)
+        return [NamedClass(name)]
+    return [_stated(text.strip(), name, item) for text in before.split(",")]
+
+
+def _stated(text: str, name: str, item: str) -> NamedClass:
+    if span := _RANGE.fullmatch(text):
+        low, high = int(span[1]), int(span[2])
+        if low > high:
+            raise UsageError(
+                f"{BY_HAND} {item}: the range {text} has its higher value first",
+                "the lower value first",
+                f"write {low}-{high} the other way: {high}-{low}={name}",
+            )
+        return NamedClass(name, value=low, top=high if high > low else None)
     try:
-        value = value_from_text(before.strip())
+        value = value_from_text(text)
     except ValueError as error:
-        raise UsageError(f"--classes {item}", _FORMS, "write the value as a number or as #rrggbb") from error
+        raise UsageError(
+            f"{BY_HAND} {item}", _FORMS, "write each value as a number, as a range such as 0-127, or as #rrggbb"
+        ) from error
     return NamedClass(name, value=value) if isinstance(value, int) else NamedClass(name, colour=value)
 
 
 def _twice(classes: Sequence[NamedClass]) -> str | None:
     """Return a name that two classes have, both without a mask value and a colour."""
-    bare = [named.name for named in classes if named.value is None and named.colour is None]
+    bare = [named.name for named in classes if named.bare]
     return next((name for name in bare if bare.count(name) > 1), None)
 
 
 def _from_text(path: Path) -> _Read:
     lines = lines_of(read_text(path, _MOST_BYTES))
     if path.name.lower() == "labels.txt" and any(Path(line.text.split()[0]).suffix for line in lines):
-        return (), None  # a list of files with their labels, as sets for classification have
-    return named_classes(lines), None
+        return (), None, ""  # a list of files with their labels, as sets for classification have
+    return named_classes(lines), None, ""
 
 
 def _from_yaml(path: Path) -> _Read:
     data = yaml_value(path.read_bytes())
     if not isinstance(data, Mapping) or "names" not in data:
-        return (), None
+        return (), None, ""
     names, palette, ignore = data["names"], data.get("palette") or (), data.get("ignore")
     if not isinstance(names, Mapping | list):
         raise ValueError(f"names is {names!r:.40}")
     items = list(names.items()) if isinstance(names, Mapping) else [(None, name) for name in names]
-    colours = [_rgb(entry) for entry in palette] + [None] * len(items)
+    colours = [colour_of_parts(entry) for entry in palette] + [None] * len(items)
     classes = [
         NamedClass(_name(name), None if value is None else _value(value), colour)
         for (value, name), colour in zip(items, colours, strict=False)
     ]
     if ignore is None:
-        return classes, None
-    return classes, tuple(_value(value) for value in (ignore if isinstance(ignore, list) else [ignore]))
+        return classes, None, ""
+    return classes, tuple(_value(value) for value in (ignore if isinstance(ignore, list) else [ignore])), ""
 
 
 def _name(name: Any) -> str:
@@ -231,7 +317,20 @@ def _from_csv(path: Path) -> _Read:
     lines = [Line(number, "\t".join(map(str.strip, row))) for number, row in enumerate(rows, 1) if any(row)]
     if long := next((line for line in lines if len(line.text) > LONGEST_LINE), None):
         raise ValueError(f"line {long.number} has {len(long.text):,} letters")
-    return named_classes(list(_columns(lines))), None
+    classes = named_classes(list(_columns(lines)))
+    return _of_ade20k(classes) if path.name.lower() in _ADE20K else (classes, None, "")
+
+
+def _of_ade20k(classes: Sequence[NamedClass]) -> _Read:
+    """Return the classes of ADE20K's scene parsing with the first of their names; its masks have 0 for all others."""
+    first = [re.split(r"[,;]", named.name)[0].strip() for named in classes]
+    short = first if len(set(first)) == len(first) else [named.name for named in classes]
+    named = [replace(each, name=name) for each, name in zip(classes, short, strict=True)]
+    return (
+        named,
+        (0,),
+        "0 is ADE20K's index for all other things, which its scene parsing does not score: it is ignored",
+    )
 
 
 def _columns(lines: Sequence[Line]) -> Iterator[Line]:
@@ -247,29 +346,11 @@ def _columns(lines: Sequence[Line]) -> Iterator[Line]:
 
 
 def _from_json(path: Path) -> _Read:
-    data = json_value(read_text(path, _MOST_BYTES))
-    if path.name.lower() == "dataset.json":
-        data = data.get("labels") if isinstance(data, Mapping) else None  # nnU-Net
-    if isinstance(data, list) and all(isinstance(name, str) for name in data):
-        return [NamedClass(name) for name in data], None
-    items = data.items() if isinstance(data, Mapping) else ()
-    classes = [_from_item(str(key), value) for key, value in items]
-    return [named for named in classes if named] if all(classes) else (), None
-
-
-def _from_item(key: str, value: object) -> NamedClass | None:
-    """Return the class of ``"name": 1``, as nnU-Net writes it now, or of ``"1": "name"``, as it did; else None."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return NamedClass(key, value)
-    if isinstance(value, str) and key.isdecimal() and len(key) < 10:
-        return NamedClass(value, int(key))
-    return None
-
-
-def _rgb(parts: Any) -> Colour:
-    if isinstance(parts, str):
-        parts = value_from_text(parts if parts.startswith("#") else f"#{parts}")
-    red, green, blue = (int(part) for part in parts)
-    if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise ValueError(f"colour {red}, {green}, {blue}")
-    return red, green, blue
+    try:
+        data = json_value(read_text(path, _MOST_BYTES))
+    except ValueError:
+        if path.name.lower() == "meta.json":
+            return (), None, ""  # other programs write files of this name too
+        raise
+    classes, remark = classes_of_json(path.name.lower(), data)
+    return classes, None, remark

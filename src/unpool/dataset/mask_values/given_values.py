@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from unpool.class_table import Colour, MaskKind, flatten_value, value_from_text
 from unpool.dataset.mask_values.class_names import ClassNames
@@ -25,7 +25,8 @@ def _ignored(item: int | str, kind: MaskKind, tallies: Sequence[MaskTally]) -> i
     try:
         value = value_from_text(item) if isinstance(item, str) else item
     except ValueError as error:
-        raise UsageError(f"--ignore {item}", "a mask value, or a colour as #rrggbb", "correct the value") from error
+        repair = f"name them with --classes, as {item}=ignore" if "-" in str(item) else "correct the value"
+        raise UsageError(f"--ignore {item}", "a mask value, or a colour as #rrggbb", repair) from error
     if (kind == "colours") == isinstance(value, tuple):
         return flatten_value(value)
     single = value_of_colour(value, tallies) if isinstance(value, tuple) else None
@@ -44,20 +45,37 @@ def value_of_colour(colour: Colour, tallies: Sequence[MaskTally]) -> int | None:
 
     None where no value or more than one is shown in it.
     """
-    shown = {value for tally in tallies for value in tally.counts if tally.colour_of(value) == flatten_value(colour)}
-    palettes = {tally.palette for tally in tallies if tally.palette}
-    if not shown and palettes:
-        shown = {value for palette in palettes for value, entry in enumerate(palette) if entry == colour}
-    elif not shown and len(set(colour)) == 1:
-        shown = {colour[0]}
-    return shown.pop() if len(shown) == 1 else None
+    return _value_shown(colour, _shown(tallies), {tally.palette for tally in tallies if tally.palette})
 
 
 def stated_values(names: ClassNames | None, kind: MaskKind, tallies: Sequence[MaskTally]) -> frozenset[int]:
     """Return the flat values of all mask values that a person states with the class names."""
     if names is None:
         return frozenset()
-    colours = [named.colour for named in names.classes if named.colour]
-    values = [flatten_value(colour) if kind == "colours" else value_of_colour(colour, tallies) for colour in colours]
     numbers = [*(named.value for named in names.classes), *(names.ignore or ())]
-    return frozenset(value for value in (*values, *numbers) if value is not None)
+    colours = [named.colour for named in names.classes if named.colour]
+    if kind == "colours":
+        return frozenset(map(flatten_value, colours)) | frozenset(value for value in numbers if value is not None)
+    shown, palettes = _shown(tallies), {tally.palette for tally in tallies if tally.palette}
+    values = [*numbers, *(_value_shown(colour, shown, palettes) for colour in colours)]
+    return frozenset(value for value in values if value is not None)
+
+
+def _shown(tallies: Sequence[MaskTally]) -> dict[int, set[int]]:
+    """Return the single values that the masks show in each flat colour."""
+    shown: dict[int, set[int]] = {}
+    for tally in tallies:
+        for value in tally.counts:
+            colour = None if tally.colour else tally.colour_of(value)
+            if colour is not None:
+                shown.setdefault(colour, set()).add(value)
+    return shown
+
+
+def _value_shown(colour: Colour, shown: Mapping[int, set[int]], palettes: Set[tuple[Colour, ...]]) -> int | None:
+    values = set(shown.get(flatten_value(colour), ()))
+    if not values and palettes:
+        values = {value for palette in palettes for value, entry in enumerate(palette) if entry == colour}
+    elif not values and len(set(colour)) == 1:
+        values = {colour[0]}
+    return values.pop() if len(values) == 1 else None

@@ -47,7 +47,8 @@ def table_by_names(
     DataError: a class in the masks has a name that the model lacks, or the names do not fit the values.
     """
     own = [_plain(name) for name in table.names]
-    lookup, present = table.lookup(), _present(table, tallies)
+    present = _present(table, tallies)
+    lookup = table.ids_of({*present, *_numbers(names), *table.named_values()})
     bare = all(each.value is None and each.colour is None for each in names.classes)
     if bare and present <= lookup.keys() and [_plain(each.name) for each in names.classes if not each.ignored] == own:
         return table, ()
@@ -58,6 +59,7 @@ def table_by_names(
     ]
     ignored = {each.value for each in known if each.named.ignored} | {*(names.ignore or ())}
     classes = [each for each in known if each.value not in ignored]
+    _refuse_hidden(table, names, ignored, tallies)
     if not any(lookup.get(value, IGNORE_ID) != IGNORE_ID for value in ignored & present) and all(
         _agrees(table, lookup, each) for each in classes
     ):
@@ -99,6 +101,25 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
 
 
+def _numbers(names: ClassNames) -> set[int]:
+    """Return the flat values that the names may stand for, of values and of colours."""
+    colours = {flatten_value(each.colour) for each in names.classes if each.colour}
+    return {*(each.value for each in names.classes if each.value is not None), *colours, *(names.ignore or ())}
+
+
+def _refuse_hidden(table: ClassTable, names: ClassNames, ignored: set[int], tallies: Sequence[MaskTally]) -> None:
+    """Refuse values that the folder ignores where the model's ranges, or its nearest values, make them classes."""
+    stored = {value for tally in tallies for value in tally.stored}
+    ids = table.ids_of(ignored & stored) if table.approximate else {}
+    if hidden := sorted(value for value, k in ids.items() if k != IGNORE_ID):
+        raise DataError(
+            f"{names.source} ignores the mask value {_text(table, hidden[0])}, which the model reads as "
+            f"{table.names[ids[hidden[0]]]}",
+            f"the model's values: {table.describe_values()}",
+            f"give these pixels a value that the model ignores; or {WITHOUT_FILE}",
+        )
+
+
 def _agrees(table: ClassTable, lookup: Mapping[int, int], each: _Named) -> bool:
     """Return whether the model has this class at this value, or a class there that it named by the value."""
     k = lookup.get(each.value, IGNORE_ID)
@@ -124,7 +145,7 @@ def _matched(
         left = [value for value in map(flatten_value, given) if value not in claimed]
         values.append(tuple(unflatten_value(value, table.kind) for value in stated or left))
     kept = tuple(value for value in table.ignore if flatten_value(value) not in claimed)
-    matched = _ignoring(replace(table, values=tuple(values), ignore=kept), ignored)
+    matched = _ignoring(replace(table, values=tuple(values), ignore=kept, ranges=()), ignored)
     stated_text = all_of([f"{_text(table, each.value)} {each.named.name}" for each in classes])
     warning = Finding(
         "warning",
@@ -140,7 +161,7 @@ def _matched(
 def _other_names(table: ClassTable, names: ClassNames, foreign: Sequence[_Named]) -> DataError:
     texts = first_of([f"'{each.named.name}' ({_text(table, each.value)})" for each in foreign], 5)
     value = foreign[0].value
-    own = table.lookup().get(value, IGNORE_ID)
+    own = table.ids_of([value]).get(value, IGNORE_ID)
     name = "ignore' if such pixels count nowhere" if own == IGNORE_ID else f"{table.names[own]}'"
     return DataError(
         f"{names.source} names classes that the model does not have: {texts}",
@@ -170,7 +191,7 @@ def _with_values(table: ClassTable, names: ClassNames, tallies: Sequence[MaskTal
 def _in_order(table: ClassTable, names: ClassNames, present: set[int]) -> Sequence[int]:
     """Return the values that the names mean by their order: the model's, those from 0, or those in the masks."""
     count = len(names.classes)
-    own = sorted(value for value in table.lookup())
+    own = sorted(table.named_values())
     if table.kind == "instances":
         return (0, 1) if count == 2 else _unclear(names, present)
     if len(own) == count and present <= {*own}:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from unpool.class_table import (
@@ -19,11 +19,12 @@ from unpool.class_table import (
     value_text,
 )
 from unpool.dataset.findings import Finding
-from unpool.dataset.mask_values.class_names import BY_HAND, ClassNames
+from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.commands import MOST_PASTED, classes_option, ignore_option, named_option
 from unpool.dataset.mask_values.given_values import ignored_values, value_of_colour
 from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
-from unpool.dataset.mask_values.usual_values import MAX_VALUES, usual_ignore
+from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, unclear_void, usual_ignore
 from unpool.errors import DataError, UsageError
 from unpool.wording import count_text, first_of
 
@@ -44,10 +45,18 @@ CAMVID = (
 
 
 class NewTable(NamedTuple):
-    """A class table and the findings made with it."""
+    """A class table and the findings made with it.
+
+    Attributes
+    ----------
+    by_order: whether the names were given to the mask values by their order.
+    known: whether the table is that of a published set.
+    """
 
     table: ClassTable
     findings: tuple[Finding, ...]
+    by_order: bool = False
+    known: bool = False
 
 
 def choose_kind(tallies: Sequence[MaskTally], requested: RequestedKind) -> MaskKind:
@@ -59,13 +68,21 @@ def choose_kind(tallies: Sequence[MaskTally], requested: RequestedKind) -> MaskK
 
 
 def instance_table(names: ClassNames | None, ignore: Ignored | None) -> NewTable:
-    """Make the table of masks with object numbers. Raises UsageError unless two names or none are given."""
-    given = [named.name for named in names.classes] if names else ["background", "foreground"]
+    """Make the table of masks with object numbers, from two names, or from that of the objects alone.
+
+    Raises
+    ------
+    UsageError: there are more names.
+    """
+    given = [named.name for named in names.classes if not named.ignored] if names else ["foreground"]
+    if len(given) == 1 and given != ["background"]:
+        given = ["background", *given]
     if len(given) != 2:
         raise UsageError(
-            f"{len(given)} class names for masks of object numbers",
+            f"{len(given)} class names ({names.source if names else '--classes'}) for masks of object numbers: "
+            f"{first_of(given)}",
             "two names: of the background and of the objects",
-            "give two names, or none",
+            "give both: --classes background object",
         )
     table = ClassTable(
         "instances", (given[0], given[1]), ((0,), (1,)), ignored_values(ignore, "instances", ()), distinct_colours(2)
@@ -90,8 +107,8 @@ def make_table(
     UsageError: ``ignore`` does not fit the kind of the masks.
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
-    stated = names is not None and all(n.value is not None or n.colour for n in names.classes)
-    if len(present) > MAX_VALUES and not stated:
+    most = max(MAX_VALUES, len(names.classes) + 1 if names else 0)  # one more for 255, which lists leave out
+    if len(present) > most and not (names and names.stated):
         raise _too_many(present, kind)
     if ignore is None and names is not None:
         ignore = names.ignore
@@ -102,7 +119,7 @@ def make_table(
         made = _named(tallies, sorted(present), kind, names, skipped)
     else:
         made = _unnamed(tallies, sorted(present), kind, skipped)
-    return NewTable(_coloured(made.table, tallies, names), made.findings)
+    return made._replace(table=with_display_colours(made.table, tallies, names))
 
 
 def _unnamed(
@@ -113,7 +130,8 @@ def _unnamed(
     kept = [value for value in present if value not in skipped]
     if len(kept) < 2:
         raise DataError(
-            f"only one value in all masks: {value_text(unflatten_value(kept[0], kind)) if kept else 'ignored ones'}",
+            f"only one value in all masks{' that is not ignored' if skipped and kept else ''}: "
+            f"{value_text(unflatten_value(kept[0], kind)) if kept else 'ignored ones'}",
             "at least two classes; the background counts as one",
             "check that these files are the masks, and add masks that show other classes",
         )
@@ -124,7 +142,9 @@ def _unnamed(
         ignore=tuple(unflatten_value(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(kept)),
     )
-    return NewTable(table, (*_ignore_notes(usual, kind), *(_id_notes(kept) if kind == "values" else ())))
+    findings = _ignore_notes(usual, table)
+    findings += [*_id_notes(table), *_void_question(table)] if kind == "values" and ignore is None else []
+    return NewTable(table, tuple(findings))
 
 
 def _default_names(kept: list[int], kind: MaskKind) -> tuple[str, ...]:
@@ -142,12 +162,11 @@ def _named(
     given = list(zip(names.classes, values, strict=True))
     skipped = {value for named, value in given if named.ignored} | set(ignore or ())
     kept = [(named, value) for named, value in given if value not in skipped]
-    findings: list[Finding] = []
+    usual: dict[int, str] = {}
     if ignore is None:
-        usual = usual_ignore(sorted({*values, *present}), tallies, kind)
+        usual = usual_ignore(sorted({*values, *present}), tallies, kind, set() if names.by_hand else set(values))
         usual = {value: reason for value, reason in usual.items() if value not in values}
         skipped.update(usual)
-        findings += _ignore_notes(usual, kind)
     by_name: dict[str, list[MaskValue]] = {}
     for named, value in kept:
         by_name.setdefault(named.name, []).append(unflatten_value(value, kind))
@@ -158,9 +177,43 @@ def _named(
         ignore=tuple(unflatten_value(value, kind) for value in sorted(skipped)),
         colours=distinct_colours(len(by_name)),
     )
+    _refuse_other_masks(table, names, tallies)
+    return NewTable(table, (*_ignore_notes(usual, table), *names_notes(names, by_order)), by_order)
+
+
+def _refuse_other_masks(table: ClassTable, names: ClassNames, tallies: Sequence[MaskTally]) -> None:
+    """Refuse class names where at least half of the masks hold values that have none.
+
+    Raises
+    ------
+    DataError: names the values that have a name, and those in the masks.
+    """
+    present = {value for tally in tallies for value in tally.counts}
+    unknown = present - table.ids_of(present).keys()
+    odd = [tally.name for tally in tallies if not unknown.isdisjoint(tally.counts)]
+    if unknown and 2 * len(odd) >= len(tallies):
+        values = [unflatten_value(value, table.kind) for value in sorted(unknown)]
+        raise DataError(
+            f"{names.source} does not fit the masks: it names {table.describe_values()}, and {len(odd)} of "
+            f"{len(tallies)} masks hold {first_of(list(map(value_text, values)), 8)} ({first_of(odd, 3)})",
+            "a name for every mask value, or --ignore",
+            unnamed_value_repair(table, values),
+        )
+
+
+def unnamed_value_repair(table: ClassTable, values: Sequence[MaskValue]) -> str:
+    """Return what a person can do about mask values that have no name, as options to paste."""
+    if len(values) > MOST_PASTED or len(table) > MOST_PASTED:
+        return "name every value with --classes, or ignore the values of no class with --ignore"
+    named = named_option(table, [(value, f"class{value_text(value).removeprefix('#')}") for value in values])
+    return f"if they count nowhere, add {ignore_option([*table.ignore, *values])}; if they are classes, use {named}"
+
+
+def names_notes(names: ClassNames, by_order: bool) -> list[Finding]:
+    """Return the notes on where the class names are from, and how they were read."""
     order = ", given to the mask values by order" if by_order else ""
-    findings.append(Finding("note", "class-names", f"class names are from {names.source}{order}"))
-    return NewTable(table, tuple(findings))
+    notes = [Finding("note", "class-names", f"class names are from {names.source}{order}")]
+    return [*notes, *([Finding("note", "class-names-read", names.remark)] if names.remark else [])]
 
 
 def _class_values(
@@ -169,8 +222,8 @@ def _class_values(
     """Return the flat mask value of every named class, and whether the values were given by order."""
     if kind == "colours":
         return _class_colours(present, names), False
-    by_hand = names.source == BY_HAND
-    bare = [named.name for named in names.classes if named.value is None and named.colour is None]
+    by_hand = names.by_hand
+    bare = [named.name for named in names.classes if named.bare]
     some_stated = any(named.value is not None or (by_hand and named.colour) for named in names.classes)
     if bare and some_stated:
         raise UsageError(
@@ -200,7 +253,7 @@ def _class_colours(present: list[int], names: ClassNames) -> list[int]:
             f"{names.source} gives no colour for {first_of(plain)}, and the masks are colour masks",
             "a colour for every class; the masks hold "
             + first_of([value_text(unflatten_value(v, "colours")) for v in present], 8),
-            "give --classes '#rrggbb=name' for every class, or a class_dict.csv with name,r,g,b on every line",
+            f"give every class its colour: {_each_named(present, 'colours', names)}",
         )
     return [flatten_value(named.colour) for named in names.classes if named.colour is not None]
 
@@ -213,7 +266,7 @@ def _unseen_colour(names: ClassNames, values: Sequence[int | None], tallies: Seq
     return DataError(
         f"{names.source}: {value_text(named.colour or 0)} of class {named.name} is not the colour of one mask value",
         f"colours that the masks show: {first_of(texts, 8)}",
-        "give every class its mask value: --classes 0=name 1=name",
+        f"give every class its mask value: {_each_named(sorted(shown), 'values', names)}",
     )
 
 
@@ -224,22 +277,28 @@ def _values_in_order(present: list[int], names: ClassNames, ignore: tuple[int, .
         return list(range(count))
     if len(kept) == count:
         return kept
+    left = ignore_option([*(ignore or ()), *kept[count:]])
     raise DataError(
         f"{count_text(count, 'class name')} ({names.source}) for the mask values {first_of(list(map(str, kept)), 12)}",
         "a name for each value, in their order; the background is a class too",
-        f"name every value: --classes {' '.join(_one_each(kept, names))}; or leave values out with --ignore",
+        f"name every value: {_each_named(kept, 'values', names)}"
+        + (f"; or leave values out, as with {left}" if len(kept) > count > 1 else ""),
     )
 
 
-def _one_each(values: Sequence[int], names: ClassNames) -> list[str]:
-    """Return words for ``--classes``, a class for each value; the name that is missing may be the background's."""
+def _each_named(values: Sequence[int], kind: MaskKind, names: ClassNames) -> str:
+    """Return ``--classes`` with a class for each value; the name that is missing may be the background's."""
     given = [named.name for named in names.classes]
     if values[0] == 0 and len(given) == len(values) - 1 and "background" not in given:
-        return [shlex.quote(f"{v}={name}") for v, name in zip(values, ["background", *given], strict=True)]
-    return [f"{value}=name{k}" for k, value in enumerate(values)]
+        given = ["background", *given]
+    if len(values) > MOST_PASTED:
+        return "--classes with value=name for each"
+    texts = [value_text(unflatten_value(value, kind)) for value in values]
+    chosen = given if len(given) == len(values) else [f"name{k}" for k in range(len(values))]
+    return classes_option(zip(texts, chosen, strict=True))
 
 
-def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames | None) -> ClassTable:
+def with_display_colours(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames | None) -> ClassTable:
     """Return the table with the colours of the person's masks or names for display, where it has any."""
     palettes = {tally.palette for tally in tallies}
     if table.kind == "colours":
@@ -254,7 +313,7 @@ def _coloured(table: ClassTable, tallies: Sequence[MaskTally], names: ClassNames
         return table
     if len(set(colours)) < len(table):
         return table
-    return ClassTable(table.kind, table.names, table.values, table.ignore, colours)
+    return replace(table, colours=colours)
 
 
 def _camvid() -> NewTable:
@@ -273,44 +332,80 @@ def _camvid() -> NewTable:
         "",
         "use --classes or --ignore if this is another set",
     )
-    return NewTable(table, (note,))
+    return NewTable(table, (note,), known=True)
 
 
-def _ignore_notes(values: Mapping[int, str], kind: MaskKind) -> list[Finding]:
+def _ignore_notes(values: Mapping[int, str], table: ClassTable) -> list[Finding]:
     return [
         Finding(
             "note",
             "ignore-value",
-            f"mask value {(text := value_text(unflatten_value(value, kind)))} is ignored, because {reason}",
+            f"mask value {value_text(value)} is ignored, because {reason}",
             "",
-            f"if it is a class, name every class with --classes, {text} among them",
+            f"if it is a class, name every class: {_with_class(table, value)}",
         )
-        for value, reason in values.items()
+        for value, reason in ((unflatten_value(flat, table.kind), reason) for flat, reason in values.items())
     ]
 
 
-def _id_notes(kept: Sequence[int]) -> Iterator[Finding]:
-    """Yield notes about ids with gaps, and about 255 as a class beside them."""
-    ids = [value for value in kept if value != IGNORE_ID]
-    missing = sorted(set(range(ids[0], ids[-1])) - set(ids))
+def _with_class(table: ClassTable, value: MaskValue) -> str:
+    """Return the option that names the classes of a table, and a value that it ignores as one more."""
+    kept = replace(table, ignore=tuple(each for each in table.ignore if each != value))
+    if len(table) > MOST_PASTED:
+        return f"--classes with value=name for each, {value_text(value)} among them"
+    return named_option(kept, [(value, f"class{value_text(value).removeprefix('#')}")])
+
+
+def _id_notes(table: ClassTable) -> list[Finding]:
+    """Return the note about ids with gaps."""
+    kept = [values[0] for values in table.values]
+    ids = [value for value in kept if isinstance(value, int) and value not in (IGNORE_ID, FULL_16)]
+    missing = sorted(set(range(ids[0], ids[-1])) - set(ids)) if ids else []
     if len(kept) < 3 or ids[-1] >= MAX_VALUES or not missing:
-        return
+        return []
     shown, absent = (first_of(list(map(str, values)), 12) for values in (ids, missing))
-    repair = "if other ids are classes too, name all of them with --classes value=name"
-    yield Finding("note", "ids-with-gaps", f"the masks hold the ids {shown}, and none of {absent}", "", repair)
-    if IGNORE_ID in kept:
-        found = "mask value 255 is a class here; beside ids it often means ignored"
-        yield Finding("note", "ignore-value", found, "", "use --ignore 255 if it counts nowhere")
+    all_ids = [(str(k), f"class{k}") for k in range(ids[0], ids[-1] + 1)]
+    command = classes_option(all_ids) if len(all_ids) <= MOST_PASTED else "--classes with value=name for each"
+    repair = f"if other ids are classes too, name all of them: {command}"
+    return [Finding("note", "ids-with-gaps", f"the masks hold the ids {shown}, and none of {absent}", "", repair)]
+
+
+def _void_question(table: ClassTable) -> list[Finding]:
+    """Return the error of 255 beside ids, where it may be a class and may mean void."""
+    values = [value for given in table.values for value in given if isinstance(value, int)]
+    unclear = unclear_void(values)
+    if unclear is None:
+        return []
+    ids = first_of(list(map(str, values[:-1])), 12)
+    named = [name.replace(" ", "") for name in table.names]
+    named[0] = "background" if values[0] == 0 else named[0]
+    classes = classes_option(zip(map(str, values), named, strict=True))
+    return [
+        Finding(
+            "error",
+            "void-or-class",
+            f"mask value {unclear} beside the ids {ids}: it may be a class, or mean that such pixels count nowhere, as "
+            "void does in Pascal VOC",
+            f"the meaning of {unclear}",
+            f"if it counts nowhere, add --ignore {unclear}; if it is a class, add {classes}",
+        )
+    ]
 
 
 def _too_many(present: Mapping[int, int], kind: MaskKind) -> DataError:
     texts = first_of([value_text(unflatten_value(value, kind)) for value in sorted(present)], 6)
     if kind == "colours":
-        repair = "export the masks again without smoothing, or name every colour with --classes '#rrggbb=name'"
+        repair = (
+            "if each colour is one object, use --masks instances; if they come from JPEG or smoothing, name the drawn "
+            "ones: --snap --classes '#000000=background' '#ff0000=object'; or name every colour with --classes"
+        )
     else:
-        repair = "if they are object numbers, use --masks instances; or name every value with --classes value=name"
+        repair = (
+            "if they are object numbers, use --masks instances; if they are classes, put a file with their names, "
+            "such as classes.txt with '0: background' on a line, into the folder, or name every value with --classes"
+        )
     return DataError(
         f"{len(present)} different {'colours' if kind == 'colours' else 'values'} in all masks ({texts})",
-        f"at most {MAX_VALUES}, one for each class",
+        f"at most {MAX_VALUES}, one for each class, where no class file names more",
         repair,
     )

@@ -1,4 +1,4 @@
-"""The statements of a person about the masks: the options ``--masks``, ``--classes`` and ``--ignore``."""
+"""The statements of a person about the masks: the options ``--masks``, ``--classes``, ``--ignore`` and ``--snap``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ class MaskOptions:
     Attributes
     ----------
     kind: what a mask pixel is. ``auto`` decides by the masks, and refuses masks that may hold object numbers.
-    classes: class names as ``name``, ``value=name`` or ``#rrggbb=name``; empty to use the folder's class file, if any.
+    classes: class names as ``name``, ``value=name``, ``value,value=name``, ``low-high=name`` or ``#rrggbb=name``; empty
+        to use the folder's class file, if any.
     ignore: mask values of pixels that count nowhere; None decides by the masks.
+    snap: whether every value that is not named is read as the nearest one that is.
     """
 
     kind: RequestedKind = "auto"
     classes: Sequence[str] = ()
     ignore: Ignored | None = None
+    snap: bool = False
 
 
 BY_THE_MASKS = MaskOptions()

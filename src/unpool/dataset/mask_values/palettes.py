@@ -45,8 +45,9 @@ def exchanged_colours(tally: MaskTally, table: ClassTable) -> Finding | None:
     if table.kind != "values":
         return None
     class_of = {flatten_value(colour): name for colour, name in zip(table.colours, table.names, strict=True)}
-    names = {value: table.names[k] for value, k in table.lookup().items() if k < len(table)}
-    for index, colour in used_colours(tally).items():
+    used = used_colours(tally)
+    names = {value: table.names[k] for value, k in table.ids_of(used).items() if k < len(table)}
+    for index, colour in used.items():
         if index in names and class_of.get(colour, names[index]) != names[index]:
             return Finding(
                 "warning",

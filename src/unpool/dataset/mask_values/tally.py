@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import Colour, MaskKind, flatten_colours, flatten_value
+from unpool.class_table import ClassTable, Colour, MaskKind, flatten_colours, flatten_value
+from unpool.dataset.mask_values.contrast import value_contrasts
 from unpool.dataset.mask_values.neighbours import Neighbours, edge_values, neighbours
 from unpool.io.read.masks import MaskPicture
 
@@ -34,6 +35,11 @@ class MaskTally:
     white_is_zero: whether the file says that its 0 is shown white.
     neighbours: of each value; empty where there are more than 4096 values.
     edge: pixels of each value along the edges of the picture.
+    contrast: how much brighter the picture is than its mean where each value is, in its deviations; empty where this
+        is not known.
+    stored: of a mask that a table with ranges or nearest values reads, the pixels of each value as it is stored, at
+        most the 4096 most frequent; ``counts`` are then those of the table's values. Empty for other masks.
+    moved: of such a mask, the pixels at each distance from the value that they are read as, in whole steps from 1.
     """
 
     name: str
@@ -47,6 +53,9 @@ class MaskTally:
     white_is_zero: bool
     neighbours: Mapping[int, Neighbours]
     edge: Mapping[int, int]
+    contrast: Mapping[int, float] = field(default_factory=dict)
+    stored: Mapping[int, int] = field(default_factory=dict)
+    moved: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def grey(self) -> bool:
@@ -75,19 +84,43 @@ class MaskTally:
         # The order of palette indices says nothing about their colours.
         between = {} if self.palette else {new(value): found for value, found in self.neighbours.items()}
         return replace(
-            self, counts=counts, distinct=len(counts), colour=colour, palette=None, neighbours=between, edge=edge
+            self,
+            counts=counts,
+            distinct=len(counts),
+            colour=colour,
+            palette=None,
+            neighbours=between,
+            edge=edge,
+            contrast={new(value): found for value, found in self.contrast.items()},
         )
 
 
-def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
-    """Count the pixels of each value in a mask."""
+def tally_mask(
+    name: str, mask: MaskPicture, picture: NDArray[Any] | None = None, reading: ClassTable | None = None
+) -> MaskTally:
+    """Count the pixels of each value in a mask.
+
+    Parameters
+    ----------
+    picture: the mask's picture (rows, columns, channels), for the contrast of each value.
+    reading: a table by which the values are read first, see ``MaskTally.stored``.
+    """
     colour = mask.values.ndim == 3
     flat = flatten_colours(mask.values) if colour else mask.values
     values, pixels = _count(flat)
-    order = np.argsort(-pixels, kind="stable")[:KEPT]
+    stored: dict[int, int] = {}
+    moved: Counter[int] = Counter()
+    if reading is not None and colour == (reading.kind == "colours"):
+        stored = _most_frequent(values, pixels)
+        found = reading.nearest(values)
+        for distance, count in zip(np.ceil(found.distances).astype(int).tolist(), pixels.tolist(), strict=True):
+            moved[distance] += count
+        flat = found.named[np.searchsorted(values, flat)]
+        values, pixels = _count(flat)
+    del moved[0]
     return MaskTally(
         name=name,
-        counts={int(values[k]): int(pixels[k]) for k in sorted(order)},
+        counts=_most_frequent(values, pixels),
         distinct=len(values),
         colour=colour,
         palette=mask.palette,
@@ -97,7 +130,15 @@ def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
         white_is_zero=mask.header.white_is_zero,
         neighbours=neighbours(flat, values, colour) if len(values) <= KEPT else {},
         edge=edge_values(flat),
+        contrast=value_contrasts(picture, flat),
+        stored=stored,
+        moved=moved,
     )
+
+
+def _most_frequent(values: NDArray[Any], pixels: NDArray[np.int64]) -> dict[int, int]:
+    order = np.argsort(-pixels, kind="stable")[:KEPT]
+    return {int(values[k]): int(pixels[k]) for k in sorted(order)}
 
 
 def _renamed(counts: Mapping[int, int], new: Callable[[int], Any]) -> dict[int, int]:

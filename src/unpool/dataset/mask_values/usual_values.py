@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import pairwise
 
 from unpool.class_table import IGNORE_ID, MaskKind
 from unpool.dataset.mask_values.tally import MaskTally
@@ -11,33 +12,59 @@ MAX_VALUES = 64
 """Most different values in a set of class masks; sets with more hold something else."""
 FULL_SCALES = frozenset({1, 255, 65535})
 """Values that drawing tools write for marked pixels, with 1 bit, 8 bits and 16 bits."""
+FULL_16 = 65535
+"""The largest value of 16 bits, which some tools write where nothing was marked."""
+LEAST_STEP = 32
+"""Smallest step between two greys that a person chose; values nearer to each other are ids."""
 _VOID = (0xE0E0C0, 0xC0E0E0)
 """The colour of void in Pascal VOC, its last palette entry; and with red and blue exchanged."""
 RIM_SHARE = 0.5
 """Share of the pixels of 255 from which it is a rim around the objects, as void is in Pascal VOC."""
 
 
-def usual_ignore(present: Sequence[int], tallies: Sequence[MaskTally], kind: MaskKind) -> dict[int, str]:
+def usual_ignore(
+    present: Sequence[int], tallies: Sequence[MaskTally], kind: MaskKind, named: Set[int] = frozenset()
+) -> dict[int, str]:
     """Return the values that are ignored by convention, each with the reason.
 
     Parameters
     ----------
     present: flat values of all masks, sorted. 0 and 255 alone are two classes.
+    named: flat values of all classes that a person names; empty without names.
     """
     if kind == "colours":
         return dict.fromkeys(_void_colours(present), "it is the colour of void in Pascal VOC")
     others = [value for value in present if value != IGNORE_ID]
-    if kind != "values" or IGNORE_ID not in present or len(others) < 2 or others[-1] >= MAX_VALUES:
+    if kind != "values" or IGNORE_ID not in present or len(others) < 2:
+        return {}
+    if any(tally.palette and tally.colour_of(IGNORE_ID) in _VOID for tally in tallies):
+        return {IGNORE_ID: "its colour is that of void in Pascal VOC"}
+    if named and named >= set(others):
+        return {IGNORE_ID: "every other value has a name"}
+    if others[-1] >= MAX_VALUES:
         return {}
     if 2 * len(others) > others[-1]:
         return {IGNORE_ID: "the other values are small ids"}
-    if any(tally.colour_of(IGNORE_ID) in _VOID for tally in tallies):
-        return {IGNORE_ID: "its colour is that of void in Pascal VOC"}
     if sum(t.neighbours[IGNORE_ID].rim for t in tallies if IGNORE_ID in t.neighbours) >= RIM_SHARE * sum(
         tally.counts.get(IGNORE_ID, 0) for tally in tallies
     ):
         return {IGNORE_ID: "the other values are ids, and it is only a rim between them"}
     return {}
+
+
+def unclear_void(present: Sequence[int]) -> int | None:
+    """Return the value of masks that may be a class or may mean void; None where the values are clear.
+
+    It is 255, or 65535, far above values that are ids. Greys are clear: they lie far apart, as 0, 128 and 255.
+
+    Parameters
+    ----------
+    present: flat values of all masks, sorted, without those that are ignored.
+    """
+    others, last = present[:-1], present[-1]
+    if last not in (IGNORE_ID, FULL_16) or len(others) < 2 or others[-1] >= last - 1:
+        return None
+    return last if any(b - a < LEAST_STEP for a, b in pairwise(others)) else None
 
 
 def _void_colours(present: Sequence[int]) -> list[int]:

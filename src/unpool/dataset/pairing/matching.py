@@ -97,12 +97,6 @@ def _counts(
     }
 
 
-def holds_train_ids(pairs: Sequence[Pair]) -> bool:
-    """Return whether all masks have Cityscapes' ids to train on, in which 255 is void."""
-    stems = [pair.mask.stem for pair in pairs]
-    return all(any(affix.strip(stem) for affix in PREFERRED_AFFIXES) for stem in stems)
-
-
 def paired_folder(root: Path, layout: str, match: Match) -> Folder:
     """Return the folder of a match: its pairs with their names and splits, sorted by name.
 
