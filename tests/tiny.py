@@ -122,7 +122,8 @@ def setup(model: Segmenter, data: list[Sample], validation: list[Sample], **chan
 
 def predict(model: Path, inputs: list[str], out: Path, **options: Any) -> Generator[Event, None, Predicted]:
     """The command ``predict`` with the options of both its records by name."""
-    extras = {name: options.pop(name) for name in ("overlays", "probabilities", "uncertainty") if name in options}
+    names = ("overlays", "probabilities", "uncertainty", "mask_form", "opacity")
+    extras = {name: options.pop(name) for name in names if name in options}
     return predicting.predict(model, inputs, out, ExtraOutputs(**extras), predicting.PredictionOptions(**options))
 
 

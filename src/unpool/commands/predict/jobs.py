@@ -61,7 +61,9 @@ def job_of(target: Target, outputs: Outputs, predictor: Predictor, model: str) -
         picture = [str(target.source)]
     averaging, machine = predictor.averaging, predictor.machine
     arithmetic = [str(machine.device), machine.reduced, *averaging.options(), averaging.seed]
-    written = [outputs.probability_type, *map(str, outputs.paths())]
+    table = predictor.segmenter.classes
+    written = [outputs.probability_type, *map(str, outputs.paths()), table.form.stored if table.form else ""]
+    written += [str(outputs.opacity)] if outputs.overlay else []
     return PictureJob(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC
 
 from unpool.errors import DataError
-from unpool.io.placement import Placement, tiff_placement
+from unpool.io.placement import GDAL_NODATA, Placement, tiff_placement
 from unpool.io.read.exif import tiff_orientation
 from unpool.io.read.raster import Header, broken, check_size, decoding
 from unpool.io.read.tiff_coding import JPEG
@@ -36,9 +36,6 @@ _CHANNELS, _UNNAMED = "CSE", "IQ"
 
 _PHOTOMETRIC = frozenset({0, 1, 2, 3, 4, 5, 6})
 """How samples become colours: white or black is zero, RGB, palette, mask, inks, and YCbCr, which only JPEG undoes."""
-
-GDAL_NODATA = 42113
-"""The TIFF tag in which GDAL writes the value of missing data, as text."""
 
 
 class _Layout(NamedTuple):
@@ -96,7 +93,7 @@ def tiff_picture(file: BinaryIO, path: Path) -> TiffPicture:
             raise broken(path, f"it announces {size} pixels and has {alone.size:,} bytes")
         _check_pages(series, header, path)
         palette = _palette(series.keyframe) if header.form == "palette" else None
-        return TiffPicture(series, header, palette, tiff_placement(tiff, series))
+        return TiffPicture(series, header, palette, tiff_placement(tiff, series, header.missing))
 
 
 def _check_ome(text: str, path: Path) -> None:

@@ -15,8 +15,9 @@ PNG_SIDE = 30_000
 def mask_suffix(picture: PictureFile) -> str:
     """Return the suffix that a mask of a picture has.
 
-    ``.zarr`` for a Zarr folder; ``.tif`` where the picture is a tiled TIFF, has smaller copies or a place on the
-    earth, or is longer than 30,000 pixels; else ``.png``.
+    ``.zarr`` for a Zarr folder; ``.tif`` where the picture is a tiled TIFF, has smaller copies, a place on the
+    earth, a physical size of ImageJ or OME or a value of missing data, or is longer than 30,000 pixels; else ``.png``,
+    which keeps a resolution.
     """
     return _suffix(max(picture.shape[:2]), picture.placement)
 
@@ -30,8 +31,18 @@ def mask_suffix_of_file(path: Path) -> str:
     return _suffix(max(size), placement)
 
 
+def shown_suffix_of_file(path: Path) -> str:
+    """Return the suffix of a picture to look at: ``.tif`` where it is large, read by windows or placed on the earth."""
+    size, placement = size_and_placement(path)
+    return ".tif" if placement.zarr or _by_windows(max(size), placement) else ".png"
+
+
 def _suffix(longest: int, placement: Placement) -> str:
     if placement.zarr:
         return ".zarr"
-    windows = longest > PNG_SIDE or placement.tiled or placement.levels or placement.geography
-    return ".tif" if windows else ".png"
+    in_units = placement.space or placement.imagej_unit or placement.missing is not None
+    return ".tif" if in_units or _by_windows(longest, placement) else ".png"
+
+
+def _by_windows(longest: int, placement: Placement) -> bool:
+    return bool(longest > PNG_SIDE or placement.tiled or placement.levels or placement.geography)
