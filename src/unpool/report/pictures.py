@@ -30,6 +30,9 @@ RIGHT_FIRST: Colour = (38, 38, 38)
 OPACITY = 0.25
 """Weight of a class colour inside its regions in an overlay, so that the picture is seen through it."""
 
+_NEAR = 150
+"""Distance in RGB below which a border cannot be seen well on the picture."""
+
 _BLACK = (0, 0, 0)
 _HATCH = ((92, 92, 92), (58, 58, 58))
 _DARK = 100  # an 8-bit picture whose 99th percentile is below this is stretched for display
@@ -105,6 +108,9 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Tint a picture with the colours of its classes and draw the classes' borders in full colour.
 
+    Where a border's colour is near that of the picture, it is mixed with white on dark pixels and with black on bright
+    ones.
+
     Class 0 is not tinted if its colour is black. Ignored pixels are dimmed and hatched.
 
     Parameters
@@ -127,8 +133,17 @@ def overlay(
     tinted = ~ignored & ((labels != 0) | (tuple(colours[0]) != _BLACK))
     blended = np.round(shown * np.float32(1 - opacity) + flat * np.float32(opacity)).astype(np.uint8)
     result = np.where(tinted[..., None], blended, shown)
-    result = np.where((tinted & _borders(labels, outline))[..., None], flat, result)
+    border = tinted & _borders(labels, outline)
+    result[border] = _in_contrast(flat[border], shown[border])
     return np.where(ignored[..., None], shown // 3 + flat // 2, result)
+
+
+def _in_contrast(colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return colours (pixels, 3) that can be seen on the colours of the ground: those that are near are mixed."""
+    seen, under = colours.astype(np.float32), ground.astype(np.float32)
+    near = np.linalg.norm(seen - under, axis=1, keepdims=True) < _NEAR
+    far_end = np.where(under.mean(axis=1, keepdims=True) < 128, np.float32(255), np.float32(0))
+    return np.where(near, (seen + far_end) / 2, seen).round().astype(np.uint8)
 
 
 def colourise(labels: Labels, colours: Sequence[Colour]) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ SAMPLED = 512
 SMALL_SIDE, MOST_TIMES = 400, 8
 """Pixels of the longer side below which a picture is enlarged in its overlay, and the most times that it is."""
 
-OUTLINE_SIDE, THICKEST = 1500, 8
+OUTLINE_SIDE, THICKEST = 700, 8
 """Pixels of the longer side for each pixel of an outline's width, and the widest outline."""
 
 _WHITE = 255
@@ -64,7 +64,7 @@ class OverlayDrawing:
     def legend(self) -> NDArray[np.uint8]:
         """The legend: uint8 (rows, columns, 3), as wide as the picture or wider."""
         rows, columns = (side * self.times for side in self.picture.shape[:2])
-        text = max(12, min(60, max(rows, columns) // 40))
+        text = max(12, min(60, max(rows, columns) // 50))
         return legend_picture(self.table.names, self.table.colours, columns, text)
 
     @property

@@ -250,7 +250,8 @@ def _placement(image: ImageFile, file: BinaryIO, header: Header) -> Placement:
         across, down = image.info["jfif_density"]
         return resolution_placement(across, down, INCH if image.info["jfif_unit"] == 1 else CENTIMETRE)
     if isinstance(image, BmpImageFile) and "dpi" in image.info:
-        return resolution_placement(*image.info["dpi"], INCH)
+        across, down = image.info["dpi"]
+        return resolution_placement(across, down, INCH)
     return Placement()
 
 
