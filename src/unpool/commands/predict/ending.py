@@ -9,9 +9,12 @@ from pathlib import Path
 from unpool.class_table import ClassTable
 from unpool.commands.predict.targets import ExtraOutputs
 from unpool.io.destination import free_path
-from unpool.io.write.masks import form_in_words, written_form
+from unpool.io.write.masks import WrittenForm, form_in_words, written_form
 from unpool.prediction.averaging import Averaging
 from unpool.wording import command_text, count_text
+
+DARK = 20
+"""The largest value of grey masks that look black on a screen."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def ending(command: PredictCommand, table: ClassTable, done: Sequence[Path], mis
         lines[0] += f" ({form_in_words(table, written_form(table))})"
         extra = {"overlays": extras.overlays, "probabilities": extras.probabilities, "uncertainty": extras.uncertainty}
         lines += [f"{folder} in {out / folder}" for folder, requested in extra.items() if requested]
+        lines += _dark_note(written_form(table))
     if missed:
         lines.append(f"once they are repaired, this predicts them and keeps the others:\n  {command.again()}")
     elif not extras.overlays:
@@ -86,3 +90,11 @@ def ending(command: PredictCommand, table: ClassTable, done: Sequence[Path], mis
     elif not extras.uncertainty:
         lines.append(f"to see where the model is unsure:\n  {command.with_extra(done[0], '--uncertainty')}")
     return "\n".join(lines)
+
+
+def _dark_note(form: WrittenForm) -> list[str]:
+    """Return a line on masks that a viewer of pictures shows black; none on others."""
+    top = int(form.values.max())
+    if form.palette or form.one_bit or form.values.ndim == 2 or top > DARK:
+        return []
+    return [f"values up to {top} look black in a viewer; --overlay or --mask-form palette shows them"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,9 +121,10 @@ class OverlayDrawing:
             drawn[lines, : columns * times] = strip[(start - first) * times :][: lines.stop - lines.start]
         return drawn
 
-    def write_legend(self, path: Path) -> None:
-        """Write the legend as a file of its own. Raises RunError."""
-        write_image(path, self.legend)
+    def write_legend(self) -> None:
+        """Write the legend where it is a file of its own. Raises RunError."""
+        if self.outputs.legend is not None:
+            write_image(self.outputs.legend, self.legend)
 
 
 def _enlarged(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:

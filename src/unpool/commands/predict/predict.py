@@ -347,7 +347,7 @@ class _PredictionRun:
             yield Message(f"{source}: {displaced}")
         try:
             bands = shared_bands(predictor, watched, str(source), rows, processes, job.outputs.keep)
-            written = write_bands(bands, results, job.outputs, height, to_the_end=processes.count > 1)
+            written = write_bands(bands, results, height, to_the_end=processes.count > 1)
             for number, _ in enumerate(written, rows.start + 1):
                 if predictor.memory and predictor.memory.strict:
                     trim_memory()

@@ -84,12 +84,14 @@ class ResultFile:
     ----------
     times: rows of the file for each row of the picture.
     below: rows below those of the picture; None for none.
+    beside: writes the files beside this one, before it takes its place; None for none.
     """
 
     writer: Writer
     pixels_of: Callable[[Prediction], NDArray[Any]]
     times: int = 1
     below: NDArray[Any] | None = None
+    beside: Callable[[], None] | None = None
 
     @property
     def done(self) -> int:
@@ -107,6 +109,8 @@ class ResultFile:
         written = self.writer.done - rows * self.times
         if self.below is not None and written < len(self.below):
             self.writer.write(self.below[written:])
+        if self.beside is not None:
+            self.beside()
         self.writer.finish()
 
 
@@ -156,16 +160,18 @@ def open_results(
             def drawn(band: Prediction) -> NDArray[Any]:
                 return drawing.band(_labels(band, picture, missing=missing), band.top)
 
-            results.append(ResultFile(colours, drawn, drawing.times, drawing.below))
-            if outputs.legend:
-                drawing.write_legend(outputs.legend)
+            results.append(ResultFile(colours, drawn, drawing.times, drawing.below, drawing.write_legend))
         mask = outputs.mask
         by_bands: Writer = (
             _AtOnce(lambda labels: write_mask(mask, labels, table, place))
             if key is None
             else stack.enter_context(open_mask_writer(mask, (rows, columns), table, place, key))
         )
-        results.append(ResultFile(by_bands, lambda band: _labels(band, picture, missing=missing)))
+
+        def labels_of(band: Prediction) -> NDArray[Any]:
+            return _labels(band, picture, missing=missing)
+
+        results.append(ResultFile(by_bands, labels_of, beside=outputs.write_copies))
         yield tuple(results)
 
 
@@ -248,13 +254,12 @@ def drop_rows(results: Sequence[ResultFile]) -> None:
 
 
 def write_bands(
-    bands: Iterable[Prediction], results: Sequence[ResultFile], outputs: Outputs, rows: int, *, to_the_end: bool
+    bands: Iterable[Prediction], results: Sequence[ResultFile], rows: int, *, to_the_end: bool
 ) -> Iterator[Prediction]:
     """Write bands from the top to the bottom, each while the next one is predicted; then make the files.
 
     Parameters
     ----------
-    outputs: the files that place the picture on the earth are copied before the others take their places.
     rows: of the picture.
     to_the_end: take all bands before a failure is raised, because other processes send them.
 
@@ -274,8 +279,6 @@ def write_bands(
         failure = failure or _failure(written)
     if failure is not None:
         raise failure
-    for file, path in outputs.copies() if results else ():
-        file.write(path)
     for result in results:
         result.finish(rows)
 

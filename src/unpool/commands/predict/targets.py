@@ -24,7 +24,7 @@ from unpool.io.read.file_facts import is_oriented
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.part_folder import require_own
-from unpool.io.write.suffix import mask_suffix_of_file, shown_suffix_of_file
+from unpool.io.write.suffix import output_suffixes
 from unpool.prediction.result import Kept
 from unpool.report.pictures import OPACITY
 
@@ -105,6 +105,11 @@ class Outputs:
         """Return each copy of the files that place the picture: the file, and the path of the copy."""
         return [(file, file.beside(path)) for path in self.pixels() for file in self.place]
 
+    def write_copies(self) -> None:
+        """Write the copies of the files that place the picture. Raises RunError."""
+        for file, path in self.copies():
+            file.write(path)
+
     @property
     def keep(self) -> Kept:
         """The maps that the files are written from, in addition to the class ids."""
@@ -183,8 +188,7 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
     The mask is a PNG, or has the suffix of ``unpool.io.write.suffix.mask_suffix`` where the picture is large, tiled or
     placed on the earth.
     """
-    suffix = mask_suffix_of_file(target.source)
-    shown = shown_suffix_of_file(target.source)
+    suffix, shown = output_suffixes(target.source)
     place = place_files(target.source)
     displaced = bool(place) and is_oriented(target.source)
     apart = shown == ".tif" or bool(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from unpool.io.placement import Placement
 from unpool.io.read.file_facts import size_and_placement
@@ -22,19 +23,22 @@ def mask_suffix(picture: PictureFile) -> str:
     return _suffix(max(picture.shape[:2]), picture.placement)
 
 
-def mask_suffix_of_file(path: Path) -> str:
-    """Return the suffix that a mask of a picture file has, as ``mask_suffix``; ``.png`` where it cannot be read.
+class OutputSuffixes(NamedTuple):
+    """The suffixes of what is predicted for a picture: of its mask, and of pictures to look at."""
 
-    Only the header is read.
+    mask: str
+    shown: str
+
+
+def output_suffixes(path: Path) -> OutputSuffixes:
+    """Return the suffixes of the outputs of a picture file; ``.png`` where it cannot be read. Only its header is read.
+
+    The mask has that of ``mask_suffix``. A picture to look at is a ``.tif`` only where the picture is large, read by
+    windows or placed on the earth.
     """
     size, placement = size_and_placement(path)
-    return _suffix(max(size), placement)
-
-
-def shown_suffix_of_file(path: Path) -> str:
-    """Return the suffix of a picture to look at: ``.tif`` where it is large, read by windows or placed on the earth."""
-    size, placement = size_and_placement(path)
-    return ".tif" if placement.zarr or _by_windows(max(size), placement) else ".png"
+    by_windows = bool(placement.zarr) or _by_windows(max(size), placement)
+    return OutputSuffixes(_suffix(max(size), placement), ".tif" if by_windows else ".png")
 
 
 def _suffix(longest: int, placement: Placement) -> str:
