@@ -18,7 +18,7 @@ from typing import Literal
 from unpool.errors import DataError
 from unpool.io.files import write_bytes
 
-MOST_BYTES = 1 << 20
+LARGEST_PLACE_FILE = 1 << 20
 """The most bytes of a file that is taken; they have a few hundred."""
 
 _PLACE = re.compile(r"<(SRS|GeoTransform)\b[^<>]*>[^<>]*</\1>")
@@ -89,7 +89,7 @@ def _first(paths: Iterator[Path] | list[Path]) -> Path | None:
 def _content(path: Path) -> bytes:
     """Return the bytes of a small file; none of a large one, or of one that cannot be read."""
     with suppress(OSError):
-        if path.stat().st_size <= MOST_BYTES:
+        if path.stat().st_size <= LARGEST_PLACE_FILE:
             return path.read_bytes()
     return b""
 

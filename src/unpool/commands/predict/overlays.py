@@ -21,7 +21,7 @@ STRIP = 64
 SAMPLED = 512
 """Rows and columns of each of the 16 parts of a large picture from which the levels of its overlay are taken."""
 
-SMALL_SIDE, MOST_TIMES = 400, 8
+SMALL_SIDE, MOST_ENLARGED = 400, 8
 """Pixels of the longer side below which a picture is enlarged in its overlay, and the most times that it is."""
 
 OUTLINE_SIDE, THICKEST = 700, 8
@@ -51,7 +51,7 @@ class OverlayDrawing:
     def times(self) -> int:
         """The number of pixels, down and across, that a pixel of the picture has in the overlay."""
         longest = max(self.picture.shape[:2])
-        return max(1, min(MOST_TIMES, -(-SMALL_SIDE // longest))) if self.framed else 1
+        return max(1, min(MOST_ENLARGED, -(-SMALL_SIDE // longest))) if self.framed else 1
 
     @cached_property
     def outline(self) -> int:

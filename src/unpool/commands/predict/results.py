@@ -24,7 +24,7 @@ from unpool.io.write.whole import write_whole
 from unpool.prediction.result import Prediction
 from unpool.wording import count_text
 
-STRIP = 256
+SEARCHED_ROWS = 256
 """Rows of a picture that are searched at a time for pixels without data."""
 
 
@@ -209,8 +209,8 @@ def _labels(band: Prediction, picture: PictureFile, *, missing: bool) -> Labels:
     if not missing or declared is None:
         return band.prediction
     labels, columns = band.prediction.copy(), band.prediction.shape[1]
-    for start in range(0, len(labels), STRIP):
-        rows = slice(band.top + start, band.top + min(start + STRIP, len(labels)))
+    for start in range(0, len(labels), SEARCHED_ROWS):
+        rows = slice(band.top + start, band.top + min(start + SEARCHED_ROWS, len(labels)))
         absent = (picture.window(rows, slice(0, columns)) == declared).all(axis=2)
         labels[start : start + len(absent)][absent] = IGNORE_ID
     return labels

@@ -101,7 +101,7 @@ def written_as(table: ClassTable, stored: StoredForm) -> ClassTable:
     """Return a class table whose masks are written in the form that a person asks for.
 
     A palette is that of the training masks if they had one, or else has the display colours of the classes. Masks of
-    colours become class ids where grey is asked for.
+    colours become class ids in grey.
 
     Raises
     ------

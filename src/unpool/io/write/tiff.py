@@ -21,7 +21,7 @@ TILE_SIDE = 512
 ROW_OF_TILES = 1 << 27
 """The most bytes of a row of tiles; tiles of very wide pictures have fewer rows."""
 
-STRIP_BYTES = 1 << 16
+BYTES_OF_STRIP = 1 << 16
 """Bytes of pixels in a strip, about."""
 
 GDAL_METADATA = 42112
@@ -100,7 +100,7 @@ def _page(form: BandForm, bands: RowSource, step: int) -> dict[str, Any]:
 
 def _strips(form: BandForm, bands: RowSource) -> dict[str, Any]:
     """Return tifffile's arguments for a picture in strips. ImageJ reads the unit of length in its own description."""
-    height = max(1, min(STRIP_BYTES // (form.columns * np.dtype(form.dtype).itemsize), form.rows))
+    height = max(1, min(BYTES_OF_STRIP // (form.columns * np.dtype(form.dtype).itemsize), form.rows))
     return {
         "data": (zlib.compress(np.ascontiguousarray(rows).data) for rows in bands.read(height)),
         "shape": (form.rows, form.columns),
@@ -141,6 +141,9 @@ def _tiles(form: BandForm, bands: RowSource, tile: tuple[int, int], step: int) -
             pixels = band.astype(np.bool_) if form.one_bit else band
             for left in range(0, band.shape[1], tile[1]):
                 cut = pixels[:, left : left + tile[1]]
+                if form.one_bit:  # tifffile 2026.3.3 packs the bits of a tile of one column wrongly
+                    missing = [(0, whole - side) for whole, side in zip((*tile, 1), cut.shape, strict=True)]
+                    cut = np.pad(cut, missing)
                 yield np.ascontiguousarray(cut[..., 0] if cut.shape[2] == 1 else cut)
 
 
@@ -176,9 +179,9 @@ def _centimetres(axis: Axis) -> float | None:
 
 
 def _band_descriptions(names: Sequence[str]) -> bytes:
-    """Return the names of the bands as GDAL's metadata, in UTF-8."""
+    """Return the names of the bands as GDAL's metadata, in UTF-8. GDAL undoes the escapes of XML twice."""
     items = [
-        f'<Item name="DESCRIPTION" sample="{number}" role="description">{escape(name)}</Item>'
+        f'<Item name="DESCRIPTION" sample="{number}" role="description">{escape(escape(name))}</Item>'
         for number, name in enumerate(names)
     ]
     return "\n".join(["<GDALMetadata>", *items, "</GDALMetadata>"]).encode()
