@@ -316,6 +316,16 @@ def test_units_of_imagej(unit: str, symbol: str | None, tmp_path: Path) -> None:
         assert again.placement == placement
 
 
+def test_a_palette_is_written_for_imagej_too(tmp_path: Path) -> None:
+    placement = Placement(resolution=(5.0, 5.0), imagej_unit="um", space=(Axis("µm", 0.2), Axis("µm", 0.2)))
+    for form in ("grey", "palette", "one-bit"):
+        write_mask(tmp_path / "m.tif", IDS.clip(0, 1), of_form(TWO, form), placement)
+        assert (read_mask(tmp_path / "m.tif") == IDS.clip(0, 1)).all()
+        with tifffile.TiffFile(tmp_path / "m.tif") as mask:
+            assert mask.is_imagej == (form != "one-bit")
+            assert mask.is_ome == (form == "one-bit")
+
+
 def test_pixels_are_no_unit_of_length(tmp_path: Path) -> None:
     path = picture_of(tmp_path / "a.tif", imagej=True, resolution=(5, 5), metadata={"unit": "pixel"})
     with open_picture(path) as picture:

@@ -354,9 +354,10 @@ class _PredictionRun:
                 if len(spans) > 1:
                     yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
         except (Exception, KeyboardInterrupt) as error:  # not GeneratorExit: then nobody receives the message
-            if isinstance(error, DataError) or not done_rows(results):
+            left = "" if isinstance(error, DataError) else left_note(results, height)
+            if not left:
                 drop_rows(results)
-            elif left := left_note(results, height):
+            else:
                 yield Message(f"{source}: {left}")
             raise
         yield from (Message(f"note: {note}") for note in self._familiarity.new_notes(source, watched))
@@ -368,7 +369,8 @@ class _PredictionRun:
         elsewhere = [str(source) for source in missed if source not in dict(failed)]
         if elsewhere:
             yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
-        done = [source for source in sources if source not in missed]
+        gone = set(missed)
+        done = [source for source in sources if source not in gone]
         yield Message(ending(self._command, self._predictor.segmenter.classes, done, len(missed)))
 
 
