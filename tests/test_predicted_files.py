@@ -498,6 +498,25 @@ def test_pixels_without_data_are_none_in_the_mask(table: ClassTable, stands_for:
             assert ((opened.read_masks(1) == 0) == expected).all()
 
 
+@pytest.mark.parametrize("placed", [False, True])
+def test_transparent_pixels_of_a_placed_picture_have_no_data(placed: bool, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (60, 70, 4), dtype=np.uint8)
+    pixels[..., 3] = 255
+    pixels[10:20, 5:9, 3] = 0
+    pixels[30, 30, 3] = 9  # half transparent
+    tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True)] if placed else []
+    facts: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"], "extratags": tags, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **facts)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(channels=3, classes=TWO), {"citation": "none"})
+    finish(
+        tiny.predict(tmp_path / "model.safetensors", [str(tmp_path / "a.tif")], tmp_path / "out", precision="float32")
+    )
+    found = read_mask(next((tmp_path / "out").glob("a.*"))) == 255
+    expected = np.zeros((60, 70), bool)
+    expected[10:20, 5:9] = placed
+    assert (found == expected).all()
+
+
 def test_a_colour_mask_without_an_ignored_colour_has_no_hole(tmp_path: Path) -> None:
     path = nodata(tmp_path / "a.tif", "0", np.zeros((60, 70), np.uint8))
     messages = predicted(tmp_path, path, RGB)

@@ -75,6 +75,7 @@ class Placement:
     zarr: the format of a Zarr folder, 2 or 3; None for a file.
     imagej_unit: the unit of length as ImageJ wrote it, in which ``resolution`` counts; None for other programs.
     missing: the value that GDAL declares as missing data; None where the file declares none.
+    transparent: the picture has a place on the earth and an alpha channel, which hides pixels without data.
     """
 
     resolution: tuple[float, float] | None = None
@@ -86,6 +87,12 @@ class Placement:
     zarr: int | None = None
     imagej_unit: str | None = None
     missing: float | None = None
+    transparent: bool = False
+
+    @property
+    def may_lack_data(self) -> bool:
+        """Whether the file says of some pixels that they have no data."""
+        return self.missing is not None or self.transparent
 
 
 def tiff_placement(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, missing: float | None = None) -> Placement:

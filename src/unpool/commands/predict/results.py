@@ -194,25 +194,26 @@ def file_notes(table: ClassTable, outputs: Sequence[Outputs]) -> Iterator[str]:
 def missing_note(table: ClassTable, picture: PictureFile) -> str | None:
     """Return how pixels without data are written; None where the picture declares none, or its mask cannot say so."""
     declared = picture.info.missing
-    if declared is None:
+    if declared is None and not picture.placement.transparent:
         return None
     written = written_form(table, missing=True)
     if written.missing is None:
         return None
     value = "the ignored colour" if written.values.ndim == 2 else f"{written.missing}"
-    return f"pixels without data ({declared:g} in the picture) are {value} in its mask"
+    what = "transparent" if declared is None else f"{declared:g}"
+    return f"pixels without data ({what} in the picture) are {value} in its mask"
 
 
 def _labels(band: Prediction, picture: PictureFile, *, missing: bool) -> Labels:
-    """Return the class ids of a band, with ``IGNORE_ID`` where the picture has no data in any channel."""
-    declared = picture.info.missing
-    if not missing or declared is None:
+    """Return the class ids of a band, with ``IGNORE_ID`` where the picture has no data."""
+    if not missing:
         return band.prediction
     labels, columns = band.prediction.copy(), band.prediction.shape[1]
     for start in range(0, len(labels), SEARCHED_ROWS):
-        rows = slice(band.top + start, band.top + min(start + SEARCHED_ROWS, len(labels)))
-        absent = (picture.window(rows, slice(0, columns)) == declared).all(axis=2)
-        labels[start : start + len(absent)][absent] = IGNORE_ID
+        stop = min(start + SEARCHED_ROWS, len(labels))
+        absent = picture.absent(slice(band.top + start, band.top + stop), slice(0, columns))
+        if absent is not None:
+            labels[start:stop][absent] = IGNORE_ID
     return labels
 
 

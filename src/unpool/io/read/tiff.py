@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, nan, prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -93,7 +94,10 @@ def tiff_picture(file: BinaryIO, path: Path) -> TiffPicture:
             raise broken(path, f"it announces {size} pixels and has {alone.size:,} bytes")
         _check_pages(series, header, path)
         palette = _palette(series.keyframe) if header.form == "palette" else None
-        return TiffPicture(series, header, palette, tiff_placement(tiff, series, header.missing))
+        placement = tiff_placement(tiff, series, header.missing)
+        if placement.geography and header.form in ("rgba", "grey-alpha"):
+            placement = replace(placement, transparent=True)
+        return TiffPicture(series, header, palette, placement)
 
 
 def _check_ome(text: str, path: Path) -> None:

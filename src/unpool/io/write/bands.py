@@ -136,8 +136,8 @@ def open_mask_writer(
 ) -> Iterator[BandWriter]:
     """Begin to write a mask by bands of labels, or continue where an earlier writer stopped.
 
-    The file holds the values that ``unpool.io.write.masks.write_mask`` would write. Where the placement has a value of
-    missing data, ``IGNORE_ID`` has a value of its own, which a TIFF declares as missing data. A Zarr folder has single
+    The file holds the values that ``unpool.io.write.masks.write_mask`` would write. Where the picture may lack data,
+    ``IGNORE_ID`` has a value of its own, which a TIFF declares as missing data. A Zarr folder has single
     values, and colours beside them. ``open_band_writer`` describes bands and ``key``.
 
     Parameters
@@ -152,7 +152,7 @@ def open_mask_writer(
     placement = placement or Placement()
     if path.suffix.lower() == ".zarr":
         table = in_single_values(table)
-    written = written_form(table, missing=placement.missing is not None)
+    written = written_form(table, missing=placement.may_lack_data)
     form = replace(written.band_form(*size), placement=placement)
     with _open_writer(path, form, key, written.values) as writer:
         yield writer

@@ -67,7 +67,7 @@ def write_mask(path: Path, prediction: Labels, table: ClassTable, placement: Pla
     UsageError: a class has a value above 65535.
     """
     placement = placement or Placement()
-    written = written_form(table, missing=placement.missing is not None)
+    written = written_form(table, missing=placement.may_lack_data)
     form = replace(written.band_form(prediction.shape[0], prediction.shape[1]), placement=placement)
     write_whole(path, form, written.values[prediction])
 

@@ -44,7 +44,7 @@ def output_suffixes(path: Path) -> OutputSuffixes:
 def _suffix(longest: int, placement: Placement) -> str:
     if placement.zarr:
         return ".zarr"
-    in_units = placement.space or placement.imagej_unit or placement.missing is not None
+    in_units = placement.space or placement.imagej_unit or placement.may_lack_data
     return ".tif" if in_units or _by_windows(longest, placement) else ".png"
 
 
