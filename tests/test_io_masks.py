@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from unpool.class_table import ClassTable, distinct_colours
+from unpool.class_table import ClassTable, MaskForm, distinct_colours
 from unpool.errors import DataError, UsageError
 from unpool.io.read.masks import mask_palette, read_mask
 from unpool.io.write.masks import write_mask
@@ -94,8 +94,8 @@ def test_masks_of_many_channels_are_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.tif")
 
 
-def test_a_binary_mask_is_written_as_0_and_255_in_colour(tmp_path: Path) -> None:
-    table = ClassTable("values", ("a", "b"), ((0,), (255,)), (), ((1, 2, 3), (4, 5, 6)))
+def test_a_binary_palette_mask_is_written_as_0_and_255_in_colour(tmp_path: Path) -> None:
+    table = ClassTable("values", ("a", "b"), ((0,), (255,)), (), ((1, 2, 3), (4, 5, 6)), MaskForm("palette"))
     write_mask(tmp_path / "w.png", np.array([[0, 1]], np.uint8), table)
     with Image.open(tmp_path / "w.png") as picture:
         assert picture.mode == "P"

@@ -74,7 +74,7 @@ def test_overlay_by_hand():
 
 def test_overlay_draws_both_sides_of_a_border_between_rows():
     labels = np.repeat(np.array([1, 1, 2, 2], dtype=np.uint8)[:, None], 2, axis=1)
-    seen = overlay(np.full((4, 2, 1), 200, dtype=np.uint8), labels, (BLACK, RED, GREEN))
+    seen = overlay(np.full((4, 2, 1), 200, dtype=np.uint8), labels, (BLACK, RED, GREEN), opacity=0.4)
     assert seen[:, 0].tolist() == [[220, 120, 120], [250, 0, 0], [0, 250, 0], [120, 220, 120]]
 
 

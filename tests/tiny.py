@@ -34,7 +34,7 @@ CELLS = ClassTable("values", ("background", "cell"), ((0,), (255,)), (), ((0, 0,
 CPU = Machine(torch.device("cpu"), reduced=False)
 NO_CHANGE = Augmentation().none()
 SIZES = ((48, 56), (49, 63), (64, 48))
-EXTRAS = ("overlays", "probabilities", "uncertainty", "objects")
+EXTRAS = ("overlays", "probabilities", "uncertainty", "objects", "mask_form", "opacity")
 STRUCTURES: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
     "segnet-basic": {"width": 4, "depth": 2, "kernel": 3},

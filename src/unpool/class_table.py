@@ -13,7 +13,7 @@ from __future__ import annotations
 import colorsys
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -36,6 +36,9 @@ MaskValue: TypeAlias = int | Colour
 
 MaskKind: TypeAlias = Literal["values", "colours", "instances"]
 """The meaning of mask pixels, see ``ClassTable``."""
+
+StoredForm: TypeAlias = Literal["grey", "palette", "rgb", "one-bit"]
+"""The way in which a mask file holds its pixels."""
 
 Labels: TypeAlias = NDArray[np.uint8]
 """Class ids or ``IGNORE_ID``, (rows, columns)."""
@@ -77,6 +80,35 @@ class NearestValues(NamedTuple):
 
 
 @dataclass(frozen=True)
+class MaskForm:
+    """The form of a person's mask files, in which predictions come back.
+
+    Attributes
+    ----------
+    stored: ``grey``: one channel of 8 or 16 bits. ``palette``: indices with a colour for each. ``rgb``: three
+        channels. ``one-bit``: 0 and 1 in one bit each.
+    palette: RGB colours by index of palette masks; empty where the display colours of the classes are taken.
+    """
+
+    stored: StoredForm
+    palette: tuple[Colour, ...] = ()
+
+    def to_card(self) -> dict[str, Any]:
+        """Return the form as JSON data, which ``MaskForm.from_card`` reads."""
+        return {"stored": self.stored, "palette": [value_text(colour) for colour in self.palette]}
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> MaskForm:
+        """Read JSON data of ``MaskForm.to_card``. Raises KeyError, TypeError or ValueError for other data."""
+        if card["stored"] not in ("grey", "palette", "rgb", "one-bit"):
+            raise ValueError(f"masks stored as {card['stored']}")
+        palette = tuple(value_from_text(text) for text in card["palette"])
+        if len(palette) > 256:
+            raise ValueError(f"a palette of {len(palette)} colours")
+        return cls(card["stored"], tuple(_colour(colour) for colour in palette))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
 class ClassTable:
     """The classes of one data set, with the mask values that mean them.
 
@@ -91,6 +123,7 @@ class ClassTable:
     colours: K RGB colours 0..255 for display.
     ranges: further values of the classes, for ``values`` only; the value that a class is written with may be in one.
     snap: whether a value that is in no class is read as the nearest one that is, or that is ignored.
+    form: the form of the mask files; None where it is not known. It changes no meaning, so tables are equal without it.
     """
 
     kind: MaskKind
@@ -100,6 +133,7 @@ class ClassTable:
     colours: tuple[Colour, ...]
     ranges: tuple[ValueRange, ...] = ()
     snap: bool = False
+    form: MaskForm | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         count = len(self.names)

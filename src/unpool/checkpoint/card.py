@@ -1,18 +1,21 @@
 """The card: the description of a model in its file, as JSON, and the versions of the card.
 
 Version 1 had no size rule, licence, citation of its own or probe, and the first cards of version 2 had no appearance of
-the training pictures. ``completed`` adds what follows from the rest, so that readers find one form.
+the training pictures and no form of the training masks. ``completed`` adds what follows from the rest, so that readers
+find one form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from unpool.appearance.seen import SeenPictures
 from unpool.checkpoint.probe import Probe
+from unpool.class_table import ClassTable, MaskForm
 from unpool.nets.named import NAMED_NETS
 from unpool.nets.network import NetworkStructure
 from unpool.normalisation import Normalisation
@@ -36,6 +39,7 @@ def card_of(segmenter: Segmenter, story: Mapping[str, Any], licence: str | None,
         "in_channels": segmenter.network.in_channels,
         "classes": segmenter.classes.to_card(),
         **({"borders": segmenter.borders} if segmenter.borders else {}),
+        "mask_form": segmenter.classes.form.to_card() if segmenter.classes.form else None,
         "normalisation": segmenter.normalisation.to_card(),
         "appearance": segmenter.seen.to_card() if segmenter.seen else None,
         "licence": licence,
@@ -49,8 +53,19 @@ def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     """Return a card with the keys that later versions added; None for values that do not follow from the rest."""
     net = NAMED_NETS.get(str(card["net"]))
     citation = net.citation if net else card["story"].get("citation") or None
-    added = {"licence": None, "probe": None, "appearance": None, "citation": citation}
+    added = {"licence": None, "probe": None, "appearance": None, "mask_form": None, "citation": citation}
     return {**added, **card, "size_rule": size_rule_card(structure)}
+
+
+def classes_of(card: Mapping[str, Any]) -> ClassTable:
+    """Return the class table of a card, with the form of the training masks where the card has it.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError: the card has other data.
+    """
+    table, form = ClassTable.from_card(card["classes"]), card.get("mask_form")
+    return table if form is None else replace(table, form=MaskForm.from_card(form))
 
 
 def seen_of(card: Mapping[str, Any], normalisation: Normalisation) -> SeenPictures | None:

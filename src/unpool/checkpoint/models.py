@@ -18,12 +18,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, completed, seen_of
+from unpool.checkpoint.card import CARD_VERSION, READ_VERSIONS, Card, card_of, classes_of, completed, seen_of
 from unpool.checkpoint.card_form import require_form_of_card
 from unpool.checkpoint.probe import Probe, probe_of
 from unpool.checkpoint.proof import first_line, proof
 from unpool.checkpoint.tensors import require_finite
-from unpool.class_table import ClassTable
 from unpool.errors import ModelFileError, UnpoolError
 from unpool.io.documents import json_value
 from unpool.io.files import draft_beside, flush_to_disk, put_in_place, writing
@@ -101,7 +100,7 @@ def load_model(path: Path) -> LoadedModel:
     card, tensors = _read_safetensors(path)
     _require_known_version(path, card)
     try:
-        classes = ClassTable.from_card(card["classes"])
+        classes = classes_of(card)
         normalisation = Normalisation.from_card(card["normalisation"])
         for name, tensor in tensors.items():
             if tensor.dtype != (torch.int64 if name.endswith("num_batches_tracked") else torch.float32):

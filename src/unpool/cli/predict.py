@@ -31,6 +31,16 @@ def predict(
     overlay: Annotated[
         bool, Parameter(negative="", help="Also write pictures with their masks drawn over them.")
     ] = False,
+    opacity: Annotated[
+        float, Parameter(help="Weight of the class colours in the pictures of --overlay: 0 (outlines only) to 1.")
+    ] = 0.25,
+    mask_form: Annotated[
+        Literal["grey", "palette"] | None,
+        Parameter(
+            help="Form of the masks: grey values (class ids where the training masks were RGB), or a palette with the "
+            "classes' colours; by default as the training masks."
+        ),
+    ] = None,
     probabilities: Annotated[
         Literal["float32", "uint16", "uint8"] | None,
         Parameter(help="Also write the probability of every class, as 0..1, 0..65535 or 0..255."),
@@ -72,7 +82,7 @@ def predict(
     precision: PrecisionOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Write a mask for every picture, with the mask values of the training masks.
+    """Write a mask for every picture, with the mask values and in the form of the training masks.
 
     Example: unpool predict runs/photos-unet new-photos --out masks --overlay
     """
@@ -87,7 +97,7 @@ def predict(
         raise UsageError(
             "--pixel-size without --objects", "objects to be measured", "add --objects, or leave --pixel-size out"
         )
-    extras = ExtraOutputs(overlay, probabilities, uncertainty, objects)
+    extras = ExtraOutputs(overlay, probabilities, uncertainty, objects, mask_form, opacity)
     options = PredictionOptions(
         averaging=Averaging(tta, samples),
         overwrite=overwrite,

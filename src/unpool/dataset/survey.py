@@ -25,6 +25,7 @@ from unpool.dataset.mask_values.model_names import WITHOUT_FILE, unknown_value_r
 from unpool.dataset.mask_values.new_table import unnamed_value_repair
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
 from unpool.dataset.mask_values.readings import stated_table
+from unpool.dataset.mask_values.stored_form import form_of_masks
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
@@ -111,6 +112,8 @@ def survey_steps(
     except DataError as error:
         raise with_broken_pairs(error, findings) from error
     usable = {name: tally for name, tally in tallies.items() if name not in choice.left_out}
+    if not testing:
+        choice = choice._replace(table=replace(choice.table, form=form_of_masks(list(usable.values()), choice.table)))
     facts, unreadable = picture_facts(inspections, usable, choice.table)
     unread = unread_class_files(folder.root, folder.others, names)
     unreadable = [_with_repair(finding, usable, choice.table, in_folder, testing) for finding in unreadable]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from unpool.errors import RunError, UnpoolError
+from unpool.errors import DataError, RunError, UnpoolError
 from unpool.prediction.predictor import Predictor
 from unpool.prediction.result import CLASS_IDS, Kept, Prediction
 from unpool.processes import Processes
@@ -36,7 +36,7 @@ def shared_bands(
 
     Raises
     ------
-    DataError: channels or pixel type do not fit the model.
+    DataError: channels or pixel type do not fit the model, in this process or in another.
     RunError: the network's output is not finite, or another process failed.
     """
     spans = predictor.tile_rows((int(image.shape[0]), int(image.shape[1])))
@@ -68,7 +68,7 @@ def together_or_none(action: Callable[[], _Value], processes: Processes) -> _Val
     Raises
     ------
     Exception: as the action raises it.
-    RunError: the action failed in another process; the message gives its reason.
+    DataError, RunError: the action failed in another process; the message gives its reason.
     """
     failure: Exception | None = None
     try:
@@ -84,10 +84,11 @@ def together_or_none(action: Callable[[], _Value], processes: Processes) -> _Val
     raise failure or shared
 
 
-def _shared_failure(failure: Exception | None, rank: int, processes: Processes) -> RunError:
-    """Return the failure of one process as an error that all processes can raise."""
+def _shared_failure(failure: Exception | None, rank: int, processes: Processes) -> UnpoolError:
+    """Return the failure of one process as an error for all of them: DataError where the data are wrong."""
     parts = (f"{type(failure).__name__}: {failure}", "rows of tiles from all processes", "see that process's messages")
     if isinstance(failure, UnpoolError):
         parts = failure.found, failure.expected, failure.repair
     found, expected, repair = (processes.agree_text(part, rank) for part in parts)
-    return RunError(f"process {rank}: {found}", expected, repair)
+    of_data = processes.agree_text("yes" if isinstance(failure, DataError) else "no", rank) == "yes"
+    return (DataError if of_data else RunError)(f"process {rank}: {found}", expected, repair)

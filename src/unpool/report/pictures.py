@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from unpool.class_table import IGNORE_ID, Colour, Labels
 
@@ -25,6 +26,12 @@ RIGHT: Colour = (104, 104, 104)
 
 RIGHT_FIRST: Colour = (38, 38, 38)
 """Colour in an error picture: the prediction is right and class 0."""
+
+OPACITY = 0.25
+"""Weight of a class colour inside its regions in an overlay, so that the picture is seen through it."""
+
+_NEAR = 150
+"""Distance in RGB below which a border cannot be seen well on the picture."""
 
 _BLACK = (0, 0, 0)
 _HATCH = ((92, 92, 92), (58, 58, 58))
@@ -95,10 +102,14 @@ def overlay(
     image: NDArray[Any],
     labels: Labels,
     colours: Sequence[Colour],
-    opacity: float = 0.4,
+    opacity: float = OPACITY,
     levels: Levels | Literal["own"] | None = "own",
+    outline: int = 1,
 ) -> NDArray[np.uint8]:
     """Tint a picture with the colours of its classes and draw the classes' borders in full colour.
+
+    Where a border's colour is near that of the picture, it is mixed with white on dark pixels and with black on bright
+    ones.
 
     Class 0 is not tinted if its colour is black. Ignored pixels are dimmed and hatched.
 
@@ -108,6 +119,7 @@ def overlay(
     labels: (rows, columns) class ids; ``IGNORE_ID`` for ignored pixels.
     colours: one RGB colour for each class.
     opacity: weight of the class colour inside a region, 0..1.
+    outline: pixels of the border that are drawn on each side of it.
 
     Returns
     -------
@@ -121,8 +133,17 @@ def overlay(
     tinted = ~ignored & ((labels != 0) | (tuple(colours[0]) != _BLACK))
     blended = np.round(shown * np.float32(1 - opacity) + flat * np.float32(opacity)).astype(np.uint8)
     result = np.where(tinted[..., None], blended, shown)
-    result = np.where((tinted & _borders(labels))[..., None], flat, result)
+    border = tinted & _borders(labels, outline)
+    result[border] = _in_contrast(flat[border], shown[border])
     return np.where(ignored[..., None], shown // 3 + flat // 2, result)
+
+
+def _in_contrast(colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return colours (pixels, 3) that can be seen on the colours of the ground: those that are near are mixed."""
+    seen, under = colours.astype(np.float32), ground.astype(np.float32)
+    near = np.linalg.norm(seen - under, axis=1, keepdims=True) < _NEAR
+    far_end = np.where(under.mean(axis=1, keepdims=True) < 128, np.float32(255), np.float32(0))
+    return np.where(near, (seen + far_end) / 2, seen).round().astype(np.uint8)
 
 
 def colourise(labels: Labels, colours: Sequence[Colour]) -> NDArray[np.uint8]:
@@ -221,8 +242,11 @@ def _encoded(picture: NDArray[np.uint8], kind: str, **options: int) -> bytes:
     return stream.getvalue()
 
 
-def _borders(labels: Labels) -> NDArray[np.bool_]:
-    """Return the pixels that have a pixel of another class above, below, left or right."""
+def _borders(labels: Labels, width: int) -> NDArray[np.bool_]:
+    """Return the pixels that have a pixel of another class above, below, left or right, or so near for a width."""
+    if width > 1:
+        side = 2 * width + 1
+        return np.asarray(maximum_filter(labels, side) != minimum_filter(labels, side))
     border = np.zeros(labels.shape, dtype=bool)
     vertical = labels[1:] != labels[:-1]
     border[1:] |= vertical

@@ -65,7 +65,9 @@ def job_of(
         picture = [str(target.source)]
     averaging, machine = predictor.averaging, predictor.machine
     arithmetic = [str(machine.device), machine.reduced, *averaging.options(), averaging.seed]
-    written = [outputs.probability_type, *map(str, outputs.paths()), *(pixel_size or ())]
+    table = predictor.segmenter.classes
+    written = [outputs.probability_type, *map(str, outputs.paths()), table.form.stored if table.form else ""]
+    written += [*(pixel_size or ()), *([str(outputs.opacity)] if outputs.overlay else [])]
     return PictureJob(target, outputs, digest(["predict", present_code().digest, model, picture, arithmetic, written]))
 
 

@@ -13,6 +13,7 @@ import torch
 from unpool.checkpoint.card import Card
 from unpool.checkpoint.models import load_model
 from unpool.commands.events import Event, Message, Progress
+from unpool.commands.predict.ending import PredictCommand, ending
 from unpool.commands.predict.familiarity import Familiarity
 from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
 from unpool.commands.predict.measurement_tables import refuse_tables, write_tables
@@ -23,7 +24,10 @@ from unpool.commands.predict.results import (
     band_bytes,
     displaced_note,
     done_rows,
+    drop_rows,
+    file_notes,
     left_note,
+    missing_note,
     open_results,
     write_bands,
 )
@@ -43,12 +47,13 @@ from unpool.commands.test.picture_choice import orientation_warnings
 from unpool.commands.tile_notes import blending_note, verified
 from unpool.convolution.choices import CHOICES
 from unpool.dataset.pairing.words import folder_role
-from unpool.errors import RunError, UnpoolError
+from unpool.errors import DataError, RunError, UnpoolError
 from unpool.io.destination import claimed, require_writable
 from unpool.io.outputs import mark_output, note_files
 from unpool.io.pixel_size import PixelSize
 from unpool.io.read.file_facts import picture_size
 from unpool.io.read.windows import CACHE, PictureFile, open_picture
+from unpool.io.write.masks import written_as
 from unpool.ledger.record import digest, file_digest
 from unpool.machine.device import Precision, choose_machine, out_of_memory
 from unpool.machine.process_memory import keep_memory, return_memory, trim_memory
@@ -162,6 +167,8 @@ def predict(
     processes = join(options.device)
     path = model_file(model)
     segmenter, card = load_model(path)
+    if extras.mask_form:
+        segmenter = replace(segmenter, classes=written_as(segmenter.classes, extras.mask_form))
     machine = choose_machine(options.device, options.precision)
     if options.memory is not None:
         machine = replace(machine, pixels_at_once=min(machine.pixels_at_once, THRIFTY_PIXELS))
@@ -188,8 +195,13 @@ def predict(
             refuse_tables(out, resume=options.resume)
         yield from _announced(len(targets), resumed, predictor, card)
         room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
-        yield from (Message(f"note: {note}") for note in (*notes, room) if note)
-        run = _PredictionRun(predictor, out, options.pixel_size)
+        about_files = file_notes(predictor.segmenter.classes, [job.outputs for job in jobs])
+        yield from (Message(f"note: {note}") for note in (*notes, *about_files, room) if note)
+        command = PredictCommand(
+            model, inputs, out, extras, options.averaging, options.memory, options.device, options.precision,
+            options.pixel_size,
+        )  # fmt: skip
+        run = _PredictionRun(predictor, command)
         if predictor.by_rows and options.memory is not None:
             return_memory(BLOCK)
         if options.verify:
@@ -214,12 +226,12 @@ def _announced(pictures: int, resumed: ResumedJobs, predictor: Predictor, card: 
 
 
 class _PredictionRun:
-    """One call of the command: its predictor and folder, what it found, and whether it has explained blending."""
+    """One call of the command: its predictor and folder, what it found, and what it has explained already."""
 
-    def __init__(self, predictor: Predictor, out: Path, pixel_size: PixelSize | None) -> None:
-        self._predictor, self._out = predictor, out
-        self._pixel_sizes = PixelSizes(pixel_size)
-        self._explained = False
+    def __init__(self, predictor: Predictor, command: PredictCommand) -> None:
+        self._predictor, self._command, self._out = predictor, command, command.out
+        self._pixel_sizes = PixelSizes(command.pixel_size)
+        self._explained = self._missing_explained = False
         self._familiarity = Familiarity(predictor.segmenter.seen)
 
     def verify(self, jobs: Sequence[PictureJob]) -> Generator[Event, None, None]:
@@ -286,8 +298,10 @@ class _PredictionRun:
         yield from (Message(f"note: {warning}") for warning in unsaid)
         if measured := CHOICES.measured.text_since(before):
             yield Message(measured)
-        missed = yield from _summary([job.source for job in jobs], failed, self._out, processes)
+        pictures = [job.source for job in jobs]
+        missed = _missed(pictures, failed, processes)
         tables = (yield from self._tables(jobs, missed)) if processes.first else ()
+        yield from self._summary(pictures, failed, missed)
         return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings), tables)
 
     def _tables(self, jobs: Sequence[PictureJob], missed: Sequence[Path]) -> Generator[Event, None, tuple[Path, ...]]:
@@ -336,6 +350,10 @@ class _PredictionRun:
             results = together_or_none(results_opened, processes)
             if note := self._pixel_sizes.new_note() if job.outputs.objects else "":
                 yield Message(f"note: {note}")
+            note = missing_note(predictor.segmenter.classes, picture)
+            if note and not self._missing_explained:
+                self._missing_explained = True
+                yield Message(f"note: {job.source}: {note}")
             yield from self._write(job, predictor, picture, results, processes, named=named)
         if processes.first:
             self._note(job, done=True)
@@ -373,17 +391,31 @@ class _PredictionRun:
             yield Message(f"{source}: {displaced}")
         try:
             bands = shared_bands(predictor, watched, str(source), rows, processes, job.outputs.keep)
-            written = write_bands(bands, results, to_the_end=processes.count > 1)
+            written = write_bands(bands, results, height, to_the_end=processes.count > 1)
             for number, _ in enumerate(written, rows.start + 1):
                 if predictor.memory and predictor.memory.strict:
                     trim_memory()
                 if len(spans) > 1:
                     yield Progress(f"{source.name}, rows of tiles" if named else "rows of tiles", number, len(spans))
-        except (Exception, KeyboardInterrupt):  # not GeneratorExit: then nobody receives the message
-            if left := left_note(results, height):
+        except (Exception, KeyboardInterrupt) as error:  # not GeneratorExit: then nobody receives the message
+            left = "" if isinstance(error, DataError) else left_note(results, height)
+            if not left:
+                drop_rows(results)
+            else:
                 yield Message(f"{source}: {left}")
             raise
         yield from (Message(f"note: {note}") for note in self._familiarity.new_notes(source, watched))
+
+    def _summary(
+        self, sources: Sequence[Path], failed: Sequence[tuple[Path, str]], missed: Sequence[Path]
+    ) -> Generator[Event, None, None]:
+        """Name what was written and what was not, and what to do next."""
+        elsewhere = [str(source) for source in missed if source not in dict(failed)]
+        if elsewhere:
+            yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
+        gone = set(missed)
+        done = [source for source in sources if source not in gone]
+        yield Message(ending(self._command, self._predictor.segmenter.classes, done, len(missed)))
 
 
 def _band_key(job: PictureJob, predictor: Predictor, picture: PictureFile) -> str | None:
@@ -411,19 +443,6 @@ def _reason(error: Exception, source: Path) -> str:
             "save the picture again as a PNG or TIFF; if that does not help, report this message with the picture",
         )
     )
-
-
-def _summary(
-    sources: Sequence[Path], failed: Sequence[tuple[Path, str]], out: Path, processes: Processes
-) -> Generator[Event, None, list[Path]]:
-    """Name what was written and what was not; return the pictures that no process could predict."""
-    missed = _missed(sources, failed, processes)
-    elsewhere = [str(source) for source in missed if source not in dict(failed)]
-    if elsewhere:
-        yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
-    skipped = f"; {count_text(len(missed), 'picture')} could not be predicted" if missed else ""
-    yield Message(f"{count_text(len(sources) - len(missed), 'mask')} in {out}{skipped}")
-    return missed
 
 
 def _missed(sources: Sequence[Path], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:

@@ -12,22 +12,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import ClassTable, Labels
+from unpool.class_table import IGNORE_ID, ClassTable, Labels
 from unpool.commands.predict.object_files import ObjectRequest, object_evidence, open_object_writer
+from unpool.commands.predict.overlays import OverlayDrawing
 from unpool.commands.predict.targets import Outputs, ProbabilityType
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer, open_mask_writer
 from unpool.io.write.images import write_image
-from unpool.io.write.masks import write_mask
+from unpool.io.write.masks import write_mask, written_form
+from unpool.io.write.whole import write_whole
 from unpool.prediction.result import Prediction
-from unpool.report.pictures import Levels, levels_of, overlay
+from unpool.wording import count_text
 
-STRIP = 64
-"""Rows of an overlay that are drawn at a time."""
-
-SAMPLED = 512
-"""Rows and columns of each of the 16 parts of a large picture from which the levels of its overlay are taken."""
+SEARCHED_ROWS = 256
+"""Rows of a picture that are searched at a time for pixels without data."""
 
 
 class Writer(Protocol):
@@ -44,6 +43,9 @@ class Writer(Protocol):
     @property
     def unfinished_folder(self) -> Path | None:
         """The folder in which the rows stay if no more are written; None where they do not stay."""
+
+    def drop(self) -> None:
+        """Remove the rows when the writer is closed, because nobody will continue."""
 
     def write(self, band: NDArray[Any]) -> None:
         """Write the next rows, of full width."""
@@ -65,6 +67,9 @@ class _AtOnce:
     def done(self) -> int:
         return sum(map(len, self._bands))
 
+    def drop(self) -> None:
+        self._bands.clear()
+
     def write(self, band: NDArray[Any]) -> None:
         self._bands.append(band)
 
@@ -74,16 +79,40 @@ class _AtOnce:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """One of a picture's files: its writer, and the pixels that it holds of a prediction."""
+    """One of a picture's files: its writer, and the pixels that it holds of a prediction.
+
+    Attributes
+    ----------
+    times: rows of the file for each row of the picture.
+    below: rows below those of the picture; None for none.
+    beside: writes the files beside this one, before it takes its place; None for none.
+    """
 
     writer: Writer
     pixels_of: Callable[[Prediction], NDArray[Any]]
+    times: int = 1
+    below: NDArray[Any] | None = None
+    beside: Callable[[], None] | None = None
+
+    @property
+    def done(self) -> int:
+        """Number of rows of the picture that are written."""
+        return self.writer.done // self.times
 
     def write(self, band: Prediction) -> None:
         """Write those rows of a band that are not written yet."""
-        first = self.writer.done - band.top
-        if first < len(band.prediction):
+        first = self.writer.done - band.top * self.times
+        if first < len(band.prediction) * self.times:
             self.writer.write(self.pixels_of(band)[max(first, 0) :])
+
+    def finish(self, rows: int) -> None:
+        """Write the rows below, and make the file of a picture with this number of rows."""
+        written = self.writer.done - rows * self.times
+        if self.below is not None and written < len(self.below):
+            self.writer.write(self.below[written:])
+        if self.beside is not None:
+            self.beside()
+        self.writer.finish()
 
 
 @contextmanager
@@ -107,37 +136,92 @@ def open_results(
     table = request.table
     with ExitStack() as stack:
 
-        def writer(path: Path, channels: int, dtype: str) -> Writer:
-            if key is None:
+        def writer(path: Path, form: BandForm) -> Writer:
+            if key is not None:
+                return stack.enter_context(open_band_writer(path, form, key))
+            if form.rgb:
                 return _AtOnce(lambda pixels: write_image(path, pixels))
-            form = BandForm(rows, columns, channels, dtype, placement=picture.placement)
-            return stack.enter_context(open_band_writer(path, form, key))
+            return _AtOnce(lambda pixels: write_whole(path, form, pixels))
 
         results: list[ResultFile] = []
+        place, missing = picture.placement, missing_note(table, picture) is not None
         if outputs.probabilities:
             pixel_type = outputs.probability_type
-            probabilities = writer(outputs.probabilities, len(table), pixel_type)
+            form = BandForm(rows, columns, len(table), pixel_type, placement=place, names=table.names)
+            probabilities = writer(outputs.probabilities, form)
             results.append(ResultFile(probabilities, lambda band: _probabilities(band, pixel_type)))
         if outputs.uncertainty:
-            maps = len(table) if sampled else 1
-            uncertainty = writer(outputs.uncertainty, maps, "float32")
+            names = table.names if sampled else ()
+            form = BandForm(rows, columns, len(names) or 1, "float32", placement=place, names=names)
+            uncertainty = writer(outputs.uncertainty, form)
             results.append(ResultFile(uncertainty, lambda band: np.moveaxis(band.uncertainty, 0, -1)))
         if outputs.overlay:
-            levels = _levels(picture)
-            colours = writer(outputs.overlay, 3, "uint8")
-            results.append(ResultFile(colours, lambda band: _overlay(band, picture, table, levels)))
+            drawing = OverlayDrawing(picture, table, outputs)
+            height = rows * drawing.times + len(drawing.below)
+            colours = writer(outputs.overlay, BandForm(height, drawing.columns, 3, placement=place, rgb=True))
+
+            def drawn(band: Prediction) -> NDArray[Any]:
+                return drawing.band(_labels(band, picture, missing=missing), band.top)
+
+            results.append(ResultFile(colours, drawn, drawing.times, drawing.below, drawing.write_legend))
         if outputs.objects and outputs.measurements:
             paths = outputs.objects, outputs.measurements
             objects = stack.enter_context(open_object_writer(paths, picture, request, key))
             results.append(ResultFile(objects, object_evidence))
         mask = outputs.mask
-        if key is None:
-            at_once = _AtOnce(lambda labels: write_mask(mask, labels, table))
-            results.append(ResultFile(at_once, lambda band: band.prediction))
-        else:
-            by_bands = stack.enter_context(open_mask_writer(mask, (rows, columns), table, picture.placement, key))
-            results.append(ResultFile(by_bands, lambda band: band.prediction))
+        by_bands: Writer = (
+            _AtOnce(lambda labels: write_mask(mask, labels, table, place))
+            if key is None
+            else stack.enter_context(open_mask_writer(mask, (rows, columns), table, place, key))
+        )
+
+        def labels_of(band: Prediction) -> NDArray[Any]:
+            return _labels(band, picture, missing=missing)
+
+        results.append(ResultFile(by_bands, labels_of, beside=outputs.write_copies))
         yield tuple(results)
+
+
+def file_notes(table: ClassTable, outputs: Sequence[Outputs]) -> Iterator[str]:
+    """Yield notes on the form of all masks where it is not plain, and on pictures whose place is not kept."""
+    if table.form is None:
+        usual = "RGB" if table.kind == "colours" else "grey"
+        yield (
+            f"the model's card, of an earlier version, does not say how its training masks were stored; "
+            f"masks are written as {usual}, and as a palette with --mask-form palette"
+        )
+    displaced = sum(each.displaced for each in outputs)
+    if displaced:
+        yield (
+            f"{count_text(displaced, 'picture')} with an EXIF orientation: the files beside them that place them on "
+            "the earth are not copied, because masks are written as the pictures are displayed"
+        )
+
+
+def missing_note(table: ClassTable, picture: PictureFile) -> str | None:
+    """Return how pixels without data are written; None where the picture declares none, or its mask cannot say so."""
+    declared = picture.info.missing
+    if declared is None and not picture.placement.transparent:
+        return None
+    written = written_form(table, missing=True)
+    if written.missing is None:
+        return None
+    value = "the ignored colour" if written.values.ndim == 2 else f"{written.missing}"
+    what = "transparent" if declared is None else f"{declared:g}"
+    return f"pixels without data ({what} in the picture) are {value} in its mask"
+
+
+def _labels(band: Prediction, picture: PictureFile, *, missing: bool) -> Labels:
+    """Return the class ids of a band, with ``IGNORE_ID`` where the picture has no data."""
+    if not missing:
+        return band.prediction
+    labels, columns = band.prediction.copy(), band.prediction.shape[1]
+    for start in range(0, len(labels), SEARCHED_ROWS):
+        stop = min(start + SEARCHED_ROWS, len(labels))
+        absent = picture.absent(slice(band.top + start, band.top + stop), slice(0, columns))
+        if absent is not None:
+            labels[start:stop][absent] = IGNORE_ID
+    return labels
 
 
 def band_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
@@ -152,7 +236,7 @@ def band_bytes(outputs: Outputs, classes: int, *, sampled: bool) -> float:
 
 def done_rows(results: Sequence[ResultFile]) -> int:
     """Return the number of rows that every result has already; 0 where there are no results."""
-    return min((result.writer.done for result in results), default=0)
+    return min((result.done for result in results), default=0)
 
 
 def displaced_note(results: Sequence[ResultFile]) -> str:
@@ -171,13 +255,20 @@ def left_note(results: Sequence[ResultFile], rows: int) -> str:
     return f"{done:,} of {rows:,} rows are kept in {places[-1]}; the same command with --resume continues there"
 
 
+def drop_rows(results: Sequence[ResultFile]) -> None:
+    """Remove the rows of all files when they are closed."""
+    for result in results:
+        result.writer.drop()
+
+
 def write_bands(
-    bands: Iterable[Prediction], results: Sequence[ResultFile], *, to_the_end: bool
+    bands: Iterable[Prediction], results: Sequence[ResultFile], rows: int, *, to_the_end: bool
 ) -> Iterator[Prediction]:
     """Write bands from the top to the bottom, each while the next one is predicted; then make the files.
 
     Parameters
     ----------
+    rows: of the picture.
     to_the_end: take all bands before a failure is raised, because other processes send them.
 
     Raises
@@ -197,7 +288,7 @@ def write_bands(
     if failure is not None:
         raise failure
     for result in results:
-        result.writer.finish()
+        result.finish(rows)
 
 
 def _failure(written: Future[None] | None) -> BaseException | None:
@@ -222,33 +313,3 @@ def _probabilities(band: Prediction, pixel_type: ProbabilityType) -> NDArray[Any
     for class_id, each in enumerate(band.probabilities):
         pixels[..., class_id] = scaled(each, pixel_type)
     return pixels
-
-
-def _overlay(band: Prediction, picture: PictureFile, table: ClassTable, levels: Levels | None) -> NDArray[np.uint8]:
-    """Return the overlay of a band, drawn strip by strip, because drawing takes 50 bytes a pixel."""
-    labels: Labels = band.prediction
-    drawn = np.empty((*labels.shape, 3), dtype=np.uint8)
-    height = max(1, min(STRIP, (1 << 20) // labels.shape[1]))
-    for top in range(0, len(labels), height):
-        bottom = min(top + height, len(labels))
-        first, last = max(top - 1, 0), min(bottom + 1, len(labels))  # borders depend on the neighbouring rows
-        pixels = picture.window(slice(band.top + first, band.top + last), slice(0, labels.shape[1]))
-        strip = overlay(pixels, labels[first:last], table.colours, levels=levels)
-        drawn[top:bottom] = strip[top - first : bottom - first]
-    return drawn
-
-
-def _levels(picture: PictureFile) -> Levels | None:
-    """Return the grey levels between which a picture is stretched for display; a large one is judged by 16 parts."""
-    rows, columns, _ = picture.shape
-    if rows * columns <= 16 * SAMPLED * SAMPLED:
-        return levels_of(picture.window(slice(0, rows), slice(0, columns)))
-    tops, lefts = (np.linspace(0, max(side - SAMPLED, 0), 4).astype(int) for side in (rows, columns))
-    parts = [
-        picture.window(slice(top, top + SAMPLED), slice(left, left + SAMPLED))[..., :3].reshape(
-            -1, min(picture.shape[2], 3)
-        )
-        for top in tops
-        for left in lefts
-    ]
-    return levels_of(np.concatenate(parts)[:, np.newaxis])

@@ -20,18 +20,25 @@ from unpool.io.destination import ignores_case, require_short, require_writable
 from unpool.io.files import safe_child
 from unpool.io.folders import require_letters
 from unpool.io.outputs import journal_names
+from unpool.io.place_files import PlaceFile, place_files
 from unpool.io.read.arrays import ARRAY_SUFFIXES
+from unpool.io.read.file_facts import is_oriented
 from unpool.io.read.formats import read_header
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.io.read.zarr import is_zarr
 from unpool.io.write.part_folder import require_own
-from unpool.io.write.suffix import mask_suffix_of_file
+from unpool.io.write.suffix import output_suffixes
 from unpool.prediction.result import Kept
+from unpool.report.pictures import OPACITY
 
 _EXPECTED = f"a picture ({', '.join(sorted(IMAGE_SUFFIXES))}), a folder of them, or a pattern such as 'scans/*.tif'"
 
 ProbabilityType = Literal["float32", "uint16", "uint8"]
 """The pixel type of files of probabilities; integers hold the probability times the type's largest number, rounded."""
+
+
+RequestedForm = Literal["grey", "palette"]
+"""A form of masks that a person can ask for."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,25 @@ class ExtraOutputs:
     Attributes
     ----------
     overlays: whether to write the picture with the mask over it, into ``overlays``.
-    probabilities: pixel type of a TIFF (rows, columns, classes) in ``probabilities``; None writes none.
+    probabilities: pixel type of a TIFF (classes, rows, columns) in ``probabilities``; None writes none.
     uncertainty: whether to write a float32 TIFF into ``uncertainty``: the variance of each class's probability
-        (rows, columns, classes) where dropout is sampled, else 1 - confidence (rows, columns).
+        (classes, rows, columns) where dropout is sampled, else 1 - confidence (rows, columns).
     objects: whether to separate objects, and to write their numbers into ``objects``, an int32 TIFF (rows, columns),
         and their measurements into ``measurements``.
+    mask_form: the form of the masks; None for that of the training masks.
+    opacity: weight of the class colours in overlays, 0..1.
     """
 
     overlays: bool = False
     probabilities: ProbabilityType | None = None
     uncertainty: bool = False
     objects: bool = False
+    mask_form: RequestedForm | None = None
+    opacity: float = OPACITY
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.opacity <= 1:
+            raise UsageError(f"an opacity of {self.opacity:g}", "a number from 0 to 1", f"give --opacity {OPACITY:g}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one picture; None for a file that is not requested."""
+    """The files of one picture; None for a file that is not requested.
+
+    Attributes
+    ----------
+    legend: the legend of an overlay that keeps the size of its picture: a TIFF, or one with a place on the earth.
+        Other overlays have it below the picture.
+    place: the files beside the picture that place it on the earth; each file of pixels gets copies of them.
+    displaced: the picture has such files, and an EXIF orientation that makes them wrong for its mask.
+    """
 
     mask: Path
     overlay: Path | None
@@ -74,12 +97,29 @@ class Outputs:
     objects: Path | None = None
     measurements: Path | None = None
 
+    opacity: float = OPACITY
+    legend: Path | None = None
+    place: tuple[PlaceFile, ...] = ()
+    displaced: bool = False
+
     def paths(self) -> tuple[Path, ...]:
-        """Return the files that are requested."""
-        paths = (
-            self.mask, self.overlay, self.probabilities, self.uncertainty, self.objects, self.measurements
-        )  # fmt: skip
+        """Return the files that are requested, the mask first, and those that come with them."""
+        paths = (*self.pixels(), self.measurements, self.legend, *(path for _, path in self.copies()))
         return tuple(path for path in paths if path is not None)
+
+    def pixels(self) -> tuple[Path, ...]:
+        """Return the files that have a value or a colour for each pixel of the picture."""
+        paths = (self.mask, self.overlay, self.probabilities, self.uncertainty, self.objects)
+        return tuple(path for path in paths if path is not None)
+
+    def copies(self) -> list[tuple[PlaceFile, Path]]:
+        """Return each copy of the files that place the picture: the file, and the path of the copy."""
+        return [(file, file.beside(path)) for path in self.pixels() for file in self.place]
+
+    def write_copies(self) -> None:
+        """Write the copies of the files that place the picture. Raises RunError."""
+        for file, path in self.copies():
+            file.write(path)
 
     @property
     def keep(self) -> Kept:
@@ -174,8 +214,10 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
     The mask is a PNG, or has the suffix of ``unpool.io.write.suffix.mask_suffix`` where the picture is large, tiled or
     placed on the earth.
     """
-    suffix = mask_suffix_of_file(target.source)
-    shown = ".png" if suffix == ".png" else ".tif"
+    suffix, shown = output_suffixes(target.source)
+    place = place_files(target.source)
+    displaced = bool(place) and is_oriented(target.source)
+    apart = shown == ".tif" or bool(place)
 
     def extra(requested: bool, folder: str, suffix: str) -> Path | None:
         return safe_child(out, f"{folder}/{target.name}{suffix}") if requested else None
@@ -188,7 +230,17 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
         probability_type=extras.probabilities or "float32",
         objects=extra(extras.objects, "objects", ".tif"),
         measurements=extra(extras.objects, "measurements", ".jsonl"),
+        opacity=extras.opacity,
+        legend=extra(extras.overlays and apart, "overlays", ".legend.png"),
+        place=() if displaced else _elsewhere(place, target.source, out / target.name),
+        displaced=displaced,
     )
+
+
+def _elsewhere(place: Sequence[PlaceFile], source: Path, mask: Path) -> tuple[PlaceFile, ...]:
+    """Return the files that have to be copied: none where the masks of a picture lie beside it."""
+    beside = os.path.realpath(source.parent) == os.path.realpath(mask.parent)
+    return tuple(file for file in place if not (beside and file.kind in ("wld", "projection")))
 
 
 def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:

@@ -22,6 +22,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from unpool.errors import DataError
+from unpool.io.placement import Placement, resolution_placement
 from unpool.io.png_chunks import PNG_MARK, check_announced, check_complete, read_chunks
 from unpool.io.read.exif import exif_orientation
 from unpool.io.read.png_16_bit import decode_16_bit_png
@@ -37,6 +38,9 @@ class _JpegFile(JpegImageFile):
     def getexif(self) -> Image.Exif:
         return Image.Exif()
 
+
+INCH, CENTIMETRE = 2, 3
+"""TIFF's numbers of units of length."""
 
 STRIP_BYTES = 1 << 22
 """Bytes of pixels that are taken from Pillow at a time."""
@@ -80,6 +84,12 @@ def bitmap_header(file: BinaryIO, path: Path) -> Header:
         return _header(_open(file, path), file, path)
 
 
+def bitmap_placement(file: BinaryIO, path: Path, header: Header) -> Placement:
+    """Read the resolution of a file that is no TIFF; one with an EXIF orientation has none, as its axes change."""
+    with decoding(path):
+        return _placement(_open(file, path), file, header)
+
+
 def bitmap_raster(file: BinaryIO, path: Path) -> Raster:
     """Decode a file that is no TIFF. Raises DataError."""
     with decoding(path):
@@ -108,8 +118,9 @@ def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> Store
         header = _header(image, file, path)
         _check_decoding(image, header, file, path)
         check_allowed(path, str(image.format), _decoding_bytes(image, header), cache, allowed)
+        placement = _placement(image, file, header)
         if _is_deep(header):
-            return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)))
+            return decoded_picture(Raster(header, _decoded_16_bit(file, path, header)), placement)
         palette = _loaded(image, file)
         held = _held(image)
 
@@ -117,8 +128,8 @@ def open_bitmap(file: BinaryIO, path: Path, cache: int, allowed: float) -> Store
         (top, bottom), (left, right) = [(side.start, side.stop) for side in region]
         return np.asarray(held.crop((left, top, right, bottom)))
 
-    size = header.rows, header.columns
-    return StoredPicture(header, read, size, header.rows * header.columns * header.pixel_bytes, palette, in_memory=True)
+    size, held_bytes = (header.rows, header.columns), header.rows * header.columns * header.pixel_bytes
+    return StoredPicture(header, read, size, held_bytes, palette, in_memory=True, placement=placement)
 
 
 def _pixels(image: ImageFile) -> NDArray[Any]:
@@ -224,6 +235,24 @@ def _header(image: ImageFile, file: BinaryIO, path: Path) -> Header:
         exif_orientation=exif_orientation(exif),
         lossy=isinstance(image, JpegImageFile) or (isinstance(image, WebPImageFile) and not _lossless_webp(file)),
     )
+
+
+def _placement(image: ImageFile, file: BinaryIO, header: Header) -> Placement:
+    """Return the resolution that a PNG, JPEG or BMP states in a unit of length."""
+    if header.exif_orientation != 1:
+        return Placement()
+    if isinstance(image, PngImageFile):
+        size = read_chunks(file, b"pHYs").get(b"pHYs", b"")
+        if len(size) == 9 and size[8] == 1:
+            across, down = (int.from_bytes(side, "big") / 100 for side in (size[:4], size[4:8]))
+            return resolution_placement(across, down, CENTIMETRE)
+    if isinstance(image, JpegImageFile) and image.info.get("jfif_unit") in (1, 2):
+        across, down = image.info["jfif_density"]
+        return resolution_placement(across, down, INCH if image.info["jfif_unit"] == 1 else CENTIMETRE)
+    if isinstance(image, BmpImageFile) and "dpi" in image.info:
+        across, down = image.info["dpi"]
+        return resolution_placement(across, down, INCH)
+    return Placement()
 
 
 def _animation(path: Path) -> DataError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unpool.errors import DataError
 from unpool.io.placement import Placement
-from unpool.io.read.formats import is_tiff, open_file, stored_header
+from unpool.io.read.formats import is_tiff, open_file, read_header, stored_header
 from unpool.io.read.tiff import tiff_picture
 from unpool.io.read.windows import open_picture
 from unpool.io.read.zarr import is_zarr
@@ -32,3 +32,11 @@ def size_and_placement(path: Path) -> tuple[Size, Placement]:
     except DataError:
         return (0, 0), Placement()
     return (header.rows, header.columns), placement
+
+
+def is_oriented(path: Path) -> bool:
+    """Return whether a picture file has an EXIF orientation that changes its axes; a file that is not read has none."""
+    try:
+        return not is_zarr(path) and read_header(path).exif_orientation != 1
+    except DataError:
+        return False

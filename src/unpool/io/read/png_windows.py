@@ -12,9 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.io.placement import Placement
 from unpool.io.png_chunks import SAMPLES, chunk, chunk_data, png_head, read_chunks
-from unpool.io.read.bitmaps import bitmap_header, bitmap_raster
+from unpool.io.read.bitmaps import bitmap_header, bitmap_placement, bitmap_raster
 from unpool.io.read.blocks import BLOCK_LIMIT, BlockCache, block_parts
 from unpool.io.read.png_16_bit import undo_filters
 from unpool.io.read.raster import Header, Raster, decoding
@@ -75,7 +74,9 @@ def open_png(file: BinaryIO, path: Path, cache: int) -> StoredPicture | None:
         return None
     bands = _Bands(file, path, header, form, cache)
     palette = bands.first().palette
-    return StoredPicture(header, bands.window, (bands.rows, header.columns), cache, palette, placement=Placement())
+    file.seek(0)
+    placement = bitmap_placement(file, path, header)
+    return StoredPicture(header, bands.window, (bands.rows, header.columns), cache, palette, placement=placement)
 
 
 class _Bands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, nan, prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC
 
 from unpool.errors import DataError
-from unpool.io.placement import Placement, tiff_placement
+from unpool.io.placement import GDAL_NODATA, Placement, tiff_placement
 from unpool.io.read.exif import tiff_orientation
 from unpool.io.read.raster import Header, broken, check_size, decoding
 from unpool.io.read.tiff_coding import JPEG
@@ -36,9 +37,6 @@ _CHANNELS, _UNNAMED = "CSE", "IQ"
 
 _PHOTOMETRIC = frozenset({0, 1, 2, 3, 4, 5, 6})
 """How samples become colours: white or black is zero, RGB, palette, mask, inks, and YCbCr, which only JPEG undoes."""
-
-GDAL_NODATA = 42113
-"""The TIFF tag in which GDAL writes the value of missing data, as text."""
 
 
 class _Layout(NamedTuple):
@@ -134,7 +132,10 @@ def _picture(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, layout: _
         raise broken(path, f"it announces {shown} pixels and has {size:,} bytes")
     _check_pages(series, header, path)
     palette = _palette(series.keyframe) if header.form == "palette" else None
-    return TiffPicture(series, header, palette, tiff_placement(tiff, series))
+    placement = tiff_placement(tiff, series, header.missing)
+    if placement.geography and header.form in ("rgba", "grey-alpha"):
+        placement = replace(placement, transparent=True)
+    return TiffPicture(series, header, palette, placement)
 
 
 def _pages(series: tifffile.TiffPageSeries) -> tuple[tuple[tuple[int, ...], ...], _Layout] | None:

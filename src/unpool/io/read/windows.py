@@ -99,6 +99,22 @@ class PictureFile:
             pixels = self.stored.read(stored_region)
             return as_displayed(Raster(self.stored.header, pixels, self.stored.palette), self.info.path)[0]
 
+    def absent(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
+        """Return which pixels of a window have no data, (rows, columns); None where the file says so of none.
+
+        They have the declared value of missing data in every channel, or alpha hides them in a picture with a place on
+        the earth. Parameters and errors are those of ``window``.
+        """
+        absent: NDArray[np.bool_] | None = None
+        if self.info.missing is not None:
+            absent = (self.window(rows, columns) == self.info.missing).all(axis=2)
+        if self.placement.transparent:
+            with decoding(self.info.path):
+                region = _bounded(rows, self.info.rows), _bounded(columns, self.info.columns)
+                hidden = self.stored.read(region)[..., -1] == 0
+            absent = hidden if absent is None else absent | hidden
+        return absent
+
 
 @contextmanager
 def open_picture(path: Path, cache: int = CACHE, allowed: float = inf) -> Iterator[PictureFile]:

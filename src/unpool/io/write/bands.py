@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from unpool.errors import UsageError
 from unpool.io.files import flush_to_disk, put_in_place, writing
 from unpool.io.placement import Placement
 from unpool.io.write.band_form import BandForm
-from unpool.io.write.masks import written_form
+from unpool.io.write.masks import in_single_values, written_form
 from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
 from unpool.io.write.png import write_png
 from unpool.io.write.tiff import write_tiff
 from unpool.io.write.unfinished import UnfinishedBands
+from unpool.io.write.whole import require_suffix
 from unpool.io.write.zarr import write_zarr
 from unpool.shapes import Size
 
@@ -30,7 +32,8 @@ class BandWriter:
     def __init__(self, path: Path, form: BandForm, bands: UnfinishedBands, values: NDArray[Any] | None) -> None:
         self.path, self.form = path, form
         self._bands = bands
-        self._values = values  # the stored value of each class id; None where bands have stored values
+        self._values = values  # the stored value of each label; None where bands have stored values
+        self._dropped = False
 
     @property
     def done(self) -> int:
@@ -46,6 +49,15 @@ class BandWriter:
     def unfinished_folder(self) -> Path | None:
         """The folder that keeps the rows until the file is made; None afterwards."""
         return part_folder(self.path) if self._bands.path.exists() else None
+
+    @property
+    def continues(self) -> bool:
+        """Whether a later writer can continue: there are rows, and nobody dropped them."""
+        return self._bands.done > 0 and not self._dropped
+
+    def drop(self) -> None:
+        """Remove the rows when the writer is closed, because nobody will continue."""
+        self._dropped = True
 
     def write(self, band: NDArray[Any]) -> None:
         """Put the next rows on the disk. They survive an error or a kill.
@@ -100,9 +112,9 @@ def open_band_writer(path: Path, form: BandForm, key: str = "") -> Iterator[Band
     """Begin to write a picture by bands, or continue where an earlier writer stopped.
 
     Bands are kept in the folder ``<name>.part`` beside ``path`` until ``finish`` makes the file from them. After an
-    error or a kill the folder stays, and the next call with the same form and key continues. The folder takes a few
-    per cent of the bytes of the pixels for class ids, and all of them for floating point. Checksums find torn bands,
-    which are written again. Memory: one band, or one row of tiles.
+    error or a kill the folder stays if it has rows, and the next call with the same form and key continues. It takes a
+    few per cent of the bytes of the pixels for class ids, and all of them for floating point. Checksums find torn
+    bands, which are written again. Memory: one band, or one row of tiles.
 
     Parameters
     ----------
@@ -122,10 +134,11 @@ def open_band_writer(path: Path, form: BandForm, key: str = "") -> Iterator[Band
 def open_mask_writer(
     path: Path, size: Size, table: ClassTable, placement: Placement | None = None, key: str = ""
 ) -> Iterator[BandWriter]:
-    """Begin to write a mask by bands of class ids, or continue where an earlier writer stopped.
+    """Begin to write a mask by bands of labels, or continue where an earlier writer stopped.
 
-    The file holds the values that ``unpool.io.write.masks.write_mask`` would write. ``open_band_writer`` describes
-    bands and ``key``.
+    The file holds the values that ``unpool.io.write.masks.write_mask`` would write. Where the picture may lack data,
+    ``IGNORE_ID`` has a value of its own, which a TIFF declares as missing data. A Zarr folder has single
+    values, and colours beside them. ``open_band_writer`` describes bands and ``key``.
 
     Parameters
     ----------
@@ -136,9 +149,12 @@ def open_mask_writer(
     RunError: no room, no right to write, or another process is writing this picture.
     UsageError: the suffix cannot hold these pixels, or a class has a value above 65535.
     """
-    values, palette = written_form(table)
-    form = BandForm(*size, dtype=values.dtype.name, palette=palette, placement=placement or Placement())
-    with _open_writer(path, form, key, values) as writer:
+    placement = placement or Placement()
+    if path.suffix.lower() == ".zarr":
+        table = in_single_values(table)
+    written = written_form(table, missing=placement.may_lack_data)
+    form = replace(written.band_form(*size), placement=placement)
+    with _open_writer(path, form, key, written.values) as writer:
         yield writer
 
 
@@ -147,26 +163,18 @@ _WRITERS = {".png": write_png, ".tif": write_tiff, ".tiff": write_tiff, ".zarr":
 
 @contextmanager
 def _open_writer(path: Path, form: BandForm, key: str, values: NDArray[Any] | None) -> Iterator[BandWriter]:
-    _check_suffix(path, form)
+    require_suffix(path, form, tuple(_WRITERS))
     folder = open_part_folder(path)
     with writing(path):
         shape = (form.rows, form.columns, form.channels)
         bands = UnfinishedBands(folder / own_names(path)[0], shape, np.dtype(form.dtype), key)
+    writer = BandWriter(path, form, bands, values)
     try:
-        yield BandWriter(path, form, bands, values)
+        yield writer
     finally:
         bands.close()
-
-
-def _check_suffix(path: Path, form: BandForm) -> None:
-    suffix = path.suffix.lower()
-    fits = (form.dtype == "uint8" and form.channels in (1, 3)) or (form.dtype == "uint16" and form.channels == 1)
-    if suffix not in _WRITERS or (suffix == ".png" and not fits):
-        raise UsageError(
-            f"{path.name}: {form.dtype} pixels with {form.channels} channels",
-            "a .tif, a .zarr, or a .png of 8-bit grey or RGB or 16-bit grey",
-            "write a .tif instead",
-        )
+        if not writer.continues:
+            remove_part_folder(path)
 
 
 def _put_in_place(draft: Path, path: Path, old: Path) -> None:

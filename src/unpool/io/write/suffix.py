@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from unpool.io.placement import Placement
 from unpool.io.read.file_facts import size_and_placement
@@ -15,23 +16,37 @@ PNG_SIDE = 30_000
 def mask_suffix(picture: PictureFile) -> str:
     """Return the suffix that a mask of a picture has.
 
-    ``.zarr`` for a Zarr folder; ``.tif`` where the picture is a tiled TIFF, has smaller copies or a place on the
-    earth, or is longer than 30,000 pixels; else ``.png``.
+    ``.zarr`` for a Zarr folder; ``.tif`` where the picture is a tiled TIFF, has smaller copies, a place on the
+    earth, a physical size of ImageJ or OME or a value of missing data, or is longer than 30,000 pixels; else ``.png``,
+    which keeps a resolution.
     """
     return _suffix(max(picture.shape[:2]), picture.placement)
 
 
-def mask_suffix_of_file(path: Path) -> str:
-    """Return the suffix that a mask of a picture file has, as ``mask_suffix``; ``.png`` where it cannot be read.
+class OutputSuffixes(NamedTuple):
+    """The suffixes of what is predicted for a picture: of its mask, and of pictures to look at."""
 
-    Only the header is read.
+    mask: str
+    shown: str
+
+
+def output_suffixes(path: Path) -> OutputSuffixes:
+    """Return the suffixes of the outputs of a picture file; ``.png`` where it cannot be read. Only its header is read.
+
+    The mask has that of ``mask_suffix``. A picture to look at is a ``.tif`` only where the picture is large, read by
+    windows or placed on the earth.
     """
     size, placement = size_and_placement(path)
-    return _suffix(max(size), placement)
+    by_windows = bool(placement.zarr) or _by_windows(max(size), placement)
+    return OutputSuffixes(_suffix(max(size), placement), ".tif" if by_windows else ".png")
 
 
 def _suffix(longest: int, placement: Placement) -> str:
     if placement.zarr:
         return ".zarr"
-    windows = longest > PNG_SIDE or placement.tiled or placement.levels or placement.geography
-    return ".tif" if windows else ".png"
+    in_units = placement.space or placement.imagej_unit or placement.may_lack_data
+    return ".tif" if in_units or _by_windows(longest, placement) else ".png"
+
+
+def _by_windows(longest: int, placement: Placement) -> bool:
+    return bool(longest > PNG_SIDE or placement.tiled or placement.levels or placement.geography)

@@ -1,7 +1,8 @@
 """The bands of a picture that is not finished, in one file to which records are only added.
 
 The first line is JSON: shape, pixel type and key. In each record its rows, size and checksum come before the
-data. A kill during a write leaves a record whose checksum does not match; its rows are written again.
+data: the sizes of the channels, then the channels one after the other, so that one of them can be read without the
+others. A kill during a write leaves a record whose checksum does not match; its rows are written again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -28,11 +29,16 @@ RECORD_BYTES = 1 << 25
 
 
 class Band(NamedTuple):
-    """A record: its rows, the place of its data in the file, and their bytes."""
+    """A record: its rows, the place of its first channel in the file, and the bytes of each channel."""
 
     rows: int
     start: int
-    size: int
+    sizes: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """The place behind its last channel."""
+        return self.start + sum(self.sizes)
 
 
 class UnfinishedBands:
@@ -49,6 +55,8 @@ class UnfinishedBands:
         self.path, self.shape, self.dtype = path, shape, dtype
         self.started_over = False  # whether rows of another key, shape or type were there and are deleted
         self._row = shape[1] * shape[2] * dtype.itemsize
+        self._sizes = struct.Struct(f">{shape[2]}Q")
+        self._effort = 1 if dtype.kind == "u" else 0
         self._file: BinaryIO = path.open("ab+")
         try:
             _lock(self._file, path)
@@ -66,20 +74,23 @@ class UnfinishedBands:
         """Put the next rows on the disk, (rows, columns, channels)."""
         height = max(1, RECORD_BYTES // self._row)
         for top in range(0, len(pixels), height):
-            rows = np.ascontiguousarray(pixels[top : top + height])
-            data = zlib.compress(rows.data, 1 if self.dtype.kind == "u" else 0)
-            start = self._file.seek(0, os.SEEK_END) + RECORD.size
+            rows = pixels[top : top + height]
+            planes = [zlib.compress(plane, self._effort) for plane in map(np.ndarray.tobytes, np.moveaxis(rows, 2, 0))]
+            sizes = tuple(map(len, planes))
+            data = self._sizes.pack(*sizes) + b"".join(planes)
+            start = self._file.seek(0, os.SEEK_END) + RECORD.size + self._sizes.size
             self._file.write(RECORD.pack(len(rows), len(data), _check(len(rows), data)) + data)
-            self._bands.append(Band(len(rows), start, len(data)))
+            self._bands.append(Band(len(rows), start, sizes))
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def read(self, height: int, step: int = 1) -> Iterator[NDArray[Any]]:
-        """Yield every ``step``-th row and column from the top, ``height`` rows at a time; fewer at the end."""
+    def read(self, height: int, step: int = 1, channel: int | None = None) -> Iterator[NDArray[Any]]:
+        """Yield rows as ``unpool.io.write.band_form.RowSource`` describes."""
+        channels = range(self.shape[2]) if channel is None else (channel,)
         waiting: list[NDArray[Any]] = []
         top = count = 0
         for band in self._bands:
-            thin = self._read(band)[-top % step :: step, ::step]
+            thin = self._read(band, channels)[-top % step :: step, ::step]
             if step > 1:
                 thin = thin.copy()  # a view would keep all bands in memory until ``height`` rows are there
             top += band.rows
@@ -106,7 +117,7 @@ class UnfinishedBands:
         end = len(title) if head == title else 0
         if end:
             bands = self._complete_records()
-            end = bands[-1].start + bands[-1].size if bands else end
+            end = bands[-1].end if bands else end
         self._file.truncate(end)
         if not end:
             self._file.write(title)
@@ -120,24 +131,35 @@ class UnfinishedBands:
             start = self._file.tell()
             rows += count
             # deflated data are at most a little larger than the pixels, so this reads no more than one band
-            if not 0 < count <= rows <= self.shape[0] or size > count * self._row * 1.01 + 1024:
+            extra = 1024 + (64 + 8) * self.shape[2]
+            if not 0 < count <= rows <= self.shape[0] or size > count * self._row * 1.01 + extra:
                 break
             data = self._file.read(size)
-            if len(data) != size or _check(count, data) != check:
+            if len(data) != size or _check(count, data) != check or size < self._sizes.size:
                 break
-            bands.append(Band(count, start, size))
+            sizes = self._sizes.unpack_from(data)
+            if sum(sizes) + self._sizes.size != size:
+                break
+            bands.append(Band(count, start + self._sizes.size, sizes))
         return bands
 
-    def _read(self, band: Band) -> NDArray[Any]:
-        self._file.seek(band.start)
-        pixels = zlib.decompressobj().decompress(self._file.read(band.size), band.rows * self._row)
-        if len(pixels) != band.rows * self._row:
-            raise DataError(f"{self.path}: a damaged band", "rows as they were written", "delete it and predict again")
-        return np.frombuffer(pixels, self.dtype).reshape(band.rows, *self.shape[1:])
+    def _read(self, band: Band, channels: Sequence[int]) -> NDArray[Any]:
+        """Return some channels of a record, (rows, columns, channels)."""
+        size = band.rows * self._row // self.shape[2]
+        planes = []
+        for channel in channels:
+            self._file.seek(band.start + sum(band.sizes[:channel]))
+            plane = zlib.decompressobj().decompress(self._file.read(band.sizes[channel]), size)
+            if len(plane) != size:
+                raise DataError(
+                    f"{self.path}: a damaged band", "rows as they were written", "delete it and predict again"
+                )
+            planes.append(np.frombuffer(plane, self.dtype).reshape(band.rows, self.shape[1]))
+        return planes[0][..., np.newaxis] if len(planes) == 1 else np.stack(planes, axis=2)
 
 
 def _title(shape: tuple[int, int, int], dtype: np.dtype[Any], key: str) -> bytes:
-    facts = {"unpool bands": 1, "shape": shape, "dtype": dtype.str, "key": key}
+    facts = {"unpool bands": 2, "shape": shape, "dtype": dtype.str, "key": key}
     return json.dumps(facts).encode() + b"\n"
 
 

@@ -9,16 +9,15 @@ import numpy as np
 
 from unpool.io.placement import UNIT_SYMBOLS, Axis
 from unpool.io.read.zarr import zarr_package
-from unpool.io.write.band_form import BandForm
+from unpool.io.write.band_form import BandForm, RowSource
 from unpool.io.write.part_folder import remove
 from unpool.io.write.tiff import level_steps
-from unpool.io.write.unfinished import UnfinishedBands
 
 CHUNK = 512
 """Rows and columns of a chunk."""
 
 
-def write_zarr(path: Path, form: BandForm, bands: UnfinishedBands) -> None:
+def write_zarr(path: Path, form: BandForm, bands: RowSource) -> None:
     """Write a Zarr folder, with smaller copies where the source has them.
 
     Its format is that of the source, or 3 where the source is no Zarr.
