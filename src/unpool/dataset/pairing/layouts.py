@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from unpool.dataset.findings import Finding
+from unpool.dataset.outlines.drawn_folder import pair_outlines, unused_outlines
 from unpool.dataset.pairing.folder import Folder, FolderContents
 from unpool.dataset.pairing.lone_files import with_lone_files
 from unpool.dataset.pairing.name_lists import split_by_name_lists
@@ -46,6 +47,8 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
     contents = FolderContents(root, instances)
     try:
         folder = first_layout(contents)
+        findings = unused_outlines(contents) if folder else []
+        folder = folder or pair_outlines(contents)
         if folder is None:
             raise no_masks(contents)
     except DataError as error:
@@ -55,7 +58,8 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
         raise DataError(found, error.expected, f"{error.repair}; delete a mark that hides your own files") from error
     folder = split_by_name_lists(contents, replace(folder, others=tuple(file.path for file in contents.others)))
     folder = with_lone_files(contents, folder)
-    return replace(folder, findings=(*folder.findings, *unused_lists(contents, folder), *_own_outputs(contents)))
+    findings += [*unused_lists(contents, folder), *_own_outputs(contents)]
+    return replace(folder, findings=(*folder.findings, *findings))
 
 
 def first_layout(contents: FolderContents) -> Folder | None:

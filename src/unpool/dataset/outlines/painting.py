@@ -1,0 +1,101 @@
+"""Masks that are painted from outlines: a value for each class, or a number for each object."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool.dataset.outlines.filling import Patch
+from unpool.dataset.outlines.outline import Outline
+from unpool.shapes import Size
+
+BACKGROUND, VOID = 0, 255
+"""The values of no class, and of pixels that count nowhere, in a mask of classes."""
+
+VOID_NUMBER = 65535
+"""The object number of pixels that count nowhere. No object has it."""
+
+
+class Painting(NamedTuple):
+    """A mask that was painted.
+
+    Attributes
+    ----------
+    mask: (rows, columns): uint8 values of classes, or uint16 or int32 object numbers.
+    overlap: number of pixels in outlines of two classes, or of two objects.
+    hidden: number of outlines of which no pixel is left: outside the picture, without a pixel, or hidden by others.
+    """
+
+    mask: NDArray[Any]
+    overlap: int
+    hidden: int
+
+
+def paint(
+    outlines: Sequence[Outline], size: Size, values: Mapping[str, int], *, objects: bool, smaller_on_top: bool
+) -> Painting:
+    """Paint the outlines of a picture: later ones hide earlier ones.
+
+    Parameters
+    ----------
+    values: the value of each class; ``VOID`` for a class whose pixels count nowhere.
+    objects: whether each object gets a number of its own. Then crowds count nowhere.
+    smaller_on_top: larger ones are painted first.
+
+    Raises
+    ------
+    ValueError: a shape does not fit the picture.
+    """
+    painted = [(outline, _patch(number, outline, size)) for number, outline in enumerate(outlines, 1)]
+    if smaller_on_top:
+        painted.sort(key=lambda each: -np.count_nonzero(each[1].inside))
+    painted.sort(key=lambda each: not each[0].crowd)
+    numbers = _object_numbers([outline for outline, _ in painted], values) if objects else None
+    mask = np.zeros(size, np.int32)
+    overlaps = np.zeros(size, bool)
+    kept: list[tuple[Patch, int]] = []
+    for k, (outline, patch) in enumerate(painted):
+        value = values[outline.label] if numbers is None else numbers[k]
+        rows, columns = patch.inside.shape
+        region = slice(patch.top, patch.top + rows), slice(patch.left, patch.left + columns)
+        below = mask[region]
+        overlaps[region] |= patch.inside & (below != BACKGROUND) & (below != value)
+        below[patch.inside] = value
+        kept.append((patch, value))
+    hidden = sum(not _is_left(patch, value, mask) for patch, value in kept)
+    dtype = np.uint8 if numbers is None else np.uint16 if mask.max() <= VOID_NUMBER else np.int32
+    return Painting(mask.astype(dtype), int(np.count_nonzero(overlaps)), hidden)
+
+
+def _patch(number: int, outline: Outline, size: Size) -> Patch:
+    try:
+        return outline.fill(size)
+    except ValueError as error:
+        raise ValueError(f"{outline.kind} {number} ({outline.label}): {error}") from error
+
+
+def _is_left(patch: Patch, value: int, mask: NDArray[np.int32]) -> bool:
+    rows, columns = patch.inside.shape
+    part = mask[patch.top : patch.top + rows, patch.left : patch.left + columns]
+    return bool((part[patch.inside] == value).any())
+
+
+def _object_numbers(outlines: Sequence[Outline], values: Mapping[str, int]) -> list[int]:
+    """Return the number of the object of each outline; parts of one object have one number."""
+    numbers: dict[Hashable, int] = {}
+    found = []
+    for k, outline in enumerate(outlines):
+        value = values[outline.label]
+        if value == BACKGROUND:
+            found.append(BACKGROUND)
+            continue
+        if outline.crowd or value == VOID:
+            found.append(VOID_NUMBER)
+            continue
+        key: Hashable = ("alone", k) if outline.part_of is None else ("group", outline.label, outline.part_of)
+        number = numbers.setdefault(key, len(numbers) + 1)
+        found.append(number if number < VOID_NUMBER else number + 1)
+    return found
