@@ -17,7 +17,8 @@ def runs_of_mask(mask: NDArray[np.bool_]) -> list[int]:
     flat = mask.T.reshape(-1)
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     first = [0] if flat.size and flat[0] else []
-    return first + np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    lengths: list[int] = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    return first + lengths
 
 
 def mask_of_runs(runs: Sequence[int], size: Size) -> NDArray[np.bool_]:

@@ -112,7 +112,8 @@ def _rotated(corners: Points, centre: tuple[float, float], shape: XMLElement) ->
     if not angle:
         return corners
     along = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    return (corners - centre) @ along + centre
+    rotated: Points = (corners - centre) @ along + centre
+    return rotated
 
 
 def _mask(shape: XMLElement) -> Fill:

@@ -32,8 +32,8 @@ LINE_WIDTH, POINT_RADIUS = 10, 5
 _FAR = 4
 """Sides of the picture by which a shape may reach beyond it."""
 
-_HALF, _ONE = 1 << 15, 1 << 16
-"""OpenCV's fixed-point numbers."""
+_ONE = 1 << 16
+"""OpenCV's fixed-point number for a pixel."""
 
 _SAMPLES = 5
 """Points a pixel at which COCO samples a border."""
@@ -159,8 +159,9 @@ def fill_coco(polygons: Sequence[Points], size: Size) -> Patch:
         return patches[0]
     if not patches:
         return fill_nothing(size)
-    top, left = (min(patch[side] for patch in patches) for side in (0, 1))
-    bottom, right = (max(patch[side] + patch.inside.shape[side] for patch in patches) for side in (0, 1))
+    top, left = min(patch.top for patch in patches), min(patch.left for patch in patches)
+    bottom = max(patch.top + patch.inside.shape[0] for patch in patches)
+    right = max(patch.left + patch.inside.shape[1] for patch in patches)
     union = np.zeros((bottom - top, right - left), bool)
     for patch in patches:
         rows, columns = patch.inside.shape
@@ -282,25 +283,26 @@ def _line_pixels(lines: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
 def _opencv_crossings(
     lines: NDArray[np.int64], cut: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows, and first and last columns, of what lies between the lines in each row."""
-    size_changed = np.any(cut != lines, axis=1) & (cut[:, 1] != cut[:, 3])
-    used = np.where(size_changed[:, np.newaxis], cut, lines)
-    x = used[:, [0, 2]] * _ONE + np.where(size_changed, 0, _HALF)[:, np.newaxis]
-    y = used[:, [1, 3]]
-    rising = lines[:, 1] != lines[:, 3]
+    """Return rows, and first and last columns, of what lies between the lines (x1, y1, x2, y2) in each row.
+
+    Parameters
+    ----------
+    cut: the lines, cut off at the picture's edges, which give their slopes.
+    """
+    used = np.where((cut[:, 1] != cut[:, 3])[:, np.newaxis], cut, lines)
+    x, y = used[:, [0, 2]] * _ONE, used[:, [1, 3]]
     run, rise = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
     slope = np.sign(run) * np.sign(rise) * (np.abs(run) // np.maximum(np.abs(rise), 1))
     upper = np.where(lines[:, 1] < lines[:, 3], 0, 1)
-    each = np.arange(len(lines))
-    first, last = np.minimum(lines[:, 1], lines[:, 3]), np.maximum(lines[:, 1], lines[:, 3])
-    begin = x[each, upper] + (first - y[each, upper]) * slope
-    heights = np.where(rising, last - first, 0)
+    each, top = np.arange(len(lines)), np.minimum(lines[:, 1], lines[:, 3])
+    begin = x[each, upper] + (top - y[each, upper]) * slope
+    heights = np.abs(lines[:, 1] - lines[:, 3])
     line = np.repeat(each, heights)
     step = np.arange(len(line)) - np.repeat(np.cumsum(heights) - heights, heights)
-    rows, places = first[line] + step, begin[line] + slope[line] * step
+    rows, places = top[line] + step, begin[line] + slope[line] * step
     order = np.lexsort((places, rows))
     rows, places = rows[order], places[order]
-    return rows[::2], places[::2] >> 16, places[1::2] >> 16
+    return rows[::2], (places[::2] + _ONE - 1) // _ONE, places[1::2] // _ONE
 
 
 # Rules of centres

@@ -18,7 +18,7 @@ from unpool.dataset.outlines.supervisely import (
     read_supervisely,
     supervisely_classes,
 )
-from unpool.dataset.outlines.via import read_via, via_table
+from unpool.dataset.outlines.via import is_via, read_via
 from unpool.dataset.outlines.yolo import read_yolo, yolo_classes, yolo_lines
 from unpool.dataset.pairing.folder import PlacedFile, composed
 from unpool.io.documents import read_json
@@ -130,12 +130,15 @@ def recognised(file: PlacedFile) -> tuple[str, Any] | UndrawnFormat | None:
         root = read_xml(file.path)
         return ("cvat", root) if is_cvat(root) else _undrawn_xml(root)
     data = read_json(file.path)
-    tests = (
-        ("labelme", is_labelme), ("coco", is_coco), ("supervisely", is_supervisely), ("qupath", is_qupath),
-        ("via", lambda each: via_table(each) is not None or (each == {} and file.path.name.startswith("via"))),
-    )  # fmt: skip
-    tool = next((name for name, fits in tests if fits(data)), None)
+    tool = next((name for name, fits in _JSON_TESTS if fits(data)), None)
+    if tool is None and data == {} and file.path.name.startswith("via"):
+        tool = "via"  # a project without pictures
     return (tool, data) if tool else _undrawn_json(data)
+
+
+_JSON_TESTS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("labelme", is_labelme), ("coco", is_coco), ("supervisely", is_supervisely), ("qupath", is_qupath), ("via", is_via),
+)  # fmt: skip
 
 
 def _undrawn_xml(root: XMLElement) -> UndrawnFormat | None:

@@ -39,6 +39,11 @@ def via_table(data: Any) -> dict[str, Any] | None:
         else None  # fmt: skip
 
 
+def is_via(data: Any) -> bool:
+    """Return whether a JSON document is VIA's."""
+    return via_table(data) is not None
+
+
 def read_via(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotations) -> None:
     """Add the pictures of one JSON file. Raises ValueError or DataError where it cannot be read at all."""
     table = via_table(data) or {}
