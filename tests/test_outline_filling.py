@@ -16,7 +16,7 @@ from skimage.draw import disk, ellipse, polygon
 
 from unpool.dataset.outlines import filling
 from unpool.dataset.outlines.filling import Patch
-from unpool.io.coco_runs import mask_of_runs, runs_of_mask, runs_of_text, runs_text
+from unpool.io.coco_runs import coco_text, mask_of_runs, runs_of_coco_text, runs_of_mask
 from unpool.shapes import Size
 
 SIZE = (37, 53)
@@ -149,8 +149,8 @@ def test_pycocotools_codes_the_same() -> None:
             mask = np.repeat(mask[:1, :1], SIZE[0], 0) | (rng.random(SIZE) < 1e-3)
         coded = masks.encode(np.asfortranarray(np.broadcast_to(mask, SIZE).astype(np.uint8)))
         own = runs_of_mask(np.broadcast_to(mask, SIZE))
-        assert runs_text(own) == coded["counts"].decode()
-        assert runs_of_text(coded["counts"].decode()) == own
+        assert coco_text(own) == coded["counts"].decode()
+        assert runs_of_coco_text(coded["counts"].decode()) == own
         assert np.array_equal(mask_of_runs(own, SIZE), np.broadcast_to(mask, SIZE))
 
 
@@ -160,7 +160,7 @@ def test_runs_that_do_not_fit_are_refused() -> None:
             mask_of_runs(runs, (2, 4))
     for letters in ("é", "o", "oooooooooooooooooo"):
         with pytest.raises(ValueError, match="text of runs"):
-            runs_of_text(letters)
+            runs_of_coco_text(letters)
 
 
 @pytest.mark.parametrize("inside", [True, False])

@@ -21,7 +21,7 @@ from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.pairing.pictures import pictures_of_folder
 from unpool.dataset.survey import survey
 from unpool.errors import DataError, UsageError
-from unpool.io.coco_runs import runs_of_mask, runs_text
+from unpool.io.coco_runs import coco_text, runs_of_mask
 from unpool.io.read.masks import read_mask
 from unpool.io.xml_documents import xml_element
 
@@ -271,7 +271,7 @@ def test_coco_runs_and_crowds(form: str, tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     mask = block(3, 2, 12, 9) > 0
     runs = runs_of_mask(mask)
-    counts = runs_text(runs) if form == "text" else runs
+    counts = coco_text(runs) if form == "text" else runs
     crowd = {"segmentation": {"size": [ROWS, COLUMNS], "counts": counts}, "iscrowd": 1}
     coco(tmp_path / "x.json", ["a.jpg"], [{"segmentation": [flat(SMALL)]}, crowd])
     assert np.array_equal(masks(tmp_path)["a"] == 3, mask)

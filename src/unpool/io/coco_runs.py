@@ -31,7 +31,7 @@ def mask_of_runs(runs: Sequence[int], size: Size) -> NDArray[np.bool_]:
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size[1], size[0]).T
 
 
-def runs_text(runs: Sequence[int]) -> str:
+def coco_text(runs: Sequence[int]) -> str:
     """Return runs as COCO's text: from the fourth on as differences to the run two before, five bits a letter."""
     letters: list[str] = []
     for place, run in enumerate(runs):
@@ -46,7 +46,7 @@ def runs_text(runs: Sequence[int]) -> str:
     return "".join(letters)
 
 
-def runs_of_text(text: str) -> list[int]:
+def runs_of_coco_text(text: str) -> list[int]:
     """Return the runs of COCO's text. Raises ValueError where a letter is none of it."""
     runs: list[int] = []
     value = shift = 0

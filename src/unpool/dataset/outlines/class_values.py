@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from unpool.class_table import MAX_CLASSES
 from unpool.dataset.mask_values.class_names import BY_HAND, ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
-from unpool.dataset.outlines.painting import BACKGROUND, VOID, VOID_NUMBER
+from unpool.dataset.outlines.painting import BACKGROUND_VALUE, VOID_NUMBER, VOID_VALUE
 from unpool.errors import DataError, UsageError
 from unpool.wording import count_text, first_of
 
@@ -41,14 +41,14 @@ def class_values(classes: Sequence[NamedClass], labels: Sequence[str], source: s
             "join classes in the annotation tool, or draw the objects of all of them with --masks instances",
         )
     given = [named.value for named in kept]
-    own = len(set(given)) == len(given) and all(value is not None and 0 < value < VOID for value in given)
+    own = len(set(given)) == len(given) and all(value is not None and 0 < value < VOID_VALUE for value in given)
     grounds = [named for named in unique.values() if _is_background(named)]
-    first = NamedClass(grounds[0].name if grounds else "background", BACKGROUND, _colour(grounds, kept))
+    first = NamedClass(grounds[0].name if grounds else "background", BACKGROUND_VALUE, _colour(grounds, kept))
     numbered = [
         NamedClass(named.name, named.value if own else number, named.colour) for number, named in enumerate(kept, 1)
     ]
-    more = [NamedClass(named.name, BACKGROUND, first.colour) for named in grounds[1:]]
-    void = [NamedClass(named.name, VOID, named.colour) for named in unique.values() if named.ignored]
+    more = [NamedClass(named.name, BACKGROUND_VALUE, first.colour) for named in grounds[1:]]
+    void = [NamedClass(named.name, VOID_VALUE, named.colour) for named in unique.values() if named.ignored]
     return [first, *more, *numbered, *void]
 
 
@@ -64,9 +64,9 @@ def names_of_masks(classes: Sequence[NamedClass], source: str, objects: bool, vo
     if not objects:
         names: dict[str, NamedClass] = {}
         for named in classes:
-            names.setdefault(named.name if named.value != BACKGROUND else classes[0].name, named)
+            names.setdefault(named.name if named.value != BACKGROUND_VALUE else classes[0].name, named)
         return ClassNames(tuple(names.values()), None, source)
-    counted = [named.name for named in classes if named.value not in (BACKGROUND, VOID)]
+    counted = [named.name for named in classes if named.value not in (BACKGROUND_VALUE, VOID_VALUE)]
     two = (NamedClass(classes[0].name), NamedClass(counted[0] if len(counted) == 1 else "foreground"))
     return ClassNames(two, (VOID_NUMBER,) if void else None, source)
 

@@ -20,11 +20,11 @@ from unpool.dataset.outlines.outline import (
 )
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.pairing.folder import PlacedFile
-from unpool.io.coco_runs import runs_of_text
+from unpool.io.coco_runs import runs_of_coco_text
 from unpool.shapes import Size
 
-BOXES = "boxes without an outline"
-SHORT = "polygons of fewer than three points"
+_BOXES = "boxes without an outline"
+_SHORT = "polygons of fewer than three points"
 
 
 def is_coco(data: Any) -> bool:
@@ -81,7 +81,7 @@ def _outlines(each: dict[str, Any], names: dict[int, str], found: Annotations) -
         raise ValueError(f"annotation {number!r:.20} is of category {category!r:.20}, which has no name")
     try:
         if not drawn:
-            found.undrawn[BOXES] += 1
+            found.undrawn[_BOXES] += 1
             return []
         fill = _of_runs(drawn) if isinstance(drawn, dict) else _of_polygons(drawn, found)
     except ValueError as error:
@@ -94,7 +94,7 @@ def _of_polygons(drawn: Any, found: Annotations) -> Fill | None:
     rings = list_of(drawn, "segmentation")
     rings = rings if isinstance(rings[0], list) else [rings]
     long = [ring for ring in rings if len(list_of(ring, "a polygon")) >= 6]
-    found.undrawn[SHORT] += len(rings) - len(long)
+    found.undrawn[_SHORT] += len(rings) - len(long)
     return partial(fill_coco, [points_of_numbers(ring) for ring in long]) if long else None
 
 
@@ -112,4 +112,4 @@ def _of_runs(drawn: dict[str, Any]) -> Fill:
 def _fill_coded(counts: str | list[int], own: Size, size: Size) -> Patch:
     if own != size:
         raise ValueError(f"runs of {own[0]} x {own[1]} pixels, and the picture has {size[0]} x {size[1]}")
-    return fill_runs(runs_of_text(counts) if isinstance(counts, str) else counts, size)
+    return fill_runs(runs_of_coco_text(counts) if isinstance(counts, str) else counts, size)

@@ -10,7 +10,7 @@ import numpy as np
 
 from unpool.class_table import value_from_text
 from unpool.dataset.mask_values.named_class import NamedClass
-from unpool.dataset.outlines.filling import Points, fill_coco
+from unpool.dataset.outlines.filling import OutlinePoints, fill_coco
 from unpool.dataset.outlines.outline import (
     AnnotatedPicture,
     Annotations,
@@ -106,13 +106,13 @@ def _ellipse(shape: XMLElement) -> Fill:
     return partial(fill_coco, [_rotated(corners, (x, y), shape)])
 
 
-def _rotated(corners: Points, centre: tuple[float, float], shape: XMLElement) -> Points:
+def _rotated(corners: OutlinePoints, centre: tuple[float, float], shape: XMLElement) -> OutlinePoints:
     """Return the corners rotated clockwise around a centre, by the degrees that the shape has."""
     angle = math.radians(number_of(shape.attributes.get("rotation", "0")))
     if not angle:
         return corners
     along = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    rotated: Points = (corners - centre) @ along + centre
+    rotated: OutlinePoints = (corners - centre) @ along + centre
     return rotated
 
 

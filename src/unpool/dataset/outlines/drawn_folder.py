@@ -16,7 +16,7 @@ from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.class_values import class_values, names_of_masks
 from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations
-from unpool.dataset.outlines.painting import VOID, Painting, paint
+from unpool.dataset.outlines.painting import VOID_VALUE, Painting, paint
 from unpool.dataset.outlines.picture_finder import PictureFinder, split_in_name
 from unpool.dataset.outlines.recognition import TOOLS, Tool, UndrawnFormat, annotation_files, recognised
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
@@ -91,7 +91,7 @@ def _read_all(contents: FolderContents, finder: PictureFinder) -> _Read:
         try:
             found = recognised(file)
         except DataError as error:
-            if finder.has_stem(composed(file.path.stem)):
+            if finder.has_stem(composed(file.path.stem)) and _is_begun(file.path):
                 read.unreadable.append((file.path, error))
             continue
         if isinstance(found, UndrawnFormat):
@@ -105,6 +105,15 @@ def _read_all(contents: FolderContents, finder: PictureFinder) -> _Read:
     for each in read.tools.values():
         each.broken += [(path, error.found) for path, error in read.unreadable]
     return read
+
+
+def _is_begun(path: Path) -> bool:
+    """Return whether a file begins as JSON or XML does: one that breaks off was meant to hold outlines."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<")
+    except OSError:
+        return False
 
 
 def _add(
@@ -201,7 +210,7 @@ class _Drawing:
         return replace(folder, names=self._names(), findings=tuple(findings))
 
     def _names(self) -> ClassNames:
-        void = any(o.crowd or self.values[o.label] == VOID for each in self.found.pictures for o in each.outlines)
+        void = any(o.crowd or self.values[o.label] == VOID_VALUE for each in self.found.pictures for o in each.outlines)
         return names_of_masks(self.classes, f"the outlines of {self.tool.name}", self.contents.instances, void)
 
     def _require_one_each(self) -> None:

@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from unpool.io.coco_runs import mask_of_runs
 from unpool.shapes import Size
 
-Points: TypeAlias = NDArray[np.float64]
+OutlinePoints: TypeAlias = NDArray[np.float64]
 """Corners of a shape: x and y, (n, 2)."""
 
 LINE_WIDTH, POINT_RADIUS = 10, 5
@@ -36,7 +36,7 @@ _ONE = 1 << 16
 """OpenCV's fixed-point number for a pixel."""
 
 _SAMPLES = 5
-"""Points a pixel at which COCO samples a border."""
+"""OutlinePoints a pixel at which COCO samples a border."""
 
 
 class Patch(NamedTuple):
@@ -47,7 +47,7 @@ class Patch(NamedTuple):
     inside: NDArray[np.bool_]
 
 
-def require_near(points: Points, size: Size) -> None:
+def require_near(points: OutlinePoints, size: Size) -> None:
     """Raise ValueError where a point lies far outside a picture: drawing would take long, and it is an error."""
     limit = (_FAR + 1) * max(size) + 100
     if points.size and not np.abs(points).max() <= limit:
@@ -76,14 +76,14 @@ def fill_runs(runs: Sequence[int], size: Size) -> Patch:
 # Pillow's rule
 
 
-def fill_polygon(points: Points, size: Size) -> Patch:
+def fill_polygon(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a polygon as labelme draws it."""
     with _Paper(points, 2, size) as paper:
         paper.draw.polygon(_pairs(points), outline=1, fill=1)
     return paper.patch
 
 
-def fill_rectangle(points: Points, size: Size) -> Patch:
+def fill_rectangle(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a rectangle between two corners as labelme draws it."""
     low, high = points.min(axis=0), points.max(axis=0)
     with _Paper(points, 2, size) as paper:
@@ -91,19 +91,19 @@ def fill_rectangle(points: Points, size: Size) -> Patch:
     return paper.patch
 
 
-def fill_circle(points: Points, size: Size) -> Patch:
+def fill_circle(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a circle, given by its centre and a point on it, as labelme draws it."""
     return _disc(points[0], math.dist(points[0], points[1]), size)
 
 
-def fill_line(points: Points, size: Size) -> Patch:
+def fill_line(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a line through some points as labelme draws it, ``LINE_WIDTH`` wide."""
     with _Paper(points, 2 * LINE_WIDTH, size) as paper:
         paper.draw.line(_pairs(points), fill=1, width=LINE_WIDTH)
     return paper.patch
 
 
-def fill_point(points: Points, size: Size) -> Patch:
+def fill_point(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a point as labelme draws it, a disc of ``POINT_RADIUS``."""
     return _disc(points[0], POINT_RADIUS, size)
 
@@ -123,7 +123,7 @@ class _Paper:
 
     patch: Patch
 
-    def __init__(self, points: Points, margin: int, size: Size) -> None:
+    def __init__(self, points: OutlinePoints, margin: int, size: Size) -> None:
         require_near(points, size)
         self._size = size
         low, high = np.floor(points.min(axis=0)) - margin, np.ceil(points.max(axis=0)) + margin + 1
@@ -144,14 +144,14 @@ class _Paper:
         )
 
 
-def _pairs(points: Points) -> list[tuple[float, float]]:
+def _pairs(points: OutlinePoints) -> list[tuple[float, float]]:
     return [(x, y) for x, y in points.tolist()]
 
 
 # COCO's rule
 
 
-def fill_coco(polygons: Sequence[Points], size: Size) -> Patch:
+def fill_coco(polygons: Sequence[OutlinePoints], size: Size) -> Patch:
     """Return the pixels of one or more polygons as pycocotools draws them: all together are one object."""
     patches = [_coco_patch(points, size) for points in polygons]
     patches = [patch for patch in patches if patch.inside.size]
@@ -169,7 +169,7 @@ def fill_coco(polygons: Sequence[Points], size: Size) -> Patch:
     return Patch(top, left, union)
 
 
-def _coco_patch(points: Points, size: Size) -> Patch:
+def _coco_patch(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels of a polygon: those between an odd and the next border, down the columns.
 
     The points of a border are the places, counted down the columns, where it lets a column begin or end. This is
@@ -238,8 +238,8 @@ def fill_opencv(rings: Sequence[NDArray[np.int64]], size: Size) -> Patch:
     if right <= left or bottom <= top:
         return fill_nothing(size)
     cut = np.array([_clipped_line(line, size) for line in lines.tolist()])
-    crossing = np.all((cut >= 0) & (cut < [size[1], size[0], size[1], size[0]]), axis=1)
-    x, y = _line_pixels(cut[crossing])
+    within = np.all((cut >= 0) & (cut < [size[1], size[0], size[1], size[0]]), axis=1)
+    x, y = _line_pixels(cut[within])
     inside = _between(*_opencv_crossings(lines, cut), (top, bottom, left, right))
     inside[y - top, x - left] = True
     return Patch(top, left, inside)
@@ -308,7 +308,7 @@ def _opencv_crossings(
 # Rules of centres
 
 
-def fill_centres(rings: Sequence[Points], size: Size) -> Patch:
+def fill_centres(rings: Sequence[OutlinePoints], size: Size) -> Patch:
     """Return the pixels whose centres, at row + 0.5 and column + 0.5, an odd number of rings surrounds.
 
     A centre on a border belongs to the right and the lower side of it. So shapes that share a border share no pixel,
@@ -318,7 +318,7 @@ def fill_centres(rings: Sequence[Points], size: Size) -> Patch:
     return _between_patch(rows, np.ceil(first), np.ceil(last) - 1, rings, size)
 
 
-def fill_to_border(points: Points, size: Size) -> Patch:
+def fill_to_border(points: OutlinePoints, size: Size) -> Patch:
     """Return the pixels whose centres, at whole numbers, lie in a polygon or on its border, as scikit-image does."""
     rows, first, last = _row_crossings([points], size)
     patch = _between_patch(rows, np.ceil(first), np.floor(last), [points], size)
@@ -356,7 +356,7 @@ def fill_ellipse(centre: tuple[float, float], radii: tuple[float, float], turn: 
 
 
 def _row_crossings(
-    rings: Sequence[Points], size: Size
+    rings: Sequence[OutlinePoints], size: Size
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the rows that rings cross, and x of the two borders of each part inside; y of a row is a whole number."""
     for ring in rings:
@@ -380,7 +380,7 @@ def _between_patch(
     rows: NDArray[np.int64],
     first: NDArray[np.float64],
     last: NDArray[np.float64],
-    rings: Sequence[Points],
+    rings: Sequence[OutlinePoints],
     size: Size,
 ) -> Patch:
     """Return the pixels from the first to the last column of each row, as a patch around the rings."""

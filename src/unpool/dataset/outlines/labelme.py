@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unpool.dataset.outlines.filling import (
-    Points,
+    OutlinePoints,
     fill_circle,
     fill_line,
     fill_point,
@@ -83,7 +83,7 @@ def _outline(shape: dict[str, Any]) -> Outline:
 
 
 def _mask(shape: dict[str, Any]) -> Fill:
-    corners: Points = points_of(list_of(shape.get("points"), "points"), 2)
+    corners: OutlinePoints = points_of(list_of(shape.get("points"), "points"), 2)
     (left, top), _ = corners[:2].astype(np.int64).tolist()
     text = shape.get("mask")
     if not isinstance(text, str):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from unpool.dataset.mask_values.named_class import NamedClass
-from unpool.dataset.outlines.filling import Patch, Points
+from unpool.dataset.outlines.filling import OutlinePoints, Patch
 from unpool.dataset.pairing.folder import PlacedFile
 from unpool.shapes import Size
 from unpool.wording import shortened
@@ -36,7 +36,7 @@ class Outline(NamedTuple):
     kind: its form as the tool names it, such as ``polygon``.
     fill: its pixels.
     part_of: equal for shapes that are parts of one object; None for a shape that is an object of its own.
-    crowd: the shape surrounds several objects, which are not told apart.
+    crowd: the shape surrounds several objects, which nobody separated.
     """
 
     label: str
@@ -89,7 +89,7 @@ class Annotations:
     broken: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def points_of(pairs: Any, fewest: int = 3) -> Points:
+def points_of(pairs: Any, fewest: int = 3) -> OutlinePoints:
     """Return the points of a list of pairs. Raises ValueError where they are no numbers, or too few or too many."""
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):
         raise ValueError(f"points are {_short(pairs)}, no list")
@@ -100,7 +100,7 @@ def points_of(pairs: Any, fewest: int = 3) -> Points:
     return np.array([[number_of(pair[0]), number_of(pair[1])] for pair in pairs], np.float64)
 
 
-def points_of_numbers(numbers: Any, fewest: int = 3) -> Points:
+def points_of_numbers(numbers: Any, fewest: int = 3) -> OutlinePoints:
     """Return the points of a list x1, y1, x2, y2, … Raises ValueError as ``points_of``."""
     if not isinstance(numbers, Sequence) or isinstance(numbers, str) or len(numbers) % 2:
         raise ValueError(f"points are {_short(numbers)}, no list of x, y, x, y, …")

@@ -12,7 +12,7 @@ from unpool.dataset.outlines.filling import Patch
 from unpool.dataset.outlines.outline import Outline
 from unpool.shapes import Size
 
-BACKGROUND, VOID = 0, 255
+BACKGROUND_VALUE, VOID_VALUE = 0, 255
 """The values of no class, and of pixels that count nowhere, in a mask of classes."""
 
 VOID_NUMBER = 65535
@@ -41,7 +41,7 @@ def paint(
 
     Parameters
     ----------
-    values: the value of each class; ``VOID`` for a class whose pixels count nowhere.
+    values: the value of each class; ``VOID_VALUE`` for a class whose pixels count nowhere.
     objects: whether each object gets a number of its own. Then crowds count nowhere.
     smaller_on_top: larger ones are painted first.
 
@@ -62,7 +62,7 @@ def paint(
         rows, columns = patch.inside.shape
         region = slice(patch.top, patch.top + rows), slice(patch.left, patch.left + columns)
         below = mask[region]
-        overlaps[region] |= patch.inside & (below != BACKGROUND) & (below != value)
+        overlaps[region] |= patch.inside & (below != BACKGROUND_VALUE) & (below != value)
         below[patch.inside] = value
         kept.append((patch, value))
     hidden = sum(not _is_left(patch, value, mask) for patch, value in kept)
@@ -89,10 +89,10 @@ def _object_numbers(outlines: Sequence[Outline], values: Mapping[str, int]) -> l
     found = []
     for k, outline in enumerate(outlines):
         value = values[outline.label]
-        if value == BACKGROUND:
-            found.append(BACKGROUND)
+        if value == BACKGROUND_VALUE:
+            found.append(BACKGROUND_VALUE)
             continue
-        if outline.crowd or value == VOID:
+        if outline.crowd or value == VOID_VALUE:
             found.append(VOID_NUMBER)
             continue
         key: Hashable = ("alone", k) if outline.part_of is None else ("group", outline.label, outline.part_of)

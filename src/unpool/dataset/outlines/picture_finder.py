@@ -1,4 +1,4 @@
-"""The pictures of a folder, found by what annotation files write of them: a name, a path, or the own name of the file.
+"""The pictures of a folder, found by the name or the path that an annotation file has for them.
 
 A path in an annotation file is compared with the files that are there, and never opened.
 """

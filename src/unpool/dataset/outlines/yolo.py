@@ -11,7 +11,7 @@ import numpy as np
 
 from unpool.class_table import MAX_CLASSES
 from unpool.dataset.mask_values.named_class import NamedClass
-from unpool.dataset.outlines.filling import Patch, Points, fill_opencv
+from unpool.dataset.outlines.filling import OutlinePoints, Patch, fill_opencv
 from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations, Outline, points_of_numbers
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.pairing.folder import PlacedFile
@@ -109,7 +109,7 @@ def _unnamed(number: int) -> str:
     return f"class {number}"
 
 
-def _fill_shares(points: Points, size: Size) -> Patch:
+def _fill_shares(points: OutlinePoints, size: Size) -> Patch:
     sides = np.array(size[::-1], np.float32)
     return fill_opencv([(points.astype(np.float32) * sides).astype(np.int64)], size)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unpool.export.shapes.regions import Regions, ShapeClass, region_boxes
-from unpool.io.coco_runs import runs_of_mask, runs_text
+from unpool.io.coco_runs import coco_text, runs_of_mask
 from unpool.shapes import Size
 
 
@@ -41,7 +41,7 @@ def coco_annotations(regions: Regions, image: int, first: int) -> list[dict[str,
                 "category_id": region.of_class.number,
                 "segmentation": {
                     "size": list(regions.numbers.shape),
-                    "counts": runs_text(_whole_runs(inside, box, regions.numbers.shape)),
+                    "counts": coco_text(_whole_runs(inside, box, regions.numbers.shape)),
                 },
                 "area": int(np.count_nonzero(inside)),
                 "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from unpool.export.shapes.map_place import MapPlace
-from unpool.export.shapes.regions import Region, Regions
-from unpool.export.shapes.rings import Part, Ring, region_parts
+from unpool.export.shapes.regions import Regions, ShapeRegion
+from unpool.export.shapes.rings import ConnectedPart, Ring, region_parts
 
 
 def geojson_text(regions: Regions, place: MapPlace | None) -> str:
@@ -29,7 +29,7 @@ def geojson_text(regions: Regions, place: MapPlace | None) -> str:
     return '{"type":"FeatureCollection",\n' + system + '"features":[\n' + ",\n".join(lines) + "\n]}\n"
 
 
-def _feature(region: Region, parts: list[Part], place: MapPlace | None) -> dict[str, Any]:
+def _feature(region: ShapeRegion, parts: list[ConnectedPart], place: MapPlace | None) -> dict[str, Any]:
     """Return one region: the properties are those that QuPath reads, then the class and its value for QGIS."""
     polygons = [[_closed(ring, place) for ring in (part.border, *part.holes)] for part in parts]
     geometry = (

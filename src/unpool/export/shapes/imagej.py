@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from unpool.class_table import Colour
-from unpool.export.shapes.regions import Region, Regions
-from unpool.export.shapes.rings import Part, region_parts
+from unpool.export.shapes.regions import Regions, ShapeRegion
+from unpool.export.shapes.rings import ConnectedPart, region_parts
 
 _VERSION, _RECTANGLE, _TRACED = 228, 1, 8
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0
@@ -37,7 +37,7 @@ def roi_zip(regions: Regions) -> bytes:
     return file.getvalue()
 
 
-def roi_bytes(parts: Sequence[Part], name: str, colour: Colour) -> bytes:
+def roi_bytes(parts: Sequence[ConnectedPart], name: str, colour: Colour) -> bytes:
     """Return a ROI file of one region."""
     rings = [ring for part in parts for ring in (part.border, *part.holes)]
     corners = np.concatenate(rings)
@@ -69,5 +69,5 @@ def _segments(ring: list[list[int]]) -> list[float]:
     return [*steps, _CLOSE]
 
 
-def _roi_name(number: int, region: Region) -> str:
+def _roi_name(number: int, region: ShapeRegion) -> str:
     return region.of_class.name if region.object_number is None else f"{region.of_class.name}-{number:05}"

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from unpool.class_table import IGNORE_ID, ClassTable, Colour, Labels, distinct_colours
-from unpool.export.shapes.rings import Numbers
+from unpool.export.shapes.rings import RegionNumbers
 from unpool.metrics.segments import components
 
 
@@ -28,7 +28,7 @@ class ShapeClass(NamedTuple):
     colour: Colour
 
 
-class Region(NamedTuple):
+class ShapeRegion(NamedTuple):
     """A region of a mask: all pixels of a class, or one object of it.
 
     Attributes
@@ -48,8 +48,8 @@ class Regions(NamedTuple):
     numbers: the number of each pixel's region: k + 1 for ``regions[k]``.
     """
 
-    numbers: Numbers
-    regions: tuple[Region, ...]
+    numbers: RegionNumbers
+    regions: tuple[ShapeRegion, ...]
 
 
 def shape_classes(table: ClassTable) -> tuple[ShapeClass, ...]:
@@ -71,24 +71,24 @@ def class_regions(labels: Labels, classes: Sequence[ShapeClass], *, objects: boo
         present = [each for each in classes if (labels == each.number).any()]
         places = np.zeros(IGNORE_ID + 1, np.int32)
         places[[each.number for each in present]] = np.arange(1, len(present) + 1)
-        return Regions(places[labels], tuple(Region(each, None) for each in present))
+        return Regions(places[labels], tuple(ShapeRegion(each, None) for each in present))
     numbers = np.zeros(labels.shape, np.int32)
-    regions: list[Region] = []
+    regions: list[ShapeRegion] = []
     for each in classes:
         found = components(labels == each.number, corners=True)
         inside = found > 0
         numbers[inside] = found[inside] + len(regions)
         count = int(found.max(initial=0))
-        regions += [Region(each, len(regions) + k) for k in range(1, count + 1)]
+        regions += [ShapeRegion(each, len(regions) + k) for k in range(1, count + 1)]
     return Regions(numbers, tuple(regions))
 
 
-def object_regions(mask: Numbers, of_class: ShapeClass) -> Regions:
+def object_regions(mask: RegionNumbers, of_class: ShapeClass) -> Regions:
     """Return the regions of object numbers, in their order; 0 is the background."""
     present, places = np.unique(mask, return_inverse=True)
     rank = np.cumsum(present != 0) * (present != 0)
     numbers = rank[places].reshape(mask.shape).astype(np.int32)
-    return Regions(numbers, tuple(Region(of_class, int(value)) for value in present.tolist() if value))
+    return Regions(numbers, tuple(ShapeRegion(of_class, int(value)) for value in present.tolist() if value))
 
 
 def region_boxes(regions: Regions) -> list[tuple[slice, slice]]:

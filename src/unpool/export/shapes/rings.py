@@ -13,14 +13,14 @@ from scipy.sparse.csgraph import connected_components
 Ring: TypeAlias = NDArray[np.int64]
 """Corners of pixels, x and y (n, 2), clockwise as they are seen for a border, the other way for a hole. Not closed."""
 
-Numbers: TypeAlias = NDArray[np.int32]
+RegionNumbers: TypeAlias = NDArray[np.int32]
 """(rows, columns): the number of each pixel's region; 0 for no region."""
 
-RIGHT, DOWN, LEFT, UP = range(4)
+_RIGHT, _DOWN, _LEFT, _UP = range(4)
 """Directions along a border, each a right turn from the one before. The region is on the right."""
 
 
-class Part(NamedTuple):
+class ConnectedPart(NamedTuple):
     """A connected part of a region: its border and the borders of its holes."""
 
     border: Ring
@@ -39,7 +39,7 @@ class _Lines(NamedTuple):
     end: NDArray[np.int64]
 
 
-def region_parts(numbers: Numbers, *, corners: bool = False) -> dict[int, list[Part]]:
+def region_parts(numbers: RegionNumbers, *, corners: bool = False) -> dict[int, list[ConnectedPart]]:
     """Return the connected parts of each region, by its number.
 
     Parameters
@@ -50,13 +50,13 @@ def region_parts(numbers: Numbers, *, corners: bool = False) -> dict[int, list[P
     parts, owners = _connected_parts(numbers, corners)
     lines = _lines(parts)
     width = numbers.shape[1] + 1
-    found: dict[int, list[Part]] = {}
+    found: dict[int, list[ConnectedPart]] = {}
     for part, rings in _rings_by_part(lines, corners).items():
         points = [np.stack([ring % width, ring // width], axis=1) for ring in rings]
         areas = [_signed_area(each) for each in points]
         (border,) = [each for each, area in zip(points, areas, strict=True) if area > 0]
         holes = tuple(each for each, area in zip(points, areas, strict=True) if area < 0)
-        found.setdefault(int(owners[part]), []).append(Part(border, holes))
+        found.setdefault(int(owners[part]), []).append(ConnectedPart(border, holes))
     return dict(sorted(found.items()))
 
 
@@ -76,22 +76,24 @@ def border_pixels(border: Ring) -> Ring:
     pixels = border[line] + along[line] * step[:, np.newaxis] + shift[line]
     pixels = pixels[np.any(pixels != np.roll(pixels, 1, axis=0), axis=1)] if len(pixels) > 1 else pixels
     if not len(pixels):
-        return border[:1] + shift[:1]
+        single: Ring = border[:1] + shift[:1]
+        return single
     moves = np.roll(pixels, -1, axis=0) - pixels
-    return pixels[np.any(moves != np.roll(moves, 1, axis=0), axis=1)] if len(pixels) > 2 else pixels
+    bends: Ring = pixels[np.any(moves != np.roll(moves, 1, axis=0), axis=1)] if len(pixels) > 2 else pixels
+    return bends
 
 
-def _connected_parts(numbers: Numbers, corners: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _connected_parts(numbers: RegionNumbers, corners: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the number of each pixel's connected part, -1 for no region, and the region of each part."""
     changes = np.ones(numbers.shape, bool)
     changes[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
     runs = (np.cumsum(changes, dtype=np.int32) - 1).reshape(numbers.shape)
     owners = numbers[changes]
-    slices = [(np.s_[:-1, :], np.s_[1:, :])]
-    if corners:
-        slices += [(np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1])]
+    first, later, whole = slice(None, -1), slice(1, None), slice(None)
+    below = [((first, whole), (later, whole))]
+    aside = [((first, first), (later, later)), ((first, later), (later, first))]
     links = []
-    for one, other in slices:
+    for one, other in below + (aside if corners else []):
         same = (numbers[one] == numbers[other]) & (numbers[one] != 0)
         pairs = np.stack([runs[one][same], runs[other][same]])
         links.append(pairs[:, np.any(np.diff(pairs, prepend=-1), axis=0)])
@@ -112,16 +114,16 @@ def _lines(parts: NDArray[np.int32]) -> _Lines:
     left, right = padded[1:-1, :-1], padded[1:-1, 1:]
     found = []
     for owner, other, direction in (
-        (below, above, RIGHT),
-        (left, right, DOWN),
-        (above, below, LEFT),
-        (right, left, UP),
+        (below, above, _RIGHT),
+        (left, right, _DOWN),
+        (above, below, _LEFT),
+        (right, left, _UP),
     ):
-        upright = direction in (DOWN, UP)
+        upright = direction in (_DOWN, _UP)
         lines, first, last, owners = _stretches(owner.T if upright else owner, other.T if upright else other)
         low = first * width + lines if upright else lines * width + first
         high = last * width + lines if upright else lines * width + last
-        start, end = (low, high) if direction in (RIGHT, DOWN) else (high, low)
+        start, end = (low, high) if direction in (_RIGHT, _DOWN) else (high, low)
         found.append(_Lines(owners, np.full(len(owners), direction, np.int64), start, end))
     return _Lines(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
