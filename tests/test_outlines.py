@@ -186,6 +186,23 @@ def test_a_broken_json_file_is_an_error_of_its_picture(tmp_path: Path) -> None:
     assert "b.json" in codes(tmp_path)["broken-outlines"]
 
 
+def test_a_broken_picture_keeps_its_own_repair(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / f"{name}.jpg")
+        labelme(tmp_path / f"{name}.json", shape("c", SQUARE))
+    (tmp_path / "b.jpg").write_bytes(b"")
+    (error,) = survey(tmp_path).errors
+    assert error.code == "broken-image"
+    assert "unlabelled-pictures" not in codes(tmp_path)
+
+
+def test_outlines_that_others_hide_are_counted(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    labelme(tmp_path / "a.json", shape("door", SMALL), shape("wall", SQUARE), shape("wall", SMALL))
+    assert "1 outline without a pixel left" in codes(tmp_path)["outlines-hidden"]
+    assert codes(tmp_path)["outlines-hidden"] == codes(tmp_path)["outlines-hidden"]  # also from the cache folder
+
+
 def test_labelme_in_folders_of_its_own_and_with_a_path_of_another_computer(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "s1" / "a.jpg")
     picture(tmp_path / "images" / "s2" / "a.jpg")
@@ -287,7 +304,7 @@ def test_coco_parts_of_an_object_are_one_object(tmp_path: Path) -> None:
     other = [[15, 2], [19, 2], [19, 8], [15, 8]]
     coco(tmp_path / "x.json", ["a.jpg"], [{"segmentation": [flat(SQUARE), flat(other)]}, {"segmentation": []}])
     assert set(np.unique(masks(tmp_path, objects=True)["a"])) == {0, 1}
-    assert "1 boxes without an outline" in codes(tmp_path)["outlines-not-drawn"]
+    assert "boxes without an outline (1)" in codes(tmp_path)["outlines-not-drawn"]
 
 
 def test_coco_of_two_splits_with_the_same_names(tmp_path: Path) -> None:
@@ -419,7 +436,7 @@ def test_cvat_draws_by_depth_with_the_colours_of_its_labels(tmp_path: Path) -> N
     assert np.array_equal(mask, expected)
     table = survey(tmp_path).table
     assert (table.names, table.colours) == (("background", "wall", "door"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)))
-    assert "1 polyline shapes" in codes(tmp_path)["outlines-not-drawn"]
+    assert "polyline shapes (1)" in codes(tmp_path)["outlines-not-drawn"]
 
 
 def test_cvat_rotated_boxes_ellipses_and_groups(tmp_path: Path) -> None:

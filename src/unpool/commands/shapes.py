@@ -179,6 +179,12 @@ def _classes(
 ) -> Generator[Event, None, tuple[str, ClassTable]]:
     """Return where the classes are from, and their table. Without a model all masks are read for it."""
     if options.model is not None:
+        if options.masks.classes:
+            raise UsageError(
+                f"--model {options.model} with --classes {' '.join(map(str, options.masks.classes))}",
+                "classes from one of them",
+                "leave one of them out",
+            )
         return f"of {options.model}", load_model(model_file(options.model)).segmenter.classes
     names = names_by_hand(options.masks.classes) if options.masks.classes else _file_names(masks)
     source = f"from {names.source}" if names else "by the masks' values"
@@ -197,7 +203,11 @@ def _classes(
             "masks of one form",
             "give one mask at a time, or a folder for each form",
         )
-    return source, make_table(readable, kind, names, options.masks.ignore, camvid=False).table
+    made = make_table(readable, kind, names, options.masks.ignore, camvid=False)
+    for finding in made.findings:
+        if finding.code != "class-names":
+            yield Message(f"note: {finding.found}")
+    return source, made.table
 
 
 def _file_names(masks: Path) -> ClassNames | None:

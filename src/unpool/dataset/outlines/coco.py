@@ -86,7 +86,7 @@ def _outlines(each: dict[str, Any], names: dict[int, str], found: Annotations) -
         fill = _of_runs(drawn) if isinstance(drawn, dict) else _of_polygons(drawn, found)
     except ValueError as error:
         raise ValueError(f"annotation {number!r:.20}: {error}") from error
-    kind = "runs" if isinstance(drawn, dict) else "polygon"
+    kind = "RLE mask" if isinstance(drawn, dict) else "polygon"
     return [Outline(names[category], kind, fill, crowd=bool(each.get("iscrowd")))] if fill else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.dataset.findings import Finding
+from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.class_values import class_values, names_of_masks
 from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations
-from unpool.dataset.outlines.painting import VOID_VALUE, Painting, paint
+from unpool.dataset.outlines.painting import BACKGROUND_VALUE, VOID_VALUE, Painting, paint
 from unpool.dataset.outlines.picture_finder import PictureFinder, split_in_name
 from unpool.dataset.outlines.recognition import TOOLS, Tool, UndrawnFormat, annotation_files, recognised
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
@@ -32,6 +33,12 @@ from unpool.wording import all_of, count_text, decodable, first_of, size_text
 
 _RECIPE = "outlines 1"
 """Changes with the code that draws, so that masks of earlier versions are drawn again."""
+
+_NAMED_LIKE = re.compile(r"instances|coco|annotation|^via_|labels", re.IGNORECASE)
+"""Names of files with the outlines of many pictures, which are worth an error where they cannot be read."""
+
+_LARGE = 50_000_000
+"""Bytes from which a file that cannot be read may just be too large."""
 
 _MOST_LOOKED_AT = 3
 _MOST_BYTES_LOOKED_AT = 5_000_000
@@ -91,8 +98,10 @@ def _read_all(contents: FolderContents, finder: PictureFinder) -> _Read:
         try:
             found = recognised(file)
         except DataError as error:
-            if finder.has_stem(composed(file.path.stem)) and _is_begun(file.path):
-                read.unreadable.append((file.path, error))
+            if _is_begun(file.path) and (
+                finder.has_stem(composed(file.path.stem)) or _NAMED_LIKE.search(file.path.name)
+            ):
+                read.unreadable.append((file.path, _of_large(file.path, error)))
             continue
         if isinstance(found, UndrawnFormat):
             read.undrawn.append((file.path, found))
@@ -105,6 +114,17 @@ def _read_all(contents: FolderContents, finder: PictureFinder) -> _Read:
     for each in read.tools.values():
         each.broken += [(path, error.found) for path, error in read.unreadable]
     return read
+
+
+def _of_large(path: Path, error: DataError) -> DataError:
+    """Return the error of an annotation file; for one that is too large, with a repair for it."""
+    if path.stat().st_size < _LARGE:
+        return error
+    return DataError(
+        error.found,
+        "annotation files that fit into memory",
+        "split it into several files, each with the annotations of some pictures; they are read together",
+    )
 
 
 def _is_begun(path: Path) -> bool:
@@ -154,7 +174,7 @@ def _nothing_to_draw(contents: FolderContents, read: _Read) -> DataError:
 
 def _no_outlines(pictures: str, tool: Tool, found: Annotations) -> DataError:
     """Return the error of annotations in which no shape surrounds an area."""
-    kinds = all_of([f"{count:,} {kind}" for kind, count in found.undrawn.items()])
+    kinds = _counts_text(found.undrawn)
     have = f"{pictures}; there are {tool.files}s of {tool.name}, with {kinds or 'no shape in them'}"
     if any(kind.startswith("boxes") for kind in found.undrawn):
         return DataError(
@@ -180,6 +200,7 @@ class _Drawing:
     values: dict[str, int] = field(default_factory=dict)
     overlaps: dict[str, int] = field(default_factory=dict)
     hidden: dict[str, int] = field(default_factory=dict)
+    unreadable: list[Finding] = field(default_factory=list)
 
     def folder(self) -> Folder:
         """Return the folder with a drawn mask for every picture that has an annotation."""
@@ -201,6 +222,9 @@ class _Drawing:
         self.values = {named.name: named.value or 0 for named in self.classes}
         pairs = [pair for each in found.pictures if (pair := self._pair(each))]
         used = {image.path for image, _ in pairs}
+        if not pairs and self.unreadable:
+            first = self.unreadable[0]
+            raise DataError(first.found, first.expected, first.repair)
         if not pairs:
             raise self._broken_error(*found.broken[0])
         count = count_text(len({each.source for each in found.pictures}), self.tool.files)
@@ -228,13 +252,14 @@ class _Drawing:
         """Return a picture and its drawn mask; None where something is wrong, which is noted."""
         path = each.picture.path
         try:
-            size, orientation = _frame(read_header(path), each.size)
-            mask = self._mask(each, size, orientation)
+            header = read_header(path)
+        except DataError as error:
+            self.unreadable.append(from_error(error, "broken-image", str(path)))
+            return None
+        try:
+            mask = self._mask(each, *_frame(header, each.size))
         except ValueError as error:
             self.found.broken.append((each.source, f"{path.name}: {error}"))
-            return None
-        except DataError as error:
-            self.found.broken.append((each.source, error.found))
             return None
         split = each.picture.split or split_in_name(each.source)
         return replace(each.picture, split=split), replace(each.picture, path=mask, kind="mask")
@@ -279,7 +304,7 @@ class _Drawing:
             text = f"{count} without a pixel left: too small, outside, or hidden by others, in {_names(self.hidden)}"
             findings.append(Finding("note", "outlines-hidden", text, files=tuple(self.hidden)))
         if found.undrawn:
-            kinds = all_of([f"{count:,} {kind}" for kind, count in found.undrawn.items() if count])
+            kinds = _counts_text(found.undrawn)
             if kinds:
                 findings.append(
                     Finding(
@@ -306,12 +331,11 @@ class _Drawing:
                     "bring the pictures, or go on without them",
                 )
             )
-        findings += [self._broken(path, why) for path, why in found.broken]
-        return findings
+        return [*findings, *self.unreadable, *(self._broken(path, why) for path, why in found.broken)]
 
     def _drawn_note(self) -> Finding:
         kinds = Counter(outline.kind for each in self.found.pictures for outline in each.outlines)
-        shapes = all_of([f"{count:,} of kind {kind}" for kind, count in kinds.most_common()])
+        shapes = all_of([count_text(count, kind) for kind, count in kinds.most_common()])
         crowds = sum(outline.crowd for each in self.found.pictures for outline in each.outlines)
         crowd = ""
         if crowds:
@@ -319,6 +343,9 @@ class _Drawing:
             crowd = f"; the pixels of {count_text(crowds, 'crowd')} {fate}"
         wide = kinds.keys() & {"line", "linestrip", "point"} if self.tool.name == "labelme" else ()
         widened = "; lines are 10 pixels wide, and points are discs of radius 5" if wide else ""
+        counted = [named.name for named in self.classes if named.value not in (BACKGROUND_VALUE, VOID_VALUE)]
+        joint = f"; objects of all classes ({first_of(counted)}) are numbered together" if len(counted) > 1 else ""
+        crowd += joint if self.contents.instances else ""
         text = f"masks are drawn of {self.tool.name}'s outlines ({shapes}), {self.tool.rule}{widened}{crowd}"
         return Finding("note", "outlines-drawn", f"{text}; they are kept in the cache folder")
 
@@ -335,8 +362,9 @@ class _Drawing:
         )
 
     def _unlabelled(self, without: Sequence[PlacedFile]) -> list[Finding]:
+        named = {each.picture.path for each in self.found.pictures}
         broken = {path.stem for path, _ in self.found.broken}
-        paths = [file.path for file in without if file.path.stem not in broken]
+        paths = [file.path for file in without if file.path not in named and file.path.stem not in broken]
         if not paths:
             return []
         return [
@@ -362,6 +390,10 @@ class _Drawing:
             f"annotations as {self.tool.name} writes them",
             f"correct it in {self.tool.name} and export again, or move the file out of the folder",
         )
+
+
+def _counts_text(counts: Counter[str]) -> str:
+    return all_of([f"{kind} ({count:,})" for kind, count in counts.items() if count])
 
 
 def _names(counts: dict[str, int]) -> str:

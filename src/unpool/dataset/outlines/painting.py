@@ -49,38 +49,47 @@ def paint(
     ------
     ValueError: a shape does not fit the picture.
     """
-    painted = [(outline, _patch(number, outline, size)) for number, outline in enumerate(outlines, 1)]
-    if smaller_on_top:
-        painted.sort(key=lambda each: -np.count_nonzero(each[1].inside))
-    painted.sort(key=lambda each: not each[0].crowd)
-    numbers = _object_numbers([outline for outline, _ in painted], values) if objects else None
-    mask = np.zeros(size, np.int32)
+    order = _order(outlines, size, smaller_on_top)
+    numbers = _object_numbers([outlines[k] for k in order], values) if objects else None
+    given = [values[outlines[k].label] for k in order] if numbers is None else numbers
+    mask, owners = np.zeros(size, np.int32), np.full(size, -1, np.int32)
     overlaps = np.zeros(size, bool)
-    kept: list[tuple[Patch, int]] = []
-    for k, (outline, patch) in enumerate(painted):
-        value = values[outline.label] if numbers is None else numbers[k]
-        rows, columns = patch.inside.shape
-        region = slice(patch.top, patch.top + rows), slice(patch.left, patch.left + columns)
+    for place, (k, value) in enumerate(zip(order, given, strict=True)):
+        patch = _patch(k, outlines[k], size)
+        region = _region(patch)
         below = mask[region]
         overlaps[region] |= patch.inside & (below != BACKGROUND_VALUE) & (below != value)
         below[patch.inside] = value
-        kept.append((patch, value))
-    hidden = sum(not _is_left(patch, value, mask) for patch, value in kept)
-    dtype = np.uint8 if numbers is None else np.uint16 if mask.max() <= VOID_NUMBER else np.int32
+        owners[region][patch.inside] = place
+    seen = set(np.unique(owners).tolist())
+    hidden = sum(
+        not (mask[_region(patch := _patch(k, outlines[k], size))][patch.inside] == value).any()
+        for place, (k, value) in enumerate(zip(order, given, strict=True))
+        if place not in seen
+    )
+    dtype = np.uint8 if numbers is None else np.uint16 if mask.max(initial=0) <= VOID_NUMBER else np.int32
     return Painting(mask.astype(dtype), int(np.count_nonzero(overlaps)), hidden)
 
 
-def _patch(number: int, outline: Outline, size: Size) -> Patch:
+def _order(outlines: Sequence[Outline], size: Size, smaller_on_top: bool) -> list[int]:
+    """Return the places of the outlines in the order in which they are painted: crowds first."""
+    order = list(range(len(outlines)))
+    if smaller_on_top:
+        areas = [np.count_nonzero(_patch(k, outline, size).inside) for k, outline in enumerate(outlines)]
+        order.sort(key=lambda k: -areas[k])
+    return sorted(order, key=lambda k: not outlines[k].crowd)
+
+
+def _region(patch: Patch) -> tuple[slice, slice]:
+    rows, columns = patch.inside.shape
+    return slice(patch.top, patch.top + rows), slice(patch.left, patch.left + columns)
+
+
+def _patch(place: int, outline: Outline, size: Size) -> Patch:
     try:
         return outline.fill(size)
     except ValueError as error:
-        raise ValueError(f"{outline.kind} {number} ({outline.label}): {error}") from error
-
-
-def _is_left(patch: Patch, value: int, mask: NDArray[np.int32]) -> bool:
-    rows, columns = patch.inside.shape
-    part = mask[patch.top : patch.top + rows, patch.left : patch.left + columns]
-    return bool((part[patch.inside] == value).any())
+        raise ValueError(f"{outline.kind} {place + 1} ({outline.label}): {error}") from error
 
 
 def _object_numbers(outlines: Sequence[Outline], values: Mapping[str, int]) -> list[int]:

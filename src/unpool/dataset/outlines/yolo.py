@@ -21,7 +21,7 @@ from unpool.io.text_files import read_text
 from unpool.shapes import Size
 from unpool.wording import count_text
 
-BOX_LINES = "boxes (lines of 5 numbers)"
+BOX_LINES = "boxes, lines of 5 numbers"
 
 MOST_TEXT_BYTES = 50_000_000
 _MOST_ABOVE = 1.01
