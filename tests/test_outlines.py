@@ -138,6 +138,14 @@ def test_a_label_that_means_ignored_counts_nowhere(tmp_path: Path) -> None:
     assert (objects.ignored_pixels, objects.objects) == (9, 1)
 
 
+def test_labelmes_own_list_gives_the_order(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    labelme(tmp_path / "a.json", shape("door", SQUARE), shape("wall", SMALL))
+    wrote(tmp_path / "labels.txt", "__ignore__\n_background_\nwall\ndoor\ngate\n")
+    table = survey(tmp_path).table
+    assert (table.names, table.ignore) == (("_background_", "wall", "door", "gate"), (255,))
+
+
 def test_pictures_without_annotation_and_annotations_without_shapes_are_named(tmp_path: Path) -> None:
     for name in "abc":
         picture(tmp_path / f"{name}.jpg")
@@ -600,3 +608,58 @@ def test_samples_are_read_from_drawn_masks(kind: RequestedKind, tmp_path: Path) 
     sample = read_sample(found.folder.pairs[0], found.table)
     assert np.array_equal(sample.labels, block(3, 2, 12, 9))
     assert sample.instances is None or sample.instances.max() == 2
+
+
+ODD = (None, True, -1, 1e300, 2**62, "", "x", [], [[]], {}, [1], {"a": 1}, [[1, 2], [3, 4], [5]])
+
+
+def changed(data: Any, rng: np.random.Generator) -> Any:
+    """A copy of a document in which one value, chosen at random, is an odd one."""
+    data = json.loads(json.dumps(data))
+    places: list[tuple[Any, Any]] = []
+    stack = [data]
+    while stack:
+        each = stack.pop()
+        keys = list(each) if isinstance(each, dict) else range(len(each))
+        places += [(each, key) for key in keys]
+        stack += [each[key] for key in keys if isinstance(each[key], dict | list)]
+    holder, key = places[rng.integers(len(places))]
+    holder[key] = ODD[rng.integers(len(ODD))]
+    return data
+
+
+SQUARE_SHAPE = {"name": "rect", "x": 1, "y": 2, "width": 5, "height": 6}
+DOCUMENTS: dict[str, Any] = {
+    "a.json": {"imagePath": "a.jpg", "imageHeight": ROWS, "imageWidth": COLUMNS,
+               "shapes": [shape("c", SQUARE, group_id=1), shape("c", [[4, 2], [6, 3]], "mask", mask=png_text(
+                   np.ones((2, 3), np.uint8)))]},
+    "instances.json": {"images": [{"id": 1, "file_name": "a.jpg", "height": ROWS, "width": COLUMNS}],
+                       "categories": [{"id": 1, "name": "c"}],
+                       "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [flat(SQUARE)]},
+                                       {"id": 2, "image_id": 1, "category_id": 1, "iscrowd": 1,
+                                        "segmentation": {"size": [ROWS, COLUMNS], "counts": [ROWS * COLUMNS]}}]},
+    "a.jpg.json": {"size": {"height": ROWS, "width": COLUMNS}, "objects": [
+        {"classTitle": "c", "geometryType": "polygon", "points": {"exterior": SQUARE, "interior": [SMALL]}},
+        {"classTitle": "c", "geometryType": "bitmap", "bitmap": {
+            "data": png_text(np.ones((2, 3), np.uint8), compressed=True), "origin": [1, 1]}}]},
+    "via.json": {"a.jpg1": {"filename": "a.jpg", "size": 1, "file_attributes": {}, "regions": [
+        {"shape_attributes": SQUARE_SHAPE, "region_attributes": {"class": "c"}},
+        {"shape_attributes": {"name": "circle", "cx": 5, "cy": 5, "r": 3}, "region_attributes": {"class": "d"}}]}},
+    "a.geojson": {"type": "FeatureCollection", "features": [
+        {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [SQUARE, SMALL]},
+         "properties": {"classification": {"name": "c"}}}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_odd_documents_raise_nothing_else(name: str, tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    rng = np.random.default_rng(11)
+    wrote(tmp_path / name, DOCUMENTS[name])
+    assert len(find_pairs(tmp_path).pairs) == 1
+    for _ in range(60):
+        wrote(tmp_path / name, changed(DOCUMENTS[name], rng))
+        try:
+            find_pairs(tmp_path)
+        except DataError as error:
+            assert error.repair

@@ -12,6 +12,7 @@ from unpool.dataset.outlines.outline import (
     Annotations,
     Fill,
     Outline,
+    key_of,
     label_of,
     list_of,
     points_of_numbers,
@@ -40,13 +41,14 @@ def read_coco(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotat
     names = _categories(data)
     of_picture: dict[Any, list[Any]] = {}
     for each in data["annotations"]:
-        of_picture.setdefault(table_of(each, "an annotation").get("image_id"), []).append(each)
-    used = {each.get("category_id") for each in data["annotations"]}
+        owner = key_of(table_of(each, "an annotation").get("image_id"), "the image_id of an annotation")
+        of_picture.setdefault(owner, []).append(each)
+    used = {key_of(each.get("category_id"), "the category_id of an annotation") for each in data["annotations"]}
     found.classes += [NamedClass(name, number) for number, name in sorted(names.items()) if number or number in used]
     for entry in data["images"]:
         table = table_of(entry, "a picture")
         written = label_of(table.get("file_name"))
-        annotations = of_picture.pop(table.get("id"), [])
+        annotations = of_picture.pop(key_of(table.get("id"), "the id of a picture"), [])
         picture = finder.by_path(written, file)
         if picture is None:
             found.absent.append(written)

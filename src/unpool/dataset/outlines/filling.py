@@ -70,7 +70,18 @@ def fill_block(block: NDArray[np.bool_], top: int, left: int, size: Size) -> Pat
 
 def fill_runs(runs: Sequence[int], size: Size) -> Patch:
     """Return the pixels of COCO's runs. Raises ValueError where they do not fit the picture."""
-    return Patch(0, 0, mask_of_runs(runs, size))
+    return _cropped(Patch(0, 0, mask_of_runs(runs, size)))
+
+
+def _cropped(patch: Patch) -> Patch:
+    """Return a patch without empty rows and columns around its pixels."""
+    rows = np.flatnonzero(patch.inside.any(axis=1))
+    if not rows.size:
+        return Patch(0, 0, np.zeros((0, 0), bool))
+    inside = patch.inside[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(inside.any(axis=0))
+    top, left = patch.top + int(rows[0]), patch.left + int(columns[0])
+    return Patch(top, left, inside[:, columns[0] : columns[-1] + 1])
 
 
 # Pillow's rule
@@ -197,7 +208,7 @@ def _coco_patch(points: OutlinePoints, size: Size) -> Patch:
         last, length = columns - 1, (columns - first) * rows
     changes = np.bincount(np.minimum(places - first * rows, length), minlength=length + 1)[:length]
     inside = (np.cumsum(changes) % 2 == 1).reshape(-1, rows).T
-    return Patch(0, first, inside)
+    return _cropped(Patch(0, first, inside))
 
 
 def _sampled(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.filling import (
     OutlinePoints,
     fill_circle,
@@ -29,6 +32,7 @@ from unpool.dataset.outlines.outline import (
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.outlines.stored_masks import fill_png
 from unpool.dataset.pairing.folder import PlacedFile
+from unpool.io.text_files import read_text
 
 _FILLS = {
     "polygon": (fill_polygon, 3),
@@ -42,9 +46,23 @@ _FILLS = {
 """How each kind of shape is drawn, and the fewest points that it has."""
 
 
+_LISTS = ("labels.txt", "class_names.txt")
+_MOST_LIST_BYTES = 1_000_000
+
+
 def is_labelme(data: Any) -> bool:
     """Return whether a JSON document is labelme's."""
     return isinstance(data, dict) and isinstance(data.get("shapes"), list) and "imagePath" in data
+
+
+def labelme_classes(others: Sequence[PlacedFile]) -> list[NamedClass]:
+    """Return the classes of labelme's list, a name on each line, in its order; none without one. Raises DataError."""
+    for file in sorted(others, key=lambda each: (len(each.path.parts), each.path)):
+        if file.path.name.lower() in _LISTS:
+            names = [line.strip() for line in read_text(file.path, _MOST_LIST_BYTES).splitlines() if line.strip()]
+            if not any(re.search("[:;,=\t]", name) for name in names):
+                return [NamedClass(name) for name in names]
+    return []
 
 
 def read_labelme(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotations) -> None:
@@ -69,7 +87,7 @@ def read_labelme(file: PlacedFile, data: Any, finder: PictureFinder, found: Anno
 
 def _outline(shape: dict[str, Any]) -> Outline:
     label, group = label_of(shape.get("label")), shape.get("group_id")
-    kind = shape.get("shape_type") or "polygon"
+    kind = label_of(shape.get("shape_type") or "polygon")
     if group is not None and not isinstance(group, int | str):
         raise ValueError("its group_id is no number")
     if kind == "mask":
@@ -84,7 +102,7 @@ def _outline(shape: dict[str, Any]) -> Outline:
 
 def _mask(shape: dict[str, Any]) -> Fill:
     corners: OutlinePoints = points_of(list_of(shape.get("points"), "points"), 2)
-    (left, top), _ = corners[:2].astype(np.int64).tolist()
+    (left, top), _ = corners[:2].clip(-(2**40), 2**40).astype(np.int64).tolist()
     text = shape.get("mask")
     if not isinstance(text, str):
         raise ValueError("a mask without its pixels")

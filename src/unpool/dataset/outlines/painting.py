@@ -52,7 +52,7 @@ def paint(
     order = _order(outlines, size, smaller_on_top)
     numbers = _object_numbers([outlines[k] for k in order], values) if objects else None
     given = [values[outlines[k].label] for k in order] if numbers is None else numbers
-    mask, owners = np.zeros(size, np.int32), np.full(size, -1, np.int32)
+    mask, owners = np.zeros(size, np.int32), np.zeros(size, np.int32)
     overlaps = np.zeros(size, bool)
     for place, (k, value) in enumerate(zip(order, given, strict=True)):
         patch = _patch(k, outlines[k], size)
@@ -60,12 +60,12 @@ def paint(
         below = mask[region]
         overlaps[region] |= patch.inside & (below != BACKGROUND_VALUE) & (below != value)
         below[patch.inside] = value
-        owners[region][patch.inside] = place
-    seen = set(np.unique(owners).tolist())
+        owners[region][patch.inside] = place + 1
+    seen = np.bincount(owners.reshape(-1), minlength=len(order) + 1)[1:] > 0
     hidden = sum(
         not (mask[_region(patch := _patch(k, outlines[k], size))][patch.inside] == value).any()
         for place, (k, value) in enumerate(zip(order, given, strict=True))
-        if place not in seen
+        if not seen[place]
     )
     dtype = np.uint8 if numbers is None else np.uint16 if mask.max(initial=0) <= VOID_NUMBER else np.int32
     return Painting(mask.astype(dtype), int(np.count_nonzero(overlaps)), hidden)

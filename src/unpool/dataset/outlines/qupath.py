@@ -18,6 +18,9 @@ from unpool.dataset.outlines.outline import (
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.pairing.folder import PlacedFile
 
+_OWN = frozenset({"objectType", "object_type", "classification", "isLocked"})
+"""Properties of which QuPath writes one or more."""
+
 UNCLASSIFIED = "unclassified object"
 """The class of objects to which nobody gave one."""
 
@@ -43,8 +46,8 @@ def is_qupath(data: Any) -> bool:
     features = geojson_features(data)
     if features is None or (isinstance(data, dict) and data.get("crs")):
         return False
-    properties = [each.get("properties") or {} for each in features if isinstance(each, dict)]
-    return all({"objectType", "object_type", "classification", "isLocked"} & each.keys() for each in properties)
+    properties = [each.get("properties") if isinstance(each, dict) else None for each in features]
+    return all(isinstance(each, dict) and _OWN & each.keys() for each in properties)
 
 
 def read_qupath(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotations) -> None:

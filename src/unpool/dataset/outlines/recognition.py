@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.coco import is_coco, read_coco
 from unpool.dataset.outlines.cvat import is_cvat, read_cvat
-from unpool.dataset.outlines.labelme import is_labelme, read_labelme
+from unpool.dataset.outlines.labelme import is_labelme, labelme_classes, read_labelme
 from unpool.dataset.outlines.outline import Annotations
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.outlines.qupath import geojson_features, is_qupath, read_qupath
@@ -53,19 +53,24 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
-    "labelme": Tool("labelme", "JSON file", "as labelme's own export draws them, by Pillow", read_labelme),
+    "labelme": Tool(
+        "labelme", "JSON file", "as labelme's own export draws them, by Pillow", read_labelme, labelme_classes
+    ),
     "coco": Tool("COCO", "JSON file", "as pycocotools draws them", read_coco),
     "yolo": Tool(
         "YOLO", "text file", "as Ultralytics draws them, by OpenCV", read_yolo, yolo_classes, smaller_on_top=True
     ),
     "cvat": Tool("CVAT", "XML file", "as CVAT's own export of masks draws them", read_cvat),
     "supervisely": Tool(
-        "Supervisely", "JSON file", "as Supervisely's own library draws them, by OpenCV", read_supervisely,
+        "Supervisely",
+        "JSON file",
+        "as Supervisely's own library draws them, by OpenCV",
+        read_supervisely,
         supervisely_classes,
     ),
     "via": Tool("VIA", "JSON file", "as scikit-image draws them, because VIA draws no masks", read_via),
     "qupath": Tool("QuPath", "GeoJSON file", "as QuPath draws them, by the centres of pixels", read_qupath),
-}  # fmt: skip
+}
 """The tools by a short name."""
 
 
