@@ -507,6 +507,10 @@ def test_qupath_polygons_have_holes_and_places_on_the_earth_are_refused(tmp_path
     expected = block(3, 2, 12, 9)
     expected[5:8, 5:8] = 0
     assert np.array_equal(masks(tmp_path)["a"], expected)
+    assert survey(tmp_path).table.colours == ((0, 0, 0), (200, 0, 0))
+    feature["properties"]["value"] = 9
+    wrote(tmp_path / "a.geojson", feature)
+    assert survey(tmp_path).table.values == ((0,), (9,))
     feature["properties"] = {"name": "field"}
     wrote(tmp_path / "a.geojson", {"type": "FeatureCollection", "features": [feature]})
     with pytest.raises(DataError, match="places on the earth"):

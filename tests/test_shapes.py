@@ -340,6 +340,11 @@ def test_the_classes_are_those_of_the_model(tmp_path: Path, program: Program) ->
     said = program("shapes", tmp_path / "a.png", "--to", "geojson", "--model", tmp_path, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["shapes"] == {segmenter.classes.names[1]: 1}
+    tifffile.imwrite(tmp_path / "c.tif", np.arange(9, dtype=np.int32).reshape(3, 3), photometric="minisblack")
+    said = program("shapes", tmp_path / "c.tif", "--to", "geojson", "--model", tmp_path, "--json")
+    assert sum(json.loads(said.out)["shapes"].values()) == 8
+    said = program("shapes", tmp_path / "a.png", "--to", "coco", "--model", tmp_path, "--classes", "a", "b")
+    assert (said.code, "leave one of them out" in said.err) == (2, True)
     mask[0, 0] = 99
     Image.fromarray(mask).save(tmp_path / "b.png")
     said = program("shapes", tmp_path / "b.png", "--to", "geojson", "--model", tmp_path)

@@ -26,11 +26,15 @@ from unpool.export.shapes.regions import Regions, ShapeClass, class_regions, obj
 from unpool.export.shapes.shape_files import SHAPE_FORMATS, Coordinates, MaskFile, ShapeFiles, ShapeFormat
 from unpool.io.destination import claimed, is_unused, require_writable
 from unpool.io.folders import find_files
+from unpool.io.read.formats import read_header
 from unpool.io.read.masks import load_mask, read_mask
 from unpool.wording import all_of, count_text
 
-EXTRA_FOLDERS = frozenset({"overlays", "probabilities", "uncertainty"})
-"""Folders that ``predict`` writes beside masks, and that have none."""
+EXTRA_FOLDERS = frozenset({"overlays", "probabilities", "uncertainty", "objects", "measurements"})
+"""Folders that ``predict`` writes beside its masks."""
+
+_OBJECT_BITS = 17
+"""Bits of a mask pixel from which it is an object number: nobody has so many classes."""
 
 
 @dataclass(frozen=True)
@@ -185,14 +189,14 @@ def _classes(
                 "classes from one of them",
                 "leave one of them out",
             )
-        return f"of {options.model}", load_model(model_file(options.model)).segmenter.classes
+        return f"of {options.model}", _of_model(options.model, listed, options.masks)
     names = names_by_hand(options.masks.classes) if options.masks.classes else _file_names(masks)
     source = f"from {names.source}" if names else "by the masks' values"
     tallies: list[MaskTally] = []
     for done, mask in enumerate(listed, 1):
         tallies.append(tally_mask(str(mask.name), load_mask(mask.path)))
         yield Progress("reading masks", done, len(listed))
-    numbered = any(tally.bits > 16 and not tally.colour for tally in tallies)
+    numbered = any(tally.bits >= _OBJECT_BITS and not tally.colour for tally in tallies)
     if options.masks.kind == "instances" or (options.masks.kind == "auto" and numbered):
         return source, instance_table(names, options.masks.ignore).table
     kind = choose_kind(tallies, options.masks.kind)
@@ -208,6 +212,17 @@ def _classes(
         if finding.code != "class-names":
             yield Message(f"note: {finding.found}")
     return source, made.table
+
+
+def _of_model(model: Path, listed: Sequence[MaskFile], given: MaskOptions) -> ClassTable:
+    """Return the table of a model; for object numbers, a table of objects with the name of its only class of them."""
+    table = load_model(model_file(model)).segmenter.classes
+    headers = [read_header(mask.path) for mask in listed] if given.kind == "auto" else []
+    numbered = any(header.bits >= _OBJECT_BITS and header.channels == 1 for header in headers)
+    if table.kind == "instances" or not (numbered or given.kind == "instances"):
+        return table
+    name = table.names[1] if len(table) == 2 else "object"
+    return ClassTable("instances", (table.names[0], name), ((0,), (1,)), (), table.colours[:2])
 
 
 def _file_names(masks: Path) -> ClassNames | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from unpool.class_table import Colour
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.filling import Patch, fill_coco, fill_runs
 from unpool.dataset.outlines.outline import (
@@ -12,6 +13,7 @@ from unpool.dataset.outlines.outline import (
     Annotations,
     Fill,
     Outline,
+    colour_of,
     key_of,
     label_of,
     list_of,
@@ -38,13 +40,16 @@ def is_coco(data: Any) -> bool:
 
 def read_coco(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotations) -> None:
     """Add the pictures of one JSON file. Raises ValueError or DataError where it cannot be read at all."""
-    names = _categories(data)
+    colours: dict[int, Colour | None] = {}
+    names = _categories(data, colours)
     of_picture: dict[Any, list[Any]] = {}
     for each in data["annotations"]:
         owner = key_of(table_of(each, "an annotation").get("image_id"), "the image_id of an annotation")
         of_picture.setdefault(owner, []).append(each)
     used = {key_of(each.get("category_id"), "the category_id of an annotation") for each in data["annotations"]}
-    found.classes += [NamedClass(name, number) for number, name in sorted(names.items()) if number or number in used]
+    found.classes += [
+        NamedClass(name, number, colours[number]) for number, name in sorted(names.items()) if number or number in used
+    ]
     for entry in data["images"]:
         table = table_of(entry, "a picture")
         written = label_of(table.get("file_name"))
@@ -65,14 +70,15 @@ def read_coco(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotat
         raise ValueError(f"an annotation of the picture {number!r:.20}, which is not among its images")
 
 
-def _categories(data: dict[str, Any]) -> dict[int, str]:
+def _categories(data: dict[str, Any], colours: dict[int, Colour | None]) -> dict[int, str]:
+    """Return the names of the categories by their ids, and add their colours to ``colours``."""
     names: dict[int, str] = {}
     for entry in list_of(data.get("categories"), "categories"):
         table = table_of(entry, "a category")
         number = table.get("id")
         if not isinstance(number, int) or isinstance(number, bool) or number in names:
             raise ValueError(f"the id of a category is {number!r:.20}, no number of its own")
-        names[number] = label_of(table.get("name"))
+        names[number], colours[number] = label_of(table.get("name")), colour_of(table.get("color"))
     return names
 
 

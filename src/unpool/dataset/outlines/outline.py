@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from unpool.class_table import Colour
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.filling import OutlinePoints, Patch
 from unpool.dataset.pairing.folder import PlacedFile
@@ -156,6 +157,18 @@ def list_of(value: Any, what: str) -> list[Any]:
     if value is not None and not isinstance(value, list):
         raise ValueError(f"{what} is {_short(value)}, no list")
     return value or []
+
+
+def colour_of(value: Any) -> Colour | None:
+    """Return the colour of a class that a document gives as a list of red, green and blue; None for anything else."""
+    if (
+        not isinstance(value, list)
+        or len(value) != 3
+        or not all(type(each) is int and 0 <= each < 256 for each in value)
+    ):
+        return None
+    red, green, blue = samples
+    return red, green, blue
 
 
 def _short(value: Any) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.filling import fill_centres
 from unpool.dataset.outlines.outline import (
     AnnotatedPicture,
     Annotations,
     Outline,
+    colour_of,
     label_of,
     list_of,
     points_of,
@@ -73,9 +75,14 @@ def _outlines(number: int, feature: dict[str, Any], found: Annotations) -> list[
     if kind not in ("Polygon", "MultiPolygon"):
         found.undrawn[f"{kind} shapes"] += 1
         return []
-    classification = (feature.get("properties") or {}).get("classification")
-    named = classification.get("name") if isinstance(classification, dict) else classification
-    label = UNCLASSIFIED if named is None else label_of(named)
+    properties = feature.get("properties") or {}
+    classification, value = properties.get("classification"), properties.get("value")
+    table = classification if isinstance(classification, dict) else {"name": classification}
+    label = UNCLASSIFIED if table.get("name") is None else label_of(table["name"])
+    if all(named.name != label for named in found.classes):
+        own = value if type(value) is int else None
+        found.classes.append(NamedClass(label, own, colour_of(table.get("color"))))
+        found.classes.sort(key=lambda named: (named.value or 0, named.name))
     polygons = places if kind == "MultiPolygon" else [places]
     rings = [[points_of(ring) for ring in list_of(polygon, "a polygon")] for polygon in polygons]
     return [Outline(label, "polygon", partial(fill_centres, each), number) for each in rings if each]
