@@ -161,11 +161,8 @@ def list_of(value: Any, what: str) -> list[Any]:
 
 def colour_of(value: Any) -> Colour | None:
     """Return the colour of a class that a document gives as a list of red, green and blue; None for anything else."""
-    if (
-        not isinstance(value, list)
-        or len(value) != 3
-        or not all(type(each) is int and 0 <= each < 256 for each in value)
-    ):
+    samples = value if isinstance(value, list) else []
+    if len(samples) != 3 or not all(type(each) is int and 0 <= each < 256 for each in samples):
         return None
     red, green, blue = samples
     return red, green, blue
