@@ -102,8 +102,8 @@ def test_the_training_loop_does_not_import_the_survey_of_folders() -> None:
 
 
 SAME_MEANING = {
-    **dict.fromkeys(("check", "compare", "demo", "ensemble", "explain", "export", "info", "predict", "test", "train",
-                     "verify"), "a command: its options, what it does, its Python face"),
+    **dict.fromkeys(("check", "compare", "demo", "ensemble", "explain", "export", "info", "predict", "shapes", "test",
+                     "train", "verify"), "a command: its options, what it does, its Python face"),
 }  # fmt: skip
 """Public names that are defined more than once, and the one meaning that all of them have."""
 

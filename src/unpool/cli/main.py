@@ -17,8 +17,8 @@ from unpool.cli.screen import prepare_streams, show_error, silence
 from unpool.errors import UnpoolError
 
 COMMANDS = (
-    "demo", "check", "train", "test", "compare", "study", "predict", "runs", "info", "verify", "export", "ensemble",
-    "recipes", "explain",
+    "demo", "check", "train", "test", "compare", "study", "predict", "shapes", "runs", "info", "verify", "export",
+    "ensemble", "recipes", "explain",
 )  # fmt: skip
 """Names of the commands, in the order of ``unpool --help``. Each is a module of ``unpool.cli``."""
 

@@ -27,6 +27,7 @@ from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
 from unpool.dataset.mask_values.readings import stated_table
 from unpool.dataset.mask_values.stored_form import form_of_masks
 from unpool.dataset.mask_values.tally import MaskTally
+from unpool.dataset.outlines.class_values import renamed_classes
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.picture_facts import PictureFacts, picture_facts
@@ -89,7 +90,9 @@ def survey_steps(
     kind = options.kind if table is None else table.kind
     names = names_by_hand(options.classes) if options.classes else None
     folder = find_pairs(root, instances=kind == "instances")
-    in_folder = _names_in_folder(folder, names, testing)
+    in_folder = folder.names or _names_in_folder(folder, names, testing)
+    if folder.names:
+        names, options = _of_outlines(folder.names, names, options)
     names = names or in_folder
     if table is None and options.ignore is None and kind in ("auto", "values"):
         names = names or known_set(folder.pairs)
@@ -137,6 +140,14 @@ def survey_steps(
     findings += [*split_findings, *whole_set_findings(result, inspections, testing, testing or names is not None)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return replace(result, findings=tuple(findings), seconds=time.perf_counter() - begun)
+
+
+def _of_outlines(drawn: ClassNames, by_hand: ClassNames | None, options: MaskOptions) -> tuple[ClassNames, MaskOptions]:
+    """Return the names of masks that are drawn from outlines, and options that take their values as classes."""
+    kind = "values" if options.kind == "auto" else options.kind
+    ignore = options.ignore if drawn.ignore is None or options.ignore is not None else drawn.ignore
+    names = renamed_classes(by_hand, drawn) if by_hand else drawn
+    return names, replace(options, kind=kind, ignore=ignore)
 
 
 def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) -> ClassNames | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unpool.data.samples import Pair
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
 from unpool.io.folders import FoundFiles, find_files, is_junk
@@ -124,6 +125,7 @@ class Folder:
     lists: the lists that gave pairs or splits.
     others: the files that are no pictures.
     findings: findings about lists, about files that are not read, and about files without a partner.
+    names: the classes of masks that are drawn from outlines; None for other masks.
     """
 
     root: Path
@@ -134,6 +136,7 @@ class Folder:
     lists: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    names: ClassNames | None = None
 
 
 def composed(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from unpool.dataset.findings import Finding
+from unpool.dataset.outlines.drawn_folder import pair_outlines, unused_outlines
 from unpool.dataset.pairing.array_files import pair_in_array_files, with_arrays
 from unpool.dataset.pairing.folder import Folder, FolderContents
 from unpool.dataset.pairing.foreign_formats import ARCHIVE_SUFFIXES
@@ -54,6 +55,8 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
     contents = FolderContents(root, instances)
     try:
         folder = first_layout(contents)
+        findings = unused_outlines(contents) if folder else []
+        folder = folder or pair_outlines(contents)
         if folder is None:
             raise no_masks(replace(contents, arrays=contents.has_arrays))
     except DataError as error:
@@ -65,7 +68,8 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
         contents = replace(contents, arrays=True)
     folder = split_by_name_lists(contents, replace(folder, others=tuple(file.path for file in contents.others)))
     folder = with_arrays(with_slices(with_lone_files(contents, folder)))
-    return replace(folder, findings=(*folder.findings, *unused_lists(contents, folder), *_own_outputs(contents)))
+    findings += [*unused_lists(contents, folder), *_own_outputs(contents)]
+    return replace(folder, findings=(*folder.findings, *findings))
 
 
 def _no_folder(root: Path) -> DataError:
