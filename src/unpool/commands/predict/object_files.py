@@ -64,6 +64,7 @@ class ObjectWriter:
         self.path, self._measurements = path, measurements
         self._picture, self._request = picture, request
         self._bands: UnfinishedBands
+        self._dropped = False
 
     def open(self, key: str | None) -> None:
         """Open the bands; without a key those of an earlier command are removed."""
@@ -74,9 +75,16 @@ class ObjectWriter:
                 (folder / own_names(self.path)[0]).unlink(missing_ok=True)
             self._bands = self._opened(own_names(self.path)[0], (rows, columns, 2), "uint8", key or "")
 
+    def drop(self) -> None:
+        """Remove the rows when the writer is closed, because nobody will continue."""
+        self._dropped = True
+
     def close(self) -> None:
-        """Close the bands; they stay unless the files are finished."""
+        """Close the bands; they stay unless the files are finished, or the rows are dropped."""
         self._bands.close()
+        if self._dropped:
+            self._bands.path.unlink(missing_ok=True)
+            remove_part_folder(self.path)
 
     @property
     def done(self) -> int:

@@ -348,8 +348,8 @@ class _PredictionRun:
                 return stack.enter_context(open_results(job.outputs, picture, request, sampled=sampled, key=key))
 
             results = together_or_none(results_opened, processes)
-            if note := self._pixel_sizes.new_note() if job.outputs.objects else "":
-                yield Message(f"note: {note}")
+            if remark := self._pixel_sizes.new_note() if job.outputs.objects else "":
+                yield Message(f"note: {remark}")
             note = missing_note(predictor.segmenter.classes, picture)
             if note and not self._missing_explained:
                 self._missing_explained = True

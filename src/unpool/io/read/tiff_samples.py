@@ -17,7 +17,7 @@ def makes_samples(frame: Any) -> bool:
     """Return whether the samples of a page (of tifffile) are made here, from bytes without compression."""
     bits, predictor = int(frame.bitspersample), int(frame.predictor)
     if predictor == FLOAT_PREDICTOR:
-        return np.dtype(frame.dtype).kind == "f"
+        return bool(np.dtype(frame.dtype).kind == "f")
     return bits in (2, 4) and predictor == 1 and bool(np.dtype(frame.dtype) == np.uint8)
 
 
