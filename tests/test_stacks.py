@@ -158,19 +158,19 @@ def test_the_name_of_a_stack_says_its_part(tmp_path: Path) -> None:
 
 
 def test_stacks_of_numpy(tmp_path: Path) -> None:
-    pictures, masks = slices(20, 3), labels(20)
+    pictures, masks = slices(18, 3), labels(18)
     for name, pixels in (("X_train", pictures), ("y_train", masks), ("X_test", pictures[:4]), ("y_test", masks[:4])):
         np.save(tmp_path / f"{name}.npy", pixels)
     found = survey(tmp_path)
     assert_slices(found.folder, "train/X_train", pictures, masks)
-    assert (len(found.split.train) + len(found.split.val), len(found.split.test)) == (20, 4)
+    assert (len(found.split.train) + len(found.split.val), len(found.split.test)) == (18, 4)
 
 
 def numbers(names: tuple[str, ...], stack: str) -> list[int]:
     return sorted(int(name.rpartition("_")[2]) for name in names if name.startswith(stack))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("stacks", ["a", "ab"])
 def test_slices_that_are_neighbours_stay_together(tmp_path: Path, seed: int, stacks: str) -> None:
     for name in stacks:

@@ -37,6 +37,9 @@ _MOST_HEAD = 10_000
 _MOST_MAT = 1 << 28
 """The most bytes of a .mat file, inflated."""
 
+_MOST_LISTED = 1 << 24
+"""The most numbers of an array whose values are listed."""
+
 _ONE = "one array in each file, or two that are named as picture and mask, such as image and label"
 
 
@@ -225,7 +228,7 @@ def several_arrays(path: Path, arrays: Sequence[StoredArray]) -> DataError:
 
 def _with_values(array: StoredArray) -> str:
     """Return an array in words, with its values where they are few."""
-    if array.dtype.kind not in "bui" or np.prod(array.shape) > _MOST_MAT:
+    if array.dtype.kind not in "bui" or np.prod(array.shape, dtype=object) > _MOST_LISTED:
         return str(array)
     values = np.unique(array.read())
     return (

@@ -11,7 +11,7 @@ from threading import Lock
 
 import numpy as np
 
-_LIBRARIES = ("PIL", "tifffile", "imagecodecs", "zarr", "numcodecs", "optuna", "sqlalchemy", "alembic")
+_LIBRARIES = ("PIL", "tifffile", "imagecodecs", "scipy", "zarr", "numcodecs", "optuna", "sqlalchemy", "alembic")
 _MODULES = re.compile(rf"({'|'.join(_LIBRARIES)}|numpy|unpool\.(io|study))(\.|$)")
 """Modules whose warnings are about a file: a library may name its caller, which is a module of this package."""
 
