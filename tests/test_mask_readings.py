@@ -278,6 +278,14 @@ def test_values_outside_all_ranges_are_in_no_class(tmp_path: Path) -> None:
     assert survey(tmp_path, ignoring).errors == ()
 
 
+def test_greys_that_are_not_quite_grey_are_named_as_colours(tmp_path: Path) -> None:
+    smeared(tmp_path, np.array([(0, 0, 0), (250, 255, 250)], np.uint8))
+    error = finding(survey(tmp_path, MaskOptions(classes=["0-127=background", "128-255=polyp"])), "mask-form")
+    assert "an RGB colour mask" in error.found
+    found = survey(tmp_path, pasted(error.repair))
+    assert (found.errors, found.table.names) == ((), ("background", "polyp"))
+
+
 def test_snap_without_names_is_answered_with_the_values_of_the_masks(tmp_path: Path) -> None:
     smeared(tmp_path, [0, 255])
     for classes in ([], ["land", "sea"]):
@@ -319,6 +327,19 @@ def test_255_beside_ids_is_a_question_whose_answers_work(tmp_path: Path, values:
     classes = survey(tmp_path, pasted(repair.split("if it is a class, add ")[1]))
     assert classes.errors == ()
     assert [given[0] for given in classes.table.values] == values
+
+
+def test_masks_of_0_and_255_with_some_1_are_a_question(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    masks = [np.array([0, 255], np.uint8)[blobs(rng, 1)] for _ in range(6)]
+    for mask in masks:
+        mask[20:23, 20:23] = 1
+    repair = ask(survey(made(tmp_path / "binary", masks)))
+    assert survey(tmp_path / "binary", pasted(repair.split("if it is a class, add ")[1])).errors == ()
+    scribbles = [np.full((48, 56), 255, np.uint8) for _ in range(6)]
+    for mask in scribbles:
+        mask[5:9, 5:40], mask[30:33, 9:50] = 0, 1
+    assert survey(made(tmp_path / "scribbles", scribbles)).table.ignore == (255,)
 
 
 @pytest.mark.parametrize("values", [[0, 255], [0, 128, 255], [0, 85, 170, 255], [0, 50, 100, 150, 255], [1, 255]])

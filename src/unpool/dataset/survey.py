@@ -24,7 +24,7 @@ from unpool.dataset.mask_values.known_sets import known_set
 from unpool.dataset.mask_values.model_names import WITHOUT_FILE, unknown_value_repair
 from unpool.dataset.mask_values.new_table import unnamed_value_repair
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
-from unpool.dataset.mask_values.readings import stated_table
+from unpool.dataset.mask_values.readings import greys_as_colours, stated_table
 from unpool.dataset.mask_values.stored_form import form_of_masks
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.outlines.class_values import renamed_classes
@@ -180,6 +180,8 @@ def _with_repair(
     finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None, testing: bool
 ) -> Finding:
     """Return the error of a mask that the table cannot read, with a repair that names the values."""
+    if finding.code == "mask-form" and table.ranges and not testing:
+        return replace(finding, repair=f"name colours in place of greys: {greys_as_colours(table)}")
     if finding.code != "unknown-value":
         return finding
     readable = [each for tally in tallies.values() if (each := tally.as_kind(table.kind))]

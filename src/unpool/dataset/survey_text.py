@@ -14,6 +14,8 @@ from unpool.dataset.survey_result import Survey
 from unpool.wording import PAGE_WIDTH, all_of, count_text, first_of, on_one_line, size_text
 
 _BAR_WIDTH = 24
+_WIDEST = 20
+"""Most letters of the ignored values for which the table is made wider."""
 _OPTIONS = re.compile(
     r"(?:--snap )?--(?:classes|ignore)(?: (?:'[^']*'(?![\w'])|[^\s=;]+=[^\s;,]+|\d+(?![^\s;,])))+|--snap|--masks \w+"
 )
@@ -80,16 +82,17 @@ def _classes(survey: Survey) -> list[str]:
     ignored = sum(fact.ignored_pixels for fact in survey.pictures.values())
     all_pixels = ignored + sum(survey.class_pixels(survey.pictures))
     names = [on_one_line(name) for name in table.names]
+    ignored_values = "/".join(table.value_texts(IGNORE_ID))
     name_width = max(len(name) for name in (*names, "class"))
-    value_width = max(len(value) for value in (*values, "mask value"))
+    value_width = max(len(value) for value in (*values, "mask value", ignored_values[:_WIDEST]))
     lines = [f"{'mask value':>{value_width}}  {'class':{name_width}}  {'pixels':>7}  {'':{_BAR_WIDTH}}  pictures"]
     for name, value, share, count in zip(names, values, shares, present, strict=True):
         lines.append(
             f"{value:>{value_width}}  {name:{name_width}}  {share:>7.2%}  {_bar(share):{_BAR_WIDTH}}  {count:>8}"
         )
     if table.ignore:
-        value, share = "/".join(table.value_texts(IGNORE_ID)), ignored / max(all_pixels, 1)
-        lines.append(f"{value:>{value_width}}  {'(ignored)':{name_width}}  {share:>7.2%} of all pixels")
+        share = ignored / max(all_pixels, 1)
+        lines.append(f"{ignored_values:>{value_width}}  {'(ignored)':{name_width}}  {share:>7.2%} of all pixels")
     return lines
 
 

@@ -117,7 +117,7 @@ def choose_table(
         warnings += class_meaning(made.table, usable)
     elif names is not None and made.by_order and not names.by_hand:
         warnings += missing_background(made.table, usable)
-    wrong = with_way_in(wrong, ranges_or_nearest(every, names, made.table))
+    wrong = with_way_in(wrong, ranges_or_nearest(every, names, made.table) if wrong else "")
     findings = (*wrong, *warnings, *([conflict] if conflict else []))
     return TableChoice(made.table, made.findings, findings, frozenset(files_of(wrong)))
 

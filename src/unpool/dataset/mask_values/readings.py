@@ -188,6 +188,13 @@ def around_values(tallies: Sequence[MaskTally], names: ClassNames, kind: MaskKin
     return sum(far) <= MOST_FAR * totals.total() and max(far, default=0) <= DRAWN_FAR * totals.total()
 
 
+def greys_as_colours(table: ClassTable) -> str:
+    """Return ``--snap`` with the greys that the classes are written with, as colours."""
+    greys = [min(value, 255) if isinstance(value := given[0], int) else 0 for given in table.values]
+    classes = [(value_text((grey, grey, grey)), name) for grey, name in zip(greys, table.names, strict=True)]
+    return f"{SNAP} {classes_option(classes)}"
+
+
 def settled_table(table: ClassTable, tallies: Sequence[MaskTally]) -> ClassTable:
     """Return the table in which a class that begins with a range is written with its most frequent value there."""
     stored = sum((Counter(tally.stored) for tally in tallies), Counter[int]())

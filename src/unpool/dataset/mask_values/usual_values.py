@@ -43,13 +43,23 @@ def usual_ignore(
         return {IGNORE_ID: "every other value has a name"}
     if others[-1] >= MAX_VALUES:
         return {}
-    if 2 * len(others) > others[-1]:
+    if 2 * len(others) > others[-1] and not _binary_with_specks(others, tallies):
         return {IGNORE_ID: "the other values are small ids"}
-    if sum(t.neighbours[IGNORE_ID].rim for t in tallies if IGNORE_ID in t.neighbours) >= RIM_SHARE * sum(
-        tally.counts.get(IGNORE_ID, 0) for tally in tallies
-    ):
+    rim = sum(tally.neighbours[IGNORE_ID].rim for tally in tallies if IGNORE_ID in tally.neighbours)
+    if rim >= RIM_SHARE * _pixels(IGNORE_ID, tallies):
         return {IGNORE_ID: "the other values are ids, and it is only a rim between them"}
     return {}
+
+
+def _binary_with_specks(others: Sequence[int], tallies: Sequence[MaskTally]) -> bool:
+    """Return whether masks of 0 and 255 may hold some 1 by accident: 255 is in regions, and more often than 1."""
+    marked, all_pixels = _pixels(IGNORE_ID, tallies), sum(sum(tally.counts.values()) for tally in tallies)
+    rim = sum(tally.neighbours[IGNORE_ID].rim for tally in tallies if IGNORE_ID in tally.neighbours)
+    return list(others) == [0, 1] and rim < RIM_SHARE * marked and _pixels(1, tallies) < marked < all_pixels / 2
+
+
+def _pixels(value: int, tallies: Sequence[MaskTally]) -> int:
+    return sum(tally.counts.get(value, 0) for tally in tallies)
 
 
 def unclear_void(present: Sequence[int]) -> int | None:
