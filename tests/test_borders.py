@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import tiny
 from unpool.checkpoint.models import load_model, save_model
@@ -139,4 +138,3 @@ def test_a_training_learns_borders_and_is_scored_without_them(tmp_path: Path) ->
     assert (segmenter.borders, segmenter.network.classes, card["borders"]) == (3, 3, 3)
     assert segmenter.classes.names == ("background", "foreground")
     assert done.best_mean_iou is not None
-    Image.open(next((tmp_path / "run").rglob("*.png")))
