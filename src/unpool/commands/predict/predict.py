@@ -19,10 +19,10 @@ from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_o
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
+    displaced_files_note,
     displaced_note,
     done_rows,
     drop_rows,
-    file_notes,
     left_note,
     missing_note,
     open_results,
@@ -176,8 +176,8 @@ def predict(
         refuse_existing((job.outputs for job in jobs if job not in resumed.begun), resume=options.resume)
         yield from _announced(len(targets), resumed, predictor, card)
         room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
-        about_files = file_notes(predictor.segmenter.classes, [job.outputs for job in jobs])
-        yield from (Message(f"note: {note}") for note in (*notes, *about_files, room) if note)
+        displaced = displaced_files_note([job.outputs for job in jobs])
+        yield from (Message(f"note: {note}") for note in (*notes, displaced, room) if note)
         command = PredictCommand(
             model, inputs, out, extras, options.averaging, options.memory, options.device, options.precision
         )
