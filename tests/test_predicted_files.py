@@ -165,9 +165,7 @@ def test_the_card_keeps_the_form_and_older_cards_are_read(tmp_path: Path, monkey
     old = load_model(model_file(tmp_path, table))
     assert (old.segmenter.classes.form, old.card["mask_form"]) == (None, None)
     messages = predicted(tmp_path / "p", picture_of(tmp_path / "a.png"), table)
-    assert any(
-        "does not say how its training masks were stored; masks are written as grey" in each for each in messages
-    )
+    assert any("does not say how its training masks were stored; --mask-form" in each for each in messages)
     assert stored(tmp_path / "p" / "out" / "a.png")[0] == "L"
 
 

@@ -95,6 +95,11 @@ def ending(command: PredictCommand, table: ClassTable, done: Sequence[Path], mis
         }
         lines += [f"{folder} in {out / folder}" for folder, requested in extra.items() if requested]
         lines += _dark_note(written_form(table))
+        if table.form is None:
+            lines.append(
+                "the model's card, of an earlier version, does not say how its training masks were stored; "
+                "--mask-form palette writes a palette"
+            )
     if missed:
         lines.append(f"once they are repaired, this predicts them and keeps the others:\n  {command.again()}")
     elif not extras.overlays:

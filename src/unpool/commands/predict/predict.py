@@ -22,10 +22,10 @@ from unpool.commands.predict.pixel_sizes import PixelSizes
 from unpool.commands.predict.results import (
     ResultFile,
     band_bytes,
+    displaced_files_note,
     displaced_note,
     done_rows,
     drop_rows,
-    file_notes,
     left_note,
     missing_note,
     open_results,
@@ -195,8 +195,8 @@ def predict(
             refuse_tables(out, resume=options.resume)
         yield from _announced(len(targets), resumed, predictor, card)
         room = room_note(jobs, out, len(predictor.segmenter.classes), sampled=options.averaging.samples > 0)
-        about_files = file_notes(predictor.segmenter.classes, [job.outputs for job in jobs])
-        yield from (Message(f"note: {note}") for note in (*notes, *about_files, room) if note)
+        displaced = displaced_files_note([job.outputs for job in jobs])
+        yield from (Message(f"note: {note}") for note in (*notes, displaced, room) if note)
         command = PredictCommand(
             model, inputs, out, extras, options.averaging, options.memory, options.device, options.precision,
             options.pixel_size,

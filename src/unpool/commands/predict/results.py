@@ -182,20 +182,15 @@ def open_results(
         yield tuple(results)
 
 
-def file_notes(table: ClassTable, outputs: Sequence[Outputs]) -> Iterator[str]:
-    """Yield notes on the form of all masks where it is not plain, and on pictures whose place is not kept."""
-    if table.form is None:
-        usual = "RGB" if table.kind == "colours" else "grey"
-        yield (
-            f"the model's card, of an earlier version, does not say how its training masks were stored; "
-            f"masks are written as {usual}, and as a palette with --mask-form palette"
-        )
+def displaced_files_note(outputs: Sequence[Outputs]) -> str:
+    """Return a message on pictures whose place on the earth is not kept; an empty text where there are none."""
     displaced = sum(each.displaced for each in outputs)
-    if displaced:
-        yield (
-            f"{count_text(displaced, 'picture')} with an EXIF orientation: the files beside them that place them on "
-            "the earth are not copied, because masks are written as the pictures are displayed"
-        )
+    if not displaced:
+        return ""
+    return (
+        f"{count_text(displaced, 'picture')} with an EXIF orientation: the files that place them on the earth are not "
+        "copied, because masks are written as the pictures are displayed"
+    )
 
 
 def missing_note(table: ClassTable, picture: PictureFile) -> str | None:
