@@ -83,9 +83,11 @@ def survey_steps(
     testing = table is not None
     kind = options.kind if table is None else table.kind
     names = names_by_hand(options.classes) if options.classes else None
-    folder = find_pairs(root, instances=kind == "instances")
+    folder = find_pairs(root, instances=kind == "instances", regions=kind in ("values", "colours"))
+    if folder.objects:
+        options, kind = replace(options, kind="instances"), "instances"
     in_folder = _names_in_folder(folder, names, testing)
-    names = names or in_folder
+    names = names or in_folder or (names_by_hand(folder.classes) if folder.classes else None)
     if table is None and options.ignore is None and names is None and holds_train_ids(folder.pairs):
         options = replace(options, ignore=(IGNORE_ID,))
         found = f"the masks hold Cityscapes' ids to train on: {IGNORE_ID} is ignored"

@@ -34,6 +34,7 @@ class MaskTally:
     white_is_zero: whether the file says that its 0 is shown white.
     neighbours: of each value; empty where there are more than 4096 values.
     edge: pixels of each value along the edges of the picture.
+    outside: pixels outside of the picture's field of view, which are in no count.
     """
 
     name: str
@@ -47,6 +48,7 @@ class MaskTally:
     white_is_zero: bool
     neighbours: Mapping[int, Neighbours]
     edge: Mapping[int, int]
+    outside: int = 0
 
     @property
     def grey(self) -> bool:
@@ -79,11 +81,18 @@ class MaskTally:
         )
 
 
-def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
-    """Count the pixels of each value in a mask."""
+def tally_mask(name: str, mask: MaskPicture, inside: NDArray[np.bool_] | None = None) -> MaskTally:
+    """Count the pixels of each value in a mask.
+
+    Parameters
+    ----------
+    inside: the pixels (rows, columns) that count; None where all do.
+    """
     colour = mask.values.ndim == 3
     flat = flatten_colours(mask.values) if colour else mask.values
-    values, pixels = _count(flat)
+    values, pixels = _count(flat if inside is None or not inside.any() else flat[inside])
+    if inside is not None:
+        flat = np.where(inside, flat, values[pixels.argmax()])
     order = np.argsort(-pixels, kind="stable")[:KEPT]
     return MaskTally(
         name=name,
@@ -97,6 +106,7 @@ def tally_mask(name: str, mask: MaskPicture) -> MaskTally:
         white_is_zero=mask.header.white_is_zero,
         neighbours=neighbours(flat, values, colour) if len(values) <= KEPT else {},
         edge=edge_values(flat),
+        outside=0 if inside is None else int(inside.size - inside.sum()),
     )
 
 

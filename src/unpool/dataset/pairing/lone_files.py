@@ -8,19 +8,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.dataset.findings import Finding
+from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import belonging_by
+from unpool.dataset.pairing.channels import with_channels
+from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
+from unpool.dataset.pairing.joined_masks import MaskPart, joined_mask
+from unpool.dataset.pairing.name_relations import name_relations
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
+from unpool.dataset.pairing.several_masks import overlap_findings
 from unpool.dataset.pairing.unread_files import PICTURE_FORMATS, full_suffix
-from unpool.dataset.pairing.words import DERIVED_WORDS
+from unpool.dataset.pairing.words import DERIVED_WORDS, SECOND_OBSERVERS, UNUSED, name_words
+from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
 
 def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
     """Return the folder with findings about its files without a partner.
 
-    Further masks, such as ``x_color`` where ``x_labelIds`` is the mask of ``x``, are no longer masks without a picture.
+    Further parts of a mask, such as ``x_mask_1`` beside ``x_mask``, are joined with it. Further masks, such as
+    ``x_color`` where ``x_labelIds`` is the mask of ``x``, are no longer masks without a picture.
     """
     parts = _continued(folder)
     others = _other_masks(contents, folder, {path for _, path in parts})
@@ -30,11 +37,9 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
         unpaired_images=tuple(path for path in folder.unpaired_images if path not in explained),
         unpaired_masks=tuple(path for path in folder.unpaired_masks if path not in explained),
     )
-    channels = _channels(left)
-    left = replace(left, unpaired_images=tuple(path for path in left.unpaired_images if path not in channels))
-    findings = [*_parts_findings(folder.root, parts), *_channel_findings(channels), *_other_findings(others)]
-    findings += _orphans(contents, left)
-    return replace(left, findings=(*folder.findings, *findings))
+    left = with_channels(_with_parts(contents, left, parts))
+    findings = [*_other_findings(others), *_orphans(contents, left), *_unused_series(contents, left)]
+    return replace(left, findings=(*left.findings, *findings))
 
 
 def _continued(folder: Folder) -> list[tuple[Path, Path]]:
@@ -48,41 +53,64 @@ def _continued(folder: Folder) -> list[tuple[Path, Path]]:
     return found
 
 
-def _parts_findings(root: Path, parts: Sequence[tuple[Path, Path]]) -> list[Finding]:
+def _with_parts(contents: FolderContents, folder: Folder, parts: Sequence[tuple[Path, Path]]) -> Folder:
+    """Return the folder in which each mask is joined with the files that continue it."""
     if not parts:
-        return []
+        return folder
+    parts_of: dict[Path, list[Path]] = {}
+    for mask, path in parts:
+        parts_of.setdefault(mask, []).append(path)
+    pairs, joined, broken = [], {}, []
+    for pair in folder.pairs:
+        if pair.mask in parts_of:
+            files = [pair.mask, *sorted(parts_of[pair.mask])]
+            try:
+                mask = joined_mask(
+                    [MaskPart(path, k) for k, path in enumerate(files, 1)],
+                    "objects" if contents.instances else "parts",
+                    pair.mask.stem,
+                )
+            except DataError as error:
+                broken.append(from_error(error, "broken-part", pair.name))
+            else:
+                joined[pair.image] = mask
+                pair = replace(pair, mask=mask.path)  # noqa: PLW2901
+        pairs.append(pair)
     mask, path = parts[0]
-    found = f"{count_text(len({mask for mask, _ in parts}), 'picture')} with more than one mask"
-    names = f"{mask.relative_to(root).as_posix()} and {path.name}"
-    files = tuple(str(path) for _, path in parts)
-    return [Finding("error", "several-masks", f"{found}, such as {names}", ONE_MASK, JOIN, files)]
+    names = f"{mask.relative_to(folder.root).as_posix()} and {path.name}"
+    found = f"{count_text(len(parts_of), 'picture')} with a mask in several files, such as {names}: these are joined"
+    note = Finding("note", "joined-parts", found, files=tuple(str(path) for _, path in parts))
+    findings = (*folder.findings, note, *broken, *overlap_findings(pairs, joined))
+    return replace(folder, pairs=tuple(pairs), findings=findings)
 
 
-def _channels(folder: Folder) -> list[Path]:
-    """Return the pictures that are further channels of paired ones: ``x_0001`` beside ``x_0000``, as nnU-Net has."""
-    first = {pair.image.with_suffix("") for pair in folder.pairs if pair.image.stem == f"{pair.mask.stem}_0000"}
-    return [
-        path
-        for path in folder.unpaired_images
-        if re.search(r"_\d{4}$", path.stem) and path.with_name(f"{path.stem[:-4]}0000") in first
-    ]
-
-
-def _channel_findings(channels: Sequence[Path]) -> list[Finding]:
-    if not channels:
+def _unused_series(contents: FolderContents, folder: Folder) -> list[Finding]:
+    """Return the warning that files which no layout uses may be the masks: named as the pictures, with few values."""
+    used = {path for pair in folder.pairs for path in (pair.image, pair.mask, pair.field_of_view)}
+    used |= {*folder.unpaired_images, *folder.unpaired_masks}
+    listed = {name for finding in folder.findings for name in finding.files}
+    images = {pair.image for pair in folder.pairs}
+    free = [file for file in contents.files if file.path not in used and str(file.path) not in listed]
+    free = [file for file in free if not {*name_words(file.path.parent.name)} & (DERIVED_WORDS | SECOND_OBSERVERS)]
+    if not free or len(free) > 20_000:
         return []
-    found = f"{count_text(len(channels), 'picture')} with further channels of others, which are not read together"
-    return [
-        Finding(
-            "error",
-            "channels-in-files",
-            f"{found}: {first_of([path.name for path in channels])}",
-            "all channels of a picture in one file",
-            "join the files of each picture into one TIFF with several channels; or move the channels that you do not "
-            "mean out of the folder",
-            tuple(map(str, channels)),
-        )
-    ]
+    paired = [file for file in contents.files if file.path in images]
+    for relation in name_relations([*paired, *free], len(contents.root.parts)):
+        if len(relation) < 0.8 * len(images):
+            break
+        for k in (0, 1):
+            masks, pictures = relation.side(k), relation.side(1 - k)
+            of_pairs = sum(file.path in images for file in pictures)
+            drawn = not relation.forms[k].words & (DERIVED_WORDS | SECOND_OBSERVERS)
+            if of_pairs < 0.8 * len(images) or any(file.path in images for file in masks) or not drawn:
+                continue
+            if share_with_few_values([file.path for file in masks]) == 1:
+                place = relation.forms[k].text()
+                found = f"not used: {count_text(len(masks), 'file')} {place}, with the names of the pictures and few "
+                found += "values, as masks have"
+                repair = f"if they are the masks, move the others into a folder {UNUSED}/; else move them there"
+                return [Finding("warning", "unused-masks", found, ONE_MASK, repair, tuple(str(f.path) for f in masks))]
+    return []
 
 
 def _other_masks(contents: FolderContents, folder: Folder, known: set[Path]) -> list[tuple[Path, str]]:
@@ -98,7 +126,11 @@ def _other_findings(others: Sequence[tuple[Path, str]]) -> list[Finding]:
     """Return a note on masks that are drawn from the others, and a warning of those that may not be."""
     findings = []
     for derived in (True, False):
-        chosen = [(path, word) for path, word in others if (word.lower() in DERIVED_WORDS) == derived]
+        chosen = [
+            (path, word)
+            for path, word in others
+            if (re.sub(r"[\W_]", "", word.lower()) in DERIVED_WORDS | SECOND_OBSERVERS) == derived
+        ]
         if not chosen:
             continue
         counts = Counter(word for _, word in chosen)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile, composed, no_layout
+from unpool.dataset.pairing.matching import require_one_of_each_name
 from unpool.dataset.pairing.split_lists import names_picture
 from unpool.dataset.pairing.unread_files import DRAWING_FORMATS, UnreadFiles, unread_files, unread_text
+from unpool.dataset.pairing.words import UNUSED
 from unpool.errors import DataError
 from unpool.wording import count_text, decodable, first_of
 
@@ -23,14 +25,35 @@ JOIN = (
     "a value for each class or object; else move those that you do not mean out of the folder"
 )
 """The repair of several masks for one picture."""
+SEVERAL_DRAWINGS = (
+    "they show nearly the same regions, as drawings by several people do: keep one mask for each picture, and move the "
+    f"others into a folder {UNUSED}/, which is left out"
+)
+"""The repair of several masks for one picture that show the same thing."""
 
 
-def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
+def no_layout_error(contents: FolderContents) -> DataError:
+    """Return the error of a folder that no layout fits, with the cause where names and folders show one.
+
+    Raises
+    ------
+    DataError: two pictures of a folder have the same name.
+    """
+    masks = [file for file in contents.files if file.kind == "mask"]
+    if not masks:
+        require_one_of_each_name(contents.files)
+        return _no_masks(contents)
+    images = [file for file in contents.files if file.kind == "image"]
+    images = images or [file for file in contents.files if file.kind is None]
+    return _no_pairs(contents, images, masks) if images else _no_pictures(contents, masks)
+
+
+def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
     """Return the error of pictures and masks of which none belong together, with the cause."""
     if found := belonging(images, masks):
-        return _several(contents, found) if found.several else _named_otherwise(contents, found)
+        return several_masks_error(contents, found) if found.several else _named_otherwise(contents, found)
     if len(masks) > len(images) and len(masks) % len(images) == 0:
-        return _several(contents, Belonging("count", [(image, []) for image in images]), masks)
+        return several_masks_error(contents, Belonging("count", [(image, []) for image in images]), others=masks)
     if alike := _alike(images, masks):
         same = composed(alike[0].path.stem) == composed(alike[1].path.stem)
         return _apart(contents, *alike) if same else _looking_alike(contents, *alike)
@@ -82,18 +105,18 @@ def _looking_alike(contents: FolderContents, image: PlacedFile, mask: PlacedFile
     )
 
 
-def no_masks(contents: FolderContents) -> DataError:
+def _no_masks(contents: FolderContents) -> DataError:
     """Return the error of a folder in which no file is known as a mask, with the cause."""
     files, unread = contents.files, [*unread_files(contents), *_drawings(contents)]
     if not files:
         return _unreadable(contents, "no picture files", unread)
     found = belonging_by("word", files, files)
     if found.several and found.count + len(found.masks) >= len(files):
-        return _several(contents, found)
+        return several_masks_error(contents, found)
     return _unreadable(contents, f"{count_text(len(files), 'picture file')}, and no masks among them", unread)
 
 
-def no_pictures(contents: FolderContents, masks: Sequence[PlacedFile]) -> DataError:
+def _no_pictures(contents: FolderContents, masks: Sequence[PlacedFile]) -> DataError:
     """Return the error of a folder in which all picture files are masks, with the cause."""
     return _unreadable(contents, f"{count_text(len(masks), 'mask')} and no pictures", unread_files(contents))
 
@@ -126,7 +149,9 @@ def _drawings(contents: FolderContents) -> list[UnreadFiles]:
     ]
 
 
-def _several(contents: FolderContents, found: Belonging, others: Sequence[PlacedFile] = ()) -> DataError:
+def several_masks_error(
+    contents: FolderContents, found: Belonging, repair: str = JOIN, others: Sequence[PlacedFile] = ()
+) -> DataError:
     """Return the error of pictures with several masks each; ``others`` are masks that no picture is known of."""
     numbers = {len(masks) for _, masks in found.masks} if not others else {len(others) // len(found.masks)}
     each = str(numbers.pop()) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
@@ -137,7 +162,7 @@ def _several(contents: FolderContents, found: Belonging, others: Sequence[Placed
     return DataError(
         f"{contents.root}: {count}, {each} for each picture: {owner}{names}",
         ONE_MASK,
-        JOIN,
+        repair,
     )
 
 

@@ -1,0 +1,193 @@
+"""The layout in which names and pixels show the masks: two series of files with alike names, one with few values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from unpool.dataset.pairing.few_values import share_with_few_values
+from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile
+from unpool.dataset.pairing.matching import Match, paired_folder
+from unpool.dataset.pairing.name_relations import Form, Relation, name_relations
+from unpool.dataset.pairing.words import DERIVED_WORDS, MASK_FOLDERS, MASK_WORDS, SECOND_OBSERVERS, UNUSED
+from unpool.errors import DataError
+from unpool.wording import count_text, first_of
+
+_MOST_OF = 0.8
+"""Share of the pairs of the largest relation, and of the masks, that a reading needs."""
+_MASK_WORDS = (MASK_FOLDERS | {re.sub(r"[\W_]", "", word) for word in MASK_WORDS}) - {"x", "y", "l", "p"}
+
+
+class _Reading(NamedTuple):
+    """A relation of which one side is known to be the masks.
+
+    Attributes
+    ----------
+    why: how that is known, in words.
+    """
+
+    relation: Relation
+    mask_side: int
+    why: str
+
+    @property
+    def image(self) -> Form:
+        return self.relation.forms[1 - self.mask_side]
+
+    @property
+    def mask(self) -> Form:
+        return self.relation.forms[self.mask_side]
+
+    @property
+    def pairs(self) -> list[tuple[PlacedFile, PlacedFile]]:
+        """(picture, mask)."""
+        return [(pair[1 - self.mask_side], pair[self.mask_side]) for pair in self.relation.pairs]
+
+    def text(self) -> str:
+        return f"{self.image.text()} with {self.mask.text()}"
+
+
+def pair_alike_names(contents: FolderContents) -> Folder | None:
+    """Pair a folder by names that differ in one part; None where no names do.
+
+    Words in the names or folders, or else the pixels of a few files, show which of both are the masks.
+
+    Raises
+    ------
+    DataError: there is more than one way, or nothing shows which files are the masks.
+    """
+    files = contents.files
+    relations = name_relations(files, len(contents.root.parts))
+    if not relations:
+        return None
+    largest = [each for each in relations if len(each) >= _MOST_OF * len(relations[0])][:40]
+    readings = [reading for each in largest if (reading := _reading(each))]
+    readings = [each for each in readings if _holds_most_masks(each, files)]
+    chosen = _chosen(readings)
+    if len(chosen) > 1:
+        raise _more_ways(contents, chosen)
+    if not chosen:
+        if 2 * len(largest[0]) >= _MOST_OF * len(files) and (why := _undecided(largest[0], len(files))):
+            raise _without_masks(contents, largest[0], why)
+        return None
+    return _folder(contents, chosen[0])
+
+
+def _reading(relation: Relation) -> _Reading | None:
+    """Return a relation with its masks; None where nothing shows them, or words and pixels disagree."""
+    named = [_named_as_masks(form, relation.side(k)) for k, form in enumerate(relation.forms)]
+    few = _shares(relation)
+    by_pixels = None
+    for k in (0, 1):
+        mask, image = few[k], few[1 - k]
+        if mask == 1 and image is not None and image < 0.5:
+            by_pixels = k
+    by_words = named.index(True) if sum(named) == 1 else None
+    if by_pixels is not None:
+        return _Reading(relation, by_pixels, "few values") if by_words in (None, by_pixels) else None
+    if by_words is None or few[by_words] not in (None, 1):
+        return None
+    return _Reading(relation, by_words, "")
+
+
+def _shares(relation: Relation) -> list[float | None]:
+    return [share_with_few_values([file.path for file in relation.side(k)]) for k in (0, 1)]
+
+
+def _named_as_masks(form: Form, files: Sequence[PlacedFile]) -> bool:
+    return all(file.kind == "mask" for file in files) or bool(form.words & _MASK_WORDS)
+
+
+def _holds_most_masks(reading: _Reading, files: Sequence[PlacedFile]) -> bool:
+    """Return whether most files in the folders of the masks, and with their beginning or end, belong to a picture."""
+    folders = {mask.path.parent for _, mask in reading.pairs}
+    number = sum(file.path.parent in folders and _has_form(file, reading.mask) for file in files)
+    return len(reading.pairs) >= _MOST_OF * number
+
+
+def _has_form(file: PlacedFile, form: Form) -> bool:
+    stem = file.path.stem.casefold()
+    if form.whole:
+        return stem == form.before
+    return (
+        stem.startswith(form.before)
+        and stem.endswith(form.after)
+        and (not form.suffix or file.path.suffix.lower() == form.suffix)
+    )
+
+
+def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
+    """Return the readings without those of drawings of the masks, and of further pictures beside plain ones."""
+    wanted = [each for each in readings if not each.mask.words & (DERIVED_WORDS | SECOND_OBSERVERS)] or list(readings)
+    wanted = [each for each in wanted if not each.image.words & DERIVED_WORDS] or wanted
+    for mask in {frozenset(mask.path for _, mask in each.pairs) for each in wanted}:
+        same = [each for each in wanted if {m.path for _, m in each.pairs} == mask]
+        plain = [each for each in same if each.image.plain and not each.image.folders]
+        plain = plain or [each for each in same if all(image.kind == "image" for image, _ in each.pairs)]
+        if len(same) > 1 and len(plain) == 1:
+            wanted = [each for each in wanted if each not in same or each is plain[0]]
+    return wanted
+
+
+def _folder(contents: FolderContents, reading: _Reading) -> Folder:
+    pairs = reading.pairs
+    paired = {file.path for pair in pairs for file in pair}
+    image_folders, mask_folders = ({pair[k].path.parent for pair in pairs} for k in (0, 1))
+    left = [file for file in contents.files if file.path not in paired]
+    masks = [file for file in left if file.path.parent in mask_folders and _has_form(file, reading.mask)]
+    masks = [] if reading.mask.plain and not reading.mask.suffix and image_folders & mask_folders else masks
+    images = [
+        file
+        for file in left
+        if file not in masks and file.path.parent in image_folders and _has_form(file, reading.image)
+    ]
+    why = ", the masks known by their few values" if reading.why else ""
+    layout = f"paired by alike names, {reading.text()}{why}"
+    others = len(left) - len(masks) - len(images)
+    unused = f"; not used: {count_text(others, 'other picture file')}" if others else ""
+    return paired_folder(contents.root, layout + unused, Match(tuple(pairs), tuple(images), tuple(masks), ""))
+
+
+def _more_ways(contents: FolderContents, readings: Sequence[_Reading]) -> DataError:
+    ways = [reading.text() for reading in readings]
+    return DataError(
+        f"{contents.root}: pictures and masks can be paired in more than one way: {first_of(ways, 4, ' or ')}",
+        "one picture and one mask of each name",
+        f"move the files that you do not mean into a folder {UNUSED}/, which is left out",
+    )
+
+
+def _undecided(relation: Relation, number: int) -> str:
+    """Return in words why nothing shows the masks of a relation; empty where there may be none.
+
+    Parameters
+    ----------
+    number: of all files.
+    """
+    if any(form.words and all(word.isdigit() for word in form.words) for form in relation.forms):
+        return ""
+    shares = _shares(relation)
+    if None in shares:
+        return "" if number == len(relation.forms) else "some cannot be read, so that their pixels show no masks"
+    if min(share for share in shares if share is not None) == 1:
+        return "both hold few values, so that their pixels do not show which are the masks"
+    return ""
+
+
+def _without_masks(contents: FolderContents, relation: Relation, why: str) -> DataError:
+    """Return the error of alike names of which nothing shows the masks."""
+    examples = " and ".join(file.path.relative_to(contents.root).as_posix() for file in relation.pairs[0])
+    one, other = relation.forms
+    if one.folders != other.folders:
+        repair = "move the pictures into a folder images/, and the masks into a folder masks/ beside it"
+    elif one.suffix:
+        repair = "move the masks into a folder masks/"
+    else:
+        repair = "name the mask of x.png x_mask.png"
+    return DataError(
+        f"{contents.root}: {count_text(len(relation), 'file')} {one.text()} and {other.text()} have alike names, such "
+        f"as {examples}, but {why}",
+        "a word that means masks in the names of the masks or of their folder",
+        repair,
+    )

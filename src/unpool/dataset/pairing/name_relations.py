@@ -1,0 +1,233 @@
+"""Relations of names: two series of files whose names or folders differ in one part, the same for all of them.
+
+No word is known here. ``photo/1.png`` and ``drawn/1.png``, ``1.bmp`` and ``1.png``, ``1.png`` and ``1_cp_masks.png``,
+``a/img.png`` and ``a/label.png`` are related.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from unpool.dataset.pairing.folder import PlacedFile, composed
+from unpool.dataset.pairing.words import SPLITS, name_words
+
+_CUT = re.compile(r"[_\-. ]|(?<=\d)(?=[A-Za-z]+$)")
+_LETTERS = re.compile(r"^[A-Za-z]+(?=\d)")
+_MOST_CUTS = 24
+_MOST_ALIKE = 12
+"""Files of one name that are compared with each other; of more, those whose folders differ in one place."""
+
+
+class Form(NamedTuple):
+    """The part of its place and name by which a series differs from another.
+
+    Attributes
+    ----------
+    folders: folders, in lower case, with ``*`` for a word that means a split.
+    before, after: the beginning and the end of the name.
+    suffix: the suffix, where the series differ in nothing else; otherwise empty.
+    whole: whether ``before`` is the whole name, which is the same in all folders.
+    """
+
+    folders: tuple[str, ...]
+    before: str
+    after: str
+    suffix: str
+    whole: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the name has no part of its own."""
+        return not self.before and not self.after
+
+    @property
+    def words(self) -> set[str]:
+        """All words of the form, and the whole texts of its parts."""
+        texts = (*self.folders, self.before, self.after)
+        return {word for text in texts for word in (*name_words(text), re.sub(r"[\W_]", "", text.lower())) if word}
+
+    def text(self) -> str:
+        """Return the form as a person reads it: ``photo/x_rgb``."""
+        folders = "".join(f"{part}/" for part in self.folders)
+        return f"{folders}{self.before}{'' if self.whole else 'x'}{self.after}{self.suffix}"
+
+
+@dataclass
+class Relation:
+    """Two series of files, and their pairs: each file is in one.
+
+    Attributes
+    ----------
+    forms: of the one series and of the other.
+    """
+
+    forms: tuple[Form, Form]
+    pairs: list[tuple[PlacedFile, PlacedFile]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def side(self, k: int) -> list[PlacedFile]:
+        """Return the files of the one series or of the other."""
+        return [pair[k] for pair in self.pairs]
+
+
+class _Cut(NamedTuple):
+    """One way to read a name: what may be shared, and the rest of it."""
+
+    key: str
+    before: str
+    after: str
+    whole: bool = False
+
+
+class _Place(NamedTuple):
+    """A file with its folders, in which ``*`` stands for a word that means a split, and one way to read its name."""
+
+    file: PlacedFile
+    folders: tuple[str, ...]
+    cut: _Cut
+
+
+def name_relations(files: Sequence[PlacedFile], root_parts: int) -> list[Relation]:
+    """Return the relations of some files, those with most pairs first.
+
+    Parameters
+    ----------
+    root_parts: how many parts of each path are those of the root.
+    """
+    folders = {file.path.parent: _folders(file, root_parts) for file in files}
+    found: dict[tuple[Form, Form], dict[PlacedFile, set[PlacedFile]]] = defaultdict(lambda: defaultdict(set))
+    for alike in (*_by_name(files, folders), *_by_folder(files, folders)):
+        for one, other in _compared(alike):
+            forms = _forms(one, other)
+            if forms is None:
+                continue
+            first, second = (one, other) if forms[0] <= forms[1] else (other, one)
+            ordered = (forms[0], forms[1]) if forms[0] <= forms[1] else (forms[1], forms[0])
+            found[ordered][first.file].add(second.file)
+    relations = [_one_to_one(forms, partners) for forms, partners in found.items()]
+    relations = [relation for relation in relations if relation.pairs]
+    relations.sort(key=lambda each: (-len(each), sum(len(form.before + form.after) for form in each.forms)))
+    return _without_repeats(relations)
+
+
+def _folders(file: PlacedFile, root_parts: int) -> tuple[str, ...]:
+    return tuple(_without_split(composed(part)) for part in file.path.parts[root_parts:-1])
+
+
+def _without_split(folder: str) -> str:
+    word = next((word for word in name_words(folder) if word in SPLITS and word not in ("tr", "ts")), None)
+    if word is None:
+        word = next((end for end in ("tr", "ts") if folder.lower() in (f"images{end}", f"labels{end}")), None)
+    return folder.lower().replace(word, "*", 1) if word else folder.lower()
+
+
+def _by_name(files: Sequence[PlacedFile], folders: dict[object, tuple[str, ...]]) -> Iterator[list[_Place]]:
+    """Yield the files that share a split and a part of their names."""
+    by_key: dict[tuple[str, str], list[_Place]] = defaultdict(list)
+    for file in files:
+        for cut in _cuts(composed(file.path.stem)):
+            by_key[file.split or "", cut.key].append(_Place(file, folders[file.path.parent], cut))
+    for alike in by_key.values():
+        if len(alike) > 1:
+            yield from [alike] if len(alike) <= _MOST_ALIKE else _nearby(alike)
+
+
+def _by_folder(files: Sequence[PlacedFile], folders: dict[object, tuple[str, ...]]) -> Iterator[list[_Place]]:
+    """Yield the files of each folder whose names are those of files in other folders: ``a/img``, ``a/label``."""
+    count: dict[str, int] = defaultdict(int)
+    inside: dict[object, list[PlacedFile]] = defaultdict(list)
+    for file in files:
+        count[composed(file.path.stem).casefold()] += 1
+        inside[file.path.parent].append(file)
+    for folder, members in inside.items():
+        stems = {composed(file.path.stem).casefold() for file in members}
+        if 1 < len(members) <= _MOST_ALIKE and len(stems) == len(members) and all(count[stem] > 1 for stem in stems):
+            yield [
+                _Place(file, folders[folder], _Cut("", composed(file.path.stem).casefold(), "", whole=True))
+                for file in members
+            ]
+
+
+def _cuts(stem: str) -> Iterator[_Cut]:
+    """Yield the ways to read a name, in lower case: whole, without each end, and without each beginning."""
+    plain = stem.casefold()
+    yield _Cut(plain, "", "")
+    if len(plain) != len(stem):
+        return
+    if letters := _LETTERS.match(stem):
+        yield _Cut(plain[letters.end() :], plain[: letters.end()], "")
+    for match in list(_CUT.finditer(stem))[:_MOST_CUTS]:
+        if match.start():
+            yield _Cut(plain[: match.start()], "", plain[match.start() :])
+        if match.end() < len(plain):
+            yield _Cut(plain[match.end() :], plain[: match.end()], "")
+
+
+def _nearby(alike: Sequence[_Place]) -> Iterator[list[_Place]]:
+    """Yield those of many files of one name whose folders are equal but for one."""
+    by_rest: dict[tuple[object, ...], list[_Place]] = defaultdict(list)
+    for place in alike:
+        by_rest[place.folders].append(place)
+        for k in range(len(place.folders)):
+            by_rest[len(place.folders), k, *place.folders[:k], *place.folders[k + 1 :]].append(place)
+    for near in by_rest.values():
+        if 1 < len(near) <= _MOST_ALIKE:
+            yield near
+
+
+def _compared(alike: Sequence[_Place]) -> Iterator[tuple[_Place, _Place]]:
+    for k, one in enumerate(alike):
+        for other in alike[k + 1 :]:
+            if one.file.path != other.file.path:
+                yield one, other
+
+
+def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
+    """Return the forms by which two files differ; None where what differs is not the least."""
+    same_name = one.cut[1:] == other.cut[1:]
+    if same_name and (one.cut.before or one.cut.after):
+        return None
+    start = 0
+    while start < min(len(one.folders), len(other.folders)) and one.folders[start] == other.folders[start]:
+        start += 1
+    a, b = one.folders[start:], other.folders[start:]
+    while a and b and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+    alone = same_name and not a and not b
+    if alone and one.file.path.parent != other.file.path.parent:
+        return None
+    suffixes = [place.file.path.suffix.lower() if alone else "" for place in (one, other)]
+    if alone and suffixes[0] == suffixes[1]:
+        return None
+    return (
+        Form(a, one.cut.before, one.cut.after, suffixes[0], one.cut.whole),
+        Form(b, other.cut.before, other.cut.after, suffixes[1], other.cut.whole),
+    )
+
+
+def _one_to_one(forms: tuple[Form, Form], partners: dict[PlacedFile, set[PlacedFile]]) -> Relation:
+    """Return the relation of files that have one partner each."""
+    owners: dict[PlacedFile, int] = defaultdict(int)
+    for others in partners.values():
+        for other in others:
+            owners[other] += 1
+    pairs = [(one, next(iter(others))) for one, others in partners.items() if len(others) == 1]
+    return Relation(forms, [pair for pair in pairs if owners[pair[1]] == 1])
+
+
+def _without_repeats(relations: Sequence[Relation]) -> list[Relation]:
+    """Return the relations without those whose pairs are those of one before."""
+    seen: set[frozenset[tuple[str, str]]] = set()
+    kept = []
+    for relation in relations:
+        pairs = frozenset((min(str(a.path), str(b.path)), max(str(a.path), str(b.path))) for a, b in relation.pairs)
+        if pairs not in seen:
+            seen.add(pairs)
+            kept.append(relation)
+    return kept

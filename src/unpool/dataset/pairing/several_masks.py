@@ -1,0 +1,185 @@
+"""The layout with several masks for each picture, one for each object or each class, which are joined."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from unpool.data.samples import Pair
+from unpool.dataset.findings import Finding, from_error
+from unpool.dataset.pairing.belonging import Belonging, belonging_by
+from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
+from unpool.dataset.pairing.joined_masks import JoinedMask, Joining, MaskPart, is_area, joined_mask, most_alike
+from unpool.dataset.pairing.matching import Match, paired_folder
+from unpool.dataset.pairing.partners import SEVERAL_DRAWINGS, several_masks_error
+from unpool.dataset.pairing.words import DERIVED_WORDS, SECOND_OBSERVERS
+from unpool.errors import DataError
+from unpool.wording import all_of, count_text, first_of
+
+_MOST_OF = 0.8
+"""Share of the masks that need to belong to a picture."""
+_MOST_CLASSES = 30
+_LOOKED_AT = 5
+"""Pictures whose masks are looked at before a folder is taken as one of this layout."""
+_ALIKE = 0.5
+"""Intersection over union above which two masks show one thing, drawn twice."""
+_LARGE_OVERLAP = 0.05
+_TAG = re.compile(r"(?:^|[_\-. ])tag[_\-. ]", re.IGNORECASE)
+_COUNTER = re.compile(r"[_\-. ]?\(?\d+\)?$")
+
+
+class _Labelled(NamedTuple):
+    """A mask with the word that its name has beside its picture's, without a number."""
+
+    mask: PlacedFile
+    label: str
+
+
+def pair_several_masks(contents: FolderContents) -> Folder | None:
+    """Pair a folder in which most pictures have several masks, and join these; None for other folders.
+
+    Masks with a few words, the same for many pictures, show a class each; all others show an object each.
+
+    Raises
+    ------
+    DataError: the masks of a picture show the same thing.
+    RunError: there is no cache folder, or it cannot be written.
+    """
+    for found in _ways(contents):
+        masks = {image: labelled for image, own in found.masks if (labelled := _wanted(found, image, own))}
+        several = sum(len(own) > 1 for own in masks.values())
+        if 2 * several > len(masks) and _are_areas(masks, several):
+            _require_different(contents, found, masks)
+            return _joined_folder(contents, masks)
+    return None
+
+
+def _ways(contents: FolderContents) -> Iterator[Belonging]:
+    """Yield the ways by which most masks belong to a picture, and most pictures have several."""
+    masks = [file for file in contents.files if file.kind == "mask"]
+    images = [file for file in contents.files if file.kind == "image"]
+    images = images or [file for file in contents.files if file.kind is None]
+    if masks and images:
+        for way in ("word", "place", "folder"):
+            found = belonging_by(way, images, masks)
+            if found.several and found.count >= _MOST_OF * len(masks):
+                yield found
+    for way in ("word", "folder"):
+        found = belonging_by(way, contents.files, contents.files)
+        if found.several and found.count + len(found.masks) >= _MOST_OF * len(contents.files):
+            yield found
+
+
+def _wanted(found: Belonging, image: PlacedFile, masks: Sequence[PlacedFile]) -> list[_Labelled]:
+    labelled = [_Labelled(mask, _label(found.way, image, mask)) for mask in sorted(masks, key=lambda m: m.path)]
+    derived = DERIVED_WORDS | SECOND_OBSERVERS
+    return [each for each in labelled if re.sub(r"[\W_]", "", each.label.lower()) not in derived]
+
+
+def _label(way: str, image: PlacedFile, mask: PlacedFile) -> str:
+    """Return the word of a mask's name or folder that its picture does not have, without a number."""
+    if way == "place":
+        return composed(mask.place.removeprefix(image.place).strip("/"))
+    stem = composed(mask.path.stem)
+    if way == "word":
+        name = composed(image.path.stem)
+        at = stem.casefold().find(name.casefold())
+        stem = stem[at + len(name) :] or stem[:at] if at >= 0 else stem
+    if tag := _TAG.search(stem):
+        stem = stem[tag.end() :]
+    return _COUNTER.sub("", stem.strip("_-. ")).strip("_-. ")
+
+
+def _are_areas(masks: Mapping[PlacedFile, Sequence[_Labelled]], several: int) -> bool:
+    """Return whether the masks of the first pictures hold 0 and one other value each."""
+    first = [own for own in masks.values() if len(own) > 1][: min(several, _LOOKED_AT)]
+    return all(is_area(each.mask.path) for own in first for each in own[:50])
+
+
+def _require_different(
+    contents: FolderContents, found: Belonging, masks: Mapping[PlacedFile, Sequence[_Labelled]]
+) -> None:
+    first = [own for own in masks.values() if len(own) > 1][:_LOOKED_AT]
+    alike = [most_alike([each.mask.path for each in own[:20]]) for own in first]
+    if sum(share > _ALIKE for share in alike) * 2 > len(alike):
+        raise several_masks_error(contents, found, SEVERAL_DRAWINGS)
+
+
+def _classes(masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> list[str]:
+    """Return the classes that the words of masks mean; none where they mean objects."""
+    pictures = Counter(label for own in masks.values() for label in {each.label for each in own})
+    if not 2 <= len(pictures) <= _MOST_CLASSES or "" in pictures:
+        return []
+    if not all(re.search(r"[^\W\d_]", label) for label in pictures):
+        return []
+    shared = sum(count for count in pictures.values() if count > 1)
+    return sorted(pictures) if shared >= _MOST_OF * sum(pictures.values()) else []
+
+
+def _joined_folder(contents: FolderContents, masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> Folder:
+    classes = [] if contents.instances else _classes(masks)
+    how: Joining = "classes" if classes else "area" if contents.regions else "objects"
+    joined: dict[PlacedFile, JoinedMask] = {}
+    broken: list[Finding] = []
+    for image, own in masks.items():
+        parts = [
+            MaskPart(each.mask.path, classes.index(each.label) + 1 if classes else k) for k, each in enumerate(own, 1)
+        ]
+        try:
+            joined[image] = joined_mask(parts, how, image.path.stem)
+        except DataError as error:
+            broken.append(from_error(error, "broken-part", image.path.stem))
+    used = {each.mask.path for own in masks.values() for each in own}
+    number = len(used)
+    left = [file for file in contents.files if file.path not in used and file not in masks]
+    placed = {image: replace(image, path=joined[image].path) for image in joined}
+    match = Match(
+        tuple(placed.items()),
+        tuple(file for file in left if file.kind != "mask"),
+        tuple(file for file in left if file.kind == "mask"),
+        "",
+    )
+    what = f"classes {all_of(classes)}" if classes else "areas of 0 and 255" if how == "area" else "object numbers"
+    layout = f"{number:,} masks joined for {count_text(len(masks), 'picture')}, as {what}"
+    folder = paired_folder(contents.root, layout, match)
+    lines = [f"{k}={name}" for k, name in enumerate(["background", *classes])] if classes else []
+    return replace(
+        folder,
+        objects=how == "objects",
+        classes=tuple(lines),
+        findings=(*broken, *_findings(folder.pairs, joined, how)),
+    )
+
+
+def _findings(pairs: Sequence[Pair], joined: Mapping[PlacedFile, JoinedMask], how: Joining) -> Iterator[Finding]:
+    """Yield the note that the masks are object numbers, and what is known of overlaps."""
+    if how == "objects":
+        found = "one mask file for each object: read as object numbers, as with --masks instances"
+        yield Finding("note", "joined-objects", found, "", "use --masks values to read all objects as one class")
+    yield from overlap_findings(pairs, {image.path: mask for image, mask in joined.items()})
+
+
+def overlap_findings(pairs: Sequence[Pair], joined: Mapping[object, JoinedMask]) -> Iterator[Finding]:
+    """Yield the note on pixels that lie in more than one of the masks that were joined.
+
+    Parameters
+    ----------
+    joined: the masks by the paths of their pictures.
+    """
+    counts = {pair.name: joined[pair.image].overlap for pair in pairs if pair.image in joined}
+    names = [name for name, overlap in counts.items() if overlap]
+    if names:
+        found = (
+            f"masks of one picture overlap in {sum(counts.values()):,} pixels of {count_text(len(names), 'picture')}"
+        )
+        yield Finding(
+            "note",
+            "overlapping-masks",
+            f"{found}: {first_of(names)}; each such pixel belongs to the smallest of its masks",
+            "",
+            "",
+            tuple(names),
+        )
