@@ -153,7 +153,7 @@ def predict(
         machine = replace(machine, pixels_at_once=min(machine.pixels_at_once, THRIFTY_PIXELS))
     limit = MemoryLimit.of(options.memory, machine, processes.neighbours)
     predictor = Predictor(segmenter, machine, TILE, options.averaging, limit)
-    targets, notes = find_targets(inputs, out)
+    targets, notes = find_targets(inputs, out, segmenter.normalisation.channels)
     require_writable(out)
     outputs = [outputs_of(target, out, extras) for target in targets]
     refuse_collisions(targets, outputs)

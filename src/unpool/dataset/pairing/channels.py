@@ -143,7 +143,7 @@ def with_channels(folder: Folder) -> Folder:
     return replace(folder, pairs=tuple(pairs), unpaired_images=left, findings=(*folder.findings, *findings, note))
 
 
-def cases_to_stack(root: Path, paths: Sequence[Path], channels: int | None) -> tuple[list[ChannelFiles], int]:
+def cases_to_stack(paths: Sequence[Path], channels: int | None) -> tuple[list[ChannelFiles], int]:
     """Return the cases among pictures without masks, and the number of their channels; none where they are pictures.
 
     They are cases in a folder that nnU-Net names so, or with its ``dataset.json``, or where their numbers are those of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from unpool.data.field_of_view import inside_view
@@ -23,7 +23,7 @@ _LEAST_SHARE = 0.3
 """Share of the picture that a field of view has at least."""
 _FILLED = 0.7
 """Share of its box that a field of view fills; a disc fills 0.785."""
-_OUTSIDE = 0.01
+_OUTSIDE = 0.1
 """Share of the drawn pixels that may lie outside of the field of view."""
 
 
@@ -39,44 +39,41 @@ def truth_and_view(ways: Mapping[str, Match]) -> tuple[str, str] | None:
     for truth, view in (list(ways), list(reversed(list(ways)))):
         if not any(view.startswith(word) or view.endswith(word) for word in FIELD_OF_VIEW_WORDS):
             continue
-        shown = _is_view_of(ways[truth], ways[view])
-        if shown or (shown is None and truth in VESSEL_WORDS):
+        shown, holds = _looks_like_views(ways[truth], ways[view])
+        if (shown is not False and truth in VESSEL_WORDS) or (shown and holds):
             return truth, view
     return None
 
 
-def _is_view_of(truth: Match, view: Match) -> bool | None:
-    """Return whether masks look like fields of view that hold what other masks show; None where none can be read."""
+def _looks_like_views(truth: Match, view: Match) -> tuple[bool | None, bool]:
+    """Return whether masks look like fields of view, None where none can be read, and whether they hold the truth."""
     views = {image.path: mask.path for image, mask in view.pairs}
-    both = [(mask.path, views[image.path]) for image, mask in truth.pairs if image.path in views]
-    return views_hold(both)
+    mask_of = {views[image.path]: mask.path for image, mask in truth.pairs if image.path in views}
+    shown, inside = [], []
+    for path in sampled(list(mask_of)):
+        try:
+            pixels = inside_view(path)
+            drawn = read_mask(mask_of[path], "instances") > 0
+        except DataError:
+            continue
+        shown.append(_is_one_region(pixels))
+        inside.append(
+            drawn.shape == pixels.shape
+            and drawn.sum() < pixels.sum()
+            and bool((drawn & ~pixels).sum() <= _OUTSIDE * drawn.sum())
+        )
+    return (all(shown), all(inside)) if shown else (None, False)
 
 
-def views_hold(both: Sequence[tuple[Path, Path]]) -> bool | None:
-    """Return whether files look like fields of view that hold what the masks show; None where none can be read.
-
-    Parameters
-    ----------
-    both: masks with these files.
-    """
-    view_of = dict(both)
-    found = [each for mask in sampled(list(view_of)) if (each := _holds(mask, view_of[mask])) is not None]
-    return all(found) if found else None
-
-
-def _holds(mask: Path, view: Path) -> bool | None:
-    try:
-        drawn, inside = read_mask(mask, "instances") > 0, inside_view(view)
-    except DataError:
-        return None
-    if drawn.shape != inside.shape or not inside.any() or inside.mean() < _LEAST_SHARE:
+def _is_one_region(pixels: NDArray[np.bool_]) -> bool:
+    """Return whether pixels are one large region without gaps, as a disc is."""
+    if pixels.mean() < _LEAST_SHARE:
         return False
-    regions, _ = ndimage.label(inside)
+    regions, _ = ndimage.label(pixels)
     sizes = np.bincount(regions.ravel())[1:]
-    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
     box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
-    whole = sizes.max() >= 0.99 * sizes.sum() and inside.sum() >= _FILLED * box
-    return bool(whole and drawn.sum() < inside.sum() and (drawn & ~inside).sum() <= _OUTSIDE * drawn.sum())
+    return bool(sizes.max() >= 0.99 * sizes.sum() and pixels.sum() >= _FILLED * box)
 
 
 def with_views(folder: Folder, view: Match, where: str) -> Folder:

@@ -122,6 +122,7 @@ class Folder:
     findings: findings about lists, about files that are not read, and about files without a partner.
     objects: whether the masks hold object numbers, because they were joined from one file for each object.
     classes: the classes of masks that were joined from one file for each class, as ``--classes`` takes them.
+    parts: the files that were joined to the masks of the pairs.
     """
 
     root: Path
@@ -134,6 +135,7 @@ class Folder:
     findings: tuple[Finding, ...] = ()
     objects: bool = False
     classes: tuple[str, ...] = ()
+    parts: tuple[Path, ...] = ()
 
 
 def composed(name: str) -> str:

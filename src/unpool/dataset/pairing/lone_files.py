@@ -29,7 +29,7 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
     Further parts of a mask, such as ``x_mask_1`` beside ``x_mask``, are joined with it. Further masks, such as
     ``x_color`` where ``x_labelIds`` is the mask of ``x``, are no longer masks without a picture.
     """
-    parts = _continued(folder)
+    parts = continued_masks(folder)
     others = _other_masks(contents, folder, {path for _, path in parts})
     explained = {path for _, path in parts} | {path for path, _ in others}
     left = replace(
@@ -42,7 +42,7 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
     return replace(left, findings=(*left.findings, *findings))
 
 
-def _continued(folder: Folder) -> list[tuple[Path, Path]]:
+def continued_masks(folder: Folder) -> list[tuple[Path, Path]]:
     """Return each mask of a pair with the file that continues it: ``x_mask`` with ``x_mask_1``."""
     masks = {pair.mask.with_suffix(""): pair.mask for pair in folder.pairs if pair.mask.stem != pair.image.stem}
     found: list[tuple[Path, Path]] = []
@@ -80,14 +80,14 @@ def _with_parts(contents: FolderContents, folder: Folder, parts: Sequence[tuple[
     names = f"{mask.relative_to(folder.root).as_posix()} and {path.name}"
     found = f"{count_text(len(parts_of), 'picture')} with a mask in several files, such as {names}: these are joined"
     note = Finding("note", "joined-parts", found, files=tuple(str(path) for _, path in parts))
-    findings = (*folder.findings, note, *broken, *overlap_findings(pairs, joined))
+    findings = (*folder.findings, note, *broken, *overlap_findings(pairs, joined, "the first of them counts there"))
     return replace(folder, pairs=tuple(pairs), findings=findings)
 
 
 def _unused_series(contents: FolderContents, folder: Folder) -> list[Finding]:
     """Return the warning that files which no layout uses may be the masks: named as the pictures, with few values."""
     used = {path for pair in folder.pairs for path in (pair.image, pair.mask, pair.field_of_view)}
-    used |= {*folder.unpaired_images, *folder.unpaired_masks}
+    used |= {*folder.unpaired_images, *folder.unpaired_masks, *folder.parts}
     listed = {name for finding in folder.findings for name in finding.files}
     images = {pair.image for pair in folder.pairs}
     free = [file for file in contents.files if file.path not in used and str(file.path) not in listed]

@@ -60,6 +60,8 @@ class _Names:
         self._by_stem: dict[str, list[tuple[PurePosixPath, str]]] = {}
         for pair in folder.pairs:
             for path in (pair.image, pair.mask):
+                if not path.is_relative_to(folder.root):  # a mask that was joined lies in the cache folder
+                    continue
                 place = _plain(path.relative_to(folder.root).as_posix())
                 self._by_stem.setdefault(place.name, []).append((place, pair.name))
         self._maskless = {composed(path.stem) for path in folder.unpaired_images}

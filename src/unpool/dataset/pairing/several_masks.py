@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from unpool.data.samples import Pair
@@ -150,6 +151,7 @@ def _joined_folder(contents: FolderContents, masks: Mapping[PlacedFile, Sequence
         folder,
         objects=how == "objects",
         classes=tuple(lines),
+        parts=tuple(sorted(used)),
         findings=(*broken, *_findings(folder.pairs, joined, how)),
     )
 
@@ -159,15 +161,17 @@ def _findings(pairs: Sequence[Pair], joined: Mapping[PlacedFile, JoinedMask], ho
     if how == "objects":
         found = "one mask file for each object: read as object numbers, as with --masks instances"
         yield Finding("note", "joined-objects", found, "", "use --masks values to read all objects as one class")
-    yield from overlap_findings(pairs, {image.path: mask for image, mask in joined.items()})
+    shown = "each such pixel belongs to the smallest of its masks" if how != "area" else "they are in one region"
+    yield from overlap_findings(pairs, {image.path: mask for image, mask in joined.items()}, shown)
 
 
-def overlap_findings(pairs: Sequence[Pair], joined: Mapping[object, JoinedMask]) -> Iterator[Finding]:
+def overlap_findings(pairs: Sequence[Pair], joined: Mapping[Path, JoinedMask], shown: str) -> Iterator[Finding]:
     """Yield the note on pixels that lie in more than one of the masks that were joined.
 
     Parameters
     ----------
     joined: the masks by the paths of their pictures.
+    shown: what these pixels become, in words.
     """
     counts = {pair.name: joined[pair.image].overlap for pair in pairs if pair.image in joined}
     names = [name for name, overlap in counts.items() if overlap]
@@ -178,7 +182,7 @@ def overlap_findings(pairs: Sequence[Pair], joined: Mapping[object, JoinedMask])
         yield Finding(
             "note",
             "overlapping-masks",
-            f"{found}: {first_of(names)}; each such pixel belongs to the smallest of its masks",
+            f"{found}: {first_of(names)}; {shown}",
             "",
             "",
             tuple(names),
