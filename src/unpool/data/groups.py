@@ -117,12 +117,12 @@ def copies_apart(parts: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
     parts: the names in each part of a split.
     """
     found: dict[str, set[str]] = {}
-    copies = Counter(base for base in copies_of(name for names in parts.values() for name in names).values())
+    varied: set[str] = set()
     for part, names in parts.items():
-        for base in copies_of(names).values():
-            if copies[base] > 1:
-                found.setdefault(base, set()).add(part)
-    return {base: where for base, where in found.items() if len(where) > 1}
+        for name, base in copies_of(names).items():
+            found.setdefault(base, set()).add(part)
+            varied |= {base} if not name.endswith(base) else set()
+    return {base: where for base, where in found.items() if len(where) > 1 and base in varied}
 
 
 def _folder(text: str) -> str:

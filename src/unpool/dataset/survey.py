@@ -87,7 +87,7 @@ def survey_steps(
     if folder.objects:
         options, kind = replace(options, kind="instances"), "instances"
     in_folder = _names_in_folder(folder, names, testing)
-    names = names or in_folder or (names_by_hand(folder.classes) if folder.classes else None)
+    names = names or in_folder
     if table is None and options.ignore is None and names is None and holds_train_ids(folder.pairs):
         options = replace(options, ignore=(IGNORE_ID,))
         found = f"the masks hold Cityscapes' ids to train on: {IGNORE_ID} is ignored"
@@ -132,7 +132,12 @@ def survey_steps(
 
 
 def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) -> ClassNames | None:
-    """Read the folder's class file; a broken one counts as none where a person names the classes by hand."""
+    """Return the classes of the mask files' names, or read the folder's class file.
+
+    A broken one counts as none where a person names the classes by hand.
+    """
+    if folder.classes:
+        return replace(names_by_hand(folder.classes), source="the names of the mask files")
     try:
         otherwise = WITHOUT_FILE if testing else "name the classes with --classes"
         return names_in_folder(folder.root, folder.others, otherwise)

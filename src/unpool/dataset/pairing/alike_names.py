@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from unpool.dataset.pairing.few_values import share_with_few_values
-from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile
+from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
 from unpool.dataset.pairing.matching import Match, paired_folder
-from unpool.dataset.pairing.name_relations import Form, Relation, name_relations
-from unpool.dataset.pairing.words import DERIVED_WORDS, MASK_FOLDERS, MASK_WORDS, SECOND_OBSERVERS, UNUSED
+from unpool.dataset.pairing.name_relations import Form, Relation, name_relations, without_split
+from unpool.dataset.pairing.unread_files import PICTURE_FORMATS, full_suffix
+from unpool.dataset.pairing.words import (
+    DERIVED_WORDS,
+    DRAWN_FROM_MASKS,
+    MASK_FOLDERS,
+    MASK_WORDS,
+    PREFERRED_WORDS,
+    UNUSED,
+)
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
 _MOST_OF = 0.8
 """Share of the pairs of the largest relation, and of the masks, that a reading needs."""
-_MASK_WORDS = (MASK_FOLDERS | {re.sub(r"[\W_]", "", word) for word in MASK_WORDS}) - {"x", "y", "l", "p"}
+_MASK_WORDS = (MASK_FOLDERS | {re.sub(r"[\W_]", "", word) for word in MASK_WORDS}) - {"y", "l", "p"}
 
 
 class _Reading(NamedTuple):
@@ -58,8 +67,8 @@ def pair_alike_names(contents: FolderContents) -> Folder | None:
     DataError: there is more than one way, or nothing shows which files are the masks.
     """
     files = contents.files
-    relations = name_relations(files, len(contents.root.parts))
-    if not relations:
+    relations = [each for each in name_relations(files, len(contents.root.parts)) if _is_evident(each)]
+    if not relations or _unread_partners(contents):
         return None
     largest = [each for each in relations if len(each) >= _MOST_OF * len(relations[0])][:40]
     readings = [reading for each in largest if (reading := _reading(each))]
@@ -72,6 +81,20 @@ def pair_alike_names(contents: FolderContents) -> Folder | None:
             raise _without_masks(contents, largest[0], why)
         return None
     return _folder(contents, chosen[0])
+
+
+def _is_evident(relation: Relation) -> bool:
+    """Return whether names are alike by more than chance: equal, or different in the same way more than once."""
+    return len(relation) > 1 or all(form.plain for form in relation.forms)
+
+
+def _unread_partners(contents: FolderContents) -> bool:
+    """Return whether files that are not read have the names of masks, whose pictures they may be."""
+    stems = {composed(file.path.stem) for file in contents.files if file.kind == "mask"}
+    return any(
+        full_suffix(file.path) in PICTURE_FORMATS and composed(file.path.name.split(".")[0]) in stems
+        for file in contents.others
+    )
 
 
 def _reading(relation: Relation) -> _Reading | None:
@@ -119,7 +142,8 @@ def _has_form(file: PlacedFile, form: Form) -> bool:
 
 def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
     """Return the readings without those of drawings of the masks, and of further pictures beside plain ones."""
-    wanted = [each for each in readings if not each.mask.words & (DERIVED_WORDS | SECOND_OBSERVERS)] or list(readings)
+    wanted = [each for each in readings if not each.mask.words & DRAWN_FROM_MASKS]
+    wanted = wanted or _usual_masks(readings) or list(readings)
     wanted = [each for each in wanted if not each.image.words & DERIVED_WORDS] or wanted
     for mask in {frozenset(mask.path for _, mask in each.pairs) for each in wanted}:
         same = [each for each in wanted if {m.path for _, m in each.pairs} == mask]
@@ -128,6 +152,19 @@ def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
         if len(same) > 1 and len(plain) == 1:
             wanted = [each for each in wanted if each not in same or each is plain[0]]
     return wanted
+
+
+def _usual_masks(readings: Sequence[_Reading]) -> list[_Reading]:
+    """Return the readings whose masks have a usual word, as Cityscapes' ``labelIds``; the ids to train on alone."""
+    for words in (PREFERRED_WORDS, MASK_WORDS):
+        plain = {_plain(word) for word in words}
+        if found := [each for each in readings if _plain(each.mask.before + each.mask.after) in plain]:
+            return found
+    return []
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]", "", word)
 
 
 def _folder(contents: FolderContents, reading: _Reading) -> Folder:
@@ -144,9 +181,16 @@ def _folder(contents: FolderContents, reading: _Reading) -> Folder:
     ]
     why = ", the masks known by their few values" if reading.why else ""
     layout = f"paired by alike names, {reading.text()}{why}"
+    pairs = [(_in_place(image, reading.image), mask) for image, mask in pairs]
     others = len(left) - len(masks) - len(images)
     unused = f"; not used: {count_text(others, 'other picture file')}" if others else ""
     return paired_folder(contents.root, layout + unused, Match(tuple(pairs), tuple(images), tuple(masks), ""))
+
+
+def _in_place(image: PlacedFile, form: Form) -> PlacedFile:
+    """Return a picture whose place has none of the folders that only say that it is one, for its name."""
+    parts = [part for part in image.place.split("/") if without_split(part) not in form.folders]
+    return replace(image, place="/".join(parts))
 
 
 def _more_ways(contents: FolderContents, readings: Sequence[_Reading]) -> DataError:

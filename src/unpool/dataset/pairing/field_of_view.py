@@ -16,11 +16,16 @@ from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.pairing.matching import Match
 from unpool.dataset.pairing.words import FIELD_OF_VIEW_WORDS, VESSEL_WORDS
 from unpool.errors import DataError
+from unpool.io.read.images import read_image
 from unpool.io.read.masks import read_mask
 from unpool.wording import count_text
 
 _LEAST_SHARE = 0.3
 """Share of the picture that a field of view has at least."""
+_DARK = 0.2
+"""Brightness of a picture outside of its field of view, as a share of that inside."""
+_SEVERAL, _SAME = 3, 0.9
+"""Pictures, and the share of their fields of view that all of these have, from which they are nearly the same."""
 _FILLED = 0.7
 """Share of its box that a field of view fills; a disc fills 0.785."""
 _OUTSIDE = 0.1
@@ -74,6 +79,32 @@ def _is_one_region(pixels: NDArray[np.bool_]) -> bool:
     rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
     box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
     return bool(sizes.max() >= 0.99 * sizes.sum() and pixels.sum() >= _FILLED * box)
+
+
+def shown_alone(match: Match) -> list[Finding]:
+    """Return the warning that masks which are taken as the truth look like fields of view.
+
+    Such masks are one large region, nearly the same in all pictures, and the pictures are dark outside of it.
+    """
+    masks = {mask.path: image.path for image, mask in match.pairs}
+    regions, dark = [], []
+    for path in sampled(list(masks)):
+        try:
+            region, picture = inside_view(path), read_image(masks[path]).mean(axis=2)
+        except DataError:
+            return []
+        if region.shape != picture.shape or region.all() or not _is_one_region(region):
+            return []
+        regions.append(region)
+        dark.append(bool(picture[~region].mean() < _DARK * picture[region].mean()))
+    sizes = {region.shape for region in regions}
+    if len(regions) < _SEVERAL or len(sizes) > 1 or not all(dark):
+        return []
+    if float(np.mean(np.all(regions, axis=0))) < _SAME * float(np.mean(np.any(regions, axis=0))):
+        return []
+    found = "the masks show nearly the same region in all pictures, which are dark outside of it, as fields of view do"
+    repair = "look at them; if they are fields of view, add the masks of what is in the pictures in a folder labels/"
+    return [Finding("warning", "fields-of-view-alone", found, "masks of what is in the pictures", repair)]
 
 
 def with_views(folder: Folder, view: Match, where: str) -> Folder:

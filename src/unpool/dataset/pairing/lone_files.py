@@ -11,14 +11,13 @@ from pathlib import Path
 from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import belonging_by
 from unpool.dataset.pairing.channels import with_channels
-from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
 from unpool.dataset.pairing.joined_masks import MaskPart, joined_mask
-from unpool.dataset.pairing.name_relations import name_relations
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
 from unpool.dataset.pairing.several_masks import overlap_findings
 from unpool.dataset.pairing.unread_files import PICTURE_FORMATS, full_suffix
-from unpool.dataset.pairing.words import DERIVED_WORDS, SECOND_OBSERVERS, UNUSED, name_words
+from unpool.dataset.pairing.unused_masks import unused_masks
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS, UNUSED
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
@@ -38,7 +37,7 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
         unpaired_masks=tuple(path for path in folder.unpaired_masks if path not in explained),
     )
     left = with_channels(_with_parts(contents, left, parts))
-    findings = [*_other_findings(others), *_orphans(contents, left), *_unused_series(contents, left)]
+    findings = [*_other_findings(others), *_orphans(contents, left), *_unused_findings(contents, left)]
     return replace(left, findings=(*left.findings, *findings))
 
 
@@ -84,53 +83,38 @@ def _with_parts(contents: FolderContents, folder: Folder, parts: Sequence[tuple[
     return replace(folder, pairs=tuple(pairs), findings=findings)
 
 
-def _unused_series(contents: FolderContents, folder: Folder) -> list[Finding]:
-    """Return the warning that files which no layout uses may be the masks: named as the pictures, with few values."""
-    used = {path for pair in folder.pairs for path in (pair.image, pair.mask, pair.field_of_view)}
-    used |= {*folder.unpaired_images, *folder.unpaired_masks, *folder.parts}
-    listed = {name for finding in folder.findings for name in finding.files}
-    images = {pair.image for pair in folder.pairs}
-    free = [file for file in contents.files if file.path not in used and str(file.path) not in listed]
-    free = [file for file in free if not {*name_words(file.path.parent.name)} & (DERIVED_WORDS | SECOND_OBSERVERS)]
-    if not free or len(free) > 20_000:
+def _unused_findings(contents: FolderContents, folder: Folder) -> list[Finding]:
+    """Return the warning that files which no layout uses may be the masks."""
+    known = {name for finding in folder.findings for name in finding.files}
+    series = unused_masks(contents, folder, known)
+    if series is None:
         return []
-    paired = [file for file in contents.files if file.path in images]
-    for relation in name_relations([*paired, *free], len(contents.root.parts)):
-        if len(relation) < 0.8 * len(images):
-            break
-        for k in (0, 1):
-            masks, pictures = relation.side(k), relation.side(1 - k)
-            of_pairs = sum(file.path in images for file in pictures)
-            drawn = not relation.forms[k].words & (DERIVED_WORDS | SECOND_OBSERVERS)
-            if of_pairs < 0.8 * len(images) or any(file.path in images for file in masks) or not drawn:
-                continue
-            if share_with_few_values([file.path for file in masks]) == 1:
-                place = relation.forms[k].text()
-                found = f"not used: {count_text(len(masks), 'file')} {place}, with the names of the pictures and few "
-                found += "values, as masks have"
-                repair = f"if they are the masks, move the others into a folder {UNUSED}/; else move them there"
-                return [Finding("warning", "unused-masks", found, ONE_MASK, repair, tuple(str(f.path) for f in masks))]
-    return []
+    found = f"not used: {count_text(len(series.pairs), 'file')} {series.text}, with the names of the pictures and few "
+    found += "values, as masks have"
+    repair = f"if they are the masks, move the others into a folder {UNUSED}/; else move them there"
+    files = tuple(str(mask.path) for _, mask in series.pairs)
+    return [Finding("warning", "unused-masks", found, ONE_MASK, repair, files)]
 
 
 def _other_masks(contents: FolderContents, folder: Folder, known: set[Path]) -> list[tuple[Path, str]]:
     """Return the masks without a partner whose pictures have another mask, with the last word of their names."""
     images = {pair.image for pair in folder.pairs}
-    lone = {*folder.unpaired_masks} - known
+    lone = {*folder.unpaired_masks, *filter(_is_drawn_from_masks, folder.unpaired_images)} - known
     paired = [file for file in contents.files if file.path in images]
     found = belonging_by("word", paired, [file for file in contents.files if file.path in lone])
     return [(mask.path, re.split(r"[_\-. ]", mask.path.stem)[-1]) for _, masks in found.masks for mask in masks]
+
+
+def _is_drawn_from_masks(path: Path) -> bool:
+    words = re.split(r"[_\-. ]", path.stem.lower())
+    return bool({words[-1], "".join(words[-2:])} & (DRAWN_FROM_MASKS - {"rgb"}))
 
 
 def _other_findings(others: Sequence[tuple[Path, str]]) -> list[Finding]:
     """Return a note on masks that are drawn from the others, and a warning of those that may not be."""
     findings = []
     for derived in (True, False):
-        chosen = [
-            (path, word)
-            for path, word in others
-            if (re.sub(r"[\W_]", "", word.lower()) in DERIVED_WORDS | SECOND_OBSERVERS) == derived
-        ]
+        chosen = [(path, word) for path, word in others if _is_drawn_from_masks(path) == derived]
         if not chosen:
             continue
         counts = Counter(word for _, word in chosen)

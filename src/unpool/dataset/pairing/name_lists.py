@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,9 @@ from unpool.dataset.pairing.split_lists import ListFile, find_lists, folder_of_p
 from unpool.errors import DataError
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.wording import count_text, decodable, first_of
+
+_NUMBERS_AFTER = re.compile(r"^(?P<name>\S+)(?:[ \t,;]+-?\d+)+$")
+"""A name with numbers after it, as in the lists of Oxford's pets: ``Abyssinian_1 1 1 1``."""
 
 
 def split_by_name_lists(contents: FolderContents, folder: Folder) -> Folder:
@@ -95,6 +99,9 @@ class _Names:
     def _fits(self, each: ListFile, text: str) -> list[str]:
         """Return the names of the pairs that a line names: of one, or of those whose paths fit it best."""
         listed = _plain(text)
+        numbered = _NUMBERS_AFTER.match(text)
+        if numbered and listed.name not in self._by_stem and str(listed) not in self._full:
+            listed = _plain(numbered["name"])
         if str(listed) in self._full:
             return [str(listed)]
         home = folder_of_pictures(each.path)

@@ -117,10 +117,11 @@ def name_relations(files: Sequence[PlacedFile], root_parts: int) -> list[Relatio
 
 
 def _folders(file: PlacedFile, root_parts: int) -> tuple[str, ...]:
-    return tuple(_without_split(composed(part)) for part in file.path.parts[root_parts:-1])
+    return tuple(without_split(composed(part)) for part in file.path.parts[root_parts:-1])
 
 
-def _without_split(folder: str) -> str:
+def without_split(folder: str) -> str:
+    """Return the name of a folder in lower case, with ``*`` for a word that means a split."""
     word = next((word for word in name_words(folder) if word in SPLITS and word not in ("tr", "ts")), None)
     if word is None:
         word = next((end for end in ("tr", "ts") if folder.lower() in (f"images{end}", f"labels{end}")), None)

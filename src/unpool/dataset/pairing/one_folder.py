@@ -27,4 +27,4 @@ def pair_one_folder(contents: FolderContents) -> Folder | None:
     views = {mask.path for _, mask in matches[known[1]].pairs}
     left = match._replace(images=tuple(file for file in match.images if file.path not in views))
     folder = paired_folder(contents.root, layout, left)
-    return with_views(folder, matches[known[1]], f"x with {known[1]}")
+    return with_views(folder, matches[known[1]], matches[known[1]].rule.rpartition(" ")[2])

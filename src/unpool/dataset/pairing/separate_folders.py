@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from unpool.dataset.pairing.field_of_view import truth_and_view, with_views
+from unpool.dataset.pairing.field_of_view import shown_alone, truth_and_view, with_views
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile
 from unpool.dataset.pairing.matching import Match, match_separate, paired_folder
-from unpool.dataset.pairing.words import DERIVED_WORDS, SECOND_OBSERVERS, UNUSED
+from unpool.dataset.pairing.unused_masks import unused_masks
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS, FIELD_OF_VIEW_WORDS, UNUSED
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
@@ -55,8 +57,7 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
         return None
     if contents.instances and any(way.holds_objects for way in ways):
         ways = [way for way in ways if way.holds_objects]
-    for words in (SECOND_OBSERVERS, DERIVED_WORDS):
-        ways = [way for way in ways if not way.has_words(words)] or ways
+    ways = [way for way in ways if not way.has_words(DRAWN_FROM_MASKS)] or ways
     way, view = _with_view(ways) if len(ways) == 2 else (ways[0], None)
     if len(ways) > 1 and view is None:
         folders = [f"{_folders(root, way.images)} with {_folders(root, way.masks)}" for way in ways]
@@ -69,7 +70,22 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     others = len(files) - len(way.images) - len(way.masks) - (len(view.masks) if view else 0)
     unused = f"; not used: {count_text(others, 'picture file')} in other folders" if others else ""
     folder = paired_folder(root, layout + way.match.rule + unused, way.match)
-    return with_views(folder, view.match, _folders(root, view.masks)) if view else folder
+    if view:
+        return with_views(folder, view.match, _folders(root, view.masks))
+    return _with_unknown_truth(contents, folder, way) if way.masks[0].word in FIELD_OF_VIEW_WORDS else folder
+
+
+def _with_unknown_truth(contents: FolderContents, folder: Folder, way: _Way) -> Folder:
+    """Return the folder of masks that may be fields of view, with the masks beside them where they are."""
+    others = unused_masks(contents, folder)
+    if others is None:
+        return replace(folder, findings=(*folder.findings, *shown_alone(way.match)))
+    truth = Match(others.pairs, (), (), "alike names")
+    if truth_and_view({"": truth, way.masks[0].word: way.match}) is None:
+        return folder
+    layout = f"pictures in {_folders(contents.root, way.images)}, masks {others.text}, paired by alike names"
+    chosen = paired_folder(contents.root, layout, truth)
+    return with_views(chosen, way.match, _folders(contents.root, way.masks))
 
 
 def _with_view(ways: Sequence[_Way]) -> tuple[_Way, _Way | None]:

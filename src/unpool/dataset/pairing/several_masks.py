@@ -16,7 +16,7 @@ from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, co
 from unpool.dataset.pairing.joined_masks import JoinedMask, Joining, MaskPart, is_area, joined_mask, most_alike
 from unpool.dataset.pairing.matching import Match, paired_folder
 from unpool.dataset.pairing.partners import SEVERAL_DRAWINGS, several_masks_error
-from unpool.dataset.pairing.words import DERIVED_WORDS, SECOND_OBSERVERS
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS
 from unpool.errors import DataError
 from unpool.wording import all_of, count_text, first_of
 
@@ -76,8 +76,12 @@ def _ways(contents: FolderContents) -> Iterator[Belonging]:
 
 def _wanted(found: Belonging, image: PlacedFile, masks: Sequence[PlacedFile]) -> list[_Labelled]:
     labelled = [_Labelled(mask, _label(found.way, image, mask)) for mask in sorted(masks, key=lambda m: m.path)]
-    derived = DERIVED_WORDS | SECOND_OBSERVERS
-    return [each for each in labelled if re.sub(r"[\W_]", "", each.label.lower()) not in derived]
+    return [
+        each
+        for each in labelled
+        if not {re.sub(r"[\W_]", "", text.lower()) for text in (each.label, each.mask.path.parent.name)}
+        & DRAWN_FROM_MASKS
+    ]
 
 
 def _label(way: str, image: PlacedFile, mask: PlacedFile) -> str:
