@@ -11,7 +11,7 @@ _TILE = re.compile(rf"[_\-. ]{_PLACE}(?:[_\-. ]?{_PLACE})*$", re.IGNORECASE)
 _COUNTERS = re.compile(r"(?:[_\-. (]+[a-z]?\d+\)?)+$", re.IGNORECASE)
 _COUNTER = re.compile(r"[_\-. (]+[a-z]?\d+\)?$", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d")
-_HASH = re.compile(r"\.rf\.[0-9a-z]{16,}$", re.IGNORECASE)
+_HASH = re.compile(r"(?:_(?:jpe?g|png|tiff?|bmp|gif|webp))?\.rf\.[0-9a-z]{16,}$", re.IGNORECASE)
 _FLIP = r"[hv]?flip(?:ped)?(?:[_\-]?(?:lr|ud|[hvxy]))?"
 _CHANGED = re.compile(
     rf"(?:[_\-. ](?:aug(?:mented|mentation)?|{_FLIP}|mirror(?:ed)?|rot(?:ated?)?|copy)[_\-]?\d*)+$", re.IGNORECASE
@@ -94,11 +94,12 @@ def group_of(names: Iterable[str]) -> dict[str, str]:
     """
     bare = copies_of(names)
     kinds = kind_of(bare)
+    fewest = len(set(kinds.values()))  # kinds are no groups, whatever their names
     folders = {_folder(text) for text in bare.values()}
     rules = (_by_counters, _by_counter) if _are_kinds(folders) else (_folder, _by_counters, _by_counter)
     for rule in rules:
         groups = {text: rule(text) or text for text in bare.values()}
-        if 1 < len(set(groups.values())) < len(groups):
+        if fewest < len(set(groups.values())) < len(groups):
             return {name: groups[text] for name, text in bare.items()}
     if any(kinds.values()):
         return bare

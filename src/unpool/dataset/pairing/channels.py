@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.data.samples import Pair
 from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
@@ -115,7 +116,14 @@ def _stack(paths: Sequence[Path]) -> NDArray[Any]:
 
 
 def with_channels(folder: Folder) -> Folder:
-    """Return the folder whose pictures are stacked from files of channels, where masks are named after the cases."""
+    """Return the folder whose pictures are stacked from files of channels, where masks are named after the cases.
+
+    Cases that cannot be stacked are left out, with an error for each.
+
+    Raises
+    ------
+    DataError: no case can be stacked.
+    """
     first = {pair.image for pair in folder.pairs if pair.image.stem == f"{pair.mask.stem}_0000"}
     lone = [path for path in folder.unpaired_images if _CHANNEL.match(path.stem)]
     if not first or not lone:
@@ -125,16 +133,17 @@ def with_channels(folder: Folder) -> Folder:
     count = max(len(names), *(max(case.files) + 1 for case in cases.values()))
     if count < 2 or count > _MOST_CHANNELS:
         return folder
-    pairs, findings = [], []
+    pairs: list[Pair] = []
+    errors: list[tuple[str, DataError]] = []
     for pair in folder.pairs:
-        if pair.image not in cases:
-            pairs.append(pair)
-            continue
         try:
-            pairs.append(replace(pair, image=stacked(cases[pair.image], count)))
+            image = stacked(cases[pair.image], count) if pair.image in cases else pair.image
+            pairs.append(replace(pair, image=image))
         except DataError as error:
-            pairs.append(pair)
-            findings.append(from_error(error, "channel-missing", pair.name))
+            errors.append((pair.name, error))
+    if not pairs:
+        raise errors[0][1]
+    findings = [from_error(error, "channel-missing", name) for name, error in errors]
     used = {path for case in cases.values() for path in case.files.values()}
     texts = [f"{k:04} {name}" for k, name in enumerate(names)] if len(names) == count else []
     found = f"{count_text(count, 'channel')} in files of their own are stacked to one picture for each case"

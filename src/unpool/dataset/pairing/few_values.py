@@ -22,6 +22,8 @@ _FEWEST, _FEW, _OBJECTS = 8, 64, 4096
 """Values up to which a file is a mask whatever its regions; with regions; and with regions as of numbered objects."""
 
 _MOST_PIXELS = 100_000_000
+_MIDDLE = 1024
+"""Rows and columns from the middle of a file that are looked at."""
 _RUN_OF_CLASSES, _RUN_OF_OBJECTS = 2.0, 3.0
 """Mean length of the runs of equal pixels, along rows and columns, in masks of classes and of objects."""
 
@@ -57,7 +59,7 @@ def _has_few_values(place: str, size: int, changed: int) -> bool | None:
         header = read_header(path)
         if header.rows * header.columns > _MOST_PIXELS:
             return None
-        pixels = read_raster(path).pixels
+        pixels = _middle(read_raster(path).pixels)
     except DataError:
         return None
     if header.form in ("rgba", "grey-alpha"):
@@ -71,6 +73,12 @@ def _has_few_values(place: str, size: int, changed: int) -> bool | None:
     if pixels.dtype.kind == "f" and not (pixels == np.floor(pixels)).all():
         return False
     return _few_after_loss(pixels) if header.lossy else _few(pixels)
+
+
+def _middle(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return at most ``_MIDDLE`` rows and columns from the middle of a picture."""
+    top, left = (max(side - _MIDDLE, 0) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + _MIDDLE, left : left + _MIDDLE]
 
 
 def _few(values: NDArray[Any]) -> bool:

@@ -98,8 +98,10 @@ def is_area(path: Path) -> bool:
 def _area(path: Path) -> NDArray[np.bool_]:
     """Return where a mask of 0 and one other value is not 0. Raises DataError for other masks."""
     values = read_mask(path, "instances")
+    area: NDArray[np.bool_] = values > 0
     if read_header(path).lossy:
-        return values > values.max() // 2
+        area = values > int(values.max()) // 2
+        return area
     found = np.unique(values)
     if len(found[found > 0]) > 1:
         raise DataError(
@@ -107,7 +109,7 @@ def _area(path: Path) -> NDArray[np.bool_]:
             "0 and one other value, where each file shows one class or one object",
             "draw it again with two values, or join the masks of a picture in one file",
         )
-    return values > 0
+    return area
 
 
 def _joined(parts: Sequence[MaskPart], how: Joining, overlaps: list[int]) -> NDArray[Any]:
@@ -115,7 +117,9 @@ def _joined(parts: Sequence[MaskPart], how: Joining, overlaps: list[int]) -> NDA
         return _union(parts, overlaps)
     areas = [_area(part.path) for part in parts]
     _require_one_size(parts, [area.shape for area in areas])
-    cover = sum(area.astype(np.uint16) for area in areas)
+    cover = np.zeros(areas[0].shape, np.uint16)
+    for area in areas:
+        cover += area
     overlaps[:] = [int((cover > 1).sum())]
     most = 255 if how == "area" else max(part.number for part in parts)
     joined = np.zeros(areas[0].shape, np.uint8 if most < 256 else np.uint16 if most < 65536 else np.int32)
@@ -148,7 +152,8 @@ def _in_one_form(masks: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
 
 
 def _drawn(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    return mask.any(axis=2) if mask.ndim == 3 else mask != 0
+    drawn: NDArray[np.bool_] = mask != 0
+    return np.logical_or.reduce(drawn, axis=2) if drawn.ndim == 3 else drawn
 
 
 def _require_one_size(parts: Sequence[MaskPart], shapes: Sequence[tuple[int, ...]]) -> None:

@@ -12,7 +12,7 @@ from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import belonging_by
 from unpool.dataset.pairing.channels import with_channels
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
-from unpool.dataset.pairing.joined_masks import MaskPart, joined_mask
+from unpool.dataset.pairing.joined_masks import JoinedMask, MaskPart, joined_mask
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
 from unpool.dataset.pairing.several_masks import overlap_findings
 from unpool.dataset.pairing.unread_files import PICTURE_FORMATS, full_suffix
@@ -59,22 +59,20 @@ def _with_parts(contents: FolderContents, folder: Folder, parts: Sequence[tuple[
     parts_of: dict[Path, list[Path]] = {}
     for mask, path in parts:
         parts_of.setdefault(mask, []).append(path)
-    pairs, joined, broken = [], {}, []
+    joined: dict[Path, JoinedMask] = {}
+    broken: list[Finding] = []
     for pair in folder.pairs:
         if pair.mask in parts_of:
             files = [pair.mask, *sorted(parts_of[pair.mask])]
             try:
-                mask = joined_mask(
+                joined[pair.image] = joined_mask(
                     [MaskPart(path, k) for k, path in enumerate(files, 1)],
                     "objects" if contents.instances else "parts",
                     pair.mask.stem,
                 )
             except DataError as error:
                 broken.append(from_error(error, "broken-part", pair.name))
-            else:
-                joined[pair.image] = mask
-                pair = replace(pair, mask=mask.path)  # noqa: PLW2901
-        pairs.append(pair)
+    pairs = [replace(pair, mask=joined[pair.image].path) if pair.image in joined else pair for pair in folder.pairs]
     mask, path = parts[0]
     names = f"{mask.relative_to(folder.root).as_posix()} and {path.name}"
     found = f"{count_text(len(parts_of), 'picture')} with a mask in several files, such as {names}: these are joined"

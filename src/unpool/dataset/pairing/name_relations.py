@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from unpool.dataset.pairing.folder import PlacedFile, composed
@@ -128,7 +129,7 @@ def without_split(folder: str) -> str:
     return folder.lower().replace(word, "*", 1) if word else folder.lower()
 
 
-def _by_name(files: Sequence[PlacedFile], folders: dict[object, tuple[str, ...]]) -> Iterator[list[_Place]]:
+def _by_name(files: Sequence[PlacedFile], folders: dict[Path, tuple[str, ...]]) -> Iterator[list[_Place]]:
     """Yield the files that share a split and a part of their names."""
     by_key: dict[tuple[str, str], list[_Place]] = defaultdict(list)
     for file in files:
@@ -139,10 +140,10 @@ def _by_name(files: Sequence[PlacedFile], folders: dict[object, tuple[str, ...]]
             yield from [alike] if len(alike) <= _MOST_ALIKE else _nearby(alike)
 
 
-def _by_folder(files: Sequence[PlacedFile], folders: dict[object, tuple[str, ...]]) -> Iterator[list[_Place]]:
+def _by_folder(files: Sequence[PlacedFile], folders: dict[Path, tuple[str, ...]]) -> Iterator[list[_Place]]:
     """Yield the files of each folder whose names are those of files in other folders: ``a/img``, ``a/label``."""
     count: dict[str, int] = defaultdict(int)
-    inside: dict[object, list[PlacedFile]] = defaultdict(list)
+    inside: dict[Path, list[PlacedFile]] = defaultdict(list)
     for file in files:
         count[composed(file.path.stem).casefold()] += 1
         inside[file.path.parent].append(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from unpool.wording import count_text, decodable, first_of
 ONE_MASK = "one mask for each picture"
 _LATIN = str.maketrans("аеорсхуіјѕАВЕКМНОРСТХУІЈЅαορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcxyijsABEKMHOPCTXYIJSaopvABEZHIKMNOPTYX")
 """Letters of other alphabets that look as Latin ones."""
+_COUNTED = re.compile(r"[_\-. ]\(?\d+\)?$")
+"""The end of a name that is a counter."""
 JOIN = (
     "if each shows one class or one object, join the masks of a picture into one file, named after the picture, with "
     "a value for each class or object; else move those that you do not mean out of the folder"
@@ -111,7 +114,9 @@ def _no_masks(contents: FolderContents) -> DataError:
     if not files:
         return _unreadable(contents, "no picture files", unread)
     found = belonging_by("word", files, files)
-    if found.several and found.count + len(found.masks) >= len(files):
+    # the pictures of a film end with counters
+    counted = all(_COUNTED.search(mask.path.stem) for _, masks in found.masks for mask in masks)
+    if found.several and not counted and found.count + len(found.masks) >= len(files):
         return several_masks_error(contents, found)
     return _unreadable(contents, f"{count_text(len(files), 'picture file')}, and no masks among them", unread)
 

@@ -23,6 +23,7 @@ from unpool.wording import all_of, count_text, first_of
 _MOST_OF = 0.8
 """Share of the masks that need to belong to a picture."""
 _MOST_CLASSES = 30
+_BACKGROUND = "background"
 _LOOKED_AT = 5
 """Pictures whose masks are looked at before a folder is taken as one of this layout."""
 _ALIKE = 0.5
@@ -59,29 +60,42 @@ def pair_several_masks(contents: FolderContents) -> Folder | None:
 
 
 def _ways(contents: FolderContents) -> Iterator[Belonging]:
-    """Yield the ways by which most masks belong to a picture, and most pictures have several."""
+    """Yield the way by which most masks belong to a picture, and most pictures have several: of two the fuller one.
+
+    Where no word says which files are masks, a way to read all files is yielded too.
+    """
     masks = [file for file in contents.files if file.kind == "mask"]
     images = [file for file in contents.files if file.kind == "image"]
     images = images or [file for file in contents.files if file.kind is None]
     if masks and images:
-        for way in ("word", "place", "folder"):
-            found = belonging_by(way, images, masks)
-            if found.several and found.count >= _MOST_OF * len(masks):
-                yield found
-    for way in ("word", "folder"):
-        found = belonging_by(way, contents.files, contents.files)
-        if found.several and found.count + len(found.masks) >= _MOST_OF * len(contents.files):
-            yield found
+        yield from _fullest([belonging_by(way, images, masks) for way in ("word", "place", "folder")], len(masks))
+    files = contents.files
+    found = [each for way in ("word", "folder") if len((each := belonging_by(way, files, files)).masks) > 1]
+    yield from _fullest([each for each in found if each.count + len(each.masks) >= _MOST_OF * len(files)], 0)
+
+
+def _fullest(ways: Sequence[Belonging], number: int) -> list[Belonging]:
+    """Return the way in which most pictures have masks, of those with most of the masks; none where two have as many.
+
+    Parameters
+    ----------
+    number: of the masks.
+    """
+    fitting = [each for each in ways if each.several and each.count >= _MOST_OF * number]
+    most = max((len(each.masks) for each in fitting), default=0)
+    fullest = [each for each in fitting if len(each.masks) == most]
+    return fullest if len(fullest) == 1 else []
 
 
 def _wanted(found: Belonging, image: PlacedFile, masks: Sequence[PlacedFile]) -> list[_Labelled]:
     labelled = [_Labelled(mask, _label(found.way, image, mask)) for mask in sorted(masks, key=lambda m: m.path)]
-    return [
-        each
-        for each in labelled
-        if not {re.sub(r"[\W_]", "", text.lower()) for text in (each.label, each.mask.path.parent.name)}
-        & DRAWN_FROM_MASKS
-    ]
+    return [each for each in labelled if not _is_drawn_from_masks(each)]
+
+
+def _is_drawn_from_masks(each: _Labelled) -> bool:
+    words = re.split(r"[_\-. ]", each.label.lower())
+    texts = (words[-1], "".join(words), re.sub(r"[\W_]", "", each.mask.path.parent.name.lower()))
+    return any(text in DRAWN_FROM_MASKS for text in texts)
 
 
 def _label(way: str, image: PlacedFile, mask: PlacedFile) -> str:
@@ -121,22 +135,27 @@ def _classes(masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> list[str]:
     if not all(re.search(r"[^\W\d_]", label) for label in pictures):
         return []
     shared = sum(count for count in pictures.values() if count > 1)
-    return sorted(pictures) if shared >= _MOST_OF * sum(pictures.values()) else []
+    if shared < _MOST_OF * sum(pictures.values()):
+        return []
+    return sorted(label for label in pictures if label.lower() != _BACKGROUND)
 
 
 def _joined_folder(contents: FolderContents, masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> Folder:
     classes = [] if contents.instances else _classes(masks)
     how: Joining = "classes" if classes else "area" if contents.regions else "objects"
+    number_of = {label: k for k, label in enumerate(classes, 1)}
     joined: dict[PlacedFile, JoinedMask] = {}
-    broken: list[Finding] = []
+    broken: list[tuple[PlacedFile, DataError]] = []
     for image, own in masks.items():
         parts = [
-            MaskPart(each.mask.path, classes.index(each.label) + 1 if classes else k) for k, each in enumerate(own, 1)
+            MaskPart(each.mask.path, number_of.get(each.label, 0) if classes else k) for k, each in enumerate(own, 1)
         ]
         try:
             joined[image] = joined_mask(parts, how, image.path.stem)
         except DataError as error:
-            broken.append(from_error(error, "broken-part", image.path.stem))
+            broken.append((image, error))
+    if not joined:
+        raise broken[0][1]
     used = {each.mask.path for own in masks.values() for each in own}
     number = len(used)
     left = [file for file in contents.files if file.path not in used and file not in masks]
@@ -148,15 +167,20 @@ def _joined_folder(contents: FolderContents, masks: Mapping[PlacedFile, Sequence
         "",
     )
     what = f"classes {all_of(classes)}" if classes else "areas of 0 and 255" if how == "area" else "object numbers"
-    layout = f"{number:,} masks joined for {count_text(len(masks), 'picture')}, as {what}"
+    image, own = next(iter(masks.items()))
+    example = " with ".join(file.path.relative_to(contents.root).as_posix() for file in (image, own[0].mask))
+    layout = f"{number:,} masks joined for {count_text(len(masks), 'picture')}, such as {example}, as {what}"
     folder = paired_folder(contents.root, layout, match)
-    lines = [f"{k}={name}" for k, name in enumerate(["background", *classes])] if classes else []
+    lines = [f"{k}={name}" for k, name in enumerate([_BACKGROUND, *classes])] if classes else []
     return replace(
         folder,
         objects=how == "objects",
         classes=tuple(lines),
         parts=tuple(sorted(used)),
-        findings=(*broken, *_findings(folder.pairs, joined, how)),
+        findings=(
+            *(from_error(error, "broken-part", image.path.stem) for image, error in broken),
+            *_findings(folder.pairs, joined, how),
+        ),
     )
 
 
