@@ -118,6 +118,12 @@ def test_words_against_values_are_no_pairs(tmp_path: Path) -> None:
         find_pairs(tmp_path)
 
 
+def test_heat_maps_are_no_masks(tmp_path: Path) -> None:
+    made_files(tmp_path, ["images/{}.png", "masks/sub/{}.png"], [])
+    with pytest.raises(DataError, match=r"masks/sub/0\.png may be the mask of images/0\.png, but has many values"):
+        find_pairs(tmp_path)
+
+
 def test_masks_beside_the_pairs_are_named(tmp_path: Path) -> None:
     made_files(tmp_path, ["images/{}.png"], ["masks/{}.png", "edges/{}.png"])
     finding = {f.code: f for f in find_pairs(tmp_path).findings}["unused-masks"]
@@ -152,3 +158,20 @@ def test_lists_with_numbers_after_the_names(tmp_path: Path) -> None:
     made_files(tmp_path, ["images/beagle_{}.jpg"], ["annotations/trimaps/beagle_{}.png"])
     (tmp_path / "annotations" / "test.txt").write_text("beagle_3 1 2 1\n")
     assert {name: split for name, (_, _, split) in paired(tmp_path).items() if split} == {"beagle_3": "test"}
+
+
+def test_lists_of_the_folder_that_fits_are_used(tmp_path: Path) -> None:
+    made_files(tmp_path, ["set/photo/{}.jpg"], ["set/drawn/{}.png"])
+    for place, lines in (("notes", "other\nwords\n"), ("set/splits", "0\n1\n")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "train.txt").write_text(lines)
+    (tmp_path / "set/splits/val.txt").write_text("2\n")
+    assert [split for _, _, split in paired(tmp_path).values()] == ["train", "train", "val", None]
+
+
+def test_small_copies_of_pictures_are_left_alone(tmp_path: Path) -> None:
+    made_files(tmp_path, ["original/{}.png"], ["drawn/{}.png"])
+    for k in range(4):
+        noise = np.random.default_rng(k).integers(0, 256, (6, 8, 3), np.uint8)
+        saved(tmp_path / f"small/{k}.png", noise)
+    assert "original/x with drawn/x" in find_pairs(tmp_path).layout

@@ -171,7 +171,7 @@ def test_several_masks_that_cannot_be_joined_are_said(tmp_path: Path) -> None:
         DataError, match=r"6 masks for 3 pictures, 2 for each picture: .*\n.*one mask for each"
     ) as error:
         find_pairs(tmp_path)
-    assert "join the masks of a picture into one file" in error.value.repair
+    assert "give it the values 0 and 255, and name it after its picture" in error.value.repair
 
 
 @pytest.mark.parametrize(

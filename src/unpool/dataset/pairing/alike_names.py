@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from unpool.dataset.pairing.few_values import share_with_few_values
+from unpool.dataset.pairing.few_values import LOOKED_AT, share_with_few_values
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
 from unpool.dataset.pairing.matching import Match, paired_folder
 from unpool.dataset.pairing.name_relations import Form, Relation, name_relations, without_split
@@ -21,6 +21,7 @@ from unpool.dataset.pairing.words import (
     UNUSED,
 )
 from unpool.errors import DataError
+from unpool.io.read.file_facts import picture_size
 from unpool.wording import count_text, first_of
 
 _MOST_OF = 0.8
@@ -145,6 +146,8 @@ def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
     wanted = [each for each in readings if not each.mask.words & DRAWN_FROM_MASKS]
     wanted = wanted or _usual_masks(readings) or list(readings)
     wanted = [each for each in wanted if not each.image.words & DERIVED_WORDS] or wanted
+    if len(wanted) > 1:
+        wanted = [each for each in wanted if _sizes_agree(each)] or wanted
     for mask in {frozenset(mask.path for _, mask in each.pairs) for each in wanted}:
         same = [each for each in wanted if {m.path for _, m in each.pairs} == mask]
         plain = [each for each in same if each.image.plain and not each.image.folders]
@@ -152,6 +155,17 @@ def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
         if len(same) > 1 and len(plain) == 1:
             wanted = [each for each in wanted if each not in same or each is plain[0]]
     return wanted
+
+
+def _sizes_agree(reading: _Reading) -> bool:
+    """Return whether a few pictures have the sizes of their masks, as small copies of pictures have not."""
+    for image, mask in reading.pairs[:: -(-len(reading.pairs) // LOOKED_AT)]:
+        try:
+            if picture_size(image.path) != picture_size(mask.path):
+                return False
+        except DataError:
+            continue
+    return True
 
 
 def _usual_masks(readings: Sequence[_Reading]) -> list[_Reading]:

@@ -15,7 +15,7 @@ from unpool.class_table import flatten_colours
 from unpool.errors import DataError
 from unpool.io.read.formats import read_header, read_raster
 
-SAMPLED = 6
+LOOKED_AT = 6
 """Most files of a series that are looked at."""
 
 _FEWEST, _FEW, _OBJECTS = 8, 64, 4096
@@ -33,7 +33,7 @@ _AFTER_LOSS = 0.7
 
 def sampled(files: Sequence[Path]) -> list[Path]:
     """Return a few files of a series, spread evenly over it."""
-    count = min(len(files), SAMPLED)
+    count = min(len(files), LOOKED_AT)
     return [files[k * len(files) // count] for k in range(count)]
 
 

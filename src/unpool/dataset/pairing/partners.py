@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
+from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile, composed, no_layout
 from unpool.dataset.pairing.matching import require_one_of_each_name
 from unpool.dataset.pairing.split_lists import names_picture
@@ -25,9 +26,15 @@ _COUNTED = re.compile(r"[_\-. ]\(?\d+\)?$")
 """The end of a name that is a counter."""
 JOIN = (
     "if each shows one class or one object, join the masks of a picture into one file, named after the picture, with "
-    "a value for each class or object; else move those that you do not mean out of the folder"
+    f"a value for each class or object; else move those that you do not mean into a folder {UNUSED}/"
 )
-"""The repair of several masks for one picture."""
+"""The repair of several masks for one picture beside masks that are used."""
+_NAME_PARTS = (
+    "if each shows one class or one object, give it the values 0 and 255, and name it after its picture with a word or "
+    "a number more, such as x_cell or x_1 for x, in a folder masks/; then they are joined; else move those that you do "
+    f"not mean into a folder {UNUSED}/"
+)
+"""The repair of several masks for each picture."""
 SEVERAL_DRAWINGS = (
     "they show nearly the same regions, as drawings by several people do: keep one mask for each picture, and move the "
     f"others into a folder {UNUSED}/, which is left out"
@@ -54,6 +61,8 @@ def no_layout_error(contents: FolderContents) -> DataError:
 def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
     """Return the error of pictures and masks of which none belong together, with the cause."""
     if found := belonging(images, masks):
+        if not found.several and share_with_few_values([owned[0].path for _, owned in found.masks]) == 0:
+            return _many_values(contents, found)
         return several_masks_error(contents, found) if found.several else _named_otherwise(contents, found)
     if len(masks) > len(images) and len(masks) % len(images) == 0:
         return several_masks_error(contents, Belonging("count", [(image, []) for image in images]), others=masks)
@@ -155,7 +164,7 @@ def _drawings(contents: FolderContents) -> list[UnreadFiles]:
 
 
 def several_masks_error(
-    contents: FolderContents, found: Belonging, repair: str = JOIN, others: Sequence[PlacedFile] = ()
+    contents: FolderContents, found: Belonging, repair: str = _NAME_PARTS, others: Sequence[PlacedFile] = ()
 ) -> DataError:
     """Return the error of pictures with several masks each; ``others`` are masks that no picture is known of."""
     numbers = {len(masks) for _, masks in found.masks} if not others else {len(others) // len(found.masks)}
@@ -168,6 +177,17 @@ def several_masks_error(
         f"{contents.root}: {count}, {each} for each picture: {owner}{names}",
         ONE_MASK,
         repair,
+    )
+
+
+def _many_values(contents: FolderContents, found: Belonging) -> DataError:
+    """Return the error of files that are named and placed as masks, and have the values of pictures."""
+    image, (mask, *_) = found.masks[0]
+    return DataError(
+        f"{contents.root}: {_place(contents.root, mask)} may be the mask of {_place(contents.root, image)}, but has "
+        "many values, as pictures, heat maps and overlays have",
+        "masks with one value for each class",
+        f"save the masks as PNG files with one value for each class; or move these files into a folder {UNUSED}/",
     )
 
 
@@ -184,8 +204,7 @@ def _named_otherwise(contents: FolderContents, found: Belonging) -> DataError:
         "zeros": ("has its number with other zeros", "name it {stem}{suffix}, and the others alike"),
     }[found.way]
     return DataError(
-        f"{contents.root}: no picture and mask have the same name; {_place(contents.root, mask)} may be the mask of "
-        f"{_place(contents.root, image)}, but {fact}",
+        f"{contents.root}: {_place(contents.root, mask)} may be the mask of {_place(contents.root, image)}, but {fact}",
         "masks with the names and sub-folders of their pictures, or with one word more, such as x_mask for x",
         repair.format(stem=image.path.stem, suffix=mask.path.suffix),
     )

@@ -14,7 +14,7 @@ from unpool.dataset.pairing.words import DRAWN_FROM_MASKS
 _MOST_OF = 0.8
 """Share of the pictures that such files need to have."""
 _MOST_FILES = 20_000
-"""Files up to which a folder is searched; names of so many files are compared in seconds."""
+"""Files up to which a folder is searched; the names of these are compared in seconds."""
 
 
 class UnusedMasks(NamedTuple):

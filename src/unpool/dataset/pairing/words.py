@@ -176,7 +176,7 @@ DERIVED_WORDS = frozenset(
 )
 """Last words of files that are drawn from the masks of the same pictures, without ``_``, ``-`` and spaces."""
 
-DRAWN_FROM_MASKS = DERIVED_WORDS | SECOND_OBSERVERS | {"rgb", "maskshuman"}
+DRAWN_FROM_MASKS = DERIVED_WORDS | SECOND_OBSERVERS | {"rgb", "maskshuman", "segmentationobject"}
 """Words of folders and files with other masks of the same pictures, which are left alone beside the masks."""
 
 _LIST_WORDS = frozenset(
