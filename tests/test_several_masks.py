@@ -1,5 +1,6 @@
 """Several mask files for one picture: joined to object numbers, to classes, or to one mask."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +207,32 @@ def test_folders_of_classes_with_numbers_are_no_folders_of_pictures(tmp_path: Pa
     surveyed = survey(several(tmp_path / "set", "images/{}.png", ["masks/0/{}.png", "masks/1/{}.png"], count=6))
     assert [np.unique(read_mask(pair.mask)).tolist() for pair in surveyed.folder.pairs] == [[0, 1, 2]] * 6
     assert {pair.name for pair in surveyed.folder.pairs} == {*"012345"}
+
+
+def test_label_studios_masks_belong_to_the_pictures_of_its_tasks(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for k in range(3):
+        picture(root / f"images/scan {k}.png")
+        for place, word in enumerate(("car-0", "car-1", "road-0")):
+            saved(root / f"masks/task-1{k}-annotation-4{k}-by-1-tag-{word}.png", box(2, 1 + 7 * place))
+    with pytest.raises(DataError, match="9 masks of Label Studio") as error:
+        find_pairs(root)
+    assert "export the tasks as JSON too" in error.value.repair
+    tasks = [{"id": 10 + k, "data": {"image": f"/data/upload/1/0a1b2c3d-scan%20{k}.png"}} for k in range(3)]
+    (root / "project-1.json").write_text(json.dumps(tasks))
+    surveyed = survey(root)
+    assert surveyed.table.describe_values() == "0 background, 1 car, 2 road"
+    assert [pair.image.name for pair in surveyed.folder.pairs] == ["scan 0.png", "scan 1.png", "scan 2.png"]
+    assert np.array_equal(read_mask(surveyed.folder.pairs[2].mask), drawn([1, 1, 2]))
+    saved(root / "masks/task-11-annotation-99-by-2-tag-car-0.png", box(2, 2))
+    with pytest.raises(DataError, match="task 11 of Label Studio has 2 annotations"):
+        find_pairs(root)
+
+
+def test_a_background_mask_is_no_class_of_its_own(tmp_path: Path) -> None:
+    root = several(tmp_path / "set", "images/{}.png", ["masks/{}_cell.png", "masks/{}_nucleus.png"])
+    for k in range(3):
+        saved(root / f"masks/{k}_background.png", np.where(drawn([1, 2]) > 0, np.uint8(0), np.uint8(255)))
+    surveyed = survey(root)
+    assert surveyed.table.describe_values() == "0 background, 1 cell, 2 nucleus"
+    assert all(np.array_equal(read_mask(pair.mask), drawn([1, 2])) for pair in surveyed.folder.pairs)

@@ -14,6 +14,7 @@ from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import Belonging, belonging_by
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
 from unpool.dataset.pairing.joined_masks import JoinedMask, Joining, MaskPart, is_area, joined_mask, most_alike
+from unpool.dataset.pairing.label_studio import label_studio_masks
 from unpool.dataset.pairing.matching import Match, paired_folder
 from unpool.dataset.pairing.partners import SEVERAL_DRAWINGS, several_masks_error
 from unpool.dataset.pairing.words import DRAWN_FROM_MASKS
@@ -47,9 +48,14 @@ def pair_several_masks(contents: FolderContents) -> Folder | None:
 
     Raises
     ------
-    DataError: the masks of a picture show the same thing.
+    DataError: the masks of a picture show the same thing, or see ``label_studio_masks``.
     RunError: there is no cache folder, or it cannot be written.
     """
+    exported = {
+        image: [_Labelled(mask, label) for mask, label in own] for image, own in label_studio_masks(contents).items()
+    }
+    if exported:
+        return _joined_folder(contents, exported)
     for found in _ways(contents):
         masks = {image: labelled for image, own in found.masks if (labelled := _wanted(found, image, own))}
         several = sum(len(own) > 1 for own in masks.values())
