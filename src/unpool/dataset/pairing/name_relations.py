@@ -6,11 +6,12 @@ No word is known here. ``photo/1.png`` and ``drawn/1.png``, ``1.bmp`` and ``1.pn
 
 from __future__ import annotations
 
+import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain, combinations
 from typing import NamedTuple
 
 from unpool.dataset.pairing.folder import PlacedFile, composed
@@ -86,11 +87,25 @@ class _Cut(NamedTuple):
     whole: bool = False
 
 
-class _Place(NamedTuple):
-    """A file with its folders, in which ``*`` stands for a word that means a split, and one way to read its name."""
+class _Named(NamedTuple):
+    """A file, what its path says, and its number among all files, which is quicker to compare than a path.
 
+    Attributes
+    ----------
+    folders: with ``*`` for a word that means a split.
+    """
+
+    number: int
     file: PlacedFile
+    stem: str
+    parent: str
     folders: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    """A file and one way to read its name."""
+
+    named: _Named
     cut: _Cut
 
 
@@ -101,24 +116,32 @@ def name_relations(files: Sequence[PlacedFile], root_parts: int) -> list[Relatio
     ----------
     root_parts: how many parts of each path are those of the root.
     """
-    folders = {file.path.parent: _folders(file, root_parts) for file in files}
-    found: dict[tuple[Form, Form], dict[PlacedFile, set[PlacedFile]]] = defaultdict(lambda: defaultdict(set))
-    for alike in (*_by_name(files, folders), *_by_folder(files, folders)):
-        for one, other in _compared(alike):
-            forms = _forms(one, other)
+    named = _named(files, root_parts)
+    found: dict[tuple[Form, Form], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for alike in chain(_by_name(named), _by_folder(named)):
+        for one, other in combinations(alike, 2):
+            forms = None if one.named.number == other.named.number else _forms(one, other)
             if forms is None:
                 continue
-            first, second = (one, other) if forms[0] <= forms[1] else (other, one)
-            ordered = (forms[0], forms[1]) if forms[0] <= forms[1] else (forms[1], forms[0])
-            found[ordered][first.file].add(second.file)
-    relations = [_one_to_one(forms, partners) for forms, partners in found.items()]
+            if forms[0] <= forms[1]:
+                found[forms][one.named.number].add(other.named.number)
+            else:
+                found[forms[1], forms[0]][other.named.number].add(one.named.number)
+    relations = [_one_to_one(forms, partners, files) for forms, partners in found.items()]
     relations = [relation for relation in relations if relation.pairs]
     relations.sort(key=lambda each: (-len(each), sum(len(form.before + form.after) for form in each.forms)))
     return _without_repeats(relations)
 
 
-def _folders(file: PlacedFile, root_parts: int) -> tuple[str, ...]:
-    return tuple(without_split(composed(part)) for part in file.path.parts[root_parts:-1])
+def _named(files: Sequence[PlacedFile], root_parts: int) -> list[_Named]:
+    folders: dict[str, tuple[str, ...]] = {}
+    named = []
+    for number, file in enumerate(files):
+        parent, name = os.path.split(file.path)
+        if parent not in folders:
+            folders[parent] = tuple(without_split(composed(part)) for part in file.path.parts[root_parts:-1])
+        named.append(_Named(number, file, composed(os.path.splitext(name)[0]), parent, folders[parent]))
+    return named
 
 
 def without_split(folder: str) -> str:
@@ -129,31 +152,29 @@ def without_split(folder: str) -> str:
     return folder.lower().replace(word, "*", 1) if word else folder.lower()
 
 
-def _by_name(files: Sequence[PlacedFile], folders: dict[Path, tuple[str, ...]]) -> Iterator[list[_Place]]:
+def _by_name(files: Sequence[_Named]) -> Iterator[list[_Place]]:
     """Yield the files that share a split and a part of their names."""
     by_key: dict[tuple[str, str], list[_Place]] = defaultdict(list)
-    for file in files:
-        for cut in _cuts(composed(file.path.stem)):
-            by_key[file.split or "", cut.key].append(_Place(file, folders[file.path.parent], cut))
+    for named in files:
+        for cut in _cuts(named.stem):
+            by_key[named.file.split or "", cut.key].append(_Place(named, cut))
     for alike in by_key.values():
         if len(alike) > 1:
             yield from [alike] if len(alike) <= _MOST_ALIKE else _nearby(alike)
 
 
-def _by_folder(files: Sequence[PlacedFile], folders: dict[Path, tuple[str, ...]]) -> Iterator[list[_Place]]:
+def _by_folder(files: Sequence[_Named]) -> Iterator[list[_Place]]:
     """Yield the files of each folder whose names are those of files in other folders: ``a/img``, ``a/label``."""
-    count: dict[str, int] = defaultdict(int)
-    inside: dict[Path, list[PlacedFile]] = defaultdict(list)
-    for file in files:
-        count[composed(file.path.stem).casefold()] += 1
-        inside[file.path.parent].append(file)
-    for folder, members in inside.items():
-        stems = {composed(file.path.stem).casefold() for file in members}
-        if 1 < len(members) <= _MOST_ALIKE and len(stems) == len(members) and all(count[stem] > 1 for stem in stems):
-            yield [
-                _Place(file, folders[folder], _Cut("", composed(file.path.stem).casefold(), "", whole=True))
-                for file in members
-            ]
+    stems = [named.stem.casefold() for named in files]
+    count = Counter(stems)
+    inside: dict[str, dict[str, list[_Named]]] = defaultdict(lambda: defaultdict(list))
+    for named, stem in zip(files, stems, strict=True):
+        inside[named.parent][stem].append(named)
+    for members in inside.values():
+        if 1 < len(members) <= _MOST_ALIKE and all(
+            len(same) == 1 and count[stem] > 1 for stem, same in members.items()
+        ):
+            yield [_Place(same[0], _Cut("", stem, "", whole=True)) for stem, same in members.items()]
 
 
 def _cuts(stem: str) -> Iterator[_Cut]:
@@ -175,19 +196,13 @@ def _nearby(alike: Sequence[_Place]) -> Iterator[list[_Place]]:
     """Yield those of many files of one name whose folders are equal but for one."""
     by_rest: dict[tuple[object, ...], list[_Place]] = defaultdict(list)
     for place in alike:
-        by_rest[place.folders].append(place)
-        for k in range(len(place.folders)):
-            by_rest[len(place.folders), k, *place.folders[:k], *place.folders[k + 1 :]].append(place)
+        folders = place.named.folders
+        by_rest[folders].append(place)
+        for k in range(len(folders)):
+            by_rest[len(folders), k, *folders[:k], *folders[k + 1 :]].append(place)
     for near in by_rest.values():
         if 1 < len(near) <= _MOST_ALIKE:
             yield near
-
-
-def _compared(alike: Sequence[_Place]) -> Iterator[tuple[_Place, _Place]]:
-    for k, one in enumerate(alike):
-        for other in alike[k + 1 :]:
-            if one.file.path != other.file.path:
-                yield one, other
 
 
 def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
@@ -195,16 +210,15 @@ def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
     same_name = one.cut[1:] == other.cut[1:]
     if same_name and (one.cut.before or one.cut.after):
         return None
-    start = 0
-    while start < min(len(one.folders), len(other.folders)) and one.folders[start] == other.folders[start]:
-        start += 1
-    a, b = one.folders[start:], other.folders[start:]
+    a, b = one.named.folders, other.named.folders
+    while a and b and a[0] == b[0]:
+        a, b = a[1:], b[1:]
     while a and b and a[-1] == b[-1]:
         a, b = a[:-1], b[:-1]
     alone = same_name and not a and not b
-    if alone and one.file.path.parent != other.file.path.parent:
+    if alone and one.named.parent != other.named.parent:
         return None
-    suffixes = [place.file.path.suffix.lower() if alone else "" for place in (one, other)]
+    suffixes = [place.named.file.path.suffix.lower() if alone else "" for place in (one, other)]
     if alone and suffixes[0] == suffixes[1]:
         return None
     return (
@@ -213,14 +227,11 @@ def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
     )
 
 
-def _one_to_one(forms: tuple[Form, Form], partners: dict[PlacedFile, set[PlacedFile]]) -> Relation:
+def _one_to_one(forms: tuple[Form, Form], partners: dict[int, set[int]], files: Sequence[PlacedFile]) -> Relation:
     """Return the relation of files that have one partner each."""
-    owners: dict[PlacedFile, int] = defaultdict(int)
-    for others in partners.values():
-        for other in others:
-            owners[other] += 1
+    owners = Counter(other for others in partners.values() for other in others)
     pairs = [(one, next(iter(others))) for one, others in partners.items() if len(others) == 1]
-    return Relation(forms, [pair for pair in pairs if owners[pair[1]] == 1])
+    return Relation(forms, [(files[one], files[other]) for one, other in pairs if owners[other] == 1])
 
 
 def _without_repeats(relations: Sequence[Relation]) -> list[Relation]:
