@@ -38,6 +38,7 @@ from unpool.errors import DataError
         ("a{}_json/img.png", "a{}_json/label.png"),
         ("p{}/photo.png", "p{}/drawn.png"),
         ("segmentation/images/{}.png", "segmentation/masks/{}.png"),
+        ("d/photos/{}.png", "d/annots/v2/{}.png"),
     ],
 )
 def test_names_and_values_show_the_masks(tmp_path: Path, image: str, mask: str) -> None:
@@ -77,6 +78,7 @@ def test_pictures_alone_are_no_pairs(tmp_path: Path, pictures: list[str], masks:
     [
         (["photo/{}.png", "overlay/{}.png"], ["drawn/{}.png"], "photo/x with drawn/x"),
         (["{}.png", "{}_enhanced.png"], ["{}_drawn.png"], "x with x_drawn"),
+        (["{}.jpg", "{}_overlay.png"], ["{}.png"], "x.jpg with x.png"),
         (["{}.png"], ["{}_cp_masks.png", "{}_cp_outlines.png"], "x with x_cp_masks"),
         (["ds/img/{}.png"], ["ds/masks_machine/{}.png", "ds/masks_human/{}.png"], "img/x with masks_machine/x"),
         (["a{}_json/img.png", "a{}_json/label_viz.png"], ["a{}_json/label.png"], "img with label"),

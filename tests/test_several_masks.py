@@ -85,10 +85,13 @@ def test_a_file_for_each_class_gives_classes(tmp_path: Path, image: str, masks: 
 
 
 def test_a_class_that_some_pictures_lack_keeps_its_number(tmp_path: Path) -> None:
-    root = several(tmp_path / "set", "images/{}.png", ["masks/{}_cell.png", "masks/{}_nucleus.png"], count=5)
-    (root / "masks" / "3_cell.png").unlink()
+    root = several(tmp_path / "set", "images/{}.png", ["masks/{}_cell.png", "masks/{}_nucleus.png"], count=8)
+    for name in ("3_cell", "0_nucleus", "1_nucleus", "4_nucleus", "5_nucleus"):
+        (root / "masks" / f"{name}.png").unlink()
     pairs = {pair.name: pair for pair in find_pairs(root).pairs}
+    assert len(pairs) == 8
     assert np.array_equal(read_mask(pairs["3"].mask), drawn([0, 2]))
+    assert np.array_equal(read_mask(pairs["4"].mask), drawn([1, 0]))
 
 
 def test_a_test_folder_without_a_class_is_read_by_the_names(tmp_path: Path) -> None:

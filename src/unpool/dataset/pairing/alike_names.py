@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from unpool.dataset.pairing.few_values import LOOKED_AT, share_with_few_values
@@ -27,6 +28,8 @@ from unpool.wording import count_text, first_of
 _MOST_OF = 0.8
 """Share of the pairs of the largest relation, and of the masks, that a reading needs."""
 _MASK_WORDS = (MASK_FOLDERS | {re.sub(r"[\W_]", "", word) for word in MASK_WORDS}) - {"y", "l", "p"}
+
+_GAP = re.compile(r"[_\-. ]")
 
 
 class _Reading(NamedTuple):
@@ -126,8 +129,15 @@ def _named_as_masks(form: Form, files: Sequence[PlacedFile]) -> bool:
 def _holds_most_masks(reading: _Reading, files: Sequence[PlacedFile]) -> bool:
     """Return whether most files in the folders of the masks, and with their beginning or end, belong to a picture."""
     folders = {mask.path.parent for _, mask in reading.pairs}
-    number = sum(file.path.parent in folders and _has_form(file, reading.mask) for file in files)
-    return len(reading.pairs) >= _MOST_OF * number
+    paired = {mask.path.with_suffix("") for _, mask in reading.pairs}
+    masks = [file for file in files if file.path.parent in folders and _has_form(file, reading.mask)]
+    further = sum(not reading.mask.whole and _continues(file.path, paired) for file in masks)
+    return len(reading.pairs) >= _MOST_OF * (len(masks) - further)
+
+
+def _continues(path: Path, others: Collection[Path]) -> bool:
+    """Return whether a name begins with that of one of some paths without suffix, as that of an overlay may."""
+    return any(path.with_name(path.stem[: gap.start()] or path.name) in others for gap in _GAP.finditer(path.stem))
 
 
 def _has_form(file: PlacedFile, form: Form) -> bool:

@@ -129,7 +129,7 @@ def with_channels(folder: Folder) -> Folder:
     if not first or not lone:
         return folder
     cases = {case.files[0]: case for case in cases_of([*first, *lone]) if case.files.get(0) in first}
-    names = channel_names(folder.root)
+    names = channel_names(next(iter(first)).parent)
     count = max(len(names), *(max(case.files) + 1 for case in cases.values()))
     if count < 2 or count > _MOST_CHANNELS:
         return folder

@@ -11,6 +11,7 @@ from pathlib import Path
 from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import belonging_by
 from unpool.dataset.pairing.channels import with_channels
+from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
 from unpool.dataset.pairing.joined_masks import JoinedMask, MaskPart, joined_mask
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
@@ -37,8 +38,8 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
         unpaired_masks=tuple(path for path in folder.unpaired_masks if path not in explained),
     )
     left = with_channels(_with_parts(contents, left, parts))
-    findings = [*_other_findings(others), *_orphans(contents, left), *_unused_findings(contents, left)]
-    return replace(left, findings=(*left.findings, *findings))
+    left = replace(left, findings=(*left.findings, *_other_findings(others), *_orphans(contents, left)))
+    return replace(left, findings=(*left.findings, *_unused_findings(contents, left)))
 
 
 def continued_masks(folder: Folder) -> list[tuple[Path, Path]]:
@@ -95,12 +96,25 @@ def _unused_findings(contents: FolderContents, folder: Folder) -> list[Finding]:
 
 
 def _other_masks(contents: FolderContents, folder: Folder, known: set[Path]) -> list[tuple[Path, str]]:
-    """Return the masks without a partner whose pictures have another mask, with the last word of their names."""
+    """Return the masks without a partner whose pictures have another mask, with the last word of their names.
+
+    Of files that may be pictures without a mask those are among them that are named as drawings, or hold few values.
+    """
     images = {pair.image for pair in folder.pairs}
-    lone = {*folder.unpaired_masks, *filter(_is_drawn_from_masks, folder.unpaired_images)} - known
+    lone = {*folder.unpaired_masks, *folder.unpaired_images} - known
     paired = [file for file in contents.files if file.path in images]
     found = belonging_by("word", paired, [file for file in contents.files if file.path in lone])
-    return [(mask.path, re.split(r"[_\-. ]", mask.path.stem)[-1]) for _, masks in found.masks for mask in masks]
+    by_word: dict[str, list[Path]] = {}
+    for _, masks in found.masks:
+        for mask in masks:
+            by_word.setdefault(re.split(r"[_\-. ]", mask.path.stem)[-1], []).append(mask.path)
+    sure = {*folder.unpaired_masks}
+    return [
+        (path, word)
+        for word, paths in by_word.items()
+        if sure.issuperset(paths) or _is_drawn_from_masks(paths[0]) or share_with_few_values(paths) == 1
+        for path in paths
+    ]
 
 
 def _is_drawn_from_masks(path: Path) -> bool:

@@ -23,6 +23,8 @@ from unpool.wording import all_of, count_text, first_of
 
 _MOST_OF = 0.8
 """Share of the masks that need to belong to a picture."""
+_LEAST = 0.1
+"""Share of the pictures that need to have several masks."""
 _MOST_CLASSES = 30
 _BACKGROUND = "background"
 _LOOKED_AT = 5
@@ -42,7 +44,7 @@ class _Labelled(NamedTuple):
 
 
 def pair_several_masks(contents: FolderContents) -> Folder | None:
-    """Pair a folder in which most pictures have several masks, and join these; None for other folders.
+    """Pair a folder in which pictures have several masks, and join these; None for other folders.
 
     Masks with a few words, the same for many pictures, show a class each; all others show an object each.
 
@@ -59,14 +61,14 @@ def pair_several_masks(contents: FolderContents) -> Folder | None:
     for found in _ways(contents):
         masks = {image: labelled for image, own in found.masks if (labelled := _wanted(found, image, own))}
         several = sum(len(own) > 1 for own in masks.values())
-        if 2 * several > len(masks) and _are_areas(masks, several):
+        if several >= max(_LEAST * len(masks), min(2, len(masks))) and _are_areas(masks):
             _require_different(contents, found, masks)
             return _joined_folder(contents, masks)
     return None
 
 
 def _ways(contents: FolderContents) -> Iterator[Belonging]:
-    """Yield the way by which most masks belong to a picture, and most pictures have several: of two the fuller one.
+    """Yield the way by which most masks belong to a picture, and some pictures have several: of two the fuller one.
 
     Where no word says which files are masks, a way to read all files is yielded too.
     """
@@ -87,7 +89,7 @@ def _fullest(ways: Sequence[Belonging], number: int) -> list[Belonging]:
     ----------
     number: of the masks.
     """
-    fitting = [each for each in ways if each.several and each.count >= _MOST_OF * number]
+    fitting = [each for each in ways if each.count > len(each.masks) and each.count >= _MOST_OF * number]
     most = max((len(each.masks) for each in fitting), default=0)
     fullest = [each for each in fitting if len(each.masks) == most]
     return fullest if len(fullest) == 1 else []
@@ -118,9 +120,9 @@ def _label(way: str, image: PlacedFile, mask: PlacedFile) -> str:
     return _COUNTER.sub("", stem.strip("_-. ")).strip("_-. ")
 
 
-def _are_areas(masks: Mapping[PlacedFile, Sequence[_Labelled]], several: int) -> bool:
+def _are_areas(masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> bool:
     """Return whether the masks of the first pictures hold 0 and one other value each."""
-    first = [own for own in masks.values() if len(own) > 1][: min(several, _LOOKED_AT)]
+    first = [own for own in masks.values() if len(own) > 1][:_LOOKED_AT]
     return all(is_area(each.mask.path) for own in first for each in own[:50])
 
 

@@ -240,11 +240,13 @@ def folder_role(name: str) -> FolderRole:
     plain = _plain(name)
     if plain in SPLITS and plain not in ("tr", "ts"):
         return FolderRole(SPLITS[plain], None, "")
+    if kind := _kind(plain):  # annots are no annotations to test with
+        return FolderRole(None, kind, plain)
     for word in sorted(SPLITS, key=len, reverse=True):
         for rest in (plain.removeprefix(word), plain.removesuffix(word)):
             if rest != plain and (kind := _kind(rest)):
                 return FolderRole(SPLITS[word], kind, rest)
-    return FolderRole(None, _kind(plain), plain)
+    return FolderRole(None, None, plain)
 
 
 @lru_cache(maxsize=4096)
