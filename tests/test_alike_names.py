@@ -126,6 +126,16 @@ def test_heat_maps_are_no_masks(tmp_path: Path) -> None:
         find_pairs(tmp_path)
 
 
+def test_masks_of_a_few_pictures_are_found(tmp_path: Path) -> None:
+    made_files(tmp_path, ["day/{}.jpg", "night/{}.jpg"], [], count=10)
+    made_files(tmp_path, [], ["drawn/{}.png"], count=3)
+    for k in range(3):
+        (tmp_path / "night" / f"{k}.jpg").unlink()
+    folder = find_pairs(tmp_path)
+    assert [pair.image.parent.name for pair in folder.pairs] == ["day"] * 3
+    assert len(folder.unpaired_images) == 7
+
+
 def test_masks_beside_the_pairs_are_named(tmp_path: Path) -> None:
     made_files(tmp_path, ["images/{}.png"], ["masks/{}.png", "edges/{}.png"])
     finding = {f.code: f for f in find_pairs(tmp_path).findings}["unused-masks"]

@@ -119,7 +119,7 @@ def test_names_of_varied_copies(end: str) -> None:
         ["no crack", "crack"],
     ],
 )
-@pytest.mark.parametrize("name", ["{0}/{0} ({1})", "{0}/img_{1}", "{0} ({1})"])
+@pytest.mark.parametrize("name", ["{0}/{0} ({1})", "{0}/img_{1}", "{0} ({1})", "{0}/{0}_{1:04}"])
 def test_each_kind_is_drawn_from(words: list[str], name: str) -> None:
     names = [name.format(word, k) for word in words for k in range(12 if word == words[0] else 5)]
     for seed in range(5):
@@ -138,10 +138,18 @@ def test_each_kind_is_drawn_from(words: list[str], name: str) -> None:
         ["aachen", "bochum", "bremen", "cologne", "erfurt", "hamburg", "hanover", "jena", "krefeld", "monchen"],
     ],
 )
-def test_sources_are_not_divided(words: list[str]) -> None:
-    split = make_split(folder(*[f"{word}/img_{k}" for word in words for k in range(4)]), 0)
+@pytest.mark.parametrize("name", ["{0}/img_{1}", "{0}/{1:04}"])
+def test_sources_are_not_divided(words: list[str], name: str) -> None:
+    split = make_split(folder(*[name.format(word, k) for word in words for k in range(4)]), 0)
     sides = [{name.split("/")[0] for name in part} for part in (split.train, split.val)]
     assert not sides[0] & sides[1]
+
+
+def test_films_in_one_folder_are_sources() -> None:
+    split = make_split(
+        folder(*[f"{film}_{k:04}" for film in ("alien", "brazil", "casino", "dune") for k in range(4)]), 0
+    )
+    assert len({name.split("_")[0] for name in split.val}) == 1
 
 
 def test_seeds_differ() -> None:

@@ -10,6 +10,7 @@ _PLACE = r"(?:x|y|r|c|z|row|col|tile|patch|crop|slice|frame|part|page|sec|sectio
 _TILE = re.compile(rf"[_\-. ]{_PLACE}(?:[_\-. ]?{_PLACE})*$", re.IGNORECASE)
 _COUNTERS = re.compile(r"(?:[_\-. (]+[a-z]?\d+\)?)+$", re.IGNORECASE)
 _COUNTER = re.compile(r"[_\-. (]+[a-z]?\d+\)?$", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r" ?\(\d+\)$")
 _NUMBERED = re.compile(r"\d")
 _HASH = re.compile(r"(?:_(?:jpe?g|png|tiff?|bmp|gif|webp))?\.rf\.[0-9a-z]{16,}$", re.IGNORECASE)
 _FLIP = r"[hv]?flip(?:ped)?(?:[_\-]?(?:lr|ud|[hvxy]))?"
@@ -64,8 +65,9 @@ def copies_of(names: Iterable[str]) -> dict[str, str]:
 def kind_of(names: Iterable[str]) -> dict[str, str]:
     """Return the kind of each name: the words that stand for a class of pictures, such as ``benign`` and ``normal``.
 
-    Such words are folders, or all of a name but its counters. Empty for all where there are no such words: for words
-    that have numbers (``p12``), differ in a letter (``slideA``), mean a source (``patient``), or are more than nine.
+    Such words are folders, or stand before a number in brackets, as in ``benign (7)``. Empty for all where there are no
+    such words: for words that have numbers (``p12``), differ in a letter (``slideA``), mean a source (``patient``), or
+    are more than nine.
 
     Parameters
     ----------
@@ -131,8 +133,9 @@ def _folder(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Return the last part of a name without its counters, and its folder."""
-    return _COUNTERS.sub("", text)
+    """Return a name without its number in brackets, which programs give to the files of one folder; else empty."""
+    words = _IN_BRACKETS.sub("", text)
+    return words if words != text else ""
 
 
 def _are_kinds(words: Collection[str]) -> bool:

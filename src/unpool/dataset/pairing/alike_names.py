@@ -26,7 +26,9 @@ from unpool.io.read.file_facts import picture_size
 from unpool.wording import count_text, first_of
 
 _MOST_OF = 0.8
-"""Share of the pairs of the largest relation, and of the masks, that a reading needs."""
+"""Share of the pairs of the largest reading, and of the masks, that a reading needs."""
+_MOST_RELATIONS = 40
+"""Relations, from the largest, whose pixels are looked at."""
 _MASK_WORDS = (MASK_FOLDERS | {re.sub(r"[\W_]", "", word) for word in MASK_WORDS}) - {"y", "l", "p"}
 
 _GAP = re.compile(r"[_\-. ]")
@@ -74,17 +76,16 @@ def pair_alike_names(contents: FolderContents) -> Folder | None:
     relations = [each for each in name_relations(files, len(contents.root.parts)) if _is_evident(each)]
     if not relations or _unread_partners(contents):
         return None
-    largest = [each for each in relations if len(each) >= _MOST_OF * len(relations[0])][:40]
-    readings = [reading for each in largest if (reading := _reading(each))]
+    readings = [reading for each in relations[:_MOST_RELATIONS] if (reading := _reading(each))]
     readings = [each for each in readings if _holds_most_masks(each, files)]
-    chosen = _chosen(readings)
+    most = max((len(each.pairs) for each in readings), default=0)
+    largest = relations[0]
+    if most < len(largest) and 2 * len(largest) >= _MOST_OF * len(files) and (why := _undecided(largest, len(files))):
+        raise _without_masks(contents, largest, why)
+    chosen = _chosen([each for each in readings if len(each.pairs) >= _MOST_OF * most])
     if len(chosen) > 1:
         raise _more_ways(contents, chosen)
-    if not chosen:
-        if 2 * len(largest[0]) >= _MOST_OF * len(files) and (why := _undecided(largest[0], len(files))):
-            raise _without_masks(contents, largest[0], why)
-        return None
-    return _folder(contents, chosen[0])
+    return _folder(contents, chosen[0]) if chosen else None
 
 
 def _is_evident(relation: Relation) -> bool:
