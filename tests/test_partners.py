@@ -168,7 +168,7 @@ def test_several_masks_that_cannot_be_joined_are_said(tmp_path: Path) -> None:
     names = ["images/{}.png", "masks/q-{0}1.png", "masks/q-{0}2.png"]
     touch(tmp_path, *(name.format(f"im{k}") for name in names for k in range(3)))
     with pytest.raises(
-        DataError, match=r"6 masks for 3 pictures, 2 for each picture: .*\n.*one mask for each"
+        DataError, match=r"6 masks for 3 pictures, and no name shows which belong together: .*\n.*one mask for each"
     ) as error:
         find_pairs(tmp_path)
     assert "give it the values 0 and 255, and name it after its picture" in error.value.repair

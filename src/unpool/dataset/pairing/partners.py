@@ -65,7 +65,7 @@ def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Seq
             return _many_values(contents, found)
         return several_masks_error(contents, found) if found.several else _named_otherwise(contents, found)
     if len(masks) > len(images) and len(masks) % len(images) == 0:
-        return several_masks_error(contents, Belonging("count", [(image, []) for image in images]), others=masks)
+        return _more_masks(contents, images, masks)
     if alike := _alike(images, masks):
         same = composed(alike[0].path.stem) == composed(alike[1].path.stem)
         return _apart(contents, *alike) if same else _looking_alike(contents, *alike)
@@ -163,20 +163,28 @@ def _drawings(contents: FolderContents) -> list[UnreadFiles]:
     ]
 
 
-def several_masks_error(
-    contents: FolderContents, found: Belonging, repair: str = _NAME_PARTS, others: Sequence[PlacedFile] = ()
-) -> DataError:
-    """Return the error of pictures with several masks each; ``others`` are masks that no picture is known of."""
-    numbers = {len(masks) for _, masks in found.masks} if not others else {len(others) // len(found.masks)}
+def several_masks_error(contents: FolderContents, found: Belonging, repair: str = _NAME_PARTS) -> DataError:
+    """Return the error of pictures with several masks each."""
+    numbers = {len(masks) for _, masks in found.masks}
     each = str(numbers.pop()) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
     image, masks = found.masks[0]
-    names = first_of([_place(contents.root, mask) for mask in masks or others], 2)
-    owner = f"{_place(contents.root, image)} has " if masks else ""
-    count = f"{count_text(found.count + len(others), 'mask')} for {count_text(len(found.masks), 'picture')}"
+    names = first_of([_place(contents.root, mask) for mask in masks], 2)
+    count = f"{count_text(found.count, 'mask')} for {count_text(len(found.masks), 'picture')}"
     return DataError(
-        f"{contents.root}: {count}, {each} for each picture: {owner}{names}",
+        f"{contents.root}: {count}, {each} for each picture: {_place(contents.root, image)} has {names}",
         ONE_MASK,
         repair,
+    )
+
+
+def _more_masks(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
+    """Return the error of masks that are a multiple of the pictures, and have no name of a picture."""
+    names = first_of([_place(contents.root, mask) for mask in masks], 2)
+    return DataError(
+        f"{contents.root}: {count_text(len(masks), 'mask')} for {count_text(len(images), 'picture')}, and no name shows "
+        f"which belong together: {names}",
+        ONE_MASK,
+        _NAME_PARTS,
     )
 
 
