@@ -181,8 +181,8 @@ def _more_masks(contents: FolderContents, images: Sequence[PlacedFile], masks: S
     """Return the error of masks that are a multiple of the pictures, and have no name of a picture."""
     names = first_of([_place(contents.root, mask) for mask in masks], 2)
     return DataError(
-        f"{contents.root}: {count_text(len(masks), 'mask')} for {count_text(len(images), 'picture')}, and no name shows "
-        f"which belong together: {names}",
+        f"{contents.root}: {count_text(len(masks), 'mask')} for {count_text(len(images), 'picture')}, and no name "
+        f"shows which belong together: {names}",
         ONE_MASK,
         _NAME_PARTS,
     )
