@@ -17,7 +17,7 @@ from unpool.dataset.pairing.joined_masks import JoinedMask, Joining, MaskPart, i
 from unpool.dataset.pairing.label_studio import label_studio_masks
 from unpool.dataset.pairing.matching import Match, paired_folder
 from unpool.dataset.pairing.partners import SEVERAL_DRAWINGS, several_masks_error
-from unpool.dataset.pairing.words import DRAWN_FROM_MASKS
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS, IMAGE_AFFIXES
 from unpool.errors import DataError
 from unpool.wording import all_of, count_text, first_of
 
@@ -31,7 +31,6 @@ _LOOKED_AT = 5
 """Pictures whose masks are looked at before a folder is taken as one of this layout."""
 _ALIKE = 0.5
 """Intersection over union above which two masks show one thing, drawn twice."""
-_LARGE_OVERLAP = 0.05
 _TAG = re.compile(r"(?:^|[_\-. ])tag[_\-. ]", re.IGNORECASE)
 _COUNTER = re.compile(r"[_\-. ]?\(?\d+\)?$")
 
@@ -112,12 +111,21 @@ def _label(way: str, image: PlacedFile, mask: PlacedFile) -> str:
         return composed(mask.place.removeprefix(image.place).strip("/"))
     stem = composed(mask.path.stem)
     if way == "word":
-        name = composed(image.path.stem)
-        at = stem.casefold().find(name.casefold())
-        stem = stem[at + len(name) :] or stem[:at] if at >= 0 else stem
+        stem = _without_picture(stem, composed(image.path.stem))
     if tag := _TAG.search(stem):
         stem = stem[tag.end() :]
     return _COUNTER.sub("", stem.strip("_-. ")).strip("_-. ")
+
+
+def _without_picture(stem: str, picture: str) -> str:
+    """Return the name of a mask without that of its picture, as it is or without a word such as ``img_``."""
+    names = [common for affix in IMAGE_AFFIXES if (common := affix.strip(picture))]
+    for name in sorted(names, key=len, reverse=True):
+        if stem.casefold().startswith(name.casefold()):
+            return stem[len(name) :]
+        if stem.casefold().endswith(name.casefold()):
+            return stem[: len(stem) - len(name)]
+    return stem
 
 
 def _are_areas(masks: Mapping[PlacedFile, Sequence[_Labelled]]) -> bool:
