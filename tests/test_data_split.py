@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unpool.data.groups import group_of
+from unpool.data.groups import copies_apart, copies_of, group_of
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.folder import Folder
 from unpool.dataset.split import Split, SplitShares, make_split
@@ -84,6 +84,72 @@ def test_words_with_counters_are_groups() -> None:
     split = make_split(folder(*[f"slide{slide}_{k:02}" for slide in "ABCDE" for k in range(4)]), 0)
     assert len({name[:6] for name in split.val}) == 1
     assert "by whole groups, so that no source is on both sides: slide" in split.origin
+
+
+def hashes(base: str, count: int) -> list[str]:
+    return [f"{base}_jpg.rf.{k:032x}" for k in range(count)]
+
+
+def test_varied_copies_stay_together() -> None:
+    names = [name for k in range(10) for name in hashes(f"frame_{k:04}", 3)]
+    for seed in range(5):
+        split = make_split(folder(*names), seed)
+        sides = [{name[:10] for name in part} for part in (split.train, split.val)]
+        assert not sides[0] & sides[1]
+        assert len(split.val) == 6
+    uneven = [*hashes("P1_1", 9), *hashes("P1_2", 9), *hashes("P1_3", 9), *hashes("P2_1", 1)]
+    split = make_split(folder(*uneven), 0)
+    assert "too few or too unequal" in split.origin
+    assert not {name[:4] for name in split.train} & {name[:4] for name in split.val}
+
+
+@pytest.mark.parametrize("end", [".rf.0123456789abcdef0123456789abcdef", "_aug_3", "_flip", "_hflip_rot90", " copy"])
+def test_names_of_varied_copies(end: str) -> None:
+    assert copies_of(["a_1", f"train/a_1{end}", "a_2"]) == {"a_1": "a_1", f"train/a_1{end}": "a_1", "a_2": "a_2"}
+    apart = copies_apart({"train": ["train/a_1", "train/a_2"], "val": [f"val/a_1{end}", "val/a_2"]})
+    assert apart == {"a_1": {"train", "val"}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["benign", "malignant", "normal"],
+        ["Rural", "Urban"],
+        ["grade1", "grade2", "grade3"],
+        ["no crack", "crack"],
+    ],
+)
+@pytest.mark.parametrize("name", ["{0}/{0} ({1})", "{0}/img_{1}", "{0} ({1})", "{0}/{0}_{1:04}"])
+def test_each_kind_is_drawn_from(words: list[str], name: str) -> None:
+    names = [name.format(word, k) for word in words for k in range(12 if word == words[0] else 5)]
+    for seed in range(5):
+        split = make_split(folder(*names), seed)
+        for part in (split.train, split.val):
+            assert {word for word in words for each in part if each.startswith(word)} == {*words}
+    assert "from each kind of names" in split.origin
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["p12", "p13", "p14", "p15"],
+        ["slideA", "slideB", "slideC", "slideD"],
+        ["patient anna", "patient bo", "patient cy", "patient di"],
+        ["aachen", "bochum", "bremen", "cologne", "erfurt", "hamburg", "hanover", "jena", "krefeld", "monchen"],
+    ],
+)
+@pytest.mark.parametrize("name", ["{0}/img_{1}", "{0}/{1:04}"])
+def test_sources_are_not_divided(words: list[str], name: str) -> None:
+    split = make_split(folder(*[name.format(word, k) for word in words for k in range(4)]), 0)
+    sides = [{name.split("/")[0] for name in part} for part in (split.train, split.val)]
+    assert not sides[0] & sides[1]
+
+
+def test_films_in_one_folder_are_sources() -> None:
+    split = make_split(
+        folder(*[f"{film}_{k:04}" for film in ("alien", "brazil", "casino", "dune") for k in range(4)]), 0
+    )
+    assert len({name.split("_")[0] for name in split.val}) == 1
 
 
 def test_seeds_differ() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import ClassTable, Labels
+from unpool.class_table import IGNORE_ID, ClassTable, Labels
 from unpool.data.borders import with_borders
+from unpool.data.field_of_view import inside_view
 from unpool.data.weight_maps import Emphasis, emphasis_map
 from unpool.errors import DataError
 from unpool.io.read.images import read_image
@@ -26,12 +27,14 @@ class Pair:
     ----------
     name: unique in its folder: the split, sub-folders and stem of the picture, such as ``train/0001TP_006690``.
     split: ``train``, ``val`` or ``test`` where the folder gives it; otherwise None.
+    field_of_view: a mask of the pixels that count, see ``unpool.data.field_of_view``; None where all do.
     """
 
     name: str
     image: Path
     mask: Path
     split: str | None
+    field_of_view: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,12 @@ def read_sample(pair: Pair, table: ClassTable, emphasis: Emphasis | None = None,
             "a picture and a mask of one size",
             "draw or export the mask again at the picture's size",
         )
+    outside = None if pair.field_of_view is None else ~inside_view(pair.field_of_view, image.shape[:2])
+    if outside is not None:
+        mask = np.where(outside if mask.ndim == 2 else outside[..., np.newaxis], table.values[0][0], mask)
     labels = table.encode(mask, str(pair.mask))
+    if outside is not None:
+        labels[outside] = IGNORE_ID
     instances = mask.astype(np.int32) if table.kind == "instances" else None
     weights = emphasis_map(labels, instances, emphasis).astype(np.float16) if emphasis else None
     if borders and instances is not None:

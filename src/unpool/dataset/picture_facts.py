@@ -98,7 +98,7 @@ def _facts(inspection: Inspection, tally: MaskTally, table: ClassTable) -> Pictu
         dtype=info.dtype,
         form=info.form,
         class_pixels=tuple(counts.values()),
-        ignored_pixels=ignored,
+        ignored_pixels=ignored + readable.outside,
         objects=objects,
         digest=inspection.pixels_digest,
         appearance=inspection.appearance,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from unpool.data.groups import group_of, slices_of
+from unpool.data.groups import copies_of, group_of, kind_of, slices_of
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
@@ -126,7 +126,8 @@ def _drawn_part(part: str, names: Sequence[str], seed: int, share: float, root: 
         )
     groups = group_of(names)
     sizes = Counter(groups.values())
-    chosen = _near_share(sizes, seed, share * len(names))
+    kinds = _kinds_of_groups(names, groups)
+    chosen = _chosen_groups(groups, kinds, seed, share)
     drawn = tuple(sorted(name for name in names if groups[name] in chosen))
     alone = len(sizes) == len(names)
     slices = slices_of(names) if alone or not SMALLEST_SHARE <= len(drawn) / len(names) <= LARGEST_SHARE else None
@@ -136,15 +137,18 @@ def _drawn_part(part: str, names: Sequence[str], seed: int, share: float, root: 
             f"{part}: neighbouring slices at one end of {stacks}, the end drawn with seed {seed}, because slices that "
             "are neighbours look alike"
         )
+    each = f" from each kind of names ({first_of(sorted(set(kinds.values())))})" if kinds else ""
     if alone:
-        return drawn, f"{part} drawn at random with seed {seed}; file names show no groups of related pictures"
+        why = "" if kinds else "; file names show no groups of related pictures"
+        return drawn, f"{part} drawn at random with seed {seed}{each}{why}"
     if SMALLEST_SHARE <= len(drawn) / len(names) <= LARGEST_SHARE:
         return drawn, (
-            f"{part} drawn with seed {seed} by whole groups, so that no source is on both sides: "
+            f"{part} drawn with seed {seed}{each} by whole groups, so that no source is on both sides: "
             f"{first_of(sorted(chosen))} of {count_text(len(sizes), 'group')}"
         )
-    chosen = _near_share(Counter(names), seed, share * len(names))
-    return tuple(sorted(chosen)), (
+    copies = copies_of(names)
+    chosen = _near_share(Counter(copies.values()), seed, share * len(names))
+    return tuple(sorted(name for name in names if copies[name] in chosen)), (
         f"{part} drawn at random with seed {seed}, because the {len(sizes)} groups are too few or too unequal"
     )
 
@@ -159,6 +163,23 @@ def _end_blocks(slices: Mapping[str, Sequence[str]], seed: int, share: float) ->
         at_end = _drawn(("begin", "end"), seed + len(drawn))[0] == "end"
         drawn += names[len(names) - counts[stack] :] if at_end else names[: counts[stack]]
     return tuple(sorted(drawn))
+
+
+def _kinds_of_groups(names: Sequence[str], groups: Mapping[str, str]) -> dict[str, str]:
+    """Return the kind of each group, such as ``benign``; none where names have no kinds, or a group has several."""
+    kinds = kind_of(names)
+    found = {(groups[name], kinds[name]) for name in names}
+    return dict(found) if any(kinds.values()) and len(found) == len({group for group, _ in found}) else {}
+
+
+def _chosen_groups(groups: Mapping[str, str], kinds: Mapping[str, str], seed: int, share: float) -> set[str]:
+    """Return the groups that are drawn: of each kind, where there are kinds and some have groups enough."""
+    chosen: set[str] = set()
+    for kind in sorted(set(kinds.values())):
+        sizes = Counter(group for group in groups.values() if kinds[group] == kind)
+        if len(sizes) > 1:
+            chosen |= _near_share(sizes, seed, share * sum(sizes.values()))
+    return chosen or _near_share(Counter(groups.values()), seed, share * len(groups))
 
 
 def _near_share(sizes: Mapping[str, int], seed: int, target: float) -> set[str]:

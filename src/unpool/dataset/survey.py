@@ -89,7 +89,9 @@ def survey_steps(
     testing = table is not None
     kind = options.kind if table is None else table.kind
     names = names_by_hand(options.classes) if options.classes else None
-    folder = find_pairs(root, instances=kind == "instances")
+    folder = find_pairs(root, instances=kind == "instances", regions=kind in ("values", "colours"))
+    if folder.objects:
+        options, kind = replace(options, kind="instances"), "instances"
     in_folder = folder.names or _names_in_folder(folder, names, testing)
     if folder.names:
         names, options = _of_outlines(folder.names, names, options)
@@ -151,7 +153,12 @@ def _of_outlines(drawn: ClassNames, by_hand: ClassNames | None, options: MaskOpt
 
 
 def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) -> ClassNames | None:
-    """Read the folder's class file; a broken one counts as none where a person names the classes by hand."""
+    """Return the classes of the mask files' names, or read the folder's class file.
+
+    A broken one counts as none where a person names the classes by hand.
+    """
+    if folder.classes:
+        return replace(names_by_hand(folder.classes), source="the names of the mask files")
     try:
         otherwise = WITHOUT_FILE if testing else "name the classes with --classes"
         return names_in_folder(folder.root, folder.others, otherwise)

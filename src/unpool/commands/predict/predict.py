@@ -174,7 +174,8 @@ def predict(
         machine = replace(machine, pixels_at_once=min(machine.pixels_at_once, THRIFTY_PIXELS))
     limit = MemoryLimit.of(options.memory, machine, processes.neighbours)
     predictor = Predictor(segmenter, machine, TILE, options.averaging, limit)
-    targets, notes = with_slices_of_stacks(find_targets(inputs, out), segmenter.normalisation.channels)
+    found = find_targets(inputs, out, segmenter.normalisation.channels)
+    targets, notes = with_slices_of_stacks(found, segmenter.normalisation.channels)
     require_writable(out)
     outputs = [outputs_of(target, out, extras) for target in targets]
     refuse_collisions(targets, outputs)

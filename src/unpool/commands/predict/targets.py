@@ -135,7 +135,7 @@ class FoundTargets(NamedTuple):
     notes: tuple[str, ...]
 
 
-def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
+def find_targets(inputs: Iterable[str], out: Path, channels: int | None = None) -> FoundTargets:
     """Return the pictures that inputs name, each once, with the names of their outputs.
 
     Masks that lie beside pictures are left out, and so are files that an earlier command wrote into ``out``.
@@ -144,6 +144,7 @@ def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
     ----------
     inputs: pictures, folders (searched with their sub-folders) and patterns.
     out: the folder of the outputs.
+    channels: of the network; None where it is not known. Channels in files of their own are stacked by it.
 
     Raises
     ------
@@ -151,28 +152,28 @@ def find_targets(inputs: Iterable[str], out: Path) -> FoundTargets:
     """
     home = Path(os.path.realpath(out))
     written = {home / name for name in journal_names(out)}
-    found = [_targets_of(text, written) for text in inputs]
+    found = [_targets_of(text, written, channels) for text in inputs]
     by_name = {(target.name, os.path.realpath(target.source)): target for each in found for target in each.targets}
     return FoundTargets(list(by_name.values()), tuple(note for each in found for note in each.notes))
 
 
-def _targets_of(text: str, written: Container[Path]) -> FoundTargets:
+def _targets_of(text: str, written: Container[Path], channels: int | None) -> FoundTargets:
     """Return the targets of one input; files that were ``written`` are left out of folders and patterns."""
     path = Path(text)
     if path.is_dir() and not is_zarr(path):
-        root, alone = path, pictures_of_folder(path)
+        root, alone = path, pictures_of_folder(path, channels)
     elif glob.has_magic(text) and not path.exists():
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         known = IMAGE_SUFFIXES | ARRAY_SUFFIXES
         matches = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.suffix.lower() in known]
-        alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()])
+        alone = pictures_of_pattern(root, [p for p in matches if not p.is_dir()], channels)
     else:
         root, alone = path.parent, PicturesAlone((path,) if os.path.lexists(path) else (), ())
         _refuse_foreign(path)
     pictures = [p for p in alone.files if Path(os.path.realpath(p)) not in written or p == path]
     if not pictures:
         raise _no_picture(text, written=bool(alone.files))
-    return FoundTargets([_target(p, root) for p in pictures], alone.notes)
+    return FoundTargets([_target(p, root, alone.cases.get(p)) for p in pictures], alone.notes)
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -188,10 +189,11 @@ def _refuse_foreign(path: Path) -> None:
         raise DataError(f"{path}: {what.what}, which is not read", _EXPECTED, repair) from error
 
 
-def _target(source: Path, root: Path) -> Target:
-    relative = source.relative_to(root)
+def _target(source: Path, root: Path, case: Path | None) -> Target:
+    """Return the target of a picture; its outputs are named after the case where its channels were stacked."""
+    relative = (case or source).relative_to(root)
     require_letters(relative, root)
-    return Target(source, PurePosixPath(relative.with_suffix("").as_posix()))
+    return Target(source, PurePosixPath((relative if case else relative.with_suffix("")).as_posix()))
 
 
 def _no_picture(text: str, *, written: bool) -> DataError:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from unpool.appearance.picture import Appearance, appearance_of
 from unpool.class_table import ClassTable, MaskKind
+from unpool.data.field_of_view import inside_view
 from unpool.data.samples import Pair
 from unpool.dataset.checks.similarity import thumbnail
 from unpool.dataset.findings import Finding, Severity, from_error
@@ -73,6 +74,7 @@ def inspect_pair(pair: Pair, kind: MaskKind | None, reading: ClassTable | None =
     findings = _PairFindings(pair)
     picture, image_digest = _loaded(partial(load_picture, pair.image), pair.image, "broken-image", findings)
     mask, mask_digest = _loaded(partial(load_mask, pair.mask, kind), pair.mask, "broken-mask", findings)
+    inside, view_digest = _field_of_view(pair, mask, findings)
     if picture:
         _inspect_picture(picture, findings)
     if mask and mask.header.white_is_zero:
@@ -84,13 +86,27 @@ def inspect_pair(pair: Pair, kind: MaskKind | None, reading: ClassTable | None =
     return Inspection(
         name=pair.name,
         image=picture.info if picture else None,
-        tally=tally_mask(pair.name, mask, picture.pixels if picture else None, reading) if mask else None,
-        digest=hashlib.sha256(image_digest + mask_digest).hexdigest(),
+        tally=tally_mask(pair.name, mask, picture.pixels if picture else None, reading, inside) if mask else None,
+        digest=hashlib.sha256(image_digest + mask_digest + view_digest).hexdigest(),
         pixels_digest=_pixels_digest(picture.pixels) if picture else "",
         thumb=thumbnail(picture.pixels, far) if picture else None,
         appearance=appearance,
         findings=tuple(findings.findings),
     )
+
+
+def _field_of_view(
+    pair: Pair, mask: MaskPicture | None, findings: _PairFindings
+) -> tuple[NDArray[np.bool_] | None, bytes]:
+    """Return the pixels that count, None where all do or the file is broken, and the digest of its bytes."""
+    if pair.field_of_view is None:
+        return None, b""
+    size = mask.values.shape[:2] if mask else None
+    try:
+        return inside_view(pair.field_of_view, size), _bytes(pair.field_of_view)[1]
+    except DataError as error:
+        findings.findings.append(from_error(error, "broken-field-of-view", pair.name))
+        return None, _bytes(pair.field_of_view)[1]
 
 
 def _loaded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from unpool.data.groups import copies_apart, kind_of
 from unpool.dataset.checks.one_pair import Inspection
 from unpool.dataset.checks.similarity import equal_pictures, groups_text, similar_pictures
 from unpool.dataset.checks.value_ranges import value_findings
@@ -168,9 +169,28 @@ def _lossy_masks(survey: Survey, inspections: Sequence[Inspection]) -> Iterator[
 
 def _split(survey: Survey) -> Iterator[Finding]:
     split = survey.split
-    if not split.val or keeps_groups(split):
+    apart = copies_apart({part: split.members(part) for part in ("train", "val", "test")})
+    if apart:
+        base, parts = next(iter(sorted(apart.items())))
+        yield Finding(
+            "warning",
+            "varied-copies-apart",
+            f"by their names, varied copies of {count_text(len(apart), 'picture')} are on more than one side of the "
+            f"split, such as {base} in {all_of(sorted(parts))}",
+            "validation and test pictures of which no copy was trained on",
+            "divide the pictures before copies of them are made, or put the pairs of all parts into one folder so that "
+            "Unpool makes the split",
+        )
+    drawn = not any(pair.split == "val" for pair in survey.folder.pairs)
+    kind = kind_of((*split.train, *split.val))
+    kinds = sorted({kind[name] for name in split.train} & {kind[name] for name in split.val} - {""})
+    if drawn and kinds:
+        found = f"{first_of(kinds)} are taken as kinds of pictures, not as their sources: each is in train and in val"
+        repair = "if they are sources, such as patients or films, make train/ and val/ yourself"
+        yield Finding("note", "kinds-divided", found, "", repair)
+    if apart or not split.val or keeps_groups(split):
         return
-    if not any(pair.split == "val" for pair in survey.folder.pairs):
+    if drawn:
         yield Finding(
             "warning",
             "ungrouped-split",

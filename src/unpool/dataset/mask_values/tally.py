@@ -40,6 +40,7 @@ class MaskTally:
     stored: of a mask that a table with ranges or nearest values reads, the pixels of each value as it is stored, at
         most the 4096 most frequent; ``counts`` are then those of the table's values. Empty for other masks.
     moved: of such a mask, the pixels at each distance from the value that they are read as, in whole steps from 1.
+    outside: pixels outside of the picture's field of view, which are in no count.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MaskTally:
     contrast: Mapping[int, float] = field(default_factory=dict)
     stored: Mapping[int, int] = field(default_factory=dict)
     moved: Mapping[int, int] = field(default_factory=dict)
+    outside: int = 0
 
     @property
     def grey(self) -> bool:
@@ -96,7 +98,11 @@ class MaskTally:
 
 
 def tally_mask(
-    name: str, mask: MaskPicture, picture: NDArray[Any] | None = None, reading: ClassTable | None = None
+    name: str,
+    mask: MaskPicture,
+    picture: NDArray[Any] | None = None,
+    reading: ClassTable | None = None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> MaskTally:
     """Count the pixels of each value in a mask.
 
@@ -104,10 +110,14 @@ def tally_mask(
     ----------
     picture: the mask's picture (rows, columns, channels), for the contrast of each value.
     reading: a table by which the values are read first, see ``MaskTally.stored``.
+    inside: the pixels (rows, columns) that count; None where all do.
     """
     colour = mask.values.ndim == 3
     flat = flatten_colours(mask.values) if colour else mask.values
-    values, pixels = _count(flat)
+    counted = slice(None) if inside is None or not inside.any() else inside
+    values, pixels = _count(flat[counted])
+    if inside is not None:
+        flat = np.where(inside, flat, values[pixels.argmax()])
     stored: dict[int, int] = {}
     moved: Counter[int] = Counter()
     if reading is not None and colour == (reading.kind == "colours"):
@@ -116,7 +126,7 @@ def tally_mask(
         for distance, count in zip(np.ceil(found.distances).astype(int).tolist(), pixels.tolist(), strict=True):
             moved[distance] += count
         flat = found.named[np.searchsorted(values, flat)]
-        values, pixels = _count(flat)
+        values, pixels = _count(flat[counted])
     del moved[0]
     return MaskTally(
         name=name,
@@ -130,9 +140,10 @@ def tally_mask(
         white_is_zero=mask.header.white_is_zero,
         neighbours=neighbours(flat, values, colour) if len(values) <= KEPT else {},
         edge=edge_values(flat),
-        contrast=value_contrasts(picture, flat),
+        contrast=value_contrasts(None if inside is not None else picture, flat),
         stored=stored,
         moved=moved,
+        outside=0 if inside is None else int(inside.size - inside.sum()),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from unpool.dataset.pairing.folder import PlacedFile, composed
-from unpool.dataset.pairing.words import IMAGE_AFFIXES
+from unpool.dataset.pairing.words import IMAGE_AFFIXES, any_affix
 
 MOST = 0.8
 """Share of the masks above which a way to read their names counts as the person's."""
@@ -70,7 +70,8 @@ def _within(file: PlacedFile, key: str) -> str:
 
 def _named(image: PlacedFile) -> Iterator[str]:
     """Yield the place and the name of a picture, and its names without words such as ``img_``."""
-    for affix in IMAGE_AFFIXES:
+    some = IMAGE_AFFIXES if any_affix(IMAGE_AFFIXES[1:]).search(image.path.stem) else IMAGE_AFFIXES[:1]
+    for affix in some:
         if common := affix.strip(image.path.stem):
             yield f"{image.place}/{common}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from unpool.data.samples import Pair
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
-from unpool.dataset.pairing.words import folder_role
+from unpool.dataset.pairing.words import UNUSED, FolderRole, folder_role, role_by_words
 from unpool.errors import DataError
 from unpool.io.folders import FoundFiles, find_files, is_junk
 from unpool.io.read.arrays import ARRAY_SUFFIXES
@@ -50,11 +51,13 @@ class FolderContents:
     ----------
     instances: the masks hold object numbers.
     arrays: files of arrays count as picture files.
+    regions: the masks hold no object numbers.
     """
 
     root: Path
     instances: bool = False
     arrays: bool = False
+    regions: bool = False
 
     @cached_property
     def found(self) -> FoundFiles:
@@ -63,20 +66,22 @@ class FolderContents:
 
     @cached_property
     def files(self) -> tuple[PlacedFile, ...]:
-        """All picture files below ``root``, with the meaning of their folders. Raises DataError as ``found``.
+        """All picture files below ``root`` that are not ``unused``, with the meaning of their folders.
 
-        A file of arrays beside a picture file of the same name is left out: a person has converted it.
+        A file of arrays beside a picture file of the same name is left out: a person has converted it. Raises DataError
+        as ``found``.
         """
-        pictures = self.found.pictures
+        unused, pictures = {*self.unused}, self.found.pictures
         if not self.arrays:
-            return tuple(placed_file(self.root, path) for path in pictures)
+            return placed_files(self.root, [path for path in pictures if path not in unused])
         known = set(pictures)
         converted = {path.with_suffix("") for path in pictures}
-        return tuple(
-            placed_file(self.root, path)
+        read = [
+            path
             for path in self.found.files
             if path in known or (path.suffix.lower() in ARRAY_SUFFIXES and path.with_suffix("") not in converted)
-        )
+        ]
+        return placed_files(self.root, [path for path in read if path not in unused])
 
     @cached_property
     def has_arrays(self) -> bool:
@@ -84,9 +89,18 @@ class FolderContents:
         return any(path.suffix.lower() in ARRAY_SUFFIXES for path in self.found.files)
 
     @cached_property
+    def unused(self) -> tuple[Path, ...]:
+        """The picture files in folders that are named ``unused``."""
+        return tuple(
+            path
+            for path in self.found.pictures
+            if UNUSED in (part.lower() for part in path.relative_to(self.root).parts[:-1])
+        )
+
+    @cached_property
     def others(self) -> tuple[PlacedFile, ...]:
         """All other files below ``root``: lists, class files, and files of formats that are not read."""
-        pictures = {file.path for file in self.files}
+        pictures = {*self.found.pictures}
         return tuple(placed_file(self.root, path) for path in self.found.files if path not in pictures)
 
     @property
@@ -126,6 +140,9 @@ class Folder:
     others: the files that are no pictures.
     findings: findings about lists, about files that are not read, and about files without a partner.
     names: the classes of masks that are drawn from outlines; None for other masks.
+    objects: whether the masks hold object numbers, because they were joined from one file for each object.
+    classes: the classes of masks that were joined from one file for each class, as ``--classes`` takes them.
+    parts: the files that were joined to the masks of the pairs.
     """
 
     root: Path
@@ -137,6 +154,9 @@ class Folder:
     others: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
     names: ClassNames | None = None
+    objects: bool = False
+    classes: tuple[str, ...] = ()
+    parts: tuple[Path, ...] = ()
 
 
 def composed(name: str) -> str:
@@ -154,16 +174,68 @@ def no_layout(root: Path, found: str) -> DataError:
 
 def placed_file(root: Path, path: Path) -> PlacedFile:
     """Return a file with the meaning of the folders between ``root`` and it."""
-    parts = path.relative_to(root).parts[:-1]
-    roles = [folder_role(part) for part in parts]
-    kind_at = next((k for k, role in enumerate(roles) if role.kind), None)
-    split_at = next((k for k, role in enumerate(roles) if role.split), None)
+    return placed_files(root, [path])[0]
+
+
+def placed_files(root: Path, paths: Sequence[Path]) -> tuple[PlacedFile, ...]:
+    """Return files with the meaning of the folders between ``root`` and them.
+
+    A folder with a known word among others, such as ``5_Labels_all``, has its meaning where no other folder of the
+    file has one by its whole name, and where it does not hold all files. Such a word for a split counts where one for
+    training is among them.
+    """
+    parts = [path.relative_to(root).parts[:-1] for path in paths]
+    around = _around_all(parts)
+    splits = {role_by_words(part).split for each in parts for part in each[around:]}
+    placed = [_placed(path, each, around, "train" in splits) for path, each in zip(paths, parts, strict=True)]
+    if around and all(file.kind == placed[0].kind for file in placed):
+        inside = [
+            _placed(path, each, around, "train" in splits, within=around)
+            for path, each in zip(paths, parts, strict=True)
+        ]
+        if len({file.kind for file in inside}) > 1:  # a folder around everything may be called segmentation
+            return tuple(inside)
+    return tuple(placed)
+
+
+def _around_all(parts: Sequence[tuple[str, ...]]) -> int:
+    """Return how many folders lie around all files."""
+    if len({*parts}) < 2:
+        return len(parts[0]) if parts else 0
+    return next((k for k, level in enumerate(zip(*parts, strict=False)) if len({*level}) > 1), min(map(len, parts)))
+
+
+def _placed(path: Path, parts: tuple[str, ...], around: int, splits: bool, within: int = 0) -> PlacedFile:
+    """Return a file with the meaning of its folders.
+
+    Parameters
+    ----------
+    around: how many of the first folders hold all files; single words in their names mean nothing.
+    splits: whether single words mean splits.
+    within: how many of the first folders have no kind at all.
+    """
+    whole = [folder_role(part) for part in parts]
+    worded = [role_by_words(part) if k >= around else FolderRole(None, None, "") for k, part in enumerate(parts)]
+    with_kind = [k for k, role in enumerate(whole) if role.kind and k >= within]
+    kind_at = next((k for k in with_kind if whole[k].kind == "mask"), next(iter(with_kind), None))
+    role = None if kind_at is None else whole[kind_at]
+    split_at = next((k for k, role in enumerate(whole) if role.split), None)
+    split = None if split_at is None else whole[split_at].split
+    place = {k: part for k, part in enumerate(parts) if k not in (kind_at, split_at)}
+    if role is None and (by_words := [k for k, role in enumerate(worded) if role.kind]):
+        role = worded[by_words[-1]]
+        place[by_words[-1]] = role.rest
+    if split is None and splits:
+        at = next((k for k, role in enumerate(worded) if role.split), None)
+        split = None if at is None else worded[at].split
+        if at in place:
+            place[at] = worded[at].rest
     return PlacedFile(
         path=path,
-        split=None if split_at is None else roles[split_at].split,
-        place="/".join(part for k, part in enumerate(parts) if k not in (kind_at, split_at)),
-        kind=None if kind_at is None else roles[kind_at].kind,
-        word="" if kind_at is None else roles[kind_at].word,
+        split=split,
+        place="/".join(part for part in place.values() if part),
+        kind=None if role is None else role.kind,
+        word="" if role is None else role.word,
     )
 
 

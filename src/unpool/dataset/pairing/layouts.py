@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from unpool.dataset.findings import Finding
 from unpool.dataset.outlines.drawn_folder import pair_outlines, unused_outlines
+from unpool.dataset.pairing.alike_names import pair_alike_names
 from unpool.dataset.pairing.array_files import pair_in_array_files, with_arrays
 from unpool.dataset.pairing.folder import Folder, FolderContents
 from unpool.dataset.pairing.foreign_formats import ARCHIVE_SUFFIXES
@@ -16,14 +17,16 @@ from unpool.dataset.pairing.lone_files import with_lone_files
 from unpool.dataset.pairing.name_lists import split_by_name_lists
 from unpool.dataset.pairing.one_folder import pair_one_folder
 from unpool.dataset.pairing.pair_lists import pair_by_lists
-from unpool.dataset.pairing.partners import no_masks
+from unpool.dataset.pairing.partners import no_layout_error
 from unpool.dataset.pairing.separate_folders import pair_separate_folders
+from unpool.dataset.pairing.several_masks import pair_several_masks
 from unpool.dataset.pairing.split_lists import unused_lists
 from unpool.dataset.pairing.stacks import pair_stack_files, with_slices
 from unpool.dataset.pairing.unread_files import full_suffix
+from unpool.dataset.pairing.words import UNUSED
 from unpool.errors import DataError
 from unpool.io.read.arrays import ARRAY_SUFFIXES
-from unpool.wording import python_line
+from unpool.wording import count_text, python_line
 
 Layout: TypeAlias = Callable[[FolderContents], Folder | None]
 """A function that pairs the files of a folder, or returns None where the folder has another layout.
@@ -31,19 +34,27 @@ Layout: TypeAlias = Callable[[FolderContents], Folder | None]
 It raises DataError where the folder has its layout and something in it is wrong.
 """
 
-LAYOUTS: tuple[Layout, ...] = (pair_by_lists, pair_separate_folders, pair_one_folder, pair_stack_files)
+LAYOUTS: tuple[Layout, ...] = (
+    pair_by_lists,
+    pair_separate_folders,
+    pair_one_folder,
+    pair_stack_files,
+    pair_several_masks,
+    pair_alike_names,
+)
 """The known layouts. They are tried in this order, and the first that returns pairs decides."""
 
 ARRAY_LAYOUTS: tuple[Layout, ...] = (pair_in_array_files, *LAYOUTS)
 """The layouts where files of arrays count as picture files, which are tried where no picture files are pairs."""
 
 
-def find_pairs(root: Path, instances: bool = False) -> Folder:
+def find_pairs(root: Path, instances: bool = False, regions: bool = False) -> Folder:
     """Find the pairs of pictures and masks in a folder.
 
     Parameters
     ----------
     instances: the masks hold object numbers; a folder ``instances/`` is then preferred to other mask folders.
+    regions: the masks hold no object numbers; objects in files of their own are then joined to one region.
 
     Raises
     ------
@@ -52,13 +63,13 @@ def find_pairs(root: Path, instances: bool = False) -> Folder:
     root = Path(root)
     if not root.is_dir():
         raise _no_folder(root)
-    contents = FolderContents(root, instances)
+    contents = FolderContents(root, instances, regions=regions)
     try:
         folder = first_layout(contents)
         findings = unused_outlines(contents) if folder else []
         folder = folder or pair_outlines(contents)
         if folder is None:
-            raise no_masks(replace(contents, arrays=contents.has_arrays))
+            raise no_layout_error(replace(contents, arrays=contents.has_arrays))
     except DataError as error:
         if not contents.left_out:
             raise
@@ -105,3 +116,6 @@ def _own_outputs(contents: FolderContents) -> Iterator[Finding]:
     if contents.left_out:
         repair = "nothing, unless some of them are yours: then delete the mark"
         yield Finding("note", "own-outputs", contents.left_out, repair=repair)
+    if contents.unused:
+        found = f"left out: {count_text(len(contents.unused), 'picture file')} in folders named {UNUSED}"
+        yield Finding("note", "unused-folder", found)

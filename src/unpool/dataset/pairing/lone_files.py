@@ -8,22 +8,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.dataset.findings import Finding
+from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.belonging import belonging_by
+from unpool.dataset.pairing.channels import with_channels
+from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
 from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
+from unpool.dataset.pairing.joined_masks import JoinedMask, MaskPart, joined_mask
 from unpool.dataset.pairing.partners import JOIN, ONE_MASK
+from unpool.dataset.pairing.several_masks import overlap_findings
 from unpool.dataset.pairing.unread_files import full_suffix
-from unpool.dataset.pairing.words import DERIVED_WORDS
+from unpool.dataset.pairing.unused_masks import unused_masks
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS, UNUSED
+from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
 
 def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
     """Return the folder with findings about its files without a partner.
 
-    Further masks, such as ``x_color`` where ``x_labelIds`` is the mask of ``x``, are no longer masks without a picture.
+    Further parts of a mask, such as ``x_mask_1`` beside ``x_mask``, are joined with it. Further masks, such as
+    ``x_color`` where ``x_labelIds`` is the mask of ``x``, are no longer masks without a picture.
     """
-    parts = _continued(folder)
+    parts = continued_masks(folder)
     others = _other_masks(contents, folder, {path for _, path in parts})
     explained = {path for _, path in parts} | {path for path, _ in others}
     left = replace(
@@ -31,14 +38,12 @@ def with_lone_files(contents: FolderContents, folder: Folder) -> Folder:
         unpaired_images=tuple(path for path in folder.unpaired_images if path not in explained),
         unpaired_masks=tuple(path for path in folder.unpaired_masks if path not in explained),
     )
-    channels = _channels(left)
-    left = replace(left, unpaired_images=tuple(path for path in left.unpaired_images if path not in channels))
-    findings = [*_parts_findings(folder.root, parts), *_channel_findings(channels), *_other_findings(others)]
-    findings += _orphans(contents, left)
-    return replace(left, findings=(*folder.findings, *findings))
+    left = with_channels(_with_parts(contents, left, parts))
+    left = replace(left, findings=(*left.findings, *_other_findings(others), *_orphans(contents, left)))
+    return replace(left, findings=(*left.findings, *_unused_findings(contents, left)))
 
 
-def _continued(folder: Folder) -> list[tuple[Path, Path]]:
+def continued_masks(folder: Folder) -> list[tuple[Path, Path]]:
     """Return each mask of a pair with the file that continues it: ``x_mask`` with ``x_mask_1``."""
     masks = {pair.mask.with_suffix(""): pair.mask for pair in folder.pairs if pair.mask.stem != pair.image.stem}
     found: list[tuple[Path, Path]] = []
@@ -49,57 +54,80 @@ def _continued(folder: Folder) -> list[tuple[Path, Path]]:
     return found
 
 
-def _parts_findings(root: Path, parts: Sequence[tuple[Path, Path]]) -> list[Finding]:
+def _with_parts(contents: FolderContents, folder: Folder, parts: Sequence[tuple[Path, Path]]) -> Folder:
+    """Return the folder in which each mask is joined with the files that continue it."""
     if not parts:
-        return []
+        return folder
+    parts_of: dict[Path, list[Path]] = {}
+    for mask, path in parts:
+        parts_of.setdefault(mask, []).append(path)
+    joined: dict[Path, JoinedMask] = {}
+    broken: list[Finding] = []
+    for pair in folder.pairs:
+        if pair.mask in parts_of:
+            files = [pair.mask, *sorted(parts_of[pair.mask])]
+            try:
+                joined[pair.image] = joined_mask(
+                    [MaskPart(path, k) for k, path in enumerate(files, 1)],
+                    "objects" if contents.instances else "parts",
+                    pair.mask.stem,
+                )
+            except DataError as error:
+                broken.append(from_error(error, "broken-part", pair.name))
+    pairs = [replace(pair, mask=joined[pair.image].path) if pair.image in joined else pair for pair in folder.pairs]
     mask, path = parts[0]
-    found = f"{count_text(len({mask for mask, _ in parts}), 'picture')} with more than one mask"
-    names = f"{mask.relative_to(root).as_posix()} and {path.name}"
-    files = tuple(str(path) for _, path in parts)
-    return [Finding("error", "several-masks", f"{found}, such as {names}", ONE_MASK, JOIN, files)]
+    names = f"{mask.relative_to(folder.root).as_posix()} and {path.name}"
+    found = f"{count_text(len(parts_of), 'picture')} with a mask in several files, such as {names}: these are joined"
+    note = Finding("note", "joined-parts", found, files=tuple(str(path) for _, path in parts))
+    findings = (*folder.findings, note, *broken, *overlap_findings(pairs, joined, "the first of them counts there"))
+    return replace(folder, pairs=tuple(pairs), findings=findings)
 
 
-def _channels(folder: Folder) -> list[Path]:
-    """Return the pictures that are further channels of paired ones: ``x_0001`` beside ``x_0000``, as nnU-Net has."""
-    first = {pair.image.with_suffix("") for pair in folder.pairs if pair.image.stem == f"{pair.mask.stem}_0000"}
-    return [
-        path
-        for path in folder.unpaired_images
-        if re.search(r"_\d{4}$", path.stem) and path.with_name(f"{path.stem[:-4]}0000") in first
-    ]
-
-
-def _channel_findings(channels: Sequence[Path]) -> list[Finding]:
-    if not channels:
+def _unused_findings(contents: FolderContents, folder: Folder) -> list[Finding]:
+    """Return the warning that files which no layout uses may be the masks."""
+    known = {name for finding in folder.findings for name in finding.files}
+    series = unused_masks(contents, folder, known)
+    if series is None:
         return []
-    found = f"{count_text(len(channels), 'picture')} with further channels of others, which are not read together"
-    return [
-        Finding(
-            "error",
-            "channels-in-files",
-            f"{found}: {first_of([path.name for path in channels])}",
-            "all channels of a picture in one file",
-            "join the files of each picture into one TIFF with several channels; or move the channels that you do not "
-            "mean out of the folder",
-            tuple(map(str, channels)),
-        )
-    ]
+    found = f"not used: {count_text(len(series.pairs), 'file')} {series.text}, with the names of the pictures and few "
+    found += "values, as masks have"
+    repair = f"if they are the masks, move the others into a folder {UNUSED}/; else move them there"
+    files = tuple(str(mask.path) for _, mask in series.pairs)
+    return [Finding("warning", "unused-masks", found, ONE_MASK, repair, files)]
 
 
 def _other_masks(contents: FolderContents, folder: Folder, known: set[Path]) -> list[tuple[Path, str]]:
-    """Return the masks without a partner whose pictures have another mask, with the last word of their names."""
+    """Return the masks without a partner whose pictures have another mask, with the last word of their names.
+
+    Of files that may be pictures without a mask those are among them that are named as drawings, or hold few values.
+    """
     images = {pair.image for pair in folder.pairs}
-    lone = {*folder.unpaired_masks} - known
+    lone = {*folder.unpaired_masks, *folder.unpaired_images} - known
     paired = [file for file in contents.files if file.path in images]
     found = belonging_by("word", paired, [file for file in contents.files if file.path in lone])
-    return [(mask.path, re.split(r"[_\-. ]", mask.path.stem)[-1]) for _, masks in found.masks for mask in masks]
+    by_word: dict[str, list[Path]] = {}
+    for _, masks in found.masks:
+        for mask in masks:
+            by_word.setdefault(re.split(r"[_\-. ]", mask.path.stem)[-1], []).append(mask.path)
+    sure = {*folder.unpaired_masks}
+    return [
+        (path, word)
+        for word, paths in by_word.items()
+        if sure.issuperset(paths) or _is_drawn_from_masks(paths[0]) or share_with_few_values(paths) == 1
+        for path in paths
+    ]
+
+
+def _is_drawn_from_masks(path: Path) -> bool:
+    words = re.split(r"[_\-. ]", path.stem.lower())
+    return bool({words[-1], "".join(words[-2:])} & (DRAWN_FROM_MASKS - {"rgb"}))
 
 
 def _other_findings(others: Sequence[tuple[Path, str]]) -> list[Finding]:
     """Return a note on masks that are drawn from the others, and a warning of those that may not be."""
     findings = []
     for derived in (True, False):
-        chosen = [(path, word) for path, word in others if (word.lower() in DERIVED_WORDS) == derived]
+        chosen = [(path, word) for path, word in others if _is_drawn_from_masks(path) == derived]
         if not chosen:
             continue
         counts = Counter(word for _, word in chosen)

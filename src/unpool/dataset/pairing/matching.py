@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -9,11 +10,14 @@ from typing import NamedTuple, TypeAlias
 from unpool.data.samples import Pair
 from unpool.dataset.pairing.folder import Folder, PlacedFile, composed
 from unpool.dataset.pairing.words import (
+    FIELD_OF_VIEW_WORDS,
     IMAGE_AFFIXES,
     MASK_AFFIXES,
     NO_AFFIX,
     PREFERRED_AFFIXES,
     SPLITS,
+    UNUSED,
+    VESSEL_WORDS,
     Affix,
     any_affix,
 )
@@ -54,31 +58,82 @@ _SAME_NAME = _Rule(NO_AFFIX, NO_AFFIX)
 
 
 def match_separate(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:
-    """Pair pictures and masks of different folders by the rule that pairs most.
+    """Pair pictures and masks of different folders by the rule that pairs most; by one for each split if these do.
 
     Raises
     ------
     DataError: two rules pair equally many, or two pictures or two masks have the same name.
     """
-    rule = next((rule for fold in (False, True) if (rule := _best(_counts(images, masks, fold)))), _SAME_NAME)
-    return _apply(rule, images, masks)
+    splits = sorted({file.split or "" for file in (*images, *masks)})
+    parts = [_of_split(split, images, masks) for split in splits] if len(splits) > 1 else []
+    rules = [_first_rule(*part) for part in parts]
+    counts = [count for rule, count in rules if rule]
+    if len({rule for rule, _ in rules if rule}) > 1 and sum(counts) > _first_count(images, masks):
+        matches = [_apply(rule or _SAME_NAME, *part) for (rule, _), part in zip(rules, parts, strict=True)]
+        found = [match.rule + (f" in {split}" if split else "") for match, split in zip(matches, splits, strict=True)]
+        return Match(
+            tuple(pair for match in matches for pair in match.pairs),
+            tuple(file for match in matches for file in match.images),
+            tuple(file for match in matches for file in match.masks),
+            ", ".join(text for text, match in zip(found, matches, strict=True) if match.pairs),
+        )
+    rule = next((rule for fold in (False, True) if (rule := _best(_counts(images, masks, fold)))), None)
+    return _apply(rule, images, masks) if rule else Match((), tuple(images), tuple(masks), "")
 
 
-def match_together(files: Sequence[PlacedFile]) -> Match:
+def _of_split(
+    split: str, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]
+) -> tuple[list[PlacedFile], list[PlacedFile]]:
+    return [f for f in images if (f.split or "") == split], [f for f in masks if (f.split or "") == split]
+
+
+def _first_rule(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> tuple[_Rule | None, int]:
+    """Return the rule that pairs most, and how many; none where two pair equally many."""
+    counts = _counts(images, masks)
+    try:
+        rule = _best(counts)
+    except DataError:
+        return None, 0
+    return rule, counts[rule] if rule else 0
+
+
+def _first_count(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> int:
+    return max(_counts(images, masks).values(), default=0)
+
+
+def matches_together(files: Sequence[PlacedFile]) -> dict[str, Match]:
     """Pair files of one folder in which a mask's name has one word more, as ``x_mask`` has for ``x``.
 
+    Returns
+    -------
+    The match of the rule that pairs most, or of several that pair equally many; with the words of the masks, without
+    ``_``, ``-`` and spaces. Where this is a field of view and vessels were drawn in some pictures, both.
+
     Raises
     ------
-    DataError: two rules pair equally many, or two pictures or two masks have the same name.
+    DataError: two pictures or two masks have the same name.
     """
     named = [file for file in files if any_affix(MASK_AFFIXES[1:]).search(composed(file.path.stem))]
-    rule = _best(_counts(files, named, affixes=MASK_AFFIXES[1:])) or _SAME_NAME
-    masks = {file.path for file in files if rule.mask != NO_AFFIX and rule.mask.strip(file.path.stem)}
-    return _apply(
-        rule,
-        [file for file in files if file.path not in masks],
-        [file for file in files if file.path in masks],
-    )
+    counts = _counts(files, named, affixes=MASK_AFFIXES[1:])
+    rules = _rules_with_most(counts)
+    if rules and all(_word(rule) in FIELD_OF_VIEW_WORDS for rule in rules):
+        vessels = {rule: count for rule, count in counts.items() if _word(rule) in VESSEL_WORDS}
+        rules += [rule for rule in _rules_with_most(vessels) if rule not in rules]
+    matches = {}
+    for rule in rules:
+        masks = {file.path for file in files if rule.mask.strip(file.path.stem)}
+        images = [file for file in files if file.path not in masks]
+        matches[_word(rule)] = _apply(rule, images, [file for file in files if file.path in masks])
+    return matches
+
+
+def _word(rule: _Rule) -> str:
+    return re.sub(r"[\W_]", "", rule.mask.before + rule.mask.after)
+
+
+def require_one_of_each_name(files: Sequence[PlacedFile]) -> None:
+    """Raise DataError where two pictures of a folder have the same name."""
+    _by_key(files, NO_AFFIX, "pictures", None)
 
 
 def _counts(
@@ -133,18 +188,25 @@ def _key(file: PlacedFile, affix: Affix, fold: bool) -> _Key | None:
 
 def _best(counts: dict[_Rule, int]) -> _Rule | None:
     """Return the rule that pairs most, of two the one for preferred masks; None where none pairs any."""
-    most = max(counts.values(), default=0)
-    if most == 0:
-        return None
-    rules = [rule for rule, count in counts.items() if count == most]
-    rules = [rule for rule in rules if rule.mask in PREFERRED_AFFIXES] or rules
+    rules = _rules_with_most(counts)
     if len(rules) > 1:
-        raise DataError(
-            f"masks can be paired in {len(rules)} ways: {first_of(list(map(str, rules)), separator='; ')}",
-            "one mask for every picture",
-            "move the masks that you do not mean out of the folder",
-        )
-    return rules[0]
+        raise more_rules([str(rule) for rule in rules])
+    return rules[0] if rules else None
+
+
+def _rules_with_most(counts: dict[_Rule, int]) -> list[_Rule]:
+    most = max(counts.values(), default=0)
+    rules = [rule for rule, count in counts.items() if count == most] if most else []
+    return [rule for rule in rules if rule.mask in PREFERRED_AFFIXES] or rules
+
+
+def more_rules(rules: Sequence[str]) -> DataError:
+    """Return the error of masks that can be paired by several rules."""
+    return DataError(
+        f"masks can be paired in {len(rules)} ways: {first_of(list(rules), separator='; ')}",
+        "one mask for every picture",
+        f"move the masks that you do not mean out of the folder, or into a folder {UNUSED}/",
+    )
 
 
 def _apply(rule: _Rule, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Match:

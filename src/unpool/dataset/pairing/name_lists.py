@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -9,10 +10,19 @@ from pathlib import Path, PurePosixPath
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.folder import Folder, FolderContents, composed
 from unpool.dataset.pairing.pair_lists import is_pair_list
-from unpool.dataset.pairing.split_lists import ListFile, find_lists, folder_of_pictures, listed_path
+from unpool.dataset.pairing.split_lists import (
+    ListFile,
+    find_lists,
+    folder_of_pictures,
+    listed_path,
+    lists_of_each_folder,
+)
 from unpool.errors import DataError
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.wording import count_text, decodable, first_of
+
+_NUMBERS_AFTER = re.compile(r"^(?P<name>\S+)(?:[ \t,;]+-?\d+)+$")
+"""A name with numbers after it, as in the lists of Oxford's pets: ``Abyssinian_1 1 1 1``."""
 
 
 def split_by_name_lists(contents: FolderContents, folder: Folder) -> Folder:
@@ -29,6 +39,9 @@ def split_by_name_lists(contents: FolderContents, folder: Folder) -> Folder:
     names = _Names(contents, folder)
     lists = [each for each in find_lists(contents) if each.lines and not is_pair_list(each)]
     lists = [each for each in lists if each.path.parent in _sure_folders(contents.root, each) or names.any_fit(each)]
+    if not lists:
+        fitting = [each for each in lists_of_each_folder(contents) if all(map(names.all_fit, each))]
+        lists = fitting[0] if len(fitting) == 1 else []
     if not lists:
         return folder
     splits: dict[str, str] = {}
@@ -71,6 +84,10 @@ class _Names:
         """Return whether a line of a list names a pair."""
         return any(self._fits(each, text) for _, text in each.lines)
 
+    def all_fit(self, each: ListFile) -> bool:
+        """Return whether a list has lines, and each names one pair."""
+        return bool(each.lines) and all(len(self._fits(each, text)) == 1 for _, text in each.lines)
+
     def of(self, each: ListFile) -> Iterator[tuple[tuple[int, str], str]]:
         """Yield each line of a list with the name of its pair; a picture without a mask is left out."""
         for line in each.lines:
@@ -95,6 +112,9 @@ class _Names:
     def _fits(self, each: ListFile, text: str) -> list[str]:
         """Return the names of the pairs that a line names: of one, or of those whose paths fit it best."""
         listed = _plain(text)
+        numbered = _NUMBERS_AFTER.match(text)
+        if numbered and listed.name not in self._by_stem and str(listed) not in self._full:
+            listed = _plain(numbered["name"])
         if str(listed) in self._full:
             return [str(listed)]
         home = folder_of_pictures(each.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -9,28 +10,62 @@ from itertools import zip_longest
 from pathlib import Path
 
 from unpool.dataset.pairing.belonging import Belonging, belonging, belonging_by
+from unpool.dataset.pairing.few_values import share_with_few_values
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile, composed, no_layout
+from unpool.dataset.pairing.matching import require_one_of_each_name
 from unpool.dataset.pairing.split_lists import names_picture
 from unpool.dataset.pairing.unread_files import DRAWING_FORMATS, UnreadFiles, unread_files, unread_repair, unread_text
+from unpool.dataset.pairing.words import UNUSED
 from unpool.errors import DataError
 from unpool.wording import count_text, decodable, first_of
 
 ONE_MASK = "one mask for each picture"
 _LATIN = str.maketrans("аеорсхуіјѕАВЕКМНОРСТХУІЈЅαορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcxyijsABEKMHOPCTXYIJSaopvABEZHIKMNOPTYX")
 """Letters of other alphabets that look as Latin ones."""
+_COUNTED = re.compile(r"[_\-. ]\(?\d+\)?$")
+"""The end of a name that is a counter."""
 JOIN = (
     "if each shows one class or one object, join the masks of a picture into one file, named after the picture, with "
-    "a value for each class or object; else move those that you do not mean out of the folder"
+    f"a value for each class or object; else move those that you do not mean into a folder {UNUSED}/"
 )
-"""The repair of several masks for one picture."""
+"""The repair of several masks for one picture beside masks that are used."""
+_NAME_PARTS = (
+    "if each shows one class or one object, give it the values 0 and 255, and name it after its picture with a word or "
+    "a number more, such as x_cell or x_1 for x, in a folder masks/; then they are joined; else move those that you do "
+    f"not mean into a folder {UNUSED}/"
+)
+"""The repair of several masks for each picture."""
+SEVERAL_DRAWINGS = (
+    "they show nearly the same regions, as drawings by several people do: keep one mask for each picture, and move the "
+    f"others into a folder {UNUSED}/, which is left out"
+)
+"""The repair of several masks for one picture that show the same thing."""
 
 
-def no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
+def no_layout_error(contents: FolderContents) -> DataError:
+    """Return the error of a folder that no layout fits, with the cause where names and folders show one.
+
+    Raises
+    ------
+    DataError: two pictures of a folder have the same name.
+    """
+    masks = [file for file in contents.files if file.kind == "mask"]
+    if not masks:
+        require_one_of_each_name(contents.files)
+        return _no_masks(contents)
+    images = [file for file in contents.files if file.kind == "image"]
+    images = images or [file for file in contents.files if file.kind is None]
+    return _no_pairs(contents, images, masks) if images else _no_pictures(contents, masks)
+
+
+def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
     """Return the error of pictures and masks of which none belong together, with the cause."""
     if found := belonging(images, masks):
-        return _several(contents, found) if found.several else _named_otherwise(contents, found)
+        if not found.several and share_with_few_values([owned[0].path for _, owned in found.masks]) == 0:
+            return _many_values(contents, found)
+        return several_masks_error(contents, found) if found.several else _named_otherwise(contents, found)
     if len(masks) > len(images) and len(masks) % len(images) == 0:
-        return _several(contents, Belonging("count", [(image, []) for image in images]), masks)
+        return _more_masks(contents, images, masks)
     if alike := _alike(images, masks):
         same = composed(alike[0].path.stem) == composed(alike[1].path.stem)
         return _apart(contents, *alike) if same else _looking_alike(contents, *alike)
@@ -82,18 +117,20 @@ def _looking_alike(contents: FolderContents, image: PlacedFile, mask: PlacedFile
     )
 
 
-def no_masks(contents: FolderContents) -> DataError:
+def _no_masks(contents: FolderContents) -> DataError:
     """Return the error of a folder in which no file is known as a mask, with the cause."""
     files, unread = contents.files, [*unread_files(contents), *_drawings(contents)]
     if not files:
         return _unreadable(contents, "no picture files", unread)
     found = belonging_by("word", files, files)
-    if found.several and found.count + len(found.masks) >= len(files):
-        return _several(contents, found)
+    # the pictures of a film end with counters
+    counted = all(_COUNTED.search(mask.path.stem) for _, masks in found.masks for mask in masks)
+    if found.several and not counted and found.count + len(found.masks) >= len(files):
+        return several_masks_error(contents, found)
     return _unreadable(contents, f"{count_text(len(files), 'picture file')}, and no masks among them", unread)
 
 
-def no_pictures(contents: FolderContents, masks: Sequence[PlacedFile]) -> DataError:
+def _no_pictures(contents: FolderContents, masks: Sequence[PlacedFile]) -> DataError:
     """Return the error of a folder in which all picture files are masks, with the cause."""
     return _unreadable(contents, f"{count_text(len(masks), 'mask')} and no pictures", unread_files(contents))
 
@@ -126,18 +163,39 @@ def _drawings(contents: FolderContents) -> list[UnreadFiles]:
     ]
 
 
-def _several(contents: FolderContents, found: Belonging, others: Sequence[PlacedFile] = ()) -> DataError:
-    """Return the error of pictures with several masks each; ``others`` are masks that no picture is known of."""
-    numbers = {len(masks) for _, masks in found.masks} if not others else {len(others) // len(found.masks)}
+def several_masks_error(contents: FolderContents, found: Belonging, repair: str = _NAME_PARTS) -> DataError:
+    """Return the error of pictures with several masks each."""
+    numbers = {len(masks) for _, masks in found.masks}
     each = str(numbers.pop()) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
     image, masks = found.masks[0]
-    names = first_of([_place(contents.root, mask) for mask in masks or others], 2)
-    owner = f"{_place(contents.root, image)} has " if masks else ""
-    count = f"{count_text(found.count + len(others), 'mask')} for {count_text(len(found.masks), 'picture')}"
+    names = first_of([_place(contents.root, mask) for mask in masks], 2)
+    count = f"{count_text(found.count, 'mask')} for {count_text(len(found.masks), 'picture')}"
     return DataError(
-        f"{contents.root}: {count}, {each} for each picture: {owner}{names}",
+        f"{contents.root}: {count}, {each} for each picture: {_place(contents.root, image)} has {names}",
         ONE_MASK,
-        JOIN,
+        repair,
+    )
+
+
+def _more_masks(contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> DataError:
+    """Return the error of masks that are a multiple of the pictures, and have no name of a picture."""
+    names = first_of([_place(contents.root, mask) for mask in masks], 2)
+    return DataError(
+        f"{contents.root}: {count_text(len(masks), 'mask')} for {count_text(len(images), 'picture')}, and no name "
+        f"shows which belong together: {names}",
+        ONE_MASK,
+        _NAME_PARTS,
+    )
+
+
+def _many_values(contents: FolderContents, found: Belonging) -> DataError:
+    """Return the error of files that are named and placed as masks, and have the values of pictures."""
+    image, (mask, *_) = found.masks[0]
+    return DataError(
+        f"{contents.root}: {_place(contents.root, mask)} may be the mask of {_place(contents.root, image)}, but has "
+        "many values, as pictures, heat maps and overlays have",
+        "masks with one value for each class",
+        f"save the masks as PNG files with one value for each class; or move these files into a folder {UNUSED}/",
     )
 
 
@@ -154,8 +212,7 @@ def _named_otherwise(contents: FolderContents, found: Belonging) -> DataError:
         "zeros": ("has its number with other zeros", "name it {stem}{suffix}, and the others alike"),
     }[found.way]
     return DataError(
-        f"{contents.root}: no picture and mask have the same name; {_place(contents.root, mask)} may be the mask of "
-        f"{_place(contents.root, image)}, but {fact}",
+        f"{contents.root}: {_place(contents.root, mask)} may be the mask of {_place(contents.root, image)}, but {fact}",
         "masks with the names and sub-folders of their pictures, or with one word more, such as x_mask for x",
         repair.format(stem=image.path.stem, suffix=mask.path.suffix),
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from unpool.dataset.pairing.field_of_view import shown_alone, truth_and_view, with_views
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile
 from unpool.dataset.pairing.matching import Match, match_separate, paired_folder
-from unpool.dataset.pairing.partners import no_pairs, no_pictures
+from unpool.dataset.pairing.unused_masks import unused_masks
+from unpool.dataset.pairing.words import DRAWN_FROM_MASKS, FIELD_OF_VIEW_WORDS, UNUSED
 from unpool.errors import DataError
 from unpool.wording import count_text, first_of
 
@@ -24,20 +28,24 @@ class _Way(NamedTuple):
     def holds_objects(self) -> bool:
         return self.masks[0].word.startswith("instance")
 
+    def has_words(self, words: frozenset[str]) -> bool:
+        """Return whether the name of the masks' folder is one of some words, or their names end with one."""
+        plain = re.sub(r"[\W_]", "", self.match.rule.rpartition(" ")[2])
+        return self.masks[0].word in words or any(plain == f"x{word}" for word in words)
+
 
 def pair_separate_folders(contents: FolderContents) -> Folder | None:
-    """Pair a folder in which a sub-folder's name says that it holds masks; None without one.
+    """Pair a folder in which a sub-folder's name says that it holds masks; None where no names are equal there.
 
-    Pictures are in folders with a picture word in their names, or else in all folders without a mask word.
+    Pictures are in folders with a picture word in their names, or else in all folders without a mask word. Of masks by
+    two people those of the first are taken; masks of the field of view belong to the pictures, and are not the truth.
 
     Raises
     ------
-    DataError: no picture and mask have the same name, or there is more than one way to pair them.
+    DataError: there is more than one way to pair.
     """
     root, files = contents.root, contents.files
     masks = [file for file in files if file.kind == "mask"]
-    if not masks:
-        return None
     images = [file for file in files if file.kind == "image"] or [file for file in files if file.kind is None]
     ways = [
         _Way(some_images, some_masks, match)
@@ -45,22 +53,47 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
         for some_masks in _by_word(masks)
         if (match := match_separate(some_images, some_masks)).pairs
     ]
+    if not ways:
+        return None
     if contents.instances and any(way.holds_objects for way in ways):
         ways = [way for way in ways if way.holds_objects]
-    if not ways:
-        raise no_pairs(contents, images, masks) if images else no_pictures(contents, masks)
-    if len(ways) > 1:
+    ways = [way for way in ways if not way.has_words(DRAWN_FROM_MASKS)] or ways
+    way, view = _with_view(ways) if len(ways) == 2 else (ways[0], None)
+    if len(ways) > 1 and view is None:
         folders = [f"{_folders(root, way.images)} with {_folders(root, way.masks)}" for way in ways]
         raise DataError(
             f"{root}: pictures and masks can be paired in more than one way: {' or '.join(folders)}",
             "one folder of pictures and one of masks",
-            "move the folder that you do not mean elsewhere, or rename it to 'unused'",
+            f"move the folder that you do not mean elsewhere, or rename it to '{UNUSED}'",
         )
-    way = ways[0]
     layout = f"pictures in {_folders(root, way.images)}, masks in {_folders(root, way.masks)}, paired by "
-    others = len(files) - len(way.images) - len(way.masks)
+    others = len(files) - len(way.images) - len(way.masks) - (len(view.masks) if view else 0)
     unused = f"; not used: {count_text(others, 'picture file')} in other folders" if others else ""
-    return paired_folder(root, layout + way.match.rule + unused, way.match)
+    folder = paired_folder(root, layout + way.match.rule + unused, way.match)
+    if view:
+        return with_views(folder, view.match, _folders(root, view.masks))
+    return _with_unknown_truth(contents, folder, way) if way.masks[0].word in FIELD_OF_VIEW_WORDS else folder
+
+
+def _with_unknown_truth(contents: FolderContents, folder: Folder, way: _Way) -> Folder:
+    """Return the folder of masks that may be fields of view, with the masks beside them where they are."""
+    others = unused_masks(contents, folder)
+    if others is None:
+        return replace(folder, findings=(*folder.findings, *shown_alone(way.match)))
+    truth = Match(others.pairs, (), (), "alike names")
+    if truth_and_view({"": truth, way.masks[0].word: way.match}) is None:
+        return folder
+    layout = f"pictures in {_folders(contents.root, way.images)}, masks {others.text}, paired by alike names"
+    chosen = paired_folder(contents.root, layout, truth)
+    return with_views(chosen, way.match, _folders(contents.root, way.masks))
+
+
+def _with_view(ways: Sequence[_Way]) -> tuple[_Way, _Way | None]:
+    """Return the way of the truth, and that of the fields of view where the other has these."""
+    by_word = {way.masks[0].word: way for way in ways}
+    same_images = {file.path for file in ways[0].images} == {file.path for file in ways[1].images}
+    known = truth_and_view({word: way.match for word, way in by_word.items()}) if same_images else None
+    return (by_word[known[0]], by_word[known[1]]) if known else (ways[0], None)
 
 
 def _by_word(files: Sequence[PlacedFile]) -> list[list[PlacedFile]]:

@@ -55,13 +55,28 @@ def find_lists(contents: FolderContents) -> list[ListFile]:
     ------
     DataError: a folder has two lists for one split, or a list cannot be read.
     """
-    paths = [file.path for file in contents.others if _may_be_list(file.path)]
-    folders: dict[Path, list[Path]] = {}
-    for path in sorted(paths):
-        folders.setdefault(path.parent, []).append(path)
+    folders = _folders_with_lists(contents)
     of_voc = [folder for folder in folders if folder.parts[-2:] == ("ImageSets", "Segmentation")]
     chosen = [contents.root] if contents.root in folders else of_voc or (list(folders) if len(folders) == 1 else [])
     return [each for folder in chosen for each in _lists_of(folders[folder])]
+
+
+def lists_of_each_folder(contents: FolderContents) -> list[list[ListFile]]:
+    """Return the lists of each folder that has some; none of a folder whose lists are broken."""
+    found = []
+    for paths in _folders_with_lists(contents).values():
+        try:
+            found.append(_lists_of(paths))
+        except DataError:
+            continue
+    return found
+
+
+def _folders_with_lists(contents: FolderContents) -> dict[Path, list[Path]]:
+    folders: dict[Path, list[Path]] = {}
+    for path in sorted(file.path for file in contents.others if _may_be_list(file.path)):
+        folders.setdefault(path.parent, []).append(path)
+    return folders
 
 
 def folder_of_pictures(path: Path) -> Path:

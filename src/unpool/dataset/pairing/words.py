@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 SPLITS = {
@@ -76,13 +77,36 @@ MASK_FOLDERS = frozenset(
         "gtfine",
         "gtcoarse",
         "manual",
+        "manual1",
         "1stmanual",
+        "firstmanual",
+        "labelsah",
+        "manual2",
+        "2ndmanual",
+        "secondmanual",
+        "labelsvk",
+        "fov",
+        "fovs",
+        "vessel",
+        "vessels",
         "target",
         "targets",
         "y",
     ]
 )
 """Names of folders with masks, without a split's word and without ``_``, ``-`` and spaces."""
+
+SECOND_OBSERVERS = frozenset({"manual2", "2ndmanual", "secondmanual", "labelsvk", "vk", "2ndho"})
+"""Names of folders and files with a second person's masks, which are left alone where the first person's are there."""
+
+FIELD_OF_VIEW_WORDS = frozenset({"mask", "masks", "fov", "fovs", "fovmask", "fovmasks", "roi", "rois"})
+"""Names of folders and files with the field of view of a retina camera, as far as another folder has the vessels."""
+
+VESSEL_WORDS = frozenset({"manual", "manual1", "1stmanual", "firstmanual", "labelsah", "vessel", "vessels", "1stho"})
+"""Names of folders and files with the vessels of a retina, beside which ``mask`` means the field of view."""
+
+UNUSED = "unused"
+"""Name of a folder whose pictures are left out."""
 
 PREFERRED_WORDS = ["gtfine_labeltrainids", "gtcoarse_labeltrainids", "labeltrainids"]
 """Words of masks that are taken before others of the same pictures: Cityscapes' ids to train on, with 255 for void."""
@@ -111,6 +135,8 @@ MASK_WORDS = [
     "manual",
     "manual1",
     "1st_manual",
+    "1stho",
+    "ah",
     "instances",
     "instance",
     "instanceids",
@@ -137,9 +163,25 @@ DERIVED_WORDS = frozenset(
         "viz",
         "preview",
         "panoptic",
+        "colormap",
+        "colormaps",
+        "colourmap",
+        "colourmaps",
+        "colored",
+        "coloured",
+        "overlays",
+        "visual",
+        "visualization",
+        "visualisation",
+        "outline",
+        "outlines",
+        "flows",
     ]
 )
 """Last words of files that are drawn from the masks of the same pictures, without ``_``, ``-`` and spaces."""
+
+DRAWN_FROM_MASKS = DERIVED_WORDS | SECOND_OBSERVERS | {"rgb", "maskshuman", "segmentationobject"}
+"""Words of folders and files with other masks of the same pictures, which are left alone beside the masks."""
 
 _LIST_WORDS = frozenset(
     [
@@ -187,24 +229,60 @@ class FolderRole(NamedTuple):
     split: ``train``, ``val``, ``test`` or None.
     kind: ``image``, ``mask`` or None.
     word: the name in lower case without its split; empty where the name is only a split.
+    rest: what else the name holds, for a meaning that only some of its words give; empty for others.
     """
 
     split: str | None
     kind: str | None
     word: str
+    rest: str = ""
 
 
 @lru_cache(maxsize=4096)
 def folder_role(name: str) -> FolderRole:
     """Return the meaning of a folder's name: ``train``, ``masks``, ``trainannot``, ``imagesTr``, ``val_labels``, …"""
-    plain = re.sub(r"[\W_]", "", name.lower())
+    plain = _plain(name)
     if plain in SPLITS and plain not in ("tr", "ts"):
         return FolderRole(SPLITS[plain], None, "")
+    if kind := _kind(plain):  # annots are no annotations to test with
+        return FolderRole(None, kind, plain)
     for word in sorted(SPLITS, key=len, reverse=True):
         for rest in (plain.removeprefix(word), plain.removesuffix(word)):
             if rest != plain and (kind := _kind(rest)):
                 return FolderRole(SPLITS[word], kind, rest)
-    return FolderRole(None, _kind(plain), plain)
+    return FolderRole(None, None, plain)
+
+
+@lru_cache(maxsize=4096)
+def role_by_words(name: str) -> FolderRole:
+    """Return the meaning that single words of a folder's name give, as in ``ISIC2018_Training_Input``, ``masks_png``.
+
+    A word for masks goes before one for pictures, as in ``gt_image_2``, except where both are there together, as in
+    ``images_and_masks``.
+    """
+    words = name_words(name)
+    split = next((word for word in words if word in SPLITS and word not in ("tr", "ts")), None)
+    two = [one + other for one, other in pairwise(words)]
+    kinds = {kind for word in (*words, *two) if len(word) > 1 and (kind := _kind(word))}
+    kind = None if {"and", "with", "plus"} & {*words} else "mask" if "mask" in kinds else next(iter(kinds), None)
+    joined = [each for each in two if kind and _kind(each) == kind]
+    left = [word for word in words if word not in _FORMAT_WORDS and word != split and _kind(word) != kind]
+    rest = " ".join(word for word in left if not any(word in each for each in joined))
+    word = "".join(word for word in words if word != split)
+    return FolderRole(SPLITS[split] if split else None, kind, word, rest if kind else word)
+
+
+def name_words(name: str) -> list[str]:
+    """Return the words and numbers of a name in lower case: ``JPEGImages_2`` has jpeg, images and 2."""
+    return [word.lower() for word in _NAME_WORD.findall(name)]
+
+
+_NAME_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+_FORMAT_WORDS = frozenset({"png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif"})
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _kind(word: str) -> str | None:
