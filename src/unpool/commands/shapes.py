@@ -34,7 +34,7 @@ EXTRA_FOLDERS = frozenset({"overlays", "probabilities", "uncertainty", "objects"
 """Folders that ``predict`` writes beside its masks."""
 
 _OBJECT_BITS = 17
-"""Bits of a mask pixel from which it is an object number: nobody has so many classes."""
+"""Bits of a mask pixel from which it is an object number: classes need 16 bits at most."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""XML documents: elements with attributes and texts, without document types, entities and more depth than is useful."""
+"""XML documents: elements with attributes and texts, without document types and entities, and of bounded depth."""
 
 from __future__ import annotations
 

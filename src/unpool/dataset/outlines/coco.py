@@ -14,7 +14,7 @@ from unpool.dataset.outlines.outline import (
     Fill,
     Outline,
     colour_of,
-    key_of,
+    id_in_document,
     label_of,
     list_of,
     points_of_numbers,
@@ -44,16 +44,16 @@ def read_coco(file: PlacedFile, data: Any, finder: PictureFinder, found: Annotat
     names = _categories(data, colours)
     of_picture: dict[Any, list[Any]] = {}
     for each in data["annotations"]:
-        owner = key_of(table_of(each, "an annotation").get("image_id"), "the image_id of an annotation")
+        owner = id_in_document(table_of(each, "an annotation").get("image_id"), "the image_id of an annotation")
         of_picture.setdefault(owner, []).append(each)
-    used = {key_of(each.get("category_id"), "the category_id of an annotation") for each in data["annotations"]}
+    used = {id_in_document(each.get("category_id"), "the category_id of an annotation") for each in data["annotations"]}
     found.classes += [
         NamedClass(name, number, colours[number]) for number, name in sorted(names.items()) if number or number in used
     ]
     for entry in data["images"]:
         table = table_of(entry, "a picture")
         written = label_of(table.get("file_name"))
-        annotations = of_picture.pop(key_of(table.get("id"), "the id of a picture"), [])
+        annotations = of_picture.pop(id_in_document(table.get("id"), "the id of a picture"), [])
         picture = finder.by_path(written, file)
         if picture is None:
             found.absent.append(written)

@@ -138,7 +138,7 @@ def label_of(value: Any) -> str:
     return str(value).strip()
 
 
-def key_of(value: Any, what: str) -> int | str:
+def id_in_document(value: Any, what: str) -> int | str:
     """Return the id that a document gives something. Raises ValueError where it is neither a number nor a text."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"{what} is {_short(value)}, no number")

@@ -1,4 +1,4 @@
-"""Annotations of YOLO (Ultralytics): a text file for each picture; each line is an object, in shares of the sides."""
+"""Annotations of YOLO (Ultralytics): a text file for each picture; a line is an object, in shares of the sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes as ImageJ's ROI files, several in a ZIP file: traced outlines, and composites where there are holes or parts.
+"""Shapes as ImageJ's ROI files in a ZIP file: traced outlines, and composites for holes and several parts.
 
 The form of the files is that of ImageJ's class RoiEncoder, version 228: a header, coordinates, a second header, a name.
 """
