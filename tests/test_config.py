@@ -59,6 +59,7 @@ ANOTHER: dict[str, str] = {
     "data.masks": "values",
     "data.classes": '["sky", "7=road"]',
     "data.ignore": "[255]",
+    "data.borders": "3",
     "data.val_share": "0.3",
     "data.test_share": "0.2",
     "data.split_seed": "7",
