@@ -60,6 +60,7 @@ ANOTHER: dict[str, str] = {
     "data.classes": '["sky", "7=road"]',
     "data.ignore": "[255]",
     "data.snap": "true",
+    "data.borders": "3",
     "data.val_share": "0.3",
     "data.test_share": "0.2",
     "data.split_seed": "7",
