@@ -105,10 +105,12 @@ def model_file(folder: Path, table: ClassTable = VALUES, **structure: Any) -> Pa
 
 
 def predicted(folder: Path, picture: Path, table: ClassTable = VALUES, **options: Any) -> list[str]:
-    """Predict one picture into ``out``; return the messages."""
+    """Predict one picture into ``out``; return the messages. A model that is there is used again."""
     folder.mkdir(exist_ok=True)
+    model = folder / "model.safetensors"
+    model = model if model.exists() else model_file(folder, table)
     given = {"device": "cpu", "precision": "float32", **options}
-    events = tiny.predict(model_file(folder, table), [str(picture)], folder / "out", **given)
+    events = tiny.predict(model, [str(picture)], folder / "out", **given)
     return [event.text for event in events if isinstance(event, Message)]
 
 

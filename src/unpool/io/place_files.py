@@ -7,6 +7,7 @@ picture too, which are not those of its mask, so only its projection and its pla
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -74,7 +75,7 @@ def _found(picture: Path) -> Iterator[PlaceFile]:
     if projection is not None and (content := _content(projection)):
         yield PlaceFile(projection, "projection", content)
     gdal = picture.with_name(f"{picture.name}.aux.xml")
-    if gdal.is_file():
+    if os.path.isfile(gdal):  # False for a name that is too long, where Path.is_file raises an error
         lines = [f"  {found[0]}\n" for found in _PLACE.finditer(_content(gdal).decode("utf-8", "replace"))]
         if lines:
             yield PlaceFile(gdal, "gdal", "".join(["<PAMDataset>\n", *lines, "</PAMDataset>\n"]).encode())
@@ -83,7 +84,7 @@ def _found(picture: Path) -> Iterator[PlaceFile]:
 def _first(paths: Iterator[Path] | list[Path]) -> Path | None:
     """Return the first file that there is, with its suffix in small letters or in capitals."""
     both = (each for path in paths for each in (path, path.with_suffix(path.suffix.upper())))
-    return next((path for path in both if path.is_file()), None)
+    return next((path for path in both if os.path.isfile(path)), None)
 
 
 def _content(path: Path) -> bytes:
