@@ -1,4 +1,4 @@
-"""Masks that are read by ranges, or by the nearest named value: their table before any is read, and what it changed."""
+"""Masks that are read by ranges or by the nearest named value: their table before any is read, and its changes."""
 
 from __future__ import annotations
 
