@@ -1,4 +1,4 @@
-"""Formats of pictures and masks that are not read: what each is, and the line that makes files of it that are read."""
+"""Formats of pictures and masks that are not read: what each is, and the line that converts its files."""
 
 from __future__ import annotations
 
