@@ -61,14 +61,11 @@ def test_the_drawing_has_the_taps_where_the_kernel_reads() -> None:
     text = padding_text(padded_windows(5, Window(2, 2, dilation=3)))
     drawn = text.split("same, ")[1].splitlines()
     assert drawn[1].split() == ["0", "1", "2", "3", "4", "5", "0", "0"]
-    columns = [drawn[1].index(" 1") + 1, drawn[1].index(" 4") + 1]
-    second = next(line for line in drawn if "output 3" in line or "output 2" in line)
-    assert [k for k, letter in enumerate(second) if letter == "●"] != columns  # the second kernel begins 2 pixels later
-    first = next(line for line in drawn if "output 1" in line)
-    assert [k for k, letter in enumerate(first) if letter == "●"] == [
-        drawn[1].index(" 0") + 1,
-        drawn[1].index(" 3") + 1,
-    ]
+    taps = [drawn[1].index(number) + 1 for number in (" 0", " 3")]
+    assert [k for k, letter in enumerate(drawn[2]) if letter == "●"] == taps
+    assert "output 1" in drawn[2]
+    second = [k + 2 * 3 for k in taps]  # two pixels further, three letters each
+    assert [k for k, letter in enumerate(drawn[3]) if letter == "●"] == second
 
 
 def test_the_command_prints_draws_and_keeps_files_of_a_person(program: Program, tmp_path: Path) -> None:

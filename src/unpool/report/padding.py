@@ -149,10 +149,9 @@ def _remarks(cases: Sequence[PaddedWindow]) -> list[str]:
             "pad first, with nn.ZeroPad2d."
         )
     unread = [(case.name, left) for case in cases if case.output and (left := case.window.leftover(case.size)) > 0]
-    lines += [
-        f"{name}: no kernel reads the last {'pixel' if left == 1 else f'{left} pixels'} of the padded input."
-        for name, left in unread
-    ]
+    for name, left in unread:
+        pixels = "pixel" if left == 1 else f"{left} pixels"
+        lines.append(f"{name}: no kernel reads the last {pixels} of the padded input.")
     return lines
 
 
