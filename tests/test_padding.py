@@ -64,8 +64,8 @@ def test_the_drawing_has_the_taps_where_the_kernel_reads() -> None:
     taps = [drawn[1].index(number) + 1 for number in (" 0", " 3")]
     assert [k for k, letter in enumerate(drawn[2]) if letter == "●"] == taps
     assert "output 1" in drawn[2]
-    second = [k + 2 * 3 for k in taps]  # two pixels further, three letters each
-    assert [k for k, letter in enumerate(drawn[3]) if letter == "●"] == second
+    third = [k + 4 * 3 for k in taps]  # two outputs further: four pixels of three letters each
+    assert [k for k, letter in enumerate(drawn[3]) if letter == "●"] == third
 
 
 def test_the_command_prints_draws_and_keeps_files_of_a_person(program: Program, tmp_path: Path) -> None:
