@@ -28,6 +28,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from unpool.cli.main import load_commands
+
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 PICTURES = DOCS / "lessons" / "pictures"
@@ -98,8 +100,6 @@ def _run(line: str) -> str:
     program, *words = shlex.split(line)
     if program != "unpool":
         raise ValueError(f"a page runs {program}; pages run unpool only")
-    from unpool.cli.main import load_commands
-
     out = io.StringIO()
     with contextlib.redirect_stdout(out), _width(100):
         load_commands()(words, exit_on_error=False, result_action="return_value")

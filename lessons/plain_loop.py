@@ -10,13 +10,17 @@ Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 """A function whose batches are pictures (N, C, H, W) and labels (N, H, W): class numbers, as whole numbers."""
 
 
+def middle(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return the labels of the pixels that a network predicts; one without padding predicts no border."""
+    rows, columns = logits.shape[2:]
+    top, left = (labels.shape[1] - rows) // 2, (labels.shape[2] - columns) // 2
+    return labels[:, top : top + rows, left : left + columns]
+
+
 def loss_of(network: nn.Module, pictures: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of the logits; labels lose the border that the network does not predict."""
+    """Return the mean cross-entropy of all predicted pixels."""
     logits = network(pictures)
-    top = (labels.shape[1] - logits.shape[2]) // 2
-    left = (labels.shape[2] - logits.shape[3]) // 2
-    labels = labels[:, top : top + logits.shape[2], left : left + logits.shape[3]]
-    return F.cross_entropy(logits, labels)
+    return F.cross_entropy(logits, middle(labels, logits))
 
 
 def train(network: nn.Module, batches: Batches, epochs: int, learning_rate: float = 1e-3) -> list[float]:
@@ -42,10 +46,8 @@ def test(network: nn.Module, batches: Batches) -> float:
     network.eval()
     right = total = 0
     for pictures, labels in batches():
-        predicted = network(pictures).argmax(dim=1)
-        top = (labels.shape[1] - predicted.shape[1]) // 2
-        left = (labels.shape[2] - predicted.shape[2]) // 2
-        labels = labels[:, top : top + predicted.shape[1], left : left + predicted.shape[2]]
-        right += int((predicted == labels).sum())
-        total += labels.numel()
+        logits = network(pictures)
+        truth = middle(labels, logits)
+        right += int((logits.argmax(dim=1) == truth).sum())
+        total += truth.numel()
     return right / total

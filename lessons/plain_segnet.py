@@ -1,12 +1,14 @@
 """SegNet in plain PyTorch: Badrinarayanan, Kendall, Cipolla, arXiv 1511.00561, figure 2."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
 def convolutions(widths: list[int]) -> nn.Sequential:
     """Return 3x3 convolutions that keep the size, each with batch normalisation and a ReLU."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Conv2d(inputs, outputs, kernel_size=3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(*layers)
 

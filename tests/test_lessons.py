@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lessons import pages
+from lessons.plain_loop import loss_of, train
+from lessons.plain_loop import test as tested
+from lessons.plain_segnet import PlainSegNet
+from lessons.plain_unet import PlainUNet
 from torch import Tensor, nn
 
 from unpool.class_table import IGNORE_ID
@@ -17,13 +21,6 @@ from unpool.nets.families import network_of
 from unpool.nets.named import SEGNET, UNET_2015, changed
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from lessons import pages  # noqa: E402
-from lessons.plain_loop import loss_of, train  # noqa: E402
-from lessons.plain_loop import test as tested
-from lessons.plain_segnet import PlainSegNet  # noqa: E402
-from lessons.plain_unet import PlainUNet  # noqa: E402
 
 
 def copied(plain: nn.Module, ours: nn.Module) -> None:
