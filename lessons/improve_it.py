@@ -22,7 +22,10 @@ from unpool.machine.processor import processor_name
 MEASURED = DOCS / "lessons" / "measured" / "improve-it.json"
 PICTURES, SEED = 30, 4
 """Pictures of the made set, and the seed that they are drawn with."""
-STUDY = "unpool study cells --vary skip=concat,add,none --set width=8 --seeds 2 --most-seeds 2 --minutes 4 --out studies/skip"
+STUDY = (
+    "unpool study cells --vary skip=concat,add,none --set width=8 --seeds 2 --most-seeds 2 --minutes 4 "
+    "--out studies/skip"
+)
 SHOW = "unpool study show studies/skip"
 
 
@@ -43,7 +46,7 @@ def measure() -> None:
         texts = []
         for command in (STUDY, SHOW):
             words = [sys.executable, "-m", *command.split()]
-            done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=True)
+            done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
             texts.append(done.stdout)
     shown = re.sub(r" +$", "", texts[-1].strip(), flags=re.MULTILINE)
     facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "pictures": PICTURES}

@@ -97,10 +97,18 @@ def test_the_pages_are_what_the_code_computes() -> None:
 
 
 def test_each_lesson_computes_the_same_in_both_languages() -> None:
-    english = [path for path in (ROOT / "docs/lessons").glob("*.md") if not path.name.endswith(".zh.md")]
+    texts = [path for room in ("lessons", "symptoms") for path in (ROOT / "docs" / room).glob("*.md")]
+    english = [path for path in texts if not path.name.endswith(".zh.md")]
+    assert english
     for path in english:
         chinese = path.with_name(f"{path.stem}.zh.md")
         assert chinese.is_file(), f"{path.name} has no Chinese page"
         assert pages.parts(path.read_text()) == pages.parts(chinese.read_text()), path.name
         pictures = [re.findall(r"!\[[^]]*\]\(([^)]*)\)", each.read_text()) for each in (path, chinese)]
         assert pictures[0] == pictures[1], path.name
+
+
+def test_files_that_pages_name_exist() -> None:
+    for path in (ROOT / "docs").rglob("*.md"):
+        for name in re.findall(r"`(src/unpool/[\w/.]+)`", path.read_text()):
+            assert (ROOT / name).exists(), f"{path.name} names {name}"
