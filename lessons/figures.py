@@ -15,12 +15,12 @@ from lessons.plain_unet import PlainUNet
 class Maps(NamedTuple):
     """Feature maps at the end of a module: their number, rows and columns."""
 
-    count: int
+    maps: int
     rows: int
     columns: int
 
     def __str__(self) -> str:
-        return f"{self.count} x {self.rows} x {self.columns}"
+        return f"{self.maps} x {self.rows} x {self.columns}"
 
 
 def maps_of(network: nn.Module, size: tuple[int, int], channels: int) -> dict[str, Maps]:
@@ -48,8 +48,8 @@ def unet_stages() -> str:
     for stage in range(4):
         left = [maps[f"down.{stage}.{layer}"] for layer in (0, 2)]
         up, right = maps[f"up.{3 - stage}"], [maps[f"joined.{3 - stage}.{layer}"] for layer in (0, 2)]
-        across = Maps(left[1].count, up.rows, up.columns)
-        joined = Maps(left[1].count + up.count, up.rows, up.columns)
+        across = Maps(left[1].maps, up.rows, up.columns)
+        joined = Maps(left[1].maps + up.maps, up.rows, up.columns)
         lines.append(f"| {stage + 1} | {_row(left)} | {across} | {_row([up, joined, *right])} |")
     bottom = [maps[f"bottom.{layer}"] for layer in (0, 2)]
     lines.append(f"| 5, the bottom | {_row(bottom)} | | |")

@@ -26,7 +26,7 @@ from unpool.io.files import write_json
 from unpool.machine.processor import processor_name
 
 MEASURED = DOCS / "lessons" / "measured" / "from-zero.json"
-SIDE, BATCH, TRAINED, EPOCHS, RATE = 252, 4, 8, 12, 3e-3
+SIDE, BATCH, TRAINED, EPOCHS, RATE = 252, 4, 6, 8, 3e-3
 """Pixels of a side, pictures of a batch, batches, epochs and learning rate of the measured trainings."""
 
 _PAIR: Sequence[Layer] = (Window(3), Window(3))
@@ -71,11 +71,11 @@ def step_table() -> str:
 def difference() -> str:
     """Return what changes in ``forward`` from the plain U-Net to the plain SegNet, as a block of differences."""
     programs = [(HERE / name).read_text(encoding="utf-8") for name in ("plain_unet.py", "plain_segnet.py")]
-    forwards = [
+    before, after = (
         part_of(program, part).splitlines()
         for program, part in zip(programs, ("PlainUNet.forward", "PlainSegNet.forward"), strict=True)
-    ]
-    lines = list(difflib.unified_diff(*forwards, lineterm="", n=1))[3:]
+    )
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=1))[3:]
     return "```diff\n" + "\n".join(line for line in lines if '"""' not in line) + "\n```"
 
 

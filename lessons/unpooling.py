@@ -58,7 +58,7 @@ def places() -> str:
 def unpooled() -> str:
     """Return the maxima at their places, and zeros elsewhere."""
     values, indices = pooled()
-    return grid(F.max_unpool2d(values[None, None], indices[None, None], 2)[0, 0])
+    return grid(F.max_unpool2d(values[None, None], indices[None, None], [2, 2])[0, 0])
 
 
 def nearest() -> str:
@@ -126,7 +126,7 @@ def four_ways_up() -> str:
     image = torch.from_numpy(picture.astype(np.float32))[None, None]
     first, one = F.max_pool2d(image, 2, return_indices=True)
     second, two = F.max_pool2d(first, 2, return_indices=True)
-    placed = F.max_unpool2d(F.max_unpool2d(second, two, 2), one, 2)
+    placed = F.max_unpool2d(F.max_unpool2d(second, two, [2, 2]), one, [2, 2])
     repeated = F.interpolate(second, scale_factor=4, mode="nearest")
     smooth = F.interpolate(second, scale_factor=4, mode="bilinear", align_corners=False)
     shown = [_enlarged(each) for each in (image, second, placed, repeated, smooth)]
