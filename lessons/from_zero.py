@@ -79,9 +79,9 @@ def difference() -> str:
     return "```diff\n" + "\n".join(line for line in lines if '"""' not in line) + "\n```"
 
 
-def batches(seed: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of synthetic cells: pictures float32 (4, 1, 252, 252), labels int64 (4, 252, 252)."""
-    drawn = synthetic_cells(count * BATCH, seed, sizes=((SIDE, SIDE),))
+def batches(seed: int, count: int, side: int = SIDE) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of synthetic cells: pictures float32 (4, 1, side, side), labels int64 (4, side, side)."""
+    drawn = synthetic_cells(count * BATCH, seed, sizes=((side, side),))
     while chosen := [picture for _, picture in zip(range(BATCH), drawn, strict=False)]:
         pixels = np.stack([picture.image for picture in chosen]).astype(np.float32)[:, None]
         labels = np.stack([picture.instances > 0 for picture in chosen]).astype(np.int64)

@@ -24,8 +24,8 @@ from unpool.io.files import write_json
 from unpool.machine.processor import processor_name
 
 MEASURED = DOCS / "lessons" / "measured" / "training-loop.json"
-EPOCHS, TRAINED, RATE = 6, 4, 1e-3
-"""Epochs, batches of an epoch, and learning rate of the measured trainings."""
+SIDE, EPOCHS, TRAINED, RATE = 96, 10, 6, 3e-3
+"""Pixels of a side, epochs, batches of an epoch, and learning rate of the measured trainings."""
 
 LINES = ("nothing", "zero_grad", "backward", "step", "one softmax only")
 """What is left out of each measured training."""
@@ -121,7 +121,7 @@ def measured() -> Any:
 
 def measure() -> None:
     """Train once for each line that is left out, and test the first network in both modes."""
-    made, new = list(batches(1, TRAINED)), list(batches(99, 2))
+    made, new = list(batches(1, TRAINED, SIDE)), list(batches(99, 4, SIDE))
     losses = {}
     for name in LINES:
         losses[name] = loss_after(name, made)
