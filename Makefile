@@ -13,8 +13,8 @@ test: .venv/installed check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: .venv/installed
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks lessons
+	$(BIN)/ruff format --check src tests benchmarks lessons
 	$(BIN)/mypy
 
 # COUNT faulty files of all kinds through every reader; the exit code is 1 if one of them ends in anything but a typed error
@@ -25,8 +25,8 @@ slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
 format: .venv/installed
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks lessons
+	$(BIN)/ruff format src tests benchmarks lessons
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("unpool needs Python 3.11 or later, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

@@ -15,10 +15,18 @@ README = Path(__file__).parents[1] / "README.md"
 SCORES = README.parent / "docs" / "scores.md"
 
 
+PAGES = [README, README.with_suffix(".zh.md"), *sorted((README.parent / "docs" / "manual").glob("*.md"))]
+"""The README in both languages, and the manual."""
+
+
+def text_of_all() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
 def commands() -> list[str]:
-    blocks = re.findall(r"```[a-z]*\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text_of_all(), re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("unpool ")]
+    return list(dict.fromkeys(line for line in lines if line.startswith("unpool ")))
 
 
 def test_there_are_commands() -> None:
@@ -31,14 +39,14 @@ def test_every_command_can_be_typed(line: str) -> None:
 
 
 def test_every_python_name_exists() -> None:
-    names = set(re.findall(r"\bunpool(?:\.\w+)+", README.read_text(encoding="utf-8")))
+    names = set(re.findall(r"\bunpool(?:\.\w+)+", text_of_all()))
     assert "unpool.io.read.windows.open_picture" in names
     for name in names:
         resolve_name(name)
 
 
 def test_every_network_is_named() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = text_of_all()
     for name in NAMED_NETS:
         assert f"`{name}`" in text
 
@@ -58,5 +66,6 @@ def test_every_section_of_the_scores_is_there() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        assert target.startswith("https://arxiv.org/abs/") or (README.parent / target).exists(), target
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("https://arxiv.org/abs/") or (page.parent / target).exists(), (page.name, target)

@@ -99,7 +99,7 @@ def explain(
         return _explain_all(page)
     if net == TABLE_1:
         if page is not None:
-            _write({page: table_1_page()})
+            write_own({page: table_1_page()})
         facts = {name: explained(name).facts for name in PRINTED}
         return ExplainResult(as_text(table_1_sections(facts)), {name: each.to_json() for name, each in facts.items()})
     size = parsed_size(picture.size) if picture.size is not None else None
@@ -110,7 +110,7 @@ def explain(
         second = _explained_alike(one, other, settings)
         text = as_text(comparison_sections(one, second))
         return ExplainResult(text, [one.facts.to_json(), second.facts.to_json()])
-    _write(_files(one, figure, page))
+    write_own(_files(one, figure, page))
     return ExplainResult(as_text(network_sections(one)), one.facts.to_json())
 
 
@@ -281,7 +281,7 @@ def _explain_all(readme: Path | None) -> ExplainResult:
         if readme.stem in (*NAMED_NETS, TABLE_1) and readme.suffix in (".md", ".svg"):
             raise UsageError(f"--page {readme}: the name of a network's page", "another name", "name it README.md")
         files = {readme.with_name(name): text for name, text in pages().items() if name != "README.md"}
-        _write({readme: index_page(), **files})
+        write_own({readme: index_page(), **files})
     rows = tuple((name, net.summary) for name, net in NAMED_NETS.items())
     parts = (Table(("network", "what it is"), rows, wide=True), f"Also: {TABLE_1}, {TABLE_1_TITLE}.")
     following = Section("", ("Next: unpool explain unet-2015, or unpool explain unet-2015 segnet",))
@@ -337,8 +337,8 @@ def _paper(net: NamedNet) -> str:
     return cited.partition(";")[0]
 
 
-def _write(files: Mapping[Path, str]) -> None:
-    """Write files. Raises UsageError if there is one of them that this command did not write; then none is written."""
+def write_own(files: Mapping[Path, str]) -> None:
+    """Write drawings and pages. Raises UsageError if one of the files is a person's own; then none is written."""
     for path in files:
         if os.path.lexists(path) and not _is_own(path):
             raise UsageError(f"{path} exists and was not written by this command", "a new file", "give another name")

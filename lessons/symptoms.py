@@ -1,0 +1,144 @@
+"""The reproduced examples of the symptom pages: made folders with one fault each, and what Unpool prints about them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lessons.plain_unet import PlainUNet
+from unpool.class_table import Labels
+from unpool.cli.main import load_commands
+from unpool.data.synthetic import synthetic_cells
+from unpool.errors import UnpoolError
+from unpool.io.write.images import write_image
+from unpool.metrics.confusion import ConfusionMatrix
+from unpool.metrics.scores import scores
+
+COUNT = 12
+"""Pictures in a made folder."""
+
+
+def made(change: Callable[[int, NDArray[np.uint8], Labels], tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> None:
+    """Write a folder ``cells`` of made pictures and masks into the current folder.
+
+    Parameters
+    ----------
+    change: returns picture and mask of the given number, from the picture and its labels 0 and 1.
+    """
+    for number, drawn in enumerate(synthetic_cells(COUNT, seed=8, sizes=((96, 112),))):
+        labels = (drawn.instances > 0).astype(np.uint8)
+        picture, mask = change(number, drawn.image, labels)
+        write_image(Path(f"cells/images/{number:02}.png"), picture)
+        write_image(Path(f"cells/masks/{number:02}.png"), mask)
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """Work in a new folder, which is removed at the end."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
+def printed(line: str) -> str:
+    """Return what a command of unpool prints in the current folder, an error included, as a block of text."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            load_commands()(shlex.split(line)[1:], exit_on_error=False, result_action="return_value")
+        except UnpoolError as error:
+            out.write(f"unpool: {error}")
+    rows = [row.rstrip() for row in out.getvalue().strip().splitlines()]
+    return "```text\n$ " + line + "\n" + "\n".join(rows) + "\n```"
+
+
+def masks_of_zero_and_one() -> str:
+    """Return the check of masks with the values 0 and 1, which look black in every viewer."""
+    with elsewhere():
+        made(lambda _, picture, labels: (picture, labels))
+        return printed("unpool check cells")
+
+
+def one_mask_of_another_size() -> str:
+    """Return the check of a folder in which one mask has lost its last column."""
+    with elsewhere():
+        made(lambda number, picture, labels: (picture, 255 * (labels[:, :-1] if number == 4 else labels)))
+        return printed("unpool check cells")
+
+
+def smeared_masks() -> str:
+    """Return the check of masks whose edges were smoothed."""
+
+    def smooth(_: int, picture: NDArray[np.uint8], labels: Labels) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        padded = np.pad(labels.astype(float), 1, mode="edge")
+        mean = sum(padded[r : r + labels.shape[0], c : c + labels.shape[1]] for r in range(3) for c in range(3)) / 9
+        return picture, np.round(255 * mean).astype(np.uint8)
+
+    with elsewhere():
+        made(smooth)
+        return printed("unpool check cells")
+
+
+def background_only(share: float) -> str:
+    """Return the scores of a network that answers background everywhere, for this share of foreground.
+
+    Parameters
+    ----------
+    share: of the pixels that are foreground, 0..1.
+    """
+    labels = np.zeros((100, 100), np.uint8)
+    labels.reshape(-1)[: round(share * labels.size)] = 1
+    matrix = ConfusionMatrix.of(("background", "cell"), labels, np.zeros_like(labels))
+    found = scores(matrix)
+    rows = ["| score | value |", "|---|--:|"]
+    for name, value in (
+        ("pixel accuracy", found.global_accuracy),
+        ("IoU of the background", found.classes[0].iou),
+        ("IoU of the cells", found.classes[1].iou),
+        ("mean IoU", found.mean_iou),
+    ):
+        rows.append(f"| {name} | {value:.3f} |")
+    return "\n".join(rows)
+
+
+def odd_size() -> str:
+    """Return the message of PyTorch where a U-Net without cropping meets a picture of an odd size."""
+
+    class Uncropped(PlainUNet):
+        """The plain U-Net with padding and without ``crop``, as many write it."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            """Return the logits."""
+            fine = self.down[0](image)
+            up = torch.nn.functional.interpolate(self.pool(fine), scale_factor=2)
+            return torch.cat([fine, up], dim=1)
+
+    try:
+        Uncropped(width=2)(torch.zeros(1, 1, 101, 100))
+    except RuntimeError as error:
+        return f"```text\nRuntimeError: {str(error).splitlines()[0]}\n```"
+    raise AssertionError("the sizes fit")
+
+
+def logarithm_of_zero() -> str:
+    """Return how a loss becomes NaN: a softmax that is rounded to 0, its logarithm, and 0 times infinity."""
+    logits = torch.tensor([200.0, -200.0], requires_grad=True)
+    truth = torch.tensor([1.0, 0.0])
+    wrong = -(truth * logits.softmax(0).log()).sum()
+    right = torch.nn.functional.cross_entropy(logits[None], torch.tensor([0]))
+    rows = ["| the loss of the scores 200 and -200 | value |", "|---|--:|"]
+    rows += [f"| `-(truth * softmax.log()).sum()` | {wrong.item():g} |"]
+    return "\n".join([*rows, f"| `F.cross_entropy` | {right.item():g} |"])

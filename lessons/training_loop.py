@@ -1,0 +1,151 @@
+"""What the lesson "Training and testing" measures: the loop of ``plain_loop`` with one line left out at a time.
+
+python -m lessons.training_loop        # train again; two minutes on two cores
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lessons.from_zero import batches
+from lessons.pages import DOCS
+from lessons.plain_loop import middle
+from lessons.plain_segnet import PlainSegNet
+from unpool.io.files import write_json
+from unpool.machine.processor import processor_name
+
+MEASURED = DOCS / "lessons" / "measured" / "training-loop.json"
+SIDE, EPOCHS, TRAINED, RATE = 96, 10, 6, 3e-3
+"""Pixels of a side, epochs, batches of an epoch, and learning rate of the measured trainings."""
+
+LINES = ("nothing", "zero_grad", "backward", "step", "one softmax only")
+"""What is left out of each measured training."""
+
+
+def network() -> PlainSegNet:
+    """Return the network of every measured training, with the same first weights each time."""
+    torch.manual_seed(0)
+    return PlainSegNet(1, 2, width=8)
+
+
+def loss_after(without: str, made: list[tuple[Tensor, Tensor]]) -> list[float]:
+    """Train without one line; return the mean loss of each epoch, by the right loss."""
+    trained = network()
+    optimiser = torch.optim.Adam(trained.parameters(), lr=RATE)
+    history = []
+    for _ in range(EPOCHS):
+        losses = []
+        for pictures, labels in made:
+            if without != "zero_grad":
+                optimiser.zero_grad()
+            logits = trained(pictures)
+            right = F.cross_entropy(logits, middle(labels, logits))
+            loss = F.cross_entropy(logits.softmax(1), labels) if without == "one softmax only" else right
+            if without != "backward":
+                loss.backward()
+            if without != "step":
+                optimiser.step()
+            losses.append(right.item())
+        history.append(round(sum(losses) / len(losses), 3))
+    return history
+
+
+def loss_table() -> str:
+    """Return the measured losses: a row for each line that was left out, a column for each epoch."""
+    rows = measured()["losses"]
+    names = {
+        "nothing": "nothing: the loop as it is",
+        "one softmax only": "nothing, but a second softmax before the loss",
+    }
+    head = "| left out | " + " | ".join(f"{k}" for k in range(1, EPOCHS + 1)) + " |"
+    lines = [head, "|---|" + "--:|" * EPOCHS]
+    for name, losses in rows.items():
+        text = names.get(name, f"`{name}`")
+        lines.append(f"| {text} | " + " | ".join(f"{loss:.3f}" for loss in losses) + " |")
+    return "\n".join(lines)
+
+
+def accuracy(trained: nn.Module, made: list[tuple[Tensor, Tensor]]) -> float:
+    """Return the share of pixels that are predicted rightly, in the mode that the network is in."""
+    with torch.no_grad():
+        right = [(trained(pictures).argmax(1) == labels).float().mean().item() for pictures, labels in made]
+    return sum(right) / len(right)
+
+
+def kept_bytes(*, gradients: bool) -> int:
+    """Return the bytes that a forward pass of one picture of 256 x 256 keeps for the backward pass."""
+    kept: dict[int, int] = {}
+    module = network().train()
+    own = {value.untyped_storage().data_ptr() for value in module.state_dict().values()}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept.update({} if storage.data_ptr() in own else {storage.data_ptr(): storage.nbytes()})
+        return tensor
+
+    remembering = contextlib.nullcontext() if gradients else torch.no_grad()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), remembering:
+        result = module(torch.zeros(1, 1, 256, 256))
+    del result
+    return sum(kept.values())
+
+
+def guess() -> float:
+    """Return the loss of two equal scores: the natural logarithm of 2."""
+    return math.log(2)
+
+
+def least() -> float:
+    """Return the smallest cross-entropy of scores between 0 and 1, with two classes."""
+    return math.log(1 + math.exp(-1))
+
+
+def right(mode: str) -> str:
+    """Return a measured share of right pixels as a percentage."""
+    return f"{100 * measured()['right'][mode]:.1f} %"
+
+
+def measured() -> Any:
+    """Return the measured losses and shares."""
+    return json.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+def measure() -> None:
+    """Train once for each line that is left out, and test the first network in both modes."""
+    made, new = list(batches(1, TRAINED, SIDE)), list(batches(99, 4, SIDE))
+    losses = {}
+    for name in LINES:
+        losses[name] = loss_after(name, made)
+        sys.stderr.write(f"without {name}: {losses[name]}\n")
+    trained = network()
+    optimiser = torch.optim.Adam(trained.parameters(), lr=RATE)
+    for _ in range(EPOCHS):
+        for pictures, labels in made:
+            optimiser.zero_grad()
+            F.cross_entropy(trained(pictures), labels).backward()
+            optimiser.step()
+    one_by_one = [
+        (picture[None], label[None])
+        for pictures, labels in new
+        for picture, label in zip(pictures, labels, strict=True)
+    ]
+    share = {
+        "eval": accuracy(trained.eval(), one_by_one),
+        "train, batches of 4": accuracy(trained.train(), new),
+        "train, one by one": accuracy(trained.train(), one_by_one),
+    }
+    facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
+    write_json(MEASURED, {**facts, "losses": losses, "right": {name: round(value, 4) for name, value in share.items()}})
+
+
+if __name__ == "__main__":
+    measure()

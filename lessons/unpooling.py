@@ -1,0 +1,154 @@
+"""What the lesson "Unpooling, deconvolution and dropout" shows: the same 4 x 4 numbers through every way up."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from lessons.pages import photograph
+from unpool.data.synthetic import synthetic_cells
+from unpool.geometry import stored_bytes
+from unpool.wording import bytes_text
+
+NUMBERS = torch.tensor([[3.0, 1, 0, 4], [5, 2, 2, 1], [0, 1, 7, 6], [2, 8, 1, 3]])
+"""The numbers of the lesson, 4 x 4."""
+
+KERNEL = torch.tensor([[1.0, 2], [3, 4]])
+"""The kernel of the up-convolution, 2 x 2."""
+
+
+def grid(numbers: Tensor) -> str:
+    """Return numbers (rows, columns) as a Markdown table without headings; zeros are dots."""
+    rows = [[f"{value:g}" if value else "·" for value in row] for row in numbers.tolist()]
+    head = "|" + " |" * len(rows[0])
+    rule = "|" + "--:|" * len(rows[0])
+    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def numbers() -> str:
+    """Return the 4 x 4 numbers."""
+    return grid(NUMBERS)
+
+
+def pooled() -> tuple[Tensor, Tensor]:
+    """Return the maxima of the 2 x 2 blocks, and the index that PyTorch gives for each: row times 4 plus column."""
+    values, indices = F.max_pool2d(NUMBERS[None, None], 2, return_indices=True)
+    return values[0, 0], indices[0, 0]
+
+
+def maxima() -> str:
+    """Return the 2 x 2 maxima."""
+    return grid(pooled()[0])
+
+
+def places() -> str:
+    """Return the place of each maximum in its block: row and column in the block, as two bits, and PyTorch's index."""
+    _, indices = pooled()
+    lines = ["| block | row, column in the block | bits | PyTorch's index |", "|---|---|---|--:|"]
+    words = ("top left", "top right", "bottom left", "bottom right")
+    for word, index in zip(words, indices.flatten().tolist(), strict=True):
+        row, column = index // 4 % 2, index % 4 % 2
+        lines.append(f"| {word} | {row}, {column} | {row}{column} | {index} |")
+    return "\n".join(lines)
+
+
+def unpooled() -> str:
+    """Return the maxima at their places, and zeros elsewhere."""
+    values, indices = pooled()
+    return grid(F.max_unpool2d(values[None, None], indices[None, None], [2, 2])[0, 0])
+
+
+def nearest() -> str:
+    """Return each maximum four times."""
+    return grid(F.interpolate(pooled()[0][None, None], scale_factor=2, mode="nearest")[0, 0])
+
+
+def bilinear() -> str:
+    """Return the maxima, interpolated in straight lines between their centres."""
+    return grid(F.interpolate(pooled()[0][None, None], scale_factor=2, mode="bilinear", align_corners=False)[0, 0])
+
+
+def transposed() -> str:
+    """Return the transposed convolution of the maxima with ``KERNEL`` and stride 2: a scaled kernel for each."""
+    return grid(F.conv_transpose2d(pooled()[0][None, None], KERNEL[None, None], stride=2)[0, 0])
+
+
+def kernel() -> str:
+    """Return the kernel of the transposed convolution."""
+    return grid(KERNEL)
+
+
+def taps(size: int, kernel_size: int) -> str:
+    """Return how many products each output pixel of a transposed convolution with stride 2 sums: a checkerboard or not.
+
+    Parameters
+    ----------
+    size: input pixels along each axis.
+    """
+    ones = torch.ones(1, 1, size, size)
+    padding = (kernel_size - 1) // 2
+    return grid(F.conv_transpose2d(ones, torch.ones(1, 1, kernel_size, kernel_size), stride=2, padding=padding)[0, 0])
+
+
+def gradient_of_pooling() -> str:
+    """Return the gradient that the sum of the maxima has for each of the 4 x 4 numbers."""
+    leaf = NUMBERS.clone().requires_grad_()
+    F.max_pool2d(leaf[None, None], 2).sum().backward()
+    assert leaf.grad is not None
+    return grid(leaf.grad)
+
+
+def memory(channels: int, rows: int, columns: int) -> str:
+    """Return what a skip connection keeps for one picture: 2 bits a place, 64 bits a place, or the maps themselves.
+
+    Parameters
+    ----------
+    rows, columns: of the maps before pooling; a place is kept for each 2 x 2 block.
+    """
+    blocks = (-(-rows // 2), -(-columns // 2))
+    lines = ["| kept for the decoder | bits each | numbers | in all |", "|---|--:|--:|--:|"]
+    for name, bits, pixels in (
+        ("places, as Unpool keeps them", 2, blocks),
+        ("places, as `nn.MaxPool2d(return_indices=True)`", 64, blocks),
+        ("feature maps (U-Net), float32", 32, (rows, columns)),
+    ):
+        count = channels * pixels[0] * pixels[1]
+        lines.append(f"| {name} | {bits} | {count:,} | {bytes_text(stored_bytes(channels, pixels, bits))} |")
+    return "\n".join(lines)
+
+
+def four_ways_up() -> str:
+    """Draw a picture that is pooled twice and brought back by three ways, without any learning."""
+    picture = next(iter(synthetic_cells(1, seed=5, sizes=((96, 96),)))).image
+    image = torch.from_numpy(picture.astype(np.float32))[None, None]
+    first, one = F.max_pool2d(image, 2, return_indices=True)
+    second, two = F.max_pool2d(first, 2, return_indices=True)
+    placed = F.max_unpool2d(F.max_unpool2d(second, two, [2, 2]), one, [2, 2])
+    repeated = F.interpolate(second, scale_factor=4, mode="nearest")
+    smooth = F.interpolate(second, scale_factor=4, mode="bilinear", align_corners=False)
+    shown = [_enlarged(each) for each in (image, second, placed, repeated, smooth)]
+    gap = np.full((shown[0].shape[0], 8), 255, np.uint8)
+    sheet = np.concatenate([part for each in shown for part in (each, gap)][:-1], axis=1)
+    return photograph("four-ways-up", sheet, "input; pooled twice; unpooled; nearest; bilinear")
+
+
+def _enlarged(image: Tensor, side: int = 192) -> NDArray[np.uint8]:
+    factor = side // image.shape[2]
+    pixels = image[0, 0].numpy().astype(np.uint8)
+    return np.kron(pixels, np.ones((factor, factor), np.uint8))
+
+
+def dropped(seed: int, *, training: bool = True) -> str:
+    """Return the 4 x 4 numbers after dropout with p = 0.5: in training some are 0 and the others doubled."""
+    torch.manual_seed(seed)
+    return grid(F.dropout(NUMBERS, 0.5, training))
+
+
+def mean_of_samples(count: int) -> str:
+    """Return the mean of many dropout samples of the 4 x 4 numbers: it comes near the numbers themselves."""
+    torch.manual_seed(0)
+    total = sum((F.dropout(NUMBERS, 0.5, training=True) for _ in range(count)), torch.zeros(4, 4))
+    return grid((total / count * 10).round() / 10)
