@@ -1,4 +1,4 @@
-"""The masks of Label Studio's export: one file for each region, named after its task, whose picture its JSON names."""
+"""The masks of Label Studio's export: one file for each region, named after its task, whose picture its JSON has."""
 
 from __future__ import annotations
 
