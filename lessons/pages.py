@@ -10,7 +10,8 @@ A page is plain Markdown. Comments in it, which no reader sees, say what is comp
 ``<!-- code: plain_unet.py -->``                a program of this folder; ``plain_unet.py:forward`` is one part of it
 ``<!-- show: padding.edges() -->``              a function of this folder, with the Markdown that it returns
 
-A function that draws writes its file into ``docs/lessons/pictures/`` by ``picture`` and returns the link.
+A function that draws writes its file into ``docs/lessons/pictures/`` by ``picture`` and returns the link. Its words are
+in the language of the page, by ``in_language``; a page whose title has Chinese characters is Chinese.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,13 @@ DOCS = HERE.parent / "docs"
 PICTURES = DOCS / "lessons" / "pictures"
 _VALUE = re.compile(r"<!--= (?P<text>.+?) -->(?P<old>.*?)<!--=-->", re.DOTALL)
 _BLOCK = re.compile(r"<!-- (?P<kind>run|code|show): (?P<text>.+?) -->\n(?P<old>.*?)<!-- end -->", re.DOTALL)
+_TITLE = re.compile(r"^# .*[\u4e00-\u9fff]", re.MULTILINE)
+_chinese: ContextVar[bool] = ContextVar("chinese", default=False)
+
+
+def in_language(english: str, chinese: str) -> str:
+    """Return the words in the language of the page that is being computed."""
+    return chinese if _chinese.get() else english
 
 
 def picture(name: str, svg: str, words: str) -> str:
@@ -53,8 +62,12 @@ def picture(name: str, svg: str, words: str) -> str:
 
 def computed(text: str) -> str:
     """Return the text of a page with every computed part made again."""
-    text = _BLOCK.sub(_block, text)
-    return _VALUE.sub(lambda found: f"<!--= {found['text']} -->{_value(found['text'])}<!--=-->", text)
+    token = _chinese.set(_TITLE.search(text) is not None)
+    try:
+        text = _BLOCK.sub(_block, text)
+        return _VALUE.sub(lambda found: f"<!--= {found['text']} -->{_value(found['text'])}<!--=-->", text)
+    finally:
+        _chinese.reset(token)
 
 
 def pages() -> list[Path]:
@@ -160,4 +173,4 @@ class _Names(Mapping[str, Any]):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(import_module("lessons.pages").main(sys.argv[1:]))  # the module that the others import, not a second one
