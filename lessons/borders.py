@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lessons.pages import DOCS
+from lessons.pages import DOCS, in_language, picture
 from lessons.plain_loop import train
 from unpool.data.synthetic import separated_mask, synthetic_cells
 from unpool.io.files import write_json
 from unpool.machine.processor import processor_name
 from unpool.nets.families import network_of
 from unpool.nets.named import UNET, changed
+from unpool.report.drawing import PALE, Box, Canvas, TextStyle
 
 MEASURED = DOCS / "lessons" / "measured" / "borders.json"
 SIDE, TILE, CROP, BATCH = 192, 64, 128, 8
@@ -103,9 +104,9 @@ def distances() -> dict[str, NDArray[np.int64]]:
     place = np.arange(SIDE)
     outer = np.minimum(place, SIDE - 1 - place)
     inner = np.minimum(place % TILE, TILE - 1 - place % TILE)
-    picture = np.minimum(outer[:, None], outer[None])
+    whole = np.minimum(outer[:, None], outer[None])
     tile = np.minimum(inner[:, None], inner[None])
-    return {"picture": picture, "tile": np.where(picture < 32, -1, tile)}
+    return {"picture": whole, "tile": np.where(whole < 32, -1, tile)}
 
 
 def by_distance(wrong: NDArray[np.bool_], distance: NDArray[np.int64]) -> list[float]:
@@ -149,6 +150,81 @@ def measure() -> None:
 def measured() -> Any:
     """Return what was measured."""
     return json.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+SERIES = {
+    "same whole": "picture",
+    "valid whole": "picture",
+    "same tiles inner": "tile",
+    "valid tiles inner": "tile",
+}
+"""The measured errors that are shown, and the border from which their distance counts."""
+
+
+def error(name: str, band: int = 0) -> str:
+    """Return the share of wrong pixels in a band of distances, in per cent."""
+    return f"{100 * measured()['errors'][name][band]:.1f}"
+
+
+def total(name: str) -> str:
+    """Return the share of wrong pixels of all pixels, in per cent: ``same tiles``."""
+    return error(f"{name} all")
+
+
+def difference(name: str) -> str:
+    """Return the largest difference of a logit between a picture in one piece and in tiles."""
+    value = measured()["largest_difference"][name]
+    return f"{value:.1g}" if value < 0.001 else f"{value:.1f}"
+
+
+def table() -> str:
+    """Return the errors by distance as a table."""
+    lines = [
+        in_language(
+            "| pixels from the border | picture's border: zeros | picture's border: valid, mirrored "
+            "| tile's border: zeros | tile's border: valid, overlap-tile |",
+            "| 距边界的像素数 | 图片边界：补零 | 图片边界：valid、镜像 | 分块边界：补零 | 分块边界：valid、重叠分块 |",
+        ),
+        "|---|--:|--:|--:|--:|",
+    ]
+    for band, (first, last) in enumerate(BANDS):
+        cells = [f"{error(name, band)} %" for name in SERIES]
+        lines.append(f"| {first}–{last} | {' | '.join(cells)} |")
+    every = [f"{total(name)} %" for name in ("same whole", "valid whole", "same tiles", "valid tiles")]
+    lines.append(f"| {in_language('all pixels of the pictures', '图片的全部像素')} | {' | '.join(every)} |")
+    return "\n".join(lines)
+
+
+_COLOURS = {"same": "#c8323f", "valid": "#4a86c5"}
+_TALL, _BAR = 150.0, 16.0
+
+
+def chart() -> str:
+    """Return the errors by distance as a picture of bars."""
+    found = {name: [100 * value for value in measured()["errors"][name]] for name in SERIES}
+    most = max(max(values) for values in found.values())
+    canvas = Canvas()
+    wide = len(BANDS) * (2 * _BAR + 16)
+    for panel, border in enumerate(("picture", "tile")):
+        left = panel * (wide + 60)
+        canvas.text(left, -14, f"wrong pixels, by distance from the {border}'s border", TextStyle(12, anchor="start"))
+        names = [name for name in SERIES if SERIES[name] == border]
+        for band, (first, last) in enumerate(BANDS):
+            x = left + band * (2 * _BAR + 16)
+            for k, name in enumerate(names):
+                high = _TALL * found[name][band] / most
+                canvas.box(Box(x + k * _BAR, _TALL - high, _BAR, high), _COLOURS[name.split()[0]])
+                canvas.text(x + (k + 0.5) * _BAR, _TALL - high - 4, f"{found[name][band]:.1f}", TextStyle(8))
+            canvas.text(x + _BAR, _TALL + 15, f"{first}–{last}", TextStyle(10))
+        canvas.text(left + wide / 2, _TALL + 31, "pixels from the border", TextStyle(10, colour=PALE))
+    for k, (name, words) in enumerate((("same", "zeros (same)"), ("valid", "valid, mirrored / overlap-tile"))):
+        canvas.box(Box(k * 130, _TALL + 50, 12, 12), _COLOURS[name])
+        canvas.text(k * 130 + 18, _TALL + 60, words, TextStyle(11, anchor="start"))
+    words = in_language(
+        "Bars of wrong pixels in per cent, by distance from the picture's border and from a tile's border",
+        "按与图片边界、与分块边界的距离画出的错误像素百分比",
+    )
+    return picture("padding-borders", canvas.document("Errors at borders", note="Lesson 1."), words)
 
 
 if __name__ == "__main__":

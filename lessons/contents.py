@@ -8,7 +8,12 @@ from lessons.pages import DOCS, in_language
 
 
 class Lesson(NamedTuple):
-    """A lesson: its file's name without suffix, its title and what the reader can do afterwards, in both languages."""
+    """A lesson: its file's name without suffix, and in both languages what the reader can do afterwards.
+
+    Attributes
+    ----------
+    title: for a page that does not exist yet; a page has its own.
+    """
 
     name: str
     title: tuple[str, str]
@@ -106,9 +111,10 @@ def table() -> str:
         "| --: | --- | --- |",
     ]
     for number, lesson in enumerate(LESSONS, 1):
-        suffix = in_language(".md", ".zh.md")
-        exists = (DOCS / "lessons" / f"{lesson.name}{suffix}").is_file()
-        title = in_language(*lesson.title)
-        shown = f"[{title}]({lesson.name}{suffix})" if exists else title
+        page = DOCS / "lessons" / f"{lesson.name}{in_language('.md', '.zh.md')}"
+        shown = in_language(*lesson.title)
+        if page.is_file():
+            title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            shown = f"[{title}]({page.name})"
         lines.append(f"| {number} | {shown} | {in_language(*lesson.goal)} |")
     return "\n".join(lines)

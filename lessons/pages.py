@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from unpool.cli.main import load_commands
+from unpool.errors import UnpoolError
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -109,13 +110,16 @@ def _block(found: re.Match[str]) -> str:
 
 
 def _run(line: str) -> str:
-    """Return what a command of unpool prints, as a block of text with the command above it."""
+    """Return what a command of unpool prints, a refusal included, as a block of text with the command above it."""
     program, *words = shlex.split(line)
     if program != "unpool":
         raise ValueError(f"a page runs {program}; pages run unpool only")
     out = io.StringIO()
     with contextlib.redirect_stdout(out), _width(100):
-        load_commands()(words, exit_on_error=False, result_action="return_value")
+        try:
+            load_commands()(words, exit_on_error=False, result_action="return_value")
+        except UnpoolError as error:
+            out.write(f"unpool: {error}")
     printed = "\n".join(row.rstrip() for row in out.getvalue().rstrip().splitlines())
     return f"```text\n$ {line}\n{printed}\n```"
 

@@ -2,8 +2,8 @@
 
 Pages are read in any Markdown viewer, so they have nothing that only MkDocs understands. Here the differences are
 mended: the comments of computed parts are left out, Markdown within HTML is marked, links to files outside ``docs``
-become plain words, and a link to a Chinese page names its English page, from which the site finds the page of the
-reader's language.
+become plain words, a link to a Chinese page names its English page, from which the site finds the page of the reader's
+language, and lines of Chinese text are joined, because a browser shows their ends as spaces.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 _VALUE = re.compile(r"<!--=.*?-->", re.DOTALL)
 _HTML = re.compile(r"<(details|div)\b(?![^>]*\bmarkdown\b)")
 _FENCE = re.compile(r"^(```.*?^```[^\n]*\n|~~~.*?^~~~[^\n]*\n)", re.DOTALL | re.MULTILINE)
+_CHINESE_ENDS = re.compile(r"(?<=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])\n(?=[\u4e00-\u9fff\uff00-\uffef])")
 _LINK = re.compile(r"(?<!!)\[(?P<words>[^][]+)\]\((?P<path>[^)#\s:]+)(?:#[^)]*)?\)")
 
 
@@ -51,6 +52,7 @@ def site_markdown(markdown: str, path: str) -> str:
     for k in range(0, len(parts), 2):
         parts[k] = _HTML.sub(r'<\1 markdown="1"', parts[k])
         parts[k] = _LINK.sub(lambda found: _inside(found, path), parts[k])
+        parts[k] = _CHINESE_ENDS.sub("", parts[k])
     return "".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the things to move on the lessons' pages: their numbers against the package and torch, in Node and a browser.
+"""Tests of the things to move on the lessons' pages: their numbers against the package's, in Node and in a browser.
 
 Both are skipped where they are absent. The browser is the system's Chromium, moved by playwright.
 """
@@ -26,7 +26,6 @@ from unpool.geometry import (
     Window,
     grid,
     padding_border,
-    padding_for,
     reads,
     receptive_field,
     same_padding,
@@ -345,12 +344,12 @@ def test_the_receptive_field_under_the_mouse_in_a_browser(page: Any) -> None:
         for padding in ("same", "valid"):
             selects.nth(1).select_option(padding)
             last = size_after(layers_of(letters, padding), size)
-            surface = widget.place.locator(".surface")
-            box = surface.bounding_box()
+            widget.place.locator(".drawing").scroll_into_view_if_needed()
+            box = widget.place.locator(".surface").bounding_box()
             for row, column in ((0, 0), (last - 1, last // 2), (last // 3, last - 1)):
-                surface.hover(position={
-                    "x": (column + 0.5) * box["width"] / last, "y": (row + 0.5) * box["height"] / last,
-                })  # fmt: skip
+                page.mouse.move(
+                    box["x"] + (column + 0.5) * box["width"] / last, box["y"] + (row + 0.5) * box["height"] / last
+                )
                 compare(letters, padding, size, (row, column))
     selects.nth(0).select_option("two")
     assert widget.press(0, "ArrowRight") == 17
