@@ -148,6 +148,7 @@
           onpointerenter: point, onclick: point,
         }));
       }
+      shapes.push(...lessons.frames(shapes));
       return shape("svg", { viewBox: `0 0 ${width} ${low + SIDE + 4}`, width, height: low + SIDE + 4 }, ...shapes);
     }
 

@@ -154,7 +154,7 @@
     const sees = node("p", { class: "sees" });
     const zeros = node("p", { class: "zeros" });
     const whole = node("p", { class: "field-size sum" });
-    const table = node("table", { class: "layers" });
+    const table = node("table");
     const stacks = choice(words.stack, words.stacks, "two", () => {
       if (stacks.value() === "own") return;
       const chosen = STACKS[stacks.value()];
@@ -231,7 +231,7 @@
     function map(kind, left, pixels, scale, title) {
       const side = pixels * scale;
       const shapes = [
-        shape("text", { class: "title", x: left, y: EDGE - 10 }, `${title}: ${pixels} × ${pixels}`),
+        shape("text", { class: "title", x: left, y: EDGE - 10 }, `${title} ${pixels} × ${pixels}`),
         shape("rect", { class: `map ${kind}`, x: left, y: EDGE, width: side, height: side }),
       ];
       if (scale >= 5) {
@@ -264,7 +264,7 @@
       const over = shape("rect", {
         class: "surface", x: right, y: EDGE, width: last * scale, height: last * scale, fill: "transparent",
       });
-      const drawn = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, ...shapes, over);
+      const drawn = shape("svg", { class: "fits", viewBox: `0 0 ${width} ${height}`, width, height }, ...shapes, over);
       over.addEventListener("pointermove", (event) => point(event, over, last));
       over.addEventListener("pointerdown", (event) => point(event, over, last));
       return drawn;

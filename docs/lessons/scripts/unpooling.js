@@ -106,8 +106,8 @@
 
   const WORDS = {
     en: {
-      step: "step", numbers: "other numbers", row: "row", column: "column",
-      input: "input, 4 × 4", maxima: "maxima, 2 × 2", bits: "places, 2 bits each", output: "output, 4 × 4",
+      step: "step", numbers: "other numbers", own: "The input; type your own numbers:", row: "row", column: "column",
+      input: "input, 4 × 4", maxima: "maxima, 2 × 2", bits: "places, 2 bits", output: "output, 4 × 4",
       number: (row, column) => `number in row ${row}, column ${column}`,
       picture: "The numbers of this step; arrow keys move the chosen output pixel",
       steps: {
@@ -124,8 +124,8 @@
         `Window in row ${row}, column ${column}: the maximum is ${value}, its place is ${bits}.`,
     },
     zh: {
-      step: "步骤", numbers: "换一组数", row: "行", column: "列",
-      input: "输入，4 × 4", maxima: "最大值，2 × 2", bits: "位置，各 2 比特", output: "输出，4 × 4",
+      step: "步骤", numbers: "换一组数", own: "输入；可以改成自己的数：", row: "行", column: "列",
+      input: "输入，4 × 4", maxima: "最大值，2 × 2", bits: "位置，2 比特", output: "输出，4 × 4",
       number: (row, column) => `第 ${row} 行第 ${column} 列的数`,
       picture: "这一步的数；用方向键移动所选的输出像素",
       steps: {
@@ -142,7 +142,7 @@
     },
   };
 
-  const BOX = 34, GAP = 44, TOP = 24;
+  const BOX = 34, GAP = 26, TOP = 24;
 
   function build(words) {
     let numbers = EXAMPLES[0].map((row) => [...row]);
@@ -188,12 +188,12 @@
       drawing.replaceChildren(draw(name, made, r, c));
     }
 
-    // A square of numbers from `left` on; kind(row, column) is the class of a cell.
-    function grid(left, title, values, kind, pointed) {
-      const shapes = [shape("text", { class: "title", x: left, y: TOP - 9 }, title)];
+    // A square of numbers at a corner; kind(row, column) is the class of a cell.
+    function grid([left, top], title, values, kind, pointed) {
+      const shapes = [shape("text", { class: "title", x: left, y: top - 9 }, title)];
       values.forEach((each, r) => each.forEach((text, c) => {
         const listeners = pointed ? { onpointerenter: () => pointed(r, c), onclick: () => pointed(r, c) } : {};
-        shapes.push(cell(left + c * BOX, TOP + r * BOX, BOX, BOX, kind(r, c), text, listeners));
+        shapes.push(cell(left + c * BOX, top + r * BOX, BOX, BOX, kind(r, c), text, listeners));
       }));
       return shapes;
     }
@@ -204,23 +204,24 @@
       const isMaximum = (a, b) => made.places[a >> 1][b >> 1] === 2 * (a % 2) + (b % 2);
       const marked = (kind, is) => (is ? `${kind} marked` : kind);
       const point = (a, b) => { row.set(a + 1); column.set(b + 1); update(); };
-      const middle = SIDE * BOX + GAP, right = middle + 2 * POOLED * BOX + 2 * GAP;
+      const middle = SIDE * BOX + GAP, right = middle + POOLED * BOX + GAP, low = 2 * TOP + SIDE * BOX + 10;
       const first = name === "pooling";
       const shapes = [
-        ...grid(0, words.input, shown(numbers),
+        ...grid([0, TOP], words.input, shown(numbers),
           (a, b) => marked(isMaximum(a, b) ? "pixel" : "unread", first && inWindow(a, b)), first ? point : null),
-        ...grid(middle, words.maxima, shown(made.maxima),
+        ...grid([middle, TOP], words.maxima, shown(made.maxima),
           (a, b) => marked("output", first && a === r >> 1 && b === c >> 1)),
-        ...grid(middle + POOLED * BOX + GAP, words.bits,
+        ...grid([right, TOP], words.bits,
           made.places.map((each) => each.map((place) => BITS[place])),
           (a, b) => marked("zero", first && a === r >> 1 && b === c >> 1)),
       ];
       if (!first) {
         const values = square((a, b) => total(WAYS[name](made, a, b)));
-        shapes.push(...grid(right, words.output, shown(values),
+        shapes.push(...grid([0, low], words.output, shown(values),
           (a, b) => marked("output", a === r && b === c), point));
       }
-      const width = right + SIDE * BOX + 2, height = TOP + SIDE * BOX + 4;
+      shapes.push(...lessons.frames(shapes));
+      const width = right + POOLED * BOX + 34, height = (first ? TOP : low) + SIDE * BOX + 4;
       return shape("svg", { viewBox: `-1 0 ${width} ${height}`, width, height }, ...shapes);
     }
 
@@ -236,6 +237,7 @@
     update();
     return [
       node("div", { class: "controls" }, ...[step, row, column].map((each) => each.row)),
+      node("p", { class: "own" }, words.own),
       node("div", { class: "numbers" }, ...inputs.flat()),
       node("div", { class: "buttons" }, others),
       drawing,

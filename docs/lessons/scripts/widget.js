@@ -38,6 +38,15 @@
     );
   }
 
+  // Frames for the marked boxes, drawn after all boxes, so that no neighbour covers a part of a frame.
+  function frames(shapes) {
+    return shapes.filter((each) => each.classList.contains("marked")).map((each) => {
+      const frame = each.firstChild.cloneNode();
+      frame.setAttribute("class", "frame");
+      return frame;
+    });
+  }
+
   let controls = 0;
 
   // A slider with its name before it and its value after it: {row, value(), set(number), limit(least, most)}.
@@ -102,7 +111,7 @@
     return rounded < 0 ? `−${-rounded}` : `${rounded === 0 ? 0 : rounded}`;
   }
 
-  globalThis.unpoolLessons = { arithmetic: {}, node, shape, cell, slider, choice, button, register, written };
+  globalThis.unpoolLessons = { arithmetic: {}, node, shape, cell, frames, slider, choice, button, register, written };
 
   if (typeof document !== "undefined") {
     if (document.readyState === "complete") start();
