@@ -53,7 +53,7 @@
     return terms.filter(([weight]) => weight > 0);
   }
 
-  // The summands [weight, maximum] of a pixel of the transposed convolution: each maximum lays the kernel, times
+  // The summands [weight, maximum] of a pixel of the transposed convolution: each maximum puts the kernel, times
   // itself, on the output, `stride` pixels after the last; what overlaps is added. A kernel of 3 begins 1 pixel before
   // the picture, so that the size doubles.
   function transposedTerms(maxima, kernel, row, column) {
