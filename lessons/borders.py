@@ -68,9 +68,9 @@ def batches(lost: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             number = random.integers(TRAINED)
             top, left = random.integers(SIDE - CROP + 1, size=2)
             quarter, mirror = random.integers(4), random.integers(2)
-            cut = [each[number, top : top + side, left : left + side] for each in (images, labels)]
-            cut = [np.rot90(each.T if mirror else each, quarter).copy() for each in cut]
-            crops.append(cut)
+            rows, columns = slice(top, top + side), slice(left, left + side)
+            sheets: list[NDArray[Any]] = [each[number, rows, columns] for each in (images, labels)]
+            crops.append([np.rot90(sheet.T if mirror else sheet, quarter).copy() for sheet in sheets])
         yield (
             torch.from_numpy(np.stack([image for image, _ in crops])[:, None]),
             torch.from_numpy(np.stack([label for _, label in crops])),
