@@ -4,7 +4,7 @@ BIN := .venv/bin
 COUNT ?= 20000
 SEED ?= 0
 
-.PHONY: demo test check format slow fuzz clean
+.PHONY: demo test check format slow fuzz docs lessons measure browser clean
 
 demo: .venv/installed
 	$(BIN)/unpool demo
@@ -24,6 +24,23 @@ fuzz: .venv/installed
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
+# the site of the documentation, in site/: every page in two languages, nothing from other machines
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html, or with the search: $(BIN)/python -m http.server --directory site"
+
+# the computed parts of the lessons again; measure trains again what they have measured, which takes many minutes
+lessons: .venv/installed
+	$(BIN)/python -m lessons.pages
+
+measure: .venv/installed
+	for each in $$(grep -l '^    measure()' lessons/*.py); do $(BIN)/python -m lessons.$$(basename $$each .py) || exit 1; done
+
+# the things to move on the lessons' pages, in the Chromium of this machine
+browser: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest tests/test_widgets.py
+
 format: .venv/installed
 	$(BIN)/ruff check --fix src tests benchmarks lessons
 	$(BIN)/ruff format src tests benchmarks lessons
@@ -34,5 +51,9 @@ format: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
 	touch $@
 
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv unpool-demo
+	rm -rf .venv unpool-demo site

@@ -10,7 +10,8 @@ A page is plain Markdown. Comments in it, which no reader sees, say what is comp
 ``<!-- code: plain_unet.py -->``                a program of this folder; ``plain_unet.py:forward`` is one part of it
 ``<!-- show: padding.edges() -->``              a function of this folder, with the Markdown that it returns
 
-A function that draws writes its file into ``docs/lessons/pictures/`` by ``picture`` and returns the link.
+A function that draws writes its file into ``docs/lessons/pictures/`` by ``picture`` and returns the link. Its words are
+in the language of the page, by ``in_language``; a page whose title has Chinese characters is Chinese.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unpool.cli.main import load_commands
+from unpool.errors import UnpoolError
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 PICTURES = DOCS / "lessons" / "pictures"
 _VALUE = re.compile(r"<!--= (?P<text>.+?) -->(?P<old>.*?)<!--=-->", re.DOTALL)
 _BLOCK = re.compile(r"<!-- (?P<kind>run|code|show): (?P<text>.+?) -->\n(?P<old>.*?)<!-- end -->", re.DOTALL)
+_TITLE = re.compile(r"^# .*[\u4e00-\u9fff]", re.MULTILINE)
+_chinese: ContextVar[bool] = ContextVar("chinese", default=False)
+
+
+def in_language(english: str, chinese: str) -> str:
+    """Return the words in the language of the page that is being computed."""
+    return chinese if _chinese.get() else english
 
 
 def picture(name: str, svg: str, words: str) -> str:
@@ -71,8 +81,12 @@ def photograph(name: str, pixels: NDArray[np.uint8], words: str) -> str:
 
 def computed(text: str) -> str:
     """Return the text of a page with every computed part made again."""
-    text = _BLOCK.sub(_block, text)
-    return _VALUE.sub(lambda found: f"<!--= {found['text']} -->{_value(found['text'])}<!--=-->", text)
+    token = _chinese.set(_TITLE.search(text) is not None)
+    try:
+        text = _BLOCK.sub(_block, text)
+        return _VALUE.sub(lambda found: f"<!--= {found['text']} -->{_value(found['text'])}<!--=-->", text)
+    finally:
+        _chinese.reset(token)
 
 
 def pages() -> list[Path]:
@@ -114,13 +128,16 @@ def _block(found: re.Match[str]) -> str:
 
 
 def _run(line: str) -> str:
-    """Return what a command of unpool prints, as a block of text with the command above it."""
+    """Return what a command of unpool prints, a refusal included, as a block of text with the command above it."""
     program, *words = shlex.split(line)
     if program != "unpool":
         raise ValueError(f"a page runs {program}; pages run unpool only")
     out = io.StringIO()
     with contextlib.redirect_stdout(out), _width(100):
-        load_commands()(words, exit_on_error=False, result_action="return_value")
+        try:
+            load_commands()(words, exit_on_error=False, result_action="return_value")
+        except UnpoolError as error:
+            out.write(f"unpool: {error}")
     printed = "\n".join(row.rstrip() for row in out.getvalue().rstrip().splitlines())
     return f"```text\n$ {line}\n{printed}\n```"
 
@@ -178,4 +195,4 @@ class _Names(Mapping[str, Any]):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(import_module("lessons.pages").main(sys.argv[1:]))  # the module that the others import, not a second one

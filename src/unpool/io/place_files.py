@@ -1,4 +1,4 @@
-"""The files beside a picture that place it on the earth (world file, projection, GDAL's file), and their copies."""
+"""The files beside a picture that place it on the earth (world file, projection, GDAL's file), and their copies.
 
 A world file has six numbers: size of a pixel, rotation, and the place of the first pixel. Its suffix follows that of
 the picture (``.pgw``, ``.jgw``, ``.tfw``), or is ``.wld``. GDAL's file ``x.png.aux.xml`` holds statistics of the

@@ -20,6 +20,7 @@ class TextStyle:
     size: in pixels.
     anchor: point of the text that stands at x: ``start``, ``middle`` or ``end``.
     rotated: whether the text runs upwards.
+    edged: whether the letters have a white edge, so that they can be read over lines.
     """
 
     size: float = 10
@@ -27,6 +28,7 @@ class TextStyle:
     colour: str = INK
     rotated: bool = False
     bold: bool = False
+    edged: bool = True
 
 
 PLAIN = TextStyle()
@@ -118,13 +120,13 @@ class Canvas:
         self.reach(at.x + at.width, at.y + at.height)
 
     def text(self, x: float, y: float, words: str, style: TextStyle = PLAIN) -> None:
-        """Draw a line of text with a white edge, so that it can be read over lines."""
+        """Draw a line of text."""
         rotation = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if style.rotated else ""
         weight = ' font-weight="bold"' if style.bold else ""
+        edge = f' stroke="{PAPER}" stroke-width="3" paint-order="stroke"' if style.edged else ""
         self.shapes.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{style.size:g}" text-anchor="{style.anchor}" '
-            f'fill="{style.colour}"{weight}{rotation} stroke="{PAPER}" stroke-width="3" paint-order="stroke">'
-            f"{escape(words)}</text>"
+            f'fill="{style.colour}"{weight}{rotation}{edge}>{escape(words)}</text>'
         )
         length = 0.56 * style.size * len(words)
         before = {"middle": 0.5, "start": 0.0, "end": 1.0}[style.anchor] * length

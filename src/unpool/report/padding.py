@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unpool.errors import UsageError
 from unpool.geometry import Border, Window, padding_border, padding_for, same_padding
-from unpool.report.drawing import INK, PALE, Box, Canvas, TextStyle
+from unpool.report.drawing import PALE, PAPER, Box, Canvas, TextStyle
 from unpool.wording import PAGE_WIDTH, count_text
 
-MOST_DRAWN = 24
-"""Most pixels of an input that is drawn pixel by pixel."""
+MOST_DRAWN = 40
+"""Most pixels, with the zeros, that are drawn one by one."""
 
-_ZERO, _PIXEL, _OUTPUT, _FIRST, _LAST = "#eceef1", "#5b93c9", "#e08a3c", "#58a65c", "#cf4a55"
-_SIDE, _GAP, _HEAD = 26.0, 58.0, 20.0
+_ZERO, _PIXEL, _OUTPUT, _FIRST, _LAST = "#e4e6ea", "#a9cbea", "#f3c08f", "#2e8b57", "#c8323f"
+_SIDE, _GAP, _BETWEEN = 26.0, 54.0, 40.0
 _TITLE = TextStyle(size=14, anchor="start", bold=True)
+_NAME = TextStyle(size=12, anchor="start", bold=True)
+_SUM = TextStyle(size=12, anchor="start")
 _LABEL = TextStyle(size=11, anchor="end")
+_LEGEND = TextStyle(size=11, anchor="start")
+_NUMBER = TextStyle(size=11, edged=False)
+_UNREAD = TextStyle(size=11, colour=PALE, edged=False)
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class PaddedWindow:
     ----------
     name: ``valid``, ``same``, ``full``, ``SAME of TensorFlow``, ``padding=2``, or ``for 4 pixels``.
     size: input pixels.
+    wanted: output pixels for which the zeros were looked up; None for a padding that has a name.
     """
 
     name: str
     size: int
     window: Window
+    wanted: int | None = None
 
     @property
     def output(self) -> int:
@@ -41,12 +48,26 @@ class PaddedWindow:
         return max(self.window.size(self.size), 0)
 
     @property
+    def padded(self) -> int:
+        """Input pixels with the zeros."""
+        return self.window.before + self.size + self.window.after
+
+    @property
     def sum(self) -> str:
-        """The output size with every number of the formula: ``⌊(7 + 1 + 1 − 3) / 2⌋ + 1 = 4``."""
+        """The output size in every step: ``⌊(7 + 1 + 1 − 3) / 2⌋ + 1 = ⌊6 / 2⌋ + 1 = 3 + 1 = 4``."""
         w = self.window
-        free = f"{self.size} + {w.before} + {w.after} − {w.span}"
-        value = self.window.size(self.size)
-        return f"⌊({free}) / {w.stride}⌋ + 1 = {value}" + ("" if value > 0 else ": the kernel does not fit")
+        free = self.padded - w.span
+        steps = (
+            f"⌊({self.size} + {w.before} + {w.after} − {w.span}) / {w.stride}⌋ + 1",
+            f"⌊{_signed(free)} / {w.stride}⌋ + 1",
+            f"{_signed(free // w.stride)} + 1",
+            _signed(free // w.stride + 1),
+        )
+        return " = ".join(steps) + ("" if self.output else ": the kernel does not fit")
+
+    def taps(self, number: int) -> list[int]:
+        """Return the pixels that an output pixel reads, both counted from 0, with the zeros."""
+        return [number * self.window.stride + self.window.dilation * tap for tap in range(self.window.kernel)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON data."""
@@ -97,10 +118,11 @@ def padded_windows(
                 "take a larger kernel or stride, or crop the output",
             )
         borders[f"for {count_text(wanted, 'pixel')}"] = found
-    return tuple(
+    cases = [
         PaddedWindow(name, size, Window(kernel, stride, border.before, border.after, dilation))
         for name, border in borders.items()
-    )
+    ]
+    return (*cases[:-1], replace(cases[-1], wanted=wanted))
 
 
 def padding_text(cases: Sequence[PaddedWindow]) -> str:
@@ -123,12 +145,12 @@ def padding_text(cases: Sequence[PaddedWindow]) -> str:
     lines += [f"  {'padding':{width}}  {'b':>3} {'a':>3}   o"]
     lines += [f"  {case.name:{width}}  {case.window.before:>3} {case.window.after:>3}   {case.sum}" for case in cases]
     lines.append("")
-    for remark in _remarks(cases):
+    for remark in [*_remarks(cases), *_inverse(cases[-1])]:
         lines += textwrap.wrap(
             remark, PAGE_WIDTH, initial_indent="  ", subsequent_indent=" " * 9, break_on_hyphens=False
         )
-    if size <= MOST_DRAWN:
-        for case in cases:
+    for case in cases:
+        if 3 * case.padded + 4 <= PAGE_WIDTH:
             lines += ["", *_drawn_lines(case)]
     return "\n".join(lines)
 
@@ -145,14 +167,38 @@ def _remarks(cases: Sequence[PaddedWindow]) -> list[str]:
         lines.append("SAME   of TensorFlow adds what gives o = ⌈i / s⌉; PyTorch refuses 'same' with a stride above 1.")
     if any(case.window.before != case.window.after for case in cases):
         lines.append(
-            "An even span needs one zero more on one side; it goes after. PyTorch's padding=p adds p on both sides: "
-            "pad first, with nn.ZeroPad2d."
+            "Of an odd number of zeros the larger half goes after, as in TensorFlow. PyTorch's padding=p adds p on "
+            "both sides: pad first, with nn.ZeroPad2d((b, a, b, a))."
         )
-    unread = [(case.name, left) for case in cases if case.output and (left := case.window.leftover(case.size)) > 0]
-    for name, left in unread:
+    unread: dict[int, list[str]] = {}
+    for case in cases:
+        if case.output and (left := case.window.leftover(case.size)) > 0:
+            unread.setdefault(left, []).append(case.name)
+    for left, names in unread.items():
         pixels = "pixel" if left == 1 else f"{left} pixels"
-        lines.append(f"{name}: no kernel reads the last {pixels} of the padded input.")
+        lines.append(f"{', '.join(names)}: no kernel reads the last {pixels}, zeros included.")
     return lines
+
+
+def _inverse(case: PaddedWindow) -> list[str]:
+    """Return the sentences that solve the formula for the zeros, where a number of output pixels is wanted."""
+    if case.wanted is None:
+        return []
+    w = case.window
+    exact = (case.wanted - 1) * w.stride + w.span - case.size
+    lines = [
+        f"Zeros for {count_text(case.wanted, 'output pixel')}: b + a = (o − 1)s + span − i = "
+        f"({case.wanted} − 1) · {w.stride} + {w.span} − {case.size} = {_signed(exact)}"
+        + (": below 0, so no zeros are needed." if exact < 0 else ".")
+    ]
+    most = exact + w.stride - 1
+    if most > max(exact, 0):
+        lines.append(f"More give the same, up to {most} in all.")
+    return lines
+
+
+def _signed(number: int) -> str:
+    return f"−{-number}" if number < 0 else str(number)
 
 
 def _drawn_lines(case: PaddedWindow) -> list[str]:
@@ -162,8 +208,8 @@ def _drawn_lines(case: PaddedWindow) -> list[str]:
     label = f"  {case.name}, {count_text(outputs, 'output')}"
     lines = [label, "    " + " ".join(pixels)]
     for number in dict.fromkeys((1, outputs)) if outputs else ():
-        first = (number - 1) * w.stride
-        taps = {first + w.dilation * tap for tap in range(w.kernel)}
+        taps = case.taps(number - 1)
+        first = taps[0]
         row = ""
         for k in range(first + w.span):
             line = "─" if k > first else " "
@@ -177,41 +223,64 @@ def padding_svg(cases: Sequence[PaddedWindow]) -> str:
 
     Raises
     ------
-    UsageError: the input has more than ``MOST_DRAWN`` pixels.
+    UsageError: an input with its zeros has more than ``MOST_DRAWN`` pixels.
     """
     size, w = cases[0].size, cases[0].window
-    if size > MOST_DRAWN:
-        raise UsageError(f"a drawing of {size} pixels", f"at most {MOST_DRAWN}", "take a smaller --size")
+    longest = max(cases, key=lambda case: case.padded)
+    if longest.padded > MOST_DRAWN:
+        raise UsageError(
+            f"a drawing of {longest.padded} pixels: {size} with the zeros of '{longest.name}'",
+            f"at most {MOST_DRAWN}",
+            "take a smaller --size, --kernel or --dilation, or leave out --figure",
+        )
     canvas = Canvas()
-    left = 132 + _SIDE * max(case.window.before for case in cases)
+    left = 52 + _SIDE * max(case.window.before for case in cases)
+    sums = 22 + 0.58 * _NAME.size * max(len(case.name) for case in cases)
     y = 0.0
     for case in cases:
-        _draw_case(canvas, case, left, y)
-        y += 2 * _SIDE + _GAP + _HEAD
+        canvas.text(0, y, case.name, _NAME)
+        canvas.text(sums, y, f"o = {case.sum}", _SUM)
+        _draw_case(canvas, case, left, y + 12)
+        y = canvas.bottom + _BETWEEN
+    _draw_legend(canvas, y - 12)
     words = f"input {size}, kernel {w.kernel}, stride {w.stride}, dilation {w.dilation}"
     canvas.text(0, canvas.top - 22, f"Padding: {words}", _TITLE)
     return canvas.document(f"Padding: {words}", note="Drawn by unpool explain.")
 
 
 def _draw_case(canvas: Canvas, case: PaddedWindow, left: float, top: float) -> None:
-    """Draw the padded input above the output; the kernels of the first and the last output in their colours."""
-    w, low = case.window, top + _SIDE + _GAP
+    """Draw the padded input and the output below it, with what the first and the last output read."""
+    w = case.window
+    low = top + _SIDE + _GAP
     start = left - w.before * _SIDE
-    canvas.text(112, top + 17, f"{case.name}: input", _LABEL)
-    for k in range(w.before + case.size + w.after):
+    canvas.text(44, top + 17, "input", _LABEL)
+    canvas.text(44, low + 17, "output", _LABEL)
+    read = {pixel for number in range(case.output) for pixel in case.taps(number)}
+    for k in range(case.padded):
         inside = w.before <= k < w.before + case.size
         box = Box(start + k * _SIDE, top, _SIDE, _SIDE)
-        canvas.box(box, _PIXEL if inside else _ZERO, dashed=not inside)
-        canvas.text(box.middle, top + 17, str(k - w.before + 1) if inside else "0", TextStyle(11, colour=INK))
-    canvas.text(112, low + 17, "output", _LABEL)
+        canvas.box(box, PAPER if k not in read else _PIXEL if inside else _ZERO)
+        number = str(k - w.before + 1) if inside else "0"
+        canvas.text(box.middle, top + 17, number, _NUMBER if k in read else _UNREAD)
     centres = [start + (k * w.stride + w.span / 2) * _SIDE for k in range(case.output)]
-    side = min(_SIDE, _SIDE * w.stride)
     for k, centre in enumerate(centres):
-        canvas.box(Box(centre - side / 2, low, side, _SIDE), _OUTPUT)
-        canvas.text(centre, low + 17, str(k + 1), TextStyle(11))
-    for k, colour in dict(zip((0, case.output - 1), (_FIRST, _LAST), strict=True)).items() if case.output else ():
-        first = k * w.stride
-        for tap in range(w.kernel):
-            x = start + (first + w.dilation * tap + 0.5) * _SIDE
+        canvas.box(Box(centre - _SIDE / 2, low, _SIDE, _SIDE), _OUTPUT)
+        canvas.text(centre, low + 17, str(k + 1), _NUMBER)
+    for k, colour in ((case.output - 1, _LAST), (0, _FIRST)) if case.output else ():
+        for pixel in case.taps(k):
+            x = start + (pixel + 0.5) * _SIDE
             canvas.arrow(f"M{x:.1f} {top + _SIDE + 2:.1f}L{centres[k]:.1f} {low - 3:.1f}", colour, width=1.4)
-    canvas.text(left, low + _SIDE + 15, f"o = {case.sum}", TextStyle(11, anchor="start", colour=PALE))
+    canvas.reach(start + case.padded * _SIDE, low + _SIDE)
+
+
+def _draw_legend(canvas: Canvas, top: float) -> None:
+    """Draw what the colours mean, in two rows."""
+    boxes = ((_PIXEL, "input pixel"), (_ZERO, "zero, added"), (PAPER, "not read"), (_OUTPUT, "output pixel"))
+    for k, (colour, words) in enumerate(boxes):
+        canvas.box(Box(k * 108, top, 13, 13), colour)
+        canvas.text(k * 108 + 19, top + 11, words, _LEGEND)
+    for k, (colour, words) in enumerate(
+        ((_FIRST, "what the first output reads"), (_LAST, "what the last output reads"))
+    ):
+        canvas.arrow(f"M{k * 216:.1f} {top + 30:.1f}h26", colour, width=1.4)
+        canvas.text(k * 216 + 32, top + 34, words, _LEGEND)
