@@ -28,6 +28,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from unpool.cli.main import load_commands
 
 HERE = Path(__file__).parent
@@ -48,6 +52,20 @@ def picture(name: str, svg: str, words: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_file() or path.read_text(encoding="utf-8") != svg:
         path.write_text(svg, encoding="utf-8")
+    return f"![{words}](pictures/{path.name})"
+
+
+def photograph(name: str, pixels: NDArray[np.uint8], words: str) -> str:
+    """Write pixels as a PNG into the folder of the pictures, and return the Markdown that shows them.
+
+    Parameters
+    ----------
+    pixels: uint8 (rows, columns) or (rows, columns, 3).
+    """
+    path = PICTURES / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or not np.array_equal(np.asarray(Image.open(path)), pixels):
+        Image.fromarray(pixels).save(path, optimize=True)
     return f"![{words}](pictures/{path.name})"
 
 
