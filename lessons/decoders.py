@@ -27,7 +27,7 @@ def task() -> Task:
     return Task(trained=cells(24, seed=1), tested=cells(8, seed=2))
 
 
-def measured() -> Measurement:
+def measure() -> Measurement:
     """Train each decoder three times, and score it."""
     made = compared({name: (structure, task()) for name, structure in JOINED.items()}, SHOWN)
     return Measurement({"seconds": made.seconds, "rows": made.rows}, made.predictions)

@@ -25,7 +25,7 @@ def task() -> Task:
     return Task(trained=cells(PICTURES, seed=1), tested=cells(8, seed=2))
 
 
-def measured() -> Measurement:
+def measure() -> Measurement:
     """Train with each augmentation three times, and score each."""
     made = {name: (NETWORK, replace(task(), augmentation=each)) for name, each in AUGMENTATIONS.items()}
     found = compared(made, 0)

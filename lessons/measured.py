@@ -3,7 +3,7 @@
     python -m lessons.measured                 # measure everything again: minutes for each lesson
     python -m lessons.measured decoders        # one of them
 
-A module of this folder that measures has a function ``measured() -> Measurement``. Its numbers and pictures are in
+A module of this folder that measures has a function ``measure() -> Measurement``. Its numbers and pictures are in
 ``docs/lessons/measured``, with the day and the machine, and its page shows them from there.
 """
 
@@ -56,7 +56,7 @@ def when(name: str) -> str:
 
 def write(name: str) -> None:
     """Measure, and write the numbers and the pictures."""
-    made: Measurement = import_module(f"lessons.{name}").measured()
+    made: Measurement = import_module(f"lessons.{name}").measure()
     machine = f"{torch.get_num_threads()} cores of {processor_name()}"
     found = {"day": datetime.date.today().isoformat(), "machine": machine, **made.numbers}
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
 
+from lessons.panels import table
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.convolution.choices import CHOICES
 from unpool.data.augmentation import Augmentation, Crop
@@ -191,6 +192,27 @@ def compared(networks: Mapping[str, tuple[NetworkStructure, Task]], shown: int) 
             predictions.setdefault(name, found[shown] * np.uint8(255))
             sys.stderr.write(f"{name}, seed {seed}: {values}\n")
     return Comparison(round(seconds, 1), rows, predictions)
+
+
+SCORE_TITLES = ("IoU of the cells", "BF score of the outlines", "cells merged with another")
+
+
+def score_text(name: str, value: float) -> str:
+    """Return a score of ``SCORES`` as it stands in a table."""
+    return f"{100 * value:.0f} %" if name == "merged" else f"{value:.3f}"
+
+
+def score_table(rows: Mapping[str, Any], titles: Mapping[str, str], head: str) -> str:
+    """Return measured scores as a table: for each row the mean of its trainings, with the lowest and the highest."""
+    lines = []
+    for name, title in titles.items():
+        shown = [title, f"{rows[name]['parameters']:,}", rows[name]["steps"]]
+        for score in SCORES:
+            values = [each[score] for each in rows[name]["trainings"]]
+            low, middle, high = (score_text(score, value) for value in (min(values), mean(values), max(values)))
+            shown.append(f"{middle} ({low} to {high})")
+        lines.append(shown)
+    return table((head, "parameters", "steps", *SCORE_TITLES), lines)
 
 
 def _batches(task: Task, seed: int) -> Generator[Batch]:
