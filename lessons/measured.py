@@ -24,6 +24,7 @@ from PIL import Image
 
 from unpool.machine.processor import processor_name
 from unpool.report.pictures import png_file
+from unpool.wording import count_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "lessons" / "measured"
 MEASURED = ("decoders", "three_networks", "few_pictures")
@@ -57,7 +58,7 @@ def when(name: str) -> str:
 def write(name: str) -> None:
     """Measure, and write the numbers and the pictures."""
     made: Measurement = import_module(f"lessons.{name}").measure()
-    machine = f"{torch.get_num_threads()} cores of {processor_name()}"
+    machine = f"{count_text(torch.get_num_threads(), 'core')} of {processor_name()}"
     found = {"day": datetime.date.today().isoformat(), "machine": machine, **made.numbers}
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from statistics import mean
 from typing import NamedTuple
 
@@ -74,6 +75,7 @@ def convolutions_for(field: int) -> int:
     return next(count for count in range(1, 1000) if without_pooling(count) >= field)
 
 
+@cache
 def grown() -> str:
     """Draw a row of picture pixels, the maps of six layers over it, and what one pixel of the last map reads."""
     layers = LAYERS[:6]
@@ -113,6 +115,7 @@ def _funnel(canvas: Canvas, levels: list[tuple[int, tuple[int, int]]], side: flo
         line(canvas, [(lower, y), (upper, y - 48 + 20)], "#8a909c", 0.8)
 
 
+@cache
 def on_a_picture() -> str:
     """Draw the field of one pixel on a picture, after each stage of the way down, and of as many convolutions alone."""
     shown = cells(1, seed=3)[0]
@@ -186,6 +189,7 @@ def drawn_at(labels: Labels, stride: int) -> Labels:
     return np.kron(squares, np.ones((stride, stride), dtype=np.uint8)).astype(np.uint8)
 
 
+@cache
 def resolutions() -> str:
     """Return the scores of the best masks in squares, for made pictures."""
     truth = [sample.labels for sample in cells(8, seed=2)]
@@ -194,6 +198,19 @@ def resolutions() -> str:
         found = scored(truth, [drawn_at(labels, stride) for labels in truth])
         rows.append((f"{stride} x {stride}", *(score_text(name, found[name]) for name in SCORES)))
     return table(("squares", *SCORE_TITLES), rows)
+
+
+@cache
+def squares() -> str:
+    """Draw the picture, its mask, and the best masks in squares."""
+    shown = cells(8, seed=2)[decoders.SHOWN]
+    panels = [
+        Panel("input picture", shown.image[..., 0]),
+        Panel("its mask", shown.labels * np.uint8(255)),
+        *(Panel(f"in squares of {n} x {n}", drawn_at(shown.labels, n) * np.uint8(255)) for n in STRIDES),
+    ]
+    words = "A picture, its mask, and the best mask that can be drawn in squares of 2, 4, 8 and 16 pixels"
+    return strip("mask-in-squares", panels, words, in_row=3, side=220)
 
 
 TITLES = {
@@ -214,6 +231,7 @@ def decoder_mean(name: str, score: str) -> float:
     return mean(each[score] for each in measured.numbers("decoders")["rows"][name]["trainings"])
 
 
+@cache
 def four_decoders() -> str:
     """Draw one tested picture, its mask, and the wrong pixels of the four decoders."""
     shown = cells(8, seed=2)[decoders.SHOWN]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -70,12 +71,13 @@ class Task:
         return training_normalisation(self.trained, 1)
 
 
-def cells(count: int, seed: int) -> list[Sample]:
+@cache
+def cells(count: int, seed: int) -> tuple[Sample, ...]:
     """Return made pictures of cells with labels: 0 background, 1 cell, two pixels of background between cells."""
-    return [
+    return tuple(
         Sample(made.name, made.image[..., None], (separated_mask(made.instances) > 0).astype(np.uint8), None)
         for made in synthetic_cells(count, seed, [(SIDE, SIDE)])
-    ]
+    )
 
 
 class Trainer:

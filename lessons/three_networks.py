@@ -169,6 +169,7 @@ def facts(name: str) -> Explanation:
     return explain(network, (side, side), name)
 
 
+@cache
 def compared_counts() -> str:
     """Return the counts of the three papers' networks as a table."""
     rows = []
@@ -215,6 +216,7 @@ def average(name: str, score: str) -> float:
     return mean(each[score] for each in measured.numbers("three_networks")["rows"][name]["trainings"])
 
 
+@cache
 def outputs() -> str:
     """Draw one tested picture, its mask, and the wrong pixels of the four networks."""
     shown = cells(8, seed=2)[SHOWN]

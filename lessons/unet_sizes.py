@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ def _convolved(found: list[SizeStep], stage: int, size: int) -> int:
     return size
 
 
+@cache
 def derived() -> str:
     """Return all steps from 572 to 388 as a table, each with its sum; compared with the package's own sizes."""
     found = walk(PAPER)
@@ -98,6 +100,7 @@ def smallest() -> int:
     return legal(1, PAPER)[0]
 
 
+@cache
 def legal_sizes() -> str:
     """Return some legal sizes with their outputs: the smallest, and those around 572."""
     sizes = [*legal(1, smallest() + 32), *legal(PAPER - 32, PAPER + 32)]
@@ -148,6 +151,7 @@ SIDE, TILE = 284, 252
 """The picture of the drawing, and the tile that its network takes: both small, so that pixels can be seen."""
 
 
+@cache
 def overlap_tile() -> str:
     """Draw a picture with its mirrored border, and the tiles whose outputs cover it."""
     shown = next(synthetic_cells(1, seed=5, sizes=[(SIDE, SIDE)])).image
