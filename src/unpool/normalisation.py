@@ -73,6 +73,11 @@ class Normalisation:
         std = np.asarray(constants.std, dtype=np.float32)
         return (image.astype(np.float32) - mean) / std
 
+    def undo(self, pixels: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+        """Return normalised pixels (rows, columns, channels) in the units of a pixel type, unrounded."""
+        constants = self.constants[kind]
+        return pixels * np.asarray(constants.std, np.float32) + np.asarray(constants.mean, np.float32)
+
     def of_types(self, kinds: Iterable[str]) -> Normalisation:
         """Return the normalisation for these pixel types only. Raises KeyError for a type without constants."""
         return Normalisation(self.channels, {kind: self.constants[kind] for kind in kinds})

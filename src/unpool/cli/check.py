@@ -37,11 +37,18 @@ def check(
         bool,
         Parameter(negative="", help="Also write a page with pictures, FOLDER-check.html, into the current folder."),
     ] = False,
+    augmentation: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Also draw the pictures as a training sees them, FOLDER-augmentation.html, into the current folder.",
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> int:
     """Show the content of a folder, and what is wrong with it.
 
-    Example: unpool check photos --page
+    Example: unpool check photos --page --augmentation
 
     Exit code 3 if no model can be trained on the folder until it is repaired.
     """
@@ -51,10 +58,17 @@ def check(
     from unpool.dataset.survey_text import survey_page
     from unpool.wording import command_text
 
-    config = resolve(settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, snap=snap, seed=seed))
+    settings = settings_of(recipe, set_, masks=masks, classes=classes, ignore=ignore, snap=snap, seed=seed)
+    config = resolve(settings)
     path = page_path(data) if page else None
+    crops = page_path(data, "augmentation") if augmentation else None
+    words = command_text(["unpool", *sys.argv[1:]])
     survey = run_command(command(data, config.data, config.training.seed), silent=json_)
     print_result(survey.to_json() if json_ else survey_page(survey))
     if path:
-        run_command(write_check_page(survey, path, command_text(["unpool", *sys.argv[1:]])), silent=json_)
+        run_command(write_check_page(survey, path, words), silent=json_)
+    if crops:
+        from unpool.commands.check_augmentation import write_augmentation_page  # torch takes seconds to import
+
+        run_command(write_augmentation_page(survey, settings, crops, words), silent=json_)
     return BAD_DATA if survey.errors else 0

@@ -28,14 +28,18 @@ IN_GALLERY = 12
 _MOST_BYTES = 50_000_000
 
 
-def page_path(folder: Path) -> Path:
+def page_path(folder: Path, kind: str = "check") -> Path:
     """Return the file of a folder's page in the current folder: ``photos-check.html``.
+
+    Parameters
+    ----------
+    kind: the page's own word.
 
     Raises
     ------
     UsageError: there is a file of that name that a check did not write.
     """
-    path = Path(f"{folder.resolve().name or 'folder'}-check.html")
+    path = Path(f"{folder.resolve().name or 'folder'}-{kind}.html")
     try:
         own = not path.exists() or read_text(path, _MOST_BYTES).endswith(CHECK_PAGE_END)
     except (OSError, DataError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from unpool.shapes import Size
 
 Field = NDArray[np.float32]
 """A coordinate, in pixels, for each pixel of a crop."""
+
+Place: TypeAlias = tuple[float, float]
+"""Row and column in a picture, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,33 @@ def augmented_crop(
     augmentation: Augmentation,
     normalisation: Normalisation,
     random: np.random.Generator,
+    centre: Place | None = None,
 ) -> CroppedSample:
-    """Cut one crop out of a picture, at a random place and with random changes."""
-    centre = _centre(sample.labels, (crop.rows, crop.columns), augmentation.rare, random)
-    rows, columns = _field(centre, crop.with_margin(), augmentation, random)
+    """Cut one crop out of a picture, at a random place and with random changes.
+
+    Parameters
+    ----------
+    centre: of the crop; None for a random place.
+    """
+    rows, columns = crop_field(sample.labels, crop, augmentation, random, centre)
     image = _vary_grey_values(_picture(sample, rows, columns, normalisation), augmentation, random)
     inner = np.s_[crop.margin : crop.margin + crop.rows, crop.margin : crop.margin + crop.columns]
     return CroppedSample(image, *_ground_truth(sample, rows[inner], columns[inner]))
 
 
-def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator) -> tuple[float, float]:
+def crop_field(
+    labels: Labels, crop: Crop, augmentation: Augmentation, random: np.random.Generator, centre: Place | None = None
+) -> tuple[Field, Field]:
+    """Return the row and the column of the picture for every pixel of a crop with its margin.
+
+    ``augmented_crop`` takes the same for a generator in the same state.
+    """
+    if centre is None:
+        centre = _centre(labels, (crop.rows, crop.columns), augmentation.rare, random)
+    return _field(centre, crop.with_margin(), augmentation, random)
+
+
+def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator) -> Place:
     rows, columns = labels.shape
     if random.random() < rare:
         present = np.flatnonzero(np.bincount(labels.ravel())[:IGNORE_ID])
@@ -126,9 +146,7 @@ def _anywhere(length: int, crop: int, random: np.random.Generator) -> float:
     return (length - 1) / 2 if length <= crop else (crop - 1) / 2 + float(random.integers(0, length - crop + 1))
 
 
-def _field(
-    centre: tuple[float, float], size: Size, augmentation: Augmentation, random: np.random.Generator
-) -> tuple[Field, Field]:
+def _field(centre: Place, size: Size, augmentation: Augmentation, random: np.random.Generator) -> tuple[Field, Field]:
     """Return the row and the column of the picture for every pixel of the crop."""
     angle = math.radians(random.uniform(-augmentation.rotation, augmentation.rotation))
     zoom = math.exp(random.uniform(-1, 1) * math.log1p(augmentation.scale))

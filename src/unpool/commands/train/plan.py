@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from unpool.commands.train.preparation import TrainingJob
-from unpool.wording import all_of, count_text, minutes_text, on_one_line
+from unpool.config.augmentation_words import augmentation_words
+from unpool.wording import count_text, minutes_text, on_one_line
 
 
 def plan(job: TrainingJob, run: Path) -> str:
@@ -16,7 +18,7 @@ def plan(job: TrainingJob, run: Path) -> str:
     rows = [
         ("network", _network_text(job)),
         ("crops", _crops_text(job)),
-        ("orientation", _augmentation_text(job)),
+        ("orientation", "any" if job.config.augmentation.orientation == "free" else "upright"),
         ("class weights", ", ".join(f"{name} {weight:.2f}" for name, weight in weights)),
         (
             "optimiser",
@@ -29,7 +31,13 @@ def plan(job: TrainingJob, run: Path) -> str:
         ("machine", job.setup.machine.describe()),
         ("run folder", str(run)),
     ]
-    return "\n".join(["Training", *(f"  {label:<15}{on_one_line(value)}" for label, value in rows if value)])
+    return "\n".join(
+        [*_section("Training", rows), *_section("Augmentation", augmentation_words(job.config.augmentation))]
+    )
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[str]:
+    return [title, *(f"  {label:<15}{on_one_line(value)}" for label, value in rows if value)]
 
 
 def _network_text(job: TrainingJob) -> str:
@@ -48,18 +56,6 @@ def _crops_text(job: TrainingJob) -> str:
         f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {job.config.training.batch_size} per step, "
         f"{batches.steps} steps per epoch"
     )
-
-
-def _augmentation_text(job: TrainingJob) -> str:
-    given = job.config.augmentation
-    directions = [
-        *["top to bottom"] * bool(given.flip_rows),
-        *["left to right"] * bool(given.flip_columns),
-    ]
-    return (
-        f"{'any' if given.orientation == 'free' else given.orientation}: rotated up to {given.rotation:g} degrees, "
-        + (f"mirrored {all_of(directions)}" if directions else "not mirrored")
-    )  # fmt: skip
 
 
 def _loss_text(job: TrainingJob) -> str:

@@ -1,4 +1,4 @@
-"""Samples of a TIFF's block that are made from its bytes here: of 2 and 4 bits, and floats behind their predictor."""
+"""Samples of a TIFF's block, made from its bytes: of 2 and 4 bits, and floating point behind its predictor."""
 
 from __future__ import annotations
 
