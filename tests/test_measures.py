@@ -15,6 +15,7 @@ from unpool.metrics.intervals import pixel_counts
 from unpool.metrics.measures import Evidence, Measure, measure_set
 from unpool.metrics.named import MEASURES, SAMPLED_MEASURES
 from unpool.metrics.scores import scores
+from unpool.metrics.segments import components
 
 NAMES = ("background", "cell")
 EVERY = {**MEASURES, "uncertainty of samples": SAMPLED_MEASURES["uncertainty"], "image_means": image_means}
@@ -24,7 +25,9 @@ def evidence(labels: Labels, foreground: NDArray[np.float32]) -> Evidence:
     """What is known where a model gives the class 1 these probabilities."""
     likely = np.stack([1 - foreground, foreground])
     variance = np.full(labels.shape, 0.01, dtype=np.float32)
-    return Evidence(labels, None, likely.argmax(0).astype(np.uint8), likely.max(0), likely, variance)
+    found = likely.argmax(0).astype(np.uint8)
+    separated = components(found == 1, corners=True)
+    return Evidence(labels, None, found, likely.max(0), likely, variance, separated)
 
 
 def truths(count: int = 4) -> list[Labels]:
