@@ -1,4 +1,4 @@
-"""The page of a folder's augmentation: its own pictures and masks as the crops of a training, and how each is cut.
+"""The page of a folder's augmentation: its pictures and masks as the crops of a training, and how each is cut.
 
 The crops are cut by the code of the training, from its pictures, with its settings and limits.
 """
