@@ -290,7 +290,7 @@ def results() -> str:
 
 def average(name: str, score: str) -> float:
     """Return the mean of a measured score with an augmentation."""
-    return mean(each[score] for each in measured.numbers("few_pictures")["rows"][name]["trainings"])
+    return mean(float(each[score]) for each in measured.numbers("few_pictures")["rows"][name]["trainings"])
 
 
 def refusal(command: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ Pictures = NDArray[np.float32]
 Classes = NDArray[np.int64]
 
 
+@cache
 def pictures(count: int, seed: int) -> tuple[Pictures, Classes]:
     """Return made pictures of cells, normalised, and their labels 0 and 1; both (count, 192, 192)."""
     drawn = list(synthetic_cells(count, seed, sizes=((SIDE, SIDE),)))

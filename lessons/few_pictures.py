@@ -22,7 +22,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 def task() -> Task:
     """Return the training with each augmentation."""
-    return Task(trained=cells(PICTURES, seed=1), tested=cells(8, seed=2))
+    return Task(trained=cells(PICTURES, seed=1), tested=cells(8, seed=2), steps=80)
 
 
 def measure() -> Measurement:

@@ -158,7 +158,7 @@ def _stage_cost(stage: int, side: int) -> tuple[int, int]:
 
 def costs() -> str:
     """Return the cost of each stage of the way down, as it is and with all maps as large as the picture."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for stage in range(1, DEPTH + 2):
         side = SIDE >> (stage - 1)
         here, there = _stage_cost(stage, side), _stage_cost(stage, SIDE)
@@ -228,7 +228,7 @@ def decoder_table() -> str:
 
 def decoder_mean(name: str, score: str) -> float:
     """Return the mean of a measured score of a decoder."""
-    return mean(each[score] for each in measured.numbers("decoders")["rows"][name]["trainings"])
+    return mean(float(each[score]) for each in measured.numbers("decoders")["rows"][name]["trainings"])
 
 
 @cache

@@ -112,7 +112,7 @@ def step_times(networks: Mapping[str, tuple[NetworkStructure, Task]]) -> dict[st
     """Return the seconds of a step of each network: the shortest of some, so that other programs count little."""
     CHOICES.begin({})
     times: dict[str, list[float]] = {name: [] for name in networks}
-    for turn in range(4):
+    for turn in range(3):
         for name, (structure, task) in networks.items():
             trainer = Trainer(structure, task, 0)
             for step in range(5):

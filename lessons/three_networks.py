@@ -40,7 +40,7 @@ SHOWN = 2
 
 def task() -> Task:
     """Return the training of every network."""
-    return Task(trained=cells(24, seed=1), tested=cells(8, seed=2))
+    return Task(trained=cells(24, seed=1), tested=cells(8, seed=2), steps=60)
 
 
 def measure() -> Measurement:
@@ -81,7 +81,7 @@ def places(prediction_stride: int = 8, padding: int = 100) -> list[Placed]:
     crops.append(int(-here.first))
     found[-1] = found[-1]._replace(crop=f"0 − {_negative(here.first)} = {crops[-1]}, of the output")
     if padding == 100:
-        assert tuple(crops) == FCNStructure(prediction_stride=prediction_stride).crops  # type: ignore[arg-type]
+        assert tuple(crops) == FCNStructure(prediction_stride=prediction_stride).crops
     return found
 
 
@@ -112,7 +112,7 @@ def crop_list() -> str:
     """Return the crops of the three FCNs as a table, each with the sum of the last."""
     rows = []
     for stride in (32, 16, 8):
-        numbers = FCNStructure(prediction_stride=stride).crops  # type: ignore[arg-type]
+        numbers = FCNStructure(prediction_stride=stride).crops
         rows.append((f"FCN-{stride}s", ", ".join(map(str, numbers)), places(stride)[-1].place))
     return table(("network", "crops", "pixel 0 of the last deconvolution"), rows)
 
@@ -213,7 +213,7 @@ def results() -> str:
 
 def average(name: str, score: str) -> float:
     """Return the mean of a measured score of a network."""
-    return mean(each[score] for each in measured.numbers("three_networks")["rows"][name]["trainings"])
+    return mean(float(each[score]) for each in measured.numbers("three_networks")["rows"][name]["trainings"])
 
 
 @cache

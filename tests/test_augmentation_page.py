@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def section(html: str, title: str) -> str:
     """The text of one section of the page, without tags."""
     body = html[html.index(f"<h2>{title}") :]
     body = body[: body.index("</section>")]
-    return re.sub(r"\s+", " ", re.sub(r"<(svg.*?</svg|[^>]*)>", " ", body))
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<(svg.*?</svg|[^>]*)>", " ", body)))
 
 
 def test_the_page_draws_pictures_and_names_every_change(cells: Path, program: Program) -> None:
