@@ -26,7 +26,7 @@ slow: .venv/installed
 
 # the site of the documentation, in site/: every page in two languages, nothing from other machines
 docs: .venv/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html, or with the search: $(BIN)/python -m http.server --directory site"
 
 # the computed parts of the lessons again; measure trains again what they have measured, which takes many minutes

@@ -121,7 +121,6 @@ def measure() -> None:
     images, labels = pictures(TESTED, seed=2)
     far = distances()
     errors: dict[str, list[list[float]]] = {}
-    seconds: dict[str, float] = dict.fromkeys(STRUCTURES, 0.0)
     differences: dict[str, float] = dict.fromkeys(STRUCTURES, 0.0)
     for seed in range(SEEDS):
         for name, structure in STRUCTURES.items():
@@ -129,9 +128,7 @@ def measure() -> None:
             torch.manual_seed(seed)
             network = network_of(structure, 1, 2)
             epoch = iter(range(EPOCHS))
-            began = datetime.now(UTC)
             train(network, lambda: batches(lost, 100 * seed + next(epoch)), EPOCHS, RATE)  # noqa: B023 - called here
-            seconds[name] += (datetime.now(UTC) - began).total_seconds() / SEEDS
             whole, pieces = logits(network, mirrored(images, lost)), tiled(network, images, lost)
             differences[name] = max(differences[name], float(np.abs(whole - pieces).max()))
             for how, made in (("whole", whole), ("tiles", pieces)):
@@ -141,7 +138,6 @@ def measure() -> None:
                 errors.setdefault(f"{name} {how} all", []).append([float(wrong.mean())])
     facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
     numbers = {
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "largest_difference": {name: float(f"{value:.2g}") for name, value in differences.items()},
         "errors": {name: [round(float(each), 5) for each in np.mean(rows, 0)] for name, rows in errors.items()},
         "each_seed": {name: np.round(rows, 5).tolist() for name, rows in errors.items()},
@@ -177,6 +173,11 @@ def difference(name: str) -> str:
     """Return the largest difference of a logit between a picture in one piece and in tiles."""
     value = measured()["largest_difference"][name]
     return f"{value:.1g}" if value < 0.001 else f"{value:.1f}"
+
+
+def tile_cost() -> str:
+    """Return how many times its own pixels a tile of the network without zeros reads."""
+    return f"{((TILE + 2 * LOST) / TILE) ** 2:.1f}"
 
 
 def table() -> str:

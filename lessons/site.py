@@ -2,8 +2,9 @@
 
 Pages are read in any Markdown viewer, so they have nothing that only MkDocs understands. Here the differences are
 mended: the comments of computed parts are left out, Markdown within HTML is marked, links to files outside ``docs``
-become plain words, a link to a Chinese page names its English page, from which the site finds the page of the reader's
-language, and lines of Chinese text are joined, because a browser shows their ends as spaces.
+and to pages that the navigation names but that are not written yet become plain words, a link to a Chinese page names
+its English page, from which the site finds the page of the reader's language, and lines of Chinese text are joined,
+because a browser shows their ends as spaces.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _HTML = re.compile(r"<(details|div)\b(?![^>]*\bmarkdown\b)")
 _FENCE = re.compile(r"^(```.*?^```[^\n]*\n|~~~.*?^~~~[^\n]*\n)", re.DOTALL | re.MULTILINE)
 _CHINESE_ENDS = re.compile(r"(?<=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])\n(?=[\u4e00-\u9fff\uff00-\uffef])")
 _LINK = re.compile(r"(?<!!)\[(?P<words>[^][]+)\]\((?P<path>[^)#\s:]+)(?:#[^)]*)?\)")
+_unwritten: set[str] = set()
+"""Pages that the navigation names and that do not exist yet."""
 
 
 def on_config(config: Any) -> Any:
@@ -28,8 +31,10 @@ def on_config(config: Any) -> Any:
         if isinstance(entry, str):
             kept.append(entry)
             continue
-        sections = {title: [page for page in pages if (docs / page).is_file()] for title, pages in entry.items()}
-        kept += [{title: pages} for title, pages in sections.items() if pages]
+        for title, pages in entry.items():
+            written = [page for page in pages if (docs / page).is_file()]
+            _unwritten.update(set(pages).difference(written))
+            kept += [{title: written}] if written else []
     config["nav"] = kept
     return config
 
@@ -57,6 +62,7 @@ def site_markdown(markdown: str, path: str) -> str:
 
 
 def _inside(found: re.Match[str], path: str) -> str:
-    """Return a link as it is, or its words where it leads out of ``docs``."""
+    """Return a link as it is, or its words where it leads out of ``docs`` or to a page that is not written yet."""
     place = posixpath.normpath(posixpath.join(posixpath.dirname(path), found["path"]))
-    return found["words"] if place.startswith("..") else found[0].replace(".zh.md", ".md")
+    link = found[0].replace(".zh.md", ".md")
+    return found["words"] if place.startswith("..") or place.replace(".zh.md", ".md") in _unwritten else link

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import subprocess
 import sys
@@ -42,6 +43,12 @@ def test_the_navigation_names_each_page_once() -> None:
     assert set(kept) == pages
 
 
+def test_a_link_to_a_page_to_come_is_left_out() -> None:
+    on_config({"docs_dir": str(DOCS), "nav": [{"Lessons": ["lessons/README.md", "lessons/to-come.md"]}]})
+    assert site_markdown("[a](to-come.md) [b](README.md)", "lessons/x.md") == "a [b](README.md)"
+    assert site_markdown("[a](lessons/to-come.zh.md#b)", "x.zh.md") == "a"
+
+
 def test_the_lessons_are_in_their_order() -> None:
     lessons = next(part["Lessons"] for part in SETTINGS["nav"] if "Lessons" in part)
     assert lessons == ["lessons/README.md", *[f"lessons/{lesson.name}.md" for lesson in LESSONS]]
@@ -71,6 +78,9 @@ def test_links_lead_to_files_and_headings(path: Path) -> None:
             continue
         name, _, anchor = link.partition("#")
         target = (path.parent / name) if name else path
+        unwritten = posixpath.normpath(posixpath.join(path.parent.relative_to(DOCS).as_posix(), name))
+        if unwritten.replace(".zh.md", ".md") in entries(SETTINGS["nav"]) and not target.exists():
+            continue  # a page to come, whose link the site leaves out
         assert target.exists(), link
         if anchor and target.suffix == ".md" and english(target):
             assert anchor in headings(target), link
@@ -110,11 +120,11 @@ def test_the_settings_name_all_scripts_and_no_other_machine() -> None:
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     site = tmp_path / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", site],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", site],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env={"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
+    assert "WARNING -" not in done.stderr
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         loaded = re.findall(r'<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)="(https?:[^"]*)"', text)
