@@ -1,4 +1,4 @@
-"""The page of a folder's augmentation: its pictures and masks as the crops of a training, and how each is cut.
+"""The page of a folder's augmentation: pictures and masks as the crops of a training, and how each crop was cut.
 
 The crops are cut by the code of the training, from its pictures, with its settings and limits.
 """
@@ -36,7 +36,7 @@ from unpool.report.augmentation_page import (
 from unpool.report.pictures import displayable, levels_of, overlay
 from unpool.wording import all_of, decodable, minutes_text
 
-SHOWN = 3
+MOST_CROPPED = 3
 """Most pictures that are shown, and the crops of each."""
 
 DRAWS = 32
@@ -147,7 +147,7 @@ def _short_section(job: TrainingJob, changes: Mapping[str, Mapping[str, Any]]) -
     ]
 
 
-def _panels(job: TrainingJob, most: int = SHOWN) -> list[AugmentationPanel]:
+def _panels(job: TrainingJob, most: int = MOST_CROPPED) -> list[AugmentationPanel]:
     """Return some training pictures, evenly spread over all, with crops of each."""
     samples = job.setup.batches.samples
     count = min(most, len(samples))
