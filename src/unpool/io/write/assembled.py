@@ -1,4 +1,4 @@
-"""Assembled files: pictures and masks made from several files, or from a part of one, and kept in the cache folder."""
+"""Assembled files: pictures and masks made from several files, or from a part of one, kept in the cache folder."""
 
 from __future__ import annotations
 
