@@ -1,4 +1,4 @@
-"""The page of a check: what is in a folder and what is wrong with it, as pictures in one self-contained HTML page."""
+"""The page of a check: what is in a folder and what is wrong with it, as pictures in one HTML page of its own."""
 
 from __future__ import annotations
 
