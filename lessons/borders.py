@@ -51,7 +51,7 @@ def pictures(count: int, seed: int) -> tuple[Pictures, Classes]:
     drawn = list(synthetic_cells(count, seed, sizes=((SIDE, SIDE),)))
     pixels = np.stack([each.image for each in drawn]).astype(np.float32)
     labels = np.stack([separated_mask(each.instances) > 0 for each in drawn]).astype(np.int64)
-    return (pixels - 60) / 45, labels
+    return ((pixels - 60) / 45).astype(np.float32), labels
 
 
 def mirrored(values: NDArray[Any], pixels: int) -> NDArray[Any]:
@@ -72,7 +72,7 @@ def batches(lost: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             quarter, mirror = random.integers(4), random.integers(2)
             rows, columns = slice(top, top + side), slice(left, left + side)
             sheets: list[NDArray[Any]] = [each[number, rows, columns] for each in (images, labels)]
-            crops.append([np.rot90(sheet.T if mirror else sheet, quarter).copy() for sheet in sheets])
+            crops.append([np.rot90(sheet.T if mirror else sheet, int(quarter)).copy() for sheet in sheets])
         yield (
             torch.from_numpy(np.stack([image for image, _ in crops])[:, None]),
             torch.from_numpy(np.stack([label for _, label in crops])),

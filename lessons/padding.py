@@ -94,18 +94,16 @@ def sums() -> str:
     """Return the worked sums as a table."""
     lines = [
         in_language(
-            "| i | k | s | d | span | padding | b | a | o |",
-            "| i | k | s | d | 跨度 span | 填充 | b | a | o |",
+            "| i, k, s, d | padding: b, a | o = ⌊(i + b + a − span) / s⌋ + 1 |",
+            "| i、k、s、d | 填充：b、a | o = ⌊(i + b + a − span) / s⌋ + 1 |",
         ),
-        "|--:|--:|--:|--:|--:|---|--:|--:|---|",
+        "|---|---|---|",
     ]
     for size, window, name in SUMS:
         case = _padded(size, window, name)
         w = case.window
-        lines.append(
-            f"| {size} | {w.kernel} | {w.stride} | {w.dilation} | {w.span} | {name} | {w.before} | {w.after} "
-            f"| {case.sum} |"
-        )
+        numbers = f"{size}, {w.kernel}, {w.stride}, {w.dilation}"
+        lines.append(f"| {numbers} | {name}: {w.before}, {w.after} | {case.sum} |")
     return "\n".join(lines)
 
 
@@ -171,7 +169,7 @@ def edges() -> str:
 def brightness(distance: int) -> float:
     """Return by how many per cent zeros darken the mean over 15 x 15, at a distance from the middle of a side."""
     ones = np.ones((96, 96))
-    return round(100 * (1 - float(_mean(ones, BLUR, "constant")[distance, 48])), 1)
+    return abs(round(100 * (1 - float(_mean(ones, BLUR, "constant")[distance, 48])), 1))
 
 
 def field(net: str) -> int:
