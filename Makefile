@@ -35,6 +35,7 @@ lessons: .venv/installed
 
 measure: .venv/installed
 	for each in $$(grep -l '^    measure()' lessons/*.py); do $(BIN)/python -m lessons.$$(basename $$each .py) || exit 1; done
+	$(BIN)/python -m lessons.measured
 
 # the things to move on the lessons' pages, in the Chromium of this machine
 browser: .venv/installed

@@ -27,7 +27,7 @@ from unpool.report.pictures import png_file
 from unpool.wording import count_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "lessons" / "measured"
-MEASURED = ("decoders", "three_networks", "few_pictures")
+MEASURED = ("decoders", "few_pictures")
 """Modules with a measurement, in the order of the lessons."""
 
 

@@ -62,7 +62,6 @@ def test_the_fields_nine_vectors_are_at_its_nine_points() -> None:
     ("name", "rows"),
     [
         ("decoders", decoders.JOINED),
-        ("three_networks", three_networks.SMALL),
         ("few_pictures", few_pictures.AUGMENTATIONS),
     ],
 )

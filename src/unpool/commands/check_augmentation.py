@@ -36,7 +36,7 @@ from unpool.report.augmentation_page import (
 from unpool.report.pictures import displayable, levels_of, overlay
 from unpool.wording import all_of, decodable, minutes_text
 
-MOST_CROPPED = 3
+SHOWN_PICTURES = 3
 """Most pictures that are shown, and the crops of each."""
 
 DRAWS = 32
@@ -147,7 +147,7 @@ def _short_section(job: TrainingJob, changes: Mapping[str, Mapping[str, Any]]) -
     ]
 
 
-def _panels(job: TrainingJob, most: int = MOST_CROPPED) -> list[AugmentationPanel]:
+def _panels(job: TrainingJob, most: int = SHOWN_PICTURES) -> list[AugmentationPanel]:
     """Return some training pictures, evenly spread over all, with crops of each."""
     samples = job.setup.batches.samples
     count = min(most, len(samples))
