@@ -100,7 +100,7 @@ class Trainer:
         with self.machine.arithmetic():
             logits = self.network(self.machine.put(batch.images))
         loss = F.cross_entropy(logits.float(), batch.labels, ignore_index=IGNORE_ID)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.rule.step()
 
     def close(self) -> None:
