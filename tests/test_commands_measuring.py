@@ -126,8 +126,10 @@ def components_in(folder: Path) -> int:
 def test_objects_are_measured_where_masks_number_them(numbered: TrainedRun, tmp_path: Path) -> None:
     cells = numbered.folder.parent / "cells"
     result = scored(numbered, cells, tmp_path / "test", which="all")
-    calibration, found = result.measured
-    assert (calibration.measure.key, found.measure.key) == ("calibration", "objects")
+    _, found, separated = result.measured
+    assert [each.measure.key for each in result.measured] == ["calibration", "objects", "separated_objects"]
+    assert separated.value("true") == found.value("true")
+    assert separated.value("predicted") >= found.value("predicted")
     assert found.measure.rows == (result.scores.classes[1].name,)
     true = sum(len(np.unique(read_mask(path))) - 1 for path in (cells / "masks").iterdir())
     assert found.value("true") == true
