@@ -95,7 +95,7 @@ def test_masks_of_many_channels_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_binary_palette_mask_is_written_as_0_and_255_in_colour(tmp_path: Path) -> None:
-    table = ClassTable("values", ("a", "b"), ((0,), (255,)), (), ((1, 2, 3), (4, 5, 6)), MaskForm("palette"))
+    table = ClassTable("values", ("a", "b"), ((0,), (255,)), (), ((1, 2, 3), (4, 5, 6)), form=MaskForm("palette"))
     write_mask(tmp_path / "w.png", np.array([[0, 1]], np.uint8), table)
     with Image.open(tmp_path / "w.png") as picture:
         assert picture.mode == "P"
