@@ -28,6 +28,7 @@ from unpool.commands.predict.overlays import OverlayDrawing
 from unpool.commands.predict.targets import ExtraOutputs, Outputs
 from unpool.dataset.survey import survey
 from unpool.errors import DataError, ModelFileError, RunError, UsageError
+from unpool.io.pixel_size import pixel_size_of
 from unpool.io.place_files import place_files
 from unpool.io.placement import Axis, Placement
 from unpool.io.read.masks import mask_palette, read_mask
@@ -661,11 +662,12 @@ def test_after_a_failure_the_command_goes_on(tmp_path: Path, program: Program) -
 
 
 def test_a_command_is_written_with_its_options() -> None:
-    extras = ExtraOutputs(True, "uint16", True, "palette", 0.5)
-    command = PredictCommand(Path("m"), ["a b", "c"], Path("out"), extras, Averaging("flips", 3), 2e9, "cpu", "float32")
+    extras = ExtraOutputs(True, "uint16", True, objects=True, mask_form="palette", opacity=0.5)
+    averaging, size = Averaging("flips", 3), pixel_size_of("0.65um")
+    command = PredictCommand(Path("m"), ["a b", "c"], Path("out"), extras, averaging, 2e9, "cpu", "float32", size)
     assert command.again() == (
         "unpool predict m 'a b' c --out out --mask-form palette --overlay --opacity 0.5 --probabilities uint16 "
-        "--uncertainty --tta flips --samples 3 --memory 2000MB --device cpu --precision float32 --resume"
+        "--uncertainty --objects --pixel-size 0.65um --tta flips --samples 3 --memory 2000MB --device cpu --precision float32 --resume"
     )
 
 
