@@ -667,7 +667,8 @@ def test_a_command_is_written_with_its_options() -> None:
     command = PredictCommand(Path("m"), ["a b", "c"], Path("out"), extras, averaging, 2e9, "cpu", "float32", size)
     assert command.again() == (
         "unpool predict m 'a b' c --out out --mask-form palette --overlay --opacity 0.5 --probabilities uint16 "
-        "--uncertainty --objects --pixel-size 0.65um --tta flips --samples 3 --memory 2000MB --device cpu --precision float32 --resume"
+        "--uncertainty --objects --pixel-size 0.65um --tta flips --samples 3 --memory 2000MB --device cpu "
+        "--precision float32 --resume"
     )
 
 
