@@ -34,7 +34,6 @@ lessons: .venv/installed
 	$(BIN)/python -m lessons.pages
 
 measure: .venv/installed
-	for each in $$(grep -l '^    measure()' lessons/*.py); do $(BIN)/python -m lessons.$$(basename $$each .py) || exit 1; done
 	$(BIN)/python -m lessons.measured
 
 # the things to move on the lessons' pages, in the Chromium of this machine

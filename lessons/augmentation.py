@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
-from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -290,7 +289,7 @@ def results() -> str:
 
 def average(name: str, score: str) -> float:
     """Return the mean of a measured score with an augmentation."""
-    return mean(float(each[score]) for each in measured.numbers("few_pictures")["rows"][name]["trainings"])
+    return measured.mean_of("few_pictures", name, score)
 
 
 def refusal(command: str) -> str:

@@ -5,9 +5,7 @@ python -m lessons.borders        # train both again, three times; four minutes o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -16,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lessons.pages import DOCS, in_language, picture
+from lessons import measured
+from lessons.measured import Measurement
+from lessons.pages import in_language, picture
 from lessons.plain_loop import train
 from unpool.data.synthetic import separated_mask, synthetic_cells
-from unpool.io.files import write_json
-from unpool.machine.processor import processor_name
 from unpool.nets.families import network_of
 from unpool.nets.named import UNET, changed
 from unpool.report.drawing import PALE, Box, Canvas, TextStyle
 
-MEASURED = DOCS / "lessons" / "measured" / "borders.json"
 SIDE, TILE, CROP, BATCH = 192, 64, 128, 8
 """Pixels of the side of a picture, of a tile and of a crop; crops of a batch."""
 TRAINED, TESTED, SEEDS = 24, 24, 3
@@ -116,7 +113,7 @@ def by_distance(wrong: NDArray[np.bool_], distance: NDArray[np.int64]) -> list[f
     return [float(wrong[:, (distance >= first) & (distance <= last)].mean()) for first, last in BANDS]
 
 
-def measure() -> None:
+def measure() -> Measurement:
     """Train both networks with each seed, and keep the errors by distance from the border, as means over the seeds."""
     images, labels = pictures(TESTED, seed=2)
     far = distances()
@@ -136,18 +133,12 @@ def measure() -> None:
                 errors.setdefault(f"{name} {how}", []).append(by_distance(wrong, far["picture"]))
                 errors.setdefault(f"{name} {how} inner", []).append(by_distance(wrong, far["tile"]))
                 errors.setdefault(f"{name} {how} all", []).append([float(wrong.mean())])
-    facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
     numbers = {
         "largest_difference": {name: float(f"{value:.2g}") for name, value in differences.items()},
         "errors": {name: [round(float(each), 5) for each in np.mean(rows, 0)] for name, rows in errors.items()},
         "each_seed": {name: np.round(rows, 5).tolist() for name, rows in errors.items()},
     }
-    write_json(MEASURED, {**facts, **numbers})
-
-
-def measured() -> Any:
-    """Return what was measured."""
-    return json.loads(MEASURED.read_text(encoding="utf-8"))
+    return Measurement(numbers, {})
 
 
 SERIES = {
@@ -161,7 +152,7 @@ SERIES = {
 
 def error(name: str, band: int = 0) -> str:
     """Return the share of wrong pixels in a band of distances, in per cent."""
-    return f"{100 * measured()['errors'][name][band]:.1f}"
+    return f"{100 * measured.numbers('borders')['errors'][name][band]:.1f}"
 
 
 def total(name: str) -> str:
@@ -171,7 +162,7 @@ def total(name: str) -> str:
 
 def difference(name: str) -> str:
     """Return the largest difference of a logit between a picture in one piece and in tiles."""
-    value = measured()["largest_difference"][name]
+    value = measured.numbers("borders")["largest_difference"][name]
     return f"{value:.1g}" if value < 0.001 else f"{value:.1f}"
 
 
@@ -204,7 +195,7 @@ _TALL, _BAR = 150.0, 16.0
 
 def chart() -> str:
     """Return the errors by distance as a picture of bars."""
-    found = {name: [100 * value for value in measured()["errors"][name]] for name in SERIES}
+    found = {name: [100 * value for value in measured.numbers("borders")["errors"][name]] for name in SERIES}
     most = max(max(values) for values in found.values())
     canvas = Canvas()
     wide = len(BANDS) * (2 * _BAR + 16)
@@ -228,7 +219,3 @@ def chart() -> str:
         "按与图片边界、与分块边界的距离画出的错误像素百分比",
     )
     return picture("padding-borders", canvas.document("Errors at borders", note="Lesson 1."), words)
-
-
-if __name__ == "__main__":
-    measure()

@@ -6,26 +6,22 @@ python -m lessons.from_zero        # train the steps again; two minutes on two c
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lessons.pages import DOCS, HERE, part_of
+from lessons import measured
+from lessons.measured import Measurement
+from lessons.pages import HERE, part_of
 from lessons.plain_loop import middle, train
 from lessons.plain_unet import PlainUNet
 from lessons.unet_steps import Hourglass, Neighbours, OnePixel, OneSkip
 from unpool.data.synthetic import synthetic_cells
 from unpool.geometry import BLOCKS, Layer, Window, receptive_field
-from unpool.io.files import write_json
-from unpool.machine.processor import processor_name
 
-MEASURED = DOCS / "lessons" / "measured" / "from-zero.json"
 SIDE, BATCH, TRAINED, EPOCHS, RATE = 252, 4, 6, 8, 3e-3
 """Pixels of a side, pictures of a batch, batches, epochs and learning rate of the measured trainings."""
 
@@ -53,7 +49,7 @@ def pictures() -> int:
 
 def step_table() -> str:
     """Return a table of the steps: output size, parameters, receptive field, and the measured score."""
-    scores = measured()["foreground_iou"]
+    scores = measured.numbers("from_zero")["foreground_iou"]
     rows = [
         "| step | class | output of 252 x 252 | parameters | sees | IoU of the cells |",
         "|--:|---|--:|--:|--:|--:|",
@@ -101,12 +97,7 @@ def foreground_iou(network: nn.Module, seed: int = 99, count: int = 3) -> float:
     return both / max(either, 1)
 
 
-def measured() -> Any:
-    """Return the measured scores."""
-    return json.loads(MEASURED.read_text(encoding="utf-8"))
-
-
-def measure() -> None:
+def measure() -> Measurement:
     """Train every step in the same loop on the same pictures, and keep its score on new ones."""
     made = list(batches(1, TRAINED))
     scores, losses = [], []
@@ -116,9 +107,4 @@ def measure() -> None:
         scores.append(round(foreground_iou(network), 4))
         losses.append([round(loss, 4) for loss in history])
         sys.stderr.write(f"{type(network).__name__}: {scores[-1]}\n")
-    facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
-    write_json(MEASURED, {**facts, "foreground_iou": scores, "losses": losses})
-
-
-if __name__ == "__main__":
-    measure()
+    return Measurement({"foreground_iou": scores, "losses": losses}, {})

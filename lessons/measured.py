@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from unpool.report.pictures import png_file
 from unpool.wording import count_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "lessons" / "measured"
-MEASURED = ("decoders", "few_pictures")
+MEASURED = ("borders", "decoders", "few_pictures", "from_zero", "training_loop")
 """Modules with a measurement, in the order of the lessons."""
 
 
@@ -41,6 +42,11 @@ class Measurement(NamedTuple):
 def numbers(name: str) -> Any:
     """Return the numbers of a measurement, with ``day`` and ``machine``."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def mean_of(name: str, row: str, score: str) -> float:
+    """Return the mean of a score over the trainings of one row of a measurement."""
+    return mean(float(each[score]) for each in numbers(name)["rows"][row]["trainings"])
 
 
 def labels(name: str) -> NDArray[np.uint8]:

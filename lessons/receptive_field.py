@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -228,7 +227,7 @@ def decoder_table() -> str:
 
 def decoder_mean(name: str, score: str) -> float:
     """Return the mean of a measured score of a decoder."""
-    return mean(float(each[score]) for each in measured.numbers("decoders")["rows"][name]["trainings"])
+    return measured.mean_of("decoders", name, score)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -213,7 +212,7 @@ def results() -> str:
 
 def average(name: str, score: str) -> float:
     """Return the mean of a measured score of a network."""
-    return mean(float(each[score]) for each in measured.numbers("three_networks")["rows"][name]["trainings"])
+    return measured.mean_of("three_networks", name, score)
 
 
 @cache

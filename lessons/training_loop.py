@@ -6,24 +6,19 @@ python -m lessons.training_loop        # train again; two minutes on two cores
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import sys
-from datetime import UTC, datetime
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lessons import measured
 from lessons.from_zero import batches
-from lessons.pages import DOCS
+from lessons.measured import Measurement
 from lessons.plain_loop import middle
 from lessons.plain_segnet import PlainSegNet
-from unpool.io.files import write_json
-from unpool.machine.processor import processor_name
 
-MEASURED = DOCS / "lessons" / "measured" / "training-loop.json"
 SIDE, EPOCHS, TRAINED, RATE = 96, 10, 6, 3e-3
 """Pixels of a side, epochs, batches of an epoch, and learning rate of the measured trainings."""
 
@@ -61,7 +56,7 @@ def loss_after(without: str, made: list[tuple[Tensor, Tensor]]) -> list[float]:
 
 def loss_table() -> str:
     """Return the measured losses: a row for each line that was left out, a column for each epoch."""
-    rows = measured()["losses"]
+    rows = measured.numbers("training_loop")["losses"]
     names = {
         "nothing": "nothing: the loop as it is",
         "one softmax only": "nothing, but a second softmax before the loss",
@@ -111,15 +106,10 @@ def least() -> float:
 
 def right(mode: str) -> str:
     """Return a measured share of right pixels as a percentage."""
-    return f"{100 * measured()['right'][mode]:.1f} %"
+    return f"{100 * measured.numbers('training_loop')['right'][mode]:.1f} %"
 
 
-def measured() -> Any:
-    """Return the measured losses and shares."""
-    return json.loads(MEASURED.read_text(encoding="utf-8"))
-
-
-def measure() -> None:
+def measure() -> Measurement:
     """Train once for each line that is left out, and test the first network in both modes."""
     made, new = list(batches(1, TRAINED, SIDE)), list(batches(99, 4, SIDE))
     losses = {}
@@ -143,9 +133,4 @@ def measure() -> None:
         "train, batches of 4": accuracy(trained.train(), new),
         "train, one by one": accuracy(trained.train(), one_by_one),
     }
-    facts = {"machine": processor_name(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "torch": torch.__version__}
-    write_json(MEASURED, {**facts, "losses": losses, "right": {name: round(value, 4) for name, value in share.items()}})
-
-
-if __name__ == "__main__":
-    measure()
+    return Measurement({"losses": losses, "right": {name: round(value, 4) for name, value in share.items()}}, {})
