@@ -120,10 +120,11 @@ def _panel(survey: Survey, pair: Pair) -> CheckPanel:
 
 
 def _file_panel(root: Path, path: Path) -> CheckPanel | None:
-    """Return a file of a finding that belongs to no pair; None where it is no picture file in the folder."""
+    """Return a file of a finding that belongs to no pair; None where it is no picture file."""
     path = path if path.is_absolute() or path.is_relative_to(root) else root / path
     figure = _figure(path, "file", stored=False) if path.suffix.lower() in IMAGE_SUFFIXES else None
-    return CheckPanel(decodable(str(path)), (figure,)) if figure else None
+    name = path.relative_to(root) if path.is_relative_to(root) else path
+    return CheckPanel(decodable(str(name)), (figure,)) if figure else None
 
 
 def _figure(path: Path, caption: str, stored: bool) -> CheckFigure | None:
