@@ -139,3 +139,9 @@ def test_pillow_without_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tiff(tmp_path / "p.tif", [(grey_tags(4, 5, t259=(SHORT, [5])), [lzw(bytes(20))])])
     with pytest.raises(DataError, match=r"compressed as LZW\n.*\n.*pip install 'unpool\[codecs\]', or save"):
         read_image(path)
+
+
+def test_a_damaged_block_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="decoder"):
+        pillow_blocks.bytes_of_block(b"\xff\xfe\x11\x22\x33\x44" * 5, pillow_blocks.LZW, (4, 100))
+    assert capfd.readouterr() == ("", "")

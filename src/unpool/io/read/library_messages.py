@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ctypes.util import find_library
+from functools import cache
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
+import PIL
 
 _LIBRARIES = ("PIL", "tifffile", "imagecodecs", "scipy", "zarr", "numcodecs", "optuna", "sqlalchemy", "alembic")
 _MODULES = re.compile(rf"({'|'.join(_LIBRARIES)}|numpy|unpool\.(io|study))(\.|$)")
@@ -56,3 +61,18 @@ def quiet_libraries() -> Iterator[None]:
             yield
     finally:
         _SILENCE.end()
+
+
+@cache
+def quiet_libtiff() -> None:
+    """Take the handler of errors from Pillow's libtiff, for the process: it prints what Pillow raises anyway.
+
+    Where the library is a part of Pillow's own machine code, as on Windows, its lines stay.
+    """
+    home = Path(PIL.__file__).parent
+    bundled = [*home.parent.glob("pillow.libs/libtiff*"), *home.glob(".dylibs/libtiff*")]
+    if library := str(bundled[0]) if bundled else find_library("tiff"):
+        with suppress(OSError, AttributeError):
+            set_handler = ctypes.CDLL(library).TIFFSetErrorHandler
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)

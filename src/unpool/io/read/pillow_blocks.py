@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.TiffImagePlugin import TiffImageFile
 
+from unpool.io.read.library_messages import quiet_libtiff
 from unpool.shapes import Size
 
 LZW, ZSTD, OLD_ZSTD, JPEG_BLOCKS = 5, 50000, 34926, 7
@@ -110,6 +111,7 @@ def picture_of_block(data: bytes, frame: Any, tables: bytes | None, size: Size) 
 
 
 def _decoded(data: bytes, compression: int, size: Size, tags: Mapping[int, tuple[int, Sequence[int]]]) -> NDArray[Any]:
+    quiet_libtiff()
     rows, columns = size
     whole = {
         **{256: (_LONG, [columns]), 257: (_LONG, [rows]), 259: (_SHORT, [compression]), 278: (_LONG, [rows])},
