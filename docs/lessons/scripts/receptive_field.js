@@ -5,7 +5,7 @@
   "use strict";
 
   const lessons = globalThis.unpoolLessons;
-  const { button, choice, node, shape, slider } = lessons;
+  const { arrows, button, choice, node, shape, slider } = lessons;
 
   // Layers by their letters: kernel, stride, dilation of a convolution or a pooling; "up" doubles in 2x2 blocks.
   const LAYERS = {
@@ -278,14 +278,7 @@
       update();
     }
 
-    drawing.addEventListener("keydown", (event) => {
-      const moves = { ArrowUp: [row, -1], ArrowDown: [row, 1], ArrowLeft: [column, -1], ArrowRight: [column, 1] };
-      const move = moves[event.key];
-      if (move === undefined) return;
-      event.preventDefault();
-      move[0].set(move[0].value() + move[1]);
-      update();
-    });
+    arrows(drawing, row, column, update);
 
     range(STACKS.two.sizes);
     middle();

@@ -4,7 +4,7 @@
   "use strict";
 
   const lessons = globalThis.unpoolLessons;
-  const { button, cell, node, shape, slider, written } = lessons;
+  const { arrows, button, cell, node, shape, slider, written } = lessons;
 
   const SIDE = 4, POOLED = 2;
   const BITS = ["00", "01", "10", "11"]; // row and column within the window
@@ -225,14 +225,7 @@
       return shape("svg", { viewBox: `-1 0 ${width} ${height}`, width, height }, ...shapes);
     }
 
-    drawing.addEventListener("keydown", (event) => {
-      const moves = { ArrowUp: [row, -1], ArrowDown: [row, 1], ArrowLeft: [column, -1], ArrowRight: [column, 1] };
-      const move = moves[event.key];
-      if (move === undefined) return;
-      event.preventDefault();
-      move[0].set(move[0].value() + move[1]);
-      update();
-    });
+    arrows(drawing, row, column, update);
 
     update();
     return [

@@ -98,6 +98,18 @@
     };
   }
 
+  // The arrow keys of a drawing move the sliders of a row and a column by one.
+  function arrows(drawing, row, column, moved) {
+    const moves = { ArrowUp: [row, -1], ArrowDown: [row, 1], ArrowLeft: [column, -1], ArrowRight: [column, 1] };
+    drawing.addEventListener("keydown", (event) => {
+      const move = moves[event.key];
+      if (move === undefined) return;
+      event.preventDefault();
+      move[0].set(move[0].value() + move[1]);
+      moved();
+    });
+  }
+
   function start() {
     for (const place of document.querySelectorAll("[data-widget]")) {
       const build = builders[place.dataset.widget];
@@ -111,7 +123,9 @@
     return rounded < 0 ? `−${-rounded}` : `${rounded === 0 ? 0 : rounded}`;
   }
 
-  globalThis.unpoolLessons = { arithmetic: {}, node, shape, cell, frames, slider, choice, button, register, written };
+  globalThis.unpoolLessons = {
+    arithmetic: {}, node, shape, cell, frames, slider, choice, button, arrows, register, written,
+  };
 
   if (typeof document !== "undefined") {
     if (document.readyState === "complete") start();
