@@ -653,7 +653,7 @@ def test_after_a_failure_the_command_goes_on(tmp_path: Path, program: Program) -
     picture_of(folder / "a.png")
     (folder / "b.png").write_bytes(b"broken")
     words = ["predict", model_file(tmp_path), folder, "-o", tmp_path / "out", "--device", "cpu", "--overlay"]
-    first = program(*words, "--opacity", "0.5", "--probabilities", "uint8", "--memory", "2GB")
+    first = program(*words, "--opacity", "0.5", "--probabilities", "uint8", "--memory", "8GB")
     assert first.code == 3
     picture_of(folder / "b.png")
     again = program(*shlex.split(first.out.splitlines()[-1])[1:])
