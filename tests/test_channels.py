@@ -50,6 +50,26 @@ def test_the_names_are_from_the_dataset(tmp_path: Path) -> None:
     assert "0000 DAPI, 0001 GFP" in notes["channels-in-files"]
 
 
+def test_one_file_with_all_channels_is_a_picture(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in "abc":
+        picture(root / "imagesTr" / f"{name}_0000.png")
+        saved(root / "labelsTr" / f"{name}.png", box(3, 3, value=1))
+    with_names(root, "R", "G", "B")
+    surveyed = survey(root)
+    assert (surveyed.channels, surveyed.errors) == (3, ())
+    assert targets(root, 3)[0] == [f"imagesTr/{name}_0000" for name in "abc"]
+
+
+def test_channels_that_no_case_has_are_an_error(tmp_path: Path) -> None:
+    root = cases(tmp_path / "set", "imagesTr", "abc", 1)
+    with_names(root, "DAPI", "GFP", "RFP")
+    with pytest.raises(DataError, match="channels 0001 and 0002 are missing, of 3 channels"):
+        survey(root)
+    with pytest.raises(DataError, match="channels 0001 and 0002 are missing, of 3 channels"):
+        targets(root)
+
+
 def test_a_case_without_a_channel_is_an_error(tmp_path: Path) -> None:
     root = cases(tmp_path / "set", "imagesTr", "abc")
     (root / "imagesTr" / "b_0001.png").unlink()

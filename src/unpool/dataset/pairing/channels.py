@@ -18,7 +18,7 @@ from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
 from unpool.io.documents import json_value
-from unpool.io.read.images import read_image
+from unpool.io.read.images import image_info, read_image
 from unpool.io.text_files import read_text
 from unpool.io.write.assembled import assembled_file
 from unpool.wording import all_of, count_text, first_of, size_text
@@ -94,7 +94,8 @@ def stacked(case: ChannelFiles, count: int) -> Path:
     """
     if missing := case.missing(count):
         raise DataError(
-            f"{case.case}: channel {all_of(missing)} is missing, of {count_text(count, 'channel')} in files",
+            f"{case.case}: {'channel' if len(missing) == 1 else 'channels'} {all_of(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing, of {count_text(count, 'channel')} in files",
             f"the files {case.case.name}_0000 to {case.case.name}_{count - 1:04}",
             "add the file, or move the other channels of this case out of the folder",
         )
@@ -126,12 +127,13 @@ def with_channels(folder: Folder) -> Folder:
     """
     first = {pair.image for pair in folder.pairs if pair.image.stem == f"{pair.mask.stem}_0000"}
     lone = [path for path in folder.unpaired_images if _CHANNEL.match(path.stem)]
-    if not first or not lone:
+    if not first:
         return folder
     cases = {case.files[0]: case for case in cases_of([*first, *lone]) if case.files.get(0) in first}
     names = channel_names(next(iter(first)).parent)
-    count = max(len(names), *(max(case.files) + 1 for case in cases.values()))
-    if count < 2 or count > _MOST_CHANNELS:
+    most = max(max(case.files) + 1 for case in cases.values())
+    count = max(len(names), most)
+    if count < 2 or count > _MOST_CHANNELS or (most == 1 and _has_channels(min(first), count)):
         return folder
     pairs: list[Pair] = []
     errors: list[tuple[str, DataError]] = []
@@ -152,6 +154,14 @@ def with_channels(folder: Folder) -> Folder:
     return replace(folder, pairs=tuple(pairs), unpaired_images=left, findings=(*folder.findings, *findings, note))
 
 
+def _has_channels(path: Path, count: int) -> bool:
+    """Return whether one file has all channels, as nnU-Net's files of colour pictures: ``x_0000.png`` is red to blue."""
+    try:
+        return image_info(path).channels == count
+    except DataError:
+        return False
+
+
 def cases_to_stack(paths: Sequence[Path], channels: int | None) -> tuple[list[ChannelFiles], int]:
     """Return the cases among pictures without masks, and the number of their channels; none where they are pictures.
 
@@ -167,6 +177,8 @@ def cases_to_stack(paths: Sequence[Path], channels: int | None) -> tuple[list[Ch
     names = {folder: channel_names(folder) for folder in {case.case.parent for case in cases}}
     named = max(map(len, names.values()), default=0)
     if sum(len(case.files) for case in cases) < len(paths) or most > _MOST_CHANNELS or max(most, named) < 2:
+        return [], 1
+    if most == 1 and _has_channels(min(paths), named):
         return [], 1
     if named > 1 or all(case.case.parent.name.lower() in _CASE_FOLDERS for case in cases):
         return cases, max(named, most)
