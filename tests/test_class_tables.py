@@ -222,6 +222,19 @@ def test_every_repair_for_names_by_order_works(tmp_path: Path) -> None:
     assert survey(tmp_path, MaskOptions(classes=["sea", "land"], ignore=pasted(left).ignore)).errors == ()
 
 
+def test_masks_that_cellpose_names_are_object_numbers_however_few(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for k in range(4):
+        Image.fromarray(rng.integers(0, 256, (24, 24), np.uint8)).save(tmp_path / f"{k}.png")
+        mask = np.zeros((24, 24), np.uint8)
+        mask[3:9, 3:9], mask[12:20, 12:20] = 1, 2
+        Image.fromarray(mask).save(tmp_path / f"{k}_cp_masks.png")
+    with pytest.raises(DataError, match="named as Cellpose names them, and has values up to 2") as refusal:
+        survey(tmp_path)
+    assert "--masks instances" in refusal.value.repair
+    assert survey(tmp_path, MaskOptions("instances")).table.names == ("background", "foreground")
+
+
 def panoptic(rng: np.random.Generator, connected: bool) -> np.ndarray:
     """A colour of its own for each segment, of which many have two parts."""
     colours = rng.integers(1, 256, (12, 3)).astype(np.uint8)
@@ -305,4 +318,4 @@ def test_one_name_of_the_objects_is_enough_for_object_numbers(tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"3 class names \(classes\.txt\)") as refusal:
         survey(tmp_path, MaskOptions(kind="instances"))
     names = pasted(refusal.value.repair).classes
-    assert survey(tmp_path, MaskOptions(kind="instances", classes=names)).table.names == ("background", "object")
+    assert survey(tmp_path, MaskOptions(kind="instances", classes=names)).table.names == ("background", "foreground")

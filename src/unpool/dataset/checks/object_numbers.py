@@ -33,6 +33,8 @@ _FEWEST = 3
 """Smallest number of masks in which colours of one mask each tell anything."""
 _DRAWN = 16
 """Typical number of pixels of a colour from which it was drawn, and does not come from smoothing."""
+_CELLPOSE = "_cp_masks"
+"""How Cellpose ends the names of its masks, which are object numbers however few they are."""
 _OWN = 0.8
 """Share of the values, in one mask only, from which they may be drawn at random for each object."""
 
@@ -55,6 +57,7 @@ def refuse_object_numbers(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -
     used = [tally for tally in converted if tally and len(tally.counts) > 1]
     masks = {pair.name: pair.mask for pair in pairs}
     _refuse_numbers_in_a_channel(used)
+    _refuse_masks_of_cellpose(used, masks)
     _refuse_numbers_after_classes(used, masks)
     suspicion = _suspicion(used)
     if suspicion and all(_is_object_mask(read_mask(masks[name])) for name in suspicion.names):
@@ -149,6 +152,22 @@ def _reasons(used: Sequence[MaskTally]) -> Iterator[str]:
         yield top
     if len(used) > 2 and own >= max(2 * len(used), _OWN * len(every)):
         yield f"there are {len(every)} {'colours' if coloured else 'values'}, and {own} of them are in one mask only"
+
+
+def _refuse_masks_of_cellpose(used: Sequence[MaskTally], masks: Mapping[str, Path]) -> None:
+    """Refuse the values 1..n in masks that Cellpose has named.
+
+    Raises
+    ------
+    DataError: names a mask.
+    """
+    numbers = {tally.name: {value for value in tally.counts if value} for tally in used if not tally.colour}
+    named = all(masks[tally.name].stem.endswith(_CELLPOSE) for tally in used)
+    if numbers and named and all(max(each) == len(each) for each in numbers.values()):
+        name = max(numbers, key=lambda each: len(numbers[each]))
+        if numbers[name] != {1}:
+            found = f"{masks[name]} is named as Cellpose names them, and has values up to {len(numbers[name])}"
+            raise _number_objects(found, "value")
 
 
 def _refuse_numbers_in_a_channel(used: Sequence[MaskTally]) -> None:

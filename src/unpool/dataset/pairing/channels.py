@@ -155,7 +155,7 @@ def with_channels(folder: Folder) -> Folder:
 
 
 def _has_channels(path: Path, count: int) -> bool:
-    """Return whether one file has all channels, as nnU-Net's files of colour pictures: ``x_0000.png`` is red to blue."""
+    """Return whether one file has all channels, as ``x_0000.png`` in colour, which nnU-Net reads."""
     try:
         return image_info(path).channels == count
     except DataError:
