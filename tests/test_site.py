@@ -14,7 +14,7 @@ import pytest
 import yaml
 from lessons.contents import LESSONS, table
 from lessons.pages import computed
-from lessons.site import on_config, site_markdown
+from lessons.site import contents_for_programs, first_sentence, on_config, on_post_build, site_markdown
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -107,6 +107,32 @@ def test_markdown_as_the_site_needs_it() -> None:
     assert site_markdown(inner, "lessons/padding.md") == inner.replace("<div ", '<div markdown="1" ')
 
 
+def test_the_first_sentence_of_a_page() -> None:
+    page = "<!-- by hand -->\n\n    code\n\n| a |\n|---|\n\nBy Long\net al. 2015, **as** [printed](a.md#b). More.\n"
+    assert first_sentence(page) == "By Long et al. 2015, as printed."
+    assert first_sentence("```text\nNot this.\n```\nIs it `so`? Yes.") == "Is it `so`?"
+    assert not first_sentence("\n## Only a heading\n")
+
+
+def test_programs_find_every_page_with_a_sentence(tmp_path: Path) -> None:
+    config = on_config({"docs_dir": str(DOCS), "site_dir": str(tmp_path), "nav": SETTINGS["nav"]})
+    config |= {name: SETTINGS[name] for name in ("site_name", "site_description", "theme")}
+    for page in DOCS.rglob("*.md"):
+        (tmp_path / page.relative_to(DOCS)).parent.mkdir(parents=True, exist_ok=True)
+    on_post_build(config)
+    lines = (tmp_path / "llms.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == list(contents_for_programs(config["site_name"], config["site_description"], config["nav"], DOCS))
+    assert lines[0] == "# Unpool"
+    assert lines[2].startswith("> ")
+    assert [line[3:] for line in lines if line.startswith("## ")] == [next(iter(part)) for part in config["nav"][1:]]
+    found = [re.fullmatch(r"- \[.+\]\((\S+)\): \S.+[.?!]", line) for line in lines if line.startswith("- ")]
+    named = [each[1] for each in found if each]
+    assert len(named) == len(found), "a page has no heading, or no sentence"
+    assert named == [page for page in entries(config["nav"]) if page != "README.md"]
+    for name in named:
+        assert (tmp_path / name).read_bytes() == (DOCS / name).read_bytes()
+
+
 def test_the_settings_name_all_scripts_and_no_other_machine() -> None:
     scripts = {path.relative_to(DOCS).as_posix() for path in (DOCS / "lessons" / "scripts").iterdir()}
     named = SETTINGS["extra_javascript"] + SETTINGS["extra_css"]
@@ -131,6 +157,9 @@ def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
         assert not loaded, f"{page.name} loads {loaded}"
         assert "<!-- run:" not in text
         assert "<!--=" not in text
+    contents = (site / "llms.txt").read_text(encoding="utf-8")
+    assert contents.startswith(f"# Unpool\n\n> {SETTINGS['site_description']}.\n")
+    assert (site / "manual" / "export.md").is_file()
     chinese = (site / "zh" / "lessons" / "index.html").read_text(encoding="utf-8")
     assert 'lang="zh"' in chinese
     assert LESSONS[0].goal[1] in chinese
