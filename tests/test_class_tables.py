@@ -318,4 +318,4 @@ def test_one_name_of_the_objects_is_enough_for_object_numbers(tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"3 class names \(classes\.txt\)") as refusal:
         survey(tmp_path, MaskOptions(kind="instances"))
     names = pasted(refusal.value.repair).classes
-    assert survey(tmp_path, MaskOptions(kind="instances", classes=names)).table.names == ("background", "foreground")
+    assert survey(tmp_path, MaskOptions(kind="instances", classes=names)).table.names == ("background", "object")
