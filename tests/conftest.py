@@ -1,5 +1,6 @@
 """What several tests share: a small set on the disk, a small run trained on it, the command line in this process."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,13 @@ def _no_choices_of_a_person() -> Iterator[None]:
     before, CHOICES.file = CHOICES.file, None
     yield
     CHOICES.file = before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_its_own_garbage() -> None:
+    """Keep what earlier modules left out of every collection of this one, which would look through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -166,6 +166,7 @@ def test_a_large_prediction_is_timed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "largest difference" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_minutes_of_training_are_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

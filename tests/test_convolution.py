@@ -456,6 +456,7 @@ def test_a_forked_process_takes_torchs_own() -> None:
     assert "Winograd" not in names
 
 
+@pytest.mark.slow
 def test_damaged_machine_code_is_made_again(tmp_path: Path) -> None:
     """Also where only its index is damaged; the next process finds it whole."""
     words = [sys.executable, "-c", "from unpool.convolution import winograd; print(winograd.is_available())"]

@@ -317,7 +317,7 @@ def test_a_ceiling_holds(tmp_path: Path) -> None:
     assert peak > ceiling - 290e6  # so that the ceiling is what keeps it low
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_prediction_goes_on(by: signal.Signals, model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (3000, 2100), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "big.tif", pixels, tile=(256, 256))
@@ -373,9 +373,9 @@ def damage(path: Path, row: int) -> None:
     ("fails", "why"),
     [
         ("picture", "big.tif: cannot be read as a picture"),
-        ("memory", "process 1: MemoryError"),
+        pytest.param("memory", "process 1: MemoryError", marks=pytest.mark.slow),
         ("journal", "cannot be written"),
-        ("room", "no room"),
+        pytest.param("room", "no room", marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_go_on_after_one_has_failed(fails: str, why: str, model: Path, tmp_path: Path) -> None:

@@ -71,7 +71,14 @@ def assert_close(one: Any, other: Any) -> None:
         assert other_row["mean_iou"] == pytest.approx(row["mean_iou"], abs=2e-3)
 
 
-@pytest.mark.parametrize(("net", "norm"), [("unet", "batch"), ("unet", "none"), ("segnet-basic", "batch")])
+@pytest.mark.parametrize(
+    ("net", "norm"),
+    [
+        ("unet", "batch"),
+        pytest.param("unet", "none", marks=pytest.mark.slow),
+        pytest.param("segnet-basic", "batch", marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_train_what_one_trains(net: str, norm: str, tmp_path: Path) -> None:
     """Five crops a step do not divide by two, and three validation pictures do not either."""
     (alone,) = outcomes(tmp_path / "one", 1, net, norm)
@@ -88,6 +95,7 @@ def test_processes_with_unequal_shares_work_in_as_many_parts(tmp_path: Path) -> 
     assert all(torch.equal(first["network"][name], second["network"][name]) for name in first["network"])
 
 
+@pytest.mark.slow
 def test_a_run_continues_with_another_number_of_processes(tmp_path: Path) -> None:
     """Two processes begin, one continues the run; one process alone ends at the same weights."""
     cells = tiny.write_set(tmp_path / "cells", 6)

@@ -32,6 +32,9 @@ SOLVERS = {
     "default": {},
 }
 
+LARGE = {"fusionnet-2016", "fcn-2015", "segnet-2015", "bayesian-segnet-2015"}
+"""Networks of so many layers that a training of them takes long, however narrow they are."""
+
 
 def test_every_recipe_is_here() -> None:
     assert set(paper_recipes()) == set(SOLVERS)
@@ -63,7 +66,10 @@ def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
         read_recipe("unet-2014")
 
 
-@pytest.mark.parametrize("name", sorted(SOLVERS))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in sorted(SOLVERS)],
+)
 def test_a_recipe_trains_and_interrupted_in_an_epoch_is_the_unbroken_one(
     name: str, cells: Path, tmp_path: Path
 ) -> None:

@@ -283,6 +283,7 @@ def start(data: Path, out: Path) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study_and_one_is_killed(twelve: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     out = tmp_path / "shared"

@@ -152,7 +152,7 @@ def test_a_failed_baseline_is_noted() -> None:
     assert position(begun, results).ended[0] == "failed: its loss is nan"
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 10**6), variants=st.integers(1, 9))
 def test_the_order_of_the_tasks_changes_nothing(seed: int, variants: int) -> None:
     begun = study(variants, seeds=2, most_seeds=4, minutes=40)
