@@ -161,7 +161,7 @@ def edges() -> str:
             _panel(canvas, (column * (_PANEL + 22), top), panel, made.shape[0], f"{filtered}, {name}")
     words = in_language(
         "A picture, its mean and its edges: zeros darken the border and draw a false frame, a mirrored border does not",
-        "一张图片、它的均值和边缘：补零使边界变暗并画出一圈假边框，镜像延拓则不会",
+        "一张图片、它的均值和边缘：补零使边界变暗，并画出一圈假边框；镜像边界则不会",
     )
     return picture("padding-edges", canvas.document("What zeros do at the border", note="Lesson 1."), words)
 
