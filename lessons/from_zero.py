@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lessons import measured
 from lessons.measured import Measurement
-from lessons.pages import HERE, part_of
+from lessons.pages import HERE, in_language, part_of
 from lessons.plain_loop import middle, train
 from lessons.plain_unet import PlainUNet
 from lessons.unet_steps import Hourglass, Neighbours, OnePixel, OneSkip
@@ -51,7 +51,10 @@ def step_table() -> str:
     """Return a table of the steps: output size, parameters, receptive field, and the measured score."""
     scores = measured.numbers("from_zero")["foreground_iou"]
     rows = [
-        "| step | class | output of 252 x 252 | parameters | sees | IoU of the cells |",
+        in_language(
+            "| step | class | output of 252 x 252 | parameters | sees | IoU of the cells |",
+            "| 步 | 类 | 252 x 252 的输出 | 参数量 | 感受野 | 细胞的 IoU |",
+        ),
         "|--:|---|--:|--:|--:|--:|",
     ]
     for number, (network, layers, score) in enumerate(zip(steps(), _LAYERS, scores, strict=True), 1):

@@ -51,6 +51,14 @@ def in_language(english: str, chinese: str) -> str:
     return chinese if _chinese.get() else english
 
 
+def in_words(words: str, chinese: Mapping[str, str]) -> str:
+    """Return words in the language of the page: in a Chinese page each English part is replaced, in order."""
+    if _chinese.get():
+        for english, other in chinese.items():
+            words = words.replace(english, other)
+    return words
+
+
 def picture(name: str, svg: str, words: str) -> str:
     """Write a drawing into the folder of the pictures, and return the Markdown that shows it.
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lessons import decoders, measured
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, NOTE, Panel, line, outline, paste, strip, table
 from lessons.panels import refusal as refused
-from lessons.short_training import SCORE_TITLES, SCORES, cells, score_table, score_text, scored
+from lessons.short_training import SCORES, cells, score_table, score_text, score_titles, scored
 from unpool.class_table import Labels
 from unpool.geometry import Window, grid, multiply_adds, reads, receptive_field, stored_bytes
 from unpool.nets.named import UNET
@@ -54,9 +54,10 @@ def worked() -> str:
     rows, before = [], 1
     for each in steps():
         added = f"{before} + ({each.layer.kernel} − 1) · {each.step} = {each.field}"
-        rows.append((each.name, each.layer.kernel, each.layer.stride, each.step, added))
+        name = in_words(each.name, {"convolution": "卷积", "pooling": "池化"})
+        rows.append((name, each.layer.kernel, each.layer.stride, each.step, added))
         before = each.field
-    return table(("layer", "k", "s", "j", "r"), rows)
+    return table((in_language("layer", "层"), "k", "s", "j", "r"), rows)
 
 
 def after(name: str) -> int:
@@ -163,8 +164,16 @@ def costs() -> str:
         here, there = _stage_cost(stage, side), _stage_cost(stage, SIDE)
         maps = [*UNET.widths, UNET.bottom_width][stage - 1]
         rows.append((stage, f"{side} x {side}", maps, *_cost_text(here), *_cost_text(there)))
-    rows.append(("all", "", "", *_cost_text(total(pooled=True)), *_cost_text(total(pooled=False))))
-    head = ("stage", "size", "maps", "10⁹ products", "MB", f"10⁹ products at {SIDE} x {SIDE}", "MB")
+    rows.append((in_language("all", "合计"), "", "", *_cost_text(total(pooled=True)), *_cost_text(total(pooled=False))))
+    head = (
+        in_language("stage", "级"),
+        in_language("size", "尺寸"),
+        in_language("maps", "特征图数"),
+        in_language("10⁹ products", "乘法（10⁹ 次）"),
+        "MB",
+        in_language(f"10⁹ products at {SIDE} x {SIDE}", f"都是 {SIDE} x {SIDE} 时的乘法（10⁹ 次）"),
+        "MB",
+    )
     return table(head, rows)
 
 
@@ -189,14 +198,18 @@ def drawn_at(labels: Labels, stride: int) -> Labels:
 
 
 @cache
-def resolutions() -> str:
-    """Return the scores of the best masks in squares, for made pictures."""
+def _resolution_rows() -> list[tuple[str, ...]]:
     truth = [sample.labels for sample in cells(8, seed=2)]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for stride in STRIDES:
         found = scored(truth, [drawn_at(labels, stride) for labels in truth])
         rows.append((f"{stride} x {stride}", *(score_text(name, found[name]) for name in SCORES)))
-    return table(("squares", *SCORE_TITLES), rows)
+    return rows
+
+
+def resolutions() -> str:
+    """Return the scores of the best masks in squares, for made pictures."""
+    return table((in_language("squares", "方块"), *score_titles()), _resolution_rows())
 
 
 @cache
@@ -218,11 +231,18 @@ TITLES = {
     "sum": "maps, added",
     "concatenation": "maps, concatenated",
 }
+_CHINESE_TITLES = {
+    "maps, added": "特征图，相加",
+    "maps, concatenated": "特征图，拼接",
+    "pooling indices": "池化索引",
+    "nothing": "什么也不送",
+}
 
 
 def decoder_table() -> str:
     """Return the measured scores of the four decoders: the mean of three trainings, and the lowest and highest."""
-    return score_table(measured.numbers("decoders")["rows"], TITLES, "the encoder sends")
+    titles = {name: in_words(title, _CHINESE_TITLES) for name, title in TITLES.items()}
+    return score_table(measured.numbers("decoders")["rows"], titles, in_language("the encoder sends", "编码器送出"))
 
 
 def decoder_mean(name: str, score: str) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lessons.pages import in_language
 from lessons.plain_unet import PlainUNet
 from unpool.class_table import Labels
 from unpool.cli.main import load_commands
@@ -103,12 +104,12 @@ def background_only(share: float) -> str:
     labels.reshape(-1)[: round(share * labels.size)] = 1
     matrix = ConfusionMatrix.of(("background", "cell"), labels, np.zeros_like(labels))
     found = scores(matrix)
-    rows = ["| score | value |", "|---|--:|"]
+    rows = [in_language("| score | value |", "| 指标 | 值 |"), "|---|--:|"]
     for name, value in (
-        ("pixel accuracy", found.global_accuracy),
-        ("IoU of the background", found.classes[0].iou),
-        ("IoU of the cells", found.classes[1].iou),
-        ("mean IoU", found.mean_iou),
+        (in_language("pixel accuracy", "像素准确率"), found.global_accuracy),
+        (in_language("IoU of the background", "背景的 IoU"), found.classes[0].iou),
+        (in_language("IoU of the cells", "细胞的 IoU"), found.classes[1].iou),
+        (in_language("mean IoU", "平均 IoU"), found.mean_iou),
     ):
         rows.append(f"| {name} | {value:.3f} |")
     return "\n".join(rows)
@@ -139,6 +140,7 @@ def logarithm_of_zero() -> str:
     truth = torch.tensor([1.0, 0.0])
     wrong = -(truth * logits.softmax(0).log()).sum()
     right = torch.nn.functional.cross_entropy(logits[None], torch.tensor([0]))
-    rows = ["| the loss of the scores 200 and -200 | value |", "|---|--:|"]
+    head = in_language("| the loss of the scores 200 and -200 | value |", "| 分数为 200 和 -200 时的损失 | 值 |")
+    rows = [head, "|---|--:|"]
     rows += [f"| `-(truth * softmax.log()).sum()` | {wrong.item():g} |"]
     return "\n".join([*rows, f"| `F.cross_entropy` | {right.item():g} |"])

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from lessons import measured
 from lessons.from_zero import batches
 from lessons.measured import Measurement
+from lessons.pages import in_language
 from lessons.plain_loop import middle
 from lessons.plain_segnet import PlainSegNet
 
@@ -58,10 +59,12 @@ def loss_table() -> str:
     """Return the measured losses: a row for each line that was left out, a column for each epoch."""
     rows = measured.numbers("training_loop")["losses"]
     names = {
-        "nothing": "nothing: the loop as it is",
-        "one softmax only": "nothing, but a second softmax before the loss",
+        "nothing": in_language("nothing: the loop as it is", "什么也不去掉：完整的循环"),
+        "one softmax only": in_language(
+            "nothing, but a second softmax before the loss", "什么也不去掉，但在损失之前多做一次 softmax"
+        ),
     }
-    head = "| left out | " + " | ".join(f"{k}" for k in range(1, EPOCHS + 1)) + " |"
+    head = f"| {in_language('left out', '去掉的行')} | " + " | ".join(f"{k}" for k in range(1, EPOCHS + 1)) + " |"
     lines = [head, "|---|" + "--:|" * EPOCHS]
     for name, losses in rows.items():
         text = names.get(name, f"`{name}`")

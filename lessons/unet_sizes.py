@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, Pixels, outline, paste, table
 from lessons.panels import refusal as refused
 from unpool.data.synthetic import synthetic_cells
@@ -22,6 +22,17 @@ PAPER = 572
 """Rows and columns of the input in the paper's figure 1."""
 
 _INPUT, _OUTPUT, _KEPT = "#ffc83d", "#35c8ff", "#ff5a3c"
+_CHINESE = {
+    "up-convolution": "上卷积",
+    "convolution": "卷积",
+    "pooling": "池化",
+    "skip": "跳跃连接",
+    ", cropped": "，裁剪后",
+    ", down": "，下行",
+    ", up": "，上行",
+    ", bottom": "，底部",
+}
+"""What happens in a step, part by part, in Chinese."""
 
 
 class SizeStep(NamedTuple):
@@ -75,13 +86,12 @@ def _convolved(found: list[SizeStep], stage: int, size: int) -> int:
     return size
 
 
-@cache
 def derived() -> str:
     """Return all steps from 572 to 388 as a table, each with its sum; compared with the package's own sizes."""
     found = walk(PAPER)
     assert found[-1].size == UNET_2015.output_size(PAPER) == output(PAPER)
-    rows = [(each.stage, each.what, f"{each.sum} = {each.size}") for each in found]
-    lines = ["| stage | what happens | size |", "|--:|---|--:|"]
+    rows = [(each.stage, in_words(each.what, _CHINESE), f"{each.sum} = {each.size}") for each in found]
+    lines = [in_language("| stage | what happens | size |", "| 级 | 做什么 | 尺寸 |"), "|--:|---|--:|"]
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 
 
@@ -100,7 +110,6 @@ def smallest() -> int:
     return legal(1, PAPER)[0]
 
 
-@cache
 def legal_sizes() -> str:
     """Return some legal sizes with their outputs: the smallest, and those around 572."""
     sizes = [*legal(1, smallest() + 32), *legal(PAPER - 32, PAPER + 32)]
@@ -109,7 +118,7 @@ def legal_sizes() -> str:
         number = (size - REST) // STRIDE
         assert size == STRIDE * number + REST
         rows.append((f"{STRIDE} · {number} + {REST} = {size}", f"{size} − {LOST} = {output(size)}"))
-    return table(("input", "output"), rows)
+    return table((in_language("input", "输入"), in_language("output", "输出")), rows)
 
 
 STRIDE = UNET_2015.stride
@@ -134,7 +143,14 @@ def crops() -> str:
                 f"maps[:, :, {cut.before}:{made - cut.after}, …]",
             )
         )
-    return table(("stage", "encoder's map", "decoder's map", "cut on each side", "in PyTorch"), rows)
+    head = (
+        in_language("stage", "级"),
+        in_language("encoder's map", "编码器的特征图"),
+        in_language("decoder's map", "解码器的特征图"),
+        in_language("cut on each side", "每侧裁掉"),
+        in_language("in PyTorch", "PyTorch 写法"),
+    )
+    return table(head, rows)
 
 
 def border(size: int) -> Border:
