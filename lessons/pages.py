@@ -170,11 +170,15 @@ def _code(words: str) -> str:
 
 
 def part_of(source: str, part: str) -> str:
-    """Return the lines of a class, a function or a method (``PlainUNet.forward``) of a program, without indents."""
+    """Return the lines of a class, a function or a method (``PlainUNet.forward``) of a program, without indents.
+
+    The decorators above it belong to it.
+    """
     node: Any = ast.parse(source)
     for name in part.split("."):
         node = next(each for each in node.body if getattr(each, "name", None) == name)
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+    first = min(each.lineno for each in (*node.decorator_list, node))
+    lines = source.splitlines()[first - 1 : node.end_lineno]
     return textwrap.dedent("\n".join(lines))
 
 

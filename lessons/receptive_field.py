@@ -13,7 +13,7 @@ from lessons.panels import CAPTION, HEADING, NOTE, Panel, line, outline, paste, 
 from lessons.panels import refusal as refused
 from lessons.short_training import SCORES, cells, score_table, score_text, score_titles, scored
 from unpool.class_table import Labels
-from unpool.geometry import Window, grid, multiply_adds, reads, receptive_field, stored_bytes
+from unpool.geometry import BLOCKS, Layer, Window, grid, multiply_adds, reads, receptive_field, stored_bytes
 from unpool.nets.named import UNET
 from unpool.report.drawing import Box, Canvas
 from unpool.report.pictures import error_picture, overlay
@@ -63,6 +63,46 @@ def worked() -> str:
 def after(name: str) -> int:
     """Return the receptive field after a layer of ``steps``."""
     return next(each.field for each in steps() if each.name == name)
+
+
+UP: list[Layer] = [BLOCKS, CONVOLUTION, CONVOLUTION] * DEPTH
+"""The way up of U-Net along one axis: an up-convolution and two convolutions, four times."""
+
+
+def back_to_the_bottom() -> str:
+    """Return what one output pixel reads of each layer's input on the way up, at most, counted back to the bottom."""
+    rows, count = [], 1
+    for k in reversed(range(len(UP))):
+        stage, place = DEPTH - k // 3, k % 3
+        before = count
+        if place:
+            count += CONVOLUTION.kernel - 1
+            name, added = f"convolution {stage}.{place}", f"{before} + 2 = {count}"
+        else:
+            count = -(-(count - 1) // 2) + 1
+            name, added = f"up-convolution {stage}", f"⌈({before} − 1) / 2⌉ + 1 = {count}"
+        assert count == receptive_field(UP[k:])
+        rows.append((in_words(name, {"up-convolution": "上卷积", "convolution": "卷积"}), added))
+    head = (
+        in_language("layer, from the output back", "层，从输出往回"),
+        in_language("pixels read, at most", "最多读取"),
+    )
+    return table(head, rows)
+
+
+def whole_field() -> str:
+    """Return the sum of U-Net's receptive field: that of a bottom pixel, and what the others of the bottom add."""
+    bottom, read = receptive_field(LAYERS), receptive_field(UP)
+    step = int(grid(LAYERS).step)
+    total = bottom + (read - 1) * step
+    assert total == receptive_field([*LAYERS, *UP])
+    return f"{bottom} + ({read} − 1) · {step} = {total}"
+
+
+def valid_reads(pixel: int) -> tuple[int, int]:
+    """Return the first and the last input pixel that an output pixel of U-Net without padding reads, from 0."""
+    valid = [Window(3) if layer is CONVOLUTION else layer for layer in [*LAYERS, *UP]]
+    return reads(valid, (pixel, pixel))
 
 
 def without_pooling(convolutions: int = 2 * DEPTH + 2) -> int:

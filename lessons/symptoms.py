@@ -115,6 +115,35 @@ def background_only(share: float) -> str:
     return "\n".join(rows)
 
 
+def shuffled_pairs() -> str:
+    """Return the note of the check on masks that belong to their pictures, and on masks of the next pictures."""
+    drawn = [(each.instances > 0).astype(np.uint8) for each in synthetic_cells(COUNT, seed=8, sizes=((96, 112),))]
+    found = []
+    for shift in (0, 1):
+        with elsewhere():
+            made(lambda number, picture, _, shift=shift: (picture, drawn[(number + shift) % COUNT]))  # type: ignore[misc]
+            rows = printed("unpool check cells").splitlines()
+        first = next(k for k, row in enumerate(rows) if "[unnamed-classes]" in row)
+        last = next(k for k, row in enumerate(rows) if "to do:" in row)
+        found.append(" ".join(row.strip() for row in rows[first:last]).partition("of their own; ")[2])
+    names = (
+        in_language("each picture with its mask", "图片与掩码对应"),
+        in_language("each picture with the next mask", "每张图片配了下一张的掩码"),
+    )
+    head = in_language(
+        "| pairs | what `unpool check` notes about the classes |", "| 配对 | `unpool check` 对类别的说明 |"
+    )
+    return "\n".join([head, "|---|---|", *(f"| {name} | {note} |" for name, note in zip(names, found, strict=True))])
+
+
+def loss_of_shares() -> str:
+    """Return the least loss of a network that knows only how frequent the classes of the made masks are."""
+    drawn = synthetic_cells(COUNT, seed=8, sizes=((96, 112),))
+    share = float(np.mean([(each.instances > 0).mean() for each in drawn]))
+    least = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    return f"−{share:.2f} · ln {share:.2f} − {1 - share:.2f} · ln {1 - share:.2f} = {least:.2f}"
+
+
 def odd_size() -> str:
     """Return the message of PyTorch where a U-Net without cropping meets a picture of an odd size."""
 

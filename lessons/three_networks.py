@@ -16,6 +16,7 @@ from lessons.panels import CAPTION, HEADING, Panel, strip, table
 from lessons.panels import refusal as refused
 from lessons.short_training import Task, cells, compared, score_table
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid
+from unpool.nets.blocks import bilinear_kernel
 from unpool.nets.explain.explanation import explain
 from unpool.nets.explain.records import Explanation
 from unpool.nets.families import network_of
@@ -218,7 +219,7 @@ def layer_parameters(name: str, layers: tuple[str, ...]) -> int:
 
 
 def first_of_decoder(skip: str) -> str:
-    """Return the products of the first convolution of U-Net's decoder stage 4, joined by ``concat`` or ``add``."""
+    """Return the weights of the first convolution of U-Net's decoder stage 4, joined by ``concat`` or ``add``."""
     widths = NAMED_NETS["unet-2015"].structure.widths  # type: ignore[attr-defined]
     inputs = widths[3] * (2 if skip == "concat" else 1)
     return f"{9 * inputs * widths[3]:,}"
@@ -277,6 +278,14 @@ def two_blocks() -> str:
     canvas.reach(0, 210)
     title = "A stage of U-Net has two convolutions; one of FusionNet has five, with a sum around the middle three"
     return picture("two-blocks", canvas.document(title, note=title), title)
+
+
+def bilinear_row(stride: int) -> str:
+    """Return one row of the fixed kernel of a deconvolution with this stride: the whole is this row times itself."""
+    kernel = bilinear_kernel(2 * stride)
+    row = kernel[stride] / kernel[stride].sum() * stride
+    assert torch.allclose(torch.outer(row, row), kernel)
+    return ", ".join(f"{value:g}" for value in row.tolist())
 
 
 def refusal(command: str) -> str:

@@ -6,10 +6,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import nn
 
 from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, Pixels, outline, paste, table
 from lessons.panels import refusal as refused
+from lessons.plain_unet import PlainUNet
 from unpool.data.synthetic import synthetic_cells
 from unpool.geometry import Border, Window, centre_crop
 from unpool.nets.named import UNET_2015
@@ -204,6 +207,42 @@ def overlap_tile() -> str:
     canvas.text(x, 148, "so the inputs of neighbouring tiles overlap.", CAPTION)
     title = "Overlap-tile: inputs of tiles overlap, their outputs cover the picture once; beyond it pixels are mirrored"
     return picture("overlap-tile", canvas.document(title, note=title), title)
+
+
+@cache
+def seam(apart: int) -> str:
+    """Return the largest difference between the scores of tiles and those of one large input, as a share of these.
+
+    The share is of the standard deviation of the scores. The network is the plain U-Net with 4 maps in the first
+    stage, with random weights as in the paper, in float64; the picture has 572 pixels, and the tiles 252.
+
+    Parameters
+    ----------
+    apart: pixels from one tile to the next.
+    """
+    network = _random_network()
+    made = next(synthetic_cells(1, seed=5, sizes=[(PAPER, PAPER)])).image.astype(np.float64)
+    image = torch.from_numpy((made - made.mean()) / made.std())[None, None]
+    out, worst = output(TILE), 0.0
+    with torch.no_grad():
+        whole = network(image)
+        for start in range(0, output(PAPER) - out + 1, apart):
+            tile = network(image[:, :, start : start + TILE, start : start + TILE])
+            worst = max(worst, float((tile - whole[:, :, start : start + out, start : start + out]).abs().max()))
+    share = 100 * worst / float(whole.std())
+    return "0" if share < 1e-9 else f"{share:.0f}"
+
+
+def _random_network() -> PlainUNet:
+    network = PlainUNet(width=4).double().eval()
+    random = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            inputs = module.weight[0].numel()  # as the paper counts: 9 times 64 for a 3 x 3 convolution of 64 maps
+            with torch.no_grad():
+                module.weight.normal_(0, (2 / inputs) ** 0.5, generator=random)
+                torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return network
 
 
 def copy_and_crop() -> str:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lessons.pages import in_language, photograph
 from unpool.data.synthetic import synthetic_cells
-from unpool.geometry import stored_bytes
+from unpool.geometry import Transposed, Window, stored_bytes
 from unpool.wording import bytes_text
 
 NUMBERS = torch.tensor([[3.0, 1, 0, 4], [5, 2, 2, 1], [0, 1, 7, 6], [2, 8, 1, 3]])
@@ -90,6 +90,45 @@ def transposed() -> str:
 def kernel() -> str:
     """Return the kernel of the transposed convolution."""
     return grid(KERNEL)
+
+
+def _direct() -> tuple[Tensor, Tensor]:
+    """Return the input with zeros between its numbers and around them, and the reversed kernel, of ``transposed``."""
+    direct = Transposed(Window(len(KERNEL), 2)).direct()
+    values = pooled()[0]
+    stretched = torch.zeros(2 * len(values) - 1, 2 * len(values) - 1)
+    stretched[::2, ::2] = values
+    return F.pad(stretched, (direct.before, direct.after) * 2), KERNEL.flip(0, 1)
+
+
+def stretched() -> str:
+    """Return the maxima with a zero between neighbours and zeros around them, which a convolution then reads."""
+    return grid(_direct()[0])
+
+
+def reversed_kernel() -> str:
+    """Return the kernel with its rows and its columns in the opposite order."""
+    values, kernel = _direct()
+    made = F.conv2d(values[None, None], kernel[None, None])
+    assert torch.equal(made, F.conv_transpose2d(pooled()[0][None, None], KERNEL[None, None], stride=2))
+    return grid(kernel)
+
+
+def gradient_of(way: str) -> str:
+    """Return the gradient that the sum of the 4 x 4 output has for each of the 2 x 2 numbers.
+
+    Parameters
+    ----------
+    way: ``transposed`` or ``bilinear``.
+    """
+    leaf = pooled()[0].clone().requires_grad_()
+    if way == "transposed":
+        made = F.conv_transpose2d(leaf[None, None], KERNEL[None, None], stride=2)
+    else:
+        made = F.interpolate(leaf[None, None], scale_factor=2, mode="bilinear", align_corners=False)
+    made.sum().backward()
+    assert leaf.grad is not None
+    return grid(leaf.grad)
 
 
 def taps(size: int, kernel_size: int) -> str:
