@@ -77,12 +77,12 @@ def back_to_the_bottom() -> str:
         before = count
         if place:
             count += CONVOLUTION.kernel - 1
-            name, added = f"convolution {stage}.{place}", f"{before} + 2 = {count}"
+            name, added = f"convolution {stage}.{place}, up", f"{before} + 2 = {count}"
         else:
             count = -(-(count - 1) // 2) + 1
             name, added = f"up-convolution {stage}", f"⌈({before} − 1) / 2⌉ + 1 = {count}"
         assert count == receptive_field(UP[k:])
-        rows.append((in_words(name, {"up-convolution": "上卷积", "convolution": "卷积"}), added))
+        rows.append((in_words(name, {"up-convolution": "上卷积", "convolution": "卷积", ", up": "，上行"}), added))
     head = (
         in_language("layer, from the output back", "层，从输出往回"),
         in_language("pixels read, at most", "最多读取"),
