@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from lessons import measured
 from lessons.few_pictures import AUGMENTATIONS
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import HEADING, NOTE, Pixels, line, outline, paste, table
 from lessons.panels import refusal as refused
 from lessons.short_training import cells, score_table
@@ -138,11 +138,13 @@ def vectors() -> str:
     """Return the nine random displacements of the drawing as a table: rows and columns, in pixels."""
     down, across = bend()
     at = [0, (SIDE - 1) // 2, SIDE - 1]
+    downwards = (in_language("top", "上"), in_language("middle", "中"), in_language("bottom", "下"))
     rows = [
         (name, *(f"{down[r, c]:+.1f}, {across[r, c]:+.1f}".replace("-", "−") for c in at))
-        for name, r in zip(("top", "middle", "bottom"), at, strict=True)
+        for name, r in zip(downwards, at, strict=True)
     ]
-    return table(("point (down, right)", "left", "middle", "right"), rows)
+    sides = (in_language("left", "左"), in_language("middle", "中"), in_language("right", "右"))
+    return table((in_language("point (down, right)", "格点（down, right）"), *sides), rows)
 
 
 @cache
@@ -195,7 +197,12 @@ def rotation_sums(angle: float = 30.0) -> str:
                 f"{sine:.3f} · {row} + {cosine:.3f} · {column} = {c:.2f}".replace("-", "−"),
             )
         )
-    return table(("pixel of the crop (down, right)", "row in the picture", "column in the picture"), rows)
+    head = (
+        in_language("pixel of the crop (down, right)", "裁剪块的像素（down, right）"),
+        in_language("row in the picture", "原图中的行"),
+        in_language("column in the picture", "原图中的列"),
+    )
+    return table(head, rows)
 
 
 def between() -> str:
@@ -205,14 +212,17 @@ def between() -> str:
     weights = np.outer([1 - row, row], [1 - column, column])
     place = torch.tensor([[[[2 * column - 1, 2 * row - 1]]]])
     rows = []
-    for name, values in (("picture", grey), ("mask", mask)):
+    for name, values in ((in_language("picture", "图片"), grey), (in_language("mask", "掩码"), mask)):
         made = F.grid_sample(torch.tensor(values)[None, None].float(), place.float(), align_corners=True)
         total = float((weights * values).sum())
         assert abs(float(made) - total) < 1e-4
         terms = " + ".join(f"{w:.4g} · {v:g}" for w, v in zip(weights.ravel(), values.ravel(), strict=True))
         nearest = values[round(row), round(column)]
         rows.append((name, f"{terms} = {total:g}", f"{nearest:g}"))
-    lines = ["| | mean by distance (bilinear) | nearest pixel |", "|---|---|--:|"]
+    head = in_language(
+        "| | mean by distance (bilinear) | nearest pixel |", "| | 按远近加权的平均（双线性） | 最近的像素 |"
+    )
+    lines = [head, "|---|---|--:|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
@@ -220,6 +230,7 @@ DRAWS = 40
 """Random fields of which the share that folds is counted."""
 
 
+@cache
 def folded(elastic: float, side: int) -> float:
     """Return the share of random 3 x 3 fields that fold: somewhere neighbours of the crop lie in the wrong order.
 
@@ -236,13 +247,18 @@ def folded(elastic: float, side: int) -> float:
     return count / DRAWS
 
 
-@cache
 def folds() -> str:
     """Return how often the field folds, for some standard deviations, in crops of the drawing's size and larger."""
     rows = []
     for elastic in (4.0, PAPERS_ELASTIC, 40.0):
-        rows.append((f"{elastic:g} pixels", *(f"{100 * folded(elastic, side):.0f} %" for side in (96, 256))))
-    return table(("standard deviation", "crops of 96 x 96", "crops of 256 x 256"), rows)
+        shares = (f"{100 * folded(elastic, side):.0f} %" for side in (96, 256))
+        rows.append((in_language(f"{elastic:g} pixels", f"{elastic:g} 个像素"), *shares))
+    head = (
+        in_language("standard deviation", "标准差"),
+        in_language("crops of 96 x 96", "96 x 96 的裁剪块"),
+        in_language("crops of 256 x 256", "256 x 256 的裁剪块"),
+    )
+    return table(head, rows)
 
 
 @cache
@@ -279,12 +295,18 @@ TITLES = {
     "little": "mirror, contrast, brightness",
     "all": "all of it",
 }
+_CHINESE_TITLES = {
+    "nothing: crops are only cut out": "不增强：只做裁剪",
+    "mirror, contrast, brightness": "镜像、对比度、亮度",
+    "all of it": "全部增强",
+}
 
 
 def results() -> str:
     """Return the measured scores of three augmentations."""
     assert set(TITLES) == set(AUGMENTATIONS)
-    return score_table(measured.numbers("few_pictures")["rows"], TITLES, "augmentation")
+    titles = {name: in_words(title, _CHINESE_TITLES) for name, title in TITLES.items()}
+    return score_table(measured.numbers("few_pictures")["rows"], titles, in_language("augmentation", "数据增强"))
 
 
 def average(name: str, score: str) -> float:

@@ -177,7 +177,7 @@ def table() -> str:
         in_language(
             "| pixels from the border | picture's border: zeros | picture's border: valid, mirrored "
             "| tile's border: zeros | tile's border: valid, overlap-tile |",
-            "| 距边界的像素数 | 图片边界：补零 | 图片边界：valid、镜像 | 分块边界：补零 | 分块边界：valid、重叠分块 |",
+            "| 距边界的像素数 | 图片边界：补零 | 图片边界：valid、镜像 | 图块边界：补零 | 图块边界：valid、重叠切片 |",
         ),
         "|---|--:|--:|--:|--:|",
     ]
@@ -216,6 +216,6 @@ def chart() -> str:
         canvas.text(k * 130 + 18, _TALL + 60, words, TextStyle(11, anchor="start"))
     words = in_language(
         "Bars of wrong pixels in per cent, by distance from the picture's border and from a tile's border",
-        "按与图片边界、与分块边界的距离画出的错误像素百分比",
+        "错误像素百分比的条形图，按到图片边界的距离和到图块边界的距离",
     )
     return picture("padding-borders", canvas.document("Errors at borders", note="Lesson 1."), words)

@@ -42,7 +42,7 @@ LESSONS = (
         ("FCN, U-Net, FusionNet", "FCN、U-Net、FusionNet"),
         (
             "name the idea of each network, and what exactly changed from one to the next",
-            "说出每个网络的核心思想，以及从一个到下一个究竟改了什么",
+            "说出每个网络的核心思想，以及一个网络相比前一个究竟改了什么",
         ),
     ),
     Lesson(
@@ -50,20 +50,20 @@ LESSONS = (
         ("U-Net's sizes", "U-Net 的尺寸"),
         (
             "derive 572 to 388, find legal sizes, and predict a large picture by tiles",
-            "推导 572 到 388，求合法尺寸，并用重叠分块预测大图",
+            "推导 572 到 388，求合法的输入尺寸，并用重叠切片（overlap-tile）预测大图",
         ),
     ),
     Lesson(
         "augmentation",
-        ("Augmentation, seen", "看得见的数据增强"),
+        ("Augmentation, seen", "数据增强可视化"),
         (
             "look at your pictures as the training will see them, and choose the augmentation",
-            "看到训练时图片的样子，并选择数据增强",
+            "按训练时的样子查看自己的图片，并选择数据增强",
         ),
     ),
     Lesson(
         "from-zero",
-        ("From zero", "从零搭建"),
+        ("From zero", "从零开始"),
         (
             "write a U-Net and a training loop in plain PyTorch, then turn it into a SegNet",
             "用 PyTorch 写出 U-Net 和训练循环，再把它改成 SegNet",
@@ -71,7 +71,7 @@ LESSONS = (
     ),
     Lesson(
         "training-loop",
-        ("Training and testing in PyTorch", "PyTorch 中的训练与测试"),
+        ("Training and testing in PyTorch", "用 PyTorch 训练与测试"),
         (
             "say what each line of a training loop does, and what happens without it",
             "说明训练循环每一行的作用，以及缺少它会怎样",
@@ -79,15 +79,15 @@ LESSONS = (
     ),
     Lesson(
         "unpooling-dropout",
-        ("Unpooling and dropout", "反池化与 Dropout"),
+        ("Unpooling and dropout", "反池化与随机失活"),
         (
             "compute unpooling, transposed convolution and bilinear interpolation by hand, and explain dropout",
-            "手算反池化、转置卷积和双线性插值，并解释 Dropout",
+            "手算反池化、转置卷积和双线性插值，并解释随机失活（dropout）",
         ),
     ),
     Lesson(
         "figures",
-        ("Figure 1 and Figure 2 in words", "用文字读懂图 1 和图 2"),
+        ("Figure 1 and Figure 2 in words", "U-Net 图 1 与 SegNet 图 2 的文字说明"),
         (
             "describe the figures of U-Net's and SegNet's papers element by element",
             "逐个元素描述 U-Net 和 SegNet 论文中的图",
@@ -95,7 +95,7 @@ LESSONS = (
     ),
     Lesson(
         "improve-it",
-        ("Improve it", "改进它"),
+        ("Improve it", "改进你的网络"),
         (
             "compare structures fairly, and keep a record of what you changed and what came of it",
             "公平地比较网络结构，并记录改了什么、结果如何",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lessons.pages import in_language
 from lessons.plain_segnet import PlainSegNet
 from lessons.plain_unet import PlainUNet
 
@@ -42,7 +43,11 @@ def unet_stages() -> str:
     """Return the boxes of U-Net's figure 1 as a table: each stage down and, beside it, the same stage up."""
     maps = maps_of(PlainUNet(), (572, 572), 1)
     lines = [
-        "| stage | left: after 1st, 2nd convolution | across: cut to | right: after up-convolution, joined, 1st, 2nd |"
+        in_language(
+            "| stage | left: after 1st, 2nd convolution | across: cut to "
+            "| right: after up-convolution, joined, 1st, 2nd |",
+            "| 级 | 左侧：第 1、2 个卷积之后 | 横向：裁剪到 | 右侧：上卷积、拼接、第 1、2 个卷积之后 |",
+        )
     ]
     lines.append("|--:|---|---|---|")
     for stage in range(4):
@@ -52,7 +57,7 @@ def unet_stages() -> str:
         joined = Maps(left[1].maps + up.maps, up.rows, up.columns)
         lines.append(f"| {stage + 1} | {_row(left)} | {across} | {_row([up, joined, *right])} |")
     bottom = [maps[f"bottom.{layer}"] for layer in (0, 2)]
-    lines.append(f"| 5, the bottom | {_row(bottom)} | | |")
+    lines.append(f"| {in_language('5, the bottom', '5，底部')} | {_row(bottom)} | | |")
     return "\n".join(lines)
 
 
@@ -61,7 +66,13 @@ def segnet_stages() -> str:
     network = PlainSegNet()
     counts = [[_convolutions(stage) for stage in side] for side in (network.down, network.joined)]
     maps = maps_of(network, (360, 480), 3)
-    lines = ["| stage | encoder: convolutions, maps | decoder: convolutions, maps |", "|--:|---|---|"]
+    lines = [
+        in_language(
+            "| stage | encoder: convolutions, maps | decoder: convolutions, maps |",
+            "| 级 | 编码器：卷积数，特征图 | 解码器：卷积数，特征图 |",
+        ),
+        "|--:|---|---|",
+    ]
     for stage in range(5):
         words = [
             f"{count}, {maps[name]}"

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lessons import measured
 from lessons.measured import Measurement
-from lessons.pages import HERE, part_of
+from lessons.pages import HERE, in_language, part_of
 from lessons.plain_loop import middle, train
 from lessons.plain_unet import PlainUNet
 from lessons.unet_steps import Hourglass, Neighbours, OnePixel, OneSkip
@@ -51,7 +52,10 @@ def step_table() -> str:
     """Return a table of the steps: output size, parameters, receptive field, and the measured score."""
     scores = measured.numbers("from_zero")["foreground_iou"]
     rows = [
-        "| step | class | output of 252 x 252 | parameters | sees | IoU of the cells |",
+        in_language(
+            "| step | class | output of 252 x 252 | parameters | sees | IoU of the cells |",
+            "| 步 | 类 | 252 x 252 的输出 | 参数量 | 感受野 | 细胞的 IoU |",
+        ),
         "|--:|---|--:|--:|--:|--:|",
     ]
     for number, (network, layers, score) in enumerate(zip(steps(), _LAYERS, scores, strict=True), 1):
@@ -71,8 +75,41 @@ def difference() -> str:
         part_of(program, part).splitlines()
         for program, part in zip(programs, ("PlainUNet.forward", "PlainSegNet.forward"), strict=True)
     )
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=1))[3:]
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=max(len(before), len(after))))[3:]
     return "```diff\n" + "\n".join(line for line in lines if '"""' not in line) + "\n```"
+
+
+def counted(kernel: int, inputs: int, outputs: int) -> str:
+    """Return the sum of a convolution's parameters: its weights, and a bias for each output map."""
+    layer = nn.Conv2d(inputs, outputs, kernel)
+    total = sum(parameter.numel() for parameter in layer.parameters())
+    assert total == kernel * kernel * inputs * outputs + outputs
+    return f"{kernel} · {kernel} · {inputs} · {outputs} + {outputs} = {total:,}"
+
+
+def cell_width() -> int:
+    """Return the mean diameter of the made cells, in pixels: of the disc with as many pixels."""
+    areas = [count for made in synthetic_cells(4, 1) for count in np.bincount(made.instances.ravel())[1:]]
+    return round(float(np.mean(np.sqrt(4 * np.array(areas) / np.pi))))
+
+
+SCORES = (2.0, 0.0)
+"""The scores of two classes at one pixel, of the worked cross-entropy."""
+
+
+def cross_entropy_sums() -> str:
+    """Return softmax and cross-entropy of ``SCORES`` as a table, a row for each class that may be the true one."""
+    scores = torch.tensor(SCORES)
+    total = " + ".join(f"e^{score:g}" for score in SCORES)
+    head = in_language(
+        "| class | score | its probability: softmax | cross-entropy if it is the true class |",
+        "| 类别 | 分数 | 概率：softmax | 若它是真实类别，交叉熵为 |",
+    )
+    rows = [head, "|--:|--:|---|---|"]
+    for number, (score, share) in enumerate(zip(SCORES, scores.softmax(0).tolist(), strict=True)):
+        loss = F.cross_entropy(scores[None], torch.tensor([number])).item()
+        rows.append(f"| {number} | {score:g} | e^{score:g} / ({total}) = {share:.3f} | −ln {share:.3f} = {loss:.3f} |")
+    return "\n".join(rows)
 
 
 def batches(seed: int, count: int, side: int = SIDE) -> Iterator[tuple[Tensor, Tensor]]:

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from lessons.pages import in_language
 from unpool.machine.processor import processor_name
 from unpool.report.pictures import png_file
 from unpool.wording import count_text
@@ -40,8 +41,11 @@ class Measurement(NamedTuple):
 
 
 def numbers(name: str) -> Any:
-    """Return the numbers of a measurement, with ``day`` and ``machine``."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    """Return the numbers of a measurement, with ``day`` and ``machine``, the machine in the language of the page."""
+    given = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    cores, _, processor = given["machine"].partition(" of ")
+    given["machine"] = in_language(given["machine"], f"{processor} 的 {cores.split()[0]} 个核心")
+    return given
 
 
 def mean_of(name: str, row: str, score: str) -> float:
@@ -58,7 +62,7 @@ def labels(name: str) -> NDArray[np.uint8]:
 def when(name: str) -> str:
     """Return the day and the machine of a measurement."""
     given = numbers(name)
-    return f"{given['day']}, {given['machine']}"
+    return f"{given['day']}{in_language(', ', '，')}{given['machine']}"
 
 
 def write(name: str) -> None:

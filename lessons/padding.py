@@ -81,8 +81,10 @@ SUMS = (
     (7, Window(3), "same"),
     (7, Window(3), "full"),
     (7, Window(3, 2), "valid"),
+    (7, Window(3, 2), "same"),
+    (7, Window(3, 2), "full"),
     (8, Window(3, 2), "valid"),
-    (8, Window(3, 2), "padding=1"),
+    (8, Window(3, 2), "same"),
     (8, Window(4), "same"),
     (9, Window(3, dilation=2), "same"),
     (224, Window(3, 2), "SAME"),
@@ -161,7 +163,7 @@ def edges() -> str:
             _panel(canvas, (column * (_PANEL + 22), top), panel, made.shape[0], f"{filtered}, {name}")
     words = in_language(
         "A picture, its mean and its edges: zeros darken the border and draw a false frame, a mirrored border does not",
-        "一张图片、它的均值和边缘：补零使边界变暗并画出一圈假边框，镜像延拓则不会",
+        "一张图片、它的均值和边缘：补零使边界变暗，并画出一圈假边框；镜像边界则不会",
     )
     return picture("padding-edges", canvas.document("What zeros do at the border", note="Lesson 1."), words)
 

@@ -51,6 +51,14 @@ def in_language(english: str, chinese: str) -> str:
     return chinese if _chinese.get() else english
 
 
+def in_words(words: str, chinese: Mapping[str, str]) -> str:
+    """Return words in the language of the page: in a Chinese page each English part is replaced, in order."""
+    if _chinese.get():
+        for english, other in chinese.items():
+            words = words.replace(english, other)
+    return words
+
+
 def picture(name: str, svg: str, words: str) -> str:
     """Write a drawing into the folder of the pictures, and return the Markdown that shows it.
 
@@ -162,11 +170,15 @@ def _code(words: str) -> str:
 
 
 def part_of(source: str, part: str) -> str:
-    """Return the lines of a class, a function or a method (``PlainUNet.forward``) of a program, without indents."""
+    """Return the lines of a class, a function or a method (``PlainUNet.forward``) of a program, without indents.
+
+    The decorators above it belong to it.
+    """
     node: Any = ast.parse(source)
     for name in part.split("."):
         node = next(each for each in node.body if getattr(each, "name", None) == name)
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+    first = min(each.lineno for each in (*node.decorator_list, node))
+    lines = source.splitlines()[first - 1 : node.end_lineno]
     return textwrap.dedent("\n".join(lines))
 
 

@@ -19,8 +19,20 @@ class PlainSegNet(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 11, width: int = 64) -> None:
         super().__init__()
         w = width
-        encoder = [[channels, w, w], [w, 2 * w, 2 * w], [2 * w, *3 * [4 * w]], [4 * w, *3 * [8 * w]], 4 * [8 * w]]
-        decoder = [4 * [8 * w], [8 * w, 8 * w, 8 * w, 4 * w], [4 * w, 4 * w, 4 * w, 2 * w], [2 * w, 2 * w, w], [w, w]]
+        encoder = [
+            [channels, w, w],
+            [w, 2 * w, 2 * w],
+            [2 * w, 4 * w, 4 * w, 4 * w],
+            [4 * w, 8 * w, 8 * w, 8 * w],
+            [8 * w, 8 * w, 8 * w, 8 * w],
+        ]
+        decoder = [
+            [8 * w, 8 * w, 8 * w, 8 * w],
+            [8 * w, 8 * w, 8 * w, 4 * w],
+            [4 * w, 4 * w, 4 * w, 2 * w],
+            [2 * w, 2 * w, w],
+            [w, w],
+        ]
         self.down = nn.ModuleList(map(convolutions, encoder))
         self.pool = nn.MaxPool2d(2, ceil_mode=True, return_indices=True)
         self.unpool = nn.MaxUnpool2d(2)

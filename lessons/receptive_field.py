@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lessons import decoders, measured
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, NOTE, Panel, line, outline, paste, strip, table
 from lessons.panels import refusal as refused
-from lessons.short_training import SCORE_TITLES, SCORES, cells, score_table, score_text, scored
+from lessons.short_training import SCORES, cells, score_table, score_text, score_titles, scored
 from unpool.class_table import Labels
-from unpool.geometry import Window, grid, multiply_adds, reads, receptive_field, stored_bytes
+from unpool.geometry import BLOCKS, Layer, Window, grid, multiply_adds, reads, receptive_field, stored_bytes
 from unpool.nets.named import UNET
 from unpool.report.drawing import Box, Canvas
 from unpool.report.pictures import error_picture, overlay
@@ -54,14 +54,55 @@ def worked() -> str:
     rows, before = [], 1
     for each in steps():
         added = f"{before} + ({each.layer.kernel} − 1) · {each.step} = {each.field}"
-        rows.append((each.name, each.layer.kernel, each.layer.stride, each.step, added))
+        name = in_words(each.name, {"convolution": "卷积", "pooling": "池化"})
+        rows.append((name, each.layer.kernel, each.layer.stride, each.step, added))
         before = each.field
-    return table(("layer", "k", "s", "j", "r"), rows)
+    return table((in_language("layer", "层"), "k", "s", "j", "r"), rows)
 
 
 def after(name: str) -> int:
     """Return the receptive field after a layer of ``steps``."""
     return next(each.field for each in steps() if each.name == name)
+
+
+UP: list[Layer] = [BLOCKS, CONVOLUTION, CONVOLUTION] * DEPTH
+"""The way up of U-Net along one axis: an up-convolution and two convolutions, four times."""
+
+
+def back_to_the_bottom() -> str:
+    """Return what one output pixel reads of each layer's input on the way up, at most, counted back to the bottom."""
+    rows, count = [], 1
+    for k in reversed(range(len(UP))):
+        stage, place = DEPTH - k // 3, k % 3
+        before = count
+        if place:
+            count += CONVOLUTION.kernel - 1
+            name, added = f"convolution {stage}.{place}, up", f"{before} + 2 = {count}"
+        else:
+            count = -(-(count - 1) // 2) + 1
+            name, added = f"up-convolution {stage}", f"⌈({before} − 1) / 2⌉ + 1 = {count}"
+        assert count == receptive_field(UP[k:])
+        rows.append((in_words(name, {"up-convolution": "上卷积", "convolution": "卷积", ", up": "，上行"}), added))
+    head = (
+        in_language("layer, from the output back", "层，从输出往回"),
+        in_language("pixels read, at most", "最多读取"),
+    )
+    return table(head, rows)
+
+
+def whole_field() -> str:
+    """Return the sum of U-Net's receptive field: that of a bottom pixel, and what the others of the bottom add."""
+    bottom, read = receptive_field(LAYERS), receptive_field(UP)
+    step = int(grid(LAYERS).step)
+    total = bottom + (read - 1) * step
+    assert total == receptive_field([*LAYERS, *UP])
+    return f"{bottom} + ({read} − 1) · {step} = {total}"
+
+
+def valid_reads(pixel: int) -> tuple[int, int]:
+    """Return the first and the last input pixel that an output pixel of U-Net without padding reads, from 0."""
+    valid = [Window(3) if layer is CONVOLUTION else layer for layer in [*LAYERS, *UP]]
+    return reads(valid, (pixel, pixel))
 
 
 def without_pooling(convolutions: int = 2 * DEPTH + 2) -> int:
@@ -163,8 +204,16 @@ def costs() -> str:
         here, there = _stage_cost(stage, side), _stage_cost(stage, SIDE)
         maps = [*UNET.widths, UNET.bottom_width][stage - 1]
         rows.append((stage, f"{side} x {side}", maps, *_cost_text(here), *_cost_text(there)))
-    rows.append(("all", "", "", *_cost_text(total(pooled=True)), *_cost_text(total(pooled=False))))
-    head = ("stage", "size", "maps", "10⁹ products", "MB", f"10⁹ products at {SIDE} x {SIDE}", "MB")
+    rows.append((in_language("all", "合计"), "", "", *_cost_text(total(pooled=True)), *_cost_text(total(pooled=False))))
+    head = (
+        in_language("stage", "级"),
+        in_language("size", "尺寸"),
+        in_language("maps", "特征图数"),
+        in_language("10⁹ products", "乘法（10⁹ 次）"),
+        "MB",
+        in_language(f"10⁹ products at {SIDE} x {SIDE}", f"都是 {SIDE} x {SIDE} 时的乘法（10⁹ 次）"),
+        "MB",
+    )
     return table(head, rows)
 
 
@@ -189,14 +238,18 @@ def drawn_at(labels: Labels, stride: int) -> Labels:
 
 
 @cache
-def resolutions() -> str:
-    """Return the scores of the best masks in squares, for made pictures."""
+def _resolution_rows() -> list[tuple[str, ...]]:
     truth = [sample.labels for sample in cells(8, seed=2)]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for stride in STRIDES:
         found = scored(truth, [drawn_at(labels, stride) for labels in truth])
         rows.append((f"{stride} x {stride}", *(score_text(name, found[name]) for name in SCORES)))
-    return table(("squares", *SCORE_TITLES), rows)
+    return rows
+
+
+def resolutions() -> str:
+    """Return the scores of the best masks in squares, for made pictures."""
+    return table((in_language("squares", "方块"), *score_titles()), _resolution_rows())
 
 
 @cache
@@ -218,11 +271,18 @@ TITLES = {
     "sum": "maps, added",
     "concatenation": "maps, concatenated",
 }
+_CHINESE_TITLES = {
+    "maps, added": "特征图，相加",
+    "maps, concatenated": "特征图，拼接",
+    "pooling indices": "池化索引",
+    "nothing": "什么也不送",
+}
 
 
 def decoder_table() -> str:
     """Return the measured scores of the four decoders: the mean of three trainings, and the lowest and highest."""
-    return score_table(measured.numbers("decoders")["rows"], TITLES, "the encoder sends")
+    titles = {name: in_words(title, _CHINESE_TITLES) for name, title in TITLES.items()}
+    return score_table(measured.numbers("decoders")["rows"], titles, in_language("the encoder sends", "编码器送出"))
 
 
 def decoder_mean(name: str, score: str) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
 
+from lessons.pages import in_language
 from lessons.panels import table
 from unpool.class_table import IGNORE_ID, Labels
 from unpool.convolution.choices import CHOICES
@@ -196,7 +197,13 @@ def compared(networks: Mapping[str, tuple[NetworkStructure, Task]], shown: int) 
     return Comparison(round(seconds, 1), rows, predictions)
 
 
-SCORE_TITLES = ("IoU of the cells", "BF score of the outlines", "cells merged with another")
+def score_titles() -> tuple[str, ...]:
+    """Return the titles of the columns of ``SCORES``."""
+    return (
+        in_language("IoU of the cells", "细胞的 IoU"),
+        in_language("BF score of the outlines", "轮廓的 BF 分数"),
+        in_language("cells merged with another", "与别的细胞粘连的细胞"),
+    )
 
 
 def score_text(name: str, value: float) -> str:
@@ -212,9 +219,10 @@ def score_table(rows: Mapping[str, Any], titles: Mapping[str, str], head: str) -
         for score in SCORES:
             values = [each[score] for each in rows[name]["trainings"]]
             low, middle, high = (score_text(score, value) for value in (min(values), mean(values), max(values)))
-            shown.append(f"{middle} ({low} to {high})")
+            shown.append(in_language(f"{middle} ({low} to {high})", f"{middle}（{low} 至 {high}）"))
         lines.append(shown)
-    return table((head, "parameters", "steps", *SCORE_TITLES), lines)
+    names = (in_language("parameters", "参数量"), in_language("steps", "步数"))
+    return table((head, *names, *score_titles()), lines)
 
 
 def _batches(task: Task, seed: int) -> Generator[Batch]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lessons.pages import in_language
 from lessons.plain_unet import PlainUNet
 from unpool.class_table import Labels
 from unpool.cli.main import load_commands
@@ -103,15 +104,44 @@ def background_only(share: float) -> str:
     labels.reshape(-1)[: round(share * labels.size)] = 1
     matrix = ConfusionMatrix.of(("background", "cell"), labels, np.zeros_like(labels))
     found = scores(matrix)
-    rows = ["| score | value |", "|---|--:|"]
+    rows = [in_language("| score | value |", "| 指标 | 值 |"), "|---|--:|"]
     for name, value in (
-        ("pixel accuracy", found.global_accuracy),
-        ("IoU of the background", found.classes[0].iou),
-        ("IoU of the cells", found.classes[1].iou),
-        ("mean IoU", found.mean_iou),
+        (in_language("pixel accuracy", "像素准确率"), found.global_accuracy),
+        (in_language("IoU of the background", "背景的 IoU"), found.classes[0].iou),
+        (in_language("IoU of the cells", "细胞的 IoU"), found.classes[1].iou),
+        (in_language("mean IoU", "平均 IoU"), found.mean_iou),
     ):
         rows.append(f"| {name} | {value:.3f} |")
     return "\n".join(rows)
+
+
+def shuffled_pairs() -> str:
+    """Return the note of the check on masks that belong to their pictures, and on masks of the next pictures."""
+    drawn = [(each.instances > 0).astype(np.uint8) for each in synthetic_cells(COUNT, seed=8, sizes=((96, 112),))]
+    found = []
+    for shift in (0, 1):
+        with elsewhere():
+            made(lambda number, picture, _, shift=shift: (picture, drawn[(number + shift) % COUNT]))  # type: ignore[misc]
+            rows = printed("unpool check cells").splitlines()
+        first = next(k for k, row in enumerate(rows) if "[unnamed-classes]" in row)
+        last = next(k for k, row in enumerate(rows) if "to do:" in row)
+        found.append(" ".join(row.strip() for row in rows[first:last]).partition("of their own; ")[2])
+    names = (
+        in_language("each picture with its mask", "图片与掩码对应"),
+        in_language("each picture with the next mask", "每张图片配了下一张的掩码"),
+    )
+    head = in_language(
+        "| pairs | what `unpool check` notes about the classes |", "| 配对 | `unpool check` 对类别的说明 |"
+    )
+    return "\n".join([head, "|---|---|", *(f"| {name} | {note} |" for name, note in zip(names, found, strict=True))])
+
+
+def loss_of_shares() -> str:
+    """Return the least loss of a network that knows only how frequent the classes of the made masks are."""
+    drawn = synthetic_cells(COUNT, seed=8, sizes=((96, 112),))
+    share = float(np.mean([(each.instances > 0).mean() for each in drawn]))
+    least = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    return f"−{share:.2f} · ln {share:.2f} − {1 - share:.2f} · ln {1 - share:.2f} = {least:.2f}"
 
 
 def odd_size() -> str:
@@ -139,6 +169,7 @@ def logarithm_of_zero() -> str:
     truth = torch.tensor([1.0, 0.0])
     wrong = -(truth * logits.softmax(0).log()).sum()
     right = torch.nn.functional.cross_entropy(logits[None], torch.tensor([0]))
-    rows = ["| the loss of the scores 200 and -200 | value |", "|---|--:|"]
+    head = in_language("| the loss of the scores 200 and -200 | value |", "| 分数为 200 和 -200 时的损失 | 值 |")
+    rows = [head, "|---|--:|"]
     rows += [f"| `-(truth * softmax.log()).sum()` | {wrong.item():g} |"]
     return "\n".join([*rows, f"| `F.cross_entropy` | {right.item():g} |"])

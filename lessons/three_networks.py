@@ -11,11 +11,12 @@ import torch
 
 from lessons import measured
 from lessons.measured import Measurement
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, Panel, strip, table
 from lessons.panels import refusal as refused
 from lessons.short_training import Task, cells, compared, score_table
 from unpool.geometry import Grid, Layer, Transposed, Window, crop_offset, grid
+from unpool.nets.blocks import bilinear_kernel
 from unpool.nets.explain.explanation import explain
 from unpool.nets.explain.records import Explanation
 from unpool.nets.families import network_of
@@ -103,8 +104,10 @@ def _negative(value: Fraction) -> str:
 
 def placed() -> str:
     """Return the places of FCN-8s as a table."""
-    lines = ["| layer | pixel 0 lies at | pixels apart | crop |", "|---|--:|--:|--:|"]
-    return "\n".join([*lines, *(f"| {each.name} | {each.place} | {each.step} | {each.crop} |" for each in places())])
+    head = in_language("| layer | pixel 0 lies at | pixels apart | crop |", "| 层 | 第 0 个像素位置 | 间距 | 裁剪量 |")
+    chinese = {", of the output": "，裁输出", ", of ": "，裁 "}
+    rows = [f"| {each.name} | {each.place} | {each.step} | {in_words(each.crop, chinese)} |" for each in places()]
+    return "\n".join([head, "|---|--:|--:|--:|", *rows])
 
 
 def crop_list() -> str:
@@ -113,7 +116,8 @@ def crop_list() -> str:
     for stride in (32, 16, 8):
         numbers = FCNStructure(prediction_stride=stride).crops
         rows.append((f"FCN-{stride}s", ", ".join(map(str, numbers)), places(stride)[-1].place))
-    return table(("network", "crops", "pixel 0 of the last deconvolution"), rows)
+    last = in_language("pixel 0 of the last deconvolution", "最后一个转置卷积的第 0 个像素")
+    return table((in_language("network", "网络"), in_language("crops", "裁剪量"), last), rows)
 
 
 def short_output(padding: int, prediction_stride: int = 32) -> int:
@@ -139,8 +143,19 @@ def fcn_sizes(size: int = 500) -> str:
     rows.append(("upscore8", f"8 · ({now} − 1) + 16", 8 * now + 8))
     now = 8 * now + 8
     rows.append(("output, cropped", f"from {now}, 31 cut before", size))
-    lines = ["| layer | sum | size |", "|---|--:|--:|"]
-    return "\n".join([*lines, *(f"| {a} | {b} | {c} |" for a, b, c in rows)])
+    lines = [in_language("| layer | sum | size |", "| 层 | 算式 | 尺寸 |"), "|---|--:|--:|"]
+    chinese = {
+        "picture": "图片",
+        "output": "输出",
+        ", padding": "，填充",
+        ", 7": "，7",
+        ", cropped": "，裁剪后",
+        "from ": "由 ",
+        ", 5 cut before": "，前面裁掉 5",
+        ", 9 cut before": "，前面裁掉 9",
+        ", 31 cut before": "，前面裁掉 31",
+    }
+    return "\n".join([*lines, *(in_words(f"| {a} | {b} | {c} |", chinese) for a, b, c in rows)])
 
 
 def smallest_with(padding: int) -> int:
@@ -168,7 +183,6 @@ def facts(name: str) -> Explanation:
     return explain(network, (side, side), name)
 
 
-@cache
 def compared_counts() -> str:
     """Return the counts of the three papers' networks as a table."""
     rows = []
@@ -186,7 +200,16 @@ def compared_counts() -> str:
                 f"{each.skip_bytes / 1e6:.1f} MB",
             )
         )
-    head = ("network", "input", "output", "convolutions", "parameters", "products per output pixel", "field", "skips")
+    head = (
+        in_language("network", "网络"),
+        in_language("input", "输入"),
+        in_language("output", "输出"),
+        in_language("convolutions", "卷积数"),
+        in_language("parameters", "参数量"),
+        in_language("products per output pixel", "每个输出像素的乘法次数"),
+        in_language("field", "感受野"),
+        in_language("skips", "跳跃连接"),
+    )
     return table(head, rows)
 
 
@@ -196,7 +219,7 @@ def layer_parameters(name: str, layers: tuple[str, ...]) -> int:
 
 
 def first_of_decoder(skip: str) -> str:
-    """Return the products of the first convolution of U-Net's decoder stage 4, joined by ``concat`` or ``add``."""
+    """Return the weights of the first convolution of U-Net's decoder stage 4, joined by ``concat`` or ``add``."""
     widths = NAMED_NETS["unet-2015"].structure.widths  # type: ignore[attr-defined]
     inputs = widths[3] * (2 if skip == "concat" else 1)
     return f"{9 * inputs * widths[3]:,}"
@@ -255,6 +278,14 @@ def two_blocks() -> str:
     canvas.reach(0, 210)
     title = "A stage of U-Net has two convolutions; one of FusionNet has five, with a sum around the middle three"
     return picture("two-blocks", canvas.document(title, note=title), title)
+
+
+def bilinear_row(stride: int) -> str:
+    """Return one row of the fixed kernel of a deconvolution with this stride: the whole is this row times itself."""
+    kernel = bilinear_kernel(2 * stride)
+    row = kernel[stride] / kernel[stride].sum() * stride
+    assert torch.allclose(torch.outer(row, row), kernel)
+    return ", ".join(f"{value:g}" for value in row.tolist())
 
 
 def refusal(command: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,8 +18,12 @@ from torch.nn import functional as F
 from lessons import measured
 from lessons.from_zero import batches
 from lessons.measured import Measurement
+from lessons.pages import in_language
+from lessons.panels import Panel, strip, table
 from lessons.plain_loop import middle
 from lessons.plain_segnet import PlainSegNet
+from lessons.short_training import cells
+from unpool.data.weight_maps import Emphasis, emphasis_map
 
 SIDE, EPOCHS, TRAINED, RATE = 96, 10, 6, 3e-3
 """Pixels of a side, epochs, batches of an epoch, and learning rate of the measured trainings."""
@@ -58,10 +64,12 @@ def loss_table() -> str:
     """Return the measured losses: a row for each line that was left out, a column for each epoch."""
     rows = measured.numbers("training_loop")["losses"]
     names = {
-        "nothing": "nothing: the loop as it is",
-        "one softmax only": "nothing, but a second softmax before the loss",
+        "nothing": in_language("nothing: the loop as it is", "什么也不去掉：完整的循环"),
+        "one softmax only": in_language(
+            "nothing, but a second softmax before the loss", "什么也不去掉，但在损失之前多做一次 softmax"
+        ),
     }
-    head = "| left out | " + " | ".join(f"{k}" for k in range(1, EPOCHS + 1)) + " |"
+    head = f"| {in_language('left out', '去掉的行')} | " + " | ".join(f"{k}" for k in range(1, EPOCHS + 1)) + " |"
     lines = [head, "|---|" + "--:|" * EPOCHS]
     for name, losses in rows.items():
         text = names.get(name, f"`{name}`")
@@ -107,6 +115,45 @@ def least() -> float:
 def right(mode: str) -> str:
     """Return a measured share of right pixels as a percentage."""
     return f"{100 * measured.numbers('training_loop')['right'][mode]:.1f} %"
+
+
+WEIGHT_MAP = Emphasis("separation", strength=10.0, sigma=5.0)
+"""The weight map of U-Net's paper."""
+
+
+def gap_weights() -> str:
+    """Return the weight that the map adds in the middle of gaps of several widths, with its sum, as a table."""
+    rows = []
+    for gap in (2, 6, 20):
+        labels = np.ones((9, gap + 8), np.uint8)
+        labels[:, 4 : 4 + gap] = 0
+        nearest, second = gap // 2, gap // 2 + 1
+        added = float(emphasis_map(labels, None, WEIGHT_MAP)[4, 3 + nearest])
+        value = 10 * math.exp(-((nearest + second) ** 2) / 50)
+        assert abs(added - value) < 0.01, "the package computes the paper's formula"
+        rows.append((gap, nearest, second, f"10 · exp(−({nearest} + {second})² / (2 · 5²)) = {value:.2f}"))
+    head = (
+        in_language("width of the gap", "缝隙宽度"),
+        "d1",
+        "d2",
+        in_language("added to the weight", "权重加上"),
+    )
+    return table(head, rows)
+
+
+@cache
+def weight_map() -> str:
+    """Draw a made picture, its mask, and the weights that the map adds, as the package computes them."""
+    shown = cells(8, seed=2)[2]
+    added = emphasis_map(shown.labels, None, WEIGHT_MAP)
+    most = f"{float(added.max()):.1f}"
+    panels = [
+        Panel("input picture", shown.image[..., 0]),
+        Panel("its mask", shown.labels * np.uint8(255)),
+        Panel(f"added weight: black 0, white {most}", np.round(255 * added / added.max()).astype(np.uint8)),
+    ]
+    words = "A picture of cells, its mask, and U-Net's weight map: the gaps between cells are bright"
+    return strip("weight-map", panels, words, in_row=3, side=220)
 
 
 def measure() -> Measurement:

@@ -6,10 +6,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import nn
 
-from lessons.pages import picture
+from lessons.pages import in_language, in_words, picture
 from lessons.panels import CAPTION, HEADING, Pixels, outline, paste, table
 from lessons.panels import refusal as refused
+from lessons.plain_unet import PlainUNet
 from unpool.data.synthetic import synthetic_cells
 from unpool.geometry import Border, Window, centre_crop
 from unpool.nets.named import UNET_2015
@@ -22,6 +25,17 @@ PAPER = 572
 """Rows and columns of the input in the paper's figure 1."""
 
 _INPUT, _OUTPUT, _KEPT = "#ffc83d", "#35c8ff", "#ff5a3c"
+_CHINESE = {
+    "up-convolution": "上卷积",
+    "convolution": "卷积",
+    "pooling": "池化",
+    "skip": "跳跃连接",
+    ", cropped": "，裁剪后",
+    ", down": "，下行",
+    ", up": "，上行",
+    ", bottom": "，底部",
+}
+"""What happens in a step, part by part, in Chinese."""
 
 
 class SizeStep(NamedTuple):
@@ -75,13 +89,12 @@ def _convolved(found: list[SizeStep], stage: int, size: int) -> int:
     return size
 
 
-@cache
 def derived() -> str:
     """Return all steps from 572 to 388 as a table, each with its sum; compared with the package's own sizes."""
     found = walk(PAPER)
     assert found[-1].size == UNET_2015.output_size(PAPER) == output(PAPER)
-    rows = [(each.stage, each.what, f"{each.sum} = {each.size}") for each in found]
-    lines = ["| stage | what happens | size |", "|--:|---|--:|"]
+    rows = [(each.stage, in_words(each.what, _CHINESE), f"{each.sum} = {each.size}") for each in found]
+    lines = [in_language("| stage | what happens | size |", "| 级 | 做什么 | 尺寸 |"), "|--:|---|--:|"]
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 
 
@@ -100,7 +113,6 @@ def smallest() -> int:
     return legal(1, PAPER)[0]
 
 
-@cache
 def legal_sizes() -> str:
     """Return some legal sizes with their outputs: the smallest, and those around 572."""
     sizes = [*legal(1, smallest() + 32), *legal(PAPER - 32, PAPER + 32)]
@@ -109,7 +121,7 @@ def legal_sizes() -> str:
         number = (size - REST) // STRIDE
         assert size == STRIDE * number + REST
         rows.append((f"{STRIDE} · {number} + {REST} = {size}", f"{size} − {LOST} = {output(size)}"))
-    return table(("input", "output"), rows)
+    return table((in_language("input", "输入"), in_language("output", "输出")), rows)
 
 
 STRIDE = UNET_2015.stride
@@ -134,7 +146,14 @@ def crops() -> str:
                 f"maps[:, :, {cut.before}:{made - cut.after}, …]",
             )
         )
-    return table(("stage", "encoder's map", "decoder's map", "cut on each side", "in PyTorch"), rows)
+    head = (
+        in_language("stage", "级"),
+        in_language("encoder's map", "编码器的特征图"),
+        in_language("decoder's map", "解码器的特征图"),
+        in_language("cut on each side", "每侧裁掉"),
+        in_language("in PyTorch", "PyTorch 写法"),
+    )
+    return table(head, rows)
 
 
 def border(size: int) -> Border:
@@ -188,6 +207,42 @@ def overlap_tile() -> str:
     canvas.text(x, 148, "so the inputs of neighbouring tiles overlap.", CAPTION)
     title = "Overlap-tile: inputs of tiles overlap, their outputs cover the picture once; beyond it pixels are mirrored"
     return picture("overlap-tile", canvas.document(title, note=title), title)
+
+
+@cache
+def seam(apart: int) -> str:
+    """Return the largest difference between the scores of tiles and those of one large input, as a share of these.
+
+    The share is of the standard deviation of the scores. The network is the plain U-Net with 4 maps in the first
+    stage, with random weights as in the paper, in float64; the picture has 572 pixels, and the tiles 252.
+
+    Parameters
+    ----------
+    apart: pixels from one tile to the next.
+    """
+    network = _random_network()
+    made = next(synthetic_cells(1, seed=5, sizes=[(PAPER, PAPER)])).image.astype(np.float64)
+    image = torch.from_numpy((made - made.mean()) / made.std())[None, None]
+    out, worst = output(TILE), 0.0
+    with torch.no_grad():
+        whole = network(image)
+        for start in range(0, output(PAPER) - out + 1, apart):
+            tile = network(image[:, :, start : start + TILE, start : start + TILE])
+            worst = max(worst, float((tile - whole[:, :, start : start + out, start : start + out]).abs().max()))
+    share = 100 * worst / float(whole.std())
+    return "0" if share < 1e-9 else f"{share:.0f}"
+
+
+def _random_network() -> PlainUNet:
+    network = PlainUNet(width=4).double().eval()
+    random = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            inputs = module.weight[0].numel()  # as the paper counts: 9 times 64 for a 3 x 3 convolution of 64 maps
+            with torch.no_grad():
+                module.weight.normal_(0, (2 / inputs) ** 0.5, generator=random)
+                torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return network
 
 
 def copy_and_crop() -> str:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lessons.pages import photograph
+from lessons.pages import in_language, photograph
 from unpool.data.synthetic import synthetic_cells
-from unpool.geometry import stored_bytes
+from unpool.geometry import Transposed, Window, stored_bytes
 from unpool.wording import bytes_text
 
 NUMBERS = torch.tensor([[3.0, 1, 0, 4], [5, 2, 2, 1], [0, 1, 7, 6], [2, 8, 1, 3]])
@@ -47,8 +47,19 @@ def maxima() -> str:
 def places() -> str:
     """Return the place of each maximum in its block: row and column in the block, as two bits, and PyTorch's index."""
     _, indices = pooled()
-    lines = ["| block | row, column in the block | bits | PyTorch's index |", "|---|---|---|--:|"]
-    words = ("top left", "top right", "bottom left", "bottom right")
+    lines = [
+        in_language(
+            "| block | row, column in the block | bits | PyTorch's index |",
+            "| 小块 | 块内的行、列 | 比特 | PyTorch 的索引 |",
+        ),
+        "|---|---|---|--:|",
+    ]
+    words = (
+        in_language("top left", "左上"),
+        in_language("top right", "右上"),
+        in_language("bottom left", "左下"),
+        in_language("bottom right", "右下"),
+    )
     for word, index in zip(words, indices.flatten().tolist(), strict=True):
         row, column = index // 4 % 2, index % 4 % 2
         lines.append(f"| {word} | {row}, {column} | {row}{column} | {index} |")
@@ -81,6 +92,45 @@ def kernel() -> str:
     return grid(KERNEL)
 
 
+def _direct() -> tuple[Tensor, Tensor]:
+    """Return the input with zeros between its numbers and around them, and the reversed kernel, of ``transposed``."""
+    direct = Transposed(Window(len(KERNEL), 2)).direct()
+    values = pooled()[0]
+    stretched = torch.zeros(2 * len(values) - 1, 2 * len(values) - 1)
+    stretched[::2, ::2] = values
+    return F.pad(stretched, (direct.before, direct.after) * 2), KERNEL.flip(0, 1)
+
+
+def stretched() -> str:
+    """Return the maxima with a zero between neighbours and zeros around them, which a convolution then reads."""
+    return grid(_direct()[0])
+
+
+def reversed_kernel() -> str:
+    """Return the kernel with its rows and its columns in the opposite order."""
+    values, kernel = _direct()
+    made = F.conv2d(values[None, None], kernel[None, None])
+    assert torch.equal(made, F.conv_transpose2d(pooled()[0][None, None], KERNEL[None, None], stride=2))
+    return grid(kernel)
+
+
+def gradient_of(way: str) -> str:
+    """Return the gradient that the sum of the 4 x 4 output has for each of the 2 x 2 numbers.
+
+    Parameters
+    ----------
+    way: ``transposed`` or ``bilinear``.
+    """
+    leaf = pooled()[0].clone().requires_grad_()
+    if way == "transposed":
+        made = F.conv_transpose2d(leaf[None, None], KERNEL[None, None], stride=2)
+    else:
+        made = F.interpolate(leaf[None, None], scale_factor=2, mode="bilinear", align_corners=False)
+    made.sum().backward()
+    assert leaf.grad is not None
+    return grid(leaf.grad)
+
+
 def taps(size: int, kernel_size: int) -> str:
     """Return how many products each output pixel of a transposed convolution with stride 2 sums: a checkerboard or not.
 
@@ -109,11 +159,15 @@ def memory(channels: int, rows: int, columns: int) -> str:
     rows, columns: of the maps before pooling; a place is kept for each 2 x 2 block.
     """
     blocks = (-(-rows // 2), -(-columns // 2))
-    lines = ["| kept for the decoder | bits each | numbers | in all |", "|---|--:|--:|--:|"]
+    head = in_language(
+        "| kept for the decoder | bits each | numbers | in all |", "| 为解码器保存 | 每个数的比特数 | 个数 | 总量 |"
+    )
+    lines = [head, "|---|--:|--:|--:|"]
+    index = "`nn.MaxPool2d(return_indices=True)`"
     for name, bits, pixels in (
-        ("places, as Unpool keeps them", 2, blocks),
-        ("places, as `nn.MaxPool2d(return_indices=True)`", 64, blocks),
-        ("feature maps (U-Net), float32", 32, (rows, columns)),
+        (in_language("places, as Unpool keeps them", "位置，Unpool 的存法"), 2, blocks),
+        (in_language(f"places, as {index}", f"位置，{index}"), 64, blocks),
+        (in_language("feature maps (U-Net), float32", "特征图（U-Net），float32"), 32, (rows, columns)),
     ):
         count = channels * pixels[0] * pixels[1]
         lines.append(f"| {name} | {bits} | {count:,} | {bytes_text(stored_bytes(channels, pixels, bits))} |")
@@ -132,7 +186,10 @@ def four_ways_up() -> str:
     shown = [_enlarged(each) for each in (image, second, placed, repeated, smooth)]
     gap = np.full((shown[0].shape[0], 8), 255, np.uint8)
     sheet = np.concatenate([part for each in shown for part in (each, gap)][:-1], axis=1)
-    return photograph("four-ways-up", sheet, "input; pooled twice; unpooled; nearest; bilinear")
+    words = in_language(
+        "input; pooled twice; unpooled; nearest; bilinear", "输入；池化两次；反池化；最近邻插值；双线性插值"
+    )
+    return photograph("four-ways-up", sheet, words)
 
 
 def _enlarged(image: Tensor, side: int = 192) -> NDArray[np.uint8]:

@@ -71,7 +71,7 @@
       span: "span", before: "zeros before b", after: "zeros after a",
     },
     zh: {
-      size: "输入尺寸 i", kernel: "卷积核 k", stride: "步幅 s", dilation: "空洞率 d", padding: "填充方式",
+      size: "输入尺寸 i", kernel: "卷积核 k", stride: "步幅 s", dilation: "膨胀率 d", padding: "填充方式",
       zeros: "每侧补零个数", output: "输出像素", input: "输入", outputs: "输出",
       own: "自己指定", tensorflow: "TensorFlow 的 SAME",
       picture: "上面是补零后的输入，下面是输出，连线表示所选输出像素读取的内容",

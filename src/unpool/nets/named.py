@@ -195,6 +195,7 @@ NAMED_NETS: dict[str, NamedNet] = {
             (
                 "the paper's loss and layer table could not be checked line by line: batch normalisation, ReLU and 3x3 "
                 "up-convolutions are choices",
+                "three convolutions in the residual block, between two others, follow a public implementation",
                 "the output is one map per class with the softmax in the loss",
                 "no Gaussian noise or mirrored boundary in the network",
             ),
