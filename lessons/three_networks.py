@@ -230,7 +230,7 @@ TITLES = {"fcn-32s": "FCN-32s", "fcn-8s": "FCN-8s", "unet": "U-Net", "fusionnet"
 
 def results() -> str:
     """Return the measured scores: the mean of three trainings, and the lowest and highest."""
-    return score_table(measured.numbers("three_networks")["rows"], TITLES, "network")
+    return score_table(measured.numbers("three_networks")["rows"], TITLES, in_language("network", "网络"))
 
 
 def average(name: str, score: str) -> float:
