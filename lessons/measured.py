@@ -29,7 +29,7 @@ from unpool.report.pictures import png_file
 from unpool.wording import count_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "lessons" / "measured"
-MEASURED = ("borders", "decoders", "few_pictures", "from_zero", "training_loop")
+MEASURED = ("borders", "decoders", "few_pictures", "from_zero", "improve_it", "training_loop")
 """Modules with a measurement, in the order of the lessons."""
 
 
