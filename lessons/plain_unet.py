@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def double_convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """Return two 3x3 convolutions without padding, each with a ReLU: every side loses 4 pixels."""
+    """Return two 3x3 convolutions without padding, each with a ReLU: 4 rows and 4 columns are lost."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=3),
         nn.ReLU(),

@@ -24,6 +24,7 @@ from lessons.plain_loop import middle
 from lessons.plain_segnet import PlainSegNet
 from lessons.short_training import cells
 from unpool.data.weight_maps import Emphasis, emphasis_map
+from unpool.losses.class_weights import balanced_weights, median_frequency_weights
 
 SIDE, EPOCHS, TRAINED, RATE = 96, 10, 6, 3e-3
 """Pixels of a side, epochs, batches of an epoch, and learning rate of the measured trainings."""
@@ -139,6 +140,27 @@ def gap_weights() -> str:
         in_language("added to the weight", "权重加上"),
     )
     return table(head, rows)
+
+
+def class_weights() -> str:
+    """Return the class weights of a mask with 95 % background and 5 % cells, with their sums, as a table."""
+    shares = (0.95, 0.05)
+    middle_share = sum(shares) / 2
+    full = median_frequency_weights([95, 5], [100, 100])
+    balanced = balanced_weights(shares, cap=3)
+    rows = []
+    for name, share, weight, root in zip(
+        (in_language("background", "背景"), in_language("cell", "细胞")), shares, full, balanced, strict=True
+    ):
+        bound = f" → {root:.0f}" if (middle_share / share) ** 0.5 > root else ""
+        rows.append(
+            (
+                name,
+                f"{middle_share:.2f} / {share:.2f} = {weight:.2f}",
+                f"√{weight:.2f} = {(middle_share / share) ** 0.5:.2f}{bound}",
+            )
+        )
+    return table((in_language("class", "类别"), "median-frequency", "balanced"), rows)
 
 
 @cache

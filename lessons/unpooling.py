@@ -131,6 +131,15 @@ def gradient_of(way: str) -> str:
     return grid(leaf.grad)
 
 
+def kernel_gradient() -> str:
+    """Return the gradient that the sum of the transposed convolution has for each number of the kernel."""
+    leaf = KERNEL.clone().requires_grad_()
+    F.conv_transpose2d(pooled()[0][None, None], leaf[None, None], stride=2).sum().backward()
+    assert leaf.grad is not None
+    (value,) = set(leaf.grad.flatten().tolist())
+    return f"{value:g}"
+
+
 def taps(size: int, kernel_size: int) -> str:
     """Return how many products each output pixel of a transposed convolution with stride 2 sums: a checkerboard or not.
 
