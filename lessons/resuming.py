@@ -7,9 +7,11 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 import torch
 
+from lessons.pages import in_language
 from lessons.symptoms import elsewhere, made, printed
 from unpool.checkpoint.checkpoints import load_checkpoint
 from unpool.checkpoint.models import weights_digest
@@ -37,15 +39,16 @@ def stopped_and_continued() -> str:
         first, second = _messages(stop=STOP), _messages(resume=True)
         whole = RunFolder(finish(train(Path("cells"), SETTINGS, Path("whole"))).folder)
         rows = _comparison(RunFolder(Path("runs/cells-unet")), whole)
+    stop = in_language(f"Ctrl-C after step {STOP}", f"第 {STOP} 步后按 Ctrl-C")
+    resume = in_language("with --resume", "加上 --resume")
     shown = [
-        f"{f'Ctrl-C after step {STOP}':22} {first[-1]}",
-        f"{'with --resume':22} {next(text for text in second if text.startswith('continuing'))}",
+        f"{_in_columns(stop, 22)} {first[-1]}",
+        f"{_in_columns(resume, 22)} {next(text for text in second if text.startswith('continuing'))}",
         f"{'':22} {next(text for text in second if text.startswith('resumed'))}",
     ]
     text = re.sub(r"\d+ s so far", "… s so far", "\n".join(shown))
-    return "\n".join(
-        ["```text", text, "```", "", "| against the same training without the stop | |", "|---|---|", *rows]
-    )
+    head = in_language("| against the same training without the stop | |", "| 与没有中断的同样训练相比 | |")
+    return "\n".join(["```text", text, "```", "", head, "|---|---|", *rows])
 
 
 def other_settings_are_refused() -> str:
@@ -54,6 +57,11 @@ def other_settings_are_refused() -> str:
         _made_cells()
         _messages(stop=1)
         return printed("unpool train cells --resume --set learning_rate=0.5")
+
+
+def _in_columns(words: str, columns: int) -> str:
+    """Return words with spaces after them, up to a number of columns of a terminal; a Chinese character takes two."""
+    return words + " " * (columns - sum(1 + (east_asian_width(each) == "W") for each in words))
 
 
 def _made_cells() -> None:
@@ -79,12 +87,13 @@ def _comparison(one: RunFolder, other: RunFolder) -> list[str]:
     states = [load_checkpoint(run.state) for run in (one, other)]
     logs = [[[row[name] for name in SCORES] for row in read_json_lines(run.log, dict).entries] for run in (one, other)]
     found = {
-        "weights after the last step": _equal(*(state["network"] for state in states)),
-        "the optimiser's moments": _equal(*(state["optimiser"]["state"] for state in states)),
-        "weights in the model file": weights_digest(one.model) == weights_digest(other.model),
-        "losses and scores of each epoch": logs[0] == logs[1],
+        ("weights after the last step", "最后一步之后的权重"): _equal(*(state["network"] for state in states)),
+        ("the optimiser's moments", "优化器的一阶矩和二阶矩"): _equal(*(state["optimiser"]["state"] for state in states)),
+        ("weights in the model file", "模型文件里的权重"): weights_digest(one.model) == weights_digest(other.model),
+        ("losses and scores of each epoch", "每一轮的损失和分数"): logs[0] == logs[1],
     }
-    return [f"| {what} | {'equal bit for bit' if same else 'different'} |" for what, same in found.items()]
+    equal, different = in_language("equal bit for bit", "逐位相同"), in_language("different", "不同")
+    return [f"| {in_language(*what)} | {equal if same else different} |" for what, same in found.items()]
 
 
 def _equal(one: Any, other: Any) -> bool:

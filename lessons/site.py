@@ -65,7 +65,7 @@ def on_post_build(config: Any, **_: Any) -> None:
 def contents_for_programs(name: str, description: str, nav: list[Any], docs: Path) -> Iterator[str]:
     """Yield the lines of ``llms.txt``: the title, the summary, and for each section its pages with a sentence each."""
     yield from (f"# {name}", "", f"> {description}.", "")
-    yield "Lessons and symptoms also have a page in Chinese, with the suffix `.zh.md`."
+    yield "Lessons, symptoms and most pages of the manual also have a page in Chinese, with the suffix `.zh.md`."
     for title, pages in (each for entry in nav if isinstance(entry, dict) for each in entry.items()):
         yield from ("", f"## {title}", "")
         for page in pages:

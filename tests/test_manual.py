@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import yaml
 
 import tiny
 from conftest import Program
+from lessons.pages import parts
 from unpool.checkpoint.models import load_model, save_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.io.read.images import read_image
@@ -22,6 +24,8 @@ from unpool.io.write.images import write_image
 
 DOCS = Path(__file__).parents[1] / "docs"
 MANUAL = DOCS / "manual"
+ENGLISH_ONLY = ("reference.md", "speed.md")
+"""Pages of the manual that have no Chinese page."""
 
 
 def programs(page: str) -> list[str]:
@@ -105,4 +109,32 @@ def test_the_contents_link_every_page(room: str) -> None:
         written = [page for page in pages if (DOCS / page).is_file() and not page.endswith("README.md")]
         paths = [(contents.parent / link).resolve() for link in links if "README" not in link]
         named = [path.relative_to(DOCS).as_posix() for path in paths]
-        assert sorted(named) == sorted(page.replace(".md", ".zh.md") if chinese else page for page in written)
+        assert sorted(named) == sorted(in_chinese(page) if chinese else page for page in written)
+
+
+def in_chinese(page: str) -> str:
+    """The Chinese page of a page of the site; the page itself, if it is in English only."""
+    chinese = page.replace(".md", ".zh.md")
+    return chinese if (DOCS / chinese).is_file() else page
+
+
+@pytest.mark.parametrize("page", [page.name for page in sorted(MANUAL.glob("*.md")) if page.suffixes == [".md"]])
+def test_chinese_pages_have_the_same_parts_programs_and_commands(page: str) -> None:
+    if page in ENGLISH_ONLY:
+        assert in_chinese(f"manual/{page}") == f"manual/{page}", "it is not in English only"
+        return
+    names = (page, page.replace(".md", ".zh.md"))
+    assert (MANUAL / names[1]).is_file(), "it has no Chinese page"
+    english, chinese = ((MANUAL / name).read_text(encoding="utf-8") for name in names)
+    assert parts(chinese) == parts(english)
+    first, second = ([ast.dump(ast.parse(each)) for each in programs(name)] for name in names)
+    assert second == first
+    assert typed(chinese) == typed(english)
+    for line in (r"^#+ ", r"^\|", r"^- "):  # headings, rows of tables, items of lists
+        assert len(re.findall(line, chinese, re.MULTILINE)) == len(re.findall(line, english, re.MULTILINE)), line
+
+
+def typed(text: str) -> list[str]:
+    """The commands of a page, without the words beside them."""
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]

@@ -165,6 +165,21 @@ def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     assert LESSONS[0].goal[1] in chinese
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.zh.md")), ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_chinese_pages_link_chinese_pages(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s#:]+\.md)\b", path.read_text(encoding="utf-8")):
+        target = path.parent / link
+        assert not english(target) or not target.with_suffix(".zh.md").exists(), link
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.zh.md")), ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_a_chinese_page_begins_with_a_sentence(path: Path) -> None:
+    heading, _, text = path.read_text(encoding="utf-8").partition("\n")
+    assert re.match(r"# .*[\u4e00-\u9fff]", heading), "its computed parts would be in English"
+    first = next(part for part in re.split(r"\n\s*\n", text.strip("\n")) if not part.startswith("<!--"))
+    assert "。" in first
+
+
 def paragraphs(path: Path) -> list[str]:
     """The paragraphs of a page, list items and rows of tables alone, without code."""
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
