@@ -88,7 +88,7 @@ def _comparison(one: RunFolder, other: RunFolder) -> list[str]:
     logs = [[[row[name] for name in SCORES] for row in read_json_lines(run.log, dict).entries] for run in (one, other)]
     found = {
         ("weights after the last step", "最后一步之后的权重"): _equal(*(state["network"] for state in states)),
-        ("the optimiser's moments", "优化器的一阶矩和二阶矩"): _equal(*(state["optimiser"]["state"] for state in states)),
+        ("the optimiser's moments", "优化器的一、二阶矩"): _equal(*(state["optimiser"]["state"] for state in states)),
         ("weights in the model file", "模型文件里的权重"): weights_digest(one.model) == weights_digest(other.model),
         ("losses and scores of each epoch", "每一轮的损失和分数"): logs[0] == logs[1],
     }

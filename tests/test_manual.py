@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lessons.pages import parts
 
 import tiny
 from conftest import Program
-from lessons.pages import parts
 from unpool.checkpoint.models import load_model, save_model
 from unpool.checkpoint.probe import probe_logits
 from unpool.io.read.images import read_image
@@ -136,5 +136,5 @@ def test_chinese_pages_have_the_same_parts_programs_and_commands(page: str) -> N
 
 def typed(text: str) -> list[str]:
     """The commands of a page, without the words beside them."""
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [line.split("  #")[0].strip() for language, block in blocks if not language for line in block.splitlines()]
