@@ -229,6 +229,23 @@ def test_masks_win_and_the_outlines_are_mentioned(tmp_path: Path) -> None:
     assert "a.json" in codes(tmp_path)["outlines-unused"]
 
 
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("Annotations/a.xml", "<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>"),
+        ("project.json", '[{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]'),
+        ("panoptic.json", '{"annotations": [{"segments_info": []}]}'),
+    ],
+)
+def test_annotations_that_are_not_drawn_lie_beside_masks(name: str, text: str, tmp_path: Path) -> None:
+    for stem in "ab":
+        picture(tmp_path / "images" / f"{stem}.jpg")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(block(0, 0, 3, 3, 255)).save(tmp_path / "masks" / f"{stem}.png")
+    wrote(tmp_path / name, text)
+    assert "outlines-unused" not in codes(tmp_path)
+
+
 def test_a_mask_is_drawn_again_when_its_annotation_changes_and_not_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

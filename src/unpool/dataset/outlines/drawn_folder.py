@@ -76,7 +76,7 @@ def unused_outlines(contents: FolderContents) -> list[Finding]:
             found = recognised(file)
         except (OSError, DataError):
             continue
-        if isinstance(found, tuple):
+        if found is not None and not isinstance(found, UndrawnFormat):
             name = file.path.relative_to(contents.root).as_posix()
             text = f"outlines of {TOOLS[found[0]].name} are not used, because there are masks: {decodable(name)}"
             return [Finding("note", "outlines-unused", text)]
