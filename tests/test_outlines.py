@@ -230,7 +230,7 @@ def test_masks_win_and_the_outlines_are_mentioned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, text",
+    ("name", "text"),
     [
         ("Annotations/a.xml", "<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>"),
         ("project.json", '[{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]'),

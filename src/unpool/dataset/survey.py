@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.class_table import ClassTable, MaskKind, unflatten_value
+from unpool.class_table import IGNORE_ID, ClassTable, MaskKind, unflatten_value
 from unpool.data.samples import Pair
 from unpool.dataset.checks.dummy_masks import dummy_masks
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
@@ -187,7 +187,7 @@ def _with_repair(
     finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None, testing: bool
 ) -> Finding:
     """Return the error of a mask that the table cannot read, with a repair that names the values."""
-    if finding.code == "mask-form" and table.ranges and not testing:
+    if finding.code == "mask-form" and any(each.class_id != IGNORE_ID for each in table.ranges) and not testing:
         return replace(finding, repair=f"name colours in place of greys: {greys_as_colours(table)}")
     if finding.code != "unknown-value":
         return finding

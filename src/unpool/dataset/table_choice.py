@@ -23,7 +23,7 @@ from unpool.dataset.checks.smoothed_ids import smoothed_ids
 from unpool.dataset.checks.two_ways import two_ways_findings
 from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
-from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.given_values import ignored_ranges, ignored_values, stated_values
 from unpool.dataset.mask_values.known_sets import counted_as_the_masks
 from unpool.dataset.mask_values.model_names import table_by_names
 from unpool.dataset.mask_values.new_table import (
@@ -91,6 +91,7 @@ def choose_table(
     if names:
         names = counted_as_the_masks(names, {value for tally in plain if not tally.colour for value in tally.counts})
     own = {coloured: stated_values(names, "colours" if coloured else "values", plain) for coloured in (True, False)}
+    own[False] |= {*ignored_values(options.ignore, "values", plain)} if ignored_ranges(options.ignore) else set()
     if options.kind == "auto" and not all(own[tally.colour].issuperset(tally.counts) for tally in plain):
         refuse_object_numbers(folder.pairs, every)
     common = common_values(plain)

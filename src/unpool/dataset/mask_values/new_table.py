@@ -13,6 +13,7 @@ from unpool.class_table import (
     Colour,
     MaskKind,
     MaskValue,
+    ValueRange,
     distinct_colours,
     flatten_value,
     unflatten_value,
@@ -21,7 +22,7 @@ from unpool.class_table import (
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.commands import MOST_PASTED, classes_option, ignore_option, named_option
-from unpool.dataset.mask_values.given_values import ignored_values, value_of_colour
+from unpool.dataset.mask_values.given_values import ignored_ranges, ignored_values, value_of_colour
 from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, unclear_void, usual_ignore
@@ -108,18 +109,28 @@ def make_table(
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
     most = max(MAX_VALUES, len(names.classes) + 1 if names else 0)  # one more for 255, which lists leave out
-    if len(present) > most and not (names and names.stated):
-        raise _too_many(present, kind)
     if ignore is None and names is not None:
         ignore = names.ignore
     skipped = None if ignore is None else ignored_values(ignore, kind, tallies)
+    if len(present.keys() - {*(skipped or ())}) > most and not (names and names.stated):
+        raise _too_many(present, kind)
     if names is None and skipped is None and camvid and kind == "values" and set(present) == set(range(12)):
         return _camvid()
     if names is not None:
         made = _named(tallies, sorted(present), kind, names, skipped)
     else:
         made = _unnamed(tallies, sorted(present), kind, skipped)
-    return made._replace(table=with_display_colours(made.table, tallies, names))
+    table = _with_ranges(made.table, ignored_ranges(ignore))
+    return made._replace(table=with_display_colours(table, tallies, names))
+
+
+def _with_ranges(table: ClassTable, ranges: Sequence[ValueRange]) -> ClassTable:
+    """Return the table with ranges of ignored values in place of their single values."""
+    if not ranges:
+        return table
+    first = {each.low for each in ranges}
+    kept = [value for value in table.ignore if value in first or not any(value in each for each in ranges)]
+    return replace(table, ignore=tuple(kept), ranges=(*table.ranges, *ranges))
 
 
 def _unnamed(
