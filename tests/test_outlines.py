@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
+import shlex
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -511,6 +515,54 @@ def test_via_regions_of_both_versions(tmp_path: Path) -> None:
         assert np.array_equal(found["a"], block(3, 2, 12, 9, 2))
         assert found["b"].sum() == 25
         assert survey(tmp_path).table.names == ("background", "door", "wall")
+
+
+def via_csv(*rows: tuple[str, Any, Any]) -> str:
+    file = io.StringIO()
+    heading = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    writer = csv.writer(file)
+    writer.writerow(heading.split(","))
+    writer.writerows([name, 9, "{}", 1, 0, json.dumps(shape), json.dumps(names)] for name, shape, names in rows)
+    return file.getvalue()
+
+
+def test_via_regions_in_a_csv_file(tmp_path: Path) -> None:
+    square = {"name": "polygon", "all_points_x": [x for x, _ in SQUARE], "all_points_y": [y for _, y in SQUARE]}
+    circle = {"name": "circle", "cx": 10, "cy": 10, "r": 3}
+    rows = [("a.jpg", square, {"type": "wall"}), ("a.jpg", circle, {"type": "door"}), ("b.jpg", {}, {})]
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    wrote(tmp_path / "via_region_data.csv", via_csv(*rows))
+    found = masks(tmp_path)
+    assert (found["a"] == 2).sum() > 0 < (found["a"] == 1).sum()
+    assert not found["b"].any()
+    assert "1 file" in survey(tmp_path).folder.layout
+    wrote(tmp_path / "via_region_data.csv", via_csv(("a.jpg", square, {"type": "wall"})).replace("{", "{{"))
+    with pytest.raises(DataError, match=r"via_region_data\.csv: row 1: "):
+        find_pairs(tmp_path)
+
+
+def test_run_length_codes_in_a_csv_file_are_named_with_the_line_that_draws_them(tmp_path: Path) -> None:
+    wrote(tmp_path / "train.csv", "ImageId,ClassId,EncodedPixels\na.jpg,2,1 3 21 2\na.jpg,1,41 1\nb.jpg,,\n")
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / "train_images" / name)
+    with pytest.raises(DataError, match="run-length codes") as stop:
+        find_pairs(tmp_path)
+    line = stop.value.repair.split("most of Kaggle's do: ")[1].split("; where they count")[0]
+    subprocess.run(shlex.split(line.replace("python", sys.executable, 1)), check=True)
+    mask = masks(tmp_path)["train/a"]
+    assert [*zip(*np.nonzero(mask == 2), strict=True)] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    assert mask[0, 2] == 1
+
+
+def test_coco_files_give_the_split_where_a_folder_holds_two_parts(tmp_path: Path) -> None:
+    for part, place in (("train", "train_val_images"), ("val", "train_val_images"), ("test", "test_images")):
+        picture(tmp_path / "images" / place / f"{part}.jpg")
+        outline = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": [flat(SQUARE)]}
+        coco(tmp_path / "annotations" / f"set_coco_{part}.json", [f"{part}.jpg"], [outline])
+    found = find_pairs(tmp_path)
+    assert {pair.split: pair.image.stem for pair in found.pairs} == {part: part for part in ("train", "val", "test")}
+    assert not any(each.code == "lists-unused" for each in found.findings)
 
 
 def test_qupath_polygons_have_holes_and_places_on_the_earth_are_refused(tmp_path: Path) -> None:

@@ -9,23 +9,31 @@ from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.coco import is_coco, read_coco
 from unpool.dataset.outlines.cvat import is_cvat, read_cvat
 from unpool.dataset.outlines.labelme import is_labelme, labelme_classes, read_labelme
-from unpool.dataset.outlines.outline import Annotations
+from unpool.dataset.outlines.outline import Annotations, UndrawnFormat
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.outlines.qupath import geojson_features, is_qupath, read_qupath
+from unpool.dataset.outlines.run_tables import run_table
 from unpool.dataset.outlines.supervisely import (
     is_supervisely,
     is_supervisely_meta,
     read_supervisely,
     supervisely_classes,
 )
-from unpool.dataset.outlines.via import is_via, read_via
+from unpool.dataset.outlines.via import is_via, read_via, via_csv_table
 from unpool.dataset.outlines.yolo import read_yolo, yolo_classes, yolo_lines
 from unpool.dataset.pairing.folder import PlacedFile, composed
+from unpool.errors import DataError
 from unpool.io.documents import read_json
+from unpool.io.text_files import read_text
 from unpool.io.xml_documents import XMLElement, read_xml
+from unpool.wording import decodable
 
 Read: TypeAlias = Callable[[PlacedFile, Any, PictureFinder, Annotations], None]
 """A function that adds the pictures of one annotation file."""
+
+_MOST_TABLE_BYTES = 50_000_000
+_LONGEST_LINE = 100_000
+"""The most letters of a CSV file's line that are looked at."""
 
 COCO_TASKS = ("person_keypoints", "captions", "stuff", "panoptic", "image_info")
 """First words of COCO's files that lie beside ``instances_…`` and hold the same pictures for another task."""
@@ -68,17 +76,10 @@ TOOLS = {
         read_supervisely,
         supervisely_classes,
     ),
-    "via": Tool("VIA", "JSON file", "as scikit-image draws them, because VIA draws no masks", read_via),
+    "via": Tool("VIA", "file", "as scikit-image draws them, because VIA draws no masks", read_via),
     "qupath": Tool("QuPath", "GeoJSON file", "as QuPath draws them, by the centres of pixels", read_qupath),
 }
 """The tools by a short name."""
-
-
-class UndrawnFormat(NamedTuple):
-    """A known format of annotations that is not drawn: what its files hold, and what to do."""
-
-    holds: str
-    repair: str
 
 
 _VOC_BOXES = UndrawnFormat(
@@ -111,12 +112,12 @@ _PLACES = UndrawnFormat(
 def annotation_files(files: Sequence[PlacedFile], finder: PictureFinder) -> Iterator[PlacedFile]:
     """Yield the files that may hold outlines, by their names; text files only with the name of a picture."""
     coco = any(file.path.name.startswith("instances") for file in files)
-    for file in files:
+    for file in sorted(files, key=lambda file: file.path.suffix.lower() == ".csv"):
         suffix = file.path.suffix.lower()
         if any(folder.suffix.lower() == ".zarr" for folder in file.path.parents):
             continue
         whole = suffix in (".json", ".geojson") and not (coco and file.path.name.startswith(COCO_TASKS))
-        if whole or suffix == ".xml" or (suffix == ".txt" and finder.has_stem(composed(file.path.stem))):
+        if whole or suffix in (".xml", ".csv") or (suffix == ".txt" and finder.has_stem(composed(file.path.stem))):
             yield file
 
 
@@ -134,11 +135,30 @@ def recognised(file: PlacedFile) -> tuple[str, Any] | UndrawnFormat | None:
     if suffix == ".xml":
         root = read_xml(file.path)
         return ("cvat", root) if is_cvat(root) else _undrawn_xml(root)
+    if suffix == ".csv":
+        return _recognised_table(file)
     data = read_json(file.path)
     tool = next((name for name, fits in _JSON_TESTS if fits(data)), None)
     if tool is None and data == {} and file.path.name.startswith("via"):
         tool = "via"  # a project without pictures
     return (tool, data) if tool else _undrawn_json(data)
+
+
+def _recognised_table(file: PlacedFile) -> tuple[str, Any] | UndrawnFormat | None:
+    """Return what a CSV file holds, see ``recognised``. Raises DataError."""
+    try:
+        with file.path.open("rb") as opened:
+            heading, first = (opened.readline(_LONGEST_LINE).decode("utf-8", "replace").strip() for _ in range(2))
+    except OSError:
+        return None
+    if "region_shape_attributes" not in heading:
+        return run_table(file, heading.split(","), first.split(","))
+    try:
+        table = via_csv_table(read_text(file.path, _MOST_TABLE_BYTES))
+    except ValueError as error:
+        repair = "correct it in VIA and export again, or move the file out of the folder"
+        raise DataError(f"{decodable(str(file.path))}: {error}", "annotations as VIA writes them", repair) from error
+    return ("via", table) if table else None
 
 
 _JSON_TESTS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
