@@ -26,6 +26,24 @@ def ids(root: Path, values: Sequence[int], count: int = 4) -> Path:
     return made(root, [np.array(values, np.uint8)[blobs(rng, len(values) - 1)] for _ in range(count)])
 
 
+def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    masks = []
+    for _ in range(4):
+        mask = np.zeros((40, 42), np.uint8)
+        for number, place in enumerate(rng.permutation(6), 1):
+            mask[6 * place + 1 : 6 * place + 5, 4:30] = number
+        masks.append(mask)
+    found = survey(made(tmp_path, masks))
+    repair = finding(found, "may-number-objects").repair
+    assert finding(found, "may-number-objects").severity == "warning"
+    assert survey(tmp_path, pasted(repair)).table.kind == "instances"
+    assert "may-number-objects" not in codes(survey(tmp_path, pasted(repair.split("classes, ")[1])))
+    masks[0][1:3, 35:] = masks[1][1:3, 35:] = 5
+    masks[0][9:12, 35:] = masks[1][9:12, 35:] = 6
+    assert "may-number-objects" not in codes(survey(made(tmp_path / "two", masks)))
+
+
 def test_nnunet_regions_and_ignore(tmp_path: Path) -> None:
     ids(tmp_path, [0, 1, 2, 3, 4])
     labels = {"background": 0, "whole tumor": [1, 2, 3], "core": [2, 3], "enhancing": [3], "ignore": 4}

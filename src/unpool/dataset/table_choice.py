@@ -10,7 +10,11 @@ from typing import NamedTuple
 from unpool.class_table import ClassTable, MaskKind
 from unpool.dataset.checks.class_meaning import class_meaning, missing_background
 from unpool.dataset.checks.inverted_masks import inverted_masks
-from unpool.dataset.checks.object_numbers import numbers_of_several_regions, refuse_object_numbers
+from unpool.dataset.checks.object_numbers import (
+    equally_many_regions,
+    numbers_of_several_regions,
+    refuse_object_numbers,
+)
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import (
     common_values,
@@ -116,6 +120,8 @@ def choose_table(
     warnings += smoothed_ids(usable) if kind == "values" else []
     if names is None and not made.known:
         warnings += class_meaning(made.table, usable)
+        if options.kind == "auto":
+            warnings += equally_many_regions(folder.pairs, usable, made.table)
     elif names is not None and made.by_order and not names.by_hand:
         warnings += missing_background(made.table, usable)
     wrong = with_way_in(wrong, ranges_or_nearest(every, names, made.table) if wrong else "")

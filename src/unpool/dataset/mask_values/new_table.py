@@ -25,7 +25,7 @@ from unpool.dataset.mask_values.commands import MOST_PASTED, classes_option, ign
 from unpool.dataset.mask_values.given_values import ignored_ranges, ignored_values, value_of_colour
 from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
-from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, unclear_void, usual_ignore
+from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, declared_missing, unclear_void, usual_ignore
 from unpool.errors import DataError, UsageError
 from unpool.wording import count_text, first_of
 
@@ -121,6 +121,8 @@ def make_table(
     else:
         made = _unnamed(tallies, sorted(present), kind, skipped)
     table = _with_ranges(made.table, ignored_ranges(ignore))
+    if kind == "values" and names is None and ignore is None and 0 in declared_missing(tallies):
+        made = made._replace(findings=(*made.findings, *_missing_zero(table)))
     return made._replace(table=with_display_colours(table, tallies, names))
 
 
@@ -365,6 +367,19 @@ def _with_class(table: ClassTable, value: MaskValue) -> str:
     if len(table) > MOST_PASTED:
         return f"--classes with value=name for each, {value_text(value)} among them"
     return named_option(kept, [(value, f"class{value_text(value).removeprefix('#')}")])
+
+
+def _missing_zero(table: ClassTable) -> list[Finding]:
+    """Return the finding that files declare 0 as missing data, where it is a class: often it means background there."""
+    name = next((name for name, values in zip(table.names, table.values, strict=True) if 0 in values), None)
+    if name is None:
+        return []
+    found = f"the mask files declare 0 as missing data (GDAL's nodata), and it is read as class {name}"
+    if len(table) == 2:
+        return [Finding("note", "missing-is-class", f"{found}, because there is only one other")]
+    expected = "the meaning of 0: background, or pixels that count nowhere"
+    repair = f"if it counts nowhere, add {ignore_option([*table.ignore, 0])}; if it is a class, name the classes: "
+    return [Finding("warning", "missing-is-class", found, expected, repair + named_option(table))]
 
 
 def _id_notes(table: ClassTable) -> list[Finding]:
