@@ -166,6 +166,17 @@ def test_list_files(tmp_path: Path, line: str) -> None:
     }
 
 
+def test_list_files_may_name_paths_below_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "traincrop/traincrop/a.jpg", "traincrop/traincrop/a.png")
+    (tmp_path / "train.txt").write_text("traincrop/a.jpg traincrop/a.png\n")
+    assert list(paired(tmp_path).values()) == [
+        ("traincrop/traincrop/a.jpg", "traincrop/traincrop/a.png", "train"),
+    ]
+    touch(tmp_path, "other/traincrop/a.jpg", "other/traincrop/a.png")
+    with pytest.raises(DataError, match="the first line names"):
+        find_pairs(tmp_path)
+
+
 def test_list_files_must_be_right(tmp_path: Path) -> None:
     touch(tmp_path, "p/a.png", "m/a.png")
     (tmp_path / "train.txt").write_text("p/a.png m/a.png\np/b.png m/b.png\n")

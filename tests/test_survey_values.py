@@ -181,6 +181,18 @@ def test_missing_data_that_mask_files_declare(
         assert "missing-is-class" not in codes(survey(tmp_path, MaskOptions(classes=named)))
 
 
+def test_masks_that_all_show_0_white_are_named_with_care(tmp_path: Path) -> None:
+    made(tmp_path, [squares([0, 255])] * 4)
+    for k in range(4):
+        (tmp_path / "masks" / f"{k:02}.png").unlink()
+        Image.fromarray(squares([0, 255])).convert("1").save(tmp_path / "masks" / f"{k:02}.pbm")
+    warning = finding(survey(tmp_path), "white-is-background")
+    assert (warning.severity, "0 as white and 1 as black" in warning.found) == ("warning", True)
+    named = survey(tmp_path, MaskOptions(classes=["0=object", "1=background"]))
+    assert "use --classes 0=object 1=background;" in warning.repair
+    assert "white-is-background" not in codes(named)
+
+
 def test_a_mask_that_shows_0_white_keeps_its_values(tmp_path: Path) -> None:
     made(tmp_path, [squares([0, 255])] * 4)
     (tmp_path / "masks" / "01.png").unlink()

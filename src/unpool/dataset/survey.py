@@ -107,7 +107,7 @@ def survey_steps(
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
     if not tallies and table is None:
-        raise no_mask(findings)
+        raise no_mask(folder, findings)
     try:
         choice = (
             choose_table(folder, tallies, options, names, reading)

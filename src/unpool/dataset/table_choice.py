@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from unpool.class_table import ClassTable, MaskKind
 from unpool.dataset.checks.class_meaning import class_meaning, missing_background
-from unpool.dataset.checks.inverted_masks import inverted_masks
+from unpool.dataset.checks.inverted_masks import inverted_masks, shown_white
 from unpool.dataset.checks.object_numbers import (
     equally_many_regions,
     numbers_of_several_regions,
@@ -43,7 +44,7 @@ from unpool.dataset.mask_values.readings import reading_findings, settled_table,
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
-from unpool.wording import count_text, first_of
+from unpool.wording import command_text, count_text, first_of
 
 
 class TableChoice(NamedTuple):
@@ -119,7 +120,7 @@ def choose_table(
     warnings = [way for way in ways if way.severity != "error"]
     warnings += smoothed_ids(usable) if kind == "values" else []
     if names is None and not made.known:
-        warnings += class_meaning(made.table, usable)
+        warnings += [*class_meaning(made.table, usable), *shown_white(usable, made.table)]
         if options.kind == "auto":
             warnings += equally_many_regions(folder.pairs, usable, made.table)
     elif names is not None and made.by_order and not names.by_hand:
@@ -170,12 +171,19 @@ def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNam
     return TableChoice(table, findings, tuple(of_masks), frozenset(files_of(errors)))
 
 
-def no_mask(findings: Sequence[Finding]) -> DataError:
-    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair."""
+def no_mask(folder: Folder, findings: Sequence[Finding]) -> DataError:
+    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair.
+
+    A line that repairs the files of one mask's folder then names the folder around the masks of all.
+    """
     faults = [finding for finding in findings if finding.code == "broken-mask"]
     repair, _ = Counter(fault.repair for fault in faults).most_common(1)[0]
     fault = next(fault for fault in faults if fault.repair == repair)
     more = f"; and {count_text(len(faults) - 1, 'more mask')}" if len(faults) > 1 else ""
+    folders = {pair.mask.parent for pair in folder.pairs if pair.mask.is_relative_to(folder.root)}
+    own = next((f"{command_text([place])}" for place in folders if f" {command_text([place])}" in repair), None)
+    if own and len(folders) > 1:
+        repair = repair.replace(f" {own}", f" {command_text([os.path.commonpath(folders)])}")
     return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)
 
 
