@@ -42,6 +42,8 @@ def belonging(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> Belo
     """Return the way by which most masks belong to a picture; None where there is none."""
     for way in _WAYS:
         found = belonging_by(way, images, masks)
+        if way == "folder" and len(found.masks) == 1 < len(images):
+            continue  # a folder 0 of many pictures is not that of the picture 0
         if found.masks and found.count >= MOST * len(masks):
             return found
     return None

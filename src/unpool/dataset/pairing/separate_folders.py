@@ -47,7 +47,7 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     root, files = contents.root, contents.files
     masks = [file for file in files if file.kind == "mask"]
     images = [file for file in files if file.kind == "image"] or [file for file in files if file.kind is None]
-    ways = _ways(images, masks) or _ways_without_split(images, masks)
+    ways = _ways(images, masks) or _ways_by_name(images, masks)
     if not ways:
         return None
     if contents.instances and any(way.holds_objects for way in ways):
@@ -80,15 +80,21 @@ def _ways(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> list[_Wa
     ]
 
 
-def _ways_without_split(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> list[_Way]:
-    """Return the ways of folders such as ``train_images`` and ``masks``, of which one alone names a split."""
+def _ways_by_name(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> list[_Way]:
+    """Return the ways of folders such as ``train_images`` and ``masks``, of which one alone names a split.
+
+    The masks of one folder may also belong to pictures of several, as of ``images_part_1`` and ``images_part_2``.
+    """
     if any(file.kind is None for file in images):
         return []
     aside = [file for file in images if file.split] if any(file.split for file in masks) else []
     own = {file.path: file for file in images}
     free = [[replace(file, split=None) for file in side if file not in aside] for side in (images, masks)]
+    counts = [len({file.path.parent for file in side}) for side in (images, masks)]
     try:
         ways = _ways(*free)
+        if not ways and counts[0] > 1 == counts[1]:
+            ways = _ways(*([replace(file, place="", word=side[0].word) for file in side] for side in free))
     except DataError:
         return []  # one name in several splits
     splits = {file.path: file.split for file in masks}
