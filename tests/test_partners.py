@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from made_pairs import box, picture, saved
 from test_data_folder import paired, touch
 from unpool.commands.predict.targets import find_targets
 from unpool.dataset.findings import Finding
@@ -228,6 +229,18 @@ def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
         find_targets([str(tmp_path)], tmp_path / "out")
     assert error.value.repair.startswith("pip install czifile, then python -c ")
+
+
+def test_a_numbered_folder_of_masks_belongs_to_no_picture_of_that_number(tmp_path: Path) -> None:
+    for k in range(3):
+        picture(tmp_path / "img" / f"{k}.png")
+        for place, word in enumerate(("hair", "skin")):
+            saved(tmp_path / "mask-anno" / "0" / f"{k:05}_{word}.png", box(2 + 8 * place, 3))
+    with pytest.raises(DataError) as stop:
+        find_pairs(tmp_path)
+    assert "6 masks for 3 pictures" in stop.value.found
+    assert "several people" not in stop.value.repair
+    assert "x_cell" in stop.value.repair
 
 
 def test_equal_names_in_folders_that_do_not_belong_together(tmp_path: Path) -> None:
