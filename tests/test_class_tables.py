@@ -44,6 +44,35 @@ def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path)
     assert "may-number-objects" not in codes(survey(made(tmp_path / "two", masks)))
 
 
+def test_labelmes_classes_of_each_picture_agree_or_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        mask = blobs(rng, 1 + k % 2).astype(np.uint8)
+        folder = tmp_path / f"{k}_json"
+        folder.mkdir()
+        Image.fromarray(rng.integers(0, 256, (*mask.shape, 3), np.uint8)).save(folder / "img.png")
+        Image.fromarray(mask).save(folder / "label.png")
+        (folder / "label_names.txt").write_text("_background_\ncat\n" + "dog\n" * (k % 2))
+    found = survey(tmp_path)
+    assert found.table.names == ("_background_", "cat", "dog")
+    assert "class-file-unread" not in codes(found)
+    (tmp_path / "2_json" / "label_names.txt").write_text("_background_\ndog\n")
+    with pytest.raises(
+        DataError, match=r"mask value 1 means dog by 2_json/label_names\.txt, and cat by 1_json"
+    ) as stop:
+        survey(tmp_path)
+    assert "labelme2voc" in stop.value.repair
+
+
+def test_a_class_file_that_counts_on_where_the_masks_hold_255_is_refused(tmp_path: Path) -> None:
+    ids(tmp_path, [0, 255])
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "cell": 1}}))
+    with pytest.raises(DataError, match=r"dataset\.json gives cell the value 1, and the masks hold 255 and 0") as stop:
+        survey(tmp_path)
+    found = survey(tmp_path, pasted(stop.value.repair))
+    assert (found.table.names, found.table.values, found.errors) == (("background", "cell"), ((0,), (255,)), ())
+
+
 def test_nnunet_regions_and_ignore(tmp_path: Path) -> None:
     ids(tmp_path, [0, 1, 2, 3, 4])
     labels = {"background": 0, "whole tumor": [1, 2, 3], "core": [2, 3], "enhancing": [3], "ignore": 4}

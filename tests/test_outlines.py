@@ -413,6 +413,14 @@ def test_yolo_draws_smaller_shapes_on_top(tmp_path: Path) -> None:
     assert find_pairs(tmp_path).pairs[0].split == "train"
 
 
+def test_yolo_reads_the_classes_beside_its_files(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    wrote(tmp_path / "a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    wrote(tmp_path / "classes.txt", "cell\n")
+    assert survey(tmp_path).table.names == ("background", "cell")
+    assert "class-file-unread" not in codes(tmp_path)
+
+
 def test_yolo_boxes_are_no_outlines(tmp_path: Path) -> None:
     yolo(tmp_path, "0 0.5 0.5 0.2 0.2\n")
     with pytest.raises(DataError, match="a box does not show which pixels belong to an object"):
@@ -539,6 +547,31 @@ def test_via_regions_in_a_csv_file(tmp_path: Path) -> None:
     assert "1 file" in survey(tmp_path).folder.layout
     wrote(tmp_path / "via_region_data.csv", via_csv(("a.jpg", square, {"type": "wall"})).replace("{", "{{"))
     with pytest.raises(DataError, match=r"via_region_data\.csv: row 1: "):
+        find_pairs(tmp_path)
+
+
+def test_imagescope_regions_are_drawn_by_layers(tmp_path: Path) -> None:
+    def region(points: list[list[int]], **attributes: str) -> str:
+        corners = "".join(f'<Vertex X="{x}" Y="{y}" Z="0"/>' for x, y in points)
+        given = "".join(f' {key}="{value}"' for key, value in attributes.items())
+        return f"<Region{given}><Vertices>{corners}</Vertices></Region>"
+
+    small = [[15, 15], [18, 15], [18, 18], [15, 18]]
+    layers = (
+        ("<Attributes/>", region(SQUARE, Type="0")),
+        ('<Attributes><Attribute Name="Nucleus"/></Attributes>', region(small) + region(SMALL, NegativeROA="1")),
+    )
+    text = "".join(f'<Annotation Name="">{names}<Regions>{drawn}</Regions></Annotation>' for names, drawn in layers)
+    picture(tmp_path / "Tissue Images" / "T-1.tif")
+    wrote(tmp_path / "Annotations" / "T-1.xml", f'<Annotations MicronsPerPixel="0.25">{text}</Annotations>')
+    expected = block(3, 2, 12, 9, 2)
+    expected[15:19, 15:19] = 1
+    (mask,) = masks(tmp_path).values()
+    assert np.array_equal(mask, expected)
+    assert survey(tmp_path).table.names == ("background", "Nucleus", "object")
+    assert "holes" in codes(tmp_path)["outlines-not-drawn"]
+    wrote(tmp_path / "Annotations" / "T-1.xml", f"<Annotations>{text}</Annotations>".replace('X="2"', 'X="x"'))
+    with pytest.raises(DataError, match="'x' is no number"):
         find_pairs(tmp_path)
 
 

@@ -177,6 +177,7 @@ def _named(
     kept = [(named, value) for named, value in given if value not in skipped]
     usual: dict[int, str] = {}
     if ignore is None:
+        _refuse_full_scale(present, values, names)
         usual = usual_ignore(sorted({*values, *present}), tallies, kind, set() if names.by_hand else set(values))
         usual = {value: reason for value, reason in usual.items() if value not in values}
         skipped.update(usual)
@@ -192,6 +193,25 @@ def _named(
     )
     _refuse_other_masks(table, names, tallies)
     return NewTable(table, (*_ignore_notes(usual, table), *names_notes(names, by_order)), by_order)
+
+
+def _refuse_full_scale(present: Sequence[int], values: Sequence[int], names: ClassNames) -> None:
+    """Refuse masks of 0 and 255 whose class file gives another value to the second of two classes.
+
+    Raises
+    ------
+    DataError: names both values.
+    """
+    if names.by_hand or list(present) != [0, IGNORE_ID] or len(values) != 2 or 0 not in values or IGNORE_ID in values:
+        return
+    texts = [(IGNORE_ID if value else 0, named.name) for named, value in zip(names.classes, values, strict=True)]
+    other = next((value, named.name) for named, value in zip(names.classes, values, strict=True) if value)
+    classes = classes_option([(str(value), name) for value, name in texts])
+    raise DataError(
+        f"{names.source} gives {other[1]} the value {other[0]}, and the masks hold {IGNORE_ID} and 0 alone",
+        "the values that the masks hold",
+        f"if {IGNORE_ID} is {other[1]}, use {classes}",
+    )
 
 
 def _refuse_other_masks(table: ClassTable, names: ClassNames, tallies: Sequence[MaskTally]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.dataset.findings import Finding, from_error
-from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.class_names import OF_OUTLINES, ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.class_values import class_values, names_of_masks
 from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations, UndrawnFormat
@@ -238,7 +238,7 @@ class _Drawing:
 
     def _names(self) -> ClassNames:
         void = any(o.crowd or self.values[o.label] == VOID_VALUE for each in self.found.pictures for o in each.outlines)
-        return names_of_masks(self.classes, f"the outlines of {self.tool.name}", self.contents.instances, void)
+        return names_of_masks(self.classes, f"{OF_OUTLINES}{self.tool.name}", self.contents.instances, void)
 
     def _require_one_each(self) -> None:
         sources: dict[Path, Path] = {}

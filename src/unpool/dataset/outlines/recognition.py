@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from unpool.dataset.mask_values.named_class import NamedClass
+from unpool.dataset.outlines.aperio import is_aperio, read_aperio
 from unpool.dataset.outlines.coco import is_coco, read_coco
 from unpool.dataset.outlines.cvat import is_cvat, read_cvat
 from unpool.dataset.outlines.labelme import is_labelme, labelme_classes, read_labelme
@@ -77,6 +78,9 @@ TOOLS = {
         supervisely_classes,
     ),
     "via": Tool("VIA", "file", "as scikit-image draws them, because VIA draws no masks", read_via),
+    "aperio": Tool(
+        "ImageScope", "XML file", "as scikit-image draws them, because ImageScope draws no masks", read_aperio
+    ),
     "qupath": Tool("QuPath", "GeoJSON file", "as QuPath draws them, by the centres of pixels", read_qupath),
 }
 """The tools by a short name."""
@@ -134,7 +138,8 @@ def recognised(file: PlacedFile) -> tuple[str, Any] | UndrawnFormat | None:
         return None if lines is None else ("yolo", lines)
     if suffix == ".xml":
         root = read_xml(file.path)
-        return ("cvat", root) if is_cvat(root) else _undrawn_xml(root)
+        tool = "cvat" if is_cvat(root) else "aperio" if is_aperio(root) else None
+        return (tool, root) if tool else _undrawn_xml(root)
     if suffix == ".csv":
         return _recognised_table(file)
     data = read_json(file.path)
