@@ -59,6 +59,7 @@ NUMBERS = [(group, k) for group in (1, 2) for k in range(3)]
     [
         ("Slide_{:02}/{:02}_{}.png", "GT_{:02}/{:02}_{}.png"),
         ("set/IMD{0}{2}/IMD{0}{2}_Dermoscopic/IMD{0}{2}.png", "set/IMD{0}{2}/IMD{0}{2}_lesion/IMD{0}{2}_lesion.png"),
+        ("{:02}/t{:02}{}.png", "{:02}_GT/SEG/man_seg{:02}{}.png"),
         ("HAM_images_part_{}/ISIC_{}{}.png", "HAM_segmentations/ISIC_{1}{2}_segmentation.png"),
     ],
 )

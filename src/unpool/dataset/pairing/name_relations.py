@@ -18,8 +18,9 @@ from unpool.dataset.pairing.folder import PlacedFile, composed
 from unpool.dataset.pairing.words import SPLITS, name_words
 
 _CUT = re.compile(r"[_\-. ]|(?<=\d)(?=[A-Za-z]+$)")
-_LETTERS = re.compile(r"^[A-Za-z]+(?=\d)")
-_NUMBER = re.compile(r"\d+$")
+_LETTERS = re.compile(r"^[A-Za-z][A-Za-z_]*(?=\d)")
+_NUMBER = re.compile(r"^\d+|\d+$")
+"""A number that a folder's name begins or ends with."""
 _LEAST_KEY = 3
 """Fewest letters of a name that is looked for in folders."""
 _MOST_CUTS = 24
@@ -239,9 +240,10 @@ def _without_own(one: tuple[str, ...], other: tuple[str, ...], key: str) -> tupl
     """
     if len(key) >= _LEAST_KEY:
         one, other = (tuple(part.replace(key, "x") for part in folders) for folders in (one, other))
-    numbers = [_NUMBER.search(folders[-1]) if folders else None for folders in (one, other)]
-    if numbers[0] and numbers[1] and numbers[0].group() == numbers[1].group():
-        one, other = ((*folders[:-1], _NUMBER.sub("#", folders[-1])) for folders in (one, other))
+    numbers = [{n for part in folders for n in _NUMBER.findall(part)} for folders in (one, other)]
+    for number in sorted(numbers[0] & numbers[1]):
+        ends = re.compile(rf"^{number}(?!\d)|(?<!\d){number}$")
+        one, other = (tuple(ends.sub("#", part) for part in folders) for folders in (one, other))
     return one, other
 
 
