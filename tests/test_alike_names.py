@@ -51,6 +51,15 @@ def test_names_and_values_show_the_masks(tmp_path: Path, image: str, mask: str) 
         assert survey(tmp_path).errors == ()
 
 
+def test_pictures_with_the_names_of_their_masks_go_before_others(tmp_path: Path) -> None:
+    made_files(tmp_path, ["top/mosaic_{}.tif", "dsm/height_{}.tif"], ["ground_truth/mosaic_{}.tif"])
+    found = paired(tmp_path)
+    assert {image for image, _, _ in found.values()} == {f"top/mosaic_{k}.tif" for k in range(4)}
+    made_files(tmp_path, ["nir/mosaic_{}.tif"], [])
+    with pytest.raises(DataError, match="more than one way"):
+        find_pairs(tmp_path)
+
+
 NUMBERS = [(group, k) for group in (1, 2) for k in range(3)]
 
 

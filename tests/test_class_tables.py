@@ -172,6 +172,24 @@ def test_coco_stuff_counts_its_names_from_1_and_its_masks_from_0(tmp_path: Path)
     assert "compare one mask with its picture" in finding(survey(tmp_path / "unclear"), "class-names-read").found
 
 
+def test_the_masks_of_isprs_without_boundaries_are_known(tmp_path: Path) -> None:
+    colours = np.array([(255, 255, 255), (0, 0, 255), (0, 255, 0), (0, 0, 0)], np.uint8)
+    made(tmp_path, [colours[blobs(np.random.default_rng(k), 3)] for k in range(4)])
+    for folder, word in (("images", "RGB"), ("masks", "label_noBoundary")):
+        for k in range(4):
+            (tmp_path / folder / f"{k:02}.png").rename(tmp_path / folder / f"top_2_{k}_{word}.png")
+    found = survey(tmp_path)
+    assert found.table.names == ("impervious surfaces", "building", "low vegetation", "tree", "car", "clutter")
+    assert (found.table.ignore, found.errors) == (((0, 0, 0),), ())
+    assert "black, where boundaries were, is ignored" in finding(found, "class-names-read").found
+    (ids(tmp_path / "ids", [0, 1, 2]) / "masks").rename(tmp_path / "grey")
+    for k in range(4):
+        (tmp_path / "grey" / f"{k:02}.png").replace(tmp_path / "masks" / f"top_2_{k}_label_noBoundary.png")
+    (tmp_path / "grey").rmdir()
+    (tmp_path / "ids").rename(tmp_path / "unused")
+    assert survey(tmp_path).table.values == ((0,), (1,), (2,))
+
+
 def cityscapes(root: Path, word: str, values: Sequence[int], dummy: Sequence[int]) -> Path:
     rng = np.random.default_rng(0)
     for part, count in (("train", 5), ("val", 3), ("test", 2)):
