@@ -26,7 +26,9 @@ def ids(root: Path, values: Sequence[int], count: int = 4) -> Path:
     return made(root, [np.array(values, np.uint8)[blobs(rng, len(values) - 1)] for _ in range(count)])
 
 
-def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path) -> None:
+@pytest.mark.parametrize("coloured", [False, True])
+def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path, coloured: bool) -> None:
+    numbers = np.array([(97 * k % 256, 97 * k // 256, 0) for k in range(7)] if coloured else range(7), np.uint8)
     rng = np.random.default_rng(0)
     masks = []
     for _ in range(4):
@@ -34,14 +36,14 @@ def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path)
         for number, place in enumerate(rng.permutation(6), 1):
             mask[6 * place + 1 : 6 * place + 5, 4:30] = number
         masks.append(mask)
-    found = survey(made(tmp_path, masks))
+    found = survey(made(tmp_path, [numbers[mask] for mask in masks]))
     repair = finding(found, "may-number-objects").repair
     assert finding(found, "may-number-objects").severity == "warning"
     assert survey(tmp_path, pasted(repair)).table.kind == "instances"
     assert "may-number-objects" not in codes(survey(tmp_path, pasted(repair.split("classes, ")[1])))
     masks[0][1:3, 35:] = masks[1][1:3, 35:] = 5
     masks[0][9:12, 35:] = masks[1][9:12, 35:] = 6
-    assert "may-number-objects" not in codes(survey(made(tmp_path / "two", masks)))
+    assert "may-number-objects" not in codes(survey(made(tmp_path / "two", [numbers[mask] for mask in masks])))
 
 
 def test_labelmes_classes_of_each_picture_agree_or_are_refused(tmp_path: Path) -> None:

@@ -84,11 +84,15 @@ def _number_objects(shown: str, each: str) -> DataError:
 
 
 def equally_many_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally], table: ClassTable) -> list[Finding]:
-    """Return the warning of masks with nearly all values 1 to n, about the same n in all, each one connected region.
+    """Return the warning of masks with nearly all values 1 to n, or as many colours, each one connected region.
 
     Such are organs in a body, each with its class, and as many objects in every picture, each with its number.
     """
-    numbers = {tally.name: {value for value in tally.counts if value} for tally in tallies if not tally.colour}
+    places: dict[int, int] = {}
+    if coloured := tallies[0].colour:  # numbered by how many masks hold them
+        often = Counter(value for tally in tallies for value in tally.counts if value).most_common()
+        places = {value: number for number, (value, _) in enumerate(often, 1)}
+    numbers = {tally.name: {places.get(value, value) for value in tally.counts if value} for tally in tallies}
     full = {name: each for name, each in numbers.items() if len(each) >= max(_ALIKE, 0.9 * max(each, default=0))}
     if not full or len(full) < 0.9 * len(tallies):
         return []
@@ -96,10 +100,8 @@ def equally_many_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally], ta
     whole = sorted(full, key=lambda name: -len(full[name]))[:_LOOKED_AT]
     if not all(_is_object_mask(read_mask(masks[name])) for name in whole):
         return []
-    found = (
-        f"the masks have values up to {max(full[whole[0]])}, of which each is one connected region, as in "
-        f"{masks[whole[0]]}: they may be classes, or number objects"
-    )
+    shown = f"{len(places)} colours" if coloured else f"values up to {max(full[whole[0]])}"
+    found = f"the masks have {shown}, of which each is one connected region, as in {masks[whole[0]]}: they may be classes, or number objects"
     repair = f"if they number objects, use --masks instances; if they are classes, name them: {named_option(table)}"
     return [Finding("warning", "may-number-objects", found, "masks whose values mean classes", repair)]
 
