@@ -101,7 +101,10 @@ def equally_many_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally], ta
     if not all(_is_object_mask(read_mask(masks[name])) for name in whole):
         return []
     shown = f"{len(places)} colours" if coloured else f"values up to {max(full[whole[0]])}"
-    found = f"the masks have {shown}, of which each is one connected region, as in {masks[whole[0]]}: they may be classes, or number objects"
+    found = (
+        f"the masks have {shown}, of which each is one connected region, as in {masks[whole[0]]}: they may be classes, "
+        "or number objects"
+    )
     repair = f"if they number objects, use --masks instances; if they are classes, name them: {named_option(table)}"
     return [Finding("warning", "may-number-objects", found, "masks whose values mean classes", repair)]
 

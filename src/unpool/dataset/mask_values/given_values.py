@@ -51,11 +51,18 @@ def _ignored(item: int | str, kind: MaskKind, tallies: Sequence[MaskTally]) -> i
     return single
 
 
+def no_ignored_value(item: str) -> UsageError:
+    """Return the error of a text that is neither a mask value nor a range of them."""
+    other_way = "-".join(reversed(item.split("-")))
+    repair = f"write it the other way: --ignore {other_way}" if range_from_text(other_way) else "correct the value"
+    expected = "a mask value, a range with the lower value first, as 200-254, or a colour as #rrggbb"
+    return UsageError(f"--ignore {item}", expected, repair)
+
+
 def _not_ignored(item: str, kind: MaskKind) -> UsageError:
     """Return the error of a text that is no value to ignore in masks of this kind."""
     if range_from_text(item) is None:
-        expected = "a mask value, a range with the lower value first, as 200-254, or a colour as #rrggbb"
-        return UsageError(f"--ignore {item}", expected, "correct the value")
+        return no_ignored_value(item)
     if kind == "colours":
         return UsageError(f"--ignore {item} for masks of colours", "colours as #rrggbb", "name each colour")
     return UsageError(f"--ignore {item} for object numbers", "single object numbers", "name each number to ignore")

@@ -26,7 +26,7 @@ from unpool.class_table import (
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.commands import classes_option, ignore_option, named_option, placeholders
-from unpool.dataset.mask_values.given_values import ignored_ranges
+from unpool.dataset.mask_values.given_values import ignored_ranges, no_ignored_value
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.mask_values.options import Ignored, MaskOptions
 from unpool.dataset.mask_values.peaks import WIDTH, peaks
@@ -135,8 +135,7 @@ def _values(ignored: Ignored | None, kind: MaskKind) -> list[MaskValue]:
         try:
             value = span.low if span else value_from_text(item) if isinstance(item, str) else item
         except ValueError as error:
-            expected = "a mask value, a range with the lower value first, as 200-254, or a colour as #rrggbb"
-            raise UsageError(f"--ignore {item}", expected, "correct the value") from error
+            raise no_ignored_value(str(item)) from error
         if isinstance(value, int) != (kind == "values"):
             raise UsageError(
                 f"--ignore {item} beside classes that are named by {'number' if kind == 'values' else 'colour'}",
