@@ -120,6 +120,16 @@ _NUMBERS = ForeignFormat(
 _DRAWING = ForeignFormat("drawn shapes", repair="export them as PNG files of the pictures' size")
 _TIFF_LIKE = _arrays("a TIFF of a microscope", "", "numpy", "numpy.squeeze(tifffile.imread(f))")
 
+DICOM_BY_CONTENT = "DICOM"
+"""The name, in place of a suffix, of DICOM's files whose names do not say so, as scanners write them."""
+DICOM_FILES = ForeignFormat(
+    "pictures of medical scanners, whose names do not say so",
+    repair="pip install pydicom, then "
+    "python -c \"import glob, os, sys, tifffile, pydicom, pydicom.misc; [tifffile.imwrite(f + '.tif', "
+    "pydicom.dcmread(f).pixel_array * 1.0, photometric='minisblack') for f in glob.glob(glob.escape(sys.argv[1]) + "
+    "'/**/*', recursive=True) if os.path.isfile(f) and pydicom.misc.is_dicom(f)]\" {root}",
+)
+
 FOREIGN_FORMATS: Mapping[str, ForeignFormat] = {
     **dict.fromkeys(sorted(ARCHIVE_SUFFIXES), _ARCHIVE),
     ".7z": ForeignFormat("an archive", "py7zr", "py7zr", "py7zr.SevenZipFile(f).extractall(t)"),
