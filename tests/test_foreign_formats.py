@@ -119,3 +119,11 @@ def test_dicom_is_known_by_its_content(tmp_path: Path) -> None:
         find_pairs(tmp_path)
     compile(code_of(error.value.repair), "repair", "exec")
     assert error.value.repair.endswith(f" {tmp_path}")
+
+
+def test_shapes_on_a_map_are_named(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.tif")
+    (tmp_path / "buildings.shp").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"holds 1 \.shp file \(shapes on a map\), which is not read") as error:
+        find_pairs(tmp_path)
+    assert "gdal_rasterize" in error.value.repair

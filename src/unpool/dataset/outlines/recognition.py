@@ -107,6 +107,14 @@ _PANOPTIC = UndrawnFormat(
     "use COCO's instances_… files, or turn the panoptic PNG files into masks of classes",
 )
 _DATUMARO = UndrawnFormat("Datumaro's JSON files are not drawn", "export as COCO, or as 'Segmentation mask 1.1'")
+_VOTT = UndrawnFormat(
+    "VoTT's JSON files are not drawn",
+    "convert them to COCO with another program, or draw the objects in labelme or CVAT",
+)
+_SCALABEL = UndrawnFormat(
+    "JSON files of Scalabel, as BDD100K has them, are not drawn",
+    "use the masks of the set as PNG files (labels/sem_seg/masks), or convert them to COCO with Scalabel's own converter",
+)
 _PLACES = UndrawnFormat(
     "GeoJSON files with places on the earth, or without QuPath's classification, are not drawn",
     "draw them into a mask of the picture's size, for example with gdal_rasterize or QGIS, and save it as TIFF",
@@ -186,12 +194,24 @@ def _undrawn_json(data: Any) -> UndrawnFormat | None:
     if geojson_features(data) is not None:
         return _PLACES
     first = data[0] if isinstance(data, list) and data else None
-    if isinstance(first, dict) and "data" in first and first.keys() & {"annotations", "completions"}:
+    if isinstance(first, dict) and (
+        ("data" in first and first.keys() & {"annotations", "completions"}) or any(map(_has_regions, first.values()))
+    ):
         return _LABEL_STUDIO
+    if isinstance(first, dict) and {"name", "labels"} <= first.keys():
+        return _SCALABEL
     if not isinstance(data, dict):
         return None
+    if {"asset", "regions"} <= data.keys():
+        return _VOTT
     annotations = data.get("annotations")
     if isinstance(annotations, list) and annotations and isinstance(annotations[0], dict) \
             and "segments_info" in annotations[0]:  # fmt: skip
         return _PANOPTIC
     return _DATUMARO if isinstance(data.get("items"), list) and "categories" in data else None
+
+
+def _has_regions(value: Any) -> bool:
+    """Return whether a value of a task holds regions of Label Studio, as its JSON-MIN files do."""
+    regions = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return any(key.endswith("labels") and "original_width" in region for region in regions for key in region)

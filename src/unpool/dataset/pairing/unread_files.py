@@ -12,7 +12,7 @@ from unpool.dataset.pairing.folder import FolderContents, PlacedFile
 from unpool.dataset.pairing.foreign_formats import DICOM_BY_CONTENT, DICOM_FILES, FOREIGN_FORMATS
 from unpool.wording import count_text, decodable, first_of
 
-DRAWING_FORMATS = frozenset({".json", ".geojson", ".xml", ".txt", ".csv", ".yaml", ".seg", ".roi", ".shp", ".qpdata"})
+DRAWING_FORMATS = frozenset({".json", ".geojson", ".xml", ".txt", ".csv", ".yaml", ".seg", ".roi", ".qpdata"})
 """Suffixes of files in which annotation tools keep outlines. They count as masks in a folder of masks only."""
 
 
