@@ -113,7 +113,8 @@ _VOTT = UndrawnFormat(
 )
 _SCALABEL = UndrawnFormat(
     "JSON files of Scalabel, as BDD100K has them, are not drawn",
-    "use the masks of the set as PNG files (labels/sem_seg/masks), or convert them to COCO with Scalabel's own converter",
+    "use the masks of the set as PNG files (labels/sem_seg/masks), or convert them to COCO with Scalabel's own "
+    "converter",
 )
 _PLACES = UndrawnFormat(
     "GeoJSON files with places on the earth, or without QuPath's classification, are not drawn",
