@@ -100,8 +100,8 @@ def _several_pictures(
         f"{contents.root}: {count} pictures for each mask: {_place(contents.root, mask)} may be that of {names}",
         "one picture for each mask",
         f"if they are channels of one picture, name them {stem}_0000{suffix}, {stem}_0001{suffix} and so on, in a "
-        "folder images/, beside the masks in masks/; then they are stacked; else move those that you do not mean into a "
-        f"folder {UNUSED}/, and name the masks after the others",
+        "folder images/, beside the masks in masks/; then they are stacked; else move those that you do not mean into "
+        f"a folder {UNUSED}/, and name the masks after the others",
     )
 
 
