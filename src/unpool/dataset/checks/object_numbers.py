@@ -102,7 +102,7 @@ def equally_many_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally], ta
         return []
     shown = f"{len(places)} colours" if coloured else f"values up to {max(full[whole[0]])}"
     found = (
-        f"the masks have {shown}, of which each is one connected region, as in {masks[whole[0]]}: they may be classes, "
+        f"the masks have {shown}, of which each is one connected region, as in {whole[0]}: they may be classes, "
         "or number objects"
     )
     repair = f"if they number objects, use --masks instances; if they are classes, name them: {named_option(table)}"
