@@ -1,4 +1,4 @@
-"""Annotations of VIA, the VGG Image Annotator: a JSON or CSV file for many pictures, or a project with such a table."""
+"""Annotations of VIA, the VGG Image Annotator: a JSON or CSV file for many pictures, or a project."""
 
 from __future__ import annotations
 
