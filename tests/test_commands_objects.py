@@ -1,6 +1,7 @@
 """``predict --objects``: numbers and tables, exact over tiles, continued after a stop, and as ``test`` scores them."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from unpool.io.pixel_size import PixelSize
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
 from unpool.metrics.objects import object_counts
+from unpool.normalisation import Normalisation
 
 pytest.importorskip("skimage")
 
@@ -183,3 +185,36 @@ def test_the_command_line(program: Program, model: Path, picture: Path, tmp_path
     done = program("predict", model, picture, "--out", tmp_path / "out", "--objects", "--device", "cpu")
     assert done.code == 0
     assert "objects.csv" in done.out + done.err
+
+
+def test_pixels_without_data_are_in_no_object_and_in_no_measurement(model: Path, tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((96, 80),))
+    pixels = cells.image.astype(np.float32)
+    pixels[30:60, 20:50] = -9999
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "-9999", True)], metadata=None)
+    segmenter = bordered(3)
+    constants = {"float32": segmenter.normalisation.constants["uint8"]}
+    save_model(tmp_path / "m", replace(segmenter, normalisation=Normalisation(1, constants)), {"citation": "none"})
+    predicted(tmp_path / "m", tmp_path / "a.tif", tmp_path / "out")
+    numbers, mask = tifffile.imread(tmp_path / "out" / "objects" / "a.tif"), read_mask(tmp_path / "out" / "a.tif")
+    lacking = pixels == -9999
+    assert numbers.max() > 3
+    assert not numbers[lacking].any()
+    assert ((numbers > 0) == ((mask == 1) & ~lacking)).all()
+    for row in rows_of(tmp_path / "out" / "classes.csv"):
+        own = pixels[(mask == {"background": 0, "cell": 1}[row["class"]]) & ~lacking]
+        assert int(row["area_px"]) == own.size
+        assert float(row["share"]) == pytest.approx(own.size / (~lacking).sum())
+        assert float(row["mean_1"]) == pytest.approx(own.mean(), rel=1e-5)
+    for row in rows_of(tmp_path / "out" / "objects.csv"):
+        own = pixels[numbers == int(row["object"])]
+        assert int(row["area_px"]) == own.size
+        assert float(row["mean_1"]) == pytest.approx(own.mean(), rel=1e-5)
+
+
+def test_a_picture_without_any_data_has_empty_measurements(model: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "0", True)], metadata=None)
+    predicted(model, tmp_path / "a.tif", tmp_path / "out")
+    assert not tifffile.imread(tmp_path / "out" / "objects" / "a.tif").any()
+    assert [(row["area_px"], row["share"]) for row in rows_of(tmp_path / "out" / "classes.csv")] == [("0", "")] * 2

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
 from unpool.objects.separation import CompleteObjects
 from unpool.shapes import Region
@@ -70,8 +71,9 @@ class ClassSums:
         self.squares = self.squares + (values**2).sum(axis=0)
 
     def measured(self, all_pixels: int, objects: int) -> ObjectFacts:
-        """Return area, share of the picture, number of objects, and mean and deviation of each channel."""
-        found: ObjectFacts = {"area": self.pixels, "share": self.pixels / all_pixels, "objects": objects}
+        """Return area, share of all pixels, number of objects, and mean and deviation of each channel."""
+        share = self.pixels / all_pixels if all_pixels else nan
+        found: ObjectFacts = {"area": self.pixels, "share": share, "objects": objects}
         for number in range(np.size(self.sums) if self.pixels else 0):
             mean = float(np.ravel(self.sums)[number]) / self.pixels
             variance = float(np.ravel(self.squares)[number]) / self.pixels - mean**2
@@ -101,8 +103,11 @@ class PictureMeasurements:
         self.sums = [ClassSums() for _ in range(self.class_count)]
 
     def add_rows(self, prediction: NDArray[np.uint8], pixels: NDArray[Any]) -> None:
-        """Add rows of class ids (rows, columns), and the same rows of the picture (rows, columns, channels)."""
-        for class_id in np.unique(prediction).tolist():
+        """Add rows of class ids (rows, columns), and the same rows of the picture (rows, columns, channels).
+
+        Pixels with ``IGNORE_ID`` have no data, and count in no class.
+        """
+        for class_id in np.unique(prediction[prediction != IGNORE_ID]).tolist():
             self.sums[class_id].add(pixels[prediction == class_id].astype(np.float64))
 
     def add_objects(self, found: CompleteObjects, window: Callable[[Region], NDArray[Any]]) -> None:
@@ -131,7 +136,7 @@ class PictureMeasurements:
     def class_rows(self) -> list[ObjectFacts]:
         """Return the measurements of each class."""
         counts = np.bincount(list(self.classes.values()), minlength=self.class_count)
-        pixels = self.size[0] * self.size[1]
+        pixels = sum(each.pixels for each in self.sums)
         return [each.measured(pixels, int(count)) for each, count in zip(self.sums, counts, strict=True)]
 
 

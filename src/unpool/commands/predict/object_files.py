@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import ClassTable
+from unpool.class_table import ClassTable, Labels
 from unpool.errors import RunError
 from unpool.io.files import atomic_path, flush_to_disk, put_in_place, writing
 from unpool.io.pixel_size import PixelSize
@@ -204,10 +204,15 @@ def open_object_writer(
         writer.close()
 
 
-def object_evidence(band: Prediction) -> NDArray[np.uint8]:
-    """Return what objects are separated by, (rows, columns, 2): class ids, and how sure a pixel lies inside one."""
+def object_evidence(labels: Labels, band: Prediction) -> NDArray[np.uint8]:
+    """Return what objects are separated by, (rows, columns, 2): class ids, and how sure a pixel lies inside one.
+
+    Parameters
+    ----------
+    labels: class ids of the band, with ``IGNORE_ID`` where the picture has no data.
+    """
     assert band.inside is not None
-    return np.stack([band.prediction, band.inside], axis=-1)
+    return np.stack([labels, band.inside], axis=-1)
 
 
 def _plain(measured: ObjectFacts) -> dict[str, float | None]:

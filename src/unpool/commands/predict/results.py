@@ -167,7 +167,12 @@ def open_results(
         if outputs.objects and outputs.measurements:
             paths = outputs.objects, outputs.measurements
             objects = stack.enter_context(open_object_writer(paths, picture, request, key))
-            results.append(ResultFile(objects, object_evidence))
+            lacking = picture.placement.may_lack_data
+
+            def evidence(band: Prediction) -> NDArray[Any]:
+                return object_evidence(_labels(band, picture, missing=lacking), band)
+
+            results.append(ResultFile(objects, evidence))
         mask = outputs.mask
         by_bands: Writer = (
             _AtOnce(lambda labels: write_mask(mask, labels, table, place))
