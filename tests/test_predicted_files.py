@@ -457,6 +457,79 @@ def test_masks_beside_their_pictures_keep_the_place_files_that_are_there(tmp_pat
     assert (tmp_path / "a.prj").read_text() == "PROJCS[]"
 
 
+def test_overlays_of_masks_beside_their_pictures_have_place_files(tmp_path: Path) -> None:
+    path = picture_of(tmp_path / "a.jpg")
+    (tmp_path / "a.wld").write_bytes(WORLD)
+    (tmp_path / "a.prj").write_text("PROJCS[]")
+    finish(tiny.predict(model_file(tmp_path / "m"), [str(path)], tmp_path, overlays=True, device="cpu"))
+    assert (tmp_path / "overlays" / "a.wld").read_bytes() == WORLD
+    assert (tmp_path / "overlays" / "a.prj").read_text() == "PROJCS[]"
+
+
+# What the masks of slices and of stacked channels keep of the person's files.
+
+
+def placement_of(path: Path) -> Placement:
+    with open_picture(path) as picture:
+        return picture.placement
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_slices_keep_the_size_that_imagej_wrote(colour: bool, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70, 3), dtype=np.uint8)
+    axes = {"axes": "ZYXS" if colour else "ZYX", "unit": "um"}
+    stack = pixels if colour else pixels[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, resolution=(5.0, 4.0), metadata=axes)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(channels=3 if colour else 1), {"citation": "none"})
+    predicted(tmp_path, tmp_path / "a.tif")
+    for page in (1, 2):
+        with tifffile.TiffFile(tmp_path / "out" / f"a_page_{page}.tif") as mask:
+            assert mask.is_imagej
+        kept = placement_of(tmp_path / "out" / f"a_page_{page}.tif")
+        assert (kept.imagej_unit, kept.resolution) == ("um", (5, 4))
+
+
+def test_slices_keep_place_size_and_missing_data(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    pixels[:, 10:20] = 0
+    facts: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    scale = (33550, "d", 3, (0.5, 0.5, 0.0), True)
+    tifffile.imwrite(tmp_path / "geo.tif", pixels, extratags=[scale, (42113, 2, 0, "0", True)], **facts)
+    tifffile.imwrite(tmp_path / "dense.tif", pixels, resolution=(10000, 10000), resolutionunit=3, **facts)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(tmp_path / "o.ome.tif", pixels, metadata={"axes": "ZYX", **sizes})
+    for name in ("geo.tif", "dense.tif", "o.ome.tif"):
+        predicted(tmp_path, tmp_path / name)
+    out = tmp_path / "out"
+    assert placement_of(out / "geo_page_2.tif").geography[0][3] == (0.5, 0.5, 0)
+    assert ((read_mask(out / "geo_page_2.tif") == 254) == (pixels[1] == 0)).all()
+    assert placement_of(out / "dense_page_1.png").resolution == pytest.approx((10000, 10000))
+    assert placement_of(out / "o.ome_page_1.tif").space == (Axis("µm", 0.25), Axis("µm", 0.5))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_stacked_channels_keep_place_and_size(suffix: str, tmp_path: Path) -> None:
+    folder = tmp_path / "imagesTs"
+    folder.mkdir()
+    options = {"resolution": (10000, 10000), "resolutionunit": 3} if suffix == ".tif" else {"dpi": (25400, 25400)}
+    for number in range(2):
+        picture_of(folder / f"a_{number:04}{suffix}", **options)
+    (folder / f"a_0000.{suffix[1]}{suffix[-1]}w").write_bytes(WORLD)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(channels=2), {"citation": "none"})
+    predicted(tmp_path, folder, probabilities="uint8")
+    assert placement_of(tmp_path / "out" / "a.png").resolution == pytest.approx((10000, 10000))
+    assert (tmp_path / "out" / "a.pgw").read_bytes() == WORLD
+    assert (tmp_path / "out" / "probabilities" / "a.tfw").read_bytes() == WORLD
+
+
+def test_enlarged_overlays_state_no_size_of_other_pixels(tmp_path: Path) -> None:
+    options = {"imagej": False, "resolution": (10000, 10000), "resolutionunit": 3, "metadata": None}
+    path = picture_of(tmp_path / "a.tif", extratags=[(42113, 2, 0, "0", True)], **options)
+    predicted(tmp_path, path, overlays=True)
+    assert placement_of(tmp_path / "out" / "a.tif").resolution == (10000, 10000)
+    assert placement_of(tmp_path / "out" / "overlays" / "a.png").resolution is None
+
+
 def nodata(path: Path, value: str, pixels: NDArray[Any]) -> Path:
     tifffile.imwrite(path, pixels, extratags=[(42113, 2, 0, value, True)], metadata=None)
     return path

@@ -16,6 +16,7 @@ from unpool.class_table import IGNORE_ID, ClassTable, Labels
 from unpool.commands.predict.object_files import ObjectRequest, object_evidence, open_object_writer
 from unpool.commands.predict.overlays import OverlayDrawing
 from unpool.commands.predict.targets import Outputs, ProbabilityType
+from unpool.io.placement import Placement
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer, open_mask_writer
@@ -158,7 +159,8 @@ def open_results(
         if outputs.overlay:
             drawing = OverlayDrawing(picture, table, outputs)
             height = rows * drawing.times + len(drawing.below)
-            colours = writer(outputs.overlay, BandForm(height, drawing.columns, 3, placement=place, rgb=True))
+            kept = place if drawing.times == 1 else Placement()  # sizes are those of the picture's own pixels
+            colours = writer(outputs.overlay, BandForm(height, drawing.columns, 3, placement=kept, rgb=True))
 
             def drawn(band: Prediction) -> NDArray[Any]:
                 return drawing.band(_labels(band, picture, missing=missing), band.top)
