@@ -353,6 +353,61 @@ def test_the_classes_are_those_of_the_model(tmp_path: Path, program: Program) ->
     assert not (tmp_path / "b.geojson").exists()
 
 
+def test_values_to_ignore_are_not_dropped_beside_a_model(tmp_path: Path, program: Program) -> None:
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "a.png")
+    said = program("shapes", tmp_path / "a.png", "--to", "coco", "--model", tmp_path, "--ignore", "255")
+    assert (said.code, "--ignore 255" in said.err, "leave one of them out" in said.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("by_model", [True, False])
+def test_pixels_without_data_are_in_no_shape(by_model: bool, tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:9, 4:9], mask[12:18, 10:20] = 255, 254
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    (tmp_path / "masks").mkdir()
+    for name, pixels in (("a.tif", mask), ("b.tif", np.full_like(mask, 254))):
+        tifffile.imwrite(tmp_path / "masks" / name, pixels, extratags=[(42113, 2, 0, "254", True)], metadata=None)
+    model = ["--model", tmp_path] if by_model else []
+    said = program("shapes", tmp_path / "masks", "--to", "coco", "--json", *model)
+    assert said.code == 0, said.err
+    assert list(json.loads(said.out)["shapes"].values()) == [1]
+    (found,) = json.loads((tmp_path / "masks-coco.json").read_text())["annotations"]
+    assert (found["area"], found["bbox"]) == (25, [4, 4, 5, 5])
+    said = program("shapes", tmp_path / "masks" / "b.tif", "--to", "coco", "--out", tmp_path / "b.json")
+    assert (said.code, "no pixel with data" in said.err) == (3, True)
+
+
+def test_object_numbers_without_data_are_no_object(tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.int32)
+    mask[4:9, 4:9], mask[12:14], mask[15:18, 10:20] = 1, 7, 65535
+    tifffile.imwrite(tmp_path / "a.tif", mask, extratags=[(42113, 2, 0, "65535", True)], metadata=None)
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--json")
+    assert sum(json.loads(said.out)["shapes"].values()) == 2
+
+
+def test_a_background_without_data_is_the_background(tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:9, 4:9], mask[12:18, 10:20] = 1, 2
+    tifffile.imwrite(tmp_path / "a.tif", mask, extratags=[(42113, 2, 0, "0", True)], metadata=None)
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--json")
+    assert list(json.loads(said.out)["shapes"].values()) == [1, 1]
+
+
+def test_a_world_file_alone_gives_no_places_and_a_note(tmp_path: Path, program: Program) -> None:
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n1000\n2000\n")
+    said = program("shapes", tmp_path / "a.png", "--to", "geojson", "--json")
+    assert said.code == 0, said.err
+    (note,) = json.loads(said.out)["notes"]
+    assert "a world file does not name the system of its map" in note
+    again = ["--to", "geojson", "--out", tmp_path / "b.geojson", "--coordinates"]
+    said = program("shapes", tmp_path / "a.png", *again, "map")
+    assert (said.code, "only beside it (a.pgw)" in said.err) == (3, True)
+    said = program("shapes", tmp_path / "a.png", *again, "pixels", "--json")
+    assert json.loads(said.out)["notes"] == []
+
+
 def test_extra_folders_of_predict_hold_no_masks(folder: Path, program: Program) -> None:
     (folder / "masks" / "overlays").mkdir()
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(folder / "masks" / "overlays" / "a.png")
