@@ -218,3 +218,17 @@ def test_a_picture_without_any_data_has_empty_measurements(model: Path, tmp_path
     predicted(model, tmp_path / "a.tif", tmp_path / "out")
     assert not tifffile.imread(tmp_path / "out" / "objects" / "a.tif").any()
     assert [(row["area_px"], row["share"]) for row in rows_of(tmp_path / "out" / "classes.csv")] == [("0", "")] * 2
+
+
+def test_tables_of_some_pictures_name_those_that_are_not_in_them(model: Path, tmp_path: Path) -> None:
+    for cells in synthetic_cells(2, 0, ((48, 56),)):
+        write_image(tmp_path / "in" / f"{cells.name}.png", cells.image)
+    _, events = predicted(model, tmp_path / "in", tmp_path / "out")
+    assert not any("not in them" in event.text for event in events if isinstance(event, Message))
+    _, events = predicted(model, tmp_path / "in" / "00.png", tmp_path / "out", resume=True)
+    notes = [event.text for event in events if isinstance(event, Message) and "not in them (01)" in event.text]
+    assert len(notes) == 1
+    assert {row["picture"] for row in rows_of(tmp_path / "out" / "classes.csv")} == {"00"}
+    _, events = predicted(model, tmp_path / "in", tmp_path / "out", resume=True)
+    assert {row["picture"] for row in rows_of(tmp_path / "out" / "classes.csv")} == {"00", "01"}
+    assert not any("not in them" in event.text for event in events if isinstance(event, Message))

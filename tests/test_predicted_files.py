@@ -731,7 +731,7 @@ def test_after_a_failure_the_command_goes_on(tmp_path: Path, program: Program) -
     picture_of(folder / "b.png")
     again = program(*shlex.split(first.out.splitlines()[-1])[1:])
     assert again.code == 0, again.err
-    assert "1 of them are finished already" in again.out
+    assert "1 of them is finished already" in again.out
 
 
 def test_a_command_is_written_with_its_options() -> None:

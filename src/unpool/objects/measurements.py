@@ -58,26 +58,31 @@ def regionprops_table() -> Callable[..., dict[str, NDArray[Any]]]:
 
 @dataclass
 class ClassSums:
-    """Sums over the pixels of one class: their number, and of each channel the values and their squares."""
+    """Sums over the pixels of one class: their number, and of each channel the mean and the squares of distances to it.
+
+    Sums of the values' own squares would lose the deviation of values that lie far from 0 (Chan, Golub, LeVeque 1983).
+    """
 
     pixels: int = 0
-    sums: NDArray[np.float64] | float = 0.0
+    mean: NDArray[np.float64] | float = 0.0
     squares: NDArray[np.float64] | float = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Add the values (pixels, channels)."""
+        """Add the values (pixels, channels), one or more."""
+        mean, before = values.mean(axis=0), self.pixels
         self.pixels += len(values)
-        self.sums = self.sums + values.sum(axis=0)
-        self.squares = self.squares + (values**2).sum(axis=0)
+        apart = mean - self.mean
+        self.mean = self.mean + apart * (len(values) / self.pixels)
+        self.squares = self.squares + ((values - mean) ** 2).sum(axis=0)
+        self.squares = self.squares + apart**2 * (before * len(values) / self.pixels)
 
     def measured(self, all_pixels: int, objects: int) -> ObjectFacts:
         """Return area, share of all pixels, number of objects, and mean and deviation of each channel."""
         share = self.pixels / all_pixels if all_pixels else nan
         found: ObjectFacts = {"area": self.pixels, "share": share, "objects": objects}
-        for number in range(np.size(self.sums) if self.pixels else 0):
-            mean = float(np.ravel(self.sums)[number]) / self.pixels
-            variance = float(np.ravel(self.squares)[number]) / self.pixels - mean**2
-            found[f"mean_{number + 1}"], found[f"std_{number + 1}"] = mean, max(variance, 0.0) ** 0.5
+        for number in range(np.size(self.mean) if self.pixels else 0):
+            found[f"mean_{number + 1}"] = float(np.ravel(self.mean)[number])
+            found[f"std_{number + 1}"] = (float(np.ravel(self.squares)[number]) / self.pixels) ** 0.5
         return found
 
 
@@ -153,7 +158,8 @@ def measured_objects(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convex hulls of a pixel or a line, whose solidity is set below
-        table = regionprops_table()(np.asarray(ids), pixels, properties=_PROPERTIES)
+        values = pixels.astype(np.float64)  # scikit-image adds in the type of the pixels
+        table = regionprops_table()(np.asarray(ids), values, properties=_PROPERTIES)
     channels = pixels.shape[2]
     rows = []
     for cells in zip(*table.values(), strict=True):

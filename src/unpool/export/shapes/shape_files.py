@@ -86,8 +86,8 @@ class ShapeFiles:
         if self.by_world_file:
             count = count_text(self.by_world_file, "mask")
             found.append(
-                f"note: {count} with a world file: coordinates of pixels, because a world file does not name the system of "
-                "its map; for those of the map make GeoTIFFs of the masks, as gdal_translate -a_srs EPSG:32632 does"
+                f"note: {count} with a world file: coordinates of pixels, because a world file does not name the system"
+                " of its map; for those of the map make GeoTIFFs of the masks, as gdal_translate -a_srs EPSG:32632 does"
             )
         return tuple(found)
 
