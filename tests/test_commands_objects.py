@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import tiny
 import unpool
@@ -232,3 +233,14 @@ def test_tables_of_some_pictures_name_those_that_are_not_in_them(model: Path, tm
     _, events = predicted(model, tmp_path / "in", tmp_path / "out", resume=True)
     assert {row["picture"] for row in rows_of(tmp_path / "out" / "classes.csv")} == {"00", "01"}
     assert not any("not in them" in event.text for event in events if isinstance(event, Message))
+
+
+def test_a_resolution_beside_a_world_file_is_no_size_on_the_ground(model: Path, tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    Image.fromarray(cells.image).save(tmp_path / "a.png", dpi=(2540, 2540))
+    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n1000\n2000\n")
+    _, events = predicted(model, tmp_path / "a.png", tmp_path / "out")
+    assert any("its world file does not state the unit" in event.text for event in events if isinstance(event, Message))
+    assert not any(name.endswith("_um2") for name in rows_of(tmp_path / "out" / "classes.csv")[0])
+    predicted(model, tmp_path / "a.png", tmp_path / "metres", pixel_size=PixelSize(0.5, 0.5, "m"))
+    assert float(rows_of(tmp_path / "metres" / "classes.csv")[0]["area_m2"]) > 0

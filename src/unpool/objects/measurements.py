@@ -158,7 +158,7 @@ def measured_objects(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convex hulls of a pixel or a line, whose solidity is set below
-        values = pixels.astype(np.float64)  # scikit-image adds in the type of the pixels
+        values = pixels.astype(np.float64) if pixels.dtype == np.float32 else pixels  # else sums are in float32
         table = regionprops_table()(np.asarray(ids), values, properties=_PROPERTIES)
     channels = pixels.shape[2]
     rows = []

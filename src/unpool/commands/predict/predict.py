@@ -369,7 +369,8 @@ class _PredictionRun:
 
     def _object_request(self, job: PictureJob, predictor: Predictor, picture: PictureFile) -> ObjectRequest:
         segmenter = predictor.segmenter
-        size = self._pixel_sizes.of(job.source, picture) if job.outputs.objects else None
+        place = job.outputs.place
+        size = self._pixel_sizes.of(job.source, picture, place) if job.outputs.objects else None
         assert predictor.memory is not None
         separation = separation_for(segmenter.borders)
         return ObjectRequest(str(job.target.name), segmenter.classes, separation, size, predictor.memory.bytes)
