@@ -779,6 +779,40 @@ def test_an_overlay_by_bands_is_the_overlay_at_once(tmp_path: Path, monkeypatch:
     assert (one != two).any(axis=2).mean() < 0.05  # borders between bands are drawn from one side
 
 
+@pytest.mark.parametrize("pixel_type", ["uint16", "float32"])
+def test_a_picture_is_seen_beside_pixels_without_data(pixel_type: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (60, 70)).astype(pixel_type)
+    missing = {"uint16": 65535, "float32": -9999}[pixel_type]
+    pixels[:20] = missing
+    path = nodata(tmp_path / "a.tif", str(missing), pixels)
+    with open_picture(path) as picture:
+        drawn = OverlayDrawing(picture, VALUES, Outputs(path, path, None, None, opacity=0.0))
+        seen = drawn.band(np.zeros((60, 70), np.uint8), 0)[20 * drawn.times : 60 * drawn.times]
+    assert len(np.unique(seen)) > 100
+    assert 100 < seen.mean() < 150
+
+
+def test_an_overlay_without_any_data_is_drawn(tmp_path: Path) -> None:
+    path = nodata(tmp_path / "a.tif", "0", np.zeros((60, 70), np.uint8))
+    predicted(tmp_path, path, overlays=True)
+    assert (tmp_path / "out" / "overlays" / "a.png").exists()
+
+
+def test_opacity_without_overlays_is_refused(tmp_path: Path, program: Program) -> None:
+    words = ["predict", model_file(tmp_path), picture_of(tmp_path / "a.png"), "-o", tmp_path / "out"]
+    said = program(*words, "--opacity", "0.5")
+    assert (said.code, "--opacity without --overlay" in said.err) == (2, True)
+
+
+def test_two_files_of_one_name_are_the_persons_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "s.tif", pixels, photometric="minisblack")
+    picture_of(tmp_path / "in" / "s_page_1.png")
+    with pytest.raises(UsageError, match=r"in/s\.tif and .*in/s_page_1\.png would both be written"):
+        predicted(tmp_path, tmp_path / "in")
+
+
 def test_the_legend_fits_every_width() -> None:
     names, colours = ("a", "b" * 300, "Ωж"), distinct_colours(3)
     narrow, wide = legend_picture(names, colours, 10, 12), legend_picture(names, colours, 2000, 12)

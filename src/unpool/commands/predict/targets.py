@@ -268,7 +268,7 @@ def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> 
             written, other = writers.setdefault(unicodedata.normalize("NFC", str(path)).casefold(), (path, target))
             if other is not target and (written == path or ignores_case(path.parent)):
                 raise UsageError(
-                    f"{other.source} and {target.source} would both be written to {path}",
+                    f"{other.own} and {target.own} would both be written to {path}",
                     "pictures with different names",
                     "predict them into different --out folders",
                 )
@@ -280,7 +280,7 @@ def require_places(targets: Sequence[Target], outputs: Sequence[Outputs]) -> Non
     for folder in {path.parent for path, _ in paths}:
         require_writable(folder)
     for path, target in paths:
-        require_short(path, target.source)
+        require_short(path, target.own)
         require_own(path)
 
 
