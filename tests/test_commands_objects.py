@@ -14,6 +14,7 @@ import unpool
 from conftest import Program
 from test_borders import bordered
 from unpool.checkpoint.models import save_model
+from unpool.class_table import ClassTable, distinct_colours
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.commands.predict.predict import Predicted
 from unpool.commands.test.options import TestOptions
@@ -244,3 +245,18 @@ def test_a_resolution_beside_a_world_file_is_no_size_on_the_ground(model: Path, 
     assert not any(name.endswith("_um2") for name in rows_of(tmp_path / "out" / "classes.csv")[0])
     predicted(model, tmp_path / "a.png", tmp_path / "metres", pixel_size=PixelSize(0.5, 0.5, "m"))
     assert float(rows_of(tmp_path / "metres" / "classes.csv")[0]["area_m2"]) > 0
+
+
+def test_the_table_of_classes_names_no_mask_values(program: Program, tmp_path: Path) -> None:
+    table = ClassTable("values", ("ground", "cell", "edge"), ((0,), (2,), (1,)), (), distinct_colours(3))
+    save_model(tmp_path / "m", tiny.segmenter(classes=table), {"citation": "none"})
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    write_image(tmp_path / "a.png", cells.image)
+    predicted(tmp_path / "m", tmp_path / "a.png", tmp_path / "out")
+    measured = tmp_path / "out" / "classes.csv"
+    for number, masks in enumerate((tmp_path / "out", tmp_path / "out" / "a.png", tmp_path / "out" / "a.png")):
+        if number == 2:  # as a spreadsheet saves it
+            measured.write_text(measured.read_text().replace(",", ";"), encoding="utf-8-sig")
+        said = program("shapes", masks, "--to", "coco", "--out", tmp_path / f"{number}.json")
+        assert "classes.csv" not in said.out
+        assert "by the masks' values" in said.out

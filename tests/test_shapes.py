@@ -394,17 +394,20 @@ def test_a_background_without_data_is_the_background(tmp_path: Path, program: Pr
     assert list(json.loads(said.out)["shapes"].values()) == [1, 1]
 
 
-def test_a_world_file_alone_gives_no_places_and_a_note(tmp_path: Path, program: Program) -> None:
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_place_without_a_system_gives_pixels_and_a_note(name: str, tmp_path: Path, program: Program) -> None:
     Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n1000\n2000\n")
-    said = program("shapes", tmp_path / "a.png", "--to", "geojson", "--json")
+    place = [(33550, "d", 3, (2.0, 2.0, 0.0), True), (33922, "d", 6, (0, 0, 0, 1000.0, 2000.0, 0), True)]
+    tifffile.imwrite(tmp_path / "a.tif", np.eye(9, dtype=np.uint8), extratags=place, metadata=None)
+    said = program("shapes", tmp_path / name, "--to", "geojson", "--json")
     assert said.code == 0, said.err
     (note,) = json.loads(said.out)["notes"]
-    assert "a world file does not name the system of its map" in note
+    assert "1 mask with a place that names no system of a map, as a world file does not" in note
     again = ["--to", "geojson", "--out", tmp_path / "b.geojson", "--coordinates"]
-    said = program("shapes", tmp_path / "a.png", *again, "map")
-    assert (said.code, "only beside it (a.pgw)" in said.err) == (3, True)
-    said = program("shapes", tmp_path / "a.png", *again, "pixels", "--json")
+    said = program("shapes", tmp_path / name, *again, "map")
+    assert (said.code, "in a system of a map that is named" in said.err) == (3, True)
+    said = program("shapes", tmp_path / name, *again, "pixels", "--json")
     assert json.loads(said.out)["notes"] == []
 
 
