@@ -49,7 +49,7 @@ def refuse_tables(folder: Path, *, resume: bool) -> None:
 
 
 def other_measurements(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Return the names of pictures whose measurements an earlier command left in a folder, besides these files."""
+    """Return the names of pictures whose measurements an earlier command left in a folder, without these files."""
     names = {Path(name) for entry in read_journal(folder).entries.values() if entry.done for name in entry.stamps}
     own = {path.relative_to(folder.resolve()) for path in files}
     found = (name for name in names - own if name.suffix == ".jsonl" and (folder / name).is_file())
