@@ -221,6 +221,7 @@ def test_a_geotiff_states_metres(tmp_path: Path) -> None:
     assert stated(geotiff(tmp_path / "a.tif", 1, 9001)) == (0.3, 0.2, "m")
     for name, given, words in (
         ("b.tif", (2, None), "degrees"),
+        ("f.tif", (0, None), "does not name the system"),
         ("c.tif", (1, 9003), "metre"),
         ("d.tif", (1, None), "metre"),
         ("e.tif", (1, 9001, 3857), "Mercator"),

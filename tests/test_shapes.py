@@ -217,6 +217,14 @@ def test_imagej_rois_come_back_exactly() -> None:
     assert np.array_equal(found, regions.numbers)
 
 
+def test_classes_whose_names_differ_by_one_sign_have_rois_of_their_own() -> None:
+    table = ClassTable("values", ("ground", "a/b", "a:b"), ((0,), (1,), (2,)), (), distinct_colours(3))
+    labels = np.array([[0, 1, 1, 2]], np.uint8)
+    regions = class_regions(labels, shape_classes(table), objects=False)
+    with zipfile.ZipFile(io.BytesIO(roi_zip(regions))) as archive:
+        assert archive.namelist() == ["a_b.roi", "a_b-2.roi"]
+
+
 def test_a_roi_far_out_in_a_large_picture_is_exact() -> None:
     roifile = pytest.importorskip("roifile")
     square = np.array([[70000, 40000], [70003, 40000], [70003, 40002], [70000, 40002]])
