@@ -31,6 +31,7 @@ from unpool.export.shapes.regions import class_regions, object_regions, shape_cl
 from unpool.export.shapes.rings import ConnectedPart, border_pixels, region_parts
 from unpool.io.placement import Placement
 from unpool.io.read.masks import read_mask
+from unpool.io.write.masks import write_mask, written_as
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -359,6 +360,21 @@ def test_the_classes_are_those_of_the_model(tmp_path: Path, program: Program) ->
     assert said.code == 3
     assert "mask value 99 is in no class" in said.err
     assert not (tmp_path / "b.geojson").exists()
+
+
+@pytest.mark.parametrize("form", ["rgb", "grey", "palette"])
+def test_masks_of_a_model_with_colours_are_read_in_every_form(form: str, tmp_path: Path, program: Program) -> None:
+    colours = ((9, 9, 9), (250, 10, 10), (0, 0, 0))
+    table = ClassTable("colours", ("a", "b", "c"), tuple((colour,) for colour in colours), (), colours)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(classes=table), {})
+    labels = np.zeros((20, 30), np.uint8)
+    labels[4:9, 4:9], labels[12:18, 10:20] = 1, 2
+    written = table if form == "rgb" else written_as(table, form)  # type: ignore[arg-type]
+    write_mask(tmp_path / "a.tif", labels, written, Placement(missing=7.0))
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--model", tmp_path)
+    assert said.code == 0, said.err
+    found = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert [(each["category_id"], each["area"]) for each in found] == [(1, 25), (2, 60)]
 
 
 def test_values_to_ignore_are_not_dropped_beside_a_model(tmp_path: Path, program: Program) -> None:

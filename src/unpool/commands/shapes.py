@@ -232,6 +232,19 @@ def _of_model(model: Path, listed: Sequence[MaskFile], given: MaskOptions) -> Cl
     return ClassTable("instances", (table.names[0], name), ((0,), (1,)), (), table.colours[:2])
 
 
+def _table_of_file(path: Path, table: ClassTable) -> ClassTable:
+    """Return the table of a mask: with class ids for colours in a grey file, as ``predict --mask-form grey`` writes."""
+    if table.kind != "colours" or read_header(path).form != "grey":
+        return table
+    ids = ClassTable("values", table.names, tuple((k,) for k in range(len(table))), (), table.colours)
+    mask = load_mask(path)
+    absent = _without_data(mask, ids)
+    present = np.unique(mask.values if absent is None else mask.values[~absent]).tolist()
+    greys = {colour for values in table.values for colour in values}
+    by_ids = all(value < len(table) for value in present) and any((value,) * 3 not in greys for value in present)
+    return ids if by_ids else table
+
+
 def _without_data(mask: MaskPicture, table: ClassTable | None = None) -> NDArray[np.bool_] | None:
     """Return which pixels a mask declares to have no data, as ``predict`` writes them; None where it declares none.
 
@@ -256,6 +269,7 @@ def _regions(path: Path, table: ClassTable, classes: Sequence[ShapeClass], optio
 
     Pixels that the file declares to have no data are in no region, unless their value is that of a class.
     """
+    table = _table_of_file(path, table)
     read = load_mask(path, table.kind)
     absent = _without_data(read, table)
     if table.kind != "instances":

@@ -145,7 +145,7 @@ def open_results(
             return _AtOnce(lambda pixels: write_whole(path, form, pixels))
 
         results: list[ResultFile] = []
-        place, missing = picture.placement, missing_note(table, picture) is not None
+        place, missing = picture.placement, picture.lacks_data and _shows_missing(table)
         if outputs.probabilities:
             pixel_type = outputs.probability_type
             form = BandForm(rows, columns, len(table), pixel_type, placement=place, names=table.names)
@@ -169,10 +169,9 @@ def open_results(
         if outputs.objects and outputs.measurements:
             paths = outputs.objects, outputs.measurements
             objects = stack.enter_context(open_object_writer(paths, picture, request, key))
-            lacking = picture.placement.may_lack_data
 
             def evidence(band: Prediction) -> NDArray[Any]:
-                return object_evidence(_labels(band, picture, missing=lacking), band)
+                return object_evidence(_labels(band, picture, missing=picture.lacks_data), band)
 
             results.append(ResultFile(objects, evidence))
         mask = outputs.mask
@@ -201,16 +200,20 @@ def displaced_files_note(outputs: Sequence[Outputs]) -> str:
 
 
 def missing_note(table: ClassTable, picture: PictureFile) -> str | None:
-    """Return how pixels without data are written; None where the picture declares none, or its mask cannot say so."""
-    declared = picture.info.missing
-    if declared is None and not picture.placement.transparent:
+    """Return how pixels without data are written; None where the picture declares none."""
+    if not picture.lacks_data:
         return None
-    written = written_form(table, missing=True)
-    if written.missing is None:
-        return None
-    value = "the ignored colour" if written.values.ndim == 2 else f"{written.missing}"
-    what = "transparent" if declared is None else f"{declared:g}"
-    return f"pixels without data ({what} in the picture) are {value} in its mask"
+    written, declared = written_form(table, missing=True), picture.info.missing
+    found = f"pixels without data ({'transparent' if declared is None else f'{declared:g}'} in the picture)"
+    if not _shows_missing(table):
+        why = "no colour is ignored; --mask-form grey has a value for them"
+        return f"{found} have predicted classes in its mask: {why}"
+    return f"{found} are {'the ignored colour' if written.values.ndim == 2 else written.missing} in its mask"
+
+
+def _shows_missing(table: ClassTable) -> bool:
+    """Return whether masks of a table have a value or a colour for pixels without data."""
+    return written_form(table, missing=True).missing is not None
 
 
 def _labels(band: Prediction, picture: PictureFile, *, missing: bool) -> Labels:
