@@ -813,6 +813,19 @@ def test_two_files_of_one_name_are_the_persons_own(tmp_path: Path) -> None:
         predicted(tmp_path, tmp_path / "in")
 
 
+def test_a_stack_is_never_replaced_by_the_mask_of_a_page(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    for name in ("a.tif", "a_page_1.tif"):
+        tifffile.imwrite(tmp_path / "in" / name, pixels, **IMAGEJ)
+    before = (tmp_path / "in" / "a_page_1.tif").read_bytes()
+    model = model_file(tmp_path)
+    steps = tiny.predict(model, [str(tmp_path / "in")], tmp_path / "in", overwrite=True, device="cpu")
+    messages = [event.text for event in steps if isinstance(event, Message)]
+    assert any("its mask would replace the picture" in each for each in messages)
+    assert (tmp_path / "in" / "a_page_1.tif").read_bytes() == before
+
+
 def test_the_legend_fits_every_width() -> None:
     names, colours = ("a", "b" * 300, "Ωж"), distinct_colours(3)
     narrow, wide = legend_picture(names, colours, 10, 12), legend_picture(names, colours, 2000, 12)

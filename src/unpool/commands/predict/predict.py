@@ -283,7 +283,7 @@ class _PredictionRun:
         before = CHOICES.measured
         written = [(job.source, job.outputs.mask) for job in jobs if job in resumed.finished and processes.first]
         failed: list[tuple[Path, str]] = []
-        sources = file_ids(job.source for job in jobs)
+        sources = file_ids(path for job in jobs for path in (job.source, job.target.own))
         shares = list(divided([job for job in jobs if job not in resumed.finished], self._predictor, processes))
         for number, (job, sharing) in enumerate(shares, start=1):
             try:
@@ -362,7 +362,7 @@ class _PredictionRun:
             note = missing_note(predictor.segmenter.classes, picture)
             if note and not self._missing_explained:
                 self._missing_explained = True
-                yield Message(f"note: {job.source}: {note}")
+                yield Message(f"note: {job.target.own}: {note}")
             yield from self._write(job, predictor, picture, results, processes, named=named)
         if processes.first:
             self._note(job, done=True)

@@ -324,9 +324,9 @@ def refuse_sources(sources: frozenset[tuple[int, int]], target: Target, outputs:
     """
     for path in outputs.paths():
         if file_ids([path]) & sources:
-            itself = file_ids([path]) == file_ids([target.source])
+            itself = file_ids([path]) == file_ids([target.own])
             raise DataError(
-                f"{target.source}: its {'mask' if path == outputs.mask else 'output'} would replace "
+                f"{target.own}: its {'mask' if path == outputs.mask else 'output'} would replace "
                 + ("the picture itself" if itself else f"the picture {path}"),
                 "an output folder apart from the pictures",
                 "give another --out",
