@@ -839,9 +839,9 @@ def test_the_legend_fits_every_width() -> None:
 
 
 def test_large_pictures_have_wide_outlines(tmp_path: Path) -> None:
-    path = picture_of(tmp_path / "a.png", (40, 3500))
-    drawn = drawing(path, VALUES)
-    assert (drawn.times, drawn.outline) == (1, 5)
+    for rows, outline in ((900, 5), (40, 1)):  # of a long and narrow picture something stays
+        drawn = drawing(picture_of(tmp_path / f"{rows}.png", (rows, 3500)), VALUES)
+        assert (drawn.times, drawn.outline) == (1, outline)
     labels = np.zeros((9, 40), np.uint8)
     labels[:, 20:] = 1
     seen = overlay(np.full((9, 40), 200, np.uint8), labels, COLOURS, 0.0, None, 3)

@@ -29,6 +29,9 @@ SMALL_SIDE, MOST_ENLARGED = 400, 8
 OUTLINE_SIDE, THICKEST = 700, 8
 """Pixels of the longer side for each pixel of an outline's width, and the widest outline."""
 
+LONG = 4
+"""Times that a side counts at most of the other one, so that outlines leave something of a long and narrow picture."""
+
 _WHITE = 255
 
 
@@ -58,8 +61,9 @@ class OverlayDrawing:
     @cached_property
     def outline(self) -> int:
         """The width of outlines on each side of a border, in pixels of the overlay."""
-        longest = max(self.picture.shape[:2]) * self.times
-        return max(1, self.times // 3, min(THICKEST, round(longest / OUTLINE_SIDE)))
+        shortest, longest = sorted(side * self.times for side in self.picture.shape[:2])
+        side = min(longest, LONG * shortest)
+        return max(1, self.times // 3, min(THICKEST, round(side / OUTLINE_SIDE)))
 
     @cached_property
     def legend(self) -> NDArray[np.uint8]:
