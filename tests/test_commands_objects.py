@@ -260,3 +260,25 @@ def test_the_table_of_classes_names_no_mask_values(program: Program, tmp_path: P
         said = program("shapes", masks, "--to", "coco", "--out", tmp_path / f"{number}.json")
         assert "classes.csv" not in said.out
         assert "by the masks' values" in said.out
+
+
+def test_a_channel_without_data_in_some_pixels_has_no_mean(tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    pixels = np.dstack([cells.image] * 2)
+    pixels[:, :, 0] = np.where(cells.image == 7, 8, cells.image)
+    pixels[:6, :, 1] = 7
+    facts = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "7", True)], **facts)
+    save_model(tmp_path / "m", tiny.segmenter(channels=2), {"citation": "none"})
+    predicted(tmp_path / "m", tmp_path / "a.tif", tmp_path / "out")
+    numbers = tifffile.imread(tmp_path / "out" / "objects" / "a.tif")
+    lacking = 0
+    for row in rows_of(tmp_path / "out" / "objects.csv"):
+        own = numbers == int(row["object"])
+        assert float(row["mean_1"]) == pytest.approx(pixels[own, 0].mean(), rel=1e-6)
+        lacking += (pixels[own, 1] == 7).any()
+        assert (row["mean_2"] == "") == (row["std_2"] == "") == bool((pixels[own, 1] == 7).any())
+    assert lacking
+    mask = read_mask(tmp_path / "out" / "a.tif")
+    for row, value in zip(rows_of(tmp_path / "out" / "classes.csv"), (0, 255), strict=True):
+        assert (row["mean_2"] == "") == bool((pixels[mask == value, 1] == 7).any())

@@ -24,6 +24,7 @@ from unpool.io.write.unfinished import UnfinishedBands, UnfinishedPicture
 from unpool.objects.measurements import ObjectFacts, PictureMeasurements
 from unpool.objects.separation import ObjectStream, Separation
 from unpool.prediction.result import Prediction
+from unpool.shapes import Region
 
 STRIP_PIXELS = 1 << 22
 """Pixels of the rows that are read at a time while objects are separated."""
@@ -102,11 +103,16 @@ class ObjectWriter(UnfinishedPicture):
         for band in self._bands.read(height):
             self._require_room(stream, len(band), columns)
             prediction, inside = band[..., 0], band[..., 1]
-            measured.add_rows(prediction, self._picture.window(slice(top, top + len(band)), slice(0, columns)))
+            measured.add_rows(prediction, self._values((slice(top, top + len(band)), slice(0, columns))))
             top += len(band)
             complete = stream.add(prediction, inside, last=top == rows)
-            measured.add_objects(complete, lambda region: self._picture.window(*region))
+            measured.add_objects(complete, self._values)
             yield stream.take().ids
+
+    def _values(self, region: Region) -> NDArray[Any]:
+        """Return the picture's values in a region, (rows, columns, channels); NaN in a channel that has none there."""
+        pixels, missing = self._picture.window(*region), self._picture.info.missing
+        return pixels if missing is None else np.where(pixels == missing, np.float32(np.nan), pixels)
 
     def _require_room(self, stream: ObjectStream, rows: int, columns: int) -> None:
         needed = HELD_BYTES * (stream.held + rows) * columns
