@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,7 +268,7 @@ def test_a_channel_without_data_in_some_pixels_has_no_mean(tmp_path: Path) -> No
     pixels = np.dstack([cells.image] * 2)
     pixels[:, :, 0] = np.where(cells.image == 7, 8, cells.image)
     pixels[:6, :, 1] = 7
-    facts = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
+    facts: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
     tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "7", True)], **facts)
     save_model(tmp_path / "m", tiny.segmenter(channels=2), {"citation": "none"})
     predicted(tmp_path / "m", tmp_path / "a.tif", tmp_path / "out")
