@@ -377,6 +377,21 @@ def test_masks_of_a_model_with_colours_are_read_in_every_form(form: str, tmp_pat
     assert [(each["category_id"], each["area"]) for each in found] == [(1, 25), (2, 60)]
 
 
+@pytest.mark.parametrize("to", ["geojson", "yolo", "imagej", "coco"])
+def test_nothing_is_left_where_one_mask_is_refused(to: str, tmp_path: Path, program: Program) -> None:
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    (tmp_path / "masks" / "below").mkdir(parents=True)
+    for name, value in (("below/a.png", 255), ("below/b.png", 255), ("c.png", 255), ("below/d.png", 77)):
+        Image.fromarray(np.eye(9, dtype=np.uint8) * value).save(tmp_path / "masks" / name)
+    words = ["shapes", tmp_path / "masks", "--to", to, "--model", tmp_path]
+    said = program(*words)
+    assert (said.code, "mask value 77" in said.err) == (3, True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".png", ".safetensors")]
+    Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "masks" / "below" / "d.png")
+    said = program(*words)
+    assert said.code == 0, said.err
+
+
 def test_values_to_ignore_are_not_dropped_beside_a_model(tmp_path: Path, program: Program) -> None:
     save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
     Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "a.png")

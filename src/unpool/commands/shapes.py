@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -114,7 +114,7 @@ def shapes(
     source, table = yield from _classes(masks, listed, options)
     yield Message(f"{count_text(len(listed), 'mask')}; classes {source}: {table.describe_values()}")
     files = ShapeFiles(target, folder, shape_classes(table), options.coordinates)
-    with _claimed(target if folder else None):
+    with _claimed(target if folder else None), _all_or_none(files):
         for done, mask in enumerate(listed, 1):
             files.add(to, mask, _regions(mask.path, table, files.classes, options))
             yield Progress("writing shapes", done, len(listed))
@@ -177,6 +177,21 @@ def _claimed(folder: Path | None) -> Iterator[None]:
         return
     with claimed(folder):
         yield
+
+
+@contextmanager
+def _all_or_none(files: ShapeFiles) -> Iterator[None]:
+    """Remove what was written where one mask cannot be: some of the files would look like all of them."""
+    try:
+        yield
+    except BaseException:
+        for path in files.files:
+            path.unlink(missing_ok=True)
+        below = {parent for path in files.files for parent in path.parents if files.target in parent.parents}
+        for folder in sorted(below, reverse=True):
+            with suppress(OSError):  # somebody put a file there
+                folder.rmdir()
+        raise
 
 
 def _classes(
