@@ -194,8 +194,8 @@ def displaced_files_note(outputs: Sequence[Outputs]) -> str:
     if not displaced:
         return ""
     return (
-        f"{count_text(displaced, 'picture')} with an EXIF orientation: the files that place them on the earth are not "
-        "copied, because masks are written as the pictures are displayed"
+        f"{count_text(displaced, 'picture')} with an EXIF orientation: files that place such a picture on the earth "
+        "are not copied, because its mask is written as it is displayed"
     )
 
 
