@@ -40,6 +40,7 @@ _LIKE_CLASS_FILE = re.compile(
 )
 _FORMS = "name, value=name, value,value=name, low-high=name or #rrggbb=name"
 _RANGE = re.compile(r"([0-9]{1,9})\s*[-–]\s*([0-9]{1,9})")
+_MEASUREMENTS = re.compile(rb'(?:\xef\xbb\xbf)?"?picture"?[,;\t]"?class"?[,;\t]"?area_px\b')  # spreadsheets change it
 _MOST_BYTES = 1_000_000
 BY_HAND = "--classes"
 """The source of names that a person gives with the option."""
@@ -201,6 +202,8 @@ def _names_of(path: Path, root: Path, otherwise: str) -> ClassNames | None:
     """Return the class names of a file; None where it has none."""
     source = path.relative_to(root).as_posix()
     try:
+        if _has_measurements(path):
+            return None
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is larger than 1 MB")
         classes, ignore, remark = _reader(path)(path)
@@ -210,6 +213,12 @@ def _names_of(path: Path, root: Path, otherwise: str) -> ClassNames | None:
     if twice := _twice(names.classes):
         raise _broken(path, f"it names '{twice}' twice", otherwise)
     return names if names.classes else None
+
+
+def _has_measurements(path: Path) -> bool:
+    """Return whether a file is the table of measured classes that ``predict --objects`` writes beside its masks."""
+    with path.open("rb") as file:
+        return _MEASUREMENTS.match(file.read(64)) is not None
 
 
 _COLUMNS = (
