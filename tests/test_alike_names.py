@@ -51,6 +51,38 @@ def test_names_and_values_show_the_masks(tmp_path: Path, image: str, mask: str) 
         assert survey(tmp_path).errors == ()
 
 
+def test_pictures_with_the_names_of_their_masks_go_before_others(tmp_path: Path) -> None:
+    made_files(tmp_path, ["top/mosaic_{}.tif", "dsm/height_{}.tif"], ["ground_truth/mosaic_{}.tif"])
+    found = paired(tmp_path)
+    assert {image for image, _, _ in found.values()} == {f"top/mosaic_{k}.tif" for k in range(4)}
+    made_files(tmp_path, ["nir/mosaic_{}.tif"], [])
+    with pytest.raises(DataError, match="more than one way"):
+        find_pairs(tmp_path)
+
+
+NUMBERS = [(group, k) for group in (1, 2) for k in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("Slide_{:02}/{:02}_{}.png", "GT_{:02}/{:02}_{}.png"),
+        ("set/IMD{0}{2}/IMD{0}{2}_Dermoscopic/IMD{0}{2}.png", "set/IMD{0}{2}/IMD{0}{2}_lesion/IMD{0}{2}_lesion.png"),
+        ("{:02}/t{:02}{}.png", "{:02}_GT/SEG/man_seg{:02}{}.png"),
+        ("HAM_images_part_{}/ISIC_{}{}.png", "HAM_segmentations/ISIC_{1}{2}_segmentation.png"),
+    ],
+)
+def test_folders_that_hold_numbers_or_the_names_of_their_files(tmp_path: Path, image: str, mask: str) -> None:
+    for group in (1, 2):
+        for k in range(3):
+            picture(tmp_path / image.format(group, group, k))
+            saved(tmp_path / mask.format(group, group, k), box(2 + k, 3))
+    found = find_pairs(tmp_path)
+    assert len(found.pairs) == 6
+    assert all(pair.mask == tmp_path / mask.format(g, g, k) for pair, (g, k) in zip(found.pairs, NUMBERS, strict=True))
+    assert (found.unpaired_images, found.unpaired_masks) == ((), ())
+
+
 def test_each_sub_folder_and_split_has_its_own_pairs(tmp_path: Path) -> None:
     for part in ("train2017", "val2017"):
         for place in ("Rural", "Urban"):

@@ -30,10 +30,10 @@ def test_the_picture_of_the_floors_is_the_one_that_is_held() -> None:
 
 
 def test_paths_and_modules_exist() -> None:
-    for path in re.findall(r"`((?:tests|docs|benchmarks)/[\w./]+)`", PAGE):
+    for path in re.findall(r"`((?:tests|docs|benchmarks|lessons)/[\w./-]+)`", PAGE):
         assert (architecture.PAGE.parent / path).exists(), path
     for dotted in re.findall(r"`(unpool(?:\.[a-z_]+)+)`", PAGE):
         place = Path(*dotted.split(".")[1:])
         assert (architecture.ROOT / place).is_dir() or (architecture.ROOT / place).with_suffix(".py").is_file(), dotted
-    for path in re.findall(r"`((?!tests)[a-z_]+(?:/[a-z_]+)*\.py)`", PAGE):
+    for path in re.findall(r"`((?!tests|lessons)[a-z_]+(?:/[a-z_]+)*\.py)`", PAGE):
         assert (architecture.ROOT / path).is_file(), path

@@ -148,8 +148,9 @@ def test_class_files_that_differ_are_refused_and_unread_ones_are_named(tmp_path:
         (tmp_path / part / "classes.txt").write_text(text)
     assert survey(tmp_path).table.names == ("x", "y")
     (tmp_path / "b" / "classes.txt").write_text("y\nx")
-    with pytest.raises(DataError, match=r"several files with class names: a/classes\.txt, b/classes\.txt"):
+    with pytest.raises(DataError, match=r"several files with class names: a/classes\.txt, b/classes\.txt") as stop:
         survey(tmp_path)
+    assert "if each holds for the masks of its own folder, give a class the same value" in stop.value.repair
     (tmp_path / "classes.txt").write_text("u\nv")
     (tmp_path / "label_map.pbtxt").write_text("item {}")
     (tmp_path / "labels.txt").write_text("images/00.png 3\nimages/01.png 4\n")

@@ -26,6 +26,55 @@ def ids(root: Path, values: Sequence[int], count: int = 4) -> Path:
     return made(root, [np.array(values, np.uint8)[blobs(rng, len(values) - 1)] for _ in range(count)])
 
 
+@pytest.mark.parametrize("coloured", [False, True])
+def test_as_many_regions_in_every_mask_may_be_classes_or_objects(tmp_path: Path, coloured: bool) -> None:
+    numbers = np.array([(97 * k % 256, 97 * k // 256, 0) for k in range(7)] if coloured else range(7), np.uint8)
+    rng = np.random.default_rng(0)
+    masks = []
+    for _ in range(4):
+        mask = np.zeros((40, 42), np.uint8)
+        for number, place in enumerate(rng.permutation(6), 1):
+            mask[6 * place + 1 : 6 * place + 5, 4:30] = number
+        masks.append(mask)
+    found = survey(made(tmp_path, [numbers[mask] for mask in masks]))
+    repair = finding(found, "may-number-objects").repair
+    assert finding(found, "may-number-objects").severity == "warning"
+    assert survey(tmp_path, pasted(repair)).table.kind == "instances"
+    assert "may-number-objects" not in codes(survey(tmp_path, pasted(repair.split("classes, ")[1])))
+    masks[0][1:3, 35:] = masks[1][1:3, 35:] = 5
+    masks[0][9:12, 35:] = masks[1][9:12, 35:] = 6
+    assert "may-number-objects" not in codes(survey(made(tmp_path / "two", [numbers[mask] for mask in masks])))
+
+
+def test_labelmes_classes_of_each_picture_agree_or_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        mask = blobs(rng, 1 + k % 2).astype(np.uint8)
+        folder = tmp_path / f"{k}_json"
+        folder.mkdir()
+        Image.fromarray(rng.integers(0, 256, (*mask.shape, 3), np.uint8)).save(folder / "img.png")
+        Image.fromarray(mask).save(folder / "label.png")
+        (folder / "label_names.txt").write_text("_background_\ncat\n" + "dog\n" * (k % 2))
+    found = survey(tmp_path)
+    assert found.table.names == ("_background_", "cat", "dog")
+    assert "class-file-unread" not in codes(found)
+    (tmp_path / "2_json" / "label_names.txt").write_text("_background_\ndog\n")
+    with pytest.raises(
+        DataError, match=r"mask value 1 means dog by 2_json/label_names\.txt, and cat by 1_json"
+    ) as stop:
+        survey(tmp_path)
+    assert "labelme2voc" in stop.value.repair
+
+
+def test_a_class_file_that_counts_on_where_the_masks_hold_255_is_refused(tmp_path: Path) -> None:
+    ids(tmp_path, [0, 255])
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "cell": 1}}))
+    with pytest.raises(DataError, match=r"dataset\.json gives cell the value 1, and the masks hold 255 and 0") as stop:
+        survey(tmp_path)
+    found = survey(tmp_path, pasted(stop.value.repair))
+    assert (found.table.names, found.table.values, found.errors) == (("background", "cell"), ((0,), (255,)), ())
+
+
 def test_nnunet_regions_and_ignore(tmp_path: Path) -> None:
     ids(tmp_path, [0, 1, 2, 3, 4])
     labels = {"background": 0, "whole tumor": [1, 2, 3], "core": [2, 3], "enhancing": [3], "ignore": 4}
@@ -123,6 +172,24 @@ def test_coco_stuff_counts_its_names_from_1_and_its_masks_from_0(tmp_path: Path)
     assert found.table.ignore == (0,)
     (ids(tmp_path / "unclear", [0, 1, 2]) / "labels.txt").write_text(coco_stuff())
     assert "compare one mask with its picture" in finding(survey(tmp_path / "unclear"), "class-names-read").found
+
+
+def test_the_masks_of_isprs_without_boundaries_are_known(tmp_path: Path) -> None:
+    colours = np.array([(255, 255, 255), (0, 0, 255), (0, 255, 0), (0, 0, 0)], np.uint8)
+    made(tmp_path, [colours[blobs(np.random.default_rng(k), 3)] for k in range(4)])
+    for folder, word in (("images", "RGB"), ("masks", "label_noBoundary")):
+        for k in range(4):
+            (tmp_path / folder / f"{k:02}.png").rename(tmp_path / folder / f"top_2_{k}_{word}.png")
+    found = survey(tmp_path)
+    assert found.table.names == ("impervious surfaces", "building", "low vegetation", "tree", "car", "clutter")
+    assert (found.table.ignore, found.errors) == (((0, 0, 0),), ())
+    assert "black, where boundaries were, is ignored" in finding(found, "class-names-read").found
+    (ids(tmp_path / "ids", [0, 1, 2]) / "masks").rename(tmp_path / "grey")
+    for k in range(4):
+        (tmp_path / "grey" / f"{k:02}.png").replace(tmp_path / "masks" / f"top_2_{k}_label_noBoundary.png")
+    (tmp_path / "grey").rmdir()
+    (tmp_path / "ids").rename(tmp_path / "unused")
+    assert survey(tmp_path).table.values == ((0,), (1,), (2,))
 
 
 def cityscapes(root: Path, word: str, values: Sequence[int], dummy: Sequence[int]) -> Path:

@@ -1,17 +1,21 @@
 """``predict --objects``: numbers and tables, exact over tiles, continued after a stop, and as ``test`` scores them."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import tiny
 import unpool
 from conftest import Program
 from test_borders import bordered
 from unpool.checkpoint.models import save_model
+from unpool.class_table import ClassTable, distinct_colours
 from unpool.commands.events import Event, Message, Progress, finish
 from unpool.commands.predict.predict import Predicted
 from unpool.commands.test.options import TestOptions
@@ -23,6 +27,7 @@ from unpool.io.pixel_size import PixelSize
 from unpool.io.read.masks import read_mask
 from unpool.io.write.images import write_image
 from unpool.metrics.objects import object_counts
+from unpool.normalisation import Normalisation
 
 pytest.importorskip("skimage")
 
@@ -183,3 +188,98 @@ def test_the_command_line(program: Program, model: Path, picture: Path, tmp_path
     done = program("predict", model, picture, "--out", tmp_path / "out", "--objects", "--device", "cpu")
     assert done.code == 0
     assert "objects.csv" in done.out + done.err
+
+
+def test_pixels_without_data_are_in_no_object_and_in_no_measurement(model: Path, tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((96, 80),))
+    pixels = cells.image.astype(np.float32)
+    pixels[30:60, 20:50] = -9999
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "-9999", True)], metadata=None)
+    segmenter = bordered(3)
+    constants = {"float32": segmenter.normalisation.constants["uint8"]}
+    save_model(tmp_path / "m", replace(segmenter, normalisation=Normalisation(1, constants)), {"citation": "none"})
+    predicted(tmp_path / "m", tmp_path / "a.tif", tmp_path / "out")
+    numbers, mask = tifffile.imread(tmp_path / "out" / "objects" / "a.tif"), read_mask(tmp_path / "out" / "a.tif")
+    lacking = pixels == -9999
+    assert numbers.max() > 3
+    assert not numbers[lacking].any()
+    assert ((numbers > 0) == ((mask == 1) & ~lacking)).all()
+    for row in rows_of(tmp_path / "out" / "classes.csv"):
+        own = pixels[(mask == {"background": 0, "cell": 1}[row["class"]]) & ~lacking]
+        assert int(row["area_px"]) == own.size
+        assert float(row["share"]) == pytest.approx(own.size / (~lacking).sum())
+        assert float(row["mean_1"]) == pytest.approx(own.mean(), rel=1e-5)
+    for row in rows_of(tmp_path / "out" / "objects.csv"):
+        own = pixels[numbers == int(row["object"])]
+        assert int(row["area_px"]) == own.size
+        assert float(row["mean_1"]) == pytest.approx(own.mean(), rel=1e-5)
+
+
+def test_a_picture_without_any_data_has_empty_measurements(model: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "0", True)], metadata=None)
+    predicted(model, tmp_path / "a.tif", tmp_path / "out")
+    assert not tifffile.imread(tmp_path / "out" / "objects" / "a.tif").any()
+    assert [(row["area_px"], row["share"]) for row in rows_of(tmp_path / "out" / "classes.csv")] == [("0", "")] * 2
+
+
+def test_tables_of_some_pictures_name_those_that_are_not_in_them(model: Path, tmp_path: Path) -> None:
+    for cells in synthetic_cells(2, 0, ((48, 56),)):
+        write_image(tmp_path / "in" / f"{cells.name}.png", cells.image)
+    _, events = predicted(model, tmp_path / "in", tmp_path / "out")
+    assert not any("not in them" in event.text for event in events if isinstance(event, Message))
+    _, events = predicted(model, tmp_path / "in" / "00.png", tmp_path / "out", resume=True)
+    notes = [event.text for event in events if isinstance(event, Message) and "not in them (01)" in event.text]
+    assert len(notes) == 1
+    assert {row["picture"] for row in rows_of(tmp_path / "out" / "classes.csv")} == {"00"}
+    _, events = predicted(model, tmp_path / "in", tmp_path / "out", resume=True)
+    assert {row["picture"] for row in rows_of(tmp_path / "out" / "classes.csv")} == {"00", "01"}
+    assert not any("not in them" in event.text for event in events if isinstance(event, Message))
+
+
+def test_a_resolution_beside_a_world_file_is_no_size_on_the_ground(model: Path, tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    Image.fromarray(cells.image).save(tmp_path / "a.png", dpi=(2540, 2540))
+    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n1000\n2000\n")
+    _, events = predicted(model, tmp_path / "a.png", tmp_path / "out")
+    assert any("its world file does not state the unit" in event.text for event in events if isinstance(event, Message))
+    assert not any(name.endswith("_um2") for name in rows_of(tmp_path / "out" / "classes.csv")[0])
+    predicted(model, tmp_path / "a.png", tmp_path / "metres", pixel_size=PixelSize(0.5, 0.5, "m"))
+    assert float(rows_of(tmp_path / "metres" / "classes.csv")[0]["area_m2"]) > 0
+
+
+def test_the_table_of_classes_names_no_mask_values(program: Program, tmp_path: Path) -> None:
+    table = ClassTable("values", ("ground", "cell", "edge"), ((0,), (2,), (1,)), (), distinct_colours(3))
+    save_model(tmp_path / "m", tiny.segmenter(classes=table), {"citation": "none"})
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    write_image(tmp_path / "a.png", cells.image)
+    predicted(tmp_path / "m", tmp_path / "a.png", tmp_path / "out")
+    measured = tmp_path / "out" / "classes.csv"
+    for number, masks in enumerate((tmp_path / "out", tmp_path / "out" / "a.png", tmp_path / "out" / "a.png")):
+        if number == 2:  # as a spreadsheet saves it
+            measured.write_text(measured.read_text().replace(",", ";"), encoding="utf-8-sig")
+        said = program("shapes", masks, "--to", "coco", "--out", tmp_path / f"{number}.json")
+        assert "classes.csv" not in said.out
+        assert "by the masks' values" in said.out
+
+
+def test_a_channel_without_data_in_some_pixels_has_no_mean(tmp_path: Path) -> None:
+    (cells,) = synthetic_cells(1, 0, ((48, 56),))
+    pixels = np.dstack([cells.image] * 2)
+    pixels[:, :, 0] = np.where(cells.image == 7, 8, cells.image)
+    pixels[:6, :, 1] = 7
+    facts: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=[(42113, 2, 0, "7", True)], **facts)
+    save_model(tmp_path / "m", tiny.segmenter(channels=2), {"citation": "none"})
+    predicted(tmp_path / "m", tmp_path / "a.tif", tmp_path / "out")
+    numbers = tifffile.imread(tmp_path / "out" / "objects" / "a.tif")
+    lacking = 0
+    for row in rows_of(tmp_path / "out" / "objects.csv"):
+        own = numbers == int(row["object"])
+        assert float(row["mean_1"]) == pytest.approx(pixels[own, 0].mean(), rel=1e-6)
+        lacking += (pixels[own, 1] == 7).any()
+        assert (row["mean_2"] == "") == (row["std_2"] == "") == bool((pixels[own, 1] == 7).any())
+    assert lacking
+    mask = read_mask(tmp_path / "out" / "a.tif")
+    for row, value in zip(rows_of(tmp_path / "out" / "classes.csv"), (0, 255), strict=True):
+        assert (row["mean_2"] == "") == bool((pixels[mask == value, 1] == 7).any())

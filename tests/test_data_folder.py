@@ -75,6 +75,19 @@ def test_sub_folders_are_mirrored(tmp_path: Path) -> None:
     assert list(paired(tmp_path)) == ["p1/a", "p2/a"]
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"), [("train_images/{}.jpg", "masks/{}.png"), ("images/{}.jpg", "train_masks/{}_mask.png")]
+)
+def test_one_side_alone_may_name_a_split(tmp_path: Path, image: str, mask: str) -> None:
+    touch(tmp_path, *(each.format(name) for each in (image, mask) for name in "ab"))
+    found = find_pairs(tmp_path)
+    assert [(pair.name, pair.split) for pair in found.pairs] == [("train/a", "train"), ("train/b", "train")]
+    touch(tmp_path, "test_images/c.jpg")
+    found = find_pairs(tmp_path)
+    assert len(found.pairs) == 2
+    assert [path.name for path in found.unpaired_images] == ["c.jpg"]
+
+
 def test_pairing_does_not_depend_on_order(tmp_path: Path) -> None:
     touch(tmp_path, *[f"images/{k}.png" for k in (10, 9, 1, 2)], *[f"masks/{k}.png" for k in (2, 1, 9, 10)])
     assert all(Path(image).stem == Path(mask).stem for image, mask, _ in paired(tmp_path).values())
@@ -151,6 +164,17 @@ def test_list_files(tmp_path: Path, line: str) -> None:
         "train/pics/a": ("pics/a.png", "ids/a.png", "train"),
         "val/pics/b": ("pics/b.png", "ids/b.png", "val"),
     }
+
+
+def test_list_files_may_name_paths_below_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "traincrop/traincrop/a.jpg", "traincrop/traincrop/a.png")
+    (tmp_path / "train.txt").write_text("traincrop/a.jpg traincrop/a.png\n")
+    assert list(paired(tmp_path).values()) == [
+        ("traincrop/traincrop/a.jpg", "traincrop/traincrop/a.png", "train"),
+    ]
+    touch(tmp_path, "other/traincrop/a.jpg", "other/traincrop/a.png")
+    with pytest.raises(DataError, match="the first line names"):
+        find_pairs(tmp_path)
 
 
 def test_list_files_must_be_right(tmp_path: Path) -> None:

@@ -109,3 +109,21 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="this is a file") as error:
         find_pairs(tmp_path / "x.tif")
     assert error.value.repair == "give the folder that holds it"
+
+
+def test_dicom_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "P 1").mkdir()
+    for name in ("IM0001", "1.2.840.10008"):
+        (tmp_path / "P 1" / name).write_bytes(bytes(128) + b"DICM" + bytes(40))
+    with pytest.raises(DataError, match=r"P 1/ holds 2 DICOM files \(pictures of medical scanners") as error:
+        find_pairs(tmp_path)
+    compile(code_of(error.value.repair), "repair", "exec")
+    assert error.value.repair.endswith(f" {tmp_path}")
+
+
+def test_shapes_on_a_map_are_named(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.tif")
+    (tmp_path / "buildings.shp").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"holds 1 \.shp file \(shapes on a map\), which is not read") as error:
+        find_pairs(tmp_path)
+    assert "gdal_rasterize" in error.value.repair

@@ -258,7 +258,12 @@ def test_a_drawn_value_without_a_name_is_not_moved_in_silence(tmp_path: Path) ->
             "--masks colours, and classes that are named by number",
         ),
         (MaskOptions(classes=["0=a", "10=b"], kind="instances", snap=True), "--snap with --masks instances"),
-        (MaskOptions(classes=["0=a", "1=b"], ignore=["9-20"]), "as 9-20=ignore"),
+        (MaskOptions(classes=["0=a", "1=b"], ignore=["20-9"]), "the lower value first"),
+        (MaskOptions(classes=["0=a", "1=b"], ignore=["1-20"]), "mask value 1 is given to both 'b' and 'ignore'"),
+        (MaskOptions(ignore=["20-9"]), "write it the other way: --ignore 9-20"),
+        (MaskOptions(ignore=["9-"]), "correct the value"),
+        (MaskOptions(ignore=["9-20"], kind="instances"), "single object numbers"),
+        (MaskOptions(classes=["#000000=a", "#ff0000=b"], ignore=["9-20"], snap=True), "named by colour"),
     ],
 )
 def test_ranges_without_sense_are_refused(tmp_path: Path, options: MaskOptions, message: str) -> None:
@@ -266,6 +271,23 @@ def test_ranges_without_sense_are_refused(tmp_path: Path, options: MaskOptions, 
     with pytest.raises(UsageError) as refusal:
         survey(tmp_path, options)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("classes", [[], ["0=background", "255=cell"]])
+def test_a_range_of_values_is_ignored(tmp_path: Path, classes: list[str]) -> None:
+    ids = smeared(tmp_path, [0, 255])
+    found = survey(tmp_path, MaskOptions(classes=classes, ignore=["9-246", "1-8", "247-254"]))
+    assert found.errors == ()
+    assert found.table.values == ((0,), (255,))
+    assert [*found.table.encode(np.array([[0, 1, 9, 246, 254, 255]], np.uint8), "m")[0]] == [0, *[IGNORE_ID] * 4, 1]
+    assert ClassTable.from_card(json.loads(json.dumps(found.table.to_card()))) == found.table
+    assert "1-8/" in survey_page(found).replace("9-246/1-8", "1-8/")
+    read = [read_sample(pair, found.table).labels for pair in found.folder.pairs]
+    drawn = [labels != IGNORE_ID for labels in read]
+    assert all(
+        (labels[d] == mask[d]).all() and d.mean() > 0.5 for labels, d, mask in zip(read, drawn, ids, strict=True)
+    )
+    assert survey(tmp_path, table=found.table).errors == ()
 
 
 def test_values_outside_all_ranges_are_in_no_class(tmp_path: Path) -> None:

@@ -111,6 +111,26 @@ def test_strips_measure_what_the_whole_does(height: int) -> None:
     assert classes[2]["std_1"] == pytest.approx(of_class[:, 0].std())
 
 
+def test_deviations_of_an_object_far_from_zero_are_exact() -> None:
+    pixels = (1e7 + np.random.default_rng(1).random((40, 36, 1))).astype(np.float32)
+    (found,) = measured_objects(np.ones((40, 36), np.int64), pixels, 0, (40, 36))
+    values = pixels.astype(np.float64)
+    assert found["mean_1"] == pytest.approx(values.mean(), rel=1e-12)
+    assert found["std_1"] == pytest.approx(values.std(), rel=1e-9)
+
+
+def test_deviations_of_values_far_from_zero_are_exact() -> None:
+    random = np.random.default_rng(1)
+    pixels = (1e7 + random.random((40, 36, 2)) * (1, 4)).astype(np.float32)
+    found = PictureMeasurements((40, 36), 1)
+    for top in range(0, 40, 7):
+        found.add_rows(np.zeros((len(pixels[top : top + 7]), 36), np.uint8), pixels[top : top + 7])
+    (row,) = found.class_rows()
+    values = pixels.astype(np.float64).reshape(-1, 2)
+    assert [row["mean_1"], row["mean_2"]] == pytest.approx(values.mean(axis=0))
+    assert [row["std_1"], row["std_2"]] == pytest.approx(values.std(axis=0), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
@@ -201,6 +221,7 @@ def test_a_geotiff_states_metres(tmp_path: Path) -> None:
     assert stated(geotiff(tmp_path / "a.tif", 1, 9001)) == (0.3, 0.2, "m")
     for name, given, words in (
         ("b.tif", (2, None), "degrees"),
+        ("f.tif", (0, None), "does not name the system"),
         ("c.tif", (1, 9003), "metre"),
         ("d.tif", (1, None), "metre"),
         ("e.tif", (1, 9001, 3857), "Mercator"),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
+import shlex
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -229,6 +233,23 @@ def test_masks_win_and_the_outlines_are_mentioned(tmp_path: Path) -> None:
     assert "a.json" in codes(tmp_path)["outlines-unused"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Annotations/a.xml", "<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>"),
+        ("project.json", '[{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]'),
+        ("panoptic.json", '{"annotations": [{"segments_info": []}]}'),
+    ],
+)
+def test_annotations_that_are_not_drawn_lie_beside_masks(name: str, text: str, tmp_path: Path) -> None:
+    for stem in "ab":
+        picture(tmp_path / "images" / f"{stem}.jpg")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(block(0, 0, 3, 3, 255)).save(tmp_path / "masks" / f"{stem}.png")
+    wrote(tmp_path / name, text)
+    assert "outlines-unused" not in codes(tmp_path)
+
+
 def test_a_mask_is_drawn_again_when_its_annotation_changes_and_not_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +413,14 @@ def test_yolo_draws_smaller_shapes_on_top(tmp_path: Path) -> None:
     assert find_pairs(tmp_path).pairs[0].split == "train"
 
 
+def test_yolo_reads_the_classes_beside_its_files(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    wrote(tmp_path / "a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    wrote(tmp_path / "classes.txt", "cell\n")
+    assert survey(tmp_path).table.names == ("background", "cell")
+    assert "class-file-unread" not in codes(tmp_path)
+
+
 def test_yolo_boxes_are_no_outlines(tmp_path: Path) -> None:
     yolo(tmp_path, "0 0.5 0.5 0.2 0.2\n")
     with pytest.raises(DataError, match="a box does not show which pixels belong to an object"):
@@ -496,6 +525,79 @@ def test_via_regions_of_both_versions(tmp_path: Path) -> None:
         assert survey(tmp_path).table.names == ("background", "door", "wall")
 
 
+def via_csv(*rows: tuple[str, Any, Any]) -> str:
+    file = io.StringIO()
+    heading = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    writer = csv.writer(file)
+    writer.writerow(heading.split(","))
+    writer.writerows([name, 9, "{}", 1, 0, json.dumps(shape), json.dumps(names)] for name, shape, names in rows)
+    return file.getvalue()
+
+
+def test_via_regions_in_a_csv_file(tmp_path: Path) -> None:
+    square = {"name": "polygon", "all_points_x": [x for x, _ in SQUARE], "all_points_y": [y for _, y in SQUARE]}
+    circle = {"name": "circle", "cx": 10, "cy": 10, "r": 3}
+    rows = [("a.jpg", square, {"type": "wall"}), ("a.jpg", circle, {"type": "door"}), ("b.jpg", {}, {})]
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    wrote(tmp_path / "via_region_data.csv", via_csv(*rows))
+    found = masks(tmp_path)
+    assert (found["a"] == 2).sum() > 0 < (found["a"] == 1).sum()
+    assert not found["b"].any()
+    assert "1 file" in survey(tmp_path).folder.layout
+    wrote(tmp_path / "via_region_data.csv", via_csv(("a.jpg", square, {"type": "wall"})).replace("{", "{{"))
+    with pytest.raises(DataError, match=r"via_region_data\.csv: row 1: "):
+        find_pairs(tmp_path)
+
+
+def test_imagescope_regions_are_drawn_by_layers(tmp_path: Path) -> None:
+    def region(points: list[list[int]], **attributes: str) -> str:
+        corners = "".join(f'<Vertex X="{x}" Y="{y}" Z="0"/>' for x, y in points)
+        given = "".join(f' {key}="{value}"' for key, value in attributes.items())
+        return f"<Region{given}><Vertices>{corners}</Vertices></Region>"
+
+    small = [[15, 15], [18, 15], [18, 18], [15, 18]]
+    layers = (
+        ("<Attributes/>", region(SQUARE, Type="0")),
+        ('<Attributes><Attribute Name="Nucleus"/></Attributes>', region(small) + region(SMALL, NegativeROA="1")),
+    )
+    text = "".join(f'<Annotation Name="">{names}<Regions>{drawn}</Regions></Annotation>' for names, drawn in layers)
+    picture(tmp_path / "Tissue Images" / "T-1.tif")
+    wrote(tmp_path / "Annotations" / "T-1.xml", f'<Annotations MicronsPerPixel="0.25">{text}</Annotations>')
+    expected = block(3, 2, 12, 9, 2)
+    expected[15:19, 15:19] = 1
+    (mask,) = masks(tmp_path).values()
+    assert np.array_equal(mask, expected)
+    assert survey(tmp_path).table.names == ("background", "Nucleus", "object")
+    assert "holes" in codes(tmp_path)["outlines-not-drawn"]
+    wrote(tmp_path / "Annotations" / "T-1.xml", f"<Annotations>{text}</Annotations>".replace('X="2"', 'X="x"'))
+    with pytest.raises(DataError, match="'x' is no number"):
+        find_pairs(tmp_path)
+
+
+def test_run_length_codes_in_a_csv_file_are_named_with_the_line_that_draws_them(tmp_path: Path) -> None:
+    wrote(tmp_path / "train.csv", "ImageId,ClassId,EncodedPixels\na.jpg,2,1 3 21 2\na.jpg,1,41 1\nb.jpg,,\n")
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / "train_images" / name)
+    with pytest.raises(DataError, match="run-length codes") as stop:
+        find_pairs(tmp_path)
+    line = stop.value.repair.split("most of Kaggle's do: ")[1].split("; where they count")[0]
+    subprocess.run(shlex.split(line.replace("python", sys.executable, 1)), check=True)
+    mask = masks(tmp_path)["train/a"]
+    assert [*zip(*np.nonzero(mask == 2), strict=True)] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    assert mask[0, 2] == 1
+
+
+def test_coco_files_give_the_split_where_a_folder_holds_two_parts(tmp_path: Path) -> None:
+    for part, place in (("train", "train_val_images"), ("val", "train_val_images"), ("test", "test_images")):
+        picture(tmp_path / "images" / place / f"{part}.jpg")
+        outline = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": [flat(SQUARE)]}
+        coco(tmp_path / "annotations" / f"set_coco_{part}.json", [f"{part}.jpg"], [outline])
+    found = find_pairs(tmp_path)
+    assert {pair.split: pair.image.stem for pair in found.pairs} == {part: part for part in ("train", "val", "test")}
+    assert not any(each.code == "lists-unused" for each in found.findings)
+
+
 def test_qupath_polygons_have_holes_and_places_on_the_earth_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     ring, hole = [[2, 3], [10, 3], [10, 13], [2, 13], [2, 3]], [[5, 5], [8, 5], [8, 8], [5, 8], [5, 5]]
@@ -527,6 +629,9 @@ def test_qupath_polygons_have_holes_and_places_on_the_earth_are_refused(tmp_path
          "boxes, not outlines"),
         ("annotations.xml", '<annotations><track id="0"/></annotations>', "for video"),
         ("export.json", [{"data": {"image": "a.jpg"}, "annotations": []}], "Label Studio"),
+        ("min.json", [{"image": "a.jpg", "label": [{"polygonlabels": ["c"], "original_width": 9}]}], "Label Studio"),
+        ("a.jpg-asset.json", {"asset": {"name": "a.jpg"}, "regions": []}, "VoTT"),
+        ("bdd.json", [{"name": "a.jpg", "labels": []}], "Scalabel"),
         ("panoptic.json", {"images": [], "annotations": [{"segments_info": []}]}, "panoptic"),
         ("via_region_data.json", {}, "VIA, with no shape in them"),
         ("a.json", '{"shapes": [', "a.json"),

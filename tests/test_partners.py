@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from made_pairs import box, picture, saved
 from test_data_folder import paired, touch
 from unpool.commands.predict.targets import find_targets
 from unpool.dataset.findings import Finding
 from unpool.dataset.pairing.layouts import find_pairs
 from unpool.dataset.pairing.words import list_split
+from unpool.dataset.survey import survey
 from unpool.errors import DataError
 
 ABC = [f"{folder}/{name}.png" for name in "abc" for folder in ("images", "masks")]
@@ -228,6 +230,36 @@ def test_predict_names_files_that_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no picture found, but scans/ holds 2 \.czi files.*") as error:
         find_targets([str(tmp_path)], tmp_path / "out")
     assert error.value.repair.startswith("pip install czifile, then python -c ")
+
+
+def test_several_pictures_of_one_mask_are_channels_or_too_many(tmp_path: Path) -> None:
+    for k in range(3):
+        saved(tmp_path / "labels" / f"z_a{k}.png", box(2, 3 + k))
+        for channel in (1, 2):
+            picture(tmp_path / "images_z_16" / f"z_a{k}_w{channel}1b2c{k}-9.tif", "L")
+    with pytest.raises(
+        DataError, match=r"2 pictures for each mask: labels/z_a0\.png may be that of images_z_16/"
+    ) as stop:
+        find_pairs(tmp_path)
+    assert "z_a0_0000.tif, z_a0_0001.tif and so on" in stop.value.repair
+    for path in (tmp_path / "images_z_16").iterdir():
+        (tmp_path / "images").mkdir(exist_ok=True)
+        path.rename(tmp_path / "images" / f"{path.stem[:4]}_000{int(path.stem[6]) - 1}.tif")
+    (tmp_path / "labels").rename(tmp_path / "masks")
+    found = survey(tmp_path)
+    assert (len(found.pictures), found.channels) == (3, 2)
+
+
+def test_a_numbered_folder_of_masks_belongs_to_no_picture_of_that_number(tmp_path: Path) -> None:
+    for k in range(3):
+        picture(tmp_path / "img" / f"{k}.png")
+        for place, word in enumerate(("hair", "skin")):
+            saved(tmp_path / "mask-anno" / "0" / f"{k:05}_{word}.png", box(2 + 8 * place, 3))
+    with pytest.raises(DataError) as stop:
+        find_pairs(tmp_path)
+    assert "6 masks for 3 pictures" in stop.value.found
+    assert "several people" not in stop.value.repair
+    assert "x_cell" in stop.value.repair
 
 
 def test_equal_names_in_folders_that_do_not_belong_together(tmp_path: Path) -> None:

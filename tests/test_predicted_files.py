@@ -457,6 +457,79 @@ def test_masks_beside_their_pictures_keep_the_place_files_that_are_there(tmp_pat
     assert (tmp_path / "a.prj").read_text() == "PROJCS[]"
 
 
+def test_overlays_of_masks_beside_their_pictures_have_place_files(tmp_path: Path) -> None:
+    path = picture_of(tmp_path / "a.jpg")
+    (tmp_path / "a.wld").write_bytes(WORLD)
+    (tmp_path / "a.prj").write_text("PROJCS[]")
+    finish(tiny.predict(model_file(tmp_path / "m"), [str(path)], tmp_path, overlays=True, device="cpu"))
+    assert (tmp_path / "overlays" / "a.wld").read_bytes() == WORLD
+    assert (tmp_path / "overlays" / "a.prj").read_text() == "PROJCS[]"
+
+
+# What the masks of slices and of stacked channels keep of the person's files.
+
+
+def placement_of(path: Path) -> Placement:
+    with open_picture(path) as picture:
+        return picture.placement
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_slices_keep_the_size_that_imagej_wrote(colour: bool, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70, 3), dtype=np.uint8)
+    axes = {"axes": "ZYXS" if colour else "ZYX", "unit": "um"}
+    stack = pixels if colour else pixels[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, resolution=(5.0, 4.0), metadata=axes)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(channels=3 if colour else 1), {"citation": "none"})
+    predicted(tmp_path, tmp_path / "a.tif")
+    for page in (1, 2):
+        with tifffile.TiffFile(tmp_path / "out" / f"a_page_{page}.tif") as mask:
+            assert mask.is_imagej
+        kept = placement_of(tmp_path / "out" / f"a_page_{page}.tif")
+        assert (kept.imagej_unit, kept.resolution) == ("um", (5, 4))
+
+
+def test_slices_keep_place_size_and_missing_data(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    pixels[:, 10:20] = 0
+    facts: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    scale = (33550, "d", 3, (0.5, 0.5, 0.0), True)
+    tifffile.imwrite(tmp_path / "geo.tif", pixels, extratags=[scale, (42113, 2, 0, "0", True)], **facts)
+    tifffile.imwrite(tmp_path / "dense.tif", pixels, resolution=(10000, 10000), resolutionunit=3, **facts)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(tmp_path / "o.ome.tif", pixels, metadata={"axes": "ZYX", **sizes})
+    for name in ("geo.tif", "dense.tif", "o.ome.tif"):
+        predicted(tmp_path, tmp_path / name)
+    out = tmp_path / "out"
+    assert placement_of(out / "geo_page_2.tif").geography[0][3] == (0.5, 0.5, 0)
+    assert ((read_mask(out / "geo_page_2.tif") == 254) == (pixels[1] == 0)).all()
+    assert placement_of(out / "dense_page_1.png").resolution == pytest.approx((10000, 10000))
+    assert placement_of(out / "o.ome_page_1.tif").space == (Axis("µm", 0.25), Axis("µm", 0.5))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_stacked_channels_keep_place_and_size(suffix: str, tmp_path: Path) -> None:
+    folder = tmp_path / "imagesTs"
+    folder.mkdir()
+    options = {"resolution": (10000, 10000), "resolutionunit": 3} if suffix == ".tif" else {"dpi": (25400, 25400)}
+    for number in range(2):
+        picture_of(folder / f"a_{number:04}{suffix}", **options)
+    (folder / f"a_0000.{suffix[1]}{suffix[-1]}w").write_bytes(WORLD)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(channels=2), {"citation": "none"})
+    predicted(tmp_path, folder, probabilities="uint8")
+    assert placement_of(tmp_path / "out" / "a.png").resolution == pytest.approx((10000, 10000))
+    assert (tmp_path / "out" / "a.pgw").read_bytes() == WORLD
+    assert (tmp_path / "out" / "probabilities" / "a.tfw").read_bytes() == WORLD
+
+
+def test_enlarged_overlays_state_no_size_of_other_pixels(tmp_path: Path) -> None:
+    options = {"imagej": False, "resolution": (10000, 10000), "resolutionunit": 3, "metadata": None}
+    path = picture_of(tmp_path / "a.tif", extratags=[(42113, 2, 0, "0", True)], **options)
+    predicted(tmp_path, path, overlays=True)
+    assert placement_of(tmp_path / "out" / "a.tif").resolution == (10000, 10000)
+    assert placement_of(tmp_path / "out" / "overlays" / "a.png").resolution is None
+
+
 def nodata(path: Path, value: str, pixels: NDArray[Any]) -> Path:
     tifffile.imwrite(path, pixels, extratags=[(42113, 2, 0, value, True)], metadata=None)
     return path
@@ -521,7 +594,7 @@ def test_transparent_pixels_of_a_placed_picture_have_no_data(placed: bool, tmp_p
 def test_a_colour_mask_without_an_ignored_colour_has_no_hole(tmp_path: Path) -> None:
     path = nodata(tmp_path / "a.tif", "0", np.zeros((60, 70), np.uint8))
     messages = predicted(tmp_path, path, RGB)
-    assert not any("without data" in each for each in messages)
+    assert any("without data (0 in the picture) have predicted classes in its mask" in each for each in messages)
     assert stored(tmp_path / "out" / "a.tif")[0] == "RGB"
 
 
@@ -658,7 +731,7 @@ def test_after_a_failure_the_command_goes_on(tmp_path: Path, program: Program) -
     picture_of(folder / "b.png")
     again = program(*shlex.split(first.out.splitlines()[-1])[1:])
     assert again.code == 0, again.err
-    assert "1 of them are finished already" in again.out
+    assert "1 of them is finished already" in again.out
 
 
 def test_a_command_is_written_with_its_options() -> None:
@@ -706,6 +779,53 @@ def test_an_overlay_by_bands_is_the_overlay_at_once(tmp_path: Path, monkeypatch:
     assert (one != two).any(axis=2).mean() < 0.05  # borders between bands are drawn from one side
 
 
+@pytest.mark.parametrize("pixel_type", ["uint16", "float32"])
+def test_a_picture_is_seen_beside_pixels_without_data(pixel_type: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (60, 70)).astype(pixel_type)
+    missing = {"uint16": 65535, "float32": -9999}[pixel_type]
+    pixels[:20] = missing
+    path = nodata(tmp_path / "a.tif", str(missing), pixels)
+    with open_picture(path) as picture:
+        drawn = OverlayDrawing(picture, VALUES, Outputs(path, path, None, None, opacity=0.0))
+        seen = drawn.band(np.zeros((60, 70), np.uint8), 0)[20 * drawn.times : 60 * drawn.times]
+    assert len(np.unique(seen)) > 100
+    assert 100 < seen.mean() < 150
+
+
+def test_an_overlay_without_any_data_is_drawn(tmp_path: Path) -> None:
+    path = nodata(tmp_path / "a.tif", "0", np.zeros((60, 70), np.uint8))
+    predicted(tmp_path, path, overlays=True)
+    assert (tmp_path / "out" / "overlays" / "a.png").exists()
+
+
+def test_opacity_without_overlays_is_refused(tmp_path: Path, program: Program) -> None:
+    words = ["predict", model_file(tmp_path), picture_of(tmp_path / "a.png"), "-o", tmp_path / "out"]
+    said = program(*words, "--opacity", "0.5")
+    assert (said.code, "--opacity without --overlay" in said.err) == (2, True)
+
+
+def test_two_files_of_one_name_are_the_persons_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "s.tif", pixels, photometric="minisblack")
+    picture_of(tmp_path / "in" / "s_page_1.png")
+    with pytest.raises(UsageError, match=r"in/s\.tif and .*in/s_page_1\.png would both be written"):
+        predicted(tmp_path, tmp_path / "in")
+
+
+def test_a_stack_is_never_replaced_by_the_mask_of_a_page(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 255, (2, 60, 70), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    for name in ("a.tif", "a_page_1.tif"):
+        tifffile.imwrite(tmp_path / "in" / name, pixels, **IMAGEJ)
+    before = (tmp_path / "in" / "a_page_1.tif").read_bytes()
+    model = model_file(tmp_path)
+    steps = tiny.predict(model, [str(tmp_path / "in")], tmp_path / "in", overwrite=True, device="cpu")
+    messages = [event.text for event in steps if isinstance(event, Message)]
+    assert any("its mask would replace the picture" in each for each in messages)
+    assert (tmp_path / "in" / "a_page_1.tif").read_bytes() == before
+
+
 def test_the_legend_fits_every_width() -> None:
     names, colours = ("a", "b" * 300, "Ωж"), distinct_colours(3)
     narrow, wide = legend_picture(names, colours, 10, 12), legend_picture(names, colours, 2000, 12)
@@ -719,9 +839,9 @@ def test_the_legend_fits_every_width() -> None:
 
 
 def test_large_pictures_have_wide_outlines(tmp_path: Path) -> None:
-    path = picture_of(tmp_path / "a.png", (40, 3500))
-    drawn = drawing(path, VALUES)
-    assert (drawn.times, drawn.outline) == (1, 5)
+    for rows, outline in ((900, 5), (40, 1)):  # of a long and narrow picture something stays
+        drawn = drawing(picture_of(tmp_path / f"{rows}.png", (rows, 3500)), VALUES)
+        assert (drawn.times, drawn.outline) == (1, outline)
     labels = np.zeros((9, 40), np.uint8)
     labels[:, 20:] = 1
     seen = overlay(np.full((9, 40), 200, np.uint8), labels, COLOURS, 0.0, None, 3)

@@ -192,7 +192,7 @@ def test_resume_keeps_what_the_same_command_wrote(model: Path, picture: Path, tm
     result, events = predicted(model, picture, tmp_path / "out", resume=True)
     assert (tmp_path / "out" / "slide.tif").stat().st_mtime_ns == before
     assert result.written == ((picture, tmp_path / "out" / "slide.tif"),)
-    assert any(isinstance(event, Message) and event.text == "1 of them are finished already" for event in events)
+    assert any(isinstance(event, Message) and event.text == "1 of them is finished already" for event in events)
     other = tmp_path / "other.safetensors"
     save_model(other, tiny.segmenter(seed=5), {"citation": "none"})
     with pytest.raises(UsageError, match="exists already"):

@@ -31,6 +31,7 @@ from unpool.export.shapes.regions import class_regions, object_regions, shape_cl
 from unpool.export.shapes.rings import ConnectedPart, border_pixels, region_parts
 from unpool.io.placement import Placement
 from unpool.io.read.masks import read_mask
+from unpool.io.write.masks import write_mask, written_as
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -217,6 +218,14 @@ def test_imagej_rois_come_back_exactly() -> None:
     assert np.array_equal(found, regions.numbers)
 
 
+def test_classes_whose_names_differ_by_one_sign_have_rois_of_their_own() -> None:
+    table = ClassTable("values", ("ground", "a/b", "a:b"), ((0,), (1,), (2,)), (), distinct_colours(3))
+    labels = np.array([[0, 1, 1, 2]], np.uint8)
+    regions = class_regions(labels, shape_classes(table), objects=False)
+    with zipfile.ZipFile(io.BytesIO(roi_zip(regions))) as archive:
+        assert archive.namelist() == ["a_b.roi", "a_b-2.roi"]
+
+
 def test_a_roi_far_out_in_a_large_picture_is_exact() -> None:
     roifile = pytest.importorskip("roifile")
     square = np.array([[70000, 40000], [70003, 40000], [70003, 40002], [70000, 40002]])
@@ -351,6 +360,94 @@ def test_the_classes_are_those_of_the_model(tmp_path: Path, program: Program) ->
     assert said.code == 3
     assert "mask value 99 is in no class" in said.err
     assert not (tmp_path / "b.geojson").exists()
+
+
+@pytest.mark.parametrize("form", ["rgb", "grey", "palette"])
+def test_masks_of_a_model_with_colours_are_read_in_every_form(form: str, tmp_path: Path, program: Program) -> None:
+    colours = ((9, 9, 9), (250, 10, 10), (0, 0, 0))
+    table = ClassTable("colours", ("a", "b", "c"), tuple((colour,) for colour in colours), (), colours)
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(classes=table), {})
+    labels = np.zeros((20, 30), np.uint8)
+    labels[4:9, 4:9], labels[12:18, 10:20] = 1, 2
+    written = table if form == "rgb" else written_as(table, form)  # type: ignore[arg-type]
+    write_mask(tmp_path / "a.tif", labels, written, Placement(missing=7.0))
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--model", tmp_path)
+    assert said.code == 0, said.err
+    found = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert [(each["category_id"], each["area"]) for each in found] == [(1, 25), (2, 60)]
+
+
+@pytest.mark.parametrize("to", ["geojson", "yolo", "imagej", "coco"])
+def test_nothing_is_left_where_one_mask_is_refused(to: str, tmp_path: Path, program: Program) -> None:
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    (tmp_path / "masks" / "below").mkdir(parents=True)
+    for name, value in (("below/a.png", 255), ("below/b.png", 255), ("c.png", 255), ("below/d.png", 77)):
+        Image.fromarray(np.eye(9, dtype=np.uint8) * value).save(tmp_path / "masks" / name)
+    words = ["shapes", tmp_path / "masks", "--to", to, "--model", tmp_path]
+    said = program(*words)
+    assert (said.code, "mask value 77" in said.err) == (3, True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".png", ".safetensors")]
+    Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "masks" / "below" / "d.png")
+    said = program(*words)
+    assert said.code == 0, said.err
+
+
+def test_values_to_ignore_are_not_dropped_beside_a_model(tmp_path: Path, program: Program) -> None:
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(tmp_path / "a.png")
+    said = program("shapes", tmp_path / "a.png", "--to", "coco", "--model", tmp_path, "--ignore", "255")
+    assert (said.code, "--ignore 255" in said.err, "leave one of them out" in said.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("by_model", [True, False])
+def test_pixels_without_data_are_in_no_shape(by_model: bool, tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:9, 4:9], mask[12:18, 10:20] = 255, 254
+    save_model(tmp_path / "model.safetensors", tiny.segmenter(), {})
+    (tmp_path / "masks").mkdir()
+    for name, pixels in (("a.tif", mask), ("b.tif", np.full_like(mask, 254))):
+        tifffile.imwrite(tmp_path / "masks" / name, pixels, extratags=[(42113, 2, 0, "254", True)], metadata=None)
+    model = ["--model", tmp_path] if by_model else []
+    said = program("shapes", tmp_path / "masks", "--to", "coco", "--json", *model)
+    assert said.code == 0, said.err
+    assert list(json.loads(said.out)["shapes"].values()) == [1]
+    (found,) = json.loads((tmp_path / "masks-coco.json").read_text())["annotations"]
+    assert (found["area"], found["bbox"]) == (25, [4, 4, 5, 5])
+    said = program("shapes", tmp_path / "masks" / "b.tif", "--to", "coco", "--out", tmp_path / "b.json")
+    assert (said.code, "no pixel with data" in said.err) == (3, True)
+
+
+def test_object_numbers_without_data_are_no_object(tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.int32)
+    mask[4:9, 4:9], mask[12:14], mask[15:18, 10:20] = 1, 7, 65535
+    tifffile.imwrite(tmp_path / "a.tif", mask, extratags=[(42113, 2, 0, "65535", True)], metadata=None)
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--json")
+    assert sum(json.loads(said.out)["shapes"].values()) == 2
+
+
+def test_a_background_without_data_is_the_background(tmp_path: Path, program: Program) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:9, 4:9], mask[12:18, 10:20] = 1, 2
+    tifffile.imwrite(tmp_path / "a.tif", mask, extratags=[(42113, 2, 0, "0", True)], metadata=None)
+    said = program("shapes", tmp_path / "a.tif", "--to", "coco", "--json")
+    assert list(json.loads(said.out)["shapes"].values()) == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_place_without_a_system_gives_pixels_and_a_note(name: str, tmp_path: Path, program: Program) -> None:
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n1000\n2000\n")
+    place = [(33550, "d", 3, (2.0, 2.0, 0.0), True), (33922, "d", 6, (0, 0, 0, 1000.0, 2000.0, 0), True)]
+    tifffile.imwrite(tmp_path / "a.tif", np.eye(9, dtype=np.uint8), extratags=place, metadata=None)
+    said = program("shapes", tmp_path / name, "--to", "geojson", "--json")
+    assert said.code == 0, said.err
+    (note,) = json.loads(said.out)["notes"]
+    assert "1 mask with a place that names no system of a map, as a world file does not" in note
+    again = ["--to", "geojson", "--out", tmp_path / "b.geojson", "--coordinates"]
+    said = program("shapes", tmp_path / name, *again, "map")
+    assert (said.code, "in a system of a map that is named" in said.err) == (3, True)
+    said = program("shapes", tmp_path / name, *again, "pixels", "--json")
+    assert json.loads(said.out)["notes"] == []
 
 
 def test_extra_folders_of_predict_hold_no_masks(folder: Path, program: Program) -> None:

@@ -1,5 +1,6 @@
 """What mask values mean, and the sets for which that would be a guess."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,6 +154,43 @@ def test_ignored_values_fit_the_kind(tmp_path: Path) -> None:
     for wrong in ("#0000ff", "blue"):
         with pytest.raises(UsageError, match=f"--ignore {wrong}"):
             survey(tmp_path / "palette", MaskOptions(ignore=[wrong]))
+
+
+@pytest.mark.parametrize(
+    ("value", "others", "ignored", "severity"),
+    [(9, [0, 1, 2], (9,), None), (0, [1, 2, 3], (), "warning"), (0, [1], (), "note"), (255, [0, 1], (255,), None)],
+)
+def test_missing_data_that_mask_files_declare(
+    tmp_path: Path, value: int, others: list[int], ignored: tuple[int, ...], severity: str | None
+) -> None:
+    made(tmp_path, [squares([*others, value])] * 4)
+    for k in range(4):
+        (tmp_path / "masks" / f"{k:02}.png").unlink()
+        tag = [(42113, "s", 0, str(value), True)]
+        tifffile.imwrite(tmp_path / "masks" / f"{k:02}.tif", squares([*others, value]), extratags=tag)
+    found = survey(tmp_path)
+    assert found.table.ignore == ignored
+    assert codes(found).get("missing-is-class") == severity
+    assert survey(tmp_path, MaskOptions(ignore=[])).table.ignore == ()
+    if ignored:
+        assert f"mask value {value} is ignored" in finding(found, "ignore-value").found
+    if severity == "warning":
+        assert "add --ignore 0;" in finding(found, "missing-is-class").repair
+        assert survey(tmp_path, MaskOptions(ignore=["0"])).table.ignore == (0,)
+        named = shlex.split(finding(found, "missing-is-class").repair.partition("--classes ")[2])
+        assert "missing-is-class" not in codes(survey(tmp_path, MaskOptions(classes=named)))
+
+
+def test_masks_that_all_show_0_white_are_named_with_care(tmp_path: Path) -> None:
+    made(tmp_path, [squares([0, 255])] * 4)
+    for k in range(4):
+        (tmp_path / "masks" / f"{k:02}.png").unlink()
+        Image.fromarray(squares([0, 255])).convert("1").save(tmp_path / "masks" / f"{k:02}.pbm")
+    warning = finding(survey(tmp_path), "white-is-background")
+    assert (warning.severity, "0 as white and 1 as black" in warning.found) == ("warning", True)
+    named = survey(tmp_path, MaskOptions(classes=["0=object", "1=background"]))
+    assert "use --classes 0=object 1=background;" in warning.repair
+    assert "white-is-background" not in codes(named)
 
 
 def test_a_mask_that_shows_0_white_keeps_its_values(tmp_path: Path) -> None:

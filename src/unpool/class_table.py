@@ -400,6 +400,12 @@ def value_from_text(text: str) -> MaskValue:
     raise ValueError(f"'{text}' is neither a number nor #rrggbb")
 
 
+def range_from_text(text: str) -> ValueRange | None:
+    """Read a range of ignored values as a person writes it, ``200-254``; None for other texts, and where it is none."""
+    found = re.fullmatch(r"([0-9]{1,9})\s*[-–]\s*([0-9]{1,9})", text.strip())
+    return ValueRange(int(found[1]), int(found[2]), IGNORE_ID) if found and int(found[1]) <= int(found[2]) else None
+
+
 def distinct_colours(count: int) -> tuple[Colour, ...]:
     """Return ``count`` different colours for display; the first is black, as in the field's palettes."""
     colours: list[Colour] = [(0, 0, 0)]

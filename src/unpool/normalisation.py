@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.errors import DataError
+from unpool.wording import count_text
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Normalisation:
         if channels == 3 and self.channels == 1 and (image == image[..., :1]).all():
             return image[..., :1]
         raise DataError(
-            f"{source}: {channels} channels",
+            f"{source}: {count_text(channels, 'channel')}",
             f"{self.channels}, as in the training pictures",
             "convert the picture to that number of channels, or train on pictures like this one",
         )

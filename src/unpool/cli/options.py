@@ -33,7 +33,10 @@ ClassesOption = Annotated[
 IgnoreOption = Annotated[
     list[str] | None,
     Parameter(
-        name="--ignore", consume_multiple=True, negative="", help="Mask values or #rrggbb colours of ignored pixels."
+        name="--ignore",
+        consume_multiple=True,
+        negative="",
+        help='Mask values, "low-high" or "#rrggbb" of ignored pixels.',
     ),
 ]
 SnapOption = Annotated[

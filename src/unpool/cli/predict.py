@@ -32,8 +32,9 @@ def predict(
         bool, Parameter(negative="", help="Also write pictures with their masks drawn over them.")
     ] = False,
     opacity: Annotated[
-        float, Parameter(help="Weight of the class colours in the pictures of --overlay: 0 (outlines only) to 1.")
-    ] = 0.25,
+        float | None,
+        Parameter(help="Weight of the class colours with --overlay: 0 (outlines only) to 1; by default 0.25."),
+    ] = None,
     mask_form: Annotated[
         Literal["grey", "palette"] | None,
         Parameter(
@@ -92,12 +93,16 @@ def predict(
     from unpool.errors import UsageError
     from unpool.io.pixel_size import pixel_size_of
     from unpool.prediction.averaging import Averaging
+    from unpool.report.pictures import OPACITY
 
     if pixel_size is not None and not objects:
         raise UsageError(
             "--pixel-size without --objects", "objects to be measured", "add --objects, or leave --pixel-size out"
         )
-    extras = ExtraOutputs(overlay, probabilities, uncertainty, objects, mask_form, opacity)
+    if opacity is not None and not overlay:
+        raise UsageError("--opacity without --overlay", "overlays to be drawn", "add --overlay, or leave --opacity out")
+    weight = OPACITY if opacity is None else opacity
+    extras = ExtraOutputs(overlay, probabilities, uncertainty, objects, mask_form, weight)
     options = PredictionOptions(
         averaging=Averaging(tta, samples),
         overwrite=overwrite,

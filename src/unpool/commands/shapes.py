@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unpool.checkpoint.models import load_model
-from unpool.class_table import ClassTable
+from unpool.class_table import IGNORE_ID, ClassTable
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.run_folder import model_file
 from unpool.dataset.mask_values.class_names import ClassNames, names_by_hand, names_in_folder
@@ -27,7 +28,7 @@ from unpool.export.shapes.shape_files import SHAPE_FORMATS, Coordinates, MaskFil
 from unpool.io.destination import claimed, is_unused, require_writable
 from unpool.io.folders import find_files
 from unpool.io.read.formats import read_header
-from unpool.io.read.masks import load_mask, read_mask
+from unpool.io.read.masks import MaskPicture, load_mask
 from unpool.wording import all_of, count_text
 
 EXTRA_FOLDERS = frozenset({"overlays", "probabilities", "uncertainty", "objects", "measurements"})
@@ -113,7 +114,7 @@ def shapes(
     source, table = yield from _classes(masks, listed, options)
     yield Message(f"{count_text(len(listed), 'mask')}; classes {source}: {table.describe_values()}")
     files = ShapeFiles(target, folder, shape_classes(table), options.coordinates)
-    with _claimed(target if folder else None):
+    with _claimed(target if folder else None), _all_or_none(files):
         for done, mask in enumerate(listed, 1):
             files.add(to, mask, _regions(mask.path, table, files.classes, options))
             yield Progress("writing shapes", done, len(listed))
@@ -178,24 +179,45 @@ def _claimed(folder: Path | None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _all_or_none(files: ShapeFiles) -> Iterator[None]:
+    """Remove what was written where one mask cannot be: some of the files would look like all of them."""
+    try:
+        yield
+    except BaseException:
+        for path in files.files:
+            path.unlink(missing_ok=True)
+        below = {parent for path in files.files for parent in path.parents if files.target in parent.parents}
+        for folder in sorted(below, reverse=True):
+            with suppress(OSError):  # somebody put a file there
+                folder.rmdir()
+        raise
+
+
 def _classes(
     masks: Path, listed: Sequence[MaskFile], options: ShapeOptions
 ) -> Generator[Event, None, tuple[str, ClassTable]]:
     """Return where the classes are from, and their table. Without a model all masks are read for it."""
     if options.model is not None:
-        if options.masks.classes:
-            raise UsageError(
-                f"--model {options.model} with --classes {' '.join(map(str, options.masks.classes))}",
-                "classes from one of them",
-                "leave one of them out",
-            )
+        for option, given in (("--classes", options.masks.classes), ("--ignore", options.masks.ignore)):
+            if given:
+                raise UsageError(
+                    f"--model {options.model} with {option} {' '.join(map(str, given))}",
+                    "classes and ignored values from one of them",
+                    "leave one of them out",
+                )
         return f"of {options.model}", _of_model(options.model, listed, options.masks)
     names = names_by_hand(options.masks.classes) if options.masks.classes else _file_names(masks)
     source = f"from {names.source}" if names else "by the masks' values"
     tallies: list[MaskTally] = []
     for done, mask in enumerate(listed, 1):
-        tallies.append(tally_mask(str(mask.name), load_mask(mask.path)))
+        read = load_mask(mask.path)
+        absent = _without_data(read)
+        if absent is None or not absent.all():
+            tallies.append(tally_mask(str(mask.name), read, inside=None if absent is None else ~absent))
         yield Progress("reading masks", done, len(listed))
+    if not tallies:
+        raise DataError(f"{masks}: no pixel with data", "masks that show classes", "give other masks, or the --model")
     numbered = any(tally.bits >= _OBJECT_BITS and not tally.colour for tally in tallies)
     if options.masks.kind == "instances" or (options.masks.kind == "auto" and numbered):
         return source, instance_table(names, options.masks.ignore).table
@@ -225,6 +247,31 @@ def _of_model(model: Path, listed: Sequence[MaskFile], given: MaskOptions) -> Cl
     return ClassTable("instances", (table.names[0], name), ((0,), (1,)), (), table.colours[:2])
 
 
+def _table_of_file(path: Path, table: ClassTable) -> ClassTable:
+    """Return the table of a mask: with class ids for colours in a grey file, as ``predict --mask-form grey`` writes."""
+    if table.kind != "colours" or read_header(path).form != "grey":
+        return table
+    ids = ClassTable("values", table.names, tuple((k,) for k in range(len(table))), (), table.colours)
+    mask = load_mask(path)
+    absent = _without_data(mask, ids)
+    present = np.unique(mask.values if absent is None else mask.values[~absent]).tolist()
+    greys = {colour for values in table.values for colour in values}
+    by_ids = all(value < len(table) for value in present) and any((value,) * 3 not in greys for value in present)
+    return ids if by_ids else table
+
+
+def _without_data(mask: MaskPicture, table: ClassTable | None = None) -> NDArray[np.bool_] | None:
+    """Return which pixels a mask declares to have no data, as ``predict`` writes them; None where it declares none.
+
+    The background may be declared so: 0, or what the table has as a class.
+    """
+    declared = mask.header.missing
+    if not declared or mask.values.ndim == 3 or (table and any(declared in values for values in table.values)):
+        return None
+    absent: NDArray[np.bool_] = mask.values == declared
+    return absent if absent.any() else None
+
+
 def _file_names(masks: Path) -> ClassNames | None:
     """Return the names in a class file beside the masks; None without one."""
     root = masks if masks.is_dir() else masks.parent
@@ -233,11 +280,21 @@ def _file_names(masks: Path) -> ClassNames | None:
 
 
 def _regions(path: Path, table: ClassTable, classes: Sequence[ShapeClass], options: ShapeOptions) -> Regions:
-    """Return the regions of a mask file. Object numbers up to 1 may also be a class, as ``predict`` writes it."""
+    """Return the regions of a mask file. Object numbers up to 1 may also be a class, as ``predict`` writes it.
+
+    Pixels that the file declares to have no data are in no region, unless their value is that of a class.
+    """
+    table = _table_of_file(path, table)
+    read = load_mask(path, table.kind)
+    absent = _without_data(read, table)
     if table.kind != "instances":
-        return class_regions(table.encode(read_mask(path, table.kind), str(path)), classes, objects=options.objects)
-    mask = read_mask(path, "instances").astype(np.int32)
-    mask[np.isin(mask, table.ignore)] = 0
+        known = read.values if absent is None else np.where(absent, table.values[0][0], read.values)
+        labels = table.encode(known, str(path))
+        if absent is not None:
+            labels[absent] = IGNORE_ID
+        return class_regions(labels, classes, objects=options.objects)
+    mask = read.values.astype(np.int32)
+    mask[np.isin(mask, table.ignore) if absent is None else np.isin(mask, table.ignore) | absent] = 0
     if mask.max(initial=0) > 1:
         return object_regions(mask, classes[0])
     return class_regions(mask.astype(np.uint8), classes, objects=options.objects)

@@ -54,7 +54,8 @@ class DataSettings(_Section):
     ignore: Annotated[
         tuple[int | str, ...] | None,
         Meaning(
-            "mask values or #rrggbb colours of pixels that count nowhere; without them, the survey decides",
+            "mask values, ranges as 200-254, or #rrggbb colours of pixels that count nowhere; without them, the survey "
+            "decides",
             example=[255],
         ),
     ] = None

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unpool.class_table import ClassTable, MaskKind, unflatten_value
+from unpool.class_table import IGNORE_ID, ClassTable, MaskKind, unflatten_value
 from unpool.data.samples import Pair
 from unpool.dataset.checks.dummy_masks import dummy_masks
 from unpool.dataset.checks.one_pair import Inspection, inspect_pair
@@ -20,7 +20,7 @@ from unpool.dataset.mask_values.class_names import (
     names_in_folder,
     unread_class_files,
 )
-from unpool.dataset.mask_values.known_sets import known_set
+from unpool.dataset.mask_values.known_sets import has_colours, known_set
 from unpool.dataset.mask_values.model_names import WITHOUT_FILE, unknown_value_repair
 from unpool.dataset.mask_values.new_table import unnamed_value_repair
 from unpool.dataset.mask_values.options import BY_THE_MASKS, MaskOptions
@@ -36,7 +36,6 @@ from unpool.dataset.survey_result import Survey
 from unpool.dataset.table_choice import choose_table, given_table, no_mask, with_broken_pairs
 from unpool.errors import DataError
 from unpool.generators import result_of
-from unpool.io.read.masks import read_mask
 from unpool.read_ahead import read_ahead
 
 READERS = 2
@@ -107,7 +106,7 @@ def survey_steps(
     findings = [finding for inspection in inspections for finding in inspection.findings]
     tallies = {i.name: i.tally for i in inspections if i.tally is not None}
     if not tallies and table is None:
-        raise no_mask(findings)
+        raise no_mask(folder, findings)
     try:
         choice = (
             choose_table(folder, tallies, options, names, reading)
@@ -170,24 +169,15 @@ def _names_in_folder(folder: Folder, by_hand: ClassNames | None, testing: bool) 
 
 def _reading(folder: Folder, names: ClassNames | None, options: MaskOptions) -> ClassTable | None:
     """Return the table of ranges or of nearest values by which the masks are read; None without one."""
-    coloured = options.snap and any(_is_coloured(pair.mask) for pair in folder.pairs[:3])
+    coloured = options.snap and any(has_colours(pair.mask) for pair in folder.pairs[:3])
     return stated_table(names, options, coloured)
-
-
-def _is_coloured(path: Path) -> bool:
-    """Return whether a mask has colours other than greys; one that cannot be read has none."""
-    try:
-        pixels = read_mask(path)
-    except DataError:
-        return False
-    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
 
 
 def _with_repair(
     finding: Finding, tallies: Mapping[str, MaskTally], table: ClassTable, names: ClassNames | None, testing: bool
 ) -> Finding:
     """Return the error of a mask that the table cannot read, with a repair that names the values."""
-    if finding.code == "mask-form" and table.ranges and not testing:
+    if finding.code == "mask-form" and any(each.class_id != IGNORE_ID for each in table.ranges) and not testing:
         return replace(finding, repair=f"name colours in place of greys: {greys_as_colours(table)}")
     if finding.code != "unknown-value":
         return finding

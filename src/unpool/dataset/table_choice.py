@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -9,8 +10,12 @@ from typing import NamedTuple
 
 from unpool.class_table import ClassTable, MaskKind
 from unpool.dataset.checks.class_meaning import class_meaning, missing_background
-from unpool.dataset.checks.inverted_masks import inverted_masks
-from unpool.dataset.checks.object_numbers import numbers_of_several_regions, refuse_object_numbers
+from unpool.dataset.checks.inverted_masks import inverted_masks, shown_white
+from unpool.dataset.checks.object_numbers import (
+    equally_many_regions,
+    numbers_of_several_regions,
+    refuse_object_numbers,
+)
 from unpool.dataset.checks.rare_values import rare_value_findings
 from unpool.dataset.checks.smeared_masks import (
     common_values,
@@ -23,7 +28,7 @@ from unpool.dataset.checks.smoothed_ids import smoothed_ids
 from unpool.dataset.checks.two_ways import two_ways_findings
 from unpool.dataset.findings import Finding, files_of, joined
 from unpool.dataset.mask_values.class_names import ClassNames
-from unpool.dataset.mask_values.given_values import ignored_values, stated_values
+from unpool.dataset.mask_values.given_values import ignored_ranges, ignored_values, stated_values
 from unpool.dataset.mask_values.known_sets import counted_as_the_masks
 from unpool.dataset.mask_values.model_names import table_by_names
 from unpool.dataset.mask_values.new_table import (
@@ -39,7 +44,7 @@ from unpool.dataset.mask_values.readings import reading_findings, settled_table,
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
-from unpool.wording import count_text, first_of
+from unpool.wording import command_text, count_text, first_of
 
 
 class TableChoice(NamedTuple):
@@ -91,6 +96,7 @@ def choose_table(
     if names:
         names = counted_as_the_masks(names, {value for tally in plain if not tally.colour for value in tally.counts})
     own = {coloured: stated_values(names, "colours" if coloured else "values", plain) for coloured in (True, False)}
+    own[False] |= {*ignored_values(options.ignore, "values", plain)} if ignored_ranges(options.ignore) else set()
     if options.kind == "auto" and not all(own[tally.colour].issuperset(tally.counts) for tally in plain):
         refuse_object_numbers(folder.pairs, every)
     common = common_values(plain)
@@ -114,7 +120,9 @@ def choose_table(
     warnings = [way for way in ways if way.severity != "error"]
     warnings += smoothed_ids(usable) if kind == "values" else []
     if names is None and not made.known:
-        warnings += class_meaning(made.table, usable)
+        warnings += [*class_meaning(made.table, usable), *shown_white(usable, made.table)]
+        if options.kind == "auto":
+            warnings += equally_many_regions(folder.pairs, usable, made.table)
     elif names is not None and made.by_order and not names.by_hand:
         warnings += missing_background(made.table, usable)
     wrong = with_way_in(wrong, ranges_or_nearest(every, names, made.table) if wrong else "")
@@ -163,12 +171,19 @@ def given_table(table: ClassTable, tallies: Iterable[MaskTally], names: ClassNam
     return TableChoice(table, findings, tuple(of_masks), frozenset(files_of(errors)))
 
 
-def no_mask(findings: Sequence[Finding]) -> DataError:
-    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair."""
+def no_mask(folder: Folder, findings: Sequence[Finding]) -> DataError:
+    """Return the error of a folder in which no mask can be read: the fault of the masks, with its own repair.
+
+    A line that repairs the files of one mask's folder then names the folder around the masks of all.
+    """
     faults = [finding for finding in findings if finding.code == "broken-mask"]
     repair, _ = Counter(fault.repair for fault in faults).most_common(1)[0]
     fault = next(fault for fault in faults if fault.repair == repair)
     more = f"; and {count_text(len(faults) - 1, 'more mask')}" if len(faults) > 1 else ""
+    folders = {pair.mask.parent for pair in folder.pairs if pair.mask.is_relative_to(folder.root)}
+    own = next((f"{command_text([place])}" for place in folders if f" {command_text([place])}" in repair), None)
+    if own and len(folders) > 1:
+        repair = repair.replace(f" {own}", f" {command_text([os.path.commonpath(folders)])}")
     return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)
 
 

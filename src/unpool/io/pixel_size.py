@@ -31,7 +31,7 @@ _USUAL_DPI = (72, 75, 90, 96, 100, 120, 150, 180, 200, 220, 240, 300)
 """Pixels an inch that programs write for a screen or a printer, without a measurement."""
 
 _PER_INCH = 25400.0
-_METRE, _PROJECTED, _WEB_MERCATOR = 9001, 1, (3857, 3785, 900913)
+_METRE, _PROJECTED, _GEOGRAPHIC, _WEB_MERCATOR = 9001, 1, 2, (3857, 3785, 900913)
 
 
 class PixelSize(NamedTuple):
@@ -125,7 +125,9 @@ def _of_geography(tags: Mapping[int, object]) -> StatedSize:
     keys = tags.get(34735)
     directory = list(keys) if isinstance(keys, tuple | list) else []
     facts = {directory[k]: directory[k + 3] for k in range(4, len(directory) - 3, 4) if directory[k + 1] == 0}
-    if facts.get(1024) != _PROJECTED:
+    if facts.get(1024) not in (_PROJECTED, _GEOGRAPHIC):
+        return StatedSize(None, "it does not name the system of its map")
+    if facts.get(1024) == _GEOGRAPHIC:
         return StatedSize(None, "its place on the earth is in degrees, which are no lengths")
     if facts.get(3076) != _METRE:
         return StatedSize(None, "it does not state that the unit of its map is the metre")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unpool.class_table import IGNORE_ID
 from unpool.errors import UsageError
 from unpool.objects.separation import CompleteObjects
 from unpool.shapes import Region
@@ -57,25 +58,31 @@ def regionprops_table() -> Callable[..., dict[str, NDArray[Any]]]:
 
 @dataclass
 class ClassSums:
-    """Sums over the pixels of one class: their number, and of each channel the values and their squares."""
+    """Sums over the pixels of one class: their number, and of each channel the mean and the squares of distances to it.
+
+    Sums of the values' own squares would lose the deviation of values that lie far from 0 (Chan, Golub, LeVeque 1983).
+    """
 
     pixels: int = 0
-    sums: NDArray[np.float64] | float = 0.0
+    mean: NDArray[np.float64] | float = 0.0
     squares: NDArray[np.float64] | float = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Add the values (pixels, channels)."""
+        """Add the values (pixels, channels), one or more."""
+        mean, before = values.mean(axis=0), self.pixels
         self.pixels += len(values)
-        self.sums = self.sums + values.sum(axis=0)
-        self.squares = self.squares + (values**2).sum(axis=0)
+        apart = mean - self.mean
+        self.mean = self.mean + apart * (len(values) / self.pixels)
+        self.squares = self.squares + ((values - mean) ** 2).sum(axis=0)
+        self.squares = self.squares + apart**2 * (before * len(values) / self.pixels)
 
     def measured(self, all_pixels: int, objects: int) -> ObjectFacts:
-        """Return area, share of the picture, number of objects, and mean and deviation of each channel."""
-        found: ObjectFacts = {"area": self.pixels, "share": self.pixels / all_pixels, "objects": objects}
-        for number in range(np.size(self.sums) if self.pixels else 0):
-            mean = float(np.ravel(self.sums)[number]) / self.pixels
-            variance = float(np.ravel(self.squares)[number]) / self.pixels - mean**2
-            found[f"mean_{number + 1}"], found[f"std_{number + 1}"] = mean, max(variance, 0.0) ** 0.5
+        """Return area, share of all pixels, number of objects, and mean and deviation of each channel."""
+        share = self.pixels / all_pixels if all_pixels else nan
+        found: ObjectFacts = {"area": self.pixels, "share": share, "objects": objects}
+        for number in range(np.size(self.mean) if self.pixels else 0):
+            found[f"mean_{number + 1}"] = float(np.ravel(self.mean)[number])
+            found[f"std_{number + 1}"] = (float(np.ravel(self.squares)[number]) / self.pixels) ** 0.5
         return found
 
 
@@ -101,8 +108,11 @@ class PictureMeasurements:
         self.sums = [ClassSums() for _ in range(self.class_count)]
 
     def add_rows(self, prediction: NDArray[np.uint8], pixels: NDArray[Any]) -> None:
-        """Add rows of class ids (rows, columns), and the same rows of the picture (rows, columns, channels)."""
-        for class_id in np.unique(prediction).tolist():
+        """Add rows of class ids (rows, columns), and the same rows of the picture (rows, columns, channels).
+
+        Pixels with ``IGNORE_ID`` have no data, and count in no class.
+        """
+        for class_id in np.unique(prediction[prediction != IGNORE_ID]).tolist():
             self.sums[class_id].add(pixels[prediction == class_id].astype(np.float64))
 
     def add_objects(self, found: CompleteObjects, window: Callable[[Region], NDArray[Any]]) -> None:
@@ -131,7 +141,7 @@ class PictureMeasurements:
     def class_rows(self) -> list[ObjectFacts]:
         """Return the measurements of each class."""
         counts = np.bincount(list(self.classes.values()), minlength=self.class_count)
-        pixels = self.size[0] * self.size[1]
+        pixels = sum(each.pixels for each in self.sums)
         return [each.measured(pixels, int(count)) for each, count in zip(self.sums, counts, strict=True)]
 
 
@@ -148,7 +158,8 @@ def measured_objects(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convex hulls of a pixel or a line, whose solidity is set below
-        table = regionprops_table()(np.asarray(ids), pixels, properties=_PROPERTIES)
+        values = pixels.astype(np.float64) if pixels.dtype == np.float32 else pixels  # else sums are in float32
+        table = regionprops_table()(np.asarray(ids), values, properties=_PROPERTIES)
     channels = pixels.shape[2]
     rows = []
     for cells in zip(*table.values(), strict=True):

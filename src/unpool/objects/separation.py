@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.class_table import Labels
+from unpool.class_table import IGNORE_ID, Labels
 from unpool.objects.flooding import basins
 
 ObjectIds = NDArray[np.int32]
@@ -151,9 +151,10 @@ class ObjectStream:
 
         Parameters
         ----------
+        prediction: class ids (rows, columns); ``IGNORE_ID`` where there is no data, which no object has.
         last: whether these are the picture's last rows.
         """
-        self._pending = np.concatenate([self._pending, prediction])
+        self._pending = np.concatenate([self._pending, np.where(prediction == IGNORE_ID, 0, prediction)])
         self._inside = np.concatenate([self._inside, inside])
         fresh = np.zeros(self._pending.shape, np.int64)
         classes: dict[int, int] = {}

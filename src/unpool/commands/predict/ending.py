@@ -84,9 +84,9 @@ def ending(command: PredictCommand, table: ClassTable, done: Sequence[Path], mis
     """
     out, extras, count = command.out, command.extras, len(done)
     skipped = f"; {count_text(missed, 'picture')} could not be predicted" if missed else ""
-    lines = [f"{count_text(count, 'mask')} in {out}{skipped}"]
+    form = f" ({form_in_words(table, written_form(table))})" if count else ""
+    lines = [f"{count_text(count, 'mask')} in {out}{form}{skipped}"]
     if count:
-        lines[0] += f" ({form_in_words(table, written_form(table))})"
         extra = {
             "overlays": extras.overlays,
             "probabilities": extras.probabilities,

@@ -48,6 +48,14 @@ def refuse_tables(folder: Path, *, resume: bool) -> None:
             )
 
 
+def other_measurements(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Return the names of pictures whose measurements an earlier command left in a folder, without these files."""
+    names = {Path(name) for entry in read_journal(folder).entries.values() if entry.done for name in entry.stamps}
+    own = {path.relative_to(folder.resolve()) for path in files}
+    found = (name for name in names - own if name.suffix == ".jsonl" and (folder / name).is_file())
+    return sorted(Path(*name.parts[1:]).with_suffix("").as_posix() for name in found)
+
+
 def write_tables(folder: Path, files: Sequence[Path]) -> tuple[Path, Path]:
     """Write both tables atomically and return their paths; they have the pictures in the order of the files.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool.class_table import ClassTable
+from unpool.class_table import ClassTable, Labels
 from unpool.errors import RunError
 from unpool.io.files import atomic_path, flush_to_disk, put_in_place, writing
 from unpool.io.pixel_size import PixelSize
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
-from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
+from unpool.io.write.part_folder import own_names, part_folder, remove_part_folder
 from unpool.io.write.tiff import write_tiff
-from unpool.io.write.unfinished import UnfinishedBands
+from unpool.io.write.unfinished import UnfinishedBands, UnfinishedPicture
 from unpool.objects.measurements import ObjectFacts, PictureMeasurements
 from unpool.objects.separation import ObjectStream, Separation
 from unpool.prediction.result import Prediction
+from unpool.shapes import Region
 
 STRIP_PIXELS = 1 << 22
 """Pixels of the rows that are read at a time while objects are separated."""
@@ -53,58 +54,15 @@ class ObjectRequest:
     most_bytes: float
 
 
-class ObjectWriter:
+class ObjectWriter(UnfinishedPicture):
     """A writer of the objects of one picture: it keeps class ids and evidence by bands, and separates them at the end.
 
-    ``open_object_writer`` makes one. Bands are (rows, columns, 2) uint8: class ids, and round(255 p) as
-    ``unpool.prediction.result.Prediction.inside``.
+    ``open_object_writer`` makes one. Bands are those of ``object_evidence``.
     """
 
-    def __init__(self, path: Path, measurements: Path, picture: PictureFile, request: ObjectRequest) -> None:
-        self.path, self._measurements = path, measurements
-        self._picture, self._request = picture, request
-        self._bands: UnfinishedBands
-        self._dropped = False
-
-    def open(self, key: str | None) -> None:
-        """Open the bands; without a key those of an earlier command are removed."""
-        rows, columns, _ = self._picture.shape
-        folder = open_part_folder(self.path)
-        with writing(self.path):
-            if key is None:
-                (folder / own_names(self.path)[0]).unlink(missing_ok=True)
-            self._bands = self._opened(own_names(self.path)[0], (rows, columns, 2), "uint8", key or "")
-
-    def drop(self) -> None:
-        """Remove the rows when the writer is closed, because nobody will continue."""
-        self._dropped = True
-
-    def close(self) -> None:
-        """Close the bands; they stay unless the files are finished, or the rows are dropped."""
-        self._bands.close()
-        if self._dropped:
-            self._bands.path.unlink(missing_ok=True)
-            remove_part_folder(self.path)
-
-    @property
-    def done(self) -> int:
-        """Number of rows that are written."""
-        return self._bands.done
-
-    @property
-    def started_over(self) -> bool:
-        """Whether rows of other settings existed, and were removed."""
-        return self._bands.started_over
-
-    @property
-    def unfinished_folder(self) -> Path | None:
-        """The folder in which the rows stay if no more are written; None once the files are made."""
-        return part_folder(self.path) if self._bands.path.exists() else None
-
-    def write(self, band: NDArray[Any]) -> None:
-        """Put the next rows on the disk."""
-        with writing(self.path, band.nbytes):
-            self._bands.add(band)
+    def __init__(self, paths: tuple[Path, Path], picture: PictureFile, request: ObjectRequest, key: str | None) -> None:
+        super().__init__(paths[0], (*picture.shape[:2], 2), "uint8", key)
+        self._measurements, self._picture, self._request = paths[1], picture, request
 
     def finish(self) -> None:
         """Separate, measure and number the objects, and put both files in their places.
@@ -119,7 +77,7 @@ class ObjectWriter:
         measured = PictureMeasurements((rows, columns), len(self._request.table))
         (folder / _NUMBERS).unlink(missing_ok=True)
         with writing(self.path):
-            numbers = self._opened(_NUMBERS, (rows, columns, 1), "int32", "")
+            numbers = UnfinishedBands(folder / _NUMBERS, (rows, columns, 1), np.dtype("int32"), "")
         try:
             for finished in self._separated(stream, measured):
                 with writing(self.path):
@@ -137,9 +95,6 @@ class ObjectWriter:
             self._bands.close()
             remove_part_folder(self.path)
 
-    def _opened(self, name: str, shape: tuple[int, int, int], dtype: str, key: str) -> UnfinishedBands:
-        return UnfinishedBands(part_folder(self.path) / name, shape, np.dtype(dtype), key)
-
     def _separated(self, stream: ObjectStream, measured: PictureMeasurements) -> Iterator[NDArray[np.int32]]:
         """Yield the object numbers of the picture's rows, from the top."""
         rows, columns, _ = self._picture.shape
@@ -148,11 +103,16 @@ class ObjectWriter:
         for band in self._bands.read(height):
             self._require_room(stream, len(band), columns)
             prediction, inside = band[..., 0], band[..., 1]
-            measured.add_rows(prediction, self._picture.window(slice(top, top + len(band)), slice(0, columns)))
+            measured.add_rows(prediction, self._values((slice(top, top + len(band)), slice(0, columns))))
             top += len(band)
             complete = stream.add(prediction, inside, last=top == rows)
-            measured.add_objects(complete, lambda region: self._picture.window(*region))
+            measured.add_objects(complete, self._values)
             yield stream.take().ids
+
+    def _values(self, region: Region) -> NDArray[Any]:
+        """Return the picture's values in a region, (rows, columns, channels); NaN in a channel that has none there."""
+        pixels, missing = self._picture.window(*region), self._picture.info.missing
+        return pixels if missing is None else np.where(pixels == missing, np.float32(np.nan), pixels)
 
     def _require_room(self, stream: ObjectStream, rows: int, columns: int) -> None:
         needed = HELD_BYTES * (stream.held + rows) * columns
@@ -196,18 +156,19 @@ def open_object_writer(
     ------
     RunError, UsageError: see ``unpool.io.write.bands.open_band_writer``.
     """
-    writer = ObjectWriter(*paths, picture, request)
-    writer.open(key)
-    try:
+    with closing(ObjectWriter(paths, picture, request, key)) as writer:
         yield writer
-    finally:
-        writer.close()
 
 
-def object_evidence(band: Prediction) -> NDArray[np.uint8]:
-    """Return what objects are separated by, (rows, columns, 2): class ids, and how sure a pixel lies inside one."""
+def object_evidence(labels: Labels, band: Prediction) -> NDArray[np.uint8]:
+    """Return what objects are separated by, (rows, columns, 2): class ids, and how sure a pixel lies inside one.
+
+    Parameters
+    ----------
+    labels: class ids of the band, with ``IGNORE_ID`` where the picture has no data.
+    """
     assert band.inside is not None
-    return np.stack([band.prediction, band.inside], axis=-1)
+    return np.stack([labels, band.inside], axis=-1)
 
 
 def _plain(measured: ObjectFacts) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from unpool.io.read.windows import PictureFile
 from unpool.io.write.images import write_image
 from unpool.report.legend import legend_picture
 from unpool.report.pictures import Levels, levels_of, overlay
+from unpool.shapes import Region
 
 STRIP = 64
 """Rows of an overlay that are drawn at a time."""
@@ -26,6 +28,9 @@ SMALL_SIDE, MOST_ENLARGED = 400, 8
 
 OUTLINE_SIDE, THICKEST = 700, 8
 """Pixels of the longer side for each pixel of an outline's width, and the widest outline."""
+
+LONG = 4
+"""Times that a side counts at most of the other one, so that outlines leave something of a long and narrow picture."""
 
 _WHITE = 255
 
@@ -56,8 +61,9 @@ class OverlayDrawing:
     @cached_property
     def outline(self) -> int:
         """The width of outlines on each side of a border, in pixels of the overlay."""
-        longest = max(self.picture.shape[:2]) * self.times
-        return max(1, self.times // 3, min(THICKEST, round(longest / OUTLINE_SIDE)))
+        shortest, longest = sorted(side * self.times for side in self.picture.shape[:2])
+        side = min(longest, LONG * shortest)
+        return max(1, self.times // 3, min(THICKEST, round(side / OUTLINE_SIDE)))
 
     @cached_property
     def legend(self) -> NDArray[np.uint8]:
@@ -79,19 +85,18 @@ class OverlayDrawing:
     @cached_property
     def _levels(self) -> Levels | None:
         """The grey levels between which the picture is stretched for display; a large one is judged by 16 parts."""
-        picture = self.picture
-        rows, columns, channels = picture.shape
-        if rows * columns <= 16 * SAMPLED * SAMPLED:
-            return levels_of(picture.window(slice(0, rows), slice(0, columns)))
-        tops, lefts = (np.linspace(0, max(side - SAMPLED, 0), 4).astype(int) for side in (rows, columns))
-        parts = [
-            picture.window(slice(top, top + SAMPLED), slice(left, left + SAMPLED))[..., :3].reshape(
-                -1, min(channels, 3)
-            )
-            for top in tops
-            for left in lefts
-        ]
-        return levels_of(np.concatenate(parts)[:, np.newaxis])
+        rows, columns, _ = self.picture.shape
+        regions = [(slice(0, rows), slice(0, columns))]
+        if rows * columns > 16 * SAMPLED * SAMPLED:
+            tops, lefts = (np.linspace(0, max(side - SAMPLED, 0), 4).astype(int) for side in (rows, columns))
+            regions = [(slice(top, top + SAMPLED), slice(left, left + SAMPLED)) for top in tops for left in lefts]
+        values = np.concatenate([self._values(region) for region in regions])
+        return levels_of(values[:, np.newaxis]) if len(values) else None
+
+    def _values(self, region: Region) -> NDArray[Any]:
+        """Return the values of the pixels of a region that have data, (pixels, channels)."""
+        pixels, absent = self.picture.window(*region)[..., :3], self.picture.absent(*region)
+        return pixels.reshape(-1, pixels.shape[2]) if absent is None else pixels[~absent]
 
     def band(self, labels: Labels, top: int) -> NDArray[np.uint8]:
         """Draw a band strip by strip, because drawing takes 50 bytes a pixel: uint8 (rows, columns, 3).

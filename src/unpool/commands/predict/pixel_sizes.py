@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from unpool.io.pixel_size import PixelSize, StatedSize, stated_pixel_size
+from unpool.io.place_files import PlaceFile
 from unpool.io.read.windows import PictureFile
 
 SAME = 0.01
@@ -25,9 +27,17 @@ class PixelSizes:
         self._noted: set[str] = set()
         self._note = ""
 
-    def of(self, path: Path, picture: PictureFile) -> PixelSize | None:
-        """Return the size of a picture's pixels; None where it is not known."""
-        stated = stated_pixel_size(path, picture.placement)
+    def of(self, path: Path, picture: PictureFile, place: Sequence[PlaceFile] = ()) -> PixelSize | None:
+        """Return the size of a picture's pixels; None where it is not known.
+
+        Parameters
+        ----------
+        place: the files beside the picture that place it on the earth. A resolution is none of the ground then.
+        """
+        stated, placement = stated_pixel_size(path, picture.placement), picture.placement
+        by_world_file = any(file.kind in ("world", "wld") for file in place)
+        if by_world_file and placement.space is None and not placement.geography:
+            stated = StatedSize(None, "its world file does not state the unit of its map")
         kind, sentence = self._remark(stated)
         if sentence and kind not in self._noted:
             self._noted.add(kind)
@@ -43,7 +53,7 @@ class PixelSizes:
         """Return a kind of remark and the remark; empty texts for none."""
         given = self._given
         if given is None:
-            repair = "measurements are in pixels; --pixel-size 0.65um adds those in micrometres"
+            repair = "measurements are in pixels; --pixel-size adds those in its unit, as 0.65um or 0.5m"
             return stated.reason, f"{stated.reason}: {repair}" if stated.reason else ""
         if stated.size is None or _alike(stated.size, given):
             return "", ""

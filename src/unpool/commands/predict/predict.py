@@ -16,7 +16,7 @@ from unpool.commands.events import Event, Message, Progress
 from unpool.commands.predict.ending import PredictCommand, ending
 from unpool.commands.predict.familiarity import Familiarity
 from unpool.commands.predict.jobs import PictureJob, ResumedJobs, divided, job_of, resumed_jobs, room_note
-from unpool.commands.predict.measurement_tables import refuse_tables, write_tables
+from unpool.commands.predict.measurement_tables import other_measurements, refuse_tables, write_tables
 from unpool.commands.predict.object_files import ObjectRequest
 from unpool.commands.predict.pixel_sizes import PixelSizes
 from unpool.commands.predict.results import (
@@ -216,7 +216,8 @@ def _announced(pictures: int, resumed: ResumedJobs, predictor: Predictor, card: 
     mean = f", the mean of {averaging.describe()}" if averaging.describe() else ""
     yield Message(f"predicting {count_text(pictures, 'picture')}{mean} on {predictor.machine.describe()}")
     if resumed.finished:
-        yield Message(f"{len(resumed.finished)} of them are finished already")
+        count = len(resumed.finished)
+        yield Message(f"{count} of them {'is' if count == 1 else 'are'} finished already")
     if resumed.odd:
         yield Message(f"{first_of(resumed.odd)}; these lines of the journal are passed over")
     if resumed.changed:
@@ -282,7 +283,7 @@ class _PredictionRun:
         before = CHOICES.measured
         written = [(job.source, job.outputs.mask) for job in jobs if job in resumed.finished and processes.first]
         failed: list[tuple[Path, str]] = []
-        sources = file_ids(job.source for job in jobs)
+        sources = file_ids(path for job in jobs for path in (job.source, job.target.own))
         shares = list(divided([job for job in jobs if job not in resumed.finished], self._predictor, processes))
         for number, (job, sharing) in enumerate(shares, start=1):
             try:
@@ -314,6 +315,13 @@ class _PredictionRun:
         tables = write_tables(self._out.resolve(), measured)
         note_files(self._out, tables, "tables", done=True)
         yield Message(f"objects and classes: {all_of([str(self._out / path.name) for path in tables])}")
+        if others := other_measurements(self._out, measured):
+            count = count_text(len(others), "other picture")
+            yield Message(
+                f"note: the tables have the pictures of this command; {count} with objects in {self._out} "
+                f"{'is' if len(others) == 1 else 'are'} not in them ({first_of(others, 3)}): give all pictures, with "
+                "--resume, for tables of all"
+            )
         return tables
 
     def predict(
@@ -354,14 +362,15 @@ class _PredictionRun:
             note = missing_note(predictor.segmenter.classes, picture)
             if note and not self._missing_explained:
                 self._missing_explained = True
-                yield Message(f"note: {job.source}: {note}")
+                yield Message(f"note: {job.target.own}: {note}")
             yield from self._write(job, predictor, picture, results, processes, named=named)
         if processes.first:
             self._note(job, done=True)
 
     def _object_request(self, job: PictureJob, predictor: Predictor, picture: PictureFile) -> ObjectRequest:
         segmenter = predictor.segmenter
-        size = self._pixel_sizes.of(job.source, picture) if job.outputs.objects else None
+        place = job.outputs.place
+        size = self._pixel_sizes.of(job.source, picture, place) if job.outputs.objects else None
         assert predictor.memory is not None
         separation = separation_for(segmenter.borders)
         return ObjectRequest(str(job.target.name), segmenter.classes, separation, size, predictor.memory.bytes)

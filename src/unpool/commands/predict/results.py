@@ -16,6 +16,7 @@ from unpool.class_table import IGNORE_ID, ClassTable, Labels
 from unpool.commands.predict.object_files import ObjectRequest, object_evidence, open_object_writer
 from unpool.commands.predict.overlays import OverlayDrawing
 from unpool.commands.predict.targets import Outputs, ProbabilityType
+from unpool.io.placement import Placement
 from unpool.io.read.windows import PictureFile
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.bands import open_band_writer, open_mask_writer
@@ -144,7 +145,7 @@ def open_results(
             return _AtOnce(lambda pixels: write_whole(path, form, pixels))
 
         results: list[ResultFile] = []
-        place, missing = picture.placement, missing_note(table, picture) is not None
+        place, missing = picture.placement, picture.lacks_data and _shows_missing(table)
         if outputs.probabilities:
             pixel_type = outputs.probability_type
             form = BandForm(rows, columns, len(table), pixel_type, placement=place, names=table.names)
@@ -158,7 +159,8 @@ def open_results(
         if outputs.overlay:
             drawing = OverlayDrawing(picture, table, outputs)
             height = rows * drawing.times + len(drawing.below)
-            colours = writer(outputs.overlay, BandForm(height, drawing.columns, 3, placement=place, rgb=True))
+            kept = place if drawing.times == 1 else Placement()  # sizes are those of the picture's own pixels
+            colours = writer(outputs.overlay, BandForm(height, drawing.columns, 3, placement=kept, rgb=True))
 
             def drawn(band: Prediction) -> NDArray[Any]:
                 return drawing.band(_labels(band, picture, missing=missing), band.top)
@@ -167,7 +169,11 @@ def open_results(
         if outputs.objects and outputs.measurements:
             paths = outputs.objects, outputs.measurements
             objects = stack.enter_context(open_object_writer(paths, picture, request, key))
-            results.append(ResultFile(objects, object_evidence))
+
+            def evidence(band: Prediction) -> NDArray[Any]:
+                return object_evidence(_labels(band, picture, missing=picture.lacks_data), band)
+
+            results.append(ResultFile(objects, evidence))
         mask = outputs.mask
         by_bands: Writer = (
             _AtOnce(lambda labels: write_mask(mask, labels, table, place))
@@ -188,22 +194,26 @@ def displaced_files_note(outputs: Sequence[Outputs]) -> str:
     if not displaced:
         return ""
     return (
-        f"{count_text(displaced, 'picture')} with an EXIF orientation: the files that place them on the earth are not "
-        "copied, because masks are written as the pictures are displayed"
+        f"{count_text(displaced, 'picture')} with an EXIF orientation: files that place such a picture on the earth "
+        "are not copied, because its mask is written as it is displayed"
     )
 
 
 def missing_note(table: ClassTable, picture: PictureFile) -> str | None:
-    """Return how pixels without data are written; None where the picture declares none, or its mask cannot say so."""
-    declared = picture.info.missing
-    if declared is None and not picture.placement.transparent:
+    """Return how pixels without data are written; None where the picture declares none."""
+    if not picture.lacks_data:
         return None
-    written = written_form(table, missing=True)
-    if written.missing is None:
-        return None
-    value = "the ignored colour" if written.values.ndim == 2 else f"{written.missing}"
-    what = "transparent" if declared is None else f"{declared:g}"
-    return f"pixels without data ({what} in the picture) are {value} in its mask"
+    written, declared = written_form(table, missing=True), picture.info.missing
+    found = f"pixels without data ({'transparent' if declared is None else f'{declared:g}'} in the picture)"
+    if not _shows_missing(table):
+        why = "no colour is ignored; --mask-form grey has a value for them"
+        return f"{found} have predicted classes in its mask: {why}"
+    return f"{found} are {'the ignored colour' if written.values.ndim == 2 else written.missing} in its mask"
+
+
+def _shows_missing(table: ClassTable) -> bool:
+    """Return whether masks of a table have a value or a colour for pixels without data."""
+    return written_form(table, missing=True).missing is not None
 
 
 def _labels(band: Prediction, picture: PictureFile, *, missing: bool) -> Labels:

@@ -28,7 +28,8 @@ def with_slices_of_stacks(found: FoundTargets, channels: int) -> FoundTargets:
     for target in found.targets:
         slices = _slices(target.source, channels)
         if slices:
-            own = [Target(path, target.name.with_name(target.name.name + mark)) for mark, path in slices]
+            named = target.name.with_name
+            own = [Target(path, named(target.name.name + mark), target.source) for mark, path in slices]
             targets += own
             notes.append(
                 f"{target.source}: {count_text(len(own), 'picture')} in one file; a mask for each: {own[0].name}"

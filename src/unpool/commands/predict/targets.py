@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
+from unpool.dataset.pairing.channels import ChannelFiles
 from unpool.dataset.pairing.folder import FolderContents
 from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
 from unpool.dataset.pairing.pictures import PicturesAlone, pictures_of_folder, pictures_of_pattern
@@ -71,10 +72,22 @@ class ExtraOutputs:
 
 @dataclass(frozen=True)
 class Target:
-    """A picture and the name of its outputs: a relative path without suffix."""
+    """A picture and the name of its outputs: a relative path without suffix.
+
+    Attributes
+    ----------
+    source: the file that is read.
+    made_from: the person's file from which the source was made, or the first of them; None where it is the source.
+    """
 
     source: Path
     name: PurePosixPath
+    made_from: Path | None = None
+
+    @property
+    def own(self) -> Path:
+        """The person's file."""
+        return self.made_from or self.source
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,8 @@ class Outputs:
 
     def copies(self) -> list[tuple[PlaceFile, Path]]:
         """Return each copy of the files that place the picture: the file, and the path of the copy."""
-        return [(file, file.beside(path)) for path in self.pixels() for file in self.place]
+        pairs = [(file, file.beside(path)) for path in self.pixels() for file in self.place]
+        return [(file, path) for file, path in pairs if not _is_same(file.source, path)]
 
     def write_copies(self) -> None:
         """Write the copies of the files that place the picture. Raises RunError."""
@@ -189,11 +203,12 @@ def _refuse_foreign(path: Path) -> None:
         raise DataError(f"{path}: {what.what}, which is not read", _EXPECTED, repair) from error
 
 
-def _target(source: Path, root: Path, case: Path | None) -> Target:
+def _target(source: Path, root: Path, case: ChannelFiles | None) -> Target:
     """Return the target of a picture; its outputs are named after the case where its channels were stacked."""
-    relative = (case or source).relative_to(root)
+    relative = (case.case if case else source).relative_to(root)
     require_letters(relative, root)
-    return Target(source, PurePosixPath((relative if case else relative.with_suffix("")).as_posix()))
+    name = PurePosixPath((relative if case else relative.with_suffix("")).as_posix())
+    return Target(source, name, case.files[0] if case else None)
 
 
 def _no_picture(text: str, *, written: bool) -> DataError:
@@ -217,8 +232,8 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
     placed on the earth.
     """
     suffix, shown = output_suffixes(target.source)
-    place = place_files(target.source)
-    displaced = bool(place) and is_oriented(target.source)
+    place = place_files(target.own)
+    displaced = bool(place) and is_oriented(target.own)
     apart = shown == ".tif" or bool(place)
 
     def extra(requested: bool, folder: str, suffix: str) -> Path | None:
@@ -234,15 +249,15 @@ def outputs_of(target: Target, out: Path, extras: ExtraOutputs) -> Outputs:
         measurements=extra(extras.objects, "measurements", ".jsonl"),
         opacity=extras.opacity,
         legend=extra(extras.overlays and apart, "overlays", ".legend.png"),
-        place=() if displaced else _elsewhere(place, target.source, out / target.name),
+        place=() if displaced else place,
         displaced=displaced,
     )
 
 
-def _elsewhere(place: Sequence[PlaceFile], source: Path, mask: Path) -> tuple[PlaceFile, ...]:
-    """Return the files that have to be copied: none where the masks of a picture lie beside it."""
-    beside = os.path.realpath(source.parent) == os.path.realpath(mask.parent)
-    return tuple(file for file in place if not (beside and file.kind in ("wld", "projection")))
+def _is_same(file: Path, copy: Path) -> bool:
+    """Return whether a copy would have the place of the file itself, as where masks lie beside their pictures."""
+    names = file.name.casefold(), copy.name.casefold()
+    return names[0] == names[1] and os.path.realpath(file.parent) == os.path.realpath(copy.parent)
 
 
 def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> None:
@@ -253,7 +268,7 @@ def refuse_collisions(targets: Sequence[Target], outputs: Sequence[Outputs]) -> 
             written, other = writers.setdefault(unicodedata.normalize("NFC", str(path)).casefold(), (path, target))
             if other is not target and (written == path or ignores_case(path.parent)):
                 raise UsageError(
-                    f"{other.source} and {target.source} would both be written to {path}",
+                    f"{other.own} and {target.own} would both be written to {path}",
                     "pictures with different names",
                     "predict them into different --out folders",
                 )
@@ -265,7 +280,7 @@ def require_places(targets: Sequence[Target], outputs: Sequence[Outputs]) -> Non
     for folder in {path.parent for path, _ in paths}:
         require_writable(folder)
     for path, target in paths:
-        require_short(path, target.source)
+        require_short(path, target.own)
         require_own(path)
 
 
@@ -309,9 +324,9 @@ def refuse_sources(sources: frozenset[tuple[int, int]], target: Target, outputs:
     """
     for path in outputs.paths():
         if file_ids([path]) & sources:
-            itself = file_ids([path]) == file_ids([target.source])
+            itself = file_ids([path]) == file_ids([target.own])
             raise DataError(
-                f"{target.source}: its {'mask' if path == outputs.mask else 'output'} would replace "
+                f"{target.own}: its {'mask' if path == outputs.mask else 'output'} would replace "
                 + ("the picture itself" if itself else f"the picture {path}"),
                 "an output folder apart from the pictures",
                 "give another --out",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from unpool.class_table import MaskKind
+from unpool.class_table import ClassTable, MaskKind, value_text
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.commands import classes_option, named_option
 from unpool.dataset.mask_values.tally import MaskTally
 from unpool.wording import count_text, first_of
 
@@ -48,6 +49,25 @@ def inverted_masks(tallies: Sequence[MaskTally], kind: MaskKind, stated: Set[int
             "one meaning of each value in all masks",
             f"look at these masks; if they are inverted, save them with {shown} and {others} exchanged",
             tuple(tally.name for tally in odd),
+        )
+    ]
+
+
+def shown_white(tallies: Sequence[MaskTally], table: ClassTable) -> list[Finding]:
+    """Return the warning of masks that all show 0 as white, as PBM files do, where 0 is named background by habit."""
+    if table.kind != "values" or len(table) != 2 or table.values[0] != (0,):
+        return []
+    if not all(tally.white_is_zero for tally in tallies):
+        return []
+    other = value_text(table.values[1][0])
+    classes = classes_option([("0", "object"), (other, "background")])
+    return [
+        Finding(
+            "warning",
+            "white-is-background",
+            f"all mask files show 0 as white and {other} as black, and 0 is read as class {table.names[0]}",
+            "names that fit what the masks show",
+            f"if white marks the objects, use {classes}; else name the classes: {named_option(table)}",
         )
     ]
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unpool.class_table import IGNORE_ID, flatten_colours
+from unpool.class_table import IGNORE_ID, ClassTable, flatten_colours
 from unpool.data.samples import Pair
 from unpool.dataset.checks.rare_values import smoothed_values
 from unpool.dataset.findings import Finding
+from unpool.dataset.mask_values.commands import named_option
 from unpool.dataset.mask_values.new_table import choose_kind
 from unpool.dataset.mask_values.tally import KEPT, MaskTally
 from unpool.dataset.mask_values.usual_values import MAX_VALUES
@@ -29,12 +30,16 @@ _DARK = 31
 """Largest value of a channel whose colours nobody can tell from black."""
 _SEVERAL = 0.25
 """Share of the object numbers with several regions from which the numbers may not be those of objects."""
+_LOOKED_AT = 5
+"""Masks whose regions are counted."""
 _FEWEST = 3
 """Smallest number of masks in which colours of one mask each tell anything."""
 _DRAWN = 16
 """Typical number of pixels of a colour from which it was drawn, and does not come from smoothing."""
 _CELLPOSE = "_cp_masks"
 """How Cellpose ends the names of its masks, which are object numbers however few they are."""
+_ALIKE = 5
+"""Fewest values but 0, each one region in every mask, that may number objects where all masks have about as many."""
 _OWN = 0.8
 """Share of the values, in one mask only, from which they may be drawn at random for each object."""
 
@@ -76,6 +81,32 @@ def _number_objects(shown: str, each: str) -> DataError:
         f"use --masks instances ({black}, every other {'colour' if each == 'colour' else 'number'} an object), or "
         f"--masks {each}s if they are classes",
     )
+
+
+def equally_many_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally], table: ClassTable) -> list[Finding]:
+    """Return the warning of masks with nearly all values 1 to n, or as many colours, each one connected region.
+
+    Such are organs in a body, each with its class, and as many objects in every picture, each with its number.
+    """
+    places: dict[int, int] = {}
+    if coloured := tallies[0].colour:  # numbered by how many masks hold them
+        often = Counter(value for tally in tallies for value in tally.counts if value).most_common()
+        places = {value: number for number, (value, _) in enumerate(often, 1)}
+    numbers = {tally.name: {places.get(value, value) for value in tally.counts if value} for tally in tallies}
+    full = {name: each for name, each in numbers.items() if len(each) >= max(_ALIKE, 0.9 * max(each, default=0))}
+    if not full or len(full) < 0.9 * len(tallies):
+        return []
+    masks = {pair.name: pair.mask for pair in pairs}
+    whole = sorted(full, key=lambda name: -len(full[name]))[:_LOOKED_AT]
+    if not all(_is_object_mask(read_mask(masks[name])) for name in whole):
+        return []
+    shown = f"{len(places)} colours" if coloured else f"values up to {max(full[whole[0]])}"
+    found = (
+        f"the masks have {shown}, of which each is one connected region, as in {whole[0]}: they may be classes, "
+        "or number objects"
+    )
+    repair = f"if they number objects, use --masks instances; if they are classes, name them: {named_option(table)}"
+    return [Finding("warning", "may-number-objects", found, "masks whose values mean classes", repair)]
 
 
 def numbers_of_several_regions(pairs: Sequence[Pair], tallies: Sequence[MaskTally]) -> list[Finding]:

@@ -78,7 +78,7 @@ def inspect_pair(pair: Pair, kind: MaskKind | None, reading: ClassTable | None =
     if picture:
         _inspect_picture(picture, findings)
     if mask and mask.header.white_is_zero:
-        findings.add("note", "white-is-zero", "the mask is a TIFF that shows 0 as white; its stored values are used")
+        findings.add("note", "white-is-zero", "the mask file shows 0 as white; its stored values are used")
     if picture and mask:
         _compare_sizes(picture, mask, findings)
     appearance = appearance_of(picture.pixels, picture.info.missing) if picture else None

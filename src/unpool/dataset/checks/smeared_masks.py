@@ -30,9 +30,9 @@ def smeared(tally: MaskTally, common: frozenset[int], stated: Set[int]) -> Findi
     Parameters
     ----------
     common: the values that most masks of the set hold, see ``unpool.dataset.checks.smeared_masks.common_values``.
-    stated: flat values that a person named, in the mask's own form; they are always accepted.
+    stated: flat values that a person named, in the mask's own form; they, and two more, are always accepted.
     """
-    if tally.palette is not None or tally.distinct <= 2 or tally.counts.keys() <= stated:
+    if tally.palette is not None or tally.distinct <= 2 or len(tally.counts.keys() - stated) <= 2:
         return None
     if tally.colour and not tally.grey:
         wrong = tally.distinct - len(stated & tally.counts.keys()) > MAX_VALUES

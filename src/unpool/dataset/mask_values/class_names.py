@@ -24,6 +24,8 @@ from unpool.wording import decodable, first_of
 _TEXTS = (
     "classes.txt", "codes.txt", "class_names.txt", "labels.txt", "labelmap.txt", "label_colors.txt", "obj.names",
 )  # fmt: skip
+_OF_LABELME = "label_names.txt"
+"""The classes of one picture, beside the mask that labelme_json_to_dataset makes of it."""
 _YAMLS = ("classes.yaml", "classes.yml", "data.yaml", "data.yml", "dataset.yaml")
 _ADE20K = ("objectinfo150.txt", "objectinfo150.csv")
 _TABLES = ("classes.csv", "class_dict.csv", "class_dict_seg.csv", "_classes.csv", *_ADE20K)
@@ -38,9 +40,12 @@ _LIKE_CLASS_FILE = re.compile(
 )
 _FORMS = "name, value=name, value,value=name, low-high=name or #rrggbb=name"
 _RANGE = re.compile(r"([0-9]{1,9})\s*[-–]\s*([0-9]{1,9})")
+_MEASUREMENTS = re.compile(rb'(?:\xef\xbb\xbf)?"?picture"?[,;\t]"?class"?[,;\t]"?area_px\b')  # spreadsheets change it
 _MOST_BYTES = 1_000_000
 BY_HAND = "--classes"
 """The source of names that a person gives with the option."""
+OF_OUTLINES = "the outlines of "
+"""How the source of names begins that are those of outlines, with the class files of their tool."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +128,53 @@ def names_in_folder(root: Path, files: Sequence[Path], otherwise: str) -> ClassN
     DataError: a file is broken, or two files name different classes.
     """
     known = [path for path in files if path.name.lower() in CLASS_FILES]
+    if not known:
+        return _of_each_picture(root, [path for path in files if path.name == _OF_LABELME], otherwise)
     for paths in ([p for p in known if p.parent == root], [p for p in known if p.parent != root]):
         read = [names for path in sorted(paths) if (names := _names_of(path, root, otherwise))]
         read.sort(key=_detail, reverse=True)
         if not all(_agree(read[0], names) for names in read[1:]):
-            raise DataError(
-                f"{root}: several files with class names: {first_of(sorted(names.source for names in read))}",
-                "one file with class names, or files that name the same classes",
-                f"keep the right one in the folder, or {otherwise}",
-            )
+            raise _several_files(root, read, otherwise)
         if read:
             return read[0]
     return None
+
+
+def _of_each_picture(root: Path, files: Sequence[Path], otherwise: str) -> ClassNames | None:
+    """Return the classes of labelme's ``label_names.txt``, which it numbers for each picture; None without such files.
+
+    Raises
+    ------
+    DataError: a file is broken, or a value means different classes in two pictures.
+    """
+    read = [names for path in sorted(files) if (names := _names_of(path, root, otherwise))]
+    longest = max(read, key=lambda names: len(names.classes), default=None)
+    for names in read:
+        for value, (one, other) in enumerate(zip(names.classes, longest.classes if longest else (), strict=False)):
+            if longest and one.name != other.name:
+                raise DataError(
+                    f"{root}: mask value {value} means {one.name} by {names.source}, and {other.name} by "
+                    f"{longest.source}, because labelme_json_to_dataset numbers the classes of each picture by itself",
+                    "one meaning of each value in all masks",
+                    "leave the pictures and labelme's JSON files alone in the folder: masks are drawn of them with one "
+                    "numbering; or export all pictures at once with labelme's labelme2voc",
+                )
+    return longest
+
+
+def _several_files(root: Path, read: Sequence[ClassNames], otherwise: str) -> DataError:
+    """Return the error of files that name different classes; each may hold for the masks of its own folder."""
+    repair = f"keep the right one in the folder, or {otherwise}"
+    if len({Path(names.source).parent for names in read}) > 1:
+        repair = (
+            f"if one holds for all masks, {repair}; if each holds for the masks of its own folder, give a class the "
+            "same value in all masks first, for example by exporting them together"
+        )
+    return DataError(
+        f"{root}: several files with class names: {first_of(sorted(names.source for names in read))}",
+        "one file with class names, or files that name the same classes",
+        repair,
+    )
 
 
 def unread_class_files(root: Path, files: Sequence[Path], names: ClassNames | None) -> list[Finding]:
@@ -144,7 +184,7 @@ def unread_class_files(root: Path, files: Sequence[Path], names: ClassNames | No
         for path in files
         if _LIKE_CLASS_FILE.fullmatch(path.name) and path.name != Path(names.source if names else "").name
     ]
-    if not unread or (names and names.source == BY_HAND):
+    if not unread or (names and (names.source == BY_HAND or names.source.startswith(OF_OUTLINES))):
         return []
     why = f", because the class names are from {names.source}" if names else ""
     return [
@@ -162,6 +202,8 @@ def _names_of(path: Path, root: Path, otherwise: str) -> ClassNames | None:
     """Return the class names of a file; None where it has none."""
     source = path.relative_to(root).as_posix()
     try:
+        if _has_measurements(path):
+            return None
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is larger than 1 MB")
         classes, ignore, remark = _reader(path)(path)
@@ -171,6 +213,12 @@ def _names_of(path: Path, root: Path, otherwise: str) -> ClassNames | None:
     if twice := _twice(names.classes):
         raise _broken(path, f"it names '{twice}' twice", otherwise)
     return names if names.classes else None
+
+
+def _has_measurements(path: Path) -> bool:
+    """Return whether a file is the table of measured classes that ``predict --objects`` writes beside its masks."""
+    with path.open("rb") as file:
+        return _MEASUREMENTS.match(file.read(64)) is not None
 
 
 _COLUMNS = (

@@ -1,15 +1,18 @@
-"""Published sets whose masks are known by their names or their class file: Cityscapes, ADE20K and COCO-Stuff."""
+"""Published sets whose masks are known by their names or their class file: Cityscapes, ADE20K, COCO-Stuff, ISPRS."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from unpool.class_table import IGNORE_ID
 from unpool.data.samples import Pair
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
+from unpool.errors import DataError
+from unpool.io.read.masks import read_mask
 from unpool.wording import all_of
 
 _CITYSCAPES = (
@@ -25,6 +28,13 @@ _TRAIN_IDS = re.compile(r".+_labelTrainIds", re.IGNORECASE)
 
 _ADE20K = re.compile(r"ADE_(?:train|val)_\d{8}")
 _ADE20K_CLASSES = 150
+
+_NO_BOUNDARY = re.compile(r".+_noBoundary", re.IGNORECASE)
+_ISPRS = (
+    ("impervious surfaces", (255, 255, 255)), ("building", (0, 0, 255)), ("low vegetation", (0, 255, 255)),
+    ("tree", (0, 255, 0)), ("car", (255, 255, 0)), ("clutter", (255, 0, 0)), ("void", (0, 0, 0)),
+)  # fmt: skip
+"""The classes of the ISPRS benchmark on semantic labelling, with their colours."""
 
 _COCO_STUFF_IDS = 182
 """The largest id in COCO-Stuff's labels.txt."""
@@ -52,7 +62,23 @@ def known_set(pairs: Sequence[Pair]) -> ClassNames | None:
             "put its objectInfo150.txt into the folder to have the names of its 150 classes"
         )
         return ClassNames(tuple(classes), (0,), "ADE20K's ids", remark)
+    if all(_NO_BOUNDARY.fullmatch(stem) for stem in stems) and all(has_colours(pair.mask) for pair in pairs[:3]):
+        classes = [NamedClass(name, colour=colour) for name, colour in _ISPRS]
+        remark = (
+            "the masks are named as those of ISPRS (Potsdam, Vaihingen) without boundaries: black, where boundaries "
+            "were, is ignored"
+        )
+        return ClassNames(tuple(classes), None, "ISPRS' colours", remark)
     return None
+
+
+def has_colours(path: Path) -> bool:
+    """Return whether a mask has colours other than greys; one that cannot be read has none."""
+    try:
+        pixels = read_mask(path)
+    except DataError:
+        return False
+    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
 
 
 def counted_as_the_masks(names: ClassNames, present: Collection[int]) -> ClassNames:

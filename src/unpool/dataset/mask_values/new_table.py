@@ -13,6 +13,7 @@ from unpool.class_table import (
     Colour,
     MaskKind,
     MaskValue,
+    ValueRange,
     distinct_colours,
     flatten_value,
     unflatten_value,
@@ -21,10 +22,10 @@ from unpool.class_table import (
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.commands import MOST_PASTED, classes_option, ignore_option, named_option
-from unpool.dataset.mask_values.given_values import ignored_values, value_of_colour
+from unpool.dataset.mask_values.given_values import ignored_ranges, ignored_values, value_of_colour
 from unpool.dataset.mask_values.options import Ignored, RequestedKind
 from unpool.dataset.mask_values.tally import MaskTally
-from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, unclear_void, usual_ignore
+from unpool.dataset.mask_values.usual_values import FULL_16, MAX_VALUES, declared_missing, unclear_void, usual_ignore
 from unpool.errors import DataError, UsageError
 from unpool.wording import count_text, first_of
 
@@ -108,18 +109,30 @@ def make_table(
     """
     present = sum((Counter(tally.counts) for tally in tallies), Counter[int]())
     most = max(MAX_VALUES, len(names.classes) + 1 if names else 0)  # one more for 255, which lists leave out
-    if len(present) > most and not (names and names.stated):
-        raise _too_many(present, kind)
     if ignore is None and names is not None:
         ignore = names.ignore
     skipped = None if ignore is None else ignored_values(ignore, kind, tallies)
+    if len(present.keys() - {*(skipped or ())}) > most and not (names and names.stated):
+        raise _too_many(present, kind)
     if names is None and skipped is None and camvid and kind == "values" and set(present) == set(range(12)):
         return _camvid()
     if names is not None:
         made = _named(tallies, sorted(present), kind, names, skipped)
     else:
         made = _unnamed(tallies, sorted(present), kind, skipped)
-    return made._replace(table=with_display_colours(made.table, tallies, names))
+    table = _with_ranges(made.table, ignored_ranges(ignore))
+    if kind == "values" and names is None and ignore is None and 0 in declared_missing(tallies):
+        made = made._replace(findings=(*made.findings, *_missing_zero(table)))
+    return made._replace(table=with_display_colours(table, tallies, names))
+
+
+def _with_ranges(table: ClassTable, ranges: Sequence[ValueRange]) -> ClassTable:
+    """Return the table with ranges of ignored values in place of their single values."""
+    if not ranges:
+        return table
+    first = {each.low for each in ranges}
+    kept = [value for value in table.ignore if value in first or not any(value in each for each in ranges)]
+    return replace(table, ignore=tuple(kept), ranges=(*table.ranges, *ranges))
 
 
 def _unnamed(
@@ -164,6 +177,7 @@ def _named(
     kept = [(named, value) for named, value in given if value not in skipped]
     usual: dict[int, str] = {}
     if ignore is None:
+        _refuse_full_scale(present, values, names)
         usual = usual_ignore(sorted({*values, *present}), tallies, kind, set() if names.by_hand else set(values))
         usual = {value: reason for value, reason in usual.items() if value not in values}
         skipped.update(usual)
@@ -179,6 +193,25 @@ def _named(
     )
     _refuse_other_masks(table, names, tallies)
     return NewTable(table, (*_ignore_notes(usual, table), *names_notes(names, by_order)), by_order)
+
+
+def _refuse_full_scale(present: Sequence[int], values: Sequence[int], names: ClassNames) -> None:
+    """Refuse masks of 0 and 255 whose class file gives another value to the second of two classes.
+
+    Raises
+    ------
+    DataError: names both values.
+    """
+    if names.by_hand or list(present) != [0, IGNORE_ID] or len(values) != 2 or 0 not in values or IGNORE_ID in values:
+        return
+    texts = [(IGNORE_ID if value else 0, named.name) for named, value in zip(names.classes, values, strict=True)]
+    other = next((value, named.name) for named, value in zip(names.classes, values, strict=True) if value)
+    classes = classes_option([(str(value), name) for value, name in texts])
+    raise DataError(
+        f"{names.source} gives {other[1]} the value {other[0]}, and the masks hold {IGNORE_ID} and 0 alone",
+        "the values that the masks hold",
+        f"if {IGNORE_ID} is {other[1]}, use {classes}",
+    )
 
 
 def _refuse_other_masks(table: ClassTable, names: ClassNames, tallies: Sequence[MaskTally]) -> None:
@@ -354,6 +387,19 @@ def _with_class(table: ClassTable, value: MaskValue) -> str:
     if len(table) > MOST_PASTED:
         return f"--classes with value=name for each, {value_text(value)} among them"
     return named_option(kept, [(value, f"class{value_text(value).removeprefix('#')}")])
+
+
+def _missing_zero(table: ClassTable) -> list[Finding]:
+    """Return the finding that files declare 0 as missing data, where it is a class: often it means background there."""
+    name = next((name for name, values in zip(table.names, table.values, strict=True) if 0 in values), None)
+    if name is None:
+        return []
+    found = f"the mask files declare 0 as missing data (GDAL's nodata), and it is read as class {name}"
+    if len(table) == 2:
+        return [Finding("note", "missing-is-class", f"{found}, because there is only one other")]
+    expected = "the meaning of 0: background, or pixels that count nowhere"
+    repair = f"if it counts nowhere, add {ignore_option([*table.ignore, 0])}; if it is a class, name the classes: "
+    return [Finding("warning", "missing-is-class", found, expected, repair + named_option(table))]
 
 
 def _id_notes(table: ClassTable) -> list[Finding]:

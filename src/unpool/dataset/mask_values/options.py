@@ -10,7 +10,7 @@ RequestedKind: TypeAlias = Literal["auto", "values", "colours", "instances"]
 """A kind of masks, see ``unpool.class_table.ClassTable``, or ``auto``."""
 
 Ignored: TypeAlias = Sequence[int | str]
-"""Mask values to ignore: numbers, or colours as ``#rrggbb``."""
+"""Mask values to ignore: numbers, ranges as ``200-254``, or colours as ``#rrggbb``."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MaskOptions:
     kind: what a mask pixel is. ``auto`` decides by the masks, and refuses masks that may hold object numbers.
     classes: class names as ``name``, ``value=name``, ``value,value=name``, ``low-high=name`` or ``#rrggbb=name``; empty
         to use the folder's class file, if any.
-    ignore: mask values of pixels that count nowhere; None decides by the masks.
+    ignore: mask values, or ranges of them, of pixels that count nowhere; None decides by the masks.
     snap: whether every value that is not named is read as the nearest one that is.
     """
 

@@ -17,6 +17,7 @@ from unpool.class_table import (
     ValueRange,
     distinct_colours,
     flatten_value,
+    range_from_text,
     unflatten_value,
     value_distance,
     value_from_text,
@@ -25,6 +26,7 @@ from unpool.class_table import (
 from unpool.dataset.findings import Finding
 from unpool.dataset.mask_values.class_names import ClassNames
 from unpool.dataset.mask_values.commands import classes_option, ignore_option, named_option, placeholders
+from unpool.dataset.mask_values.given_values import ignored_ranges, no_ignored_value
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.mask_values.options import Ignored, MaskOptions
 from unpool.dataset.mask_values.peaks import WIDTH, peaks
@@ -57,7 +59,9 @@ def stated_table(names: ClassNames | None, options: MaskOptions, coloured: bool)
     ------
     UsageError: the classes have no values, or the options exclude each other.
     """
+    left_out = ignored_ranges(options.ignore)
     ranged = names is not None and any(named.top is not None for named in names.classes)
+    ranged |= bool(left_out) and names is not None and all(named.value is not None for named in names.classes)
     if not ranged and not options.snap:
         return None
     if options.kind == "instances":
@@ -71,11 +75,12 @@ def stated_table(names: ClassNames | None, options: MaskOptions, coloured: bool)
     kind = _kind(names, options, ranged, coloured)
     skipped = _values(names.ignore if options.ignore is None else options.ignore, kind)
     owned = [(named, _value(named, kind)) for named in names.classes]
-    kept = [(named, value) for named, value in owned if not named.ignored and (named.top or value not in skipped)]
+    single = {*skipped} - {each.low for each in left_out}
+    kept = [(named, value) for named, value in owned if not named.ignored and (named.top or value not in single)]
     ids = {name: k for k, name in enumerate(dict.fromkeys(named.name for named, _ in kept))}
     values: dict[int, dict[MaskValue, None]] = {k: {} for k in (*range(len(ids)), IGNORE_ID)}
     values[IGNORE_ID] |= dict.fromkeys(skipped)
-    ranges = []
+    ranges = [*left_out]
     for named, value in owned:
         k = ids[named.name] if (named, value) in kept else IGNORE_ID
         values[k][value] = None
@@ -123,13 +128,14 @@ def _value(named: NamedClass, kind: MaskKind) -> MaskValue:
 
 
 def _values(ignored: Ignored | None, kind: MaskKind) -> list[MaskValue]:
-    """Return the values to ignore. Raises UsageError where one is none, or is of another kind."""
+    """Return the values to ignore, of a range the first. Raises UsageError where one is none, or of another kind."""
     values: list[MaskValue] = []
     for item in ignored or ():
+        span = range_from_text(item) if isinstance(item, str) else None
         try:
-            value = value_from_text(item) if isinstance(item, str) else item
+            value = span.low if span else value_from_text(item) if isinstance(item, str) else item
         except ValueError as error:
-            raise UsageError(f"--ignore {item}", "a mask value, or a colour as #rrggbb", "correct the value") from error
+            raise no_ignored_value(str(item)) from error
         if isinstance(value, int) != (kind == "values"):
             raise UsageError(
                 f"--ignore {item} beside classes that are named by {'number' if kind == 'values' else 'colour'}",

@@ -41,6 +41,7 @@ class MaskTally:
         most the 4096 most frequent; ``counts`` are then those of the table's values. Empty for other masks.
     moved: of such a mask, the pixels at each distance from the value that they are read as, in whole steps from 1.
     outside: pixels outside of the picture's field of view, which are in no count.
+    missing: the value that the file declares as missing data, as GDAL does in a TIFF; None without one.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MaskTally:
     stored: Mapping[int, int] = field(default_factory=dict)
     moved: Mapping[int, int] = field(default_factory=dict)
     outside: int = 0
+    missing: float | None = None
 
     @property
     def grey(self) -> bool:
@@ -144,6 +146,7 @@ def tally_mask(
         stored=stored,
         moved=moved,
         outside=0 if inside is None else int(inside.size - inside.sum()),
+        missing=mask.header.missing,
     )
 
 

@@ -34,6 +34,21 @@ def usual_ignore(
     """
     if kind == "colours":
         return dict.fromkeys(_void_colours(present), "it is the colour of void in Pascal VOC")
+    missing = {value for value in declared_missing(tallies) if value} if kind == "values" else set()
+    usual = _usual_void([value for value in present if value not in missing], tallies, kind, named)
+    return dict.fromkeys(sorted(missing), "the mask files declare it as missing data (GDAL's nodata)") | usual
+
+
+def declared_missing(tallies: Sequence[MaskTally]) -> set[int]:
+    """Return the values of masks that every file which holds them declares as missing data."""
+    declared = {int(tally.missing) for tally in tallies if tally.missing is not None and tally.missing in tally.counts}
+    return {value for value in declared if all(t.missing == value for t in tallies if value in t.counts)}
+
+
+def _usual_void(
+    present: Sequence[int], tallies: Sequence[MaskTally], kind: MaskKind, named: Set[int]
+) -> dict[int, str]:
+    """Return 255 with the reason why it means void; nothing where it may be a class."""
     others = [value for value in present if value != IGNORE_ID]
     if kind != "values" or IGNORE_ID not in present or len(others) < 2:
         return {}

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.dataset.findings import Finding, from_error
-from unpool.dataset.mask_values.class_names import ClassNames
+from unpool.dataset.mask_values.class_names import OF_OUTLINES, ClassNames
 from unpool.dataset.mask_values.named_class import NamedClass
 from unpool.dataset.outlines.class_values import class_values, names_of_masks
-from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations
+from unpool.dataset.outlines.outline import AnnotatedPicture, Annotations, UndrawnFormat
 from unpool.dataset.outlines.painting import BACKGROUND_VALUE, VOID_VALUE, Painting, paint
 from unpool.dataset.outlines.picture_finder import PictureFinder, split_in_name
-from unpool.dataset.outlines.recognition import TOOLS, Tool, UndrawnFormat, annotation_files, recognised
+from unpool.dataset.outlines.recognition import TOOLS, Tool, annotation_files, recognised
+from unpool.dataset.outlines.run_tables import ROOT
 from unpool.dataset.pairing.folder import Folder, FolderContents, PlacedFile, composed
 from unpool.dataset.pairing.matching import Match, paired_folder
 from unpool.errors import DataError
@@ -29,7 +30,7 @@ from unpool.io.read.raster import Header
 from unpool.io.write.assembled import assembled_file
 from unpool.orientation import Orientation
 from unpool.shapes import Size
-from unpool.wording import all_of, count_text, decodable, first_of, size_text
+from unpool.wording import all_of, command_text, count_text, decodable, first_of, size_text
 
 _RECIPE = "outlines 1"
 """Changes with the code that draws, so that masks of earlier versions are drawn again."""
@@ -59,7 +60,8 @@ def pair_outlines(contents: FolderContents) -> Folder | None:
     if len(drawable) > 1:
         raise _several_tools(contents, read, drawable)
     if not drawable:
-        if read.undrawn or read.tools or read.unreadable:
+        two_kinds = {file.kind == "mask" for file in contents.files} == {True, False}  # their names are the fault
+        if not two_kinds and (read.undrawn or read.tools or read.unreadable):
             raise _nothing_to_draw(contents, read)
         return None
     return _Drawing(contents, TOOLS[drawable[0]], read.tools[drawable[0]]).folder()
@@ -76,7 +78,7 @@ def unused_outlines(contents: FolderContents) -> list[Finding]:
             found = recognised(file)
         except (OSError, DataError):
             continue
-        if isinstance(found, tuple):
+        if found is not None and not isinstance(found, UndrawnFormat):
             name = file.path.relative_to(contents.root).as_posix()
             text = f"outlines of {TOOLS[found[0]].name} are not used, because there are masks: {decodable(name)}"
             return [Finding("note", "outlines-unused", text)]
@@ -98,9 +100,8 @@ def _read_all(contents: FolderContents, finder: PictureFinder) -> _Read:
         try:
             found = recognised(file)
         except DataError as error:
-            if _is_begun(file.path) and (
-                finder.has_stem(composed(file.path.stem)) or _NAMED_LIKE.search(file.path.name)
-            ):
+            named = finder.has_stem(composed(file.path.stem)) or _NAMED_LIKE.search(file.path.name)
+            if file.path.suffix.lower() == ".csv" or (named and _is_begun(file.path)):
                 read.unreadable.append((file.path, _of_large(file.path, error)))
             continue
         if isinstance(found, UndrawnFormat):
@@ -164,7 +165,8 @@ def _nothing_to_draw(contents: FolderContents, read: _Read) -> DataError:
     if read.undrawn:
         path, undrawn = read.undrawn[0]
         name = decodable(path.relative_to(contents.root).as_posix())
-        return DataError(f"{pictures}; {undrawn.holds}, as {name}", "masks, or outlines", undrawn.repair)
+        repair = undrawn.repair.replace(ROOT, command_text([contents.root]))
+        return DataError(f"{pictures}; {undrawn.holds}, as {name}", "masks, or outlines", repair)
     if not read.tools:
         _, error = read.unreadable[0]
         return DataError(f"{pictures}; {error.found}", error.expected, error.repair)
@@ -231,11 +233,12 @@ class _Drawing:
         layout = f"pictures with outlines of {self.tool.name} in {count}, drawn into masks"
         folder = paired_folder(root, layout, Match(tuple(pairs), (), (), ""))
         findings = self._findings([file for file in self.contents.files if file.path not in used])
-        return replace(folder, names=self._names(), findings=tuple(findings))
+        sources = tuple(dict.fromkeys(each.source for each in found.pictures))
+        return replace(folder, names=self._names(), findings=tuple(findings), lists=sources)
 
     def _names(self) -> ClassNames:
         void = any(o.crowd or self.values[o.label] == VOID_VALUE for each in self.found.pictures for o in each.outlines)
-        return names_of_masks(self.classes, f"the outlines of {self.tool.name}", self.contents.instances, void)
+        return names_of_masks(self.classes, f"{OF_OUTLINES}{self.tool.name}", self.contents.instances, void)
 
     def _require_one_each(self) -> None:
         sources: dict[Path, Path] = {}
@@ -261,7 +264,7 @@ class _Drawing:
         except ValueError as error:
             self.found.broken.append((each.source, f"{path.name}: {error}"))
             return None
-        split = each.picture.split or split_in_name(each.source)
+        split = split_in_name(each.source) or each.picture.split  # a folder may hold train and val
         return replace(each.picture, split=split), replace(each.picture, path=mask, kind="mask")
 
     def _mask(self, each: AnnotatedPicture, size: Size, orientation: Orientation) -> Path:

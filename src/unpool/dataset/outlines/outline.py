@@ -90,6 +90,13 @@ class Annotations:
     broken: list[tuple[Path, str]] = field(default_factory=list)
 
 
+class UndrawnFormat(NamedTuple):
+    """A known format of annotations that is not drawn: what its files hold, and what to do."""
+
+    holds: str
+    repair: str
+
+
 def points_of(pairs: Any, fewest: int = 3) -> OutlinePoints:
     """Return the points of a list of pairs. Raises ValueError where they are no numbers, or too few or too many."""
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):

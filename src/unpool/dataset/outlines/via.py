@@ -1,7 +1,9 @@
-"""Annotations of VIA, the VGG Image Annotator: a JSON file for many pictures, or a project with such a table."""
+"""Annotations of VIA, the VGG Image Annotator: a JSON or CSV file for many pictures, or a project."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -21,10 +23,13 @@ from unpool.dataset.outlines.outline import (
 )
 from unpool.dataset.outlines.picture_finder import PictureFinder
 from unpool.dataset.pairing.folder import PlacedFile
+from unpool.io.documents import json_value
 from unpool.wording import first_of
 
 UNNAMED = "region"
 """The class of regions to which nobody gave a name."""
+
+_CSV_COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 
 _CLASS_WORDS = ("class", "label", "name", "type", "category", "object", "region", "object_name")
 
@@ -37,6 +42,36 @@ def via_table(data: Any) -> dict[str, Any] | None:
         return None
     return data if all(isinstance(each, dict) and {"filename", "regions"} <= each.keys() for each in data.values()) \
         else None  # fmt: skip
+
+
+def via_csv_table(text: str) -> dict[str, Any] | None:
+    """Return the table of VIA's CSV file, as its JSON file has it; None for other texts.
+
+    Raises
+    ------
+    ValueError: a row is broken.
+    """
+    heading, _, _ = text.partition("\n")
+    if not {*_CSV_COLUMNS} <= {*heading.strip().removeprefix("#").split(",")}:
+        return None
+    table: dict[str, Any] = {}
+    try:
+        for number, row in enumerate(csv.DictReader(io.StringIO(text.removeprefix("#"))), 1):
+            picture, *texts = (row.get(name) or "" for name in _CSV_COLUMNS)
+            shape, attributes = (_table_in_cell(each, number) for each in texts)
+            regions = table.setdefault(picture, {"filename": picture, "regions": []})["regions"]
+            if shape:
+                regions.append({"shape_attributes": shape, "region_attributes": attributes})
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return table
+
+
+def _table_in_cell(text: str, row: int) -> dict[str, Any]:
+    try:
+        return table_of(json_value(text), "a cell")
+    except ValueError as error:
+        raise ValueError(f"row {row}: {error}") from error
 
 
 def is_via(data: Any) -> bool:

@@ -164,6 +164,7 @@ def _chosen(readings: Sequence[_Reading]) -> list[_Reading]:
         same = [each for each in wanted if {m.path for _, m in each.pairs} == mask]
         plain = [each for each in same if each.image.plain and not each.image.folders]
         plain = plain or [each for each in same if all(image.kind == "image" for image, _ in each.pairs)]
+        plain = plain or [each for each in same if each.image.plain and each.mask.plain]
         if len(same) > 1 and len(plain) == 1:
             wanted = [each for each in wanted if each not in same or each is plain[0]]
     return wanted

@@ -61,6 +61,8 @@ def belonging_by(way: str, images: Sequence[PlacedFile], masks: Sequence[PlacedF
         owners = next((found for key in mask_keys(mask) if (found := by_key.get(_within(mask, key)))), [])
         if len(owners) == 1 and owners[0].path != mask.path:
             owned.setdefault(owners[0], []).append(mask)
+    if way == "folder" and len(owned) == 1 < len(images):
+        return Belonging(way)  # a folder 0 of many pictures is not that of the picture 0
     return Belonging(way, list(owned.items()))
 
 

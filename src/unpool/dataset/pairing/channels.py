@@ -18,7 +18,9 @@ from unpool.dataset.findings import Finding, from_error
 from unpool.dataset.pairing.folder import Folder
 from unpool.errors import DataError
 from unpool.io.documents import json_value
+from unpool.io.placement import Placement
 from unpool.io.read.images import image_info, read_image
+from unpool.io.read.windows import open_picture
 from unpool.io.text_files import read_text
 from unpool.io.write.assembled import assembled_file
 from unpool.wording import all_of, count_text, first_of, size_text
@@ -100,7 +102,17 @@ def stacked(case: ChannelFiles, count: int) -> Path:
             "add the file, or move the other channels of this case out of the folder",
         )
     paths = [case.files[number] for number in range(count)]
-    return assembled_file(paths, "channels stacked 1", case.case.name, partial(_stack, paths))
+    placement = _placement(paths[0])
+    return assembled_file(paths, "channels stacked 2", case.case.name, partial(_stack, paths), placement=placement)
+
+
+def _placement(path: Path) -> Placement:
+    """Return the place and size that a file states; none of a file that cannot be read, which is refused later."""
+    try:
+        with open_picture(path) as picture:
+            return picture.placement
+    except DataError:
+        return Placement()
 
 
 def _stack(paths: Sequence[Path]) -> NDArray[Any]:

@@ -118,7 +118,21 @@ _NUMBERS = ForeignFormat(
     "bytes without a stated size", repair="save them as PNG or TIFF in the program that wrote them"
 )
 _DRAWING = ForeignFormat("drawn shapes", repair="export them as PNG files of the pictures' size")
+_MAP = ForeignFormat(
+    "shapes on a map",
+    repair="draw them into a mask of the picture's size, for example with gdal_rasterize or QGIS, and save it as TIFF",
+)
 _TIFF_LIKE = _arrays("a TIFF of a microscope", "", "numpy", "numpy.squeeze(tifffile.imread(f))")
+
+DICOM_BY_CONTENT = "DICOM"
+"""The name, in place of a suffix, of DICOM's files whose names do not say so, as scanners write them."""
+DICOM_FILES = ForeignFormat(
+    "pictures of medical scanners, whose names do not say so",
+    repair="pip install pydicom, then "
+    "python -c \"import glob, os, sys, tifffile, pydicom, pydicom.misc; [tifffile.imwrite(f + '.tif', "
+    "pydicom.dcmread(f).pixel_array * 1.0, photometric='minisblack') for f in glob.glob(glob.escape(sys.argv[1]) + "
+    "'/**/*', recursive=True) if os.path.isfile(f) and pydicom.misc.is_dicom(f)]\" {root}",
+)
 
 FOREIGN_FORMATS: Mapping[str, ForeignFormat] = {
     **dict.fromkeys(sorted(ARCHIVE_SUFFIXES), _ARCHIVE),
@@ -179,6 +193,7 @@ FOREIGN_FORMATS: Mapping[str, ForeignFormat] = {
     **dict.fromkeys((".pt", ".pth", ".pkl"), _PICKLE),
     **dict.fromkeys((".raw", ".bin"), _NUMBERS),
     **dict.fromkeys((".svg", ".pdf"), _DRAWING),
+    **dict.fromkeys((".shp", ".gpkg", ".kml"), _MAP),
     **dict.fromkeys((".exr", ".hdr", ".pfm"), ForeignFormat("numbers in floating point", repair="save them as TIFF")),
     ".zarr": ForeignFormat(
         "chunks of an array, which predict reads",

@@ -18,6 +18,7 @@ from unpool.dataset.pairing.split_lists import (
     lists_of_each_folder,
 )
 from unpool.errors import DataError
+from unpool.io.read.arrays import ARRAY_SUFFIXES
 from unpool.io.read.images import IMAGE_SUFFIXES
 from unpool.wording import count_text, decodable, first_of
 
@@ -125,9 +126,9 @@ class _Names:
 
 
 def _plain(text: str) -> PurePosixPath:
-    """Return a listed path without a picture's suffix."""
+    """Return a listed path without the suffix of a picture or of arrays."""
     path = listed_path(text)
-    return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
+    return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES | ARRAY_SUFFIXES else path
 
 
 def _common_end(one: PurePosixPath, other: PurePosixPath) -> int:

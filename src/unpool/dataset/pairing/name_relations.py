@@ -18,7 +18,11 @@ from unpool.dataset.pairing.folder import PlacedFile, composed
 from unpool.dataset.pairing.words import SPLITS, name_words
 
 _CUT = re.compile(r"[_\-. ]|(?<=\d)(?=[A-Za-z]+$)")
-_LETTERS = re.compile(r"^[A-Za-z]+(?=\d)")
+_LETTERS = re.compile(r"^[A-Za-z][A-Za-z_]*(?=\d)")
+_NUMBER = re.compile(r"^\d+|\d+$")
+"""A number that a folder's name begins or ends with."""
+_LEAST_KEY = 3
+"""Fewest letters of a name that is looked for in folders."""
 _MOST_CUTS = 24
 _MOST_ALIKE = 12
 """Files of one name that are compared with each other; of more, those whose folders differ in one place."""
@@ -29,7 +33,8 @@ class Form(NamedTuple):
 
     Attributes
     ----------
-    folders: folders, in lower case, with ``*`` for a word that means a split.
+    folders: folders, in lower case, with ``*`` for a word that means a split, ``x`` for the shared part of the names,
+        and ``#`` for a number that the folders of both series have.
     before, after: the beginning and the end of the name.
     suffix: the suffix, where the series differ in nothing else; otherwise empty.
     whole: whether ``before`` is the whole name, which is the same in all folders.
@@ -215,6 +220,7 @@ def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
         a, b = a[1:], b[1:]
     while a and b and a[-1] == b[-1]:
         a, b = a[:-1], b[:-1]
+    a, b = _without_own(a, b, one.cut.key)
     alone = same_name and not a and not b
     if alone and one.named.parent != other.named.parent:
         return None
@@ -225,6 +231,20 @@ def _forms(one: _Place, other: _Place) -> tuple[Form, Form] | None:
         Form(a, one.cut.before, one.cut.after, suffixes[0], one.cut.whole),
         Form(b, other.cut.before, other.cut.after, suffixes[1], other.cut.whole),
     )
+
+
+def _without_own(one: tuple[str, ...], other: tuple[str, ...], key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return two files' folders with ``x`` for the shared part of their names, and ``#`` for a number of both.
+
+    ``slide_01/01_3.png`` and ``gt_01/01_3.png`` differ as those of slide 2 do; ``p7_a/p7`` and ``p7_b/p7`` as others.
+    """
+    if len(key) >= _LEAST_KEY:
+        one, other = (tuple(part.replace(key, "x") for part in folders) for folders in (one, other))
+    numbers = [{n for part in folders for n in _NUMBER.findall(part)} for folders in (one, other)]
+    for number in sorted(numbers[0] & numbers[1]):
+        ends = re.compile(rf"^{number}(?!\d)|(?<!\d){number}$")
+        one, other = (tuple(ends.sub("#", part) for part in folders) for folders in (one, other))
+    return one, other
 
 
 def _one_to_one(forms: tuple[Form, Form], partners: dict[int, set[int]], files: Sequence[PlacedFile]) -> Relation:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from unpool.data.samples import Pair
-from unpool.dataset.pairing.folder import Folder, FolderContents
+from unpool.dataset.pairing.folder import Folder, FolderContents, composed
 from unpool.dataset.pairing.split_lists import ListFile, find_lists, listed_path
 from unpool.dataset.pairing.words import folder_role
 from unpool.errors import DataError
@@ -33,8 +33,9 @@ class _ListedPair(NamedTuple):
 def pair_by_lists(contents: FolderContents) -> Folder | None:
     """Pair a folder by its lists whose first line names a picture and a mask; None without such lists.
 
-    A path is relative to its list's folder, or to one above it. Leading folders that do not exist here, such as
-    ``/SegNet/CamVid`` in ``/SegNet/CamVid/train``, are left out, the same number on every line of a list.
+    A path is relative to its list's folder, to one above it, or to the only one below it that has it. Leading folders
+    that do not exist here, such as ``/SegNet/CamVid`` in ``/SegNet/CamVid/train``, are left out, the same number on
+    every line of a list.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def _line(path: Path, number: int, text: str) -> tuple[str, str]:
 def _base(contents: FolderContents, path: Path, image: str, mask: str) -> tuple[Path, int]:
     """Return the folder that a list's paths begin in, and how many of their leading folders to leave out.
 
-    Its first line decides. The list's folder goes before those above it.
+    Its first line decides. The list's folder goes before those above it, and these before those below it.
     """
     depth = min(len(listed_path(image).parts), len(listed_path(mask).parts))
     for base in [folder for folder in path.parents if folder.is_relative_to(contents.root)]:
@@ -121,8 +122,18 @@ def _base(contents: FolderContents, path: Path, image: str, mask: str) -> tuple[
             return base, fits[0]
         if fits:
             raise _unclear(path, f"{image}, which fits more than one file")
+    inside = _bases_inside(contents, path, image)
+    if len(inside) == 1 and contents.find(_located(inside[0], mask, 0)):
+        return inside[0], 0
     missing = next((each for each in (image, mask) if not contents.has_name(listed_path(each).name)), image)
     raise _unclear(path, f"{missing}, which is not in {path.parent}{contents.alike_text(listed_path(missing).name)}")
+
+
+def _bases_inside(contents: FolderContents, path: Path, listed: str) -> list[Path]:
+    """Return the folders below that of a list in which the path of a picture begins."""
+    parts = tuple(map(composed, listed_path(listed).parts))
+    files = [file.path for file in contents.files if file.path.is_relative_to(path.parent)]
+    return sorted({f.parents[len(parts) - 1] for f in files if tuple(map(composed, f.parts[-len(parts) :])) == parts})
 
 
 def _unclear(path: Path, what: str) -> DataError:

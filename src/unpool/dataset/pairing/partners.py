@@ -64,6 +64,8 @@ def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Seq
         if not found.several and share_with_few_values([owned[0].path for _, owned in found.masks]) == 0:
             return _many_values(contents, found)
         return several_masks_error(contents, found) if found.several else _named_otherwise(contents, found)
+    if error := _several_pictures(contents, images, masks):
+        return error
     if len(masks) > len(images) and len(masks) % len(images) == 0:
         return _more_masks(contents, images, masks)
     if alike := _alike(images, masks):
@@ -76,6 +78,30 @@ def _no_pairs(contents: FolderContents, images: Sequence[PlacedFile], masks: Seq
         + (f"; {unread_text(unread)}" if unread else ""),
         "masks with the names of their pictures, or with one word more, such as x_mask for x",
         (f"{unread_repair(unread)}; or " if unread else "") + "rename the masks after their pictures",
+    )
+
+
+def _several_pictures(
+    contents: FolderContents, images: Sequence[PlacedFile], masks: Sequence[PlacedFile]
+) -> DataError | None:
+    """Return the error of pictures of which several begin with the name of one mask, as channels do; else None."""
+    begun: dict[str, list[PlacedFile]] = {composed(mask.path.stem): [] for mask in masks}
+    for image in images:
+        stem = composed(image.path.stem)
+        gaps = [stem[: gap.start()] for gap in re.finditer(r"[_\-. ]", stem)]
+        if owner := next((part for part in reversed(gaps) if part in begun), None):
+            begun[owner].append(image)
+    counts = {len(own) for own in begun.values()}
+    if len(counts) != 1 or (count := counts.pop()) < 2:
+        return None
+    mask, names = masks[0], first_of([_place(contents.root, each) for each in begun[composed(masks[0].path.stem)]], 3)
+    stem, suffix = mask.path.stem, images[0].path.suffix
+    return DataError(
+        f"{contents.root}: {count} pictures for each mask: {_place(contents.root, mask)} may be that of {names}",
+        "one picture for each mask",
+        f"if they are channels of one picture, name them {stem}_0000{suffix}, {stem}_0001{suffix} and so on, in a "
+        "folder images/, beside the masks in masks/; then they are stacked; else move those that you do not mean into "
+        f"a folder {UNUSED}/, and name the masks after the others",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from unpool.dataset.pairing.channels import cases_to_stack, film_or_channels, stacked
+from unpool.dataset.pairing.channels import ChannelFiles, cases_to_stack, film_or_channels, stacked
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile, placed_file, placed_files
 from unpool.dataset.pairing.layouts import first_layout
 from unpool.dataset.pairing.lone_files import continued_masks
@@ -23,12 +23,12 @@ class PicturesAlone(NamedTuple):
     ----------
     files: the pictures.
     notes: sentences on files that are left out, and on files that may be masks and are taken.
-    cases: the path that a picture stands for, without suffix, where its channels were stacked from files of their own.
+    cases: of each picture whose channels were stacked, the files of these channels.
     """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-    cases: Mapping[Path, Path] = MappingProxyType({})
+    cases: Mapping[Path, ChannelFiles] = MappingProxyType({})
 
 
 def pictures_of_folder(root: Path, channels: int | None = None) -> PicturesAlone:
@@ -78,7 +78,7 @@ def _with_stacks(root: Path, alone: PicturesAlone, channels: int | None) -> Pict
     if not cases:
         film = film_or_channels(alone.files)
         return alone._replace(notes=(*alone.notes, f"{root}: {film}")) if film else alone
-    stacks = {stacked(case, count): case.case for case in cases}
+    stacks = {stacked(case, count): case for case in cases}
     note = f"{root}: {count_text(count, 'channel')} in files of their own are stacked to one picture for each case"
     return PicturesAlone(tuple(stacks), (*alone.notes, note), stacks)
 

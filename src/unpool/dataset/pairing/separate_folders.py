@@ -47,12 +47,7 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     root, files = contents.root, contents.files
     masks = [file for file in files if file.kind == "mask"]
     images = [file for file in files if file.kind == "image"] or [file for file in files if file.kind is None]
-    ways = [
-        _Way(some_images, some_masks, match)
-        for some_images in _by_word(images)
-        for some_masks in _by_word(masks)
-        if (match := match_separate(some_images, some_masks)).pairs
-    ]
+    ways = _ways(images, masks) or _ways_by_name(images, masks)
     if not ways:
         return None
     if contents.instances and any(way.holds_objects for way in ways):
@@ -73,6 +68,42 @@ def pair_separate_folders(contents: FolderContents) -> Folder | None:
     if view:
         return with_views(folder, view.match, _folders(root, view.masks))
     return _with_unknown_truth(contents, folder, way) if way.masks[0].word in FIELD_OF_VIEW_WORDS else folder
+
+
+def _ways(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> list[_Way]:
+    """Return the ways in which there are pairs. Raises DataError, see ``match_separate``."""
+    return [
+        _Way(some_images, some_masks, match)
+        for some_images in _by_word(images)
+        for some_masks in _by_word(masks)
+        if (match := match_separate(some_images, some_masks)).pairs
+    ]
+
+
+def _ways_by_name(images: Sequence[PlacedFile], masks: Sequence[PlacedFile]) -> list[_Way]:
+    """Return the ways of folders such as ``train_images`` and ``masks``, of which one alone names a split.
+
+    The masks of one folder may also belong to pictures of several, as of ``images_part_1`` and ``images_part_2``.
+    """
+    if any(file.kind is None for file in images):
+        return []
+    aside = [file for file in images if file.split] if any(file.split for file in masks) else []
+    own = {file.path: file for file in images}
+    free = [[replace(file, split=None) for file in side if file not in aside] for side in (images, masks)]
+    counts = [len({file.path.parent for file in side}) for side in (images, masks)]
+    try:
+        ways = _ways(*free)
+        if not ways and counts[0] > 1 == counts[1]:
+            ways = _ways(*([replace(file, place="", word=side[0].word) for file in side] for side in free))
+    except DataError:
+        return []  # one name in several splits
+    splits = {file.path: file.split for file in masks}
+    found = []
+    for way in ways:
+        pairs = [(own[image.path], mask) for image, mask in way.match.pairs]
+        pairs = [(replace(image, split=image.split or splits[mask.path]), mask) for image, mask in pairs]
+        found.append(way._replace(match=way.match._replace(pairs=tuple(pairs), images=(*way.match.images, *aside))))
+    return found
 
 
 def _with_unknown_truth(contents: FolderContents, folder: Folder, way: _Way) -> Folder:

@@ -102,7 +102,8 @@ def slice_picture(path: Path, stack: Stack, page: int) -> Path:
 
 def _slice_file(path: Path, stack: Stack, page: int, change: Callable[[Raster], NDArray[Any]]) -> Path:
     name = path.stem + page_mark(page, stack.pages)
-    return assembled_file([path], f"page {page} of a stack, 1", name, lambda: change(stack.read(page)))
+    recipe, placement = f"page {page} of a stack, 2", stack.placement
+    return assembled_file([path], recipe, name, lambda: change(stack.read(page)), placement=placement)
 
 
 def _unequal(pair: Pair, images: int, masks: int) -> Finding:

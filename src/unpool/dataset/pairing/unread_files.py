@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unpool.dataset.pairing.folder import FolderContents, PlacedFile
-from unpool.dataset.pairing.foreign_formats import FOREIGN_FORMATS
+from unpool.dataset.pairing.foreign_formats import DICOM_BY_CONTENT, DICOM_FILES, FOREIGN_FORMATS
 from unpool.wording import count_text, decodable, first_of
 
-DRAWING_FORMATS = frozenset({".json", ".geojson", ".xml", ".txt", ".csv", ".yaml", ".seg", ".roi", ".shp", ".qpdata"})
+DRAWING_FORMATS = frozenset({".json", ".geojson", ".xml", ".txt", ".csv", ".yaml", ".seg", ".roi", ".qpdata"})
 """Suffixes of files in which annotation tools keep outlines. They count as masks in a folder of masks only."""
+
+
+_FORMATS = {**FOREIGN_FORMATS, DICOM_BY_CONTENT: DICOM_FILES}
 
 
 class UnreadFiles(NamedTuple):
@@ -37,7 +40,7 @@ class UnreadFiles(NamedTuple):
         verb = "which is not read" if self.number == 1 else "which are not read"
         without = f"{self.number:,} files without suffix"
         files = count_text(self.number, f"{self.suffix} file") if self.suffix else without
-        what = f" ({FOREIGN_FORMATS[self.suffix].what})" if self.suffix in FOREIGN_FORMATS else ""
+        what = f" ({_FORMATS[self.suffix].what})" if self.suffix in _FORMATS else ""
         return f"{where} holds {files}{what}, {verb}"
 
     @property
@@ -47,7 +50,7 @@ class UnreadFiles(NamedTuple):
             return "export masks from the annotation tool as PNG files, one for each picture, into masks/"
         if not self.suffix:
             return "give the files the suffix of their format, such as .png, or save them as PNG or TIFF"
-        return FOREIGN_FORMATS[self.suffix].repair_text(self.root, self.written or self.suffix)
+        return _FORMATS[self.suffix].repair_text(self.root, self.written or self.suffix)
 
 
 def unread_files(contents: FolderContents) -> list[UnreadFiles]:
@@ -55,13 +58,9 @@ def unread_files(contents: FolderContents) -> list[UnreadFiles]:
     counts: Counter[tuple[str, str, str | None]] = Counter()
     written: dict[str, str] = {}
     for file in _whole(contents.others):
-        suffix = full_suffix(file.path)
+        suffix = DICOM_BY_CONTENT if not contents.files and _is_dicom(file.path) else full_suffix(file.path)
         written.setdefault(suffix, file.path.name[len(file.path.name) - len(suffix) :])
-        if (
-            suffix in FOREIGN_FORMATS
-            or (suffix in DRAWING_FORMATS and file.kind == "mask")
-            or (not suffix and file.kind)
-        ):
+        if suffix in _FORMATS or (suffix in DRAWING_FORMATS and file.kind == "mask") or (not suffix and file.kind):
             folder = decodable(file.path.parent.relative_to(contents.root).as_posix())
             counts[folder, suffix, file.kind] += 1
     found = [
@@ -69,6 +68,17 @@ def unread_files(contents: FolderContents) -> list[UnreadFiles]:
         for (folder, suffix, kind), count in counts.most_common()
     ]
     return [each for each in found if each.suffix or each.number > 1]  # a lone one is a README or a LICENSE
+
+
+def _is_dicom(path: Path) -> bool:
+    """Return whether a file of no known format is DICOM's, which has its mark behind 128 bytes."""
+    if full_suffix(path) in {*FOREIGN_FORMATS, *DRAWING_FORMATS}:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def unread_text(files: Iterable[UnreadFiles]) -> str:

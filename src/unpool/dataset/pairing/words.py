@@ -176,6 +176,7 @@ DERIVED_WORDS = frozenset(
         "outline",
         "outlines",
         "flows",
+        "superpixels",
     ]
 )
 """Last words of files that are drawn from the masks of the same pictures, without ``_``, ``-`` and spaces."""

@@ -33,6 +33,8 @@ def roi_zip(regions: Regions) -> bytes:
             name = _roi_name(number, region)
             content = roi_bytes(parts[number], name, region.of_class.colour)
             plain = re.sub(r"[^\w .-]", "_", name)
+            if f"{plain}.roi" in archive.NameToInfo:  # names that differ by a letter that no file name has
+                plain = f"{plain}-{number}"
             archive.writestr(zipfile.ZipInfo(f"{plain}.roi"), content)
     return file.getvalue()
 

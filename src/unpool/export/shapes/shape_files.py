@@ -16,6 +16,7 @@ from unpool.export.shapes.map_place import MapPlace, map_place
 from unpool.export.shapes.regions import Regions, ShapeClass
 from unpool.export.shapes.yolo_lines import yolo_names, yolo_text
 from unpool.io.files import safe_child, write_bytes, write_text
+from unpool.io.place_files import place_files
 from unpool.io.read.file_facts import size_and_placement
 from unpool.wording import count_text
 
@@ -46,6 +47,7 @@ class ShapeFiles:
     entries: pictures and annotations, of COCO.
     holes: number of holes that the format cannot hold, by mask.
     on_earth: number of masks whose shapes are written as places on the earth.
+    without_system: number of masks with a place that names no system, as a world file, whose shapes are in pixels.
     """
 
     target: Path
@@ -57,6 +59,7 @@ class ShapeFiles:
     entries: tuple[list[dict[str, Any]], list[dict[str, Any]]] = field(default_factory=lambda: ([], []))
     holes: dict[str, int] = field(default_factory=dict)
     on_earth: int = 0
+    without_system: int = 0
 
     def add(self, to: ShapeFormat, mask: MaskFile, regions: Regions) -> None:
         """Write the shapes of a mask, or keep them until the end."""
@@ -80,6 +83,12 @@ class ShapeFiles:
         if self.on_earth:
             count = count_text(self.on_earth, "mask")
             found.append(f"{count} with a place on the earth: coordinates of the map; --coordinates pixels for QuPath")
+        if self.without_system:
+            count = count_text(self.without_system, "mask")
+            found.append(
+                f"note: {count} with a place that names no system of a map, as a world file does not: coordinates of "
+                "pixels; for those of the map make GeoTIFFs of the masks, as gdal_translate -a_srs EPSG:32632 does"
+            )
         return tuple(found)
 
     def path(self, mask: MaskFile, suffix: str, folder: str = "") -> Path:
@@ -118,14 +127,23 @@ def _no_end(_: ShapeFiles) -> None:
 def _add_geojson(files: ShapeFiles, mask: MaskFile, regions: Regions) -> None:
     place = None if files.coordinates == "pixels" else _place(mask.path, needed=files.coordinates == "map")
     files.on_earth += place is not None
+    files.without_system += files.coordinates == "auto" and place is None and _has_place(mask.path)
     write_text(files.path(mask, ".geojson"), geojson_text(regions, place))
+
+
+def _has_place(path: Path) -> bool:
+    return bool(size_and_placement(path)[1].geography or place_files(path))
 
 
 def _place(path: Path, *, needed: bool) -> MapPlace | None:
     """Return the place of a mask on the earth, in a system that has a number in EPSG's list."""
     place = map_place(size_and_placement(path)[1])
     if place is None and needed:
-        raise DataError(f"{path}: no place on the earth", "a GeoTIFF", "leave --coordinates out, or give GeoTIFF masks")
+        raise DataError(
+            f"{path}: no place on the earth" + (" in a system of a map that is named" if _has_place(path) else ""),
+            "a GeoTIFF, which names the system of its map",
+            "leave --coordinates out, or give GeoTIFF masks, as gdal_translate -a_srs EPSG:32632 makes them",
+        )
     if place is not None and place.epsg is None:
         raise DataError(
             f"{path}: its coordinate system has no number in EPSG's list, so a GeoJSON file cannot name it",

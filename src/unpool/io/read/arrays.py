@@ -215,10 +215,13 @@ def several_arrays(path: Path, arrays: Sequence[StoredArray]) -> DataError:
     """Return the error of a file with several arrays, which lists them and shows how to save one of them."""
     loader, call = ("scipy.io", "scipy.io.loadmat") if path.suffix.lower() == ".mat" else ("numpy", "numpy.load")
     code = (
-        f"import glob, {loader}, sys, tifffile; [tifffile.imwrite(f[:-4] + '.tif', "
-        f"{call}(f){{access}}) for f in glob.glob(glob.escape(sys.argv[1]) + '/*{path.suffix}')]"
+        f"import glob, {loader}, sys, tifffile; [tifffile.imwrite(f[:-4] + '.tif', a{{access}}) for f in "
+        f"glob.glob(glob.escape(sys.argv[1]) + '/**/*{path.suffix}', recursive=True) for a in [{call}(f)] "
+        "if {key} in a]"
     )
-    lines = [f"for {each.name}: {python_line(code.format(access=each.access), path.parent)}" for each in arrays[:2]]
+    keys = [each.access[1:].partition("]")[0] for each in arrays[:2]]
+    codes = [code.format(access=each.access, key=key) for each, key in zip(arrays[:2], keys, strict=True)]
+    lines = [f"for {each.name}: {python_line(line, path.parent)}" for each, line in zip(arrays, codes, strict=False)]
     return DataError(
         f"{path}: {count_text(len(arrays), 'array')}: {first_of([_with_values(array) for array in arrays], 6)}",
         _ONE,

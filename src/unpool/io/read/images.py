@@ -225,6 +225,7 @@ def _finite(pixels: NDArray[Any], source: str | Path) -> NDArray[np.float32]:
         raise DataError(
             f"{source}: {count:,} pixels are NaN, infinite or beyond 32-bit floating point",
             "finite numbers",
-            "replace them in the picture, and mark those pixels with an ignore value in the mask",
+            "replace them in the picture, and mark those pixels with an ignore value in the mask; for predict, a TIFF "
+            "may declare a number as missing data, as gdalwarp -srcnodata nan -dstnodata -9999 does",
         )
     return single

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 from numpy.typing import NDArray
 
 from unpool.errors import DataError
+from unpool.io.placement import Placement
 from unpool.io.read.arrays import StoredArray, array_page_layout, is_arrays, page_header, page_pixels, stored_arrays
 from unpool.io.read.formats import first_bytes, is_tiff, open_file
 from unpool.io.read.raster import Header, Raster, check_size, decoding
@@ -28,11 +29,13 @@ class Stack(NamedTuple):
     pages: number of pages, 2 or more.
     header: of a page.
     read: a function from the number of a page, from 0, to its pixels as stored.
+    placement: place and size that the file states for all pages.
     """
 
     pages: int
     header: Header
     read: Callable[[int], Raster]
+    placement: Placement = Placement()
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def _tiff_stack(file: BinaryIO, path: Path) -> Stack | None:
     found = tiff_stack(file, path)
     if found is None:
         return None
-    return Stack(len(found.pages), found.picture.header, tiff_page_reader(file, path, found))
+    return Stack(len(found.pages), found.picture.header, tiff_page_reader(file, path, found), found.picture.placement)
 
 
 def stack_of_array(array: StoredArray, path: Path) -> Stack | None:

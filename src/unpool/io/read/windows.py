@@ -77,6 +77,11 @@ class PictureFile:
         """Resolution, place on the earth and way of storage, which a mask of this picture keeps."""
         return self.stored.placement
 
+    @property
+    def lacks_data(self) -> bool:
+        """Whether the file says of some pixels that they have no data, see ``absent``."""
+        return self.info.missing is not None or self.placement.transparent
+
     def __getitem__(self, region: Region) -> NDArray[Any]:
         """Return a window, as an array would: ``picture[rows, columns]``."""
         return self.window(*region)

@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 
 from unpool.errors import RunError
 from unpool.io.cache import cache_folder
+from unpool.io.placement import Placement
 from unpool.io.write.images import write_image
 
 
 def assembled_file(
-    sources: Sequence[Path], recipe: str, name: str, make: Callable[[], NDArray[Any]], suffix: str = ".tif"
+    sources: Sequence[Path],
+    recipe: str,
+    name: str,
+    make: Callable[[], NDArray[Any]],
+    suffix: str = ".tif",
+    placement: Placement | None = None,
 ) -> Path:
     """Return the file of a picture or a mask that is assembled from other files, or from a part of one.
 
@@ -32,6 +38,7 @@ def assembled_file(
     make: returns the array, of a type that ``unpool.io.write.images.write_image`` writes. Object numbers above 65535
         are int32 in a TIFF.
     suffix: ``.tif`` or ``.png``.
+    placement: place and size that its sources state, which a ``.tif`` states too; None for none.
 
     Raises
     ------
@@ -52,5 +59,5 @@ def assembled_file(
     plain = "".join("_" if letter in '/\\:*?"<>|' or ord(letter) < 32 else letter for letter in name).strip(". ")
     path = home / "assembled" / digest.hexdigest()[:20] / f"{plain[:100] or 'file'}{suffix}"
     if not path.is_file():
-        write_image(path, make())
+        write_image(path, make(), placement)
     return path

@@ -37,7 +37,7 @@ class BandForm:
     placement: Placement = field(default_factory=Placement)
     rgb: bool = False
     one_bit: bool = False
-    missing: int | None = None
+    missing: float | None = None
     names: tuple[str, ...] = ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,47 +17,23 @@ from unpool.io.files import flush_to_disk, put_in_place, writing
 from unpool.io.placement import Placement
 from unpool.io.write.band_form import BandForm
 from unpool.io.write.masks import in_single_values, written_form
-from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
+from unpool.io.write.part_folder import own_names, part_folder, remove_part_folder
 from unpool.io.write.png import write_png
 from unpool.io.write.tiff import write_tiff
-from unpool.io.write.unfinished import UnfinishedBands
+from unpool.io.write.unfinished import UnfinishedPicture
 from unpool.io.write.whole import require_suffix
 from unpool.io.write.zarr import write_zarr
 from unpool.shapes import Size
 
 
-class BandWriter:
+class BandWriter(UnfinishedPicture):
     """A picture that is being written; ``open_band_writer`` and ``open_mask_writer`` make one."""
 
-    def __init__(self, path: Path, form: BandForm, bands: UnfinishedBands, values: NDArray[Any] | None) -> None:
-        self.path, self.form = path, form
-        self._bands = bands
+    def __init__(self, path: Path, form: BandForm, key: str, values: NDArray[Any] | None) -> None:
+        require_suffix(path, form, tuple(_WRITERS))
+        super().__init__(path, (form.rows, form.columns, form.channels), form.dtype, key)
+        self.form = form
         self._values = values  # the stored value of each label; None where bands have stored values
-        self._dropped = False
-
-    @property
-    def done(self) -> int:
-        """Number of rows that are on the disk; the next band begins there."""
-        return self._bands.done
-
-    @property
-    def started_over(self) -> bool:
-        """Whether rows of another form or key were there and are deleted."""
-        return self._bands.started_over
-
-    @property
-    def unfinished_folder(self) -> Path | None:
-        """The folder that keeps the rows until the file is made; None afterwards."""
-        return part_folder(self.path) if self._bands.path.exists() else None
-
-    @property
-    def continues(self) -> bool:
-        """Whether a later writer can continue: there are rows, and nobody dropped them."""
-        return self._bands.done > 0 and not self._dropped
-
-    def drop(self) -> None:
-        """Remove the rows when the writer is closed, because nobody will continue."""
-        self._dropped = True
 
     def write(self, band: NDArray[Any]) -> None:
         """Put the next rows on the disk. They survive an error or a kill.
@@ -79,8 +55,7 @@ class BandWriter:
             raise self._wrong(f"a band of shape {band.shape} after {self.done:,} rows")
         if pixels.dtype != np.dtype(form.dtype):
             raise self._wrong(f"a band of type {pixels.dtype}")
-        with writing(self.path, pixels.nbytes):
-            self._bands.add(pixels)
+        super().write(pixels)
 
     def finish(self) -> None:
         """Make the file from its bands, put it in its place and remove the bands: half a minute for 400 megapixels.
@@ -126,7 +101,7 @@ def open_band_writer(path: Path, form: BandForm, key: str = "") -> Iterator[Band
     RunError: no room, no right to write, or another process is writing this picture.
     UsageError: the suffix cannot hold these pixels, or somebody else made the folder ``<name>.part``.
     """
-    with _open_writer(path, form, key, None) as writer:
+    with closing(BandWriter(path, form, key, None)) as writer:
         yield writer
 
 
@@ -154,27 +129,11 @@ def open_mask_writer(
         table = in_single_values(table)
     written = written_form(table, missing=placement.may_lack_data)
     form = replace(written.band_form(*size), placement=placement)
-    with _open_writer(path, form, key, written.values) as writer:
+    with closing(BandWriter(path, form, key, written.values)) as writer:
         yield writer
 
 
 _WRITERS = {".png": write_png, ".tif": write_tiff, ".tiff": write_tiff, ".zarr": write_zarr}
-
-
-@contextmanager
-def _open_writer(path: Path, form: BandForm, key: str, values: NDArray[Any] | None) -> Iterator[BandWriter]:
-    require_suffix(path, form, tuple(_WRITERS))
-    folder = open_part_folder(path)
-    with writing(path):
-        shape = (form.rows, form.columns, form.channels)
-        bands = UnfinishedBands(folder / own_names(path)[0], shape, np.dtype(form.dtype), key)
-    writer = BandWriter(path, form, bands, values)
-    try:
-        yield writer
-    finally:
-        bands.close()
-        if not writer.continues:
-            remove_part_folder(path)
 
 
 def _put_in_place(draft: Path, path: Path, old: Path) -> None:

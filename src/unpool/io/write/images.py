@@ -12,15 +12,18 @@ from PIL import Image
 
 from unpool.errors import UsageError
 from unpool.io.files import atomic_path
+from unpool.io.placement import Placement
+from unpool.io.write.tiff import stated_facts
 
 
-def write_image(path: Path, array: NDArray[Any]) -> None:
+def write_image(path: Path, array: NDArray[Any], placement: Placement | None = None) -> None:
     """Write pixels atomically as PNG or TIFF; the path's suffix decides.
 
     Parameters
     ----------
     array: uint8, uint16 or float32 of shape (rows, columns) or (rows, columns, channels). A PNG takes uint8
         with 1 or 3 channels, or uint16 with one.
+    placement: place, size and missing data that a TIFF states; None states none.
 
     Raises
     ------
@@ -36,6 +39,7 @@ def write_image(path: Path, array: NDArray[Any]) -> None:
                 photometric="rgb" if colour else "minisblack",
                 planarconfig="contig" if pixels.ndim == 3 else None,
                 compression="zlib",
+                **stated_facts(pixels, placement or Placement(), rgb=colour),
             )
         return
     fits = (pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,))) or (

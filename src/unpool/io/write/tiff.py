@@ -54,6 +54,23 @@ def write_tiff(path: Path, form: BandForm, bands: RowSource) -> None:
             tiff.write(**_page(form, bands, step), subfiletype=1, metadata=None)
 
 
+def stated_facts(pixels: NDArray[Any], placement: Placement, *, rgb: bool) -> dict[str, Any]:
+    """Return tifffile's arguments for the facts that a TIFF states of its source: none where there are none.
+
+    Parameters
+    ----------
+    pixels: (rows, columns) or (rows, columns, channels), which are written in one piece with their channels together.
+    rgb: whether the channels are colours.
+    """
+    rows, columns, channels = (*pixels.shape, 1)[:3]
+    form = BandForm(rows, columns, channels, placement=placement, rgb=True, missing=placement.missing)
+    facts = _facts(form)
+    if placement.imagej_unit is not None and (pixels.ndim == 2 or rgb):
+        return {**facts, "description": _imagej_description(placement.imagej_unit), "metadata": None}
+    ome = _ome(form)
+    return {**facts, "ome": True, "metadata": ome} if ome else facts
+
+
 def level_steps(form: BandForm) -> list[int]:
     """Return the factors 2, 4, … by which copies are smaller, until one tile holds a copy.
 
@@ -108,10 +125,14 @@ def _strips(form: BandForm, bands: RowSource) -> dict[str, Any]:
         "rowsperstrip": height,
         "compression": "zlib",
         "photometric": "minisblack",
-        "description": f"ImageJ=1.54f\nimages=1\nunit={form.placement.imagej_unit}\n",
+        "description": _imagej_description(str(form.placement.imagej_unit)),
         "maxworkers": 1,
         **_colours(form),
     }
+
+
+def _imagej_description(unit: str) -> str:
+    return f"ImageJ=1.54f\nimages=1\nunit={unit}\n"
 
 
 def _colours(form: BandForm) -> dict[str, Any]:

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unpool.errors import DataError, RunError
+from unpool.io.files import writing
 from unpool.io.locks import lock
+from unpool.io.write.part_folder import open_part_folder, own_names, part_folder, remove_part_folder
 
 RECORD = struct.Struct(">IQI")
 """The head of a record: rows, bytes of data, and CRC-32 of the data with the number of rows as its start value."""
@@ -156,6 +158,60 @@ class UnfinishedBands:
                 )
             planes.append(np.frombuffer(plane, self.dtype).reshape(band.rows, self.shape[1]))
         return planes[0][..., np.newaxis] if len(planes) == 1 else np.stack(planes, axis=2)
+
+
+class UnfinishedPicture:
+    """The rows of a picture file that is being written, in the folder of its unfinished files.
+
+    Parameters
+    ----------
+    path: of the picture file.
+    shape: rows, columns and channels of what is kept.
+    key: a text that changes with the pixels; rows of another key, shape or type are deleted. None deletes all.
+
+    Raises
+    ------
+    RunError, UsageError: see ``unpool.io.write.bands.open_band_writer``.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: str, key: str | None) -> None:
+        self.path = path
+        file = open_part_folder(path) / own_names(path)[0]
+        with writing(path):
+            if key is None:
+                file.unlink(missing_ok=True)
+            self._bands = UnfinishedBands(file, shape, np.dtype(dtype), key or "")
+        self._dropped = False
+
+    @property
+    def done(self) -> int:
+        """Number of rows that are on the disk; the next band begins there."""
+        return self._bands.done
+
+    @property
+    def started_over(self) -> bool:
+        """Whether rows of another form or key were there and are deleted."""
+        return self._bands.started_over
+
+    @property
+    def unfinished_folder(self) -> Path | None:
+        """The folder that keeps the rows until the file is made; None afterwards."""
+        return part_folder(self.path) if self._bands.path.exists() else None
+
+    def drop(self) -> None:
+        """Remove the rows when the writer is closed, because nobody will continue."""
+        self._dropped = True
+
+    def write(self, band: NDArray[Any]) -> None:
+        """Put the next rows (rows, columns, channels) on the disk. They survive an error or a kill. Raises RunError."""
+        with writing(self.path, band.nbytes):
+            self._bands.add(band)
+
+    def close(self) -> None:
+        """Close the rows; they stay for a later writer unless there are none, or somebody dropped them."""
+        self._bands.close()
+        if self._dropped or not self._bands.done:
+            remove_part_folder(self.path)
 
 
 def _title(shape: tuple[int, int, int], dtype: np.dtype[Any], key: str) -> bytes:
