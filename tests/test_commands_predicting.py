@@ -1,5 +1,6 @@
 """``predict``: what is found, where it is written, and what is never overwritten."""
 
+import json
 import os
 import shutil
 from contextlib import AbstractContextManager
@@ -208,13 +209,18 @@ def test_the_first_process_names_what_the_others_could_not_read(
             return values + torch.arange(len(values)) % 2
 
         def agree_text(self, text: str, rank: int = 0) -> str:
-            return text
+            other = {
+                str(photos / "deep" / "b.c.png"): "b.c.png is broken\n  expected: a picture\n  to do:    save it again"
+            }
+            asked.append(rank)
+            return json.dumps(other) if rank and asked.count(1) == 2 else text  # first the pictures that are unlike
 
+    asked: list[int] = []
     monkeypatch.setattr("unpool.commands.predict.predict.join", lambda _: Failing(0, 2))
     events = tiny.predict(run.folder, [str(photos)], tmp_path / "out", device="cpu")
     said = [event.text for event in events if isinstance(event, Message)]
-    assert said[-2].startswith("skipped by other processes: ")
-    assert "b.c.png" in said[-2]
+    assert said[-2].startswith("skipped: b.c.png is broken")
+    assert "to do:    save it again" in said[-2]
     assert said[-1].startswith("2 masks in")
     assert "1 picture could not be predicted" in said[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
@@ -301,9 +302,14 @@ class _PredictionRun:
         if measured := CHOICES.measured.text_since(before):
             yield Message(measured)
         pictures = [job.source for job in jobs]
-        missed = _missed(pictures, failed, processes)
+        missed, reasons = _missed(pictures, failed, processes), _all_reasons(failed, processes)
         tables = (yield from self._tables(jobs, missed)) if processes.first else ()
-        yield from self._summary(pictures, failed, missed)
+        for source in (source for source in missed if source not in dict(failed)):
+            yield Message(f"skipped: {reasons.get(str(source), f'{source}, by another process')}")
+        yield from self._summary(pictures, missed)
+        processes.sum_counts(
+            torch.zeros(1)
+        )  # torchrun ends the first process, which writes tables, once another failed
         return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings), tables)
 
     def _tables(self, jobs: Sequence[PictureJob], missed: Sequence[Path]) -> Generator[Event, None, tuple[Path, ...]]:
@@ -416,13 +422,8 @@ class _PredictionRun:
             raise
         yield from (Message(f"note: {note}") for note in self._familiarity.new_notes(source, watched))
 
-    def _summary(
-        self, sources: Sequence[Path], failed: Sequence[tuple[Path, str]], missed: Sequence[Path]
-    ) -> Generator[Event, None, None]:
+    def _summary(self, sources: Sequence[Path], missed: Sequence[Path]) -> Generator[Event, None, None]:
         """Name what was written and what was not, and what to do next."""
-        elsewhere = [str(source) for source in missed if source not in dict(failed)]
-        if elsewhere:
-            yield Message(f"skipped by other processes: {', '.join(elsewhere)}")
         gone = set(missed)
         done = [source for source in sources if source not in gone]
         yield Message(ending(self._command, self._predictor.segmenter.classes, done, len(missed)))
@@ -453,6 +454,14 @@ def _reason(error: Exception, source: Path) -> str:
             "save the picture again as a PNG or TIFF; if that does not help, report this message with the picture",
         )
     )
+
+
+def _all_reasons(failed: Iterable[tuple[Path, str]], processes: Processes) -> dict[str, str]:
+    """Return why each picture that any of the processes could not predict was skipped, by its path."""
+    own, found = json.dumps({str(source): reason for source, reason in failed}), dict[str, str]()
+    for rank in range(processes.count):
+        found |= json.loads(processes.agree_text(own, rank))
+    return found
 
 
 def _missed(sources: Sequence[Path], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
