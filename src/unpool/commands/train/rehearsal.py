@@ -24,7 +24,7 @@ FORWARD = 0.35
 """Share of a training step that its forward half takes."""
 
 
-CLOSING_SECONDS = 9.0
+CLOSING_SECONDS = 12.0
 """Seconds for starting the program, and for the files after the last validation, without the pictures among them."""
 
 
