@@ -181,7 +181,7 @@ def no_mask(folder: Folder, findings: Sequence[Finding]) -> DataError:
     fault = next(fault for fault in faults if fault.repair == repair)
     more = f"; and {count_text(len(faults) - 1, 'more mask')}" if len(faults) > 1 else ""
     folders = {pair.mask.parent for pair in folder.pairs if pair.mask.is_relative_to(folder.root)}
-    own = next((f"{command_text([place])}" for place in folders if f" {command_text([place])}" in repair), None)
+    own = next((text for text in map(command_text, ([place] for place in folders)) if f" {text}" in repair), None)
     if own and len(folders) > 1:
         repair = repair.replace(f" {own}", f" {command_text([os.path.commonpath(folders)])}")
     return DataError(f"no mask can be read: {fault.found}{more}", fault.expected, repair)

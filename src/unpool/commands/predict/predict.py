@@ -302,14 +302,14 @@ class _PredictionRun:
         if measured := CHOICES.measured.text_since(before):
             yield Message(measured)
         pictures = [job.source for job in jobs]
-        missed, reasons = _missed(pictures, failed, processes), _all_reasons(failed, processes)
+        reasons = _all_reasons(failed, processes)
+        missed = [source for source in pictures if str(source) in reasons]
         tables = (yield from self._tables(jobs, missed)) if processes.first else ()
         for source in (source for source in missed if source not in dict(failed)):
-            yield Message(f"skipped: {reasons.get(str(source), f'{source}, by another process')}")
+            yield Message(f"skipped: {reasons[str(source)]}")
         yield from self._summary(pictures, missed)
-        processes.sum_counts(
-            torch.zeros(1)
-        )  # torchrun ends the first process, which writes tables, once another failed
+        # Once a process has failed, torchrun ends the others, also the first one while it writes tables.
+        processes.sum_counts(torch.zeros(1))
         return Predicted(self._out, tuple(written), tuple(failed), tuple(warnings), tables)
 
     def _tables(self, jobs: Sequence[PictureJob], missed: Sequence[Path]) -> Generator[Event, None, tuple[Path, ...]]:
@@ -462,10 +462,3 @@ def _all_reasons(failed: Iterable[tuple[Path, str]], processes: Processes) -> di
     for rank in range(processes.count):
         found |= json.loads(processes.agree_text(own, rank))
     return found
-
-
-def _missed(sources: Sequence[Path], failed: Iterable[tuple[Path, str]], processes: Processes) -> list[Path]:
-    """Return the pictures that any of the processes could not predict."""
-    own = {source for source, _ in failed}
-    counts = processes.sum_counts(torch.tensor([int(source in own) for source in sources]))
-    return [source for source, count in zip(sources, counts.tolist(), strict=True) if count]
