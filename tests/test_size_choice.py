@@ -72,7 +72,7 @@ def test_only_a_free_choice_is_made() -> None:
     assert all("structure" not in size.settings for size in left)
     settings = sizes_for({"structure": {"skip": "add"}, "training": {"crop": 64}}, "upright")[0].settings
     assert settings["structure"] == {"width": 16, "stem": "strided"}
-    assert settings["training"] == {"batch_size": 8, "learning_rate": 3e-3}
+    assert settings["training"] == {"batch_size": 4, "learning_rate": 1.5e-3}
 
 
 def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

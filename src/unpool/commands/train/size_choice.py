@@ -82,9 +82,19 @@ Whole pixels are taken then, without interpolation.
 """
 
 
-def _short(width: int, stem: str, crop: int) -> dict[str, dict[str, Any]]:
-    training = {"crop": crop, "batch_size": 8, "learning_rate": 3e-3}
-    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": LITTLE_AUGMENTATION}
+def _objects(width: int) -> dict[str, dict[str, Any]]:
+    """Return the settings of a short training on pictures without a top: many small crops in a step."""
+    return _short(width, "none", {"crop": 128, "batch_size": 8, "learning_rate": 3e-3})
+
+
+def _scenes(width: int) -> dict[str, dict[str, Any]]:
+    """Return the settings of a short training on scenes: crops that show how their parts lie to each other."""
+    return _short(width, "strided", {"crop": 256, "batch_size": 4, "learning_rate": 1.5e-3})
+
+
+def _short(width: int, stem: str, training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    structure = {"width": width, "stem": stem}
+    return {"structure": structure, "training": dict(training), "augmentation": dict(LITTLE_AUGMENTATION)}
 
 
 AS_NAMED = TrainingSize(
@@ -95,20 +105,20 @@ AS_NAMED = TrainingSize(
 
 TRAINING_SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
     "free": (
-        TrainingSize(_short(8, "none", 128), 0),
-        TrainingSize(_short(16, "none", 128), 700),
+        TrainingSize(_objects(8), 0),
+        TrainingSize(_objects(16), 700),
         AS_NAMED,
     ),
     "upright": (
-        TrainingSize(_short(16, "strided", 256), 0),
-        TrainingSize(_short(32, "strided", 256), 1500),
+        TrainingSize(_scenes(16), 0),
+        TrainingSize(_scenes(32), 2000),
         AS_NAMED,
     ),
 }
 """The sizes for pictures that are free (cells, satellites) or upright (streets, rooms), from the smallest.
 
-``docs/minutes.md`` has the measurements: more crops in a step, from more pictures, brought most of all that was tried,
-and scenes need crops that show how their parts lie to each other.
+``docs/minutes.md`` has the measurements. With objects, more crops in a step, from more pictures, brought most of all
+that was tried; with scenes, more steps of half the crops and half the learning rate.
 """
 
 
