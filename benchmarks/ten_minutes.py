@@ -51,6 +51,8 @@ import record
 from peers import RECIPES
 from plain_loop import Job, plain_scores
 from record import machine_text
+from unpool.config.recipes import read_recipe
+from unpool.config.settings import resolve
 from unpool.data.samples import Pair
 from unpool.data.synthetic import write_synthetic_set
 from unpool.dataset.mask_values.options import MaskOptions
@@ -69,6 +71,9 @@ WITHHELD_SEED = 2018
 
 SCORING_S = 40.0
 """Seconds for the scoring of a training, in the estimate of the whole time."""
+
+SIZE = ("width", "stem", "crop", "batch_size", "learning_rate")
+"""Settings of a training's size that a record keeps."""
 
 COLOURS = (BLUE, ORANGE, "#3f9b63", "#8a63b5", "#777777", "#b04a5a")
 
@@ -336,8 +341,11 @@ class Runner:
         tested = json.loads(self._call([*words, "--out", str(folder / "test"), "--json", *self._device()]))
         objects = tested["measures"].get("objects")
         precision = objects and [*objects["scores"].values()][-1]["average_precision"]
+        settings = resolve(read_recipe(folder / "run" / "config.toml")).model_dump()
+        chosen = settings["structure"] | settings["training"]
         return {
             "wall_s": wall,
+            "size": {key: chosen[key] for key in SIZE},
             "steps": trained["history"][-1]["steps"],
             "epochs": len(trained["history"]),
             "best_epoch": trained["best_epoch"],
@@ -484,6 +492,12 @@ class Row(NamedTuple):
         found = [line["scores"].get("average_precision") for line in self.lines]
         return None if None in found else mean(map(float, found))
 
+    @property
+    def maps(self) -> str:
+        """The feature maps of the first stage that Unpool chose, in the order of the lines; empty where unknown."""
+        found = [line["size"]["width"] for line in self.lines if "size" in line]
+        return ", ".join(map(str, dict.fromkeys(found)))
+
     def mean_of(self, key: str) -> float:
         """Return the mean of a number over the seeds."""
         return mean(float(line[key]) for line in self.lines)
@@ -517,7 +531,10 @@ def markdown(lines: Sequence[Mapping[str, Any]]) -> str:
         parts += [_table([row for row in rows if row.data == data]) for data in dict.fromkeys(row.data for row in rows)]
     keys = dict.fromkeys(line["contender"] for line in lines if line["kind"] == "training")
     notes = [f"* {TITLES[key]}: {RECIPES[key].about}." for key in keys if key in RECIPES]
-    parts.append("\n".join(["±: standard deviation over the seeds. Seconds: the whole process.\n", *notes]) + "\n")
+    rules = "±: standard deviation over the seeds. Seconds: the whole process."
+    if any("size" in line for line in lines):
+        rules += " Maps: of the first stage, as Unpool chose them."
+    parts.append("\n".join([f"{rules}\n", *notes]) + "\n")
     return "\n".join(parts)
 
 
@@ -526,13 +543,16 @@ def _table(rows: Sequence[Row]) -> str:
     data, number = rows[0].data, rows[0].lines[-1]["scored"]
     better = "" if data.score.higher else ", lower is better"
     objects = any(row.precision is not None for row in rows)
-    heads = ["minutes", "program", data.score.title, *["AP of objects"] * objects, "seeds", "steps", "seconds"]
+    sized = any(row.maps for row in rows)
+    heads = ["minutes", "program", data.score.title, *["AP of objects"] * objects, "seeds", *["maps"] * sized]
+    heads += ["steps", "seconds"]
     lines = [f"{data.title}: {data.score.title} on {data.tested.format(number)}{better}.\n"]
     lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         cells = [f"{row.budget:g}", TITLES[row.contender], row.score_text()]
         cells += ["–" if row.precision is None else f"{row.precision:.3f}"] * objects
-        cells += [str(len(row.lines)), f"{row.mean_of('steps'):.0f}", f"{row.mean_of('wall_s'):.0f}"]
+        cells += [str(len(row.lines)), *[row.maps or "–"] * sized]
+        cells += [f"{row.mean_of('steps'):.0f}", f"{row.mean_of('wall_s'):.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

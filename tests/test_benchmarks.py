@@ -188,6 +188,7 @@ def test_minutes_of_training_are_scored(
         assert line["scores"]["pixel_error"] + 1e-9 >= 0
         assert line["machine"]["torch"] == line["versions"]["torch"]
     assert lines[0]["withheld"] == lines[1]["withheld"]
+    assert (lines[0]["size"]["width"], lines[0]["size"]["crop"]) == (4, 32)
     assert shown.out == page.read_text(encoding="utf-8")
     assert f"| {lines[0]['scores']['mean_iou']:.3f} | 1 |" in shown.out
     assert re.match(r"<svg [^>]*><style>", drawing.read_text(encoding="utf-8"))
@@ -225,6 +226,11 @@ def test_means_and_their_spread_are_in_the_table() -> None:
         "| 5 | SMP U-Net ResNet-34, as its README | 0.300 | 1 | 100 | 300 |",
     ]
     assert "2026-01-01 to 2026-01-02" in page
+    sized = [line("unpool", seed, 0.1) | {"size": {"width": width}} for seed, width in ((0, 16), (1, 8))]
+    page = ten_minutes.markdown([line("smp", 0, 0.3), *sized])
+    assert "| minutes | program | pixel error | seeds | maps | steps | seconds |" in page
+    assert "| 5 | Unpool, defaults | 0.100 ± 0.000 | 2 | 16, 8 | 100 | 300 |" in page
+    assert "| 5 | SMP U-Net ResNet-34, as its README | 0.300 | 1 | – | 100 | 300 |" in page
 
 
 def test_withheld_pictures_are_apart(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ def test_sizes_that_cannot_be_are_passed_over(folder: Path, timed: list[int], mo
 @pytest.mark.parametrize(
     ("minutes", "width", "timed_widths"),
     [
-        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 700 would be needed of the next size
-        (2, 8, [8, 16]),  # 1020 steps of 0.1 s, but 408 of 0.25 s
-        (5, 16, [8, 16]),  # 1020 steps of 0.25 s; the next size needs 2000
+        (1, 8, [8]),  # 0.85 * 60 s / 0.1 s are 510 steps, and 1500 would be needed of the next size
+        (5, 8, [8, 16]),  # 2550 steps of 0.1 s, but 1020 of 0.25 s
+        (8, 16, [8, 16]),  # 1632 steps of 0.25 s; the next size needs 2000
         (12, 16, [8, 16, 32]),  # 2448 steps of 0.25 s, but 612 of 1 s
         (40, 32, [8, 16, 32]),  # 2040 steps of 1 s
     ],

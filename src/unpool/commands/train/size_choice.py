@@ -106,7 +106,7 @@ AS_NAMED = TrainingSize(
 TRAINING_SIZES: Mapping[str, tuple[TrainingSize, ...]] = {
     "free": (
         TrainingSize(_objects(8), 0),
-        TrainingSize(_objects(16), 700),
+        TrainingSize(_objects(16), 1500),
         AS_NAMED,
     ),
     "upright": (
