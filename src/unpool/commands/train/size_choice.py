@@ -82,19 +82,18 @@ Whole pixels are taken then, without interpolation.
 """
 
 
-def _objects(width: int) -> dict[str, dict[str, Any]]:
+def _objects(width: int) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a short training on pictures without a top: many small crops in a step."""
     return _short(width, "none", {"crop": 128, "batch_size": 8, "learning_rate": 3e-3})
 
 
-def _scenes(width: int) -> dict[str, dict[str, Any]]:
+def _scenes(width: int) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a short training on scenes: crops that show how their parts lie to each other."""
     return _short(width, "strided", {"crop": 256, "batch_size": 4, "learning_rate": 1.5e-3})
 
 
-def _short(width: int, stem: str, training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    structure = {"width": width, "stem": stem}
-    return {"structure": structure, "training": dict(training), "augmentation": dict(LITTLE_AUGMENTATION)}
+def _short(width: int, stem: str, training: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": LITTLE_AUGMENTATION}
 
 
 AS_NAMED = TrainingSize(
