@@ -15,14 +15,15 @@ FLOORS = {
     "appearance": 1, "class_table": 1, "generators": 1, "geometry": 1, "machine": 1, "normalisation": 1,
     "orientation": 1, "processes": 1, "read_ahead": 1, "tiling": 1,
     "io": 2,
-    "convolution": 3,
-    "data": 4, "losses": 4, "metrics": 4, "nets": 4, "objects": 4, "optim": 4,
-    "segmenter": 5,
-    "checkpoint": 6, "config": 6, "dataset": 6, "ledger": 6,
-    "prediction": 7, "study": 7,
-    "export": 8, "report": 8, "training": 8,
-    "commands": 9,
-    "cli": 10, "model": 10, "__main__": 10, "__init__": 10,
+    "machine_code": 3,
+    "convolution": 4,
+    "data": 5, "losses": 5, "metrics": 5, "nets": 5, "objects": 5, "optim": 5,
+    "segmenter": 6,
+    "checkpoint": 7, "config": 7, "dataset": 7, "ledger": 7,
+    "prediction": 8, "study": 8,
+    "export": 9, "report": 9, "training": 9,
+    "commands": 10,
+    "cli": 11, "model": 11, "__main__": 11, "__init__": 11,
 }  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def test_imports_run_down_the_floors() -> None:
         f"{path.relative_to(ROOT)} (floor {FLOORS[room_of(path)]}) imports {room} (floor {FLOORS[room]})"
         for path in sorted(ROOT.rglob("*.py"))
         for room in imported_rooms(path) - {room_of(path)}
-        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 10)
+        if FLOORS[room] >= FLOORS[room_of(path)] and not (FLOORS[room_of(path)] == FLOORS[room] == 11)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unpool.convolution.choices_file import ChoicesFile
 from unpool.convolution.ways import DIRECT, WAYS, ConvolutionCase, Task, compute, possible_ways
+from unpool.machine_code.check import compiling_seconds
 from unpool.wording import count_text
 
 LEAST_WORK = 1 << 24
@@ -39,17 +40,24 @@ MACHINE_CODE = "machine code"
 
 
 class Measured(NamedTuple):
-    """The cases that a process measured, and the seconds that this took."""
+    """The cases that a process measured, the seconds that this took, and those for which it compiled machine code."""
 
     cases: int = 0
     seconds: float = 0.0
+    compiling: float = 0.0
 
     def text_since(self, before: Measured) -> str:
-        """Return a sentence about the cases that were measured since ``before``; empty where there are none."""
-        if self.cases == before.cases:
-            return ""
-        count, seconds = count_text(self.cases - before.cases, "case"), self.seconds - before.seconds
-        return f"measured the fastest way to compute {count} of convolutions in {seconds:.0f} s, once on this machine"
+        """Return a sentence about what was compiled and measured since ``before``; empty where there is nothing."""
+        found = []
+        if self.compiling > before.compiling:
+            found.append(
+                f"compiled machine code in {self.compiling - before.compiling:.0f} s, once after an installation"
+            )
+        if self.cases > before.cases:
+            count, seconds = count_text(self.cases - before.cases, "case"), self.seconds - before.seconds
+            found.append(f"measured the fastest way to compute {count} of convolutions in {seconds:.0f} s, "
+                         "once on this machine")  # fmt: skip
+        return "\n".join(found)
 
 
 @dataclass
@@ -62,7 +70,6 @@ class WayChoices:
     chosen: name of the way by the key of task and case.
     given: choices of a training that is resumed; they come first.
     used: choices that this process took.
-    measured: what it measured itself.
     missing: whether a given choice is not possible in this process, so that numbers round differently.
     """
 
@@ -70,9 +77,14 @@ class WayChoices:
     chosen: dict[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
-    measured: Measured = field(default_factory=Measured)
     missing: bool = False
+    _measured: Measured = field(default_factory=Measured)
     _quick: dict[tuple[Task, ConvolutionCase, int], str] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> Measured:
+        """What this process measured itself, and what it compiled."""
+        return self._measured._replace(compiling=compiling_seconds())
 
     def way(self, task: Task, case: ConvolutionCase, *tensors: Tensor | None) -> str:
         """Return the name of the way for a task of a case, which is measured on these tensors if it is new."""
@@ -110,8 +122,8 @@ class WayChoices:
                     # The likely winner first: the others are then given up after one run.
                     likely = sorted(possible, key=lambda each: each != "Winograd")
                     name = fastest({each: _run_of(each, task, *part) for each in likely})
-                    seconds = self.measured.seconds + perf_counter() - started
-                    self.measured = Measured(self.measured.cases + 1, seconds)
+                    seconds = self._measured.seconds + perf_counter() - started
+                    self._measured = Measured(self._measured.cases + 1, seconds)
                     self.chosen[key] = name
                     if self.file:
                         self.file.add(key, name)

@@ -142,9 +142,15 @@ def _backward(
 
 
 def _winograd() -> Mapping[Task, ConvolutionWay]:
-    def possible(case: ConvolutionCase) -> bool:
+    def fits(case: ConvolutionCase) -> bool:
         small = not case.up and case.kernel == (3, 3) and max(case.padding) <= 2 and min(case.size) > 0
-        return case.dtype == torch.float32 and small and winograd.is_available()
+        return case.dtype == torch.float32 and small
+
+    def possible(case: ConvolutionCase) -> bool:
+        return fits(case) and winograd.is_available()
+
+    def possible_for_weights(case: ConvolutionCase) -> bool:
+        return fits(case) and winograd.weights_can_learn()
 
     return {
         "output": ConvolutionWay(
@@ -154,7 +160,8 @@ def _winograd() -> Mapping[Task, ConvolutionWay]:
             possible, lambda case, gradient, weight: winograd.gradient_of_maps(gradient, weight, case.padding)
         ),
         "gradient of weight": ConvolutionWay(
-            possible, lambda case, gradient, maps: winograd.gradient_of_weight(gradient, maps, case.padding)
+            possible_for_weights,
+            lambda case, gradient, maps: winograd.gradient_of_weight(gradient, maps, case.padding)
         ),
     }  # fmt: skip
 

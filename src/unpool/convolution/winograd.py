@@ -3,7 +3,7 @@
 Each tile of 4x4 output pixels, with the 6x6 input pixels that it reads, is transformed to 36 numbers; there the
 convolution is one product for each number, and sums over channels become 36 products of matrices. The gradient of the
 input is the convolution of the output's gradient with the mirrored weight; the gradient of the weight is F(3x3, 4x4),
-the same products transposed. See Lavin and Gray, arXiv 1509.09308, and ``unpool.convolution.winograd_kernels``.
+the same products transposed. See Lavin and Gray, arXiv 1509.09308, and ``unpool.machine_code.winograd_kernels``.
 
 Results differ from a direct convolution by about 1e-6 of the largest value.
 """
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unpool.convolution.machine_code_check import machine_code_works
 from unpool.machine.processor import nearest_cache
+from unpool.machine_code.check import machine_code_works
 
 FEWEST_TILES = 256
 """Tiles in a product of matrices, where there are as many; in smaller products reading the weights takes the time."""
@@ -95,21 +95,37 @@ def _tiles_wanted(channels: int, threads: int) -> int:
 
 def is_available() -> bool:
     """Return whether numba, which makes the machine code, is installed and its code computes right on this machine."""
-    return machine_code_works(_works)
+    return machine_code_works("convolution", _works)
+
+
+def weights_can_learn() -> bool:
+    """Return whether ``gradient_of_weight``, too, computes right on this machine."""
+    return is_available() and machine_code_works("gradient of a weight", _gradient_of_weight_works)
 
 
 def _works() -> bool:
+    maps, weight, direct = _example()
+    expected = torch.autograd.grad(direct, maps, direct)[0]
+    given, weight, gradient = maps.detach(), weight.detach(), direct.detach()
+    found = output(given, weight, None, (1, 1)), gradient_of_maps(gradient, weight, (1, 1))
+    return all(map(_alike, found, (direct, expected)))
+
+
+def _gradient_of_weight_works() -> bool:
+    maps, weight, direct = _example()
+    expected = torch.autograd.grad(direct, weight, direct)[0]
+    return _alike(gradient_of_weight(direct.detach(), maps.detach(), (1, 1)), expected)
+
+
+def _example() -> tuple[Tensor, Tensor, Tensor]:
+    """Return maps, a weight, and their convolution by torch."""
     numbers = torch.arange(2 * 9 * 10, dtype=torch.float32, device="cpu").sin()
     maps, weight = numbers.view(1, 2, 9, 10).requires_grad_(), numbers[:54].view(3, 2, 3, 3).requires_grad_()
-    direct = F.conv2d(maps, weight, None, 1, 1)
-    expected = (direct, *torch.autograd.grad(direct, [maps, weight], direct))
-    maps, weight, gradient = maps.detach(), weight.detach(), direct.detach()
-    found = (
-        output(maps, weight, None, (1, 1)),
-        gradient_of_maps(gradient, weight, (1, 1)),
-        gradient_of_weight(gradient, maps, (1, 1)),
-    )
-    return all(torch.allclose(*both, rtol=1e-3, atol=1e-3) for both in zip(found, expected, strict=True))
+    return maps, weight, F.conv2d(maps, weight, None, 1, 1)
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def output(maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
@@ -129,8 +145,8 @@ def gradient_of_maps(gradient: Tensor, weight: Tensor, padding: tuple[int, int])
 
 def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int]) -> Tensor:
     """Return the gradient of the weight (K, C, 3, 3), in channels-last, from that of the output and the input."""
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
-    from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
+    from unpool.machine_code import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+    from unpool.machine_code.functions import start_threads  # noqa: PLC0415
 
     start_threads()
     gradient, maps = _channels_last(gradient), _channels_last(maps)
@@ -160,8 +176,8 @@ def gradient_of_weight(gradient: Tensor, maps: Tensor, padding: tuple[int, int])
 def _convolved(
     maps: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], *, mirrored: bool
 ) -> Tensor:
-    from unpool.convolution import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
-    from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
+    from unpool.machine_code import winograd_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+    from unpool.machine_code.functions import start_threads  # noqa: PLC0415
 
     start_threads()
     maps, weight = _channels_last(maps), _channels_last(weight)

@@ -1,8 +1,8 @@
 """Batch normalisation in training: torch's, with faster sums and changes of maps in channels-last on a CPU.
 
 torch's kernels work pixel by pixel, which takes a third of a step of a network of 8 feature maps: 9.0 ms for 32 maps of
-256 x 256, forward and backward, where the ones here take 1.1 ms. These are in ``unpool.nets.batch_norm_kernels``, and
-numba compiles them. Where channels are many, or numba is missing, torch's are used.
+256 x 256, forward and backward, where those of ``unpool.machine_code.batch_norm_kernels`` take 1.1 ms. Where channels
+are many, or numba is missing, torch's are used.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from unpool.convolution.choices import CHOICES
-from unpool.convolution.machine_code_check import machine_code_works
 from unpool.convolution.operation import NUMBER_TYPES, computes_here
+from unpool.machine_code.check import machine_code_works
 
 LEAST_NUMBERS = 1 << 18
 """Numbers in the maps from which the kernels here are used."""
@@ -37,7 +37,7 @@ class BatchNorm(nn.BatchNorm2d):
         """Normalise maps; the result has their shape and type. Sums are float64, statistics float32."""
         if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and self._is_plain(input)):
             return super().forward(input)
-        if not CHOICES.uses_machine_code("batch normalisation", machine_code_works(_works)):
+        if not CHOICES.uses_machine_code("batch normalisation", _works(input.dtype)):
             return super().forward(input)
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -76,8 +76,8 @@ class _Normalise(Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, statistics: tuple[Tensor, Tensor] | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
-        from unpool.nets import batch_norm_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+        from unpool.machine_code import batch_norm_kernels as kernels  # noqa: PLC0415 - numba takes time to import
+        from unpool.machine_code.functions import start_threads  # noqa: PLC0415
 
         start_threads()
         maps = maps.contiguous(memory_format=torch.channels_last)
@@ -103,8 +103,8 @@ class _Normalise(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        from unpool.convolution.machine_code import start_threads  # noqa: PLC0415
-        from unpool.nets import batch_norm_kernels as kernels  # noqa: PLC0415 - as above
+        from unpool.machine_code import batch_norm_kernels as kernels  # noqa: PLC0415 - as above
+        from unpool.machine_code.functions import start_threads  # noqa: PLC0415
 
         start_threads()
         maps, weight, mean, variance = ctx.saved_tensors
@@ -125,17 +125,28 @@ class _Normalise(Function):
         return of_maps, _tensor(of_weight), _tensor(sums), None, None
 
 
-def _works() -> bool:
-    """Return whether the kernels give torch's numbers, in both number types."""
-    for dtype, allowed in ((torch.float32, 1e-4), (torch.bfloat16, 3e-2)):
-        maps = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32, device="cpu").sin().view(2, 3, 4, 5).to(dtype)
-        norm = nn.BatchNorm2d(3, device="cpu", dtype=torch.float32)
-        ours, theirs = maps.clone().requires_grad_(), maps.clone().requires_grad_()
-        found = _with_gradients(_normalised(ours, norm)[0], norm, ours)
-        expected = _with_gradients(norm(theirs), norm, theirs)
-        if not all(torch.allclose(a, b, rtol=allowed, atol=allowed) for a, b in zip(found, expected, strict=True)):
-            return False
-    return True
+def _works(dtype: torch.dtype) -> bool:
+    """Return whether the kernels give torch's numbers for maps of this number type."""
+    if dtype == torch.float32:
+        return machine_code_works("batch normalisation, float32", _works_in_float32)
+    return machine_code_works("batch normalisation, bfloat16", _works_in_bfloat16)
+
+
+def _works_in_float32() -> bool:
+    return _agrees(torch.float32, 1e-4)
+
+
+def _works_in_bfloat16() -> bool:
+    return _agrees(torch.bfloat16, 3e-2)
+
+
+def _agrees(dtype: torch.dtype, allowed: float) -> bool:
+    maps = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32, device="cpu").sin().view(2, 3, 4, 5).to(dtype)
+    norm = nn.BatchNorm2d(3, device="cpu", dtype=torch.float32)
+    ours, theirs = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+    found = _with_gradients(_normalised(ours, norm)[0], norm, ours)
+    expected = _with_gradients(norm(theirs), norm, theirs)
+    return all(torch.allclose(*both, rtol=allowed, atol=allowed) for both in zip(found, expected, strict=True))
 
 
 def _with_gradients(made: Tensor, norm: nn.BatchNorm2d, values: Tensor) -> list[Tensor]:

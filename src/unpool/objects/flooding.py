@@ -103,7 +103,7 @@ def _flood_from_peaks(
 def _flooding() -> Callable[..., None]:
     """Return ``_flood_from_peaks`` as machine code; without numba the same loops run, at a hundredth of the speed."""
     try:
-        from unpool.convolution.machine_code import compiled  # noqa: PLC0415 - numba takes time to import
+        from unpool.machine_code.functions import compiled  # noqa: PLC0415 - numba takes time to import
     except ImportError:
         return _flood_from_peaks
     return compiled(_flood_from_peaks)

@@ -1,22 +1,24 @@
-"""Machine code that numba makes of this package's functions: loops over numbers for which torch has no operation.
-
-Each function is compiled at its first call, and its machine code is kept in the person's cache folder.
-"""
+"""Functions as machine code: numba compiles each at its first call, and keeps it in the person's cache folder."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from unpool.io.cache import cache_folder
 
 Floats: TypeAlias = NDArray[np.float32]
+
+NO_FLOATS = np.empty(0, np.float32)
+
+Calls: TypeAlias = Sequence[tuple[Any, tuple[Any, ...]]]
+"""Functions as machine code, each with arguments of the types for which it is compiled."""
 
 _Function = TypeVar("_Function")
 
@@ -51,9 +53,29 @@ def compiled(function: _Function, **options: Any) -> _Function:
         _settings.CACHE_DIR = before
 
 
+def inner(function: _Function) -> _Function:
+    """Return a function as machine code that only machine code calls: Python cannot, which saves time to compile."""
+    return compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def in_threads(function: _Function) -> _Function:
     """Return a function as machine code whose loops over ``numba.prange`` are shared among threads."""
-    return compiled(function, parallel=True)
+    return compiled(function, parallel=True, no_cfunc_wrapper=True)
+
+
+def compile_calls(calls: Calls) -> None:
+    """Compile functions for the types of their arguments, and keep their machine code."""
+    type_of: Any = numba.typeof
+    for function, arguments in calls:
+        function.compile(tuple(map(type_of, arguments)))
+
+
+def are_kept(calls: Calls) -> bool:
+    """Return whether the machine code of functions is in the cache folder, perhaps of an older version of numba."""
+    return all(
+        function.stats.cache_path and any(Path(function.stats.cache_path).glob(f"*.{function.__name__}-*.nbi"))
+        for function, _ in calls
+    )
 
 
 def start_threads() -> None:
@@ -63,6 +85,8 @@ def start_threads() -> None:
     ------
     ValueError: numba has no threads of that kind here.
     """
+    import torch  # noqa: PLC0415 - a process that only compiles does not wait for torch
+
     threads = torch.get_num_threads()
     if _settings.THREADING_LAYER == "default":
         # Where torch brings the only OpenMP, numba then works in torch's own threads: two sets disturb each other.

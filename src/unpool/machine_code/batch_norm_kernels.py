@@ -7,6 +7,7 @@ others have a number for each place in a lane. A block is some lanes that follow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba import prange, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from unpool.convolution.machine_code import Floats, compiled, in_threads, index
+from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, in_threads, index, inner
 
 StoredMaps: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 Sums: TypeAlias = NDArray[np.float64]
@@ -53,13 +54,13 @@ def _stored_as(value: Any, like: Any) -> Any:
     return rounded
 
 
-@compiled
+@inner
 def _bounds(number: int, blocks: int, lanes: int) -> tuple[int, int]:
     """Return the first lane of a block, and the last + 1."""
     return number * lanes // blocks, (number + 1) * lanes // blocks
 
 
-@compiled
+@inner
 def _sum_block(maps: StoredMaps, lane: int, block: tuple[int, int], sums: Sums, squares: Sums) -> None:
     for each in range(block[0], block[1]):
         start = index(each * lane)
@@ -77,7 +78,7 @@ def sum_maps(maps: StoredMaps, lanes: int, sums: Sums, squares: Sums) -> None:
         _sum_block(maps, lane, _bounds(number, blocks, lanes), sums[number], squares[number])
 
 
-@compiled
+@inner
 def _change_block(maps: StoredMaps, block: tuple[int, int], scale: Floats, shift: Floats, made: StoredMaps) -> None:
     lane = scale.size
     for each in range(block[0], block[1]):
@@ -94,7 +95,7 @@ def change_maps(maps: StoredMaps, lanes: int, scale: Floats, shift: Floats, made
         _change_block(maps, _bounds(number, blocks, lanes), scale, shift, made)
 
 
-@compiled
+@inner
 def _sum_gradient_block(
     gradient: StoredMaps, maps: StoredMaps, lane: int, block: tuple[int, int], sums: Sums, products: Sums
 ) -> None:
@@ -115,7 +116,7 @@ def sum_gradient(gradient: StoredMaps, maps: StoredMaps, lanes: int, sums: Sums,
         _sum_gradient_block(gradient, maps, lane, block, sums[number], products[number])
 
 
-@compiled
+@inner
 def _change_gradient_block(
     gradient: StoredMaps, maps: StoredMaps, block: tuple[int, int], factors: Floats, made: StoredMaps
 ) -> None:
@@ -136,3 +137,22 @@ def change_gradient(gradient: StoredMaps, maps: StoredMaps, lanes: int, factors:
     for number in prange(blocks):
         block = _bounds(number, blocks, lanes)
         _change_gradient_block(gradient, maps, block, factors, made)
+
+
+_SUMS, _FACTORS = np.empty((0, 0), np.float64), np.empty((0, 0), np.float32)
+
+
+def _calls(maps: StoredMaps) -> Calls:
+    return (
+        (sum_maps, (maps, 0, _SUMS, _SUMS)),
+        (change_maps, (maps, 0, NO_FLOATS, NO_FLOATS, maps)),
+        (sum_gradient, (maps, maps, 0, _SUMS, _SUMS)),
+        (change_gradient, (maps, maps, 0, _FACTORS, maps)),
+    )
+
+
+CALLS: Mapping[str, Calls] = {
+    "batch normalisation, float32": _calls(NO_FLOATS),
+    "batch normalisation, bfloat16": _calls(np.empty(0, np.uint16)),
+}
+"""For each number type the functions, with arguments of the types that they are given."""

@@ -11,15 +11,20 @@ each is one piece of work for a thread, so that its rows stay in the nearest cac
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from unpool.convolution.machine_code import Floats, compiled, in_threads, index
+from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, in_threads, index, inner
 
-Lines: TypeAlias = tuple[int, int]
-"""Lines of numbers at equal distances: where the first begins, and the distance from one to the next."""
+
+class Lines(NamedTuple):
+    """Lines of numbers at equal distances: where the first begins, and the distance from one to the next."""
+
+    start: int
+    by: int
 
 
 class Maps(NamedTuple):
@@ -80,7 +85,7 @@ SIXTH, TWELFTH, TWENTY_FOURTH, QUARTER = F32(1 / 6), F32(1 / 12), F32(1 / 24), F
 TWO, FOUR, FIVE, EIGHT, ZERO = F32(2), F32(4), F32(5), F32(8), F32(0)
 
 
-@compiled
+@inner
 def _six_lines(lines: Lines) -> tuple[int, int, int, int, int, int]:
     """Return where six lines begin; of fewer lines, the first are taken."""
     start, by = lines
@@ -88,7 +93,7 @@ def _six_lines(lines: Lines) -> tuple[int, int, int, int, int, int]:
     return first, second, third, index(start + 3 * by), index(start + 4 * by), index(start + 5 * by)
 
 
-@compiled
+@inner
 def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of maps: B^T of F(4, 3)."""
     r0, r1, r2, r3, r4, r5 = _six_lines(lines)
@@ -106,7 +111,7 @@ def _six_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: 
         made[m5 + i] = FOUR * d1 - FIVE * d3 + d5
 
 
-@compiled
+@inner
 def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform four lines of an output's gradient: A of F(4, 3)."""
     r0, r1, r2, r3, _, _ = _six_lines(lines)
@@ -123,7 +128,7 @@ def _six_from_four(source: Floats, lines: Lines, made: Floats, to: Lines, count:
         made[m5 + i] = d3
 
 
-@compiled
+@inner
 def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to four lines: A^T of F(4, 3)."""
     r0, r1, r2, r3, r4, r5 = _six_lines(lines)
@@ -137,7 +142,7 @@ def _four_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count:
         made[m3 + i] = near_odd + EIGHT * far_odd + source[r5 + i]
 
 
-@compiled
+@inner
 def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform three lines of a weight: G of F(4, 3)."""
     r0, r1, r2, _, _, _ = _six_lines(lines)
@@ -154,7 +159,7 @@ def _six_from_three(source: Floats, lines: Lines, made: Floats, to: Lines, count
         made[m5 + i] = w2
 
 
-@compiled
+@inner
 def _three_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count: int) -> None:
     """Transform six lines of products back to three lines of a weight: G^T of F(4, 3)."""
     r0, r1, r2, r3, r4, r5 = _six_lines(lines)
@@ -167,28 +172,28 @@ def _three_from_six(source: Floats, lines: Lines, made: Floats, to: Lines, count
         made[m2 + i] = SIXTH * far - near + source[r5 + i]
 
 
-@compiled
+@inner
 def _copy(source: Floats, start: int, made: Floats, to: int, count: int) -> None:
     first, target = index(start), index(to)
     for i in range(index(count)):
         made[target + i] = source[first + i]
 
 
-@compiled
+@inner
 def _fill(made: Floats, start: int, count: int) -> None:
     first = index(start)
     for i in range(index(count)):
         made[first + i] = ZERO
 
 
-@compiled
+@inner
 def _add_bias(made: Floats, start: int, bias: Floats, first: int, count: int) -> None:
     target, source = index(start), index(first)
     for i in range(index(count)):
         made[target + i] += bias[source + i]
 
 
-@compiled
+@inner
 def _place(cut: Cut, number: int) -> tuple[int, int, int, int, int]:
     """Return image, row of tiles, first tile in the row, number of tiles and number of the first tile of a strip."""
     strips = -(-cut.wide // cut.strip)
@@ -196,8 +201,8 @@ def _place(cut: Cut, number: int) -> tuple[int, int, int, int, int]:
     return line // cut.tall, line % cut.tall, tile, min(cut.strip, cut.wide - tile), line * cut.wide + tile
 
 
-@compiled
-def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int, tiles: Floats) -> None:
+@inner
+def _strip_of_maps(maps: Maps, padding: tuple[int, int], cut: Cut, part: Part, number: int, tiles: Floats) -> None:
     image, down, place, wanted, first = _place(cut, number)
     channels = maps.channels
     row, column, across = 4 * down - padding[0], 4 * place - padding[1], 4 * wanted + 2
@@ -207,7 +212,7 @@ def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int
     halfway = np.empty(6 * line, np.float32)
     start = ((image * maps.rows + row) * maps.columns + column + there) * channels
     if row >= 0 and row + 6 <= maps.rows:
-        _six_from_six(maps.numbers, (start, step), halfway, (there * channels, line), inside)
+        _six_from_six(maps.numbers, Lines(start, step), halfway, Lines(there * channels, line), inside)
     else:
         padded = np.empty(6 * inside, np.float32)
         for each in range(6):
@@ -215,7 +220,7 @@ def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int
                 _copy(maps.numbers, start + each * step, padded, each * inside, inside)
             else:
                 _fill(padded, each * inside, inside)
-        _six_from_six(padded, (0, inside), halfway, (there * channels, line), inside)
+        _six_from_six(padded, Lines(0, inside), halfway, Lines(there * channels, line), inside)
     if inside < line:
         right = max(until, there) * channels
         for each in range(6):
@@ -225,12 +230,12 @@ def _strip_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, number: int
         target = first - part.before + tile
         for each in range(6):
             begin = each * line + 4 * tile * channels
-            to = ((6 * each * part.tiles + target) * channels, part.tiles * channels)
-            _six_from_six(halfway, (begin, channels), tiles, to, channels)
+            to = Lines((6 * each * part.tiles + target) * channels, part.tiles * channels)
+            _six_from_six(halfway, Lines(begin, channels), tiles, to, channels)
 
 
 @in_threads
-def tiles_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, tiles: Floats) -> None:
+def tiles_of_maps(maps: Maps, padding: tuple[int, int], cut: Cut, part: Part, tiles: Floats) -> None:
     """Transform the input of a convolution to tiles (36, tiles of the part, channels).
 
     Parameters
@@ -241,7 +246,7 @@ def tiles_of_maps(maps: Maps, padding: Lines, cut: Cut, part: Part, tiles: Float
         _strip_of_maps(maps, padding, cut, part, number, tiles)
 
 
-@compiled
+@inner
 def _runs(maps: Maps, channels: Channels, columns: int) -> tuple[int, int, int]:
     """Return how some channels of a row of pixels lie in memory: number of runs, numbers in a run, distance of runs."""
     if channels.number == maps.channels:  # all channels: the pixels follow each other
@@ -249,7 +254,7 @@ def _runs(maps: Maps, channels: Channels, columns: int) -> tuple[int, int, int]:
     return columns, channels.number, maps.channels
 
 
-@compiled
+@inner
 def _strip_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part, number: int, tiles: Floats) -> None:
     image, down, place, wanted, first = _place(cut, number)
     taken, row, across = channels.number, 4 * down, 4 * wanted
@@ -260,7 +265,7 @@ def _strip_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part,
     runs, size, by = _runs(gradient, channels, there)
     if row + 4 <= gradient.rows:
         for run in range(runs):
-            _six_from_four(gradient.numbers, (start + run * by, step), halfway, (run * taken, line), size)
+            _six_from_four(gradient.numbers, Lines(start + run * by, step), halfway, Lines(run * taken, line), size)
     else:
         padded = np.empty(4 * size, np.float32)
         for run in range(runs):
@@ -269,15 +274,15 @@ def _strip_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part,
                     _copy(gradient.numbers, start + run * by + each * step, padded, each * size, size)
                 else:
                     _fill(padded, each * size, size)
-            _six_from_four(padded, (0, size), halfway, (run * taken, line), size)
+            _six_from_four(padded, Lines(0, size), halfway, Lines(run * taken, line), size)
     for each in range(6):
         _fill(halfway, each * line + there * taken, (across - there) * taken)
     for tile in range(wanted):
         target = first - part.before + tile
         for each in range(6):
             begin = each * line + 4 * tile * taken
-            to = ((6 * each * part.tiles + target) * taken, part.tiles * taken)
-            _six_from_four(halfway, (begin, taken), tiles, to, taken)
+            to = Lines((6 * each * part.tiles + target) * taken, part.tiles * taken)
+            _six_from_four(halfway, Lines(begin, taken), tiles, to, taken)
 
 
 @in_threads
@@ -287,7 +292,7 @@ def tiles_of_gradient(gradient: Maps, channels: Channels, cut: Cut, part: Part, 
         _strip_of_gradient(gradient, channels, cut, part, number, tiles)
 
 
-@compiled
+@inner
 def _strip_of_output(products: Products, output: Maps, channels: Channels, cut: Cut, part: Part, number: int) -> None:
     image, down, place, wanted, first = _place(cut, number)
     given, row, across = channels.number, 4 * down, 4 * wanted
@@ -300,17 +305,17 @@ def _strip_of_output(products: Products, output: Maps, channels: Channels, cut: 
             # Product 7 (row 1, column 1) of a tile counts once in each of its 16 pixels.
             _add_bias(products.numbers, (7 * part.tiles + source) * given, products.bias, channels.first, given)
         for each in range(6):
-            lines = ((6 * each * part.tiles + source) * given, part.tiles * given)
-            _four_from_six(products.numbers, lines, halfway, (each * line + 4 * tile * given, given), given)
+            lines = Lines((6 * each * part.tiles + source) * given, part.tiles * given)
+            _four_from_six(products.numbers, lines, halfway, Lines(each * line + 4 * tile * given, given), given)
     start = ((image * output.rows + row) * output.columns + 4 * place) * output.channels + channels.first
     runs, size, by = _runs(output, channels, there)
     present = min(4, output.rows - row)
     cut_off = np.empty(4 * size if present < 4 else 0, np.float32)
     for run in range(runs):
         if present == 4:
-            _four_from_six(halfway, (run * given, line), output.numbers, (start + run * by, step), size)
+            _four_from_six(halfway, Lines(run * given, line), output.numbers, Lines(start + run * by, step), size)
         else:
-            _four_from_six(halfway, (run * given, line), cut_off, (0, size), size)
+            _four_from_six(halfway, Lines(run * given, line), cut_off, Lines(0, size), size)
             for each in range(present):
                 _copy(cut_off, each * size, output.numbers, start + run * by + each * step, size)
 
@@ -331,13 +336,13 @@ def tiles_of_weight(weight: StoredWeight, outputs: Channels, inputs: Channels, t
         start = (outputs.first + each) * 9 * weight.inputs + inputs.first
         for column in range(3):
             if weight.mirrored:
-                lines = (start + (2 - column) * weight.inputs + 2 * row, -row)
+                lines = Lines(start + (2 - column) * weight.inputs + 2 * row, -row)
             else:
-                lines = (start + column * weight.inputs, row)
-            _six_from_three(weight.numbers, lines, halfway, (column * taken, 3 * taken), taken)
+                lines = Lines(start + column * weight.inputs, row)
+            _six_from_three(weight.numbers, lines, halfway, Lines(column * taken, 3 * taken), taken)
         for line in range(6):
-            to = (6 * line * size + each * taken, size)
-            _six_from_three(halfway, (3 * line * taken, taken), tiles, to, taken)
+            to = Lines(6 * line * size + each * taken, size)
+            _six_from_three(halfway, Lines(3 * line * taken, taken), tiles, to, taken)
 
 
 @in_threads
@@ -347,8 +352,25 @@ def weight_of_tiles(tiles: Floats, inputs: int, outputs: Channels, weight: Float
     for each in prange(outputs.number):
         halfway = np.empty(18 * inputs, np.float32)
         for column in range(6):
-            lines = (column * size + each * inputs, 6 * size)
-            _three_from_six(tiles, lines, halfway, (column * inputs, 6 * inputs), inputs)
+            lines = Lines(column * size + each * inputs, 6 * size)
+            _three_from_six(tiles, lines, halfway, Lines(column * inputs, 6 * inputs), inputs)
         for row in range(3):
-            to = (((outputs.first + each) * 9 + 3 * row) * inputs, inputs)
-            _three_from_six(halfway, (6 * row * inputs, inputs), weight, to, inputs)
+            to = Lines(((outputs.first + each) * 9 + 3 * row) * inputs, inputs)
+            _three_from_six(halfway, Lines(6 * row * inputs, inputs), weight, to, inputs)
+
+
+_MAPS, _CHANNELS, _CUT = Maps(NO_FLOATS, 0, 0, 0), Channels(0, 0), Cut(0, 0, 0)
+_PART = Part(0, 0, 0, 0)
+
+CALLS: Mapping[str, Calls] = {
+    "convolution": (
+        (tiles_of_maps, (_MAPS, (0, 0), _CUT, _PART, NO_FLOATS)),
+        (tiles_of_weight, (StoredWeight(NO_FLOATS, 0, False), _CHANNELS, _CHANNELS, NO_FLOATS)),
+        (output_of_tiles, (Products(NO_FLOATS, NO_FLOATS), _MAPS, _CHANNELS, _CUT, _PART)),
+    ),
+    "gradient of a weight": (
+        (tiles_of_gradient, (_MAPS, _CHANNELS, _CUT, _PART, NO_FLOATS)),
+        (weight_of_tiles, (NO_FLOATS, 0, _CHANNELS, NO_FLOATS)),
+    ),
+}
+"""For each task the functions that it needs beside those before it, with arguments of the types that they are given."""
