@@ -20,7 +20,7 @@ def test_every_file_says_what_it_is_for() -> None:
 
 
 def test_the_picture_of_the_floors_is_the_one_that_is_held() -> None:
-    drawn = re.search(r"```\n(10 .*?)```", PAGE, re.DOTALL)
+    drawn = re.search(r"```\n(11 .*?)```", PAGE, re.DOTALL)
     assert drawn
     found = {}
     for line in drawn[1].splitlines():

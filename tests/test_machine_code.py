@@ -14,7 +14,8 @@ import torch
 from unpool.convolution import winograd
 from unpool.convolution.choices import Measured
 from unpool.machine_code import check, compilation
-from unpool.machine_code.compilation import MODULES, TOGETHER, Group, calls_of, compile_with_others
+from unpool.machine_code.compilation import CALLS_OF, TOGETHER, compile_with_others
+from unpool.machine_code.functions import Group
 from unpool.nets import batch_norm
 
 
@@ -23,8 +24,8 @@ def test_functions_are_compiled_for_the_types_that_they_are_given() -> None:
     assert winograd.weights_can_learn()
     assert all(map(batch_norm._works, (torch.float32, torch.bfloat16)))
     types: dict[object, set[object]] = {}
-    for group in MODULES:
-        for function, arguments in calls_of(group):
+    for calls in CALLS_OF.values():
+        for function, arguments in calls:
             types.setdefault(function, set()).add(tuple(map(numba.typeof, arguments)))
     assert len(types) == 9
     for function, expected in types.items():
@@ -32,9 +33,9 @@ def test_functions_are_compiled_for_the_types_that_they_are_given() -> None:
 
 
 def test_every_group_has_functions() -> None:
-    assert set(MODULES) == set(get_args(Group))
-    assert set(TOGETHER) < set(MODULES)
-    assert all(calls_of(group) for group in MODULES)
+    assert set(CALLS_OF) == set(get_args(Group))
+    assert set(TOGETHER) < set(CALLS_OF)
+    assert all(CALLS_OF.values())
 
 
 class FakeCompiler:

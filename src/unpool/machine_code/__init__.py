@@ -1,1 +1,1 @@
-"""Machine code: loops over numbers for which torch has no operation, which numba compiles on the person's machine."""
+"""Machine code: loops for which torch has no operation, compiled by numba on the person's machine."""

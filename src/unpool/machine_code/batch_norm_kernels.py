@@ -15,7 +15,7 @@ from numba import prange, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, in_threads, index, inner
+from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, Group, in_threads, index, inner
 
 StoredMaps: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 Sums: TypeAlias = NDArray[np.float64]
@@ -151,7 +151,7 @@ def _calls(maps: StoredMaps) -> Calls:
     )
 
 
-CALLS: Mapping[str, Calls] = {
+BATCH_NORM_CALLS: Mapping[Group, Calls] = {
     "batch normalisation, float32": _calls(NO_FLOATS),
     "batch normalisation, bfloat16": _calls(np.empty(0, np.uint16)),
 }

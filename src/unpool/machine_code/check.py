@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from unpool.machine_code.compilation import Group
+    from unpool.machine_code.functions import Group
 
 _forked = False
 

@@ -1,4 +1,4 @@
-"""The compilation of machine code by several processes: in one process, numba compiles one function after another.
+"""The compilation of machine code by several processes: in one process, numba compiles one function at a time.
 
 The first training after an installation needs three groups of functions. It compiles the first that it meets, and other
 processes the rest meanwhile. They leave their machine code in the cache folder, where numba finds it.
@@ -9,43 +9,28 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
 
-from unpool.machine_code.functions import Calls, are_kept, compile_calls, folders
+from unpool.machine_code.batch_norm_kernels import BATCH_NORM_CALLS
+from unpool.machine_code.functions import Calls, Group, are_kept, compile_calls, folders
+from unpool.machine_code.winograd_kernels import WINOGRAD_CALLS
 
-Group: TypeAlias = Literal[
-    "convolution", "gradient of a weight", "batch normalisation, float32", "batch normalisation, bfloat16"
-]
-"""Functions that one task needs."""
-
-MODULES: dict[Group, str] = {
-    "convolution": "winograd_kernels",
-    "gradient of a weight": "winograd_kernels",
-    "batch normalisation, float32": "batch_norm_kernels",
-    "batch normalisation, bfloat16": "batch_norm_kernels",
-}
+CALLS_OF: Mapping[Group, Calls] = {**WINOGRAD_CALLS, **BATCH_NORM_CALLS}
+"""The functions of each group, with arguments of the types for which they are compiled."""
 
 TOGETHER: tuple[Group, ...] = ("convolution", "batch normalisation, float32", "gradient of a weight")
 """The groups that a training in float32 needs."""
 
-LONGEST = 120.0
+PATIENCE = 120.0
 """Seconds after which a process that compiles is given up."""
 
 _running: list[subprocess.Popen[bytes]] = []
 
 
-def calls_of(group: Group) -> Calls:
-    """Return the functions of a group, with arguments of the types for which they are compiled."""
-    calls: Calls = import_module(f"unpool.machine_code.{MODULES[group]}").CALLS[group]
-    return calls
-
-
 def compile_groups(*groups: Group) -> None:
     """Compile the functions of groups in this process."""
     for group in groups:
-        compile_calls(calls_of(group))
+        compile_calls(CALLS_OF[group])
 
 
 def compile_with_others(group: Group, processes: int) -> bool:
@@ -55,12 +40,12 @@ def compile_with_others(group: Group, processes: int) -> bool:
     ----------
     processes: how many may compile, with this one; with one, nothing is compiled here.
     """
-    if are_kept(calls_of(group)):
+    if are_kept(CALLS_OF[group]):
         return True
     if _running:
         await_compilers()
     elif group in TOGETHER and processes > 1 and folders:
-        others: list[Group] = [each for each in TOGETHER if each != group and not are_kept(calls_of(each))]
+        others: list[Group] = [each for each in TOGETHER if each != group and not are_kept(CALLS_OF[each])]
         for first in range(min(processes - 1, len(others))):
             _start(others[first :: processes - 1])
     return False
@@ -86,7 +71,7 @@ def await_compilers() -> None:
     """Wait for the processes that compile."""
     while _running:
         try:
-            _running[-1].wait(LONGEST)
+            _running[-1].wait(PATIENCE)
         except subprocess.TimeoutExpired:
             _running[-1].kill()
         _running.pop()

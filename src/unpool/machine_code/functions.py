@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
@@ -16,6 +16,11 @@ from unpool.io.cache import cache_folder
 Floats: TypeAlias = NDArray[np.float32]
 
 NO_FLOATS = np.empty(0, np.float32)
+
+Group: TypeAlias = Literal[
+    "convolution", "gradient of a weight", "batch normalisation, float32", "batch normalisation, bfloat16"
+]
+"""Functions that one task needs."""
 
 Calls: TypeAlias = Sequence[tuple[Any, tuple[Any, ...]]]
 """Functions as machine code, each with arguments of the types for which it is compiled."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, in_threads, index, inner
+from unpool.machine_code.functions import NO_FLOATS, Calls, Floats, Group, in_threads, index, inner
 
 
 class Lines(NamedTuple):
@@ -362,7 +362,7 @@ def weight_of_tiles(tiles: Floats, inputs: int, outputs: Channels, weight: Float
 _MAPS, _CHANNELS, _CUT = Maps(NO_FLOATS, 0, 0, 0), Channels(0, 0), Cut(0, 0, 0)
 _PART = Part(0, 0, 0, 0)
 
-CALLS: Mapping[str, Calls] = {
+WINOGRAD_CALLS: Mapping[Group, Calls] = {
     "convolution": (
         (tiles_of_maps, (_MAPS, (0, 0), _CUT, _PART, NO_FLOATS)),
         (tiles_of_weight, (StoredWeight(NO_FLOATS, 0, False), _CHANNELS, _CHANNELS, NO_FLOATS)),
