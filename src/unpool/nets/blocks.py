@@ -197,13 +197,16 @@ def bilinear_start(weight: Tensor) -> None:
 
 
 def score_start(weight: Tensor) -> None:
-    """Draw a transposed convolution's weight (in, out, k, k) of stride k by He's rule.
+    """Draw a transposed convolution's weight (in, out, k, k) of stride k by He's rule, the same for each of k x k pixels.
 
     Each output reads ``in`` values there. torch counts ``out * k * k`` of them, which are few for few classes: the
-    first logits would be large. A weight without numbers stays as it is.
+    first logits would be large. With weights of their own, the pixels would begin as a checkerboard, which is still
+    seen after a short training (Aitken et al., arXiv 1707.02937). A weight without numbers stays as it is.
     """
     if not weight.is_meta:
-        nn.init.normal_(weight, std=(2 / weight.shape[0]) ** 0.5)
+        drawn = torch.empty_like(weight[:, :, :1, :1])
+        with torch.no_grad():
+            weight.copy_(nn.init.normal_(drawn, std=(2 / weight.shape[0]) ** 0.5).expand_as(weight))
 
 
 def he_initialise(module: nn.Module) -> None:
