@@ -35,7 +35,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -64,7 +64,8 @@ from unpool.report.plot_style import BLUE, CURRENT_COLOUR, ORANGE, plotting, svg
 OURS = "unpool"
 CONTENDERS = (OURS, *RECIPES)
 TITLES = {OURS: "Unpool, defaults", **{recipe.key: recipe.title for recipe in RECIPES.values()}}
-BEST_PEER = "smp-tuned"
+OPENING = ("nuclei", 5.0)
+"""The set and the minutes that all peers train on first; the best of them trains on the other sets too."""
 
 WITHHELD_SEED = 2018
 """Seed by which the withheld pictures are drawn; no training has it, so their own draws are other ones."""
@@ -167,28 +168,45 @@ class Cell(NamedTuple):
         return f"{self.data}, {TITLES[self.contender]}, {self.budget:g} min, seed {self.seed}"
 
 
-def default_plan() -> Iterator[Cell]:
+def opening() -> Iterator[Cell]:
+    """Yield the first trainings of the plan: those of all contenders, on one set."""
+    data, budget = OPENING
+    yield from (Cell(data, key, budget, 0) for key in CONTENDERS)
+
+
+def plan_with(best_peer: str) -> Iterator[Cell]:
     """Yield the trainings of the plan: all of the first seed, then the other seeds."""
+    yield from opening()
     for seed, data in product((0, 1, 2), SETS.values()):
         for budget in data.budgets:
             if seed == 0 or budget != data.long:
                 yield Cell(data.name, OURS, budget, seed)
-            if seed == 0 and budget == max(data.budgets):
-                yield Cell(data.name, BEST_PEER, budget, seed)
-            if seed == 0 and budget == 5:
-                yield Cell(data.name, BEST_PEER, budget, seed)
-                others = [key for key in RECIPES if key != BEST_PEER and data.name == "nuclei"]
-                yield from (Cell(data.name, key, budget, seed) for key in others)
+            if seed == 0 and (budget == max(data.budgets) or budget == 5):
+                yield Cell(data.name, best_peer, budget, seed)
 
 
-def planned(given: argparse.Namespace) -> list[Cell]:
-    """Return the trainings that the options leave: of the default plan, or of every combination."""
+def best_peer_of(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Return the peer that is best in the opening by these lines; the first of ``RECIPES`` where none has run."""
+    score = SETS[OPENING[0]].score
+    found: dict[str, float] = {}
+    for line in lines:
+        if line["kind"] == "training" and (line["data"], line["budget"]) == OPENING and line["contender"] != OURS:
+            found[line["contender"]] = line["scores"][score.key]
+    return max(found, key=lambda key: found[key], default=next(iter(RECIPES)))
+
+
+def planned(given: argparse.Namespace, best_peer: str | None) -> list[Cell]:
+    """Return the trainings that the options leave: of the default plan, or of every combination.
+
+    Parameters
+    ----------
+    best_peer: a peer's key; None for the opening of the default plan.
+    """
     if given.plan == "grid":
-        cells: Iterator[Cell] = (
-            Cell(*each) for each in product(given.sets, given.contenders, given.budgets or (5.0,), given.seeds or (0,))
-        )
+        combinations = product(given.sets, given.contenders, given.budgets or (5.0,), given.seeds or (0,))
+        cells = (Cell(*each) for each in combinations)
     else:
-        cells = default_plan()
+        cells = dict.fromkeys(opening() if best_peer is None else plan_with(best_peer))
     return [
         cell
         for cell in cells
@@ -418,9 +436,17 @@ def run_all(given: argparse.Namespace) -> int:
     prefix = shlex.split(given.prefix)
     machine = json.loads(output_of([*prefix, sys.executable, record.__file__]))["machine"]
     runner = Runner(given.label, prefix, machine, work, out, given.device, given.keep, given.quick)
-    todo = _possible(_unfinished(planned(given), runner), given, work)
+    first = planned(given, None)
+    failed = _run(first, runner, given)
+    rest = [cell for cell in planned(given, best_peer_of(runner.finished())) if cell not in first]
+    return failed + (_run(rest, runner, given) if rest else 0)
+
+
+def _run(cells: Sequence[Cell], runner: Runner, given: argparse.Namespace) -> int:
+    """Run the trainings of a part of the plan that are not finished; return the number of those that failed."""
+    todo = _possible(_unfinished(cells, runner), given, runner.work)
     _say(f"{len(todo)} trainings to run, about {_minutes(todo):.0f} minutes: {given.label}, "
-         f"{machine_text(machine)}")  # fmt: skip
+         f"{machine_text(runner.machine)}")  # fmt: skip
     failed = 0
     for number, (cell, place) in enumerate(todo, start=1):
         _say(f"{number} of {len(todo)}  {datetime.now().astimezone():%H:%M}  {cell.text()}")

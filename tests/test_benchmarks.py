@@ -198,15 +198,29 @@ def test_minutes_of_training_are_scored(
 
 
 def test_the_plan_has_what_its_page_says() -> None:
-    cells = ten_minutes.planned(ten_minutes.options([]))
+    first = ten_minutes.planned(ten_minutes.options([]), None)
+    assert first == [("nuclei", key, 5, 0) for key in ten_minutes.CONTENDERS]
+    cells = ten_minutes.planned(ten_minutes.options([]), "monai")
     assert len(cells) == len(set(cells))
+    assert cells[: len(first)] == first
     ours = [cell for cell in cells if cell.contender == "unpool"]
     assert Counter(cell.budget for cell in ours) == {2: 9, 5: 9, 10: 3, 1.5: 3}
-    tuned = [cell for cell in cells if cell.contender == "smp-tuned"]
-    assert Counter((cell.budget, cell.seed) for cell in tuned) == {(5, 0): 3, (10, 0): 3, (1.5, 0): 1}
-    assert {(c.data, c.budget) for c in cells if c.contender in ("smp", "monai")} == {("nuclei", 5)}
-    few = ten_minutes.planned(ten_minutes.options(["--sets", "nuclei", "--budgets", "5", "--seeds", "1"]))
+    best = [cell for cell in cells if cell.contender == "monai"]
+    assert Counter((cell.budget, cell.seed) for cell in best) == {(5, 0): 3, (10, 0): 3, (1.5, 0): 1}
+    assert {(c.data, c.budget) for c in cells if c.contender in ("smp", "smp-tuned")} == {("nuclei", 5)}
+    few = ten_minutes.planned(ten_minutes.options(["--sets", "nuclei", "--budgets", "5", "--seeds", "1"]), "monai")
     assert few == [("nuclei", "unpool", 5, 1)]
+
+
+def test_the_best_peer_is_the_best_of_the_opening() -> None:
+    def line(data: str, contender: str, budget: float, dice: float) -> dict[str, Any]:
+        scores = {"foreground_dice": dice}
+        return {"kind": "training", "data": data, "contender": contender, "budget": budget, "scores": scores}
+
+    lines = [line("nuclei", "smp", 5, 0.8), line("nuclei", "monai", 5, 0.88), line("nuclei", "unpool", 5, 0.91)]
+    others = [line("nuclei", "smp", 10, 0.95), line("cells", "smp", 5, 0.95), {"kind": "planning"}]
+    assert ten_minutes.best_peer_of([*lines, *others]) == "monai"
+    assert ten_minutes.best_peer_of([]) == "smp-tuned"
 
 
 def test_means_and_their_spread_are_in_the_table() -> None:

@@ -90,6 +90,22 @@ def test_what_is_kept_is_not_compiled_again(started: list[FakeCompiler], monkeyp
     assert not started
 
 
+def test_what_cannot_be_kept_is_not_compiled_by_others(
+    started: list[FakeCompiler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "can_be_kept", lambda _: False)
+    assert not compile_with_others("convolution", 4)
+    assert not started
+
+
+def test_a_program_that_is_not_python_is_not_started(
+    started: list[FakeCompiler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert not compile_with_others("convolution", 4)
+    assert not started
+
+
 def test_a_system_that_refuses_processes(started: list[FakeCompiler], monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")

@@ -364,6 +364,16 @@ def test_a_stem_adds_its_names_and_no_others() -> None:
     assert names <= found
 
 
+def test_the_pixels_of_a_stem_begin_alike() -> None:
+    """Different weights for the 2 x 2 pixels draw a checkerboard into the predictions of a short training."""
+    torch.manual_seed(0)
+    network = network_of(Structure(width=8, depth=2, stem="strided"), 3, 4).eval()
+    logits = network(torch.randn(1, 3, 16, 24)).detach()
+    blocks = logits.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)  # (1, classes, 8, 12, 4)
+    assert torch.allclose(blocks, blocks[..., :1].expand_as(blocks), rtol=0, atol=1e-5)
+    assert float(logits.std()) > 0.01
+
+
 @pytest.mark.parametrize("name", ["unet", "fcn-basic"])
 def test_the_first_logits_of_a_stem_are_no_larger_than_those_of_others(name: str) -> None:
     def spread(structure: NetworkStructure) -> float:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from unpool.machine_code.batch_norm_kernels import BATCH_NORM_CALLS
-from unpool.machine_code.functions import Calls, Group, are_kept, compile_calls, folders
+from unpool.machine_code.functions import Calls, Group, are_kept, can_be_kept, compile_calls
 from unpool.machine_code.winograd_kernels import WINOGRAD_CALLS
 
 CALLS_OF: Mapping[Group, Calls] = {**WINOGRAD_CALLS, **BATCH_NORM_CALLS}
@@ -44,7 +44,7 @@ def compile_with_others(group: Group, processes: int) -> bool:
         return True
     if _running:
         await_compilers()
-    elif group in TOGETHER and processes > 1 and folders:
+    elif group in TOGETHER and processes > 1 and can_be_kept(CALLS_OF[group]):
         others: list[Group] = [each for each in TOGETHER if each != group and not are_kept(CALLS_OF[each])]
         for first in range(min(processes - 1, len(others))):
             _start(others[first :: processes - 1])
@@ -56,7 +56,7 @@ def _start(groups: Sequence[Group]) -> None:
     # The path is this process's own: a folder in which the person is must not lend its modules.
     imports = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import compile_groups"
     words = [sys.executable, "-c", f"{imports}; compile_groups(*{groups!r})"]
-    if not sys.executable:  # Python within another program
+    if not sys.executable or getattr(sys, "frozen", False):  # Python within another program
         return
     nothing = subprocess.DEVNULL
     try:

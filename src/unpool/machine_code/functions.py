@@ -75,11 +75,15 @@ def compile_calls(calls: Calls) -> None:
         function.compile(tuple(map(type_of, arguments)))
 
 
+def can_be_kept(calls: Calls) -> bool:
+    """Return whether there is a cache folder for the machine code of functions."""
+    return all(function.stats.cache_path for function, _ in calls)
+
+
 def are_kept(calls: Calls) -> bool:
     """Return whether the machine code of functions is in the cache folder, perhaps of an older version of numba."""
-    return all(
-        function.stats.cache_path and any(Path(function.stats.cache_path).glob(f"*.{function.__name__}-*.nbi"))
-        for function, _ in calls
+    return can_be_kept(calls) and all(
+        any(Path(function.stats.cache_path).glob(f"*.{function.__name__}-*.nbi")) for function, _ in calls
     )
 
 

@@ -197,7 +197,7 @@ def bilinear_start(weight: Tensor) -> None:
 
 
 def score_start(weight: Tensor) -> None:
-    """Draw a transposed convolution's weight (in, out, k, k) of stride k by He's rule, the same for each of k x k pixels.
+    """Draw a transposed convolution's weight (in, out, k, k) of stride k by He's rule, the same for all k x k pixels.
 
     Each output reads ``in`` values there. torch counts ``out * k * k`` of them, which are few for few classes: the
     first logits would be large. With weights of their own, the pixels would begin as a checkerboard, which is still
