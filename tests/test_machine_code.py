@@ -115,7 +115,7 @@ def test_a_system_that_refuses_processes(started: list[FakeCompiler], monkeypatc
     assert not started
 
 
-def test_seconds_of_compiling_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_of_compiling_are_said() -> None:
     before = Measured(compiling=check.compiling_seconds())
     assert not Measured(compiling=before.compiling).text_since(before)
     text = Measured(compiling=before.compiling + 14.3).text_since(before)
