@@ -19,7 +19,7 @@ from lessons.panels import HEADING, NOTE, Pixels, line, outline, paste, table
 from lessons.panels import refusal as refused
 from lessons.short_training import cells, score_table
 from unpool.commands.train.preparation import suited_settings
-from unpool.commands.train.size_choice import LITTLE_AUGMENTATION
+from unpool.commands.train.size_choice import TRAINING_SIZES
 from unpool.config.augmentation_words import augmentation_words
 from unpool.config.schema import AugmentationSettings
 from unpool.data.augmentation import Augmentation, Crop, Field, augmented_crop, crop_field
@@ -285,7 +285,8 @@ def torn() -> str:
 def words(short: bool = False, orientation: str = "free") -> str:
     """Return the lines of a training's plan about its augmentation, for free pictures of two classes."""
     chosen = suited_settings(orientation, 2)["augmentation"]
-    given = AugmentationSettings(**{**chosen, **(LITTLE_AUGMENTATION if short else {})})
+    little = TRAINING_SIZES[orientation][0].settings["augmentation"] if short else {}
+    given = AugmentationSettings(**{**chosen, **little})
     lines = [f"  {name:<15}{text}" for name, text in augmentation_words(given)]
     return "```text\nAugmentation\n" + "\n".join(lines) + "\n```"
 

@@ -80,6 +80,7 @@ def test_with_everything_off_a_small_crop_is_a_window() -> None:
 
 MOVES = {
     "flips": dataclasses.replace(tiny.NO_CHANGE, flip_rows=True, flip_columns=True),
+    "quarter turns": dataclasses.replace(tiny.NO_CHANGE, quarter_turns=True),
     "rotation": dataclasses.replace(tiny.NO_CHANGE, rotation=180.0),
     "scale": dataclasses.replace(tiny.NO_CHANGE, scale=1.0),
     "elastic": dataclasses.replace(tiny.NO_CHANGE, elastic=6.0),
@@ -122,6 +123,27 @@ def test_flips_are_exact() -> None:
     seen = {crop(of(labels), both, seed)[1].numpy().tobytes() for seed in range(30)}
     expected = (labels, labels[::-1], labels[:, ::-1], labels[::-1, ::-1])
     assert seen == {np.ascontiguousarray(way).astype(np.int64).tobytes() for way in expected}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("size", [(32, 32), (24, 33)])
+def test_quarter_turns_are_exact_windows_in_every_orientation(mirrored: bool, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 45)).astype(np.uint8)
+    sample = Sample("x", pixels[..., None], pixels % 5, None)
+    turned = dataclasses.replace(tiny.NO_CHANGE, quarter_turns=True, flip_columns=mirrored)
+    sources = {(k, m): np.rot90(pixels[:, ::-1] if m else pixels, k) for k in range(4) for m in (False, True)}
+    seen = []
+    for seed in range(80):
+        image, labels = crop(sample, turned, seed, size)
+        found = image[0].numpy()
+        assert (found % 5 == labels.numpy()).all()
+        for way, source in sources.items():
+            windows = np.lib.stride_tricks.sliding_window_view(source, size)
+            if (windows == found).all(axis=(2, 3)).any():
+                seen.append(way)
+    assert len(seen) == 80
+    assert set(seen) == {way for way in sources if mirrored or not way[1]}
+    assert min(seen.count(way) for way in set(seen)) >= 3
 
 
 def test_beyond_the_edge_is_ignored_and_mirrored() -> None:
@@ -208,10 +230,12 @@ def test_emphasis_moves_with_the_labels(move: str, shape: tuple[int, int]) -> No
 @pytest.mark.parametrize("margin", [0, 5])
 def test_the_margin_is_picture_around_the_labels(margin: int) -> None:
     labels = blocks(80, 90)
-    whole = augmented_crop(of(labels, 60), Crop(40, 50, margin), tiny.NO_CHANGE, PLAIN, np.random.default_rng(0))
-    assert whole.image.shape == (1, 40 + 2 * margin, 50 + 2 * margin)
-    inner = whole.image[0, margin : margin + 40, margin : margin + 50]
-    np.testing.assert_allclose(inner.numpy(), whole.labels.numpy() * 60, atol=1e-2)
+    for seed in range(4):
+        limits, random = MOVES["quarter turns"], np.random.default_rng(seed)
+        whole = augmented_crop(of(labels, 60), Crop(40, 50, margin), limits, PLAIN, random)
+        assert whole.image.shape == (1, 40 + 2 * margin, 50 + 2 * margin)
+        inner = whole.image[0, margin : margin + 40, margin : margin + 50]
+        np.testing.assert_allclose(inner.numpy(), whole.labels.numpy() * 60, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -270,17 +294,17 @@ def test_the_noise_is_normal() -> None:
 
 
 def test_whole_pixels_are_taken_as_interpolation_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Crops that are only mirrored need no interpolation, and give the same values without it."""
+    """Crops that are only mirrored and turned by quarters need no interpolation, and give the same values without."""
     random = np.random.default_rng(0)
     image = random.integers(0, 255, (61, 47, 3)).astype(np.uint8)
     sample = Sample("a", image, np.zeros(image.shape[:2], np.uint8), None)
     normalisation = Normalisation(3, {"uint8": ChannelConstants((9.0, 8.0, 7.0), (3.0, 4.0, 5.0))})
-    mirrored = dataclasses.replace(Augmentation().none(), flip_rows=True, flip_columns=True)
+    moved = dataclasses.replace(Augmentation().none(), flip_rows=True, flip_columns=True, quarter_turns=True)
     crops = (Crop(32, 16), Crop(16, 32, margin=5), Crop(96, 64))  # the last is larger than the picture
 
     def cut() -> list[CroppedSample]:
         pairs = [(crop, seed) for crop in crops for seed in range(8)]
-        return [augmented_crop(sample, c, mirrored, normalisation, np.random.default_rng(seed)) for c, seed in pairs]
+        return [augmented_crop(sample, c, moved, normalisation, np.random.default_rng(seed)) for c, seed in pairs]
 
     taken = cut()
     calls: list[bool] = []
@@ -298,4 +322,4 @@ def test_rotated_and_bent_crops_are_interpolated() -> None:
     for change in ({"rotation": 5.0}, {"scale": 0.2}, {"elastic": 2.0}):
         moved = dataclasses.replace(Augmentation().none(), **change)
         rows, columns = augmentation._field((40.5, 30.5), (32, 32), moved, random)
-        assert augmentation._whole_pixels(rows, columns) is None
+        assert augmentation._whole_pixels(torch.zeros(1, 90, 90), rows, columns) is None

@@ -58,7 +58,7 @@ def test_the_page_draws_pictures_and_names_every_change(cells: Path, program: Pr
     for name, words in augmentation_words(_free()):
         assert f"{name} {words}" in whole
     short = section(html, "Short trainings")
-    assert "rotation none scale none elastic none" in short
+    assert "rotation by 0, 90, 180 or 270 degrees scale none elastic none" in short
     assert "--set rotation=180 --set scale=0.25 --set elastic=4 --set noise=0.1" in short
     assert section(html, "Each change alone").count("with its mask") == 8  # unchanged, and seven changes
     assert {path: path.read_bytes() for path in cells.rglob("*.png")} == before
@@ -111,7 +111,9 @@ def test_a_name_that_is_html_stays_text(cells: Path, program: Program) -> None:
     assert "script" not in Page(PAGE.read_text()).tags
 
 
-@pytest.mark.parametrize("change", [{}, {"rotation": 40.0}, {"elastic": 3.0, "elastic_points": 3}, {"scale": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{}, {"quarter_turns": True}, {"rotation": 40.0}, {"elastic": 3.0, "elastic_points": 3}, {"scale": 0.5}]
+)
 def test_a_crop_is_read_where_its_drawn_grid_lies(change: dict[str, float]) -> None:
     ramp = np.indices((90, 80)).astype(np.float32)
     labels = np.zeros((90, 80), np.uint8)
@@ -122,6 +124,7 @@ def test_a_crop_is_read_where_its_drawn_grid_lies(change: dict[str, float]) -> N
         fields = crop_field(labels, Crop(24, 32), limits, np.random.default_rng(seed), (44.0, 40.0))
         made = augmented_crop(sample, Crop(24, 32), limits, plain, np.random.default_rng(seed), (44.0, 40.0))
         np.testing.assert_allclose(made.image.numpy(), np.stack(fields), atol=2e-3)
+        assert fields[0].shape == (24, 32)
         assert abs(fields[0].mean() - 44) < 8 if change.get("elastic") else abs(fields[0].mean() - 44) < 1e-3
 
 
@@ -130,6 +133,7 @@ def test_words_for_what_is_off_and_for_the_papers_field() -> None:
         flip_rows=False, flip_columns=False, rotation=0, scale=0, elastic=0, contrast=0, brightness=0, noise=0, rare=0
     )
     words = dict(augmentation_words(off))
+    assert dict(augmentation_words(off.model_copy(update={"quarter_turns": True})))["rotation"] != "none"
     assert {key for key, text in words.items() if text == "none"} == set(words) - {"shift"}
     paper = dict(augmentation_words(AugmentationSettings(elastic=10, elastic_points=3)))
     assert paper["elastic"].startswith("3 x 3 points move by 10 pixels")

@@ -1,6 +1,7 @@
 """Batches: reproducible from any step, prepared in a thread that does not hide errors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ def joined(parts: Sequence[Batch]) -> Batch:
 
 def equal(one: Batch, other: Batch) -> bool:
     return torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels) and one.names == other.names
+
+
+def test_crops_of_pictures_by_their_own_constants_are_parts_of_the_normalised_pictures() -> None:
+    normalisation = replace(MODEL.normalisation, by="picture")
+    sampler = tiny.sampler(DATA, MODEL, normalisation=normalisation, augmentation=tiny.NO_CHANGE)
+    normal = {each.name: normalisation.of_picture(each.image, "p").apply(each.image, "p")[..., 0] for each in DATA}
+    assert len({round(float(each.std()), 2) for each in normal.values()}) == 1
+    for batch in sampler.epoch(0):
+        for name, image in zip(batch.names, batch.images, strict=True):
+            windows = np.lib.stride_tricks.sliding_window_view(normal[name], (32, 32))
+            assert np.isclose(windows, image[0].numpy(), atol=1e-4).all(axis=(2, 3)).any()
 
 
 def test_shapes_and_types() -> None:

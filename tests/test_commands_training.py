@@ -15,7 +15,7 @@ from conftest import Program
 from runs import weights
 from unpool.checkpoint.checkpoints import load_checkpoint
 from unpool.checkpoint.models import load_model
-from unpool.commands.events import finish
+from unpool.commands.events import Event, Message, finish
 from unpool.commands.train.train import TrainedRun, train
 from unpool.config.recipes import read_recipe
 from unpool.config.settings import merge, resolve
@@ -48,6 +48,35 @@ def test_a_run_folder_holds_everything(run: TrainedRun) -> None:
         rows_, columns = tiny.SIZES[int(path.stem.partition("-")[2]) % 3]
         assert read_image(path).shape == (rows_, 3 * columns, 3)
     assert (run.folder / "curves.svg").read_text().lstrip().startswith("<svg")
+
+
+def two_exposures(folder: Path) -> Path:
+    """Synthetic cells of which every second picture is much lighter than the others."""
+    for number, path in enumerate(sorted((tiny.write_set(folder, 8) / "images").iterdir())):
+        write_image(path, read_image(path)[..., 0] // 6 + 190 * (number % 2))
+    return folder
+
+
+def test_pictures_of_two_exposures_are_normalised_each_by_its_own_constants_and_it_is_said(
+    tmp_path: Path, program: Program
+) -> None:
+    folder = two_exposures(tmp_path / "cells")
+    said: list[Event] = []
+    given = tiny.settings(epochs=1)
+    trained = finish(train(folder, given, tmp_path / "run"), said.append)
+    plan = next(each.text for each in said if isinstance(each, Message) and each.text.startswith("Training\n"))
+    assert "  normalisation  each picture by its own mean and deviation, because the classes explain" in plan
+    assert read_recipe(trained.folder / "config.toml")["data"]["normalisation"] == "picture"
+    assert load_model(trained.model).segmenter.normalisation.by == "picture"
+    assert "each picture's own mean and deviation" in program("info", trained.folder).out
+    assert finish(train(folder, given, trained.folder, resume=True)).finished  # auto is the stored choice
+
+    by_set = finish(train(folder, merge(given, {"data": {"normalisation": "set"}}), tmp_path / "set"))
+    assert load_model(by_set.model).segmenter.normalisation.by == "set"
+    config = by_set.folder / "config.toml"
+    config.write_text(config.read_text().replace('normalisation = "set"\n', ""))  # as before it could be chosen
+    longer = finish(train(folder, tiny.settings(epochs=2), by_set.folder, resume=True))
+    assert load_model(longer.model).segmenter.normalisation.by == "set"
 
 
 def test_the_card_says_how_the_model_came_to_be(run: TrainedRun, cells: Path) -> None:

@@ -210,6 +210,7 @@ def test_models_that_do_not_fit_are_refused() -> None:
     deep = replace(other, normalisation=Normalisation(1, {"uint16": ChannelConstants((6.0,), (5.0,))}))
     twice = {"uint8": ChannelConstants((60.0,), (50.0,)), "uint16": ChannelConstants((600.0,), (500.0,))}
     moved = {**twice, "uint16": ChannelConstants((600.0,), (900.0,))}
+    own = replace(other, normalisation=replace(other.normalisation, by="picture"))
     both, apart = (replace(one, normalisation=Normalisation(1, each)) for each in (twice, moved))
     for models, words in (
         ([one], "an ensemble of 1 model"),
@@ -220,6 +221,7 @@ def test_models_that_do_not_fit_are_refused() -> None:
         ([one, wide], "b: a network for 3 channels"),
         ([one, member(VALID, 2)], r"a \(net0\) and b \(net2\) give outputs of one size"),
         ([one, deep], "no pixel type that every model knows: a: uint8; b: uint16"),
+        ([one, own], "b: a network for pictures that are normalised each by its own constants"),
         ([both, apart], "in another way for each pixel type"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -229,6 +231,17 @@ def test_models_that_do_not_fit_are_refused() -> None:
     assert isinstance(joined, Ensemble)
     assert (joined.scale == 1).all()
     assert (joined.shift == 0).all()
+
+
+def test_members_whose_pictures_are_normalised_each_by_its_own_constants_stay_so() -> None:
+    members = {
+        name: replace(each, normalisation=replace(each.normalisation, by="picture"))
+        for name, each in members_of(UNET, SEGNET).items()
+    }
+    joined = join_segmenters(members)
+    image = picture(96, 136) // 3
+    found = Predictor(joined, tiny.CPU, (32, 32)).probabilities(image, "p")
+    np.testing.assert_allclose(found, mean_of_members(members, image), atol=1e-5)
 
 
 def test_it_is_explained_as_its_members_together() -> None:

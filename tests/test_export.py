@@ -21,7 +21,7 @@ from unpool.export.graph import ExportModule, mirrored_positions
 from unpool.io.write.images import write_image
 from unpool.nets.families import network_of, structure_of
 from unpool.nets.named import named_net
-from unpool.normalisation import ChannelConstants, Normalisation
+from unpool.normalisation import ChannelConstants, Normalisation, NormalisedBy
 
 
 def test_positions_are_mirrored_as_numpy_mirrors_a_picture() -> None:
@@ -34,8 +34,10 @@ def test_positions_are_mirrored_as_numpy_mirrors_a_picture() -> None:
     {}, {"padding": "valid", "depth": 1}, {"norm": "group", "width": 8}, {"stem": "strided"},
     {"stem": "strided", "padding": "valid", "depth": 1},
 ])  # fmt: skip
-def test_the_graph_is_what_prediction_computes(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("by", ["set", "picture"])
+def test_the_graph_is_what_prediction_computes(changes: dict[str, Any], by: NormalisedBy) -> None:
     model = tiny.segmenter(**changes)
+    model = replace(model, normalisation=replace(model.normalisation, by=by))
     module = ExportModule(model, "uint8", "probabilities")
     for picture in pattern_pictures(model, "uint8", smallest=not changes.get("norm")):
         pixels = torch.from_numpy(np.moveaxis(picture, -1, 0)[None].copy())

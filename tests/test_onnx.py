@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ def assert_equal_in_onnx(model: Segmenter, output: Any = "probabilities") -> Non
 )
 def test_small_networks_in_onnx(net: str, changes: dict[str, Any], output: str) -> None:
     assert_equal_in_onnx(small(net, **changes), output)
+
+
+def test_each_picture_by_its_own_constants_in_onnx() -> None:
+    model = small("unet", depth=1)
+    assert_equal_in_onnx(replace(model, normalisation=replace(model.normalisation, by="picture")))
 
 
 @pytest.mark.slow

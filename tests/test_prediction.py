@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,35 @@ def test_tiles_equal_the_whole(net: str, size: tuple[int, int]) -> None:
     assert np.isfinite(whole).all()
     for tile in (32, 45, 64):
         np.testing.assert_allclose(logits(model, image, tile), whole, atol=1e-5)
+
+
+def by_picture(model: Segmenter) -> Segmenter:
+    """The segmenter for pictures that are normalised each by its own constants."""
+    return replace(model, normalisation=replace(model.normalisation, by="picture"))
+
+
+@every_net
+@pytest.mark.parametrize("size", [(97, 131), (1, 90)])
+def test_tiles_of_a_picture_by_its_own_constants_equal_the_whole(net: str, size: tuple[int, int]) -> None:
+    model, image = by_picture(lively(net)), picture(*size)
+    image[:, :40] //= 3  # so that no part has the constants of the picture
+    whole = logits(model, image, 1024)
+    for tile in (32, 45, 64):
+        np.testing.assert_allclose(logits(model, image, tile), whole, atol=1e-5)
+    for band in Predictor(model, tiny.CPU, (32, 32)).bands(image, "p", range(1, 2) if size[0] > 64 else None):
+        rows = slice(band.top, band.top + len(band.prediction))
+        np.testing.assert_array_equal(band.prediction, whole.argmax(0)[rows])
+
+
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging("d4")])
+def test_by_its_own_constants_another_exposure_gives_the_same_answer(averaging: Averaging) -> None:
+    model, image = lively("unet"), picture(60, 71) // 3
+    predictors = [Predictor(each, tiny.CPU, (32, 32), averaging) for each in (by_picture(model), model)]
+    (own, lighter), (by_set, other) = (
+        [predictor.probabilities(each, "p") for each in (image, 2 * image + 40)] for predictor in predictors
+    )
+    np.testing.assert_allclose(lighter, own, atol=1e-5)
+    assert np.abs(other - by_set).max() > 0.01
 
 
 @pytest.mark.parametrize("changes", [{}, {"padding": "valid"}, {"pooling_rounding": "ceil"}])

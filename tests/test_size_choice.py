@@ -67,6 +67,11 @@ def test_only_a_free_choice_is_made() -> None:
         resolve({}).model_dump(),
     ):
         assert sizes_for(bound, "free") == ()
+    assert sizes_for({}, "free")[0].settings["augmentation"]["quarter_turns"]
+    for turning in ({"rotation": 15}, {"flip_rows": False}, {"flip_columns": False}, {"quarter_turns": False}):
+        turned = sizes_for({"augmentation": turning}, "free")[0].settings["augmentation"]
+        assert "quarter_turns" not in turned
+        assert turned["elastic"] == 0
     left = sizes_for({"structure": {"width": 12}}, "free")
     assert [size.steps for size in left] == [size.steps for size in TRAINING_SIZES["free"]]
     assert all("structure" not in size.settings for size in left)

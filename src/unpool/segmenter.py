@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +113,24 @@ class Segmenter:
         ------
         DataError: channels or pixel type do not fit the model.
         """
-        return self.normal(self.window(image, window, orientation), source)
+        return self.for_picture(image, source).normal(self.window(image, window, orientation), source)
+
+    def for_picture(self, image: Pixels, source: str) -> Segmenter:
+        """Return the segmenter whose ``normal`` takes the windows of this picture.
+
+        That is itself, unless each picture is normalised by its own mean and deviation.
+
+        Parameters
+        ----------
+        image: (rows, columns, channels) in the pixel type it was stored in, as a whole.
+        source: the file's name, for messages.
+
+        Raises
+        ------
+        DataError: channels do not fit the model.
+        """
+        normalisation = self.normalisation.of_picture(image, source)
+        return self if normalisation is self.normalisation else replace(self, normalisation=normalisation)
 
     def window(self, image: Pixels, window: Region | None = None, orientation: Orientation = UPRIGHT) -> NDArray[Any]:
         """Return a window of a picture's frame, mirrored beyond the picture's edges: (rows', columns', channels).
@@ -138,7 +155,8 @@ class Segmenter:
 
         Parameters
         ----------
-        pixels: (rows, columns, channels) in the pixel type they were stored in.
+        pixels: (rows, columns, channels) in the pixel type they were stored in; of a segmenter ``for_picture`` where
+            each picture is normalised by its own constants.
         source: the file's name, for messages.
 
         Raises

@@ -21,8 +21,8 @@ from unpool.nets.network import NetworkStructure
 from unpool.normalisation import Normalisation
 from unpool.segmenter import Segmenter
 
-CARD_VERSION = 2
-READ_VERSIONS = (1, 2)
+CARD_VERSION = 3
+READ_VERSIONS = (1, 2, 3)
 
 Card = dict[str, Any]
 
@@ -54,7 +54,8 @@ def completed(card: Mapping[str, Any], structure: NetworkStructure) -> Card:
     net = NAMED_NETS.get(str(card["net"]))
     citation = net.citation if net else card["story"].get("citation") or None
     added = {"licence": None, "probe": None, "appearance": None, "mask_form": None, "citation": citation}
-    return {**added, **card, "size_rule": size_rule_card(structure)}
+    normalisation = {"by": "set", **card["normalisation"]}
+    return {**added, **card, "normalisation": normalisation, "size_rule": size_rule_card(structure)}
 
 
 def classes_of(card: Mapping[str, Any]) -> ClassTable:

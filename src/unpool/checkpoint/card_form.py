@@ -99,6 +99,7 @@ class _Constants(_Form):
 
 
 class _Normalisation(_Form):
+    by: str = "set"
     constants: dict[str, _Constants]
 
 

@@ -147,7 +147,7 @@ def _require_known_version(path: Path, card: Card) -> None:
     later = isinstance(version, int) and version > CARD_VERSION
     raise ModelFileError(
         f"{path}: a model card of version {version}",
-        f"version {' or '.join(map(str, READ_VERSIONS))}",
+        f"version {', '.join(map(str, READ_VERSIONS[:-1]))} or {READ_VERSIONS[-1]}",
         "install the newer unpool that wrote it" if later else "give a model.safetensors that unpool wrote",
     )
 
@@ -213,7 +213,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
             "a model.safetensors written by unpool",
             "give a model that unpool trained",
         ) from error
-    if card.get("version") == CARD_VERSION and CHECKSUM_KEY not in metadata:
+    if card.get("version") in READ_VERSIONS[1:] and CHECKSUM_KEY not in metadata:
         raise ModelFileError(
             f"{path}: its checksum is missing",
             "a file written by unpool and not changed since",

@@ -33,6 +33,7 @@ from unpool.report.augmentation_page import (
     DrawnLine,
     render_augmentation,
 )
+from unpool.normalisation import Normalisation
 from unpool.report.pictures import displayable, levels_of, overlay
 from unpool.wording import all_of, decodable, minutes_text
 
@@ -55,7 +56,7 @@ class _Seen(NamedTuple):
 
 _SINGLE: Mapping[str, tuple[str, ...]] = {
     "mirror": ("flip_rows", "flip_columns"),
-    "rotation": ("rotation",),
+    "rotation": ("quarter_turns", "rotation"),
     "scale": ("scale",),
     "elastic": ("elastic", "elastic_points"),
     "contrast": ("contrast",),
@@ -163,7 +164,7 @@ def _panel(seen: _Seen, sample: Sample, number: int) -> AugmentationPanel:
         state = (batches.seed, number, k)
         rows, columns = crop_field(sample.labels, batches.crop, batches.augmentation, np.random.default_rng(state))
         made = augmented_crop(
-            sample, batches.crop, batches.augmentation, batches.normalisation, np.random.default_rng(state)
+            sample, batches.crop, batches.augmentation, _normalisation(seen, sample), np.random.default_rng(state)
         )
         outlines += _grid_lines(rows, columns, colour, cells=1)
         groups.append(
@@ -193,7 +194,7 @@ def _stored(batches: CropSampler, sample: Sample, made: CroppedSample) -> NDArra
     """Return a crop as its picture is displayed: uint8 (rows, columns, 3), with the black and white of the picture."""
     pixels = np.moveaxis(made.image.numpy(), 0, -1)
     kind = str(sample.image.dtype)
-    values = batches.normalisation.undo(pixels, kind)
+    values = batches.normalisation.of_picture(sample.image, sample.name).undo(pixels, kind)
     levels = levels_of(sample.image)
     return (
         displayable(values, levels) if levels else displayable(np.clip(np.rint(values), 0, 255).astype(np.uint8), None)
@@ -254,7 +255,11 @@ def _single_section(job: TrainingJob) -> AugmentationSection:
 def _single(seen: _Seen, sample: Sample, augmentation: Augmentation, middle: Place, draw: int) -> Tensor:
     """Return the middle crop with one change, float32 (channels, rows, columns)."""
     batches, random = seen.batches, np.random.default_rng((seen.batches.seed, draw))
-    return augmented_crop(sample, batches.crop, augmentation, batches.normalisation, random, middle).image
+    return augmented_crop(sample, batches.crop, augmentation, _normalisation(seen, sample), random, middle).image
+
+
+def _normalisation(seen: _Seen, sample: Sample) -> Normalisation:
+    return seen.batches.normalisation.of_picture(sample.image, sample.name)
 
 
 def _single_figures(
@@ -264,7 +269,7 @@ def _single_figures(
     state = (batches.seed, number)
     rows, columns = crop_field(sample.labels, batches.crop, augmentation, np.random.default_rng(state), middle)
     made = augmented_crop(
-        sample, batches.crop, augmentation, batches.normalisation, np.random.default_rng(state), middle
+        sample, batches.crop, augmentation, _normalisation(seen, sample), np.random.default_rng(state), middle
     )
     tinted = _crop_figures(seen, sample, made)[-1]._replace(caption="with its mask")
     return [_source_figure(sample, rows, columns, _COLOURS[0], caption), tinted]

@@ -10,7 +10,7 @@ from typing import Any
 
 from unpool.config.recipes import read_recipe
 from unpool.config.schema import RunConfig
-from unpool.config.settings import override, resolve
+from unpool.config.settings import EARLIER, merge, override, resolve
 from unpool.config.toml import to_toml
 from unpool.errors import DataError, UsageError
 from unpool.io.destination import is_unused, new_folder
@@ -108,6 +108,10 @@ def run_to_resume(out: Path | None, data: Path, config: RunConfig) -> RunFolder 
     return run
 
 
+SUITED = ("augmentation.orientation", "data.normalisation", "loss.class_weights")
+"""Settings that are stored as they suit the pictures, where a person left the choice open."""
+
+
 def resumed_config(run: RunFolder, requested: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a run that continues, with the budget and the machine that are requested now.
 
@@ -117,13 +121,12 @@ def resumed_config(run: RunFolder, requested: Mapping[str, Any]) -> RunConfig:
     ------
     UsageError: a setting differs; both values are named.
     """
-    stored = resolve(read_recipe(run.config), str(run.config))
+    stored = resolve(merge(EARLIER, read_recipe(run.config)), str(run.config))
     resumed = resolve(override(stored.model_dump(), requested), "the command line")
     before, after = dict(dotted_names(stored.model_dump())), dict(dotted_names(resumed.model_dump()))
     for key, value in after.items():
         may_change = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
-        # The stored values are those that suit the pictures.
-        may_change |= key in ("augmentation.orientation", "loss.class_weights") and value == "auto"
+        may_change |= key in SUITED and value == "auto"
         if value != before.get(key) and not may_change:
             raise UsageError(
                 f"{key} = {value!r}, but the run in {run.path} was started with {before.get(key)!r}",

@@ -23,7 +23,7 @@ def augmentation_words(given: AugmentationSettings) -> list[tuple[str, str]]:
     return [
         ("shift", f"crops from anywhere in a picture; {_around(given.rare)}"),
         ("mirror", " and ".join(f"half of the crops {side}" for side in sides) if sides else OFF),
-        ("rotation", f"up to {given.rotation:g} degrees in both directions" if given.rotation else OFF),
+        ("rotation", _rotation_text(given)),
         ("scale", f"between 1/{factor:g} and {factor:g} times the size" if given.scale else OFF),
         ("elastic", _elastic_text(given)),
         ("contrast", _factor_text(given.contrast)),
@@ -36,6 +36,12 @@ def _around(rare: float) -> str:
     if not rare:
         return "none around a pixel of a chosen class"
     return f"{100 * rare:g} % of them around a pixel of a class, each class of the picture equally often"
+
+
+def _rotation_text(given: AugmentationSettings) -> str:
+    turns = "by 0, 90, 180 or 270 degrees" if given.quarter_turns else ""
+    angles = f"up to {given.rotation:g} degrees in both directions" if given.rotation else ""
+    return " and ".join(filter(None, (turns, angles))) or OFF
 
 
 def _elastic_text(given: AugmentationSettings) -> str:

@@ -74,6 +74,18 @@ class DataSettings(_Section):
             "smeared"
         ),
     ] = False
+    normalisation: Annotated[
+        Literal["auto", "set", "picture"],
+        Meaning(
+            "mean and standard deviation by which pictures are shifted and scaled before the network",
+            "with picture, a prediction reads each picture once more before its first tile",
+            {
+                "auto": "picture if the classes of the training pictures then differ far more clearly, otherwise set",
+                "set": "those of all training pictures",
+                "picture": "each picture's own, as for pictures of several microscopes or exposures",
+            },
+        ),
+    ] = "auto"
     val_share: Annotated[
         float,
         Meaning(
@@ -291,6 +303,13 @@ class AugmentationSettings(_Section):
     flip_columns: Annotated[
         bool | None, Meaning("whether half of the crops are mirrored left to right; without it, they are", example=True)
     ] = None
+    quarter_turns: Annotated[
+        bool,
+        Meaning(
+            "whether crops are rotated by 0, 90, 180 or 270 degrees, equally often; mirrored too, they have all eight "
+            "orientations"
+        ),
+    ] = False
     rotation: Annotated[
         float | None,
         Meaning(

@@ -21,6 +21,9 @@ BUDGET_KEYS = ("epochs", "minutes")
 OPTIONS = ("masks", "seed")
 """Settings that are also options of every command that takes settings; such an option overrides ``--set``."""
 
+EARLIER: Mapping[str, Any] = {"data": {"normalisation": "set"}}
+"""What a setting was in runs from before it could be chosen, nested, where its default is something else today."""
+
 SEE_ALL = "see them all: unpool explain --settings"
 """Where a person finds every setting with its meaning."""
 

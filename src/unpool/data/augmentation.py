@@ -39,6 +39,7 @@ class Augmentation:
 
     flip_rows: bool = True
     flip_columns: bool = True
+    quarter_turns: bool = False
     rotation: float = 180.0
     scale: float = 0.25
     elastic: float = 4.0
@@ -105,6 +106,7 @@ def augmented_crop(
 
     Parameters
     ----------
+    normalisation: of the picture, see ``Normalisation.of_picture``.
     centre: of the crop; None for a random place.
     """
     rows, columns = crop_field(sample.labels, crop, augmentation, random, centre)
@@ -120,9 +122,13 @@ def crop_field(
 
     ``augmented_crop`` takes the same for a generator in the same state.
     """
+    turns = int(random.integers(4)) if augmentation.quarter_turns else 0
+    if turns % 2:
+        crop = Crop(crop.columns, crop.rows, crop.margin)
     if centre is None:
         centre = _centre(labels, (crop.rows, crop.columns), augmentation.rare, random)
-    return _field(centre, crop.with_margin(), augmentation, random)
+    rows, columns = _field(centre, crop.with_margin(), augmentation, random)
+    return np.rot90(rows, turns), np.rot90(columns, turns)
 
 
 def _centre(labels: Labels, size: Size, rare: float, random: np.random.Generator) -> Place:
@@ -190,22 +196,25 @@ def _picture(sample: Sample, rows: Field, columns: Field, normalisation: Normali
     # With one channel after the other in memory, normalisation and interpolation are several times faster.
     window = np.ascontiguousarray(np.moveaxis(sample.image[top:bottom, left:right], -1, 0))
     pixels = torch.from_numpy(normalisation.apply(np.moveaxis(window, 0, -1), sample.name)).movedim(-1, 0)
-    whole = _whole_pixels(rows - top, columns - left)
+    whole = _whole_pixels(pixels, rows - top, columns - left)
     if whole is not None:
-        return pixels.index_select(1, whole[0]).index_select(2, whole[1])
+        return whole
     grid = torch.from_numpy(np.stack([_unit(columns - left, right - left), _unit(rows - top, bottom - top)], axis=-1))
     return F.grid_sample(pixels[None], grid[None], padding_mode="border", align_corners=True)[0]
 
 
-def _whole_pixels(rows: Field, columns: Field) -> tuple[Tensor, Tensor] | None:
-    """Return the pixel of each row and of each column, where a field takes whole rows and columns of pixels.
+def _whole_pixels(pixels: Tensor, rows: Field, columns: Field) -> Tensor | None:
+    """Return the pixels (channels, rows, columns) of a field that takes whole rows and columns of a picture; else None.
 
-    That is so without rotation, scale and elastic deformation. Interpolation would give the same values, in more time.
+    It does so without rotation, scale and elastic deformation. Interpolation would give the same values, in more time.
     """
-    down, across = np.rint(rows[:, 0]).astype(np.int64), np.rint(columns[0]).astype(np.int64)
-    if np.any(rows != down[:, None]) or np.any(columns != across):
-        return None
-    return torch.from_numpy(down), torch.from_numpy(across)
+    for exchanged in (False, True):
+        along = (rows.T, columns.T) if exchanged else (rows, columns)
+        down, across = np.rint(along[0][:, 0]).astype(np.int64), np.rint(along[1][0]).astype(np.int64)
+        if np.all(along[0] == down[:, None]) and np.all(along[1] == across):
+            taken = pixels.index_select(1, torch.from_numpy(down)).index_select(2, torch.from_numpy(across))
+            return taken.transpose(1, 2).contiguous() if exchanged else taken
+    return None
 
 
 def _ground_truth(sample: Sample, rows: Field, columns: Field) -> tuple[Tensor, Tensor | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -124,6 +124,7 @@ class CropSampler:
     seed: int
     least_steps: int = 20
     most_steps: int = 400
+    _own: dict[int, Normalisation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def steps(self) -> int:
@@ -197,7 +198,9 @@ class CropSampler:
         sample = self.samples[index]
         random = np.random.default_rng((self.seed, epoch, place + 1))
         with _naming_files(sample.name):
-            return sample.name, augmented_crop(sample, self.crop, self.augmentation, self.normalisation, random)
+            if index not in self._own:
+                self._own[index] = self.normalisation.of_picture(sample.image, sample.name)
+            return sample.name, augmented_crop(sample, self.crop, self.augmentation, self._own[index], random)
 
 
 def crop_size(sizes: Sequence[Size], largest: int, step: int) -> Size:

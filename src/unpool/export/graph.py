@@ -26,6 +26,9 @@ class ExportModule(nn.Module):
     output: ``classes`` gives uint8 class ids (N, rows, columns), ``probabilities`` float32 (N, K, rows, columns).
     half: whether the network computes in float16; normalisation and output are float32 either way.
 
+    Where each picture is normalised by its own constants, they are computed in the graph from the input: it has to be a
+    whole picture.
+
     The input is a batch (N, channels, rows, columns) of raw pixel values, of any number type. The module computes the
     same as ``Segmenter.prepare`` and the network, with operations that take their sizes from the input.
 
@@ -45,6 +48,8 @@ class ExportModule(nn.Module):
         self.dtype = torch.float16 if half else torch.float32
         self.network = copy.deepcopy(segmenter.network).to(self.dtype)
         constants = segmenter.normalisation.constants[pixels]
+        self.by_picture = segmenter.normalisation.by == "picture"
+        self.whole_numbers = pixels != "float32"
         self.register_buffer("mean", torch.tensor(constants.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(constants.std)[:, None, None])
         self.eval()
@@ -57,7 +62,7 @@ class ExportModule(nn.Module):
     def logits(self, pixels: Tensor) -> Tensor:
         """Return the logits of a batch, float32 (N, K, rows, columns)."""
         sides = pixels.shape[2:]
-        maps = (pixels.float() - self.mean) / self.std
+        maps = self._normal(pixels.float())
         if self.rule == SizeRule(1, 1, 0):
             return self._network_logits(maps)
         before, after = max(self.rule.lost // 2, 0), max(-(self.rule.lost // 2), 0)
@@ -68,9 +73,23 @@ class ExportModule(nn.Module):
             maps = maps.index_select(axis, torch.arange(side) + after)
         return maps
 
+    def _normal(self, pixels: Tensor) -> Tensor:
+        if not self.by_picture:
+            return (pixels - self.mean) / self.std
+        mean = _picture_mean(pixels)
+        apart = pixels - mean
+        smallest = torch.ones_like(mean) if self.whole_numbers else (mean.abs() * 1e-6).clamp(min=1e-12)
+        return apart / torch.maximum(_picture_mean(apart.square()).sqrt(), smallest)
+
     def _network_logits(self, maps: Tensor) -> Tensor:
         logits: Tensor = self.network(maps.to(self.dtype))
         return self.class_logits(logits.float(), 1)
+
+
+def _picture_mean(values: Tensor) -> Tensor:
+    """Return the mean over each picture of a batch, (N, channels, 1, 1)."""
+    # The mean of the means of rows loses less in float32 than one sum over all pixels.
+    return values.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
 
 
 def mirrored_positions(positions: Tensor, side: int) -> Tensor:

@@ -17,7 +17,7 @@ from unpool.prediction.averaging import Averaging, dropping, sample_seed
 from unpool.prediction.memory import WindowMemory, window_memory
 from unpool.prediction.windows import WindowPixels, as_stored
 from unpool.segmenter import Segmenter
-from unpool.shapes import Region
+from unpool.shapes import Pixels, Region
 
 
 class RunLogits(NamedTuple):
@@ -57,6 +57,16 @@ class PlacedNetwork:
     def memory(self) -> WindowMemory:
         """Bytes that computing the logits of a window takes."""
         return window_memory(self.segmenter.network, self.machine)
+
+    def for_picture(self, image: Pixels, source: str) -> PlacedNetwork:
+        """Return the network that takes the windows of this picture, see ``Segmenter.for_picture``.
+
+        Raises
+        ------
+        DataError: channels do not fit the model.
+        """
+        segmenter = self.segmenter.for_picture(image, source)
+        return self if segmenter is self.segmenter else replace(self, segmenter=segmenter)
 
     def runs(self, window: WindowPixels, source: str, averaging: Averaging) -> Iterator[RunLogits]:
         """Yield the logits of each dropout sample of a window, or those of one run where dropout is not sampled.

@@ -244,8 +244,9 @@ class Predictor:
 
     def _runs(self, image: Pixels, source: str, kept: Sequence[Region], halo: Halo | None) -> Iterator[RunLogits]:
         """Yield ``averaging.runs`` runs for each region."""
+        placed = self._placed.for_picture(image, source)
         for window in read_windows(self.segmenter, image, kept, self.averaging.orientations, halo):
-            yield from self._placed.runs(window, source, self.averaging)
+            yield from placed.runs(window, source, self.averaging)
 
     def _means(self, image: Pixels, source: str, kept: Sequence[Region], halo: Halo | None) -> Iterator[Means]:
         """Yield the mean ``Segmenter.probabilities`` of each region; with dropout samples their variance too."""

@@ -79,7 +79,9 @@ def _picture_rows(card: Mapping[str, Any]) -> NamedTexts:
         (f"{kind} pixels", f"mean {_numbers(each['mean'])}; deviation {_numbers(each['std'])}{_range(seen.get(kind))}")
         for kind, each in card["normalisation"]["constants"].items()
     ]
-    return [("sizes", rule["words"]), ("halo, pixels", f"{halo_text} (stride {rule['stride']})"), *constants]
+    by_picture = card["normalisation"].get("by") == "picture"
+    own = [("normalised by", "each picture's own mean and deviation")] if by_picture else []
+    return [("sizes", rule["words"]), ("halo, pixels", f"{halo_text} (stride {rule['stride']})"), *own, *constants]
 
 
 def _member_table(members: Sequence[Mapping[str, Any]]) -> Table:

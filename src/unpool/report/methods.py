@@ -164,6 +164,7 @@ def _augmentation(augmentation: Mapping[str, Any]) -> str:
     mirrored = [axis for axis, key in (("rows", "flip_rows"), ("columns", "flip_columns")) if augmentation.get(key)]
     words = [
         f"mirrored along {' and '.join(mirrored)}" if mirrored else "",
+        "rotated by quarter turns" if augmentation.get("quarter_turns") else "",
         f"rotated by up to {value('rotation'):g} degrees" if value("rotation") else "",
         f"scaled by up to {value('scale'):.0%}" if value("scale") else "",
         f"deformed elastically (deviation {value('elastic'):g} pixels)" if value("elastic") else "",

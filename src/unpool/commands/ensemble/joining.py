@@ -37,6 +37,8 @@ def join_segmenters(segmenters: Mapping[str, Segmenter]) -> Segmenter:
     _require_members(segmenters)
     for source, each in segmenters.items():
         _require_same_classes(source, each, first)
+    for source, each in segmenters.items():
+        _require_same_normalising(source, each, first)
     normalisation = _shared_normalisation(segmenters)
     network = _network(segmenters)
     for number, (source, each) in enumerate(segmenters.items()):
@@ -89,6 +91,17 @@ def _require_same_classes(source: str, segmenter: Segmenter, first: Segmenter) -
             f"{source}: a network for {count_text(segmenter.network.in_channels, 'channel')}",
             f"{count_text(first.network.in_channels, 'channel')}, as the first model",
             "give models that were trained on pictures of the same channels",
+        )
+
+
+def _require_same_normalising(source: str, segmenter: Segmenter, first: Segmenter) -> None:
+    texts = {"set": "by the constants of its training pictures", "picture": "each by its own constants"}
+    own, wanted = segmenter.normalisation.by, first.normalisation.by
+    if own != wanted:
+        raise UsageError(
+            f"{source}: a network for pictures that are normalised {texts[own]}",
+            f"pictures that are normalised {texts[wanted]}, as for the first model",
+            "give models that were trained with the same --set normalisation=…",
         )
 
 

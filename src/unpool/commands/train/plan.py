@@ -19,6 +19,7 @@ def plan(job: TrainingJob, run: Path) -> str:
         ("network", _network_text(job)),
         ("crops", _crops_text(job)),
         ("orientation", "any" if job.config.augmentation.orientation == "free" else "upright"),
+        ("normalisation", _normalisation_text(job)),
         ("class weights", ", ".join(f"{name} {weight:.2f}" for name, weight in weights)),
         (
             "optimiser",
@@ -56,6 +57,19 @@ def _crops_text(job: TrainingJob) -> str:
         f"{batches.crop.rows} x {batches.crop.columns} pixels{margin}, {job.config.training.batch_size} per step, "
         f"{batches.steps} steps per epoch"
     )
+
+
+def _normalisation_text(job: TrainingJob) -> str:
+    """Return what pictures are normalised by and why; an empty text for the usual, the set's constants."""
+    if job.segmenter.normalisation.by == "set":
+        return ""
+    because = (
+        f", because the classes explain {job.contrast.by_picture:.0%} of the values then, and "
+        f"{job.contrast.by_set:.1%} by those of all pictures"
+        if job.contrast
+        else ""
+    )
+    return f"each picture by its own mean and deviation{because}"
 
 
 def _loss_text(job: TrainingJob) -> str:

@@ -19,6 +19,7 @@ from unpool.config.schema import AugmentationSettings, LossSettings, RunConfig, 
 from unpool.config.settings import merge, resolve
 from unpool.data.augmentation import Augmentation, Crop
 from unpool.data.batches import CropSampler, SampleStore, crop_size
+from unpool.data.class_contrast import ClassContrast, class_contrast
 from unpool.data.samples import Sample
 from unpool.data.training_normalisation import training_normalisation
 from unpool.data.upright import UPRIGHT_ABOVE, vertical_displacement
@@ -51,6 +52,7 @@ class TrainingJob:
     ----------
     config: the configuration with every choice made.
     fresh: names of tensors that do not come from the model that the training starts with.
+    contrast: of the classes, where it chose what pictures are normalised by.
     rehearsal: of this training on this machine, where it was rehearsed already.
     """
 
@@ -59,6 +61,7 @@ class TrainingJob:
     segmenter: Segmenter
     setup: TrainingSetup
     fresh: tuple[str, ...] = ()
+    contrast: ClassContrast | None = None
     rehearsal: Rehearsal | None = None
 
 
@@ -90,10 +93,13 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
 
     trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss), config.data.borders)
     validated = store(survey.split.val, cache // 5)
-    config = _suited(config, trained, len(survey.table))
+    by_set = training_normalisation(trained, survey.channels)
+    contrast = class_contrast(trained, by_set) if config.data.normalisation == "auto" else None
+    config = _suited(config, trained, len(survey.table), contrast)
     given = config.training
     network, fresh = _network(config, survey)
-    normalisation = training_normalisation(trained, survey.channels)
+    assert config.data.normalisation != "auto"
+    normalisation = replace(by_set, by=config.data.normalisation)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
     segmenter = Segmenter(config.net, network, normalisation, survey.table, seen, config.data.borders)
     setup = TrainingSetup(
@@ -120,7 +126,7 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
         best=given.best,
         processes=processes,
     )
-    return TrainingJob(config, survey, segmenter, setup, fresh)
+    return TrainingJob(config, survey, segmenter, setup, fresh, contrast)
 
 
 def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
@@ -149,7 +155,7 @@ def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
         optimiser=_placed(network, setup.machine, config.training),
         learning_rate=config.training.learning_rate,
     )
-    return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh)
+    return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh, job.contrast)
 
 
 def _network(config: RunConfig, survey: Survey) -> tuple[Network, tuple[str, ...]]:
@@ -290,8 +296,13 @@ def _require_trained_types(survey: Survey) -> None:
             )
 
 
-def _suited(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunConfig:
-    """Return the configuration with the settings that suit the pictures, where a person did not choose them."""
+def _suited(config: RunConfig, samples: Sequence[Sample], classes: int, contrast: ClassContrast | None) -> RunConfig:
+    """Return the configuration with the settings that suit the pictures, where a person did not choose them.
+
+    Parameters
+    ----------
+    contrast: of the classes; None where a person chose what pictures are normalised by.
+    """
     orientation = config.augmentation.orientation
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
@@ -301,6 +312,8 @@ def _suited(config: RunConfig, samples: Sequence[Sample], classes: int) -> RunCo
     changes: dict[str, Any] = {"augmentation": {**chosen, "orientation": orientation}}
     if config.loss.class_weights == "auto":
         changes["loss"] = suited["loss"]
+    if contrast is not None:
+        changes["data"] = {"normalisation": contrast.clearer}
     return resolve(merge(config.model_dump(), changes))
 
 

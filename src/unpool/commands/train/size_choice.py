@@ -11,6 +11,7 @@ from typing import Any
 from unpool.commands.events import Event, Message, Progress
 from unpool.commands.train.preparation import TrainingJob, with_settings
 from unpool.commands.train.rehearsal import rehearsed
+from unpool.config.values import assignment
 from unpool.convolution.choices import CHOICES
 from unpool.errors import TrainingError, UsageError
 from unpool.wording import all_of, duration_text, minutes_text
@@ -43,17 +44,13 @@ class TrainingSize:
     @property
     def words(self) -> str:
         """The settings as a person writes them, and those that are switched off as words."""
-        off = [key for key, value in self.values.items() if value == 0]
+        off = [key for key, value in self.values.items() if not value]
         return _assignments(self.values) + (f", without {all_of(off)}" if off else "")
 
 
 def _assignments(values: Mapping[str, Any]) -> str:
     """Return the settings that are not switched off as a person writes them."""
-    return " ".join(
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in values.items()
-        if value != 0
-    )
+    return " ".join(assignment(key, value) for key, value in values.items() if value)
 
 
 @dataclass(frozen=True)
@@ -75,25 +72,32 @@ DEARER = 2.5
 ``width`` 8, 16 and 32 with the same crops: 0.148, 0.351 and 0.983 s (two cores with AVX-512 bfloat16).
 """
 
-LITTLE_AUGMENTATION = {"rotation": 0.0, "scale": 0.0, "elastic": 0.0, "noise": 0.0}
-"""The augmentation of a short training: crops are mirrored, and contrast and brightness vary.
+WHOLE_PIXELS = {"rotation": 0.0, "scale": 0.0, "elastic": 0.0, "noise": 0.0}
+"""The augmentation of a short training on scenes: crops are mirrored, and contrast and brightness vary.
 
 Whole pixels are taken then, without interpolation.
 """
 
+ALL_ORIENTATIONS = {"quarter_turns": True, **WHOLE_PIXELS}
+"""The augmentation of a short training on pictures without a top: their crops have all eight orientations too."""
+
 
 def _objects(width: int) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a short training on pictures without a top: many small crops in a step."""
-    return _short(width, "none", {"crop": 128, "batch_size": 8, "learning_rate": 3e-3})
+    training = {"crop": 128, "batch_size": 8, "learning_rate": 3e-3}
+    return _short(width, "none", training, ALL_ORIENTATIONS)
 
 
 def _scenes(width: int) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a short training on scenes: crops that show how their parts lie to each other."""
-    return _short(width, "strided", {"crop": 256, "batch_size": 4, "learning_rate": 1.5e-3})
+    training = {"crop": 256, "batch_size": 4, "learning_rate": 1.5e-3}
+    return _short(width, "strided", training, WHOLE_PIXELS)
 
 
-def _short(width: int, stem: str, training: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": LITTLE_AUGMENTATION}
+def _short(
+    width: int, stem: str, training: Mapping[str, Any], augmentation: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    return {"structure": {"width": width, "stem": stem}, "training": training, "augmentation": augmentation}
 
 
 AS_NAMED = TrainingSize(
@@ -142,10 +146,15 @@ def sizes_for(settings: Mapping[str, Any], orientation: str) -> tuple[TrainingSi
 
 
 def _without(settings: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return settings of a size without those that a person gave. Who gives a part of the network's size gives it."""
-    named = {section: set(given.get(section, {})) for section in settings}
+    """Return settings of a size without those that a person gave.
+
+    Who gives a part of the network's size gives it, and who says how crops are rotated or mirrored gets no more turns.
+    """
+    named = {section: set(given.get(section, {})) for section in ("structure", "training", "augmentation")}
     if named["structure"] & set(settings["structure"]):
         named["structure"] |= set(settings["structure"])
+    if named["augmentation"] & {"rotation", "flip_rows", "flip_columns"}:
+        named["augmentation"].add("quarter_turns")
     left = {
         section: {key: value for key, value in values.items() if key not in named[section]}
         for section, values in settings.items()
