@@ -22,6 +22,7 @@ from unpool.config.settings import merge, resolve
 from unpool.errors import DataError, RunError, UsageError
 from unpool.io.read.images import read_image
 from unpool.io.write.images import write_image
+from unpool.ledger.folders import read_record
 from unpool.training import loop
 from unpool.training.records import EpochRecord
 
@@ -65,18 +66,34 @@ def test_pictures_of_two_exposures_are_normalised_each_by_its_own_constants_and_
     given = tiny.settings(epochs=1)
     trained = finish(train(folder, given, tmp_path / "run"), said.append)
     plan = next(each.text for each in said if isinstance(each, Message) and each.text.startswith("Training\n"))
-    assert "  normalisation  each picture by its own mean and deviation, because the classes explain" in plan
+    assert "  normalisation  each picture by its own mean and deviation, because the classes then explain" in plan
     assert read_recipe(trained.folder / "config.toml")["data"]["normalisation"] == "picture"
     assert load_model(trained.model).segmenter.normalisation.by == "picture"
     assert "each picture's own mean and deviation" in program("info", trained.folder).out
-    assert finish(train(folder, given, trained.folder, resume=True)).finished  # auto is the stored choice
+    assert "data.normalisation" not in read_record(trained.folder).changed
 
-    by_set = finish(train(folder, merge(given, {"data": {"normalisation": "set"}}), tmp_path / "set"))
-    assert load_model(by_set.model).segmenter.normalisation.by == "set"
+    # The weights of a model know pictures as it normalises them.
+    start = {"training": {"start": str(trained.folder)}}
+    plain = tiny.write_set(tmp_path / "plain", 8)
+    onwards = finish(train(plain, merge(given, start), tmp_path / "onwards"))
+    assert load_model(onwards.model).segmenter.normalisation.by == "picture"
+
+
+AUTO: dict[str, Any] = {"data": {"normalisation": "auto"}}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_goes_on_with_the_normalisation_it_began_with(version: int, tmp_path: Path) -> None:
+    folder, given = two_exposures(tmp_path / "cells"), tiny.settings(epochs=1)
+    by_set = finish(train(folder, merge(given, {"data": {"normalisation": "set"}}), tmp_path / "run"))
     config = by_set.folder / "config.toml"
-    config.write_text(config.read_text().replace('normalisation = "set"\n', ""))  # as before it could be chosen
-    longer = finish(train(folder, tiny.settings(epochs=2), by_set.folder, resume=True))
+    if version == 1:  # as it was before the normalisation could be chosen
+        text = config.read_text().replace("config_version = 2", "config_version = 1")
+        config.write_text(text.replace('normalisation = "set"\n', ""))
+    longer = finish(train(folder, merge(tiny.settings(epochs=2), AUTO), by_set.folder, resume=True))
     assert load_model(longer.model).segmenter.normalisation.by == "set"
+    again = finish(train(folder, merge(read_recipe(config), {"training": {"epochs": 1}}), tmp_path / "again"))
+    assert load_model(again.model).segmenter.normalisation.by == "set"
 
 
 def test_the_card_says_how_the_model_came_to_be(run: TrainedRun, cells: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool import normalisation
+from unpool import shapes
 from unpool.errors import DataError
 from unpool.normalisation import ChannelConstants, ChannelMoments, Normalisation
 
@@ -65,7 +65,7 @@ def test_each_picture_by_its_own_constants_by_hand() -> None:
 def test_own_constants_are_those_of_all_pixels_however_the_picture_is_read(
     kind: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(normalisation, "_SIDE", 7)
+    monkeypatch.setattr(shapes, "_AT_ONCE", 49)
     image = np.random.default_rng(0).integers(0, 251, (*size, 3)).astype(kind)
     by_picture = Normalisation(3, {kind: ChannelConstants((5.0,) * 3, (2.0,) * 3)}, "picture")
     (found,) = by_picture.of_picture(image, "p").constants.values()

@@ -5,10 +5,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpool.prediction.halo import Halo, tile_of
-from unpool.shapes import Region
+from unpool.shapes import Region, reading_parts
 from unpool.tiling import mirrored, multiple_above, regions
 
 sides = st.integers(1, 90)
+
+
+class _Blocks(np.ndarray):
+    """A picture in a file that is decoded by blocks."""
+
+    block: tuple[int, int]
+
+
+def _picture(size: tuple[int, int], block: tuple[int, int]) -> _Blocks:
+    picture = np.zeros((*size, 1), np.uint8).view(_Blocks)
+    picture.block = block
+    return picture
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(1, 900), columns=st.integers(1, 900), block=st.tuples(*[st.sampled_from([1, 7, 64, 300])] * 2))
+def test_parts_to_read_cover_once_and_decode_each_block_once(rows: int, columns: int, block: tuple[int, int]) -> None:
+    for picture in (_picture((rows, columns), block), _picture((rows, columns), (block[0], columns))):
+        seen = np.zeros((rows, columns), int)
+        blocks: list[tuple[int, int]] = []
+        for part in reading_parts(picture):
+            seen[part] += 1
+            spans = [range(s.start // b, -(-s.stop // b)) for s, b in zip(part, picture.block, strict=True)]
+            blocks += [(row, column) for row in spans[0] for column in spans[1]]
+        assert (seen == 1).all()
+        assert len(blocks) == len(set(blocks))
+
+
+def test_parts_of_a_huge_strip_stay_small() -> None:
+    picture = np.broadcast_to(np.uint8(0), (4000, 40_000, 1)).view(_Blocks)
+    picture.block = (4000, 40_000)
+    assert max((part[0].stop - part[0].start) * 40_000 for part in reading_parts(picture)) <= 1 << 18
 
 
 @settings(deadline=None)

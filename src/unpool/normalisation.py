@@ -9,14 +9,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unpool.errors import DataError
-from unpool.shapes import Pixels
+from unpool.shapes import Pixels, reading_parts
 from unpool.wording import count_text
 
 NormalisedBy = Literal["set", "picture"]
@@ -24,9 +23,6 @@ NormalisedBy = Literal["set", "picture"]
 
 _FLOORS = {"uint8": 1.0, "uint16": 1.0}
 """The smallest standard deviation: one step of the pixel type, so that constant pictures stay finite."""
-
-_SIDE = 512
-"""Rows and columns of a picture that are read at once to compute its own constants."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +106,9 @@ class Normalisation:
         """
         if self.by == "set":
             return self
-        rows, columns = int(image.shape[0]), int(image.shape[1])
         own: list[ChannelMoments] = []
         kind = ""
-        for top, left in product(range(0, rows, _SIDE), range(0, columns, _SIDE)):
-            region = slice(top, min(top + _SIDE, rows)), slice(left, min(left + _SIDE, columns))
+        for region in reading_parts(image):
             pixels = self.match_channels(image[region], name)
             kind = str(pixels.dtype.newbyteorder("="))
             own.append(ChannelMoments.of(pixels))

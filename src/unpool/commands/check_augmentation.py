@@ -25,6 +25,7 @@ from unpool.data.batches import CropSampler
 from unpool.data.samples import Sample
 from unpool.dataset.survey_result import Survey
 from unpool.io.files import write_text
+from unpool.normalisation import Normalisation
 from unpool.report.augmentation_page import (
     AugmentationContents,
     AugmentationFigure,
@@ -33,7 +34,6 @@ from unpool.report.augmentation_page import (
     DrawnLine,
     render_augmentation,
 )
-from unpool.normalisation import Normalisation
 from unpool.report.pictures import displayable, levels_of, overlay
 from unpool.wording import all_of, decodable, minutes_text
 
@@ -48,10 +48,11 @@ _CELLS = 6  # of the grid over a crop, along one side
 
 
 class _Seen(NamedTuple):
-    """The crops of a training, and the colours of its classes."""
+    """The crops of a training, the colours of its classes, and the normalisation of each picture, by its name."""
 
     batches: CropSampler
     colours: Sequence[Colour]
+    normalisations: dict[str, Normalisation]
 
 
 _SINGLE: Mapping[str, tuple[str, ...]] = {
@@ -131,6 +132,7 @@ def _short_section(job: TrainingJob, changes: Mapping[str, Mapping[str, Any]]) -
         return []
     short = with_settings(job, changes)
     off = [key for key, value in little.items() if not value]
+    rotated = ", and crops are rotated by quarter turns" if little.get("quarter_turns") else ""
     kept = "".join(f" --set {key}={getattr(job.config.augmentation, key):g}" for key in off)
     return [
         AugmentationSection(
@@ -138,8 +140,8 @@ def _short_section(job: TrainingJob, changes: Mapping[str, Mapping[str, Any]]) -
             [
                 f"unpool train takes {minutes_text(DEFAULT_MINUTES)} where neither --minutes nor --epochs is given. "
                 f"Below {minutes_text(LONG_MINUTES)} it times this machine, and may take a smaller network with "
-                f"smaller crops; then {all_of(off)} are off, because few steps teach more without them. It says "
-                "at its beginning, under Size and Augmentation, what it took.",
+                f"smaller crops; then {all_of(off)} are off, because few steps teach more without them{rotated}. "
+                "It says at its beginning, under Size and Augmentation, what it took.",
                 f"To keep them in a training of any length, give{kept}, or some of these.",
             ],
             augmentation_words(short.config.augmentation),
@@ -152,7 +154,7 @@ def _panels(job: TrainingJob, most: int = SHOWN_PICTURES) -> list[AugmentationPa
     """Return some training pictures, evenly spread over all, with crops of each."""
     samples = job.setup.batches.samples
     count = min(most, len(samples))
-    seen = _Seen(job.setup.batches, job.survey.table.colours)
+    seen = _Seen(job.setup.batches, job.survey.table.colours, {})
     return [_panel(seen, samples[k * len(samples) // count], k) for k in range(count)]
 
 
@@ -179,7 +181,7 @@ def _panel(seen: _Seen, sample: Sample, number: int) -> AugmentationPanel:
 
 def _crop_figures(seen: _Seen, sample: Sample, made: CroppedSample) -> list[AugmentationFigure]:
     batches = seen.batches
-    picture = _stored(batches, sample, made)
+    picture = _stored(seen, sample, made)
     margin = batches.crop.margin
     inner = picture[margin : margin + batches.crop.rows, margin : margin + batches.crop.columns]
     labels: Labels = made.labels.numpy().astype(np.uint8)
@@ -190,11 +192,11 @@ def _crop_figures(seen: _Seen, sample: Sample, made: CroppedSample) -> list[Augm
     ]
 
 
-def _stored(batches: CropSampler, sample: Sample, made: CroppedSample) -> NDArray[np.uint8]:
+def _stored(seen: _Seen, sample: Sample, made: CroppedSample) -> NDArray[np.uint8]:
     """Return a crop as its picture is displayed: uint8 (rows, columns, 3), with the black and white of the picture."""
     pixels = np.moveaxis(made.image.numpy(), 0, -1)
     kind = str(sample.image.dtype)
-    values = batches.normalisation.of_picture(sample.image, sample.name).undo(pixels, kind)
+    values = _normalisation(seen, sample).undo(pixels, kind)
     levels = levels_of(sample.image)
     return (
         displayable(values, levels) if levels else displayable(np.clip(np.rint(values), 0, 255).astype(np.uint8), None)
@@ -227,7 +229,7 @@ def _grid_lines(rows: Field, columns: Field, colour: str, cells: int) -> list[Dr
 
 def _single_section(job: TrainingJob) -> AugmentationSection:
     """Return the section that shows each change alone, on the middle of one picture."""
-    seen = _Seen(job.setup.batches, job.survey.table.colours)
+    seen = _Seen(job.setup.batches, job.survey.table.colours, {})
     sample = seen.batches.samples[0]
     middle = ((sample.labels.shape[0] - 1) / 2, (sample.labels.shape[1] - 1) / 2)
     words = dict(augmentation_words(job.config.augmentation))
@@ -259,7 +261,9 @@ def _single(seen: _Seen, sample: Sample, augmentation: Augmentation, middle: Pla
 
 
 def _normalisation(seen: _Seen, sample: Sample) -> Normalisation:
-    return seen.batches.normalisation.of_picture(sample.image, sample.name)
+    if sample.name not in seen.normalisations:
+        seen.normalisations[sample.name] = seen.batches.normalisation.of_picture(sample.image, sample.name)
+    return seen.normalisations[sample.name]
 
 
 def _single_figures(

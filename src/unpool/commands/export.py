@@ -146,6 +146,11 @@ def export(
     yield Message(f"exporting {path} ({segmenter.net}, {options.precision}, {pixels} pixels to {options.output})")
     if options.precision == "int8" and not request.pictures:
         yield Message("note: a made picture gives the ranges of int8; --pictures with real ones gives better ranges")
+    if segmenter.normalisation.by == "picture":
+        yield Message(
+            "note: the exported model normalises each picture by its own mean and deviation; give it whole pictures, "
+            "because it takes a tile for a picture of its own"
+        )
     with atomic_path(target, replace=False) as draft:
         difference = WRITERS[to].write(request, draft)
     result = ExportResult(target, to, options.output, options.precision, difference)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unpool.config.assignments import nested_settings
 from unpool.config.recipes import read_recipe
 from unpool.config.schema import RunConfig
-from unpool.config.settings import EARLIER, merge, override, resolve
+from unpool.config.settings import merge, override, resolve
 from unpool.config.toml import to_toml
 from unpool.errors import DataError, UsageError
 from unpool.io.destination import is_unused, new_folder
@@ -121,12 +122,13 @@ def resumed_config(run: RunFolder, requested: Mapping[str, Any]) -> RunConfig:
     ------
     UsageError: a setting differs; both values are named.
     """
-    stored = resolve(merge(EARLIER, read_recipe(run.config)), str(run.config))
-    resumed = resolve(override(stored.model_dump(), requested), "the command line")
-    before, after = dict(dotted_names(stored.model_dump())), dict(dotted_names(resumed.model_dump()))
-    for key, value in after.items():
+    stored = resolve(read_recipe(run.config), str(run.config))
+    before = dict(dotted_names(stored.model_dump()))
+    # A choice that is left open is the one that the run began with.
+    made = {key: before[key] for key, value in dotted_names(requested) if key in SUITED and value == "auto"}
+    resumed = resolve(merge(override(stored.model_dump(), requested), nested_settings(made)), "the command line")
+    for key, value in dotted_names(resumed.model_dump()):
         may_change = key in ("training.epochs", "training.minutes") or key.startswith("machine.")
-        may_change |= key in SUITED and value == "auto"
         if value != before.get(key) and not may_change:
             raise UsageError(
                 f"{key} = {value!r}, but the run in {run.path} was started with {before.get(key)!r}",

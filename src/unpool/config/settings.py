@@ -21,8 +21,8 @@ BUDGET_KEYS = ("epochs", "minutes")
 OPTIONS = ("masks", "seed")
 """Settings that are also options of every command that takes settings; such an option overrides ``--set``."""
 
-EARLIER: Mapping[str, Any] = {"data": {"normalisation": "set"}}
-"""What a setting was in runs from before it could be chosen, nested, where its default is something else today."""
+_VERSION_1: Mapping[str, Any] = {"config_version": 2, "data": {"normalisation": "set"}}
+"""What settings were that version 1 of a complete configuration did not have, where their default is another today."""
 
 SEE_ALL = "see them all: unpool explain --settings"
 """Where a person finds every setting with its meaning."""
@@ -54,7 +54,8 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
 
     Parameters
     ----------
-    settings: nested as ``RunConfig``; keys of ``structure`` change the structure of the named network.
+    settings: nested as ``RunConfig``; keys of ``structure`` change the structure of the named network. Settings that
+        say that they are version 1 become those of today with the same meaning.
     origin: the source of the settings, for messages.
 
     Raises
@@ -63,6 +64,8 @@ def resolve(settings: Mapping[str, Any], origin: str = "the settings") -> RunCon
         together (with a change that keeps those of ``settings``, where there is one).
     """
     require_tables(settings, origin)
+    if settings.get("config_version") == 1:
+        settings = merge(settings, _VERSION_1)
     net = named_net(str(settings.get("net", "unet")))
     _require_family(settings, net, origin)
     structure = {**net.structure.model_dump(), **settings.get("structure", {})}

@@ -1,4 +1,4 @@
-"""Class contrast: how much of the pictures' values is explained by the classes, in either way to normalise pictures."""
+"""Class contrast: how much of the pictures' values the classes explain, in either way to normalise them."""
 
 from __future__ import annotations
 

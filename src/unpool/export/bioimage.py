@@ -98,7 +98,9 @@ class BioimagePackage:
     def tile_sides(self) -> TileSides:
         """Return the sides of tiles that the network takes, and their halo."""
         structure = self.segmenter.network.structure
-        reach, step = structure.halo, structure.stride
+        # Tiles of a picture that is normalised by its own constants would have other ones.
+        whole = self.segmenter.normalisation.by == "picture"
+        reach, step = None if whole else structure.halo, structure.stride
         halo = -(-max(reach) // step) * step if reach else 0
         return TileSides(2 * halo + 2 * step, step, halo)
 
@@ -130,9 +132,15 @@ class BioimagePackage:
     def _input(self, sides: TileSides, tensor: dict[str, str]) -> dict[str, Any]:
         channels = self.segmenter.network.in_channels
         names = ["red", "green", "blue"] if channels == 3 else [f"channel{k}" for k in range(channels)]
+        whole = self.segmenter.normalisation.by == "picture"
+        described = (
+            f"whole {self.pixels} pictures as stored; each is normalised inside by its own mean and deviation"
+            if whole
+            else f"pixel values as stored in {self.pixels} pictures; they are normalised inside"
+        )
         return {
             "id": INPUT_ID,
-            "description": f"pixel values as stored in {self.pixels} pictures; they are normalised inside"[:128],
+            "description": described[:128],
             "axes": [
                 {"type": "batch"},
                 {"type": "channel", "channel_names": names},

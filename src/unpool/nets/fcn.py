@@ -30,7 +30,7 @@ CITATION = (
 DEPARTURES = (
     "the VGG16 layers begin with He's random values instead of weights learned on ImageNet; the paper calls training "
     "from scratch not feasible; norm=batch, which is not in the paper, is offered to help it",
-    "the picture is normalised by the training set's mean and deviation instead of BGR minus "
+    "the picture is normalised by the training set's mean and deviation, or by its own, instead of BGR minus "
     "(104.00699, 116.66877, 122.67892)",
     "all deconvolutions stay bilinear, as released; the paper learns all but the last, which upsampling=learned does",
     "FCN-16s and FCN-8s begin from random values; the paper's begin from the next coarser network, as the recipe "

@@ -56,7 +56,7 @@ SEGNET_PAPER = "Badrinarayanan, Kendall, Cipolla: SegNet. PAMI 2017, arXiv 1511.
 BAYESIAN_PAPER = "Kendall, Badrinarayanan, Cipolla: Bayesian SegNet. BMVC 2017, arXiv 1511.02680"
 FUSIONNET_PAPER = "Quan, Hildebrand, Jeong: FusionNet. Frontiers in Computer Science 2021, arXiv 1612.05360"
 
-OUR_NORMALISATION = "pictures are normalised by the training set's mean and deviation before the network"
+OUR_NORMALISATION = "pictures are normalised by the mean and deviation of the training set, or each by its own"
 RUNNING_AVERAGE = "batch normalisation keeps a running average, where the release recomputes statistics after training"
 
 

@@ -144,6 +144,9 @@ def _training(story: Mapping[str, Any], sources: list[str]) -> str:
     sentences = [
         f"It was trained on {count_text(len(split.get('train', ())), 'picture')}"
         + (f"; the best epoch was chosen on {validation} more ({split.get('origin', '')})" if validation else ""),
+        "Each picture was normalised by its own mean and deviation"
+        if config.get("data", {}).get("normalisation") == "picture"
+        else "",
         f"Batches of {batch} of {crop.get('rows')} x {crop.get('columns')} pixels"
         + _augmentation(config.get("augmentation", {})),
         _loss(config.get("loss", {}), sources),

@@ -14,11 +14,11 @@ from unpool.appearance.picture import Appearance, appearance_of
 from unpool.appearance.seen import SeenPictures
 from unpool.io.read.windows import PictureFile
 from unpool.processes import Processes
-from unpool.shapes import Region
+from unpool.shapes import Region, Size
 
 
 class WatchedPicture:
-    """A picture whose windows are looked at when they are read, so that nothing is decoded twice.
+    """A picture whose windows are looked at when they are read, so that nothing is decoded for it alone.
 
     Parameters
     ----------
@@ -33,6 +33,11 @@ class WatchedPicture:
     def shape(self) -> tuple[int, ...]:
         """Rows, columns and channels."""
         return self._picture.shape
+
+    @property
+    def block(self) -> Size:
+        """Rows and columns that are decoded together."""
+        return self._picture.block
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
         """Return a window."""

@@ -16,7 +16,7 @@ from unpool.commands.test.options import TestOptions
 from unpool.commands.test.test import test
 from unpool.commands.train.provenance import software
 from unpool.commands.train.train import TrainedRun, train
-from unpool.config.settings import EARLIER, merge, resolve
+from unpool.config.settings import merge, resolve
 from unpool.errors import DataError, ModelFileError, UsageError
 from unpool.io.destination import free_path
 from unpool.ledger.folders import FoundRun, read_record
@@ -128,7 +128,7 @@ def changes_since(record: Record) -> Sequence[str]:
 
 
 def _train_again(record: Record, folder: Path, start: Path | None, out: Path) -> Generator[Event, None, TrainedRun]:
-    settings = merge(EARLIER, record.settings, {"training": {"start": start and str(start)}})
+    settings = merge(record.settings, {"training": {"start": start and str(start)}})
     origin = Origin(parent=record.id, fingerprint=record.data.fingerprint)
     trained = yield from train(folder, settings, out, origin=origin)
     if not trained.finished:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unpool.commands.train.preparation import TrainingJob
 from unpool.config.augmentation_words import augmentation_words
-from unpool.wording import count_text, minutes_text, on_one_line
+from unpool.wording import count_text, minutes_text, on_one_line, percent_text
 
 
 def plan(job: TrainingJob, run: Path) -> str:
@@ -63,13 +63,13 @@ def _normalisation_text(job: TrainingJob) -> str:
     """Return what pictures are normalised by and why; an empty text for the usual, the set's constants."""
     if job.segmenter.normalisation.by == "set":
         return ""
-    because = (
-        f", because the classes explain {job.contrast.by_picture:.0%} of the values then, and "
-        f"{job.contrast.by_set:.1%} by those of all pictures"
-        if job.contrast
-        else ""
+    text = "each picture by its own mean and deviation"
+    if job.contrast is None:
+        return text
+    return (
+        f"{text}, because the classes then explain {percent_text(job.contrast.by_picture)} of the values, and only "
+        f"{percent_text(job.contrast.by_set)} with those of all pictures"
     )
-    return f"each picture by its own mean and deviation{because}"
 
 
 def _loss_text(job: TrainingJob) -> str:

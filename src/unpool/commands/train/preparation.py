@@ -32,6 +32,7 @@ from unpool.machine.device import Machine, choose_machine, free_memory
 from unpool.nets.families import network_of
 from unpool.nets.network import Network
 from unpool.nets.weights import begin_with
+from unpool.normalisation import Normalisation, NormalisedBy
 from unpool.processes import ALONE, Processes
 from unpool.segmenter import Segmenter
 from unpool.shapes import Size
@@ -94,12 +95,12 @@ def prepare(survey: Survey, config: RunConfig, processes: Processes = ALONE) -> 
     trained = store(survey.split.train, cache * 4 // 5, _emphasis(config.loss), config.data.borders)
     validated = store(survey.split.val, cache // 5)
     by_set = training_normalisation(trained, survey.channels)
-    contrast = class_contrast(trained, by_set) if config.data.normalisation == "auto" else None
-    config = _suited(config, trained, len(survey.table), contrast)
+    start = _start(config.training)
+    chosen, contrast = _normalised_by(config, start, trained, by_set)
+    config = _suited(config, trained, len(survey.table), chosen)
     given = config.training
-    network, fresh = _network(config, survey)
-    assert config.data.normalisation != "auto"
-    normalisation = replace(by_set, by=config.data.normalisation)
+    network, fresh = _network(config, survey, start)
+    normalisation = replace(by_set, by=chosen)
     seen = SeenPictures.of(survey.pictures[name].appearance for name in survey.split.train)
     segmenter = Segmenter(config.net, network, normalisation, survey.table, seen, config.data.borders)
     setup = TrainingSetup(
@@ -143,7 +144,7 @@ def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
     """
     config, setup = resolve(merge(job.config.model_dump(), changes)), job.setup
     crop = _crop_for(config, job.survey, setup.machine, setup.processes)
-    network, fresh = _network(config, job.survey)
+    network, fresh = _network(config, job.survey, _start(config.training))
     setup = replace(
         setup,
         batches=replace(
@@ -158,15 +159,19 @@ def with_settings(job: TrainingJob, changes: Mapping[str, Any]) -> TrainingJob:
     return TrainingJob(config, job.survey, replace(job.segmenter, network=network), setup, fresh, job.contrast)
 
 
-def _network(config: RunConfig, survey: Survey) -> tuple[Network, tuple[str, ...]]:
+def _start(given: TrainingSettings) -> Segmenter | None:
+    """Return the model that a training starts with, if any."""
+    return None if given.start is None else load_model(model_file(Path(given.start))).segmenter
+
+
+def _network(config: RunConfig, survey: Survey, start: Segmenter | None) -> tuple[Network, tuple[str, ...]]:
     """Return a network with its first weights, and the names of those that are not from the model it starts with."""
     given = config.training
     torch.manual_seed(given.seed)
     network = network_of(config.structure, survey.channels, _outputs(config, survey))
-    if given.start is None:
+    if start is None:
         return network, ()
-    start = load_model(model_file(Path(given.start))).segmenter.network
-    return network, begin_with(network, start.state_dict(), given.start)
+    return network, begin_with(network, start.network.state_dict(), str(given.start))
 
 
 def _outputs(config: RunConfig, survey: Survey) -> int:
@@ -296,12 +301,12 @@ def _require_trained_types(survey: Survey) -> None:
             )
 
 
-def _suited(config: RunConfig, samples: Sequence[Sample], classes: int, contrast: ClassContrast | None) -> RunConfig:
+def _suited(config: RunConfig, samples: Sequence[Sample], classes: int, normalised: NormalisedBy) -> RunConfig:
     """Return the configuration with the settings that suit the pictures, where a person did not choose them.
 
     Parameters
     ----------
-    contrast: of the classes; None where a person chose what pictures are normalised by.
+    normalised: what pictures are normalised by.
     """
     orientation = config.augmentation.orientation
     if orientation == "auto":
@@ -309,12 +314,32 @@ def _suited(config: RunConfig, samples: Sequence[Sample], classes: int, contrast
         orientation = "upright" if upright else "free"
     suited = suited_settings(orientation, classes)
     chosen = {key: value for key, value in suited["augmentation"].items() if getattr(config.augmentation, key) is None}
-    changes: dict[str, Any] = {"augmentation": {**chosen, "orientation": orientation}}
+    changes: dict[str, Any] = {
+        "augmentation": {**chosen, "orientation": orientation},
+        "data": {"normalisation": normalised},
+    }
     if config.loss.class_weights == "auto":
         changes["loss"] = suited["loss"]
-    if contrast is not None:
-        changes["data"] = {"normalisation": contrast.clearer}
     return resolve(merge(config.model_dump(), changes))
+
+
+def _normalised_by(
+    config: RunConfig, start: Segmenter | None, samples: Sequence[Sample], by_set: Normalisation
+) -> tuple[NormalisedBy, ClassContrast | None]:
+    """Return what pictures are normalised by, and the contrast of the classes where it decided.
+
+    Parameters
+    ----------
+    start: the model that the training starts with; its weights know pictures as it normalises them.
+    by_set: the constants of the training pictures.
+    """
+    given = config.data.normalisation
+    if given != "auto":
+        return given, None
+    if start is not None:
+        return start.normalisation.by, None
+    contrast = class_contrast(samples, by_set)
+    return contrast.clearer, contrast
 
 
 def suited_settings(orientation: str, classes: int) -> dict[str, dict[str, Any]]:

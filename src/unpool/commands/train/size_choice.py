@@ -44,7 +44,8 @@ class TrainingSize:
     @property
     def words(self) -> str:
         """The settings as a person writes them, and those that are switched off as words."""
-        off = [key for key, value in self.values.items() if not value]
+        rotation = "other rotation" if self.values.get("quarter_turns") else "rotation"
+        off = [rotation if key == "rotation" else key for key, value in self.values.items() if not value]
         return _assignments(self.values) + (f", without {all_of(off)}" if off else "")
 
 
