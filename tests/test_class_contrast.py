@@ -48,6 +48,16 @@ def test_ignored_pixels_and_pictures_do_not_count() -> None:
     assert class_contrast([noise], normalisation) == (0.0, 0.0)
 
 
+def test_many_pictures_are_looked_at_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    dark, light = sample([[0, 50]], [[1, 0]]), sample([[100, 150]], [[1, 0]])
+    samples = [dark, dark, light, light] * 5
+    whole = contrast(*samples)
+    monkeypatch.setattr("unpool.data.class_contrast._PICTURES", 10)
+    assert contrast(*samples) == pytest.approx(whole)
+    monkeypatch.setattr("unpool.data.class_contrast._PICTURES", 5)
+    assert class_contrast(samples, training_normalisation(samples, 1)).by_set > whole.by_set + 0.1  # all are dark
+
+
 def test_large_pictures_are_looked_at_evenly() -> None:
     labels = np.kron(np.indices((10, 7)).sum(0) % 2, np.ones((64, 64))).astype(np.uint8)
     random = np.random.default_rng(0)
