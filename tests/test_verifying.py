@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import tiny
 from conftest import Program
 from unpool.checkpoint import models
+from unpool.checkpoint.card import CARD_VERSION
 from unpool.checkpoint.models import save_model
 from unpool.commands.info import info
 from unpool.commands.train.train import TrainedRun
@@ -50,7 +51,7 @@ def test_a_trained_model_is_read_out(run: TrainedRun) -> None:
     low, high = told.data["card"]["story"]["validation"]["intervals"]["mean_iou"]
     assert low <= told.data["card"]["story"]["validation"]["mean_iou"] <= high
     assert f"[{low:.3f}, {high:.3f}]" in told.text
-    assert told.data["card"]["version"] == 2
+    assert told.data["card"]["version"] == CARD_VERSION
     assert told.data["file"]["bytes"] == run.model.stat().st_size
     assert told.data["file"]["checksum"] in told.text
 
