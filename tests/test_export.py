@@ -46,6 +46,18 @@ def test_the_graph_is_what_prediction_computes(changes: dict[str, Any], by: Norm
         torch.testing.assert_close(found, probe_logits(model, picture).softmax(dim=0), atol=1e-6, rtol=0)
 
 
+def test_each_picture_of_a_batch_is_normalised_by_its_own_constants() -> None:
+    model = tiny.segmenter(channels=2)
+    model = replace(model, normalisation=replace(model.normalisation, by="picture"))
+    pictures = np.random.default_rng(0).integers(0, 90, (2, 20, 29, 2)).astype(np.uint8)
+    pictures[1] += 100
+    pictures[..., 1] //= 2
+    with torch.inference_mode():
+        found = ExportModule(model, "uint8", "probabilities")(torch.from_numpy(np.moveaxis(pictures, -1, 1).copy()))
+    for own, image in zip(found, pictures, strict=True):
+        torch.testing.assert_close(own, probe_logits(model, image).softmax(dim=0), atol=1e-6, rtol=0)
+
+
 def test_a_difference_is_counted() -> None:
     model = tiny.segmenter()
     first, second = picture, other = list(pattern_pictures(model, "uint8", smallest=False))[1:3]

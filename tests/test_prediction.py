@@ -13,6 +13,7 @@ from torch import nn
 import tiny
 from unpool.errors import DataError, RunError
 from unpool.machine.device import Machine
+from unpool.normalisation import ChannelConstants, Normalisation
 from unpool.orientation import ORIENTATION_SETS
 from unpool.prediction.averaging import Averaging
 from unpool.prediction.predictor import Predictor
@@ -71,6 +72,15 @@ def test_tiles_of_a_picture_by_its_own_constants_equal_the_whole(net: str, size:
     for band in Predictor(model, tiny.CPU, (32, 32)).bands(image, "p", range(1, 2) if size[0] > 64 else None):
         rows = slice(band.top, band.top + len(band.prediction))
         np.testing.assert_array_equal(band.prediction, whole.argmax(0)[rows])
+
+
+def test_its_own_constants_are_those_of_the_whole_picture() -> None:
+    model, image = lively("unet"), picture(97, 131)
+    image[:, :40] //= 3
+    constants = ChannelConstants((float(image.mean()),), (float(image.std()),))
+    by_hand = replace(model, normalisation=Normalisation(1, {"uint8": constants}))
+    for tile in (32, 1024):
+        np.testing.assert_allclose(logits(by_picture(model), image, tile), logits(by_hand, image, tile), atol=1e-5)
 
 
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging("d4")])
