@@ -95,6 +95,21 @@ def test_the_better_half_trains_on_and_the_baseline_always() -> None:
     assert all(key.split("-")[0] in ("00", "07", "08") for key in tests)
 
 
+def test_a_variant_that_was_not_validated_in_its_part_is_not_given_up_for_a_score_of_nothing() -> None:
+    begun = study(8, seeds=1, most_seeds=1)
+    unknown = (1, 8)
+    results: dict[str, TaskResult] = {}
+    while (where := position(begun, results)).stage is not None:
+        task = next(task for task in where.stage.tasks if task.key not in results)
+        known = result(task, 0.5 + 0.02 * task.variant)
+        early = task.kind == "train" and task.variant in unknown and task.share == begun.shares[0]
+        results[task.key] = known.model_copy(update={"score": None}) if early else known
+    assert where.finalists == (6, 7)
+    for number in unknown:
+        assert "without a score, because no validation fell into that part" in where.ended[number]
+    assert "place 5 of 8" in where.ended[3]
+
+
 def test_without_halving_every_variant_is_judged() -> None:
     begun = study(8, seeds=1, most_seeds=1, halving=False)
     where, results = done(begun, lambda task: 0.7)

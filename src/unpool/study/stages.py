@@ -215,14 +215,26 @@ def _without_failed(racing: Sequence[int], seed: int, share: float, results: Res
 
 
 def _better_half(racing: Sequence[int], seed: int, share: float, results: Results, found: Position) -> list[int]:
-    """Return the baseline and the half of the variants with the higher validation scores; note the others."""
+    """Return the baseline and the half of the variants with the higher validation scores; note the others.
+
+    A variant that was not validated in its part of the training ranks after those that were.
+    """
+
+    def known(number: int) -> float | None:
+        return results[StudyTask(kind="train", variant=number, seed=seed, share=share).key].score
 
     def score(number: int) -> float:
-        return results[StudyTask(kind="train", variant=number, seed=seed, share=share).key].score or 0.0
+        return known(number) or 0.0
 
     ranked = sorted((number for number in racing if number), key=lambda number: (-score(number), number))
     kept = ranked if len(ranked) <= FINALISTS else ranked[: math.ceil(len(ranked) / 2)]
     for place, number in enumerate(ranked[len(kept) :], start=len(kept) + 1):
+        if known(number) is None:
+            found.ended[number] = (
+                f"given up after {share * 100:g} % of the training without a score, because no validation fell into "
+                "that part; give the study more minutes, or fewer variants"
+            )
+            continue
         found.ended[number] = (
             f"given up after {share * 100:g} % of the training: validation mean IoU {score(number):.3f}, place {place} "
             f"of {len(ranked)}; the last that went on had {score(kept[-1]):.3f}"
