@@ -284,7 +284,7 @@ def torn() -> str:
 
 def words(short: bool = False, orientation: str = "free") -> str:
     """Return the lines of a training's plan about its augmentation, for free pictures of two classes."""
-    chosen = suited_settings(orientation, 2)["augmentation"]
+    chosen = suited_settings(orientation, 2, "set")["augmentation"]
     little = TRAINING_SIZES[orientation][0].settings["augmentation"] if short else {}
     given = AugmentationSettings(**{**chosen, **little})
     lines = [f"  {name:<15}{text}" for name, text in augmentation_words(given)]

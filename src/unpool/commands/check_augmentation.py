@@ -25,7 +25,6 @@ from unpool.data.batches import CropSampler
 from unpool.data.samples import Sample
 from unpool.dataset.survey_result import Survey
 from unpool.io.files import write_text
-from unpool.normalisation import Normalisation
 from unpool.report.augmentation_page import (
     AugmentationContents,
     AugmentationFigure,
@@ -48,11 +47,10 @@ _CELLS = 6  # of the grid over a crop, along one side
 
 
 class _Seen(NamedTuple):
-    """The crops of a training, the colours of its classes, and the normalisation of each picture, by its name."""
+    """The crops of a training, and the colours of its classes."""
 
     batches: CropSampler
     colours: Sequence[Colour]
-    normalisations: dict[str, Normalisation]
 
 
 _SINGLE: Mapping[str, tuple[str, ...]] = {
@@ -154,7 +152,7 @@ def _panels(job: TrainingJob, most: int = SHOWN_PICTURES) -> list[AugmentationPa
     """Return some training pictures, evenly spread over all, with crops of each."""
     samples = job.setup.batches.samples
     count = min(most, len(samples))
-    seen = _Seen(job.setup.batches, job.survey.table.colours, {})
+    seen = _Seen(job.setup.batches, job.survey.table.colours)
     return [_panel(seen, samples[k * len(samples) // count], k) for k in range(count)]
 
 
@@ -166,7 +164,7 @@ def _panel(seen: _Seen, sample: Sample, number: int) -> AugmentationPanel:
         state = (batches.seed, number, k)
         rows, columns = crop_field(sample.labels, batches.crop, batches.augmentation, np.random.default_rng(state))
         made = augmented_crop(
-            sample, batches.crop, batches.augmentation, _normalisation(seen, sample), np.random.default_rng(state)
+            sample, batches.crop, batches.augmentation, batches.normalisation_of(sample), np.random.default_rng(state)
         )
         outlines += _grid_lines(rows, columns, colour, cells=1)
         groups.append(
@@ -196,7 +194,7 @@ def _stored(seen: _Seen, sample: Sample, made: CroppedSample) -> NDArray[np.uint
     """Return a crop as its picture is displayed: uint8 (rows, columns, 3), with the black and white of the picture."""
     pixels = np.moveaxis(made.image.numpy(), 0, -1)
     kind = str(sample.image.dtype)
-    values = _normalisation(seen, sample).undo(pixels, kind)
+    values = seen.batches.normalisation_of(sample).undo(pixels, kind)
     levels = levels_of(sample.image)
     return (
         displayable(values, levels) if levels else displayable(np.clip(np.rint(values), 0, 255).astype(np.uint8), None)
@@ -229,7 +227,7 @@ def _grid_lines(rows: Field, columns: Field, colour: str, cells: int) -> list[Dr
 
 def _single_section(job: TrainingJob) -> AugmentationSection:
     """Return the section that shows each change alone, on the middle of one picture."""
-    seen = _Seen(job.setup.batches, job.survey.table.colours, {})
+    seen = _Seen(job.setup.batches, job.survey.table.colours)
     sample = seen.batches.samples[0]
     middle = ((sample.labels.shape[0] - 1) / 2, (sample.labels.shape[1] - 1) / 2)
     words = dict(augmentation_words(job.config.augmentation))
@@ -257,13 +255,7 @@ def _single_section(job: TrainingJob) -> AugmentationSection:
 def _single(seen: _Seen, sample: Sample, augmentation: Augmentation, middle: Place, draw: int) -> Tensor:
     """Return the middle crop with one change, float32 (channels, rows, columns)."""
     batches, random = seen.batches, np.random.default_rng((seen.batches.seed, draw))
-    return augmented_crop(sample, batches.crop, augmentation, _normalisation(seen, sample), random, middle).image
-
-
-def _normalisation(seen: _Seen, sample: Sample) -> Normalisation:
-    if sample.name not in seen.normalisations:
-        seen.normalisations[sample.name] = seen.batches.normalisation.of_picture(sample.image, sample.name)
-    return seen.normalisations[sample.name]
+    return augmented_crop(sample, batches.crop, augmentation, batches.normalisation_of(sample), random, middle).image
 
 
 def _single_figures(
@@ -273,7 +265,7 @@ def _single_figures(
     state = (batches.seed, number)
     rows, columns = crop_field(sample.labels, batches.crop, augmentation, np.random.default_rng(state), middle)
     made = augmented_crop(
-        sample, batches.crop, augmentation, _normalisation(seen, sample), np.random.default_rng(state), middle
+        sample, batches.crop, augmentation, batches.normalisation_of(sample), np.random.default_rng(state), middle
     )
     tinted = _crop_figures(seen, sample, made)[-1]._replace(caption="with its mask")
     return [_source_figure(sample, rows, columns, _COLOURS[0], caption), tinted]

@@ -15,7 +15,7 @@ from unpool.commands.run_folder import RunFolder, model_file
 from unpool.commands.train.preparation import TrainingJob, suited_settings
 from unpool.commands.train.provenance import software
 from unpool.config.schema import RunConfig
-from unpool.config.settings import merge, resolve
+from unpool.config.settings import resolve
 from unpool.dataset.survey_result import Survey
 from unpool.errors import DataError, UnpoolError
 from unpool.ledger.changes import WITHOUT_EFFECT
@@ -234,11 +234,8 @@ def _data_key(survey: Survey) -> tuple[str, dict[str, Any]]:
 
 def _changed(config: RunConfig, classes: int) -> dict[str, Any]:
     """Return the settings that differ from the defaults and from those that suit the pictures."""
-    suited = merge(
-        suited_settings(config.augmentation.orientation, classes),
-        {"net": config.net, "data": {"normalisation": config.data.normalisation}},
-    )
-    defaults = resolve(suited)
+    suited = suited_settings(config.augmentation.orientation, classes, config.data.normalisation)
+    defaults = resolve({"net": config.net, **suited})
     usual = dict(dotted_names(defaults.model_dump(mode="json")))
     settings = dotted_names(config.model_dump(mode="json", exclude={"recipe"}))
     return {name: value for name, value in settings if name not in usual or usual[name] != value}

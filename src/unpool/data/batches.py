@@ -124,7 +124,13 @@ class CropSampler:
     seed: int
     least_steps: int = 20
     most_steps: int = 400
-    _own: dict[int, Normalisation] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _own: dict[str, Normalisation] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def normalisation_of(self, sample: Sample) -> Normalisation:
+        """Return the normalisation of one of the pictures and its crops, whose constants are computed once."""
+        if sample.name not in self._own:
+            self._own[sample.name] = self.normalisation.of_picture(sample.image, sample.name)
+        return self._own[sample.name]
 
     @property
     def steps(self) -> int:
@@ -198,9 +204,8 @@ class CropSampler:
         sample = self.samples[index]
         random = np.random.default_rng((self.seed, epoch, place + 1))
         with _naming_files(sample.name):
-            if index not in self._own:
-                self._own[index] = self.normalisation.of_picture(sample.image, sample.name)
-            return sample.name, augmented_crop(sample, self.crop, self.augmentation, self._own[index], random)
+            normalisation = self.normalisation_of(sample)
+            return sample.name, augmented_crop(sample, self.crop, self.augmentation, normalisation, random)
 
 
 def crop_size(sizes: Sequence[Size], largest: int, step: int) -> Size:

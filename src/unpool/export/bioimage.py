@@ -95,12 +95,15 @@ class BioimagePackage:
             for name, content in {"rdf.yaml": _yaml(description), **contents}.items():
                 archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
+    @property
+    def _takes_whole_pictures(self) -> bool:
+        """Whether a tile would be normalised by other constants than its picture."""
+        return self.segmenter.normalisation.by == "picture"
+
     def tile_sides(self) -> TileSides:
         """Return the sides of tiles that the network takes, and their halo."""
         structure = self.segmenter.network.structure
-        # Tiles of a picture that is normalised by its own constants would have other ones.
-        whole = self.segmenter.normalisation.by == "picture"
-        reach, step = None if whole else structure.halo, structure.stride
+        reach, step = None if self._takes_whole_pictures else structure.halo, structure.stride
         halo = -(-max(reach) // step) * step if reach else 0
         return TileSides(2 * halo + 2 * step, step, halo)
 
@@ -132,10 +135,9 @@ class BioimagePackage:
     def _input(self, sides: TileSides, tensor: dict[str, str]) -> dict[str, Any]:
         channels = self.segmenter.network.in_channels
         names = ["red", "green", "blue"] if channels == 3 else [f"channel{k}" for k in range(channels)]
-        whole = self.segmenter.normalisation.by == "picture"
         described = (
             f"whole {self.pixels} pictures as stored; each is normalised inside by its own mean and deviation"
-            if whole
+            if self._takes_whole_pictures
             else f"pixel values as stored in {self.pixels} pictures; they are normalised inside"
         )
         return {

@@ -37,7 +37,6 @@ def join_segmenters(segmenters: Mapping[str, Segmenter]) -> Segmenter:
     _require_members(segmenters)
     for source, each in segmenters.items():
         _require_same_classes(source, each, first)
-    for source, each in segmenters.items():
         _require_same_normalising(source, each, first)
     normalisation = _shared_normalisation(segmenters)
     network = _network(segmenters)

@@ -312,12 +312,9 @@ def _suited(config: RunConfig, samples: Sequence[Sample], classes: int, normalis
     if orientation == "auto":
         upright = vertical_displacement(samples, classes) > UPRIGHT_ABOVE
         orientation = "upright" if upright else "free"
-    suited = suited_settings(orientation, classes)
+    suited = suited_settings(orientation, classes, normalised)
     chosen = {key: value for key, value in suited["augmentation"].items() if getattr(config.augmentation, key) is None}
-    changes: dict[str, Any] = {
-        "augmentation": {**chosen, "orientation": orientation},
-        "data": {"normalisation": normalised},
-    }
+    changes: dict[str, Any] = {"augmentation": {**chosen, "orientation": orientation}, "data": suited["data"]}
     if config.loss.class_weights == "auto":
         changes["loss"] = suited["loss"]
     return resolve(merge(config.model_dump(), changes))
@@ -342,8 +339,15 @@ def _normalised_by(
     return contrast.clearer, contrast
 
 
-def suited_settings(orientation: str, classes: int) -> dict[str, dict[str, Any]]:
-    """Return the settings for pictures that are ``free`` or ``upright``, with this number of classes, nested."""
+def suited_settings(orientation: str, classes: int, normalised: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that suit pictures, nested.
+
+    Parameters
+    ----------
+    orientation: ``free`` or ``upright``.
+    classes: their number.
+    normalised: what pictures are normalised by, ``set`` or ``picture``.
+    """
     free = orientation == "free"
     return {
         "augmentation": {
@@ -353,6 +357,7 @@ def suited_settings(orientation: str, classes: int) -> dict[str, dict[str, Any]]
             "rotation": 180.0 if free else 5.0,
             "elastic": 4.0 if free else 0.0,
         },
+        "data": {"normalisation": normalised},
         # Dice balances two classes already: of nuclei it found more without weights (docs/minutes.md).
         "loss": {"class_weights": "none" if classes == 2 else "balanced"},
     }
